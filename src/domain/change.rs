@@ -1,0 +1,142 @@
+//! One entry of the log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::event::{Event, EventId};
+use super::patch::Patch;
+use super::timestamp::Timestamp;
+
+/// A change's place in the log: 1, 2, 3 … without a gap. [`Seq::ZERO`] is the place before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct Seq(u64);
+
+impl Seq {
+    /// Before the first change: the head of an empty log.
+    pub const ZERO: Self = Self(0);
+
+    /// The place with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The place `count` further on.
+    pub const fn plus(self, count: usize) -> Self {
+        Self(self.0 + count as u64)
+    }
+
+    /// The place after this one.
+    pub const fn next(self) -> Self {
+        self.plus(1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A fact that happened to one event. Alone it tells the event before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// When the server decided it; never earlier than the change before on the same node.
+    pub at: Timestamp,
+    /// What happened.
+    pub effect: Effect,
+}
+
+/// What a change did to its event. Events are shared: the same one is held by the writer's
+/// memory, the live window and the next change's `before`.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "before and after say it")]
+pub enum Effect {
+    Create { after: Arc<Event> },
+    Update { before: Arc<Event>, patch: Patch, after: Arc<Event> },
+    Delete { before: Arc<Event> },
+}
+
+/// A change in one word, as on the wire and in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words of Effect")]
+pub enum Kind {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Kind {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl Change {
+    /// The kind of effect.
+    pub fn kind(&self) -> Kind {
+        match self.effect {
+            Effect::Create { .. } => Kind::Create,
+            Effect::Update { .. } => Kind::Update,
+            Effect::Delete { .. } => Kind::Delete,
+        }
+    }
+
+    /// The event as it was; `None` for a create.
+    pub fn before(&self) -> Option<&Arc<Event>> {
+        match &self.effect {
+            Effect::Create { .. } => None,
+            Effect::Update { before, .. } | Effect::Delete { before } => Some(before),
+        }
+    }
+
+    /// The event as it became; `None` for a delete.
+    pub fn after(&self) -> Option<&Arc<Event>> {
+        match &self.effect {
+            Effect::Create { after } | Effect::Update { after, .. } => Some(after),
+            Effect::Delete { .. } => None,
+        }
+    }
+
+    /// What was set and unset; `None` unless an update.
+    pub fn patch(&self) -> Option<&Patch> {
+        match &self.effect {
+            Effect::Update { patch, .. } => Some(patch),
+            Effect::Create { .. } | Effect::Delete { .. } => None,
+        }
+    }
+
+    /// The event it happened to.
+    pub fn event_id(&self) -> &EventId {
+        match &self.effect {
+            Effect::Create { after } => &after.id,
+            Effect::Update { before, .. } | Effect::Delete { before } => &before.id,
+        }
+    }
+
+    /// The event's version after this change; a delete counts as one more.
+    pub fn version(&self) -> u64 {
+        self.before().map_or(0, |before| before.version) + 1
+    }
+
+    /// Roughly the bytes this takes in memory.
+    pub fn weight(&self) -> usize {
+        let patch = self.patch().map_or(0, Patch::weight);
+        64 + patch + self.before().map_or(0, |event| event.weight()) + self.after().map_or(0, |event| event.weight())
+    }
+}

@@ -1,0 +1,53 @@
+//! CREATE: the payload is the event's fields.
+
+use std::sync::Arc;
+
+use crate::domain::change::Effect;
+use crate::domain::decide::{Rejection, Slot, Stamp};
+use crate::domain::document::{Invalid, check_document};
+use crate::domain::event::{Event, EventId};
+use crate::domain::value::{Document, Value};
+
+/// Asks for a new event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Create {
+    /// The id the client chose (`payload._id`); otherwise the server makes one.
+    pub id: Option<EventId>,
+    /// Checked user fields.
+    pub(in crate::domain) fields: Document,
+}
+
+impl Create {
+    /// Reads the payload of a CREATE.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
+        let id = match payload.remove("_id") {
+            None => None,
+            Some(Value::String(text)) => {
+                Some(EventId::parse(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
+            }
+            Some(other) => {
+                return Err(Invalid::new("payload._id", format!("expected a string, found {}", other.kind())));
+            }
+        };
+        check_document(&payload, "payload")?;
+        Ok(Self { id, fields: payload })
+    }
+
+    pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
+        if slot.current.is_some() {
+            return Err(Rejection::AlreadyExists { id: slot.id.clone() });
+        }
+        let after = Arc::new(Event {
+            id: slot.id.clone(),
+            version: 1,
+            seq: stamp.seq,
+            created_at: stamp.at,
+            updated_at: stamp.at,
+            fields: self.fields.clone(),
+        });
+        Ok(Effect::Create { after })
+    }
+}

@@ -1,0 +1,34 @@
+//! DELETE: the event goes; its changes stay in the log.
+
+use std::sync::Arc;
+
+use super::{take_expected_version, take_id};
+use crate::domain::change::Effect;
+use crate::domain::decide::{Rejection, Slot};
+use crate::domain::document::Invalid;
+use crate::domain::event::EventId;
+use crate::domain::value::Document;
+
+/// Asks for an event to be deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delete {
+    /// The event.
+    pub id: EventId,
+    /// Refuse unless the event is at this version.
+    pub expected_version: Option<u64>,
+}
+
+impl Delete {
+    /// Reads the payload of a DELETE: `{"id", "expectedVersion"?}`.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
+        Ok(Self { id: take_id(&mut payload)?, expected_version: take_expected_version(&mut payload)? })
+    }
+
+    pub(in crate::domain) fn decide(&self, slot: &Slot) -> Result<Effect, Rejection> {
+        let before = slot.expect_version(self.expected_version)?;
+        Ok(Effect::Delete { before: Arc::clone(before) })
+    }
+}

@@ -1,0 +1,51 @@
+//! What a client asks to be written; one file a command: its shape, its rules, its decision.
+
+mod create;
+mod delete;
+mod update;
+
+pub use create::Create;
+pub use delete::Delete;
+pub use update::Update;
+
+use super::document::Invalid;
+use super::event::EventId;
+use super::value::{Document, Value};
+
+/// A request to change one event. Checked: what a command holds can be decided on.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each has a type of its own")]
+pub enum Command {
+    Create(Create),
+    Update(Update),
+    Delete(Delete),
+}
+
+impl Command {
+    /// The event it is about; `None` for a create that leaves the id to the server.
+    pub fn target(&self) -> Option<&EventId> {
+        match self {
+            Self::Create(create) => create.id.as_ref(),
+            Self::Update(update) => Some(&update.id),
+            Self::Delete(delete) => Some(&delete.id),
+        }
+    }
+}
+
+/// Reads the required `id` of a payload.
+fn take_id(payload: &mut Document) -> Result<EventId, Invalid> {
+    match payload.remove("id") {
+        Some(Value::String(text)) => EventId::parse(&text).map_err(|reason| Invalid::new("payload.id", reason)),
+        Some(other) => Err(Invalid::new("payload.id", format!("expected a string, found {}", other.kind()))),
+        None => Err(Invalid::new("payload.id", "missing: name the event")),
+    }
+}
+
+/// Reads the optional `expectedVersion` of a payload.
+fn take_expected_version(payload: &mut Document) -> Result<Option<u64>, Invalid> {
+    match payload.remove("expectedVersion") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Int(version @ 1..)) => Ok(Some(version.cast_unsigned())),
+        Some(_) => Err(Invalid::new("payload.expectedVersion", "expected an integer from 1")),
+    }
+}

@@ -1,0 +1,175 @@
+//! The rule of the house: one command, the event it touches, and what comes of it.
+
+use std::sync::Arc;
+
+use super::change::{Change, Effect, Seq};
+use super::command::Command;
+use super::event::{Event, EventId};
+use super::patch::PatchError;
+use super::timestamp::Timestamp;
+
+/// Where and when the change will stand, if the command is accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// The next place in the log.
+    pub seq: Seq,
+    /// The writer's clock.
+    pub at: Timestamp,
+}
+
+/// The one event a command touches, as it is now.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: EventId,
+    pub(super) current: Option<Arc<Event>>,
+}
+
+/// Why a command certainly has no effect.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Rejection {
+    #[error("event {id} already exists")]
+    AlreadyExists { id: EventId },
+    #[error("event {id} does not exist")]
+    NotFound { id: EventId },
+    #[error("event {} is at version {}, not {expected}", current.id, current.version)]
+    VersionConflict { expected: u64, current: Arc<Event> },
+    #[error(transparent)]
+    DoesNotFit(PatchError),
+    #[error("event {id} would exceed {} bytes", crate::limits::EVENT_BYTES_MAX)]
+    TooLarge { id: EventId },
+}
+
+/// Decides `command` against the event `id` as it is now (`current`).
+///
+/// # Errors
+/// Why the command has no effect; the log stays as it is.
+pub fn decide(id: EventId, current: Option<Arc<Event>>, command: &Command, stamp: Stamp) -> Result<Change, Rejection> {
+    let slot = Slot { id, current };
+    let effect: Effect = match command {
+        Command::Create(create) => create.decide(&slot, stamp),
+        Command::Update(update) => update.decide(&slot, stamp),
+        Command::Delete(delete) => delete.decide(&slot),
+    }?;
+    Ok(Change { seq: stamp.seq, at: stamp.at, effect })
+}
+
+impl Slot {
+    /// The current event, if it is there and at the version the client expects.
+    pub(super) fn expect_version(&self, expected: Option<u64>) -> Result<&Arc<Event>, Rejection> {
+        let current = self.current.as_ref().ok_or_else(|| Rejection::NotFound { id: self.id.clone() })?;
+        match expected {
+            Some(expected) if expected != current.version => {
+                Err(Rejection::VersionConflict { expected, current: Arc::clone(current) })
+            }
+            _ => Ok(current),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::command::{Create, Delete, Update};
+    use crate::domain::{Invalid, Kind};
+
+    const AT: &str = "2026-01-31T12:00:00.000Z";
+
+    fn payload(json: &str) -> crate::domain::Document {
+        serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    fn create(json: &str) -> Result<Command, Invalid> {
+        Create::parse(payload(json)).map(Command::Create)
+    }
+
+    fn update(json: &str) -> Result<Command, Invalid> {
+        Update::parse(payload(json)).map(Command::Update)
+    }
+
+    fn delete(json: &str) -> Result<Command, Invalid> {
+        Delete::parse(payload(json)).map(Command::Delete)
+    }
+
+    /// Decides `when` after all of `given`, each of which must be accepted.
+    fn decided(given: &[Command], when: &Command) -> Result<Change, Rejection> {
+        let mut current = None;
+        let mut seq = Seq::ZERO;
+        let mut next = |current: &mut Option<Arc<Event>>, command: &Command| {
+            seq = seq.next();
+            let stamp = Stamp { seq, at: Timestamp::parse(AT).expect("a fixed time") };
+            let id = command.target().cloned().expect("these tests name their event");
+            let change = decide(id, current.clone(), command, stamp)?;
+            *current = change.after().cloned();
+            Ok::<_, Rejection>(change)
+        };
+        for command in given {
+            next(&mut current, command).expect("given commands are accepted");
+        }
+        next(&mut current, when)
+    }
+
+    #[test]
+    fn a_change_alone_tells_before_and_after() {
+        let given = [create(r#"{"_id":"e","a":1,"b":{"c":2}}"#).unwrap()];
+        let change = decided(&given, &update(r#"{"id":"e","updateData":{"b.c":3},"expectedVersion":1}"#).unwrap()).unwrap();
+        assert_eq!((change.kind(), change.version(), change.seq), (Kind::Update, 2, Seq::new(2)));
+        assert_eq!(change.before().unwrap().fields, payload(r#"{"a":1,"b":{"c":2}}"#));
+        assert_eq!(change.after().unwrap().fields, payload(r#"{"a":1,"b":{"c":3}}"#));
+        let after = change.after().unwrap();
+        assert_eq!((after.version, after.seq), (2, Seq::new(2)));
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_changed_and_what_is_cannot_be_created() {
+        let exists = [create(r#"{"_id":"e"}"#).unwrap()];
+        let gone = [create(r#"{"_id":"e"}"#).unwrap(), delete(r#"{"id":"e"}"#).unwrap()];
+        let again = create(r#"{"_id":"e"}"#).unwrap();
+        let update = update(r#"{"id":"e","updateData":{"a":1}}"#).unwrap();
+        assert!(matches!(decided(&exists, &again), Err(Rejection::AlreadyExists { .. })));
+        assert!(matches!(decided(&gone, &update), Err(Rejection::NotFound { .. })));
+        assert!(matches!(decided(&[], &delete(r#"{"id":"e"}"#).unwrap()), Err(Rejection::NotFound { .. })));
+        assert_eq!(decided(&gone, &again).unwrap().version(), 1);
+    }
+
+    #[test]
+    fn another_version_than_expected_is_a_conflict_that_carries_the_event() {
+        let given = [create(r#"{"_id":"e","a":1}"#).unwrap()];
+        let stale = delete(r#"{"id":"e","expectedVersion":7}"#).unwrap();
+        let Err(Rejection::VersionConflict { expected: 7, current }) = decided(&given, &stale) else {
+            panic!("a version conflict");
+        };
+        assert_eq!(current.version, 1);
+    }
+
+    #[test]
+    fn an_event_cannot_grow_without_bound() {
+        let text = "x".repeat(limits_half());
+        let given = [create(&format!(r#"{{"_id":"e","a":"{text}"}}"#)).unwrap()];
+        let grow = update(&format!(r#"{{"id":"e","updateData":{{"b":"{text}"}}}}"#)).unwrap();
+        assert!(matches!(decided(&given, &grow), Err(Rejection::TooLarge { .. })));
+    }
+
+    fn limits_half() -> usize {
+        crate::limits::EVENT_BYTES_MAX / 2
+    }
+
+    #[test]
+    fn bad_payloads_are_refused_with_the_path_of_the_offender() {
+        let path = |result: Result<Command, Invalid>| result.unwrap_err().path;
+        assert_eq!(path(create(r#"{"_id":7}"#)), "payload._id");
+        assert_eq!(path(create(r#"{"_id":""}"#)), "payload._id");
+        assert_eq!(path(create(r#"{"_seq":1}"#)), "payload._seq");
+        assert_eq!(path(update(r#"{"updateData":{"a":1}}"#)), "payload.id");
+        assert_eq!(path(update(r#"{"id":"e"}"#)), "payload.updateData");
+        assert_eq!(path(update(r#"{"id":"e","updateData":[]}"#)), "payload.updateData");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{}}"#)), "payload.updateData");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{"$set":{"a":1}}}"#)), "payload.updateData.$set");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{"_version":1}}"#)), "payload.updateData._version");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{"a..b":1}}"#)), "payload.updateData.a..b");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{"a":1,"a.b":2}}"#)), "payload.updateData.a.b");
+        assert_eq!(path(update(r#"{"id":"e","updateData":{"a":{"$b":1}}}"#)), "payload.updateData.a.$b");
+        assert_eq!(path(delete(r#"{"id":1}"#)), "payload.id");
+        assert_eq!(path(delete(r#"{"id":"e","expectedVersion":"1"}"#)), "payload.expectedVersion");
+    }
+}

@@ -1,0 +1,140 @@
+//! What a client's document may contain.
+
+use std::collections::HashSet;
+
+use super::value::{Document, Value};
+use crate::limits;
+
+/// Why something a client sent cannot be used, and where in it the offender is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct Invalid {
+    /// Dotted path from the message's root, e.g. `payload.tags.0.$x`.
+    pub path: String,
+    /// One sentence without a full stop.
+    pub reason: String,
+}
+
+impl Invalid {
+    /// An offender at `path`.
+    pub fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// Checks the fields of an event: their names, and how deep they nest. `path` is where the document stands.
+///
+/// Top-level names beginning with `_` belong to the server. At any depth, names beginning with `$`
+/// are operators to MongoDB, dots separate path segments, and NUL ends a name in BSON.
+///
+/// # Errors
+/// The first offender, with its path.
+pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
+    if let Some((name, _)) = document.iter().find(|(name, _)| name.starts_with('_')) {
+        return Err(Invalid::new(join(path, name), "names beginning with _ are reserved for the server"));
+    }
+    check_names(document, path, 1)
+}
+
+/// Checks one value that will stand `depth` levels deep in an event.
+pub(super) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(), Invalid> {
+    if depth > limits::DOCUMENT_DEPTH_MAX {
+        return Err(Invalid::new(path, format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX)));
+    }
+    match value {
+        Value::Object(document) => check_names(document, path, depth),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| matches!(item, Value::Array(_) | Value::Object(_)))
+            .try_for_each(|(index, item)| check_value(item, &join(path, &index.to_string()), depth + 1)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Why `name` cannot be the name of a field, at any depth.
+pub(super) fn name_offence(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("names must not be empty"),
+        _ if name.starts_with('$') => Some("names must not begin with $"),
+        _ if name.contains('.') => Some("names must not contain a dot"),
+        _ if name.contains('\0') => Some("names must not contain NUL"),
+        _ => None,
+    }
+}
+
+fn check_names(document: &Document, path: &str, depth: usize) -> Result<(), Invalid> {
+    if let Some(name) = repeated_name(document) {
+        return Err(Invalid::new(join(path, name), "the same name twice in one object"));
+    }
+    for (name, value) in document.iter() {
+        if let Some(reason) = name_offence(name) {
+            return Err(Invalid::new(join(path, name), reason));
+        }
+        if matches!(value, Value::Array(_) | Value::Object(_)) {
+            check_value(value, &join(path, name), depth + 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// Small documents are compared pairwise; large ones through a set, or a message full of names
+/// would cost the square of its length.
+fn repeated_name(document: &Document) -> Option<&str> {
+    const PAIRWISE_MAX: usize = 16;
+    if document.len() > PAIRWISE_MAX {
+        let mut seen = HashSet::with_capacity(document.len());
+        return document.iter().map(|(name, _)| name).find(|name| !seen.insert(*name));
+    }
+    let names = || document.iter().map(|(name, _)| name);
+    names().enumerate().find(|(at, name)| names().take(*at).any(|earlier| earlier == *name)).map(|(_, name)| name)
+}
+
+/// `name` below `path`; an empty path is the root.
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<(), String> {
+        let document: Document = serde_json::from_str(json).expect("the test's own JSON");
+        check_document(&document, "payload").map_err(|invalid| invalid.path)
+    }
+
+    #[test]
+    fn ordinary_fields_pass_and_nested_underscores_are_the_users_own() {
+        assert_eq!(check(r#"{"a":1,"b":{"_id":2,"c":[{"d":null},[1,2]]}}"#), Ok(()));
+    }
+
+    #[test]
+    fn offenders_are_named_by_path() {
+        for (json, path) in [
+            (r#"{"_version":1}"#, "payload._version"),
+            (r#"{"$set":1}"#, "payload.$set"),
+            (r#"{"a":{"$x":1}}"#, "payload.a.$x"),
+            (r#"{"a":[0,{"b":[{"c.d":1}]}]}"#, "payload.a.1.b.0.c.d"),
+            (r#"{"a":{"":1}}"#, "payload.a."),
+            ("{\"a\":{\"n\\u0000\":1}}", "payload.a.n\0"),
+            (r#"{"a":1,"b":{"c":1,"c":2}}"#, "payload.b.c"),
+        ] {
+            assert_eq!(check(json), Err(path.to_owned()), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_name_is_found_among_many() {
+        let names: Vec<String> = (0..40).map(|n| format!("\"f{n}\":1")).collect();
+        assert_eq!(check(&format!("{{{}}}", names.join(","))), Ok(()));
+        assert_eq!(check(&format!("{{{},\"f3\":2}}", names.join(","))), Err("payload.f3".to_owned()));
+    }
+
+    #[test]
+    fn depth_is_bounded_exactly() {
+        let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        assert_eq!(check(&nested(limits::DOCUMENT_DEPTH_MAX)), Ok(()));
+        assert!(check(&nested(limits::DOCUMENT_DEPTH_MAX + 1)).is_err());
+    }
+}

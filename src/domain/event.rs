@@ -1,0 +1,123 @@
+//! A stored document.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::change::Seq;
+use super::timestamp::Timestamp;
+use super::value::{Document, Record, Value, ValueRef};
+use crate::limits;
+
+/// An event's name for life: 1 to [`limits::EVENT_ID_BYTES_MAX`] bytes of text without NUL.
+///
+/// Shared rather than copied: one id stands in the event, its change, and the writer's memory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Arc<str>);
+
+impl EventId {
+    /// Reads an id that a client chose or a store kept.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, without a path.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.len() {
+            0 => Err("an id must not be empty".to_owned()),
+            1..=limits::EVENT_ID_BYTES_MAX if text.contains('\0') => Err("an id must not contain NUL".to_owned()),
+            1..=limits::EVENT_ID_BYTES_MAX => Ok(Self(text.into())),
+            _ => Err(format!("an id must not exceed {} bytes", limits::EVENT_ID_BYTES_MAX)),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// From an id made by the server, which is short and plain by construction.
+impl From<uuid::Uuid> for EventId {
+    fn from(id: uuid::Uuid) -> Self {
+        Self((&*id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())).into())
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// A stored document: what the server knows about it, and the user's own fields.
+///
+/// Clients and queries see one flat document: `_id`, `_version`, `_seq`, `_createdAt`,
+/// `_updatedAt`, then the fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// `_id`
+    pub id: EventId,
+    /// `_version`: how many changes this event has seen; 1 when created.
+    pub version: u64,
+    /// `_seq`: the change that made it what it is.
+    pub seq: Seq,
+    /// `_createdAt`
+    pub created_at: Timestamp,
+    /// `_updatedAt`
+    pub updated_at: Timestamp,
+    /// Everything else.
+    pub fields: Document,
+}
+
+impl Event {
+    /// Roughly the bytes this takes in memory.
+    pub fn weight(&self) -> usize {
+        128 + self.id.as_str().len() + self.fields.weight()
+    }
+
+    fn meta(&self) -> [(&'static str, ValueRef<'_>); 5] {
+        [
+            ("_id", ValueRef::String(self.id.as_str())),
+            ("_version", ValueRef::Int(self.version.cast_signed())),
+            ("_seq", ValueRef::Int(self.seq.get().cast_signed())),
+            ("_createdAt", ValueRef::String(self.created_at.as_str())),
+            ("_updatedAt", ValueRef::String(self.updated_at.as_str())),
+        ]
+    }
+}
+
+impl Record for Event {
+    fn field(&self, name: &str) -> Option<ValueRef<'_>> {
+        if !name.starts_with('_') {
+            return self.fields.get(name).map(Value::borrow);
+        }
+        self.meta().into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
+        self.meta().into_iter().chain(self.fields.iter().map(|(name, value)| (name, value.borrow())))
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(5 + self.fields.len()))?;
+        for (name, value) in Record::fields(self) {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}

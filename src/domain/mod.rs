@@ -1,0 +1,24 @@
+//! The words of livelog, and the rules that turn a command into a change.
+//!
+//! Pure: no async, no clock, no randomness, no IO. What needs one of those (an id, a time, the
+//! current event) comes in as an argument, so every rule here is tested by calling a function.
+//!
+//! Start with [`decide`]: one command, the event it touches, and what comes of it.
+
+mod change;
+mod command;
+mod decide;
+mod document;
+mod event;
+mod patch;
+mod timestamp;
+mod value;
+
+pub use change::{Change, Effect, Kind, Seq};
+pub use command::{Command, Create, Delete, Update};
+pub use decide::{Rejection, Stamp, decide};
+pub use document::{Invalid, check_document};
+pub use event::{Event, EventId};
+pub use patch::{Patch, PatchError, Path};
+pub use timestamp::Timestamp;
+pub use value::{Document, Record, Value, ValueRef};

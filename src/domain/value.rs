@@ -1,0 +1,369 @@
+//! JSON values as livelog keeps them: integers and floats apart, fields in the order they came.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A JSON value. Numbers keep their kind: `1` is an integer and `1.0` a float, here and in every store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number written without fraction or exponent, within 64 signed bits.
+    Int(i64),
+    /// Any other number; always finite, because JSON cannot say otherwise.
+    Float(f64),
+    /// Text, never reinterpreted as a date, an id or anything else.
+    String(String),
+    /// A list.
+    Array(Vec<Value>),
+    /// A nested document.
+    Object(Document),
+}
+
+/// Named values in the order they were written.
+///
+/// Order is part of a document's identity, as in MongoDB: `{"a":1,"b":2}` does not equal
+/// `{"b":2,"a":1}`. Look-ups are linear, which beats hashing at the sizes documents have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    fields: Vec<(String, Value)>,
+}
+
+impl Document {
+    /// A document without fields.
+    pub const fn new() -> Self {
+        Self { fields: Vec::new() }
+    }
+
+    /// The value of a field of this very document; dots are not followed.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.fields.iter_mut().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    /// Appends a field. The caller knows that the name is not taken.
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.fields.push((name.into(), value.into()));
+    }
+
+    /// Takes a field out, keeping the order of the others.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        let at = self.fields.iter().position(|(field, _)| field == name)?;
+        Some(self.fields.remove(at).1)
+    }
+
+    /// The fields in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.
+    pub fn weight(&self) -> usize {
+        self.iter().map(|(name, value)| 32 + name.len() + value.weight()).sum()
+    }
+}
+
+impl Value {
+    /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 16,
+            Self::String(text) => 24 + text.len(),
+            Self::Array(items) => 24 + items.iter().map(Self::weight).sum::<usize>(),
+            Self::Object(document) => 24 + document.weight(),
+        }
+    }
+
+    /// Levels of nesting: 0 for a scalar, 1 for a list or document of scalars.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Array(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Object(document) => 1 + document.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::String(_) => 0,
+        }
+    }
+
+    /// What an error message calls this kind of value.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// The nested document, if this is one.
+    pub fn as_object(&self) -> Option<&Document> {
+        match self {
+            Self::Object(document) => Some(document),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::String(_) | Self::Array(_) => None,
+        }
+    }
+
+    /// The same value, borrowed.
+    pub fn borrow(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Bool(flag) => ValueRef::Bool(*flag),
+            Self::Int(number) => ValueRef::Int(*number),
+            Self::Float(number) => ValueRef::Float(*number),
+            Self::String(text) => ValueRef::String(text),
+            Self::Array(items) => ValueRef::Array(items),
+            Self::Object(document) => ValueRef::Object(document),
+        }
+    }
+}
+
+/// A [`Value`] seen without owning it, so that an event's own fields (`_id`, `_version` …) can be
+/// compared and written like any other without being copied into a `Value` first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "the variants of Value, borrowed")]
+pub enum ValueRef<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(&'a str),
+    Array(&'a [Value]),
+    Object(&'a Document),
+}
+
+impl ValueRef<'_> {
+    /// An owned copy.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(flag),
+            Self::Int(number) => Value::Int(number),
+            Self::Float(number) => Value::Float(number),
+            Self::String(text) => Value::String(text.to_owned()),
+            Self::Array(items) => Value::Array(items.to_vec()),
+            Self::Object(document) => Value::Object(document.clone()),
+        }
+    }
+}
+
+/// Something with named values that a query can be asked about: a document, or a whole event.
+pub trait Record {
+    /// The value of a top-level field.
+    fn field(&self, name: &str) -> Option<ValueRef<'_>>;
+
+    /// All top-level fields in order.
+    fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
+}
+
+impl Record for Document {
+    fn field(&self, name: &str) -> Option<ValueRef<'_>> {
+        self.get(name).map(Value::borrow)
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
+        self.iter().map(|(name, value)| (name, value.borrow()))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Float(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Bool(flag)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Self {
+        Self::Array(items)
+    }
+}
+
+impl From<Document> for Value {
+    fn from(document: Document) -> Self {
+        Self::Object(document)
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, Value)> for Document {
+    fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> Self {
+        Self { fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() }
+    }
+}
+
+impl IntoIterator for Document {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.fields.into_iter()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.borrow().serialize(serializer)
+    }
+}
+
+impl Serialize for ValueRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Array(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in *items {
+                    list.serialize_element(item)?;
+                }
+                list.end()
+            }
+            Self::Object(document) => document.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DocumentVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    /// Refused past `i64::MAX`: neither store has such an integer, and rounding to a float would
+    /// change what the client wrote.
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        i64::try_from(number).map(Value::Int).map_err(|_| E::custom("integer does not fit 64 signed bits"))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        DocumentVisitor.visit_map(map).map(Value::Object)
+    }
+}
+
+struct DocumentVisitor;
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = Document;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    /// Keeps repeated names: [`super::check_document`] refuses them with their path.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+        let mut document = Document::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            document.push(name, value);
+        }
+        Ok(document)
+    }
+}

@@ -1,0 +1,143 @@
+//! Every bound of the server, one constant each, with its unit in the name and its reason beside it.
+//!
+//! A bound is reached by a mistake, an attack or an overload; each is answered by name (see
+//! `protocol::Code`) and has a test.
+
+use std::time::Duration;
+
+// What a client may send.
+
+/// A WebSocket message or a query string larger than this is refused. Sixteen times the largest
+/// ordinary document, and small enough that a thousand clients sending one at once fit in memory.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// A WebSocket message beyond this cannot be skipped cheaply, so its connection is closed; between
+/// [`MESSAGE_BYTES_MAX`] and this the message gets an error and the connection lives on.
+pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
+
+/// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// An event's id: part of every log entry, index key and answer.
+pub const EVENT_ID_BYTES_MAX: usize = 128;
+
+/// What updates may let one event grow to. Its change carries it before and after, and MongoDB
+/// takes 16 MiB a document.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Levels of nesting in a document, itself included: below BSON's 100 and JSON's 128 with room for
+/// livelog's own wrapping, and enough that recursion over a document cannot exhaust a stack.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+
+/// Segments of a dotted path: a path cannot reach deeper than a document may be.
+pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
+
+/// Paths one UPDATE may set: they are compared pairwise for conflicts.
+pub const UPDATE_PATHS_MAX: usize = 256;
+
+/// The largest array index an UPDATE may name: the places before it are filled with nulls.
+pub const ARRAY_INDEX_MAX: usize = 1_500;
+
+// What a query may ask.
+
+/// Levels of nesting in a filter (`$and`, `$elemMatch`, `$not` …).
+pub const FILTER_DEPTH_MAX: usize = 8;
+
+/// Conditions in one filter: each costs time on every event it is matched against.
+pub const FILTER_NODES_MAX: usize = 64;
+
+/// Values in all the lists of one filter (`$in`, `$nin`, `$all`) together.
+pub const FILTER_VALUES_MAX: usize = 1_000;
+
+/// Bytes of one `$regex` pattern.
+pub const REGEX_BYTES_MAX: usize = 256;
+
+/// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
+pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
+
+/// Fields a query may sort by.
+pub const SORT_FIELDS_MAX: usize = 8;
+
+/// Fields a query may ask for.
+pub const PROJECTION_FIELDS_MAX: usize = 64;
+
+/// Events a FETCH answers with when it names no limit.
+pub const FETCH_COUNT_DEFAULT: usize = 100;
+
+/// Events one FETCH may ask for.
+pub const FETCH_COUNT_MAX: usize = 1_000;
+
+/// Bytes of events in one FETCH answer: a page ends early rather than building a frame of a gigabyte.
+pub const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How long the database may work on one query.
+pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
+
+// What is kept for whom.
+
+/// Connections at once; above this new ones are turned away with 503.
+pub const CONNECTIONS_MAX: usize = 50_000;
+
+/// Requests of one session that wait for their answer; beyond this its socket is not read.
+pub const SESSION_REQUESTS_MAX: usize = 64;
+
+/// Bytes of requests of one session that wait for their answer; the same happens beyond this.
+pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
+pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// FETCHes running at once over all sessions; more wait their turn.
+pub const FETCHES_MAX: usize = 64;
+
+/// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
+pub const BATCH_COUNT_MAX: usize = 1_024;
+
+/// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
+pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of changes and broadcasts the live window holds. A session further behind than this reads
+/// the log instead.
+pub const LIVE_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Changes read from the log at once.
+pub const LOG_PAGE_COUNT: usize = 500;
+
+/// Sessions reading the log at once to catch up; more wait their turn.
+pub const CATCH_UPS_MAX: usize = 8;
+
+/// Frames handed to a socket before one flush: a flush each costs ten times as much.
+pub const FLUSH_COUNT_MAX: usize = 64;
+
+/// Bytes handed to a socket before one flush.
+pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
+pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+
+// How long things may take.
+
+/// A command that is not committed by then is answered `unavailable` (certainly not applied) or
+/// `outcome_unknown`.
+pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send a request's header.
+pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long one flush to a socket may take before its session is closed as too slow.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A session that was silent this long is pinged …
+pub const PING_INTERVAL: Duration = Duration::from_secs(25);
+
+/// … and closed if nothing comes back within this.
+pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a shutdown waits for answers in flight and for sessions to close.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long `/readyz` waits for the store.
+pub const READY_DEADLINE: Duration = Duration::from_secs(2);

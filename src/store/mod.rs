@@ -1,0 +1,175 @@
+//! Where the log and the view are kept, behind one trait whose docs are guarantees.
+//!
+//! [`mongo`] is the store behind it. Nothing above this module knows a collection, a transaction or a
+//! file: it knows the log, the view, and four kinds of failure.
+//!
+//! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
+
+pub mod mongo;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::{Change, Event, EventId, Seq};
+use crate::query::Query;
+
+/// The log's identity: a recreated log has another, so a position in the old one is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Epoch(pub Uuid);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Changes to append together, all or none.
+#[derive(Debug)]
+pub struct Batch {
+    /// Stored with the batch's first log entry, so that a batch whose outcome was lost can be found.
+    pub id: Uuid,
+    /// The head this batch was decided on.
+    pub after: Seq,
+    /// Contiguous from `after.next()`; never empty.
+    pub changes: Vec<Arc<Change>>,
+}
+
+/// A message for every session of every node. Its payload is JSON text, kept as the client wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broadcast {
+    /// JSON text.
+    pub payload: Arc<str>,
+}
+
+/// What [`Store::tail`] yields.
+#[derive(Debug, Clone)]
+pub enum Tidings {
+    /// The next changes of the log, contiguous with those before; never empty.
+    Changes(Vec<Arc<Change>>),
+    /// A broadcast by any node, this one included.
+    Broadcast(Broadcast),
+}
+
+/// The answer to a query.
+pub struct Found {
+    /// The position in the log that the answer is as of.
+    pub seq: Seq,
+    /// Matching events in the query's order, from after its cursor; the limit is the caller's to apply,
+    /// and so is the projection. Dropping the stream stops the reading.
+    pub events: BoxStream<'static, Result<Event, StoreError>>,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Found").field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+/// An append-only log of changes, numbered from 1 without gaps, and the view folded from it.
+///
+/// Every call ends within a deadline of its own. A call whose future is dropped goes on or not, but
+/// leaves the store whole.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// The log's identity, fixed when the store was opened.
+    fn epoch(&self) -> Epoch;
+
+    /// The place of the last durable change; [`Seq::ZERO`] for an empty log.
+    ///
+    /// Reaches the store: an error says that it cannot be reached now.
+    async fn head(&self) -> Result<Seq, StoreError>;
+
+    /// The current events with these ids, in any order; missing ones are left out.
+    ///
+    /// Holds every change that was durable when the call began.
+    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
+
+    /// Appends `batch` directly after `batch.after` and applies it to the view, all or nothing.
+    ///
+    /// On `Ok` every change is durable and will be seen by `load`, `read`, `find` and `tail`.
+    /// Calling it again with the same batch is safe: at most one of the calls takes effect.
+    async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError>;
+
+    /// Whether the log holds exactly this batch after `batch.after`.
+    ///
+    /// `false` is final only if the head has moved on, or a later [`append`](Self::append) is made.
+    async fn holds(&self, batch: &Batch) -> Result<bool, StoreError>;
+
+    /// Changes after `after`, in order and contiguous, at most `limit`. Empty means `after` is the head
+    /// (or beyond it).
+    async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
+
+    /// Every change after `after` as it becomes durable, from any node: contiguous, in order, once;
+    /// and every broadcast from now on, at most once.
+    ///
+    /// Never ends: when the store is out of reach it tries again, and goes on where it was.
+    /// One tail at a time, from the node's pump.
+    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings>;
+
+    /// Current events that match, as of one position in the log.
+    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError>;
+
+    /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError>;
+
+    /// Begins to rebuild the view from the log, beside the live one.
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
+
+    /// Lets go of the store in good order: nothing is written after this.
+    async fn close(&self);
+}
+
+/// A view in the making. Dropping it unfinished leaves the live view as it was.
+#[async_trait]
+pub trait Rebuild: Send {
+    /// Applies the next changes, contiguous with those before.
+    async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError>;
+
+    /// Holds all writers of all nodes off until [`swap`](Self::swap), and returns the head that
+    /// stands meanwhile. The caller applies what is missing up to it without delay.
+    async fn hold(&mut self) -> Result<Seq, StoreError>;
+
+    /// Puts the new view in the live one's place and lets the writers go on.
+    ///
+    /// `Err(StoreError::Unavailable)` with the hold lost means: begin again.
+    async fn swap(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Why the store did not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or did not answer in time. Worth trying again.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
+    #[error("the query took too long")]
+    QueryTooSlow,
+    /// What is stored cannot be what livelog wrote. `at` says where.
+    #[error("the store is corrupt at {at}: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Corrupt { at: String, reason: String },
+    /// It refuses, and would again.
+    #[error("the store refused: {0}")]
+    Refused(String),
+}
+
+/// Why a batch is not known to be appended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was written: the head is not `batch.after`, or the view was replaced.
+    #[error("the log has moved on")]
+    Moved,
+    /// Nothing was written, certainly.
+    #[error(transparent)]
+    Failed(StoreError),
+    /// It may or may not have been written. The caller finds out with [`Store::holds`] after
+    /// appending again.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
+}
