@@ -1,1 +1,5 @@
+//! livelog
 
+pub mod domain;
+pub mod limits;
+pub mod query;

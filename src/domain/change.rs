@@ -61,9 +61,17 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "before and after say it")]
 pub enum Effect {
-    Create { after: Arc<Event> },
-    Update { before: Arc<Event>, patch: Patch, after: Arc<Event> },
-    Delete { before: Arc<Event> },
+    Create {
+        after: Arc<Event>,
+    },
+    Update {
+        before: Arc<Event>,
+        patch: Patch,
+        after: Arc<Event>,
+    },
+    Delete {
+        before: Arc<Event>,
+    },
 }
 
 /// A change in one word, as on the wire and in the log.
@@ -137,6 +145,8 @@ impl Change {
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         let patch = self.patch().map_or(0, Patch::weight);
-        64 + patch + self.before().map_or(0, |event| event.weight()) + self.after().map_or(0, |event| event.weight())
+        64 + patch
+            + self.before().map_or(0, |event| event.weight())
+            + self.after().map_or(0, |event| event.weight())
     }
 }

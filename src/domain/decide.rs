@@ -44,24 +44,36 @@ pub enum Rejection {
 ///
 /// # Errors
 /// Why the command has no effect; the log stays as it is.
-pub fn decide(id: EventId, current: Option<Arc<Event>>, command: &Command, stamp: Stamp) -> Result<Change, Rejection> {
+pub fn decide(
+    id: EventId,
+    current: Option<Arc<Event>>,
+    command: &Command,
+    stamp: Stamp,
+) -> Result<Change, Rejection> {
     let slot = Slot { id, current };
     let effect: Effect = match command {
         Command::Create(create) => create.decide(&slot, stamp),
         Command::Update(update) => update.decide(&slot, stamp),
         Command::Delete(delete) => delete.decide(&slot),
     }?;
-    Ok(Change { seq: stamp.seq, at: stamp.at, effect })
+    Ok(Change {
+        seq: stamp.seq,
+        at: stamp.at,
+        effect,
+    })
 }
 
 impl Slot {
     /// The current event, if it is there and at the version the client expects.
     pub(super) fn expect_version(&self, expected: Option<u64>) -> Result<&Arc<Event>, Rejection> {
-        let current = self.current.as_ref().ok_or_else(|| Rejection::NotFound { id: self.id.clone() })?;
+        let current = self.current.as_ref().ok_or_else(|| Rejection::NotFound {
+            id: self.id.clone(),
+        })?;
         match expected {
-            Some(expected) if expected != current.version => {
-                Err(Rejection::VersionConflict { expected, current: Arc::clone(current) })
-            }
+            Some(expected) if expected != current.version => Err(Rejection::VersionConflict {
+                expected,
+                current: Arc::clone(current),
+            }),
             _ => Ok(current),
         }
     }
@@ -97,8 +109,14 @@ mod tests {
         let mut seq = Seq::ZERO;
         let mut next = |current: &mut Option<Arc<Event>>, command: &Command| {
             seq = seq.next();
-            let stamp = Stamp { seq, at: Timestamp::parse(AT).expect("a fixed time") };
-            let id = command.target().cloned().expect("these tests name their event");
+            let stamp = Stamp {
+                seq,
+                at: Timestamp::parse(AT).expect("a fixed time"),
+            };
+            let id = command
+                .target()
+                .cloned()
+                .expect("these tests name their event");
             let change = decide(id, current.clone(), command, stamp)?;
             *current = change.after().cloned();
             Ok::<_, Rejection>(change)
@@ -112,10 +130,23 @@ mod tests {
     #[test]
     fn a_change_alone_tells_before_and_after() {
         let given = [create(r#"{"_id":"e","a":1,"b":{"c":2}}"#).unwrap()];
-        let change = decided(&given, &update(r#"{"id":"e","updateData":{"b.c":3},"expectedVersion":1}"#).unwrap()).unwrap();
-        assert_eq!((change.kind(), change.version(), change.seq), (Kind::Update, 2, Seq::new(2)));
-        assert_eq!(change.before().unwrap().fields, payload(r#"{"a":1,"b":{"c":2}}"#));
-        assert_eq!(change.after().unwrap().fields, payload(r#"{"a":1,"b":{"c":3}}"#));
+        let change = decided(
+            &given,
+            &update(r#"{"id":"e","updateData":{"b.c":3},"expectedVersion":1}"#).unwrap(),
+        )
+        .unwrap();
+        assert_eq!(
+            (change.kind(), change.version(), change.seq),
+            (Kind::Update, 2, Seq::new(2))
+        );
+        assert_eq!(
+            change.before().unwrap().fields,
+            payload(r#"{"a":1,"b":{"c":2}}"#)
+        );
+        assert_eq!(
+            change.after().unwrap().fields,
+            payload(r#"{"a":1,"b":{"c":3}}"#)
+        );
         let after = change.after().unwrap();
         assert_eq!((after.version, after.seq), (2, Seq::new(2)));
     }
@@ -123,12 +154,24 @@ mod tests {
     #[test]
     fn what_is_not_there_cannot_be_changed_and_what_is_cannot_be_created() {
         let exists = [create(r#"{"_id":"e"}"#).unwrap()];
-        let gone = [create(r#"{"_id":"e"}"#).unwrap(), delete(r#"{"id":"e"}"#).unwrap()];
+        let gone = [
+            create(r#"{"_id":"e"}"#).unwrap(),
+            delete(r#"{"id":"e"}"#).unwrap(),
+        ];
         let again = create(r#"{"_id":"e"}"#).unwrap();
         let update = update(r#"{"id":"e","updateData":{"a":1}}"#).unwrap();
-        assert!(matches!(decided(&exists, &again), Err(Rejection::AlreadyExists { .. })));
-        assert!(matches!(decided(&gone, &update), Err(Rejection::NotFound { .. })));
-        assert!(matches!(decided(&[], &delete(r#"{"id":"e"}"#).unwrap()), Err(Rejection::NotFound { .. })));
+        assert!(matches!(
+            decided(&exists, &again),
+            Err(Rejection::AlreadyExists { .. })
+        ));
+        assert!(matches!(
+            decided(&gone, &update),
+            Err(Rejection::NotFound { .. })
+        ));
+        assert!(matches!(
+            decided(&[], &delete(r#"{"id":"e"}"#).unwrap()),
+            Err(Rejection::NotFound { .. })
+        ));
         assert_eq!(decided(&gone, &again).unwrap().version(), 1);
     }
 
@@ -136,7 +179,11 @@ mod tests {
     fn another_version_than_expected_is_a_conflict_that_carries_the_event() {
         let given = [create(r#"{"_id":"e","a":1}"#).unwrap()];
         let stale = delete(r#"{"id":"e","expectedVersion":7}"#).unwrap();
-        let Err(Rejection::VersionConflict { expected: 7, current }) = decided(&given, &stale) else {
+        let Err(Rejection::VersionConflict {
+            expected: 7,
+            current,
+        }) = decided(&given, &stale)
+        else {
             panic!("a version conflict");
         };
         assert_eq!(current.version, 1);
@@ -147,7 +194,10 @@ mod tests {
         let text = "x".repeat(limits_half());
         let given = [create(&format!(r#"{{"_id":"e","a":"{text}"}}"#)).unwrap()];
         let grow = update(&format!(r#"{{"id":"e","updateData":{{"b":"{text}"}}}}"#)).unwrap();
-        assert!(matches!(decided(&given, &grow), Err(Rejection::TooLarge { .. })));
+        assert!(matches!(
+            decided(&given, &grow),
+            Err(Rejection::TooLarge { .. })
+        ));
     }
 
     fn limits_half() -> usize {
@@ -162,14 +212,38 @@ mod tests {
         assert_eq!(path(create(r#"{"_seq":1}"#)), "payload._seq");
         assert_eq!(path(update(r#"{"updateData":{"a":1}}"#)), "payload.id");
         assert_eq!(path(update(r#"{"id":"e"}"#)), "payload.updateData");
-        assert_eq!(path(update(r#"{"id":"e","updateData":[]}"#)), "payload.updateData");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{}}"#)), "payload.updateData");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{"$set":{"a":1}}}"#)), "payload.updateData.$set");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{"_version":1}}"#)), "payload.updateData._version");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{"a..b":1}}"#)), "payload.updateData.a..b");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{"a":1,"a.b":2}}"#)), "payload.updateData.a.b");
-        assert_eq!(path(update(r#"{"id":"e","updateData":{"a":{"$b":1}}}"#)), "payload.updateData.a.$b");
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":[]}"#)),
+            "payload.updateData"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{}}"#)),
+            "payload.updateData"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{"$set":{"a":1}}}"#)),
+            "payload.updateData.$set"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{"_version":1}}"#)),
+            "payload.updateData._version"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{"a..b":1}}"#)),
+            "payload.updateData.a..b"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{"a":1,"a.b":2}}"#)),
+            "payload.updateData.a.b"
+        );
+        assert_eq!(
+            path(update(r#"{"id":"e","updateData":{"a":{"$b":1}}}"#)),
+            "payload.updateData.a.$b"
+        );
         assert_eq!(path(delete(r#"{"id":1}"#)), "payload.id");
-        assert_eq!(path(delete(r#"{"id":"e","expectedVersion":"1"}"#)), "payload.expectedVersion");
+        assert_eq!(
+            path(delete(r#"{"id":"e","expectedVersion":"1"}"#)),
+            "payload.expectedVersion"
+        );
     }
 }

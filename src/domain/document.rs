@@ -18,7 +18,10 @@ pub struct Invalid {
 impl Invalid {
     /// An offender at `path`.
     pub fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into() }
+        Self {
+            path: path.into(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -31,7 +34,10 @@ impl Invalid {
 /// The first offender, with its path.
 pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
     if let Some((name, _)) = document.iter().find(|(name, _)| name.starts_with('_')) {
-        return Err(Invalid::new(join(path, name), "names beginning with _ are reserved for the server"));
+        return Err(Invalid::new(
+            join(path, name),
+            "names beginning with _ are reserved for the server",
+        ));
     }
     check_names(document, path, 1)
 }
@@ -39,7 +45,10 @@ pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
 /// Checks one value that will stand `depth` levels deep in an event.
 pub(super) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(), Invalid> {
     if depth > limits::DOCUMENT_DEPTH_MAX {
-        return Err(Invalid::new(path, format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX)));
+        return Err(Invalid::new(
+            path,
+            format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX),
+        ));
     }
     match value {
         Value::Object(document) => check_names(document, path, depth),
@@ -47,7 +56,9 @@ pub(super) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(),
             .iter()
             .enumerate()
             .filter(|(_, item)| matches!(item, Value::Array(_) | Value::Object(_)))
-            .try_for_each(|(index, item)| check_value(item, &join(path, &index.to_string()), depth + 1)),
+            .try_for_each(|(index, item)| {
+                check_value(item, &join(path, &index.to_string()), depth + 1)
+            }),
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => Ok(()),
     }
 }
@@ -65,7 +76,10 @@ pub(super) fn name_offence(name: &str) -> Option<&'static str> {
 
 fn check_names(document: &Document, path: &str, depth: usize) -> Result<(), Invalid> {
     if let Some(name) = repeated_name(document) {
-        return Err(Invalid::new(join(path, name), "the same name twice in one object"));
+        return Err(Invalid::new(
+            join(path, name),
+            "the same name twice in one object",
+        ));
     }
     for (name, value) in document.iter() {
         if let Some(reason) = name_offence(name) {
@@ -84,15 +98,25 @@ fn repeated_name(document: &Document) -> Option<&str> {
     const PAIRWISE_MAX: usize = 16;
     if document.len() > PAIRWISE_MAX {
         let mut seen = HashSet::with_capacity(document.len());
-        return document.iter().map(|(name, _)| name).find(|name| !seen.insert(*name));
+        return document
+            .iter()
+            .map(|(name, _)| name)
+            .find(|name| !seen.insert(*name));
     }
     let names = || document.iter().map(|(name, _)| name);
-    names().enumerate().find(|(at, name)| names().take(*at).any(|earlier| earlier == *name)).map(|(_, name)| name)
+    names()
+        .enumerate()
+        .find(|(at, name)| names().take(*at).any(|earlier| earlier == *name))
+        .map(|(_, name)| name)
 }
 
 /// `name` below `path`; an empty path is the root.
 pub(super) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +130,10 @@ mod tests {
 
     #[test]
     fn ordinary_fields_pass_and_nested_underscores_are_the_users_own() {
-        assert_eq!(check(r#"{"a":1,"b":{"_id":2,"c":[{"d":null},[1,2]]}}"#), Ok(()));
+        assert_eq!(
+            check(r#"{"a":1,"b":{"_id":2,"c":[{"d":null},[1,2]]}}"#),
+            Ok(())
+        );
     }
 
     #[test]
@@ -128,7 +155,10 @@ mod tests {
     fn a_repeated_name_is_found_among_many() {
         let names: Vec<String> = (0..40).map(|n| format!("\"f{n}\":1")).collect();
         assert_eq!(check(&format!("{{{}}}", names.join(","))), Ok(()));
-        assert_eq!(check(&format!("{{{},\"f3\":2}}", names.join(","))), Err("payload.f3".to_owned()));
+        assert_eq!(
+            check(&format!("{{{},\"f3\":2}}", names.join(","))),
+            Err("payload.f3".to_owned())
+        );
     }
 
     #[test]

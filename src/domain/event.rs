@@ -25,9 +25,14 @@ impl EventId {
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.len() {
             0 => Err("an id must not be empty".to_owned()),
-            1..=limits::EVENT_ID_BYTES_MAX if text.contains('\0') => Err("an id must not contain NUL".to_owned()),
+            1..=limits::EVENT_ID_BYTES_MAX if text.contains('\0') => {
+                Err("an id must not contain NUL".to_owned())
+            }
             1..=limits::EVENT_ID_BYTES_MAX => Ok(Self(text.into())),
-            _ => Err(format!("an id must not exceed {} bytes", limits::EVENT_ID_BYTES_MAX)),
+            _ => Err(format!(
+                "an id must not exceed {} bytes",
+                limits::EVENT_ID_BYTES_MAX
+            )),
         }
     }
 
@@ -40,7 +45,12 @@ impl EventId {
 /// From an id made by the server, which is short and plain by construction.
 impl From<uuid::Uuid> for EventId {
     fn from(id: uuid::Uuid) -> Self {
-        Self((&*id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())).into())
+        Self(
+            (&*id
+                .hyphenated()
+                .encode_lower(&mut uuid::Uuid::encode_buffer()))
+                .into(),
+        )
     }
 }
 
@@ -104,11 +114,18 @@ impl Record for Event {
         if !name.starts_with('_') {
             return self.fields.get(name).map(Value::borrow);
         }
-        self.meta().into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+        self.meta()
+            .into_iter()
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value)
     }
 
     fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
-        self.meta().into_iter().chain(self.fields.iter().map(|(name, value)| (name, value.borrow())))
+        self.meta().into_iter().chain(
+            self.fields
+                .iter()
+                .map(|(name, value)| (name, value.borrow())),
+        )
     }
 }
 

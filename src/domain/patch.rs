@@ -43,7 +43,10 @@ impl Path {
 
     /// Whether one of the two reaches into, or equals, the other.
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.split('.').zip(other.0.split('.')).all(|(mine, theirs)| mine == theirs)
+        self.0
+            .split('.')
+            .zip(other.0.split('.'))
+            .all(|(mine, theirs)| mine == theirs)
     }
 }
 
@@ -68,7 +71,11 @@ pub enum PatchError {
     /// The path leads through a value that has no fields.
     #[error("cannot reach {path}: {at} is {found}")]
     #[expect(missing_docs, reason = "the message says it")]
-    NotAContainer { path: Path, at: String, found: &'static str },
+    NotAContainer {
+        path: Path,
+        at: String,
+        found: &'static str,
+    },
     /// An array was addressed by something other than a small index.
     #[error("cannot reach {path}: {at} is an array, which takes an index up to {max}", max = limits::ARRAY_INDEX_MAX)]
     #[expect(missing_docs, reason = "the message says it")]
@@ -102,8 +109,16 @@ impl Patch {
 
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
-        let set: usize = self.set.iter().map(|(path, value)| 24 + path.0.len() + value.weight()).sum();
-        set + self.unset.iter().map(|path| 24 + path.0.len()).sum::<usize>()
+        let set: usize = self
+            .set
+            .iter()
+            .map(|(path, value)| 24 + path.0.len() + value.weight())
+            .sum();
+        set + self
+            .unset
+            .iter()
+            .map(|path| 24 + path.0.len())
+            .sum::<usize>()
     }
 }
 
@@ -189,8 +204,11 @@ fn unset(document: &mut Document, path: &Path) {
 
 /// An array index as MongoDB reads one: plain decimal, no sign, no leading zero.
 fn index(name: &str) -> Option<usize> {
-    let plain = name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
-    name.parse().ok().filter(|index| plain && *index <= limits::ARRAY_INDEX_MAX)
+    let plain =
+        name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+    name.parse()
+        .ok()
+        .filter(|index| plain && *index <= limits::ARRAY_INDEX_MAX)
 }
 
 impl Serialize for Patch {
@@ -224,7 +242,15 @@ mod tests {
     fn apply(before: &str, set: &[(&str, &str)], unset: &[&str]) -> Result<String, PatchError> {
         let path = |text: &&str| Path::parse(text).expect("the test's own path");
         let patch = Patch {
-            set: set.iter().map(|(p, v)| (path(p), serde_json::from_str(v).expect("the test's own JSON"))).collect(),
+            set: set
+                .iter()
+                .map(|(p, v)| {
+                    (
+                        path(p),
+                        serde_json::from_str(v).expect("the test's own JSON"),
+                    )
+                })
+                .collect(),
             unset: unset.iter().map(path).collect(),
         };
         let after = patch.apply(&document(before))?;
@@ -236,23 +262,41 @@ mod tests {
         for (before, path, value, after) in [
             (r#"{"a":1}"#, "a", "2", r#"{"a":2}"#),
             (r#"{"a":1}"#, "b", "[1]", r#"{"a":1,"b":[1]}"#),
-            (r#"{"a":{"b":1,"c":2}}"#, "a.b", "{}", r#"{"a":{"b":{},"c":2}}"#),
+            (
+                r#"{"a":{"b":1,"c":2}}"#,
+                "a.b",
+                "{}",
+                r#"{"a":{"b":{},"c":2}}"#,
+            ),
             (r"{}", "a.b.c", "1", r#"{"a":{"b":{"c":1}}}"#),
             (r#"{"a":[{"b":1}]}"#, "a.0.b", "2", r#"{"a":[{"b":2}]}"#),
             (r#"{"a":[1]}"#, "a.3", "4", r#"{"a":[1,null,null,4]}"#),
             (r#"{"a":[]}"#, "a.1.x", "4", r#"{"a":[null,{"x":4}]}"#),
         ] {
-            assert_eq!(apply(before, &[(path, value)], &[]).as_deref(), Ok(after), "{before} {path}");
+            assert_eq!(
+                apply(before, &[(path, value)], &[]).as_deref(),
+                Ok(after),
+                "{before} {path}"
+            );
         }
     }
 
     #[test]
     fn a_path_through_a_scalar_or_a_named_array_is_refused() {
         let refused = |before, path| apply(before, &[(path, "1")], &[]).unwrap_err().to_string();
-        assert_eq!(refused(r#"{"a":{"b":"x"}}"#, "a.b.c"), "cannot reach a.b.c: a.b is a string");
-        assert_eq!(refused(r#"{"a":null}"#, "a.b"), "cannot reach a.b: a is null");
+        assert_eq!(
+            refused(r#"{"a":{"b":"x"}}"#, "a.b.c"),
+            "cannot reach a.b.c: a.b is a string"
+        );
+        assert_eq!(
+            refused(r#"{"a":null}"#, "a.b"),
+            "cannot reach a.b: a is null"
+        );
         for path in ["a.x", "a.01", "a.-1", "a.99999999999999999999"] {
-            assert!(refused(r#"{"a":[]}"#, path).contains("a is an array"), "{path}");
+            assert!(
+                refused(r#"{"a":[]}"#, path).contains("a is an array"),
+                "{path}"
+            );
         }
     }
 
@@ -264,7 +308,11 @@ mod tests {
             (r#"{"a":[1,2]}"#, "a.0", r#"{"a":[null,2]}"#),
             (r#"{"a":1}"#, "a.b.c", r#"{"a":1}"#),
         ] {
-            assert_eq!(apply(before, &[], &[path]).as_deref(), Ok(after), "{before} {path}");
+            assert_eq!(
+                apply(before, &[], &[path]).as_deref(),
+                Ok(after),
+                "{before} {path}"
+            );
         }
     }
 

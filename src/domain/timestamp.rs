@@ -49,7 +49,13 @@ mod tests {
     #[test]
     fn only_the_fixed_shape_is_a_timestamp() {
         assert!(Timestamp::parse("2026-01-31T12:00:00.000Z").is_some());
-        for text in ["", "2026-01-31T12:00:00Z", "2026-01-31 12:00:00.000Z", "2026-01-31T12:00:00.000+", "２026-01-31T12:00:00.0Z"] {
+        for text in [
+            "",
+            "2026-01-31T12:00:00Z",
+            "2026-01-31 12:00:00.000Z",
+            "2026-01-31T12:00:00.000+",
+            "２026-01-31T12:00:00.0Z",
+        ] {
             assert!(Timestamp::parse(text).is_none(), "{text}");
         }
     }

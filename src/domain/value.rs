@@ -42,11 +42,16 @@ impl Document {
 
     /// The value of a field of this very document; dots are not followed.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+        self.iter()
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value)
     }
 
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.fields.iter_mut().find(|(field, _)| field == name).map(|(_, value)| value)
+        self.fields
+            .iter_mut()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value)
     }
 
     /// Appends a field. The caller knows that the name is not taken.
@@ -62,7 +67,9 @@ impl Document {
 
     /// The fields in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+        self.fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 
     /// How many fields there are.
@@ -77,7 +84,9 @@ impl Document {
 
     /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.
     pub fn weight(&self) -> usize {
-        self.iter().map(|(name, value)| 32 + name.len() + value.weight()).sum()
+        self.iter()
+            .map(|(name, value)| 32 + name.len() + value.weight())
+            .sum()
     }
 }
 
@@ -96,7 +105,13 @@ impl Value {
     pub fn depth(&self) -> usize {
         match self {
             Self::Array(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
-            Self::Object(document) => 1 + document.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            Self::Object(document) => {
+                1 + document
+                    .iter()
+                    .map(|(_, value)| value.depth())
+                    .max()
+                    .unwrap_or(0)
+            }
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::String(_) => 0,
         }
     }
@@ -118,7 +133,12 @@ impl Value {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Array(_) | Self::Object(_) => None,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Array(_)
+            | Self::Object(_) => None,
         }
     }
 
@@ -126,7 +146,12 @@ impl Value {
     pub fn as_object(&self) -> Option<&Document> {
         match self {
             Self::Object(document) => Some(document),
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::String(_) | Self::Array(_) => None,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::String(_)
+            | Self::Array(_) => None,
         }
     }
 
@@ -236,7 +261,12 @@ impl From<Document> for Value {
 
 impl<N: Into<String>> FromIterator<(N, Value)> for Document {
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> Self {
-        Self { fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() }
+        Self {
+            fields: fields
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        }
     }
 }
 
@@ -321,7 +351,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
     /// Refused past `i64::MAX`: neither store has such an integer, and rounding to a float would
     /// change what the client wrote.
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
-        i64::try_from(number).map(Value::Int).map_err(|_| E::custom("integer does not fit 64 signed bits"))
+        i64::try_from(number)
+            .map(Value::Int)
+            .map_err(|_| E::custom("integer does not fit 64 signed bits"))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {

@@ -29,16 +29,24 @@ impl Create {
                 Some(EventId::parse(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
             }
             Some(other) => {
-                return Err(Invalid::new("payload._id", format!("expected a string, found {}", other.kind())));
+                return Err(Invalid::new(
+                    "payload._id",
+                    format!("expected a string, found {}", other.kind()),
+                ));
             }
         };
         check_document(&payload, "payload")?;
-        Ok(Self { id, fields: payload })
+        Ok(Self {
+            id,
+            fields: payload,
+        })
     }
 
     pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
         if slot.current.is_some() {
-            return Err(Rejection::AlreadyExists { id: slot.id.clone() });
+            return Err(Rejection::AlreadyExists {
+                id: slot.id.clone(),
+            });
         }
         let after = Arc::new(Event {
             id: slot.id.clone(),

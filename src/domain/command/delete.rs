@@ -24,11 +24,16 @@ impl Delete {
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
-        Ok(Self { id: take_id(&mut payload)?, expected_version: take_expected_version(&mut payload)? })
+        Ok(Self {
+            id: take_id(&mut payload)?,
+            expected_version: take_expected_version(&mut payload)?,
+        })
     }
 
     pub(in crate::domain) fn decide(&self, slot: &Slot) -> Result<Effect, Rejection> {
         let before = slot.expect_version(self.expected_version)?;
-        Ok(Effect::Delete { before: Arc::clone(before) })
+        Ok(Effect::Delete {
+            before: Arc::clone(before),
+        })
     }
 }

@@ -35,8 +35,13 @@ impl Command {
 /// Reads the required `id` of a payload.
 fn take_id(payload: &mut Document) -> Result<EventId, Invalid> {
     match payload.remove("id") {
-        Some(Value::String(text)) => EventId::parse(&text).map_err(|reason| Invalid::new("payload.id", reason)),
-        Some(other) => Err(Invalid::new("payload.id", format!("expected a string, found {}", other.kind()))),
+        Some(Value::String(text)) => {
+            EventId::parse(&text).map_err(|reason| Invalid::new("payload.id", reason))
+        }
+        Some(other) => Err(Invalid::new(
+            "payload.id",
+            format!("expected a string, found {}", other.kind()),
+        )),
         None => Err(Invalid::new("payload.id", "missing: name the event")),
     }
 }
@@ -46,6 +51,9 @@ fn take_expected_version(payload: &mut Document) -> Result<Option<u64>, Invalid>
     match payload.remove("expectedVersion") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Int(version @ 1..)) => Ok(Some(version.cast_unsigned())),
-        Some(_) => Err(Invalid::new("payload.expectedVersion", "expected an integer from 1")),
+        Some(_) => Err(Invalid::new(
+            "payload.expectedVersion",
+            "expected an integer from 1",
+        )),
     }
 }

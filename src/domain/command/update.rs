@@ -33,20 +33,44 @@ impl Update {
         let expected_version = take_expected_version(&mut payload)?;
         let patch = match payload.remove("updateData") {
             Some(Value::Object(data)) => parse_fields(data)?,
-            Some(other) => return Err(Invalid::new(DATA, format!("expected an object, found {}", other.kind()))),
+            Some(other) => {
+                return Err(Invalid::new(
+                    DATA,
+                    format!("expected an object, found {}", other.kind()),
+                ));
+            }
             None => return Err(Invalid::new(DATA, "missing: name the fields to set")),
         };
-        Ok(Self { id, expected_version, patch })
+        Ok(Self {
+            id,
+            expected_version,
+            patch,
+        })
     }
 
     pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
         let before = slot.expect_version(self.expected_version)?;
-        let fields = self.patch.apply(&before.fields).map_err(Rejection::DoesNotFit)?;
-        let after = Event { version: before.version + 1, seq: stamp.seq, updated_at: stamp.at, fields, ..(**before).clone() };
+        let fields = self
+            .patch
+            .apply(&before.fields)
+            .map_err(Rejection::DoesNotFit)?;
+        let after = Event {
+            version: before.version + 1,
+            seq: stamp.seq,
+            updated_at: stamp.at,
+            fields,
+            ..(**before).clone()
+        };
         if after.weight() > limits::EVENT_BYTES_MAX {
-            return Err(Rejection::TooLarge { id: slot.id.clone() });
+            return Err(Rejection::TooLarge {
+                id: slot.id.clone(),
+            });
         }
-        Ok(Effect::Update { before: Arc::clone(before), patch: self.patch.clone(), after: Arc::new(after) })
+        Ok(Effect::Update {
+            before: Arc::clone(before),
+            patch: self.patch.clone(),
+            after: Arc::new(after),
+        })
     }
 }
 
@@ -55,22 +79,37 @@ fn parse_fields(data: Document) -> Result<Patch, Invalid> {
         return Err(Invalid::new(DATA, "names no field to set"));
     }
     if data.len() > limits::UPDATE_PATHS_MAX {
-        return Err(Invalid::new(DATA, format!("more than {} fields in one update", limits::UPDATE_PATHS_MAX)));
+        return Err(Invalid::new(
+            DATA,
+            format!(
+                "more than {} fields in one update",
+                limits::UPDATE_PATHS_MAX
+            ),
+        ));
     }
     let mut set: Vec<(Path, Value)> = Vec::with_capacity(data.len());
     for (name, value) in data {
         let at = join(DATA, &name);
         if name.starts_with('$') {
-            return Err(Invalid::new(at, "update operators are not supported: give plain fields to set"));
+            return Err(Invalid::new(
+                at,
+                "update operators are not supported: give plain fields to set",
+            ));
         }
         let path = Path::parse(&name).map_err(|reason| Invalid::new(at.as_str(), reason))?;
         if matches!(value, Value::Array(_) | Value::Object(_)) {
             check_value(&value, &at, path.depth() + 1)?;
         }
         if let Some((other, _)) = set.iter().find(|(other, _)| other.overlaps(&path)) {
-            return Err(Invalid::new(at, format!("conflicts with {other}, which is set by the same update")));
+            return Err(Invalid::new(
+                at,
+                format!("conflicts with {other}, which is set by the same update"),
+            ));
         }
         set.push((path, value));
     }
-    Ok(Patch { set, unset: Vec::new() })
+    Ok(Patch {
+        set,
+        unset: Vec::new(),
+    })
 }
