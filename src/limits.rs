@@ -84,6 +84,9 @@ pub const SESSION_REQUESTS_MAX: usize = 64;
 /// Bytes of requests of one session that wait for their answer; the same happens beyond this.
 pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
+/// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`] large.
+pub const SESSION_FETCHES_MAX: usize = 8;
+
 /// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -102,6 +105,9 @@ pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of changes and broadcasts the live window holds. A session further behind than this reads
 /// the log instead.
 pub const LIVE_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of changes read from the log at once; a page ends early beyond this.
+pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Changes read from the log at once.
 pub const LOG_PAGE_COUNT: usize = 500;
@@ -123,6 +129,10 @@ pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 /// A command that is not committed by then is answered `unavailable` (certainly not applied) or
 /// `outcome_unknown`.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a store tries to append a batch before it says that it could not. Shorter than
+/// [`COMMAND_DEADLINE`], so that commands hear "certainly not applied" rather than "unknown".
+pub const APPEND_DEADLINE: Duration = Duration::from_secs(7);
 
 /// How long a client may take to send a request's header.
 pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,1 +1,51 @@
-fn main() {}
+//! Reads the command line, carries out its task, and prints what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use livelog::cli::{Cli, Task};
+use livelog::config::Config;
+use livelog::replay;
+use livelog::server::Server;
+use livelog::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("livelog: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let (task, log) = cli.into_task()?;
+    telemetry::start(&log)?;
+    match task {
+        Task::Serve(config) => serve(config).await,
+        Task::Replay(store) => replay::replay(&store).await,
+        Task::Verify(store) => replay::verify(&store).await,
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    // A file descriptor a session: the usual soft limit of 1024 would be the first bound reached.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::bind(config).await?;
+    println!("listening on http://{}", server.local_addr()?);
+    server
+        .run(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        })
+        .await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,29 +1,33 @@
-//! The query language: MongoDB's filters, typed and bounded, with one meaning in every store.
-
+//! stub
 use crate::domain::{Document, Invalid, Record};
-
-/// What a FETCH asks for.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Events asked for at most.
     pub limit: Option<usize>,
+    pub fields: Fields,
 }
-
-impl Query {
-    /// Reads `filter`, `sort`, `limit`, `cursor` and `fields`; `at` is where `asked` stands.
-    ///
-    /// # Errors
-    /// The first offender, with its path.
-    pub fn parse(_asked: &Document, _at: &str) -> Result<Self, Invalid> {
-        Ok(Self { limit: None })
+#[derive(Debug, Clone)]
+pub struct Fields;
+impl Fields {
+    pub fn is_all(&self) -> bool {
+        true
     }
-
-    /// Whether the filter matches and the record comes after the cursor.
+    pub fn project(&self, _r: &impl Record) -> Document {
+        Document::new()
+    }
+}
+impl Query {
+    pub fn everything() -> Self {
+        Self {
+            limit: None,
+            fields: Fields,
+        }
+    }
+    pub fn parse(_asked: &Document, _at: &str) -> Result<Self, Invalid> {
+        Ok(Self::everything())
+    }
     pub fn admits(&self, _record: &impl Record) -> bool {
         true
     }
-
-    /// The cursor that goes on after this record.
     pub fn cursor_after(&self, _record: &impl Record) -> String {
         String::new()
     }

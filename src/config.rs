@@ -1,0 +1,24 @@
+//! What the server needs to know, validated: the one step between the command line and the parts.
+
+use std::net::SocketAddr;
+
+use crate::store::mongo::MongoOptions;
+use crate::transport::Origins;
+
+/// Where the log and the view are.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    /// In a MongoDB replica set.
+    Mongo(MongoOptions),
+}
+
+/// What `livelog serve` needs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The store.
+    pub store: StoreOptions,
+    /// Origins of web pages that may connect, beside the server's own.
+    pub origins: Origins,
+}

@@ -1,0 +1,50 @@
+//! Sends broadcasts, in the order they came, a batch at a time.
+
+use std::sync::Arc;
+
+use super::Refused;
+use super::mailbox::Mailbox;
+use crate::store::{Broadcast, Store, StoreError};
+
+pub(super) struct Announcer {
+    store: Arc<dyn Store>,
+    mailbox: Mailbox<Broadcast, Result<(), Refused>>,
+}
+
+impl Announcer {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        mailbox: Mailbox<Broadcast, Result<(), Refused>>,
+    ) -> Self {
+        Self { store, mailbox }
+    }
+
+    /// Runs until the last [`super::Engine`] is dropped.
+    pub(super) async fn run(mut self) {
+        while let Some(letters) = self.mailbox.take_batch().await {
+            let broadcasts: Vec<Broadcast> = letters
+                .iter()
+                .map(|letter| letter.content.clone())
+                .collect();
+            let sending = self.store.publish(&broadcasts);
+            let outcome = self
+                .mailbox
+                .attend(sending, || Err(Refused::Unavailable))
+                .await;
+            let outcome = outcome.map_err(|error| refused(&error));
+            for letter in letters {
+                let _ = letter.reply.send(outcome.clone());
+            }
+        }
+    }
+}
+
+fn refused(error: &StoreError) -> Refused {
+    match error {
+        StoreError::Unavailable(_) | StoreError::QueryTooSlow => Refused::Unavailable,
+        StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+            tracing::error!(%error, "the store refused a broadcast");
+            Refused::Internal
+        }
+    }
+}

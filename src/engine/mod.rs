@@ -1,0 +1,100 @@
+//! The single writer of a node.
+//!
+//! Commands wait in one mailbox, bounded in bytes; one task decides them in order, appends each
+//! batch to the log, and only then answers: refusals too wait until the facts they rest on are
+//! durable. While one append is under way the next batch gathers by itself, so there is no timer.
+//!
+//! Knows nothing of sessions or of the feed: a change reaches them through the log.
+//!
+//! Start with [`Engine::submit`], then `committer`.
+
+mod announcer;
+mod clock;
+mod committer;
+mod mailbox;
+mod recent;
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::{Change, Command, Rejection};
+use crate::store::{Broadcast, Store};
+use announcer::Announcer;
+use committer::Committer;
+use mailbox::{Mailbox, Sender};
+
+/// Where commands and broadcasts go in. Cheap to clone; the writer ends when the last one is dropped
+/// and what was submitted is answered.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    commands: Sender<Command, Outcome>,
+    broadcasts: Sender<Broadcast, Result<(), Refused>>,
+}
+
+/// What became of a command.
+pub type Outcome = Result<Arc<Change>, Refused>;
+
+/// Why a command was not carried out, as far as is known.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// The rules say no. Certainly no effect.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Too much is waiting already. Certainly no effect.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The store could not be reached in time. Certainly no effect.
+    #[error("the store is unavailable")]
+    Unavailable,
+    /// The store refused what it should take. Certainly no effect.
+    #[error("the store refused the change")]
+    Internal,
+    /// The server is going away. Certainly no effect.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The store was lost while it committed: the command may have had its effect or not.
+    #[error("the store was lost while the command was committed: it may have been applied")]
+    Unknown,
+}
+
+impl Engine {
+    /// Starts the writer's tasks on `tasks`.
+    pub fn start(store: &Arc<dyn Store>, tasks: &TaskTracker) -> Self {
+        let (commands, mailbox) = Mailbox::new();
+        tasks.spawn(Committer::new(Arc::clone(store), mailbox).run());
+        let (broadcasts, mailbox) = Mailbox::new();
+        tasks.spawn(Announcer::new(Arc::clone(store), mailbox).run());
+        Self {
+            commands,
+            broadcasts,
+        }
+    }
+
+    /// Queues a command of roughly `bytes`; its outcome arrives within [`crate::limits::COMMAND_DEADLINE`].
+    ///
+    /// Outcomes of commands submitted one after the other are decided, and arrive, in that order.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
+    pub fn submit(
+        &self,
+        command: Command,
+        bytes: usize,
+    ) -> Result<oneshot::Receiver<Outcome>, Refused> {
+        self.commands.send(command, bytes)
+    }
+
+    /// Queues a broadcast; the answer means that the store has it.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
+    pub fn announce(
+        &self,
+        broadcast: Broadcast,
+    ) -> Result<oneshot::Receiver<Result<(), Refused>>, Refused> {
+        let bytes = broadcast.payload.len();
+        self.broadcasts.send(broadcast, bytes)
+    }
+}

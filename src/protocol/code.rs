@@ -1,0 +1,164 @@
+//! Every way to say no, with all that follows from it. There is no second list.
+
+use serde::{Serialize, Serializer};
+
+/// Why something was not done. The name on the wire, the HTTP status, the WebSocket close code and
+/// the advice to retry all hang on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table below says it")]
+pub enum Code {
+    AlreadyExists,
+    BadRequest,
+    BinaryFrame,
+    Busy,
+    DoesNotFit,
+    EventTooLarge,
+    ForbiddenOrigin,
+    Internal,
+    InvalidFilter,
+    MalformedJson,
+    MessageTooLarge,
+    MethodNotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    QueryTooSlow,
+    ShuttingDown,
+    TimedOut,
+    TooSlow,
+    Unavailable,
+    UnknownType,
+    VersionConflict,
+}
+
+/// What follows from a code.
+struct Rule {
+    name: &'static str,
+    status: u16,
+    /// Whether the same request may succeed later, unchanged, with no risk of a second effect.
+    retryable: bool,
+    /// 4000-4499: reconnect and resume. 4500-4999: the client is at fault, stop.
+    close: Option<u16>,
+}
+
+const fn rule(name: &'static str, status: u16) -> Rule {
+    Rule {
+        name,
+        status,
+        retryable: false,
+        close: None,
+    }
+}
+
+impl Rule {
+    const fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    const fn closes(mut self, code: u16) -> Self {
+        self.close = Some(code);
+        self
+    }
+}
+
+impl Code {
+    /// Every code, in the order of their names.
+    pub const ALL: [Self; 21] = [
+        Self::AlreadyExists,
+        Self::BadRequest,
+        Self::BinaryFrame,
+        Self::Busy,
+        Self::DoesNotFit,
+        Self::EventTooLarge,
+        Self::ForbiddenOrigin,
+        Self::Internal,
+        Self::InvalidFilter,
+        Self::MalformedJson,
+        Self::MessageTooLarge,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::OutcomeUnknown,
+        Self::QueryTooSlow,
+        Self::ShuttingDown,
+        Self::TimedOut,
+        Self::TooSlow,
+        Self::Unavailable,
+        Self::UnknownType,
+        Self::VersionConflict,
+    ];
+
+    const fn rule(self) -> Rule {
+        match self {
+            Self::AlreadyExists => rule("already_exists", 409),
+            Self::BadRequest => rule("bad_request", 400),
+            Self::BinaryFrame => rule("binary_frame", 400),
+            Self::Busy => rule("busy", 429).retryable(),
+            Self::DoesNotFit => rule("does_not_fit", 422),
+            Self::EventTooLarge => rule("event_too_large", 413),
+            Self::ForbiddenOrigin => rule("forbidden_origin", 403),
+            Self::Internal => rule("internal", 500),
+            Self::InvalidFilter => rule("invalid_filter", 400),
+            Self::MalformedJson => rule("malformed_json", 400),
+            Self::MessageTooLarge => rule("message_too_large", 413).closes(4500),
+            Self::MethodNotAllowed => rule("method_not_allowed", 405),
+            Self::NotFound => rule("not_found", 404),
+            Self::OutcomeUnknown => rule("outcome_unknown", 503),
+            Self::QueryTooSlow => rule("query_too_slow", 503),
+            Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
+            Self::TimedOut => rule("timed_out", 408).closes(4001),
+            Self::TooSlow => rule("too_slow", 408).closes(4002),
+            Self::Unavailable => rule("unavailable", 503).retryable(),
+            Self::UnknownType => rule("unknown_type", 400),
+            Self::VersionConflict => rule("version_conflict", 409),
+        }
+    }
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        self.rule().name
+    }
+
+    /// The HTTP status.
+    pub const fn http_status(self) -> u16 {
+        self.rule().status
+    }
+
+    /// Whether the same request may succeed later, with no risk of a second effect.
+    pub const fn retryable(self) -> bool {
+        self.rule().retryable
+    }
+
+    /// The WebSocket close code, if a connection can end for this reason.
+    pub const fn close_code(self) -> Option<u16> {
+        self.rule().close
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stand_in_the_order_of_their_names_once_each() {
+        assert!(
+            Code::ALL
+                .windows(2)
+                .all(|pair| pair[0].as_str() < pair[1].as_str())
+        );
+    }
+
+    #[test]
+    fn close_codes_are_private_use_and_unique() {
+        let mut codes: Vec<u16> = Code::ALL.into_iter().filter_map(Code::close_code).collect();
+        assert!(codes.iter().all(|code| (4000..5000).contains(code)));
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), 4);
+    }
+}

@@ -1,0 +1,93 @@
+//! The error object: `{"code","message","retryable","path"?,"details"?}`.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::code::Code;
+use crate::domain::{Event, Invalid, Rejection};
+
+/// Why a request failed, in the words of the wire.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What went wrong.
+    pub code: Code,
+    /// The same for people: one sentence, nothing of the server's inside.
+    pub message: String,
+    /// Where in the request the offender is.
+    pub path: Option<String>,
+    /// What the client needs to go on.
+    pub details: Option<Details>,
+}
+
+/// Facts beside an error.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase", untagged)]
+pub enum Details {
+    /// With `version_conflict`: the event as it is, so that the client can merge without asking.
+    #[serde(rename_all = "camelCase")]
+    #[expect(missing_docs, reason = "the variant says it")]
+    Conflict {
+        current_version: u64,
+        current: Arc<Event>,
+    },
+}
+
+impl Failure {
+    /// A failure without a path.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            path: None,
+            details: None,
+        }
+    }
+
+    /// A failure of the thing at `invalid.path`.
+    pub fn at(code: Code, invalid: Invalid) -> Self {
+        Self {
+            path: Some(invalid.path),
+            ..Self::new(code, invalid.reason)
+        }
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        let message = rejection.to_string();
+        match rejection {
+            Rejection::AlreadyExists { .. } => Self::new(Code::AlreadyExists, message),
+            Rejection::NotFound { .. } => Self::new(Code::NotFound, message),
+            Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
+            Rejection::DoesNotFit(error) => {
+                let path = format!("payload.updateData.{}", error.path());
+                Self::at(Code::DoesNotFit, Invalid::new(path, message))
+            }
+            Rejection::VersionConflict { current, .. } => Self {
+                details: Some(Details::Conflict {
+                    current_version: current.version,
+                    current,
+                }),
+                ..Self::new(Code::VersionConflict, message)
+            },
+        }
+    }
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("code", &self.code)?;
+        object.serialize_entry("message", &self.message)?;
+        object.serialize_entry("retryable", &self.code.retryable())?;
+        if let Some(path) = &self.path {
+            object.serialize_entry("path", path)?;
+        }
+        if let Some(details) = &self.details {
+            object.serialize_entry("details", details)?;
+        }
+        object.end()
+    }
+}

@@ -1,0 +1,16 @@
+//! What clients say and hear: the JSON frames of the WebSocket, and the error object of every transport.
+//!
+//! Pure: text in, typed requests out; typed answers in, text out. Knows the domain and the query
+//! language, never the engine, the feed or a store.
+
+mod code;
+mod failure;
+mod frame;
+mod reply;
+mod request;
+
+pub use code::Code;
+pub use failure::{Details, Failure};
+pub use frame::Frame;
+pub use reply::{Page, Shaped, answer, broadcast, change, error, page, refusal, reset, welcome};
+pub use request::{Asked, Name, Refused, Request, RequestId};

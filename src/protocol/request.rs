@@ -1,0 +1,298 @@
+//! What clients ask: one JSON object a message, parsed into a type or refused by name and path.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::code::Code;
+use super::failure::Failure;
+use crate::domain::{Command, Create, Delete, Document, Invalid, Update, Value};
+use crate::limits;
+use crate::query::Query;
+
+/// The name a client gave to its request: a string or an integer, echoed as it was written.
+#[derive(Debug, Clone)]
+pub struct RequestId(Box<RawValue>);
+
+impl RequestId {
+    pub(super) fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+
+    fn parse(raw: &RawValue) -> Result<Self, Invalid> {
+        let text = raw.get();
+        let fits = match text.as_bytes().first() {
+            Some(b'"') => text.len() <= limits::REQUEST_ID_BYTES_MAX + 2,
+            _ => text.parse::<i64>().is_ok(),
+        };
+        match fits {
+            true => Ok(Self(raw.to_owned())),
+            false => Err(Invalid::new(
+                "id",
+                format!(
+                    "expected a string of at most {} bytes or an integer",
+                    limits::REQUEST_ID_BYTES_MAX
+                ),
+            )),
+        }
+    }
+}
+
+/// What a request asks for, in the word the client used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the words of the wire")]
+pub enum Name {
+    Create,
+    Update,
+    Delete,
+    Fetch,
+    Broadcast,
+}
+
+impl Name {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "CREATE" => Some(Self::Create),
+            "UPDATE" => Some(Self::Update),
+            "DELETE" => Some(Self::Delete),
+            "FETCH" => Some(Self::Fetch),
+            "BROADCAST" => Some(Self::Broadcast),
+            _ => None,
+        }
+    }
+}
+
+/// A request that can be carried out.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// CREATE, UPDATE or DELETE.
+    Write(Command),
+    /// FETCH.
+    Fetch(Arc<Query>),
+    /// BROADCAST; the payload is JSON text.
+    Broadcast(Arc<str>),
+}
+
+/// A request with what its answer must repeat.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each has a type of its own")]
+pub struct Asked {
+    pub id: Option<RequestId>,
+    pub name: Name,
+    pub request: Request,
+}
+
+/// A request that cannot be carried out, with what its answer can repeat.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each has a type of its own")]
+pub struct Refused {
+    pub id: Option<RequestId>,
+    pub name: Option<Name>,
+    pub failure: Failure,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+impl Asked {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// What is wrong and where; nothing of the request has had an effect.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        let refused = |failure| Refused {
+            id: None,
+            name: None,
+            failure,
+        };
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|error| refused(not_json(&error, "")))?;
+        let id = envelope.id.map(RequestId::parse).transpose();
+        let id = id.map_err(|invalid| refused(Failure::at(Code::BadRequest, invalid)))?;
+        match read_name(envelope.name) {
+            Err(failure) => Err(Refused {
+                id,
+                name: None,
+                failure,
+            }),
+            Ok(name) => match read_request(name, envelope.payload) {
+                Ok(request) => Ok(Self { id, name, request }),
+                Err(failure) => Err(Refused {
+                    id,
+                    name: Some(name),
+                    failure,
+                }),
+            },
+        }
+    }
+}
+
+fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
+    let invalid = |reason: &str| Failure::at(Code::BadRequest, Invalid::new("type", reason));
+    let raw = raw.ok_or_else(|| invalid("missing: say what is asked for"))?;
+    let word: Cow<'_, str> =
+        serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
+    Name::parse(&word).ok_or_else(|| {
+        let known = "expected CREATE, UPDATE, DELETE, FETCH or BROADCAST";
+        Failure::at(Code::UnknownType, Invalid::new("type", known))
+    })
+}
+
+fn read_request(name: Name, payload: Option<&RawValue>) -> Result<Request, Failure> {
+    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+    match name {
+        Name::Create => Create::parse(document(payload)?)
+            .map(Command::Create)
+            .map(Request::Write)
+            .map_err(bad),
+        Name::Update => Update::parse(document(payload)?)
+            .map(Command::Update)
+            .map(Request::Write)
+            .map_err(bad),
+        Name::Delete => Delete::parse(document(payload)?)
+            .map(Command::Delete)
+            .map(Request::Write)
+            .map_err(bad),
+        Name::Fetch => read_fetch(payload),
+        Name::Broadcast => read_broadcast(required(payload)?),
+    }
+}
+
+fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
+    let asked = payload.map_or_else(|| Ok(Document::new()), |payload| document(Some(payload)))?;
+    let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
+    let query = Query::parse(&asked, "payload").map_err(invalid)?;
+    if query
+        .limit
+        .is_some_and(|limit| limit > limits::FETCH_COUNT_MAX)
+    {
+        let reason = format!(
+            "at most {} events a FETCH; use cursor for more",
+            limits::FETCH_COUNT_MAX
+        );
+        return Err(invalid(Invalid::new("payload.limit", reason)));
+    }
+    Ok(Request::Fetch(Arc::new(query)))
+}
+
+/// The text is passed on as it is; its depth is checked because other clients' parsers will meet it.
+fn read_broadcast(payload: &RawValue) -> Result<Request, Failure> {
+    let value: Value =
+        serde_json::from_str(payload.get()).map_err(|error| not_json(&error, "payload"))?;
+    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
+        let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
+        return Err(Failure::at(
+            Code::BadRequest,
+            Invalid::new("payload", reason),
+        ));
+    }
+    Ok(Request::Broadcast(payload.get().into()))
+}
+
+fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
+    payload.ok_or_else(|| Failure::at(Code::BadRequest, Invalid::new("payload", "missing")))
+}
+
+fn document(payload: Option<&RawValue>) -> Result<Document, Failure> {
+    serde_json::from_str(required(payload)?.get()).map_err(|error| not_json(&error, "payload"))
+}
+
+/// `path` is where the text stands that `error` speaks of; its line and column count from there.
+fn not_json(error: &serde_json::Error, path: &str) -> Failure {
+    match error.classify() {
+        Category::Data if path.is_empty() => Failure::new(Code::BadRequest, error.to_string()),
+        Category::Data => Failure::at(Code::BadRequest, Invalid::new(path, error.to_string())),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Failure::new(Code::MalformedJson, error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (Code, Option<String>, Option<String>) {
+        let refused = Asked::parse(text).expect_err(text);
+        (
+            refused.failure.code,
+            refused.failure.path,
+            refused.id.map(|id| id.0.get().to_owned()),
+        )
+    }
+
+    #[test]
+    fn requests_are_read_and_their_id_is_kept_as_written() {
+        let asked =
+            Asked::parse(r#"{"type":"CREATE","id":"c\u0031","payload":{"a":1},"extra":[]}"#)
+                .unwrap();
+        assert_eq!(asked.name, Name::Create);
+        assert_eq!(asked.id.unwrap().0.get(), r#""c\u0031""#);
+        assert!(matches!(asked.request, Request::Write(Command::Create(_))));
+        let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
+        assert_eq!(asked.id.unwrap().0.get(), "-7");
+        assert!(matches!(asked.request, Request::Broadcast(payload) if &*payload == "[1, 2]"));
+        assert!(Asked::parse(r#"{"type":"FETCH"}"#).unwrap().id.is_none());
+    }
+
+    #[test]
+    fn refusals_name_the_code_the_path_and_the_id_where_it_can_be_read() {
+        let (bad, path) = (Code::BadRequest, |text: &str| Some(text.to_owned()));
+        assert_eq!(refused("{"), (Code::MalformedJson, None, None));
+        assert_eq!(refused(""), (Code::MalformedJson, None, None));
+        assert_eq!(refused("[1]"), (bad, None, None));
+        assert_eq!(refused("{}"), (bad, path("type"), None));
+        assert_eq!(
+            refused(r#"{"type":7,"id":"x"}"#),
+            (bad, path("type"), path("\"x\""))
+        );
+        assert_eq!(
+            refused(r#"{"type":"create","id":1}"#),
+            (Code::UnknownType, path("type"), path("1"))
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","id":1.5}"#),
+            (bad, path("id"), None)
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","id":{}}"#),
+            (bad, path("id"), None)
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","id":1}"#),
+            (bad, path("payload"), path("1"))
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","payload":[]}"#),
+            (bad, path("payload"), None)
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","payload":{"n":9223372036854775808}}"#),
+            (bad, path("payload"), None)
+        );
+        assert_eq!(
+            refused(r#"{"type":"BROADCAST"}"#),
+            (bad, path("payload"), None)
+        );
+        assert_eq!(
+            refused(r#"{"type":"CREATE","payload":{"a":1e999}}"#),
+            (Code::MalformedJson, None, None)
+        );
+        let long = format!(
+            r#"{{"type":"FETCH","id":"{}"}}"#,
+            "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1)
+        );
+        assert_eq!(refused(&long), (bad, path("id"), None));
+    }
+}

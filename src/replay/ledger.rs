@@ -1,0 +1,102 @@
+//! The fold of the log, kept as digests: a hundred bytes an event, whatever its size.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Change, Event, EventId, Seq};
+
+/// What the view must hold after the changes applied so far.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: HashMap<EventId, Entry>,
+    changes: u64,
+    seq: Seq,
+}
+
+/// What is known of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) seq: Seq,
+    pub(super) version: u64,
+    digest: [u8; 16],
+}
+
+impl Entry {
+    pub(super) fn of(event: &Event) -> Self {
+        let json = serde_json::to_vec(event).expect("an event is JSON");
+        let digest = Sha256::digest(json);
+        let (digest, _) = digest
+            .split_first_chunk()
+            .expect("SHA-256 is longer than 16 bytes");
+        Self {
+            seq: event.seq,
+            version: event.version,
+            digest: *digest,
+        }
+    }
+}
+
+impl Ledger {
+    /// Applies the next change. `Err` says what in it contradicts the changes before; it is applied
+    /// all the same, because the log is the truth.
+    pub(super) fn apply(&mut self, change: &Change) -> Result<(), String> {
+        let expected = change.before().map(|before| Entry::of(before));
+        let known = match change.after() {
+            Some(after) => self.entries.insert(after.id.clone(), Entry::of(after)),
+            None => self.entries.remove(change.event_id()),
+        };
+        self.changes += 1;
+        self.seq = change.seq;
+        match known == expected {
+            true => Ok(()),
+            false => Err(format!(
+                "change {} does not follow from the changes to its event before",
+                change.seq
+            )),
+        }
+    }
+
+    /// What the event must be; it is taken out, so that what is left in the end is missing.
+    pub(super) fn take(&mut self, id: &EventId) -> Option<Entry> {
+        self.entries.remove(id)
+    }
+
+    /// Events not taken out.
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&EventId, Entry)> {
+        self.entries.iter().map(|(id, entry)| (id, *entry))
+    }
+
+    /// SHA-256 over the events' digests in the order of their ids.
+    pub(super) fn digest(&self) -> String {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable_by_key(|(id, _)| *id);
+        let mut sum = Sha256::new();
+        for (id, entry) in entries {
+            sum.update(id.as_str());
+            sum.update([0]);
+            sum.update(entry.digest);
+        }
+        sum.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// Counts and digest, e.g. `42 changes into 7 events as of seq 42, digest sha256:…`.
+impl fmt::Display for Ledger {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            entries,
+            changes,
+            seq,
+        } = self;
+        let (events, digest) = (entries.len(), self.digest());
+        write!(
+            formatter,
+            "{changes} changes into {events} events as of seq {seq}, digest sha256:{digest}"
+        )
+    }
+}

@@ -1,0 +1,57 @@
+//! The view, folded anew beside the live one and put in its place.
+
+use std::sync::Arc;
+
+use super::Reader;
+use super::ledger::Ledger;
+use crate::domain::Seq;
+use crate::store::{Rebuild, Store, StoreError};
+
+/// A store can lose the hold on its writers; then what was built may miss their changes.
+const ATTEMPTS_MAX: usize = 3;
+
+/// Rebuilds the view. Writers are held off only while the last few changes are applied.
+pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
+    let mut attempts = 1;
+    loop {
+        match attempt(store).await {
+            Err(error @ StoreError::Unavailable(_)) if attempts < ATTEMPTS_MAX => {
+                tracing::warn!(%error, "the rebuild begins again");
+                attempts += 1;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn attempt(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
+    let mut rebuild = store.rebuild().await?;
+    let mut reader = Reader::open(store).await?;
+    let mut ledger = Ledger::default();
+    fold(&mut reader, None, &mut *rebuild, &mut ledger).await?;
+    let head = rebuild.hold().await?;
+    fold(&mut reader, Some(head), &mut *rebuild, &mut ledger).await?;
+    rebuild.swap().await?;
+    reader.bar.finish_and_clear();
+    Ok(ledger)
+}
+
+async fn fold(
+    reader: &mut Reader,
+    until: Option<Seq>,
+    rebuild: &mut dyn Rebuild,
+    ledger: &mut Ledger,
+) -> Result<(), StoreError> {
+    loop {
+        let page = reader.page(until).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for change in &page {
+            if let Err(contradiction) = ledger.apply(change) {
+                tracing::warn!(%contradiction, "the log contradicts itself");
+            }
+        }
+        rebuild.apply(&page).await?;
+    }
+}

@@ -1,0 +1,186 @@
+//! What every transport calls: submit, announce, fetch, find, subscribe.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::domain::{Command, Event, EventId, Seq};
+use crate::engine::{Engine, Outcome, Refused};
+use crate::feed::{Feed, Interest, Subscription};
+use crate::limits;
+use crate::protocol::{Code, Failure, Page, Shaped};
+use crate::query::Query;
+use crate::store::{Broadcast, Epoch, Found, Store, StoreError};
+
+/// One node's livelog, without any transport. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    store: Arc<dyn Store>,
+    engine: Engine,
+    feed: Feed,
+    fetches: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Starts the node's writer (on `tasks`) and its feed.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn start(store: Arc<dyn Store>, tasks: &TaskTracker) -> Result<Self, StoreError> {
+        let feed = Feed::open(&store).await?;
+        let engine = Engine::start(&store, tasks);
+        Ok(Self {
+            store,
+            engine,
+            feed,
+            fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
+        })
+    }
+
+    /// The log's identity.
+    pub fn epoch(&self) -> Epoch {
+        self.store.epoch()
+    }
+
+    /// Hands a write to the engine; see [`Engine::submit`].
+    ///
+    /// # Errors
+    /// Busy or shutting down.
+    pub fn submit(
+        &self,
+        command: Command,
+        bytes: usize,
+    ) -> Result<oneshot::Receiver<Outcome>, Failure> {
+        self.engine.submit(command, bytes).map_err(Failure::from)
+    }
+
+    /// Sends a message to every session of every node. `payload` is JSON text.
+    ///
+    /// # Errors
+    /// Busy or shutting down.
+    pub fn announce(
+        &self,
+        payload: Arc<str>,
+    ) -> Result<oneshot::Receiver<Result<(), Refused>>, Failure> {
+        self.engine
+            .announce(Broadcast { payload })
+            .map_err(Failure::from)
+    }
+
+    /// Every change after `after` (or from now on) and every broadcast from now on.
+    pub fn subscribe(&self, after: Option<Seq>, interest: Interest) -> Subscription {
+        self.feed.subscribe(after, interest)
+    }
+
+    /// The last change that reached this node's feed.
+    pub fn seq(&self) -> Seq {
+        self.feed.seq()
+    }
+
+    /// The head of the log, asked of the store: an error means not ready.
+    ///
+    /// # Errors
+    /// If the store cannot be reached in [`limits::READY_DEADLINE`].
+    pub async fn head(&self) -> Result<Seq, Failure> {
+        let store = Arc::clone(&self.store);
+        // In a task: the deadline must not drop a call to the store half-way.
+        let asking = tokio::spawn(async move { store.head().await });
+        let late = || StoreError::Unavailable("no answer in time".to_owned());
+        let answer = tokio::time::timeout(limits::READY_DEADLINE, asking).await;
+        let answer = answer
+            .map_err(|_| late())
+            .and_then(|joined| joined.map_err(|_| late()).flatten());
+        answer.map_err(Failure::from)
+    }
+
+    /// All events that match, as of one seq, as a stream.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn find(&self, query: &Arc<Query>) -> Result<Found, Failure> {
+        self.store.find(query).await.map_err(Failure::from)
+    }
+
+    /// The current event with this id.
+    ///
+    /// # Errors
+    /// `not_found`, or if the store cannot answer.
+    pub async fn event(&self, id: &EventId) -> Result<Event, Failure> {
+        let found = self.store.load(std::slice::from_ref(id)).await?;
+        let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
+        found.into_iter().next().ok_or_else(missing)
+    }
+
+    /// One page of events: at most the query's limit, or [`limits::FETCH_COUNT_DEFAULT`], and at most
+    /// [`limits::FETCH_BYTES_MAX`] of them.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn fetch(&self, query: &Arc<Query>) -> Result<Page, Failure> {
+        let _turn = self
+            .fetches
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let Found { seq, mut events } = self.store.find(query).await?;
+        let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
+        let mut page = Page {
+            seq,
+            events: Vec::new(),
+            next: None,
+        };
+        let mut bytes = 0;
+        let mut last: Option<Event> = None;
+        while let Some(event) = events.next().await.transpose()? {
+            if page.events.len() + usize::from(last.is_some()) == limit
+                || bytes > limits::FETCH_BYTES_MAX
+            {
+                page.next = last.as_ref().map(|last| query.cursor_after(last));
+                break;
+            }
+            bytes += event.weight();
+            page.events
+                .extend(last.replace(event).map(|event| shape(query, event)));
+        }
+        page.events.extend(last.map(|event| shape(query, event)));
+        Ok(page)
+    }
+}
+
+/// The event as the query asked for it.
+pub fn shape(query: &Query, event: Event) -> Shaped {
+    match query.fields.is_all() {
+        true => Shaped::Whole(event),
+        false => Shaped::Part(query.fields.project(&event)),
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::Rejected(rejection) => Self::from(rejection),
+            Refused::Busy => Self::new(Code::Busy, message),
+            Refused::Unavailable => Self::new(Code::Unavailable, message),
+            Refused::Internal => Self::new(Code::Internal, message),
+            Refused::ShuttingDown => Self::new(Code::ShuttingDown, message),
+            Refused::Unknown => Self::new(Code::OutcomeUnknown, message),
+        }
+    }
+}
+
+/// What the store says of itself stays in the server's log.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
+            StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
+            StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+                tracing::error!(%error, "a read failed");
+                Self::new(Code::Internal, "the store could not answer")
+            }
+        }
+    }
+}

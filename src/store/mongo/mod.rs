@@ -1,0 +1,6 @@
+//! stub
+#[derive(Debug, Clone)]
+pub struct MongoOptions {
+    pub uri: String,
+    pub database: Option<String>,
+}

@@ -1,0 +1,39 @@
+//! Failures as HTTP answers: the code's status, the same error object as on the socket.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::protocol::{self, Code, Failure};
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(protocol::refusal(&self).into_bytes()));
+        *response.status_mut() = StatusCode::from_u16(self.code.http_status())
+            .expect("the table of codes holds real statuses");
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.code.retryable() {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+pub(super) async fn no_such_route(uri: Uri) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("nothing is served at {}", uri.path()),
+    )
+}
+
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> Failure {
+    Failure::new(
+        Code::MethodNotAllowed,
+        format!("{} does not take {method}", uri.path()),
+    )
+}

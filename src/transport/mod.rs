@@ -1,0 +1,59 @@
+//! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
+
+mod failure;
+mod origin;
+mod rest;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::cors::CorsLayer;
+
+use crate::service::Service;
+pub use origin::Origins;
+
+/// What every handler shares.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The node.
+    pub service: Service,
+    /// Which web pages may connect.
+    pub origins: Arc<Origins>,
+    /// Connections and sessions that are open.
+    pub connections: TaskTracker,
+    /// Cancelled when the server stops: sessions answer what is in flight and close.
+    pub closing: CancellationToken,
+}
+
+/// A place among the connections of the server, held as long as the connection or its session lives.
+#[derive(Debug, Clone)]
+pub struct Seat(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+impl Seat {
+    /// Takes the place that `permit` stands for.
+    pub fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(permit))
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let cors = CorsLayer::new()
+        .allow_origin(app.origins.listed())
+        .allow_methods([axum::http::Method::GET]);
+    Router::new()
+        .route("/ws", get(websocket::upgrade))
+        .route("/api/events", get(rest::events))
+        .route("/api/events/{id}", get(rest::event))
+        .route("/healthz", get(rest::healthz))
+        .route("/readyz", get(rest::readyz))
+        .fallback(failure::no_such_route)
+        .method_not_allowed_fallback(failure::no_such_method)
+        .layer(cors)
+        .with_state(app)
+}

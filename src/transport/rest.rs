@@ -1,0 +1,175 @@
+//! `GET /api/events`, `GET /api/events/{id}`, `/healthz` and `/readyz`.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query as Params, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+
+use super::App;
+use crate::domain::{Document, Event, EventId, Invalid, Seq, Value};
+use crate::protocol::{Code, Failure};
+use crate::query::Query;
+use crate::service::shape;
+use crate::store::{Found, StoreError};
+
+const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+
+/// A body is sent in pieces of about this size: large enough to amortise a write, small enough that
+/// thousands of downloads fit in memory.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+pub(super) async fn events(
+    State(app): State<App>,
+    Params(params): Params<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
+    let query = Arc::new(read_query(params)?);
+    let found = app.service.find(&query).await?;
+    Ok((JSON, Body::from_stream(body(query, found))).into_response())
+}
+
+pub(super) async fn event(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id = EventId::parse(&id)
+        .map_err(|reason| Failure::at(Code::BadRequest, Invalid::new("id", reason)))?;
+    let event = app.service.event(&id).await?;
+    let body = serde_json::to_vec(&serde_json::json!({ "success": true, "data": event }));
+    Ok((JSON, body.expect("an event is JSON")).into_response())
+}
+
+pub(super) async fn healthz() -> Response {
+    (JSON, r#"{"success":true}"#).into_response()
+}
+
+pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
+    let seq = app.service.head().await?;
+    Ok((JSON, format!(r#"{{"success":true,"seq":{seq}}}"#)).into_response())
+}
+
+/// Query parameters are a FETCH's payload: `filter` and `sort` as JSON, `fields` as JSON or names
+/// between commas.
+fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
+    let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
+    let mut asked = Document::new();
+    for (name, text) in params {
+        let value = match name.as_str() {
+            "filter" | "sort" => json(&name, &text).map_err(invalid)?,
+            "limit" => Value::Int(
+                text.parse()
+                    .map_err(|_| invalid(Invalid::new("query.limit", "expected an integer")))?,
+            ),
+            "fields" if text.starts_with('[') => json(&name, &text).map_err(invalid)?,
+            "fields" => Value::Array(text.split(',').map(Value::from).collect()),
+            "cursor" => Value::String(text),
+            _ => continue,
+        };
+        if asked.get(&name).is_some() {
+            return Err(invalid(Invalid::new(
+                format!("query.{name}"),
+                "given twice",
+            )));
+        }
+        asked.push(name, value);
+    }
+    Query::parse(&asked, "query").map_err(invalid)
+}
+
+fn json(name: &str, text: &str) -> Result<Value, Invalid> {
+    serde_json::from_str(text)
+        .map_err(|error| Invalid::new(format!("query.{name}"), format!("malformed JSON: {error}")))
+}
+
+/// A list of events being written: a few chunks in memory, however long it is.
+struct Listing {
+    query: Arc<Query>,
+    seq: Seq,
+    events: BoxStream<'static, Result<Event, StoreError>>,
+    count: usize,
+    last: Option<Event>,
+    stage: Stage,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    Head,
+    Events,
+    Done,
+}
+
+fn body(query: Arc<Query>, found: Found) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    let Found { seq, events } = found;
+    let listing = Listing {
+        query,
+        seq,
+        events,
+        count: 0,
+        last: None,
+        stage: Stage::Head,
+    };
+    stream::try_unfold(listing, async |mut listing| {
+        let chunk = listing.chunk().await?;
+        Ok(chunk.map(|chunk| (Bytes::from(chunk), listing)))
+    })
+}
+
+impl Listing {
+    /// The next piece of `{"success":true,"seq":41,"data":[…],"next":"…"}`; `None` when it is whole.
+    ///
+    /// An error ends the body early, so that the client cannot take a part for the whole.
+    async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.stage == Stage::Done {
+            return Ok(None);
+        }
+        let mut chunk = Vec::new();
+        if self.stage == Stage::Head {
+            chunk.extend_from_slice(
+                format!(r#"{{"success":true,"seq":{},"data":["#, self.seq).as_bytes(),
+            );
+            self.stage = Stage::Events;
+        }
+        while chunk.len() < CHUNK_BYTES {
+            match self.events.next().await.transpose() {
+                Ok(Some(event)) if self.query.limit != Some(self.count) => {
+                    self.write(event, &mut chunk)
+                }
+                Ok(more) => {
+                    self.finish(more.is_some(), &mut chunk);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a listing ends early");
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Some(chunk))
+    }
+
+    fn write(&mut self, event: Event, chunk: &mut Vec<u8>) {
+        if self.count > 0 {
+            chunk.push(b',');
+        }
+        self.count += 1;
+        if self.query.limit == Some(self.count) {
+            self.last = Some(event.clone());
+        }
+        serde_json::to_writer(&mut *chunk, &shape(&self.query, event))
+            .expect("an event is JSON, and memory takes it");
+    }
+
+    fn finish(&mut self, more: bool, chunk: &mut Vec<u8>) {
+        chunk.push(b']');
+        if let Some(last) = self.last.as_ref().filter(|_| more) {
+            let cursor =
+                serde_json::to_string(&self.query.cursor_after(last)).expect("text is JSON");
+            chunk.extend_from_slice(format!(r#","next":{cursor}"#).as_bytes());
+        }
+        chunk.push(b'}');
+        self.stage = Stage::Done;
+    }
+}
