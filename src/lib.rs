@@ -1,22 +1,84 @@
-//! livelog
+//! livelog: an event-sourced server with change streams.
+//!
+//! Clients create, update, delete and fetch JSON documents over a WebSocket or REST. Every write is
+//! one entry of an append-only log and one change to a materialized view; every change is pushed, in
+//! order, to every session of every node.
+//!
+//! # Layers
+//!
+//! ```text
+//! main -> cli -> config -> server          reads what was typed; puts the parts together
+//!                            |
+//!        transport -> session -> service   framing; one conversation; what every transport calls
+//!                                /  |  \
+//!                          engine store feed     one writer; where things are kept; one reader
+//!                                   |
+//!                    domain  query  protocol     pure: rules, filters, words
+//! ```
+//!
+//! Arrows point down only. What is deliberately not there:
+//!
+//! - `domain`, `query` and `protocol` do no IO, read no clock and await nothing: they are tested by
+//!   calling functions.
+//! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node
+//!   wrote takes the very same path as one's own.
+//! - Only `store::mongo` (and the translation of filters, `query::mongo`) knows MongoDB; only
+//!   `transport` and `server` know HTTP.
+//! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
+//!   translated.
+//! - No session has a queue of its own to fill: it pulls from the live window, or from the log.
+//!
+//! # Invariants
+//!
+//! - The log is the truth: `seq` 1, 2, 3 … without a gap. The view is its fold, at every moment
+//!   anyone can see, because both move in one transaction.
+//! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
+//! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
+//!   proves both, anything else throws both away.
+//! - A subscription's `seq` only grows, by one change at a time.
+//!
+//! # A command, from frame to answer
+//!
+//! 1. [`transport`] takes a text frame off the socket, unless the session has its fill of requests.
+//! 2. [`protocol`] parses it: [`Asked`](protocol::Asked), or an error with code and path.
+//! 3. [`session`] hands the command to the engine and parks the answer, in order.
+//! 4. [`engine`]: the mailbox takes it against bytes; the committer takes all that waits, up to a
+//!    batch; remembers or loads the events it names; and calls [`domain::decide`] for each, every one
+//!    seeing what those before it did.
+//! 5. [`Store::append`](store::Store::append), once: log entries, view and head in one transaction,
+//!    the head by compare-and-set. `Moved`: another node wrote, decide again. `Unknown`: never guess,
+//!    append again and look into the log.
+//! 6. The committer answers all, refusals too, in the order they came; the session encodes and sends.
+//!
+//! # A change, from log to frame
+//!
+//! 1. [`Store::tail`](store::Store::tail) yields it: handed over by this node's own append, or read
+//!    from the log because the change stream rang.
+//! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window.
+//! 3. Every session's [`Subscription`](feed::Subscription) wakes and takes what is new, as frames that
+//!    the first of them has encoded for all.
+//! 4. [`transport`] hands up to a flush of frames to the socket, and flushes once.
+//! 5. A session that the window has left behind reads the log, page by page, until it reaches the
+//!    window again.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test that cannot go on fails")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
 
 pub mod cli;
 pub mod config;
-pub mod domain;
+pub mod server;
+
+pub mod session;
+pub mod service;
+pub mod transport;
+
 pub mod engine;
 pub mod feed;
-pub mod limits;
+pub mod store;
+
+pub mod domain;
 pub mod protocol;
 pub mod query;
+
+pub mod limits;
 pub mod replay;
-pub mod server;
-pub mod service;
-pub mod session;
-pub mod store;
 pub mod telemetry;
-pub mod transport;
