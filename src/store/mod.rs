@@ -67,7 +67,10 @@ pub struct Found {
 
 impl fmt::Debug for Found {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Found").field("seq", &self.seq).finish_non_exhaustive()
+        formatter
+            .debug_struct("Found")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
     }
 }
 
