@@ -1,4 +1,5 @@
 //! stub
+pub mod mongo;
 use crate::domain::{Document, Invalid, Record};
 #[derive(Debug, Clone)]
 pub struct Query {

@@ -25,10 +25,7 @@ use crate::query::Query;
 /// Says what is missing, and what to do about it.
 pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     match options {
-        StoreOptions::Mongo(options) => {
-            let _ = options;
-            anyhow::bail!("stub")
-        }
+        StoreOptions::Mongo(options) => Ok(mongo::MongoStore::open(options.clone()).await?),
     }
 }
 

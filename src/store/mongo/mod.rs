@@ -1,6 +1,191 @@
-//! stub
-#[derive(Debug, Clone)]
+//! The store on MongoDB: a replica set of one member or more, version 5.0 or later.
+//!
+//! | collection | holds |
+//! |---|---|
+//! | `log` | one entry per change; `_id` is its seq |
+//! | `events` | the view: each event exactly as clients see it |
+//! | `meta` | the [`head`]: seq, epoch, the view's generation, a rebuild's hold |
+//! | `broadcasts` | messages on their way, for a minute |
+//!
+//! Owns every `mongodb` and `bson` type of the program, the query translation apart; none leaves it.
+//! Promises what [`Store`] does, with write concern majority and journal, always. Knows nothing of
+//! sessions, commands or the wire.
+
+mod append;
+mod broadcasts;
+mod call;
+mod commands;
+mod decode;
+mod encode;
+mod head;
+mod hub;
+mod log;
+mod open;
+mod rebuild;
+mod tail;
+mod view;
+mod watcher;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::RawDocumentBuf;
+use futures::stream::BoxStream;
+use mongodb::options::{Acknowledgment, SessionOptions, WriteConcern};
+use mongodb::{Collection, Database};
+
+pub use self::open::OpenError;
+
+use self::append::Appender;
+use self::call::within;
+use self::hub::Hub;
+use self::open::Opened;
+use super::{AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings};
+use crate::domain::{Change, Event, EventId, Seq};
+use crate::limits;
+use crate::query::Query;
+
+const LOG: &str = "log";
+const EVENTS: &str = "events";
+const META: &str = "meta";
+const BROADCASTS: &str = "broadcasts";
+
+/// Where the MongoDB is.
+#[derive(Clone)]
 pub struct MongoOptions {
+    /// `mongodb://…`; can hold a password.
     pub uri: String,
+    /// The database; else the address's, else `events_db`.
     pub database: Option<String>,
+}
+
+/// Without the address, which can hold a password.
+impl fmt::Debug for MongoOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MongoOptions")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The store on MongoDB.
+pub struct MongoStore {
+    database: Database,
+    watched: Database,
+    epoch: Epoch,
+    hub: Arc<Hub>,
+    appender: Arc<Appender>,
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MongoStore")
+            .field("database", &self.database.name())
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MongoStore {
+    /// Reaches the MongoDB, checks that it can keep livelog's promises, and makes what is missing.
+    /// Several nodes may open an empty database at once: they agree on one epoch.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and what to do about it; within about ten seconds.
+    pub async fn open(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+        let Opened {
+            database,
+            watched,
+            head,
+        } = open::open(&options).await?;
+        let client = database.client().clone();
+        let session = within(call::CALL_DEADLINE, async move {
+            let options = SessionOptions::builder().causal_consistency(false).build();
+            client.start_session().with_options(options).await
+        });
+        let session = session.await?;
+        let hub = Arc::new(Hub::default());
+        let appender = Appender::new(database.clone(), session, head.view, Arc::clone(&hub));
+        Ok(Arc::new(Self {
+            database,
+            watched,
+            epoch: head.epoch,
+            hub,
+            appender: Arc::new(appender),
+        }))
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    async fn head(&self) -> Result<Seq, StoreError> {
+        let head = head::read(&self.database, limits::READY_DEADLINE).await?;
+        Ok(head.seq)
+    }
+
+    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        view::load(&self.database, ids).await
+    }
+
+    async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        self.appender.append(batch).await
+    }
+
+    async fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
+        log::holds(&self.database, batch).await
+    }
+
+    async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
+        let page = log::page(&self.database, after, limit).await?;
+        Ok(page.changes)
+    }
+
+    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings> {
+        tail::tail(
+            self.database.clone(),
+            self.watched.clone(),
+            &self.hub,
+            after,
+        )
+    }
+
+    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+        view::find(&self.database, query).await
+    }
+
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+        broadcasts::publish(&self.database, broadcasts).await
+    }
+
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
+        rebuild::begin(&self.database).await
+    }
+
+    async fn close(&self) {
+        self.appender.close().await;
+    }
+}
+
+/// On a majority of the servers, and in their journals.
+fn durable() -> WriteConcern {
+    WriteConcern::builder()
+        .w(Acknowledgment::Majority)
+        .journal(true)
+        .build()
+}
+
+/// A collection whose documents are read as they lie.
+fn collection(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
+    database.collection(name)
+}
+
+fn meta(database: &Database) -> Collection<RawDocumentBuf> {
+    collection(database, META)
 }

@@ -1,0 +1,37 @@
+//! Broadcasts: documents that every node sees on its change stream, and that go by themselves.
+
+use bson::oid::ObjectId;
+use bson::{DateTime, Document, doc};
+use mongodb::Database;
+
+use super::BROADCASTS;
+use super::call::{CALL_DEADLINE, within};
+use crate::store::{Broadcast, StoreError};
+
+/// How long one is kept, in seconds. The change stream needs it for a moment only.
+pub(super) const KEPT_SECONDS: u64 = 60;
+
+/// See [`Store::publish`](crate::store::Store::publish).
+pub(super) async fn publish(
+    database: &Database,
+    broadcasts: &[Broadcast],
+) -> Result<(), StoreError> {
+    if broadcasts.is_empty() {
+        return Ok(());
+    }
+    let documents: Vec<Document> = broadcasts.iter().map(document).collect();
+    let collection = database.collection::<Document>(BROADCASTS);
+    let inserted = within(CALL_DEADLINE, async move {
+        collection.insert_many(documents).ordered(true).await
+    });
+    Ok(inserted.await.map(drop)?)
+}
+
+/// Its `at` is this node's clock: only the time until it is removed depends on it.
+fn document(broadcast: &Broadcast) -> Document {
+    doc! {
+        "_id": ObjectId::new(),
+        "at": DateTime::now(),
+        "payload": &*broadcast.payload,
+    }
+}

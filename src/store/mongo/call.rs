@@ -1,0 +1,163 @@
+//! One call to the database: its deadline, and what its errors mean.
+//!
+//! The driver has no socket timeout, and dropping one of its futures half-way can upset it. So every
+//! call runs as a task of its own, and the deadline stands on the task's handle: a caller that gives
+//! up leaves the call to end by itself.
+//!
+//! Promises that no message made here holds a payload or a secret: server messages can quote
+//! documents, so only their code and its name are passed on.
+
+use std::future::Future;
+use std::time::Duration;
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+use crate::limits;
+use crate::store::StoreError;
+
+/// How long one round trip may take before the store counts as out of reach. Above the driver's own
+/// server selection, so that its better message comes first.
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(6);
+
+/// What the driver may spend on finding a primary, and on connecting to it.
+pub(super) const REACH_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Server error codes that mean something to livelog.
+pub(super) mod code {
+    pub(in crate::store::mongo) const UNAUTHORIZED: i32 = 13;
+    pub(in crate::store::mongo) const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub(in crate::store::mongo) const NAMESPACE_EXISTS: i32 = 48;
+    pub(in crate::store::mongo) const MAX_TIME_EXPIRED: i32 = 50;
+    pub(in crate::store::mongo) const SNAPSHOT_TOO_OLD: i32 = 239;
+    pub(in crate::store::mongo) const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    pub(in crate::store::mongo) const DUPLICATE_KEY: i32 = 11_000;
+}
+
+/// Why a call did not end well.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The driver or the server says so.
+    Driver(Box<Error>),
+    /// No answer within this.
+    Late(Duration),
+    /// The runtime is shutting down, or the driver panicked.
+    Lost,
+}
+
+/// Runs `call` as a task of its own and waits for it until `deadline`.
+pub(super) async fn within<T, F>(deadline: Duration, call: F) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    match tokio::time::timeout(deadline, tokio::spawn(call)).await {
+        Ok(Ok(answer)) => answer.map_err(|error| Failure::Driver(Box::new(error))),
+        Ok(Err(_)) => Err(Failure::Lost),
+        Err(_) => Err(Failure::Late(deadline)),
+    }
+}
+
+impl Failure {
+    /// The server's error code, if the server answered with one.
+    pub(super) fn code(&self) -> Option<i32> {
+        match self {
+            Self::Driver(error) => error_code(error),
+            Self::Late(_) | Self::Lost => None,
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Driver(error) => store_error(&error),
+            Failure::Late(deadline) => Self::Unavailable(format!("no answer in {deadline:?}")),
+            Failure::Lost => Self::Unavailable("the call was lost".to_owned()),
+        }
+    }
+}
+
+/// The server's error code, wherever the driver put it.
+pub(super) fn error_code(error: &Error) -> Option<i32> {
+    match &*error.kind {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Some(concern.code),
+        ErrorKind::InsertMany(many) => {
+            let first = many.write_errors.as_ref().and_then(|errors| errors.first());
+            first.map(|write| write.code)
+        }
+        _ => None,
+    }
+}
+
+/// What a driver error means to those above, in words that quote no document.
+pub(super) fn store_error(error: &Error) -> StoreError {
+    match &*error.kind {
+        ErrorKind::Command(command) if command.code == code::MAX_TIME_EXPIRED => {
+            StoreError::QueryTooSlow
+        }
+        ErrorKind::Command(command) if refused(command.code) => {
+            StoreError::Refused(format!("{} ({})", command.code_name, command.code))
+        }
+        ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
+            StoreError::Corrupt {
+                at: "an answer of the database".to_owned(),
+                reason: "not readable".to_owned(),
+            }
+        }
+        _ => StoreError::Unavailable(describe(error)),
+    }
+}
+
+/// Codes that stay the same however often one asks.
+fn refused(server: i32) -> bool {
+    const AUTHENTICATION_FAILED: i32 = 18;
+    const ILLEGAL_OPERATION: i32 = 20;
+    const DOCUMENT_TOO_LARGE: [i32; 2] = [10_334, 17_419];
+    const BAD_VALUE: i32 = 2;
+    const REGEX_COMPILE_FAILED: i32 = 51_091;
+    [
+        code::UNAUTHORIZED,
+        AUTHENTICATION_FAILED,
+        ILLEGAL_OPERATION,
+        BAD_VALUE,
+        REGEX_COMPILE_FAILED,
+    ]
+    .contains(&server)
+        || DOCUMENT_TOO_LARGE.contains(&server)
+}
+
+/// A driver error in words that quote no document and no secret.
+pub(super) fn describe(error: &Error) -> String {
+    match &*error.kind {
+        ErrorKind::Command(command) => format!("{} ({})", command.code_name, command.code),
+        ErrorKind::ServerSelection { .. } => "no primary can be reached".to_owned(),
+        ErrorKind::ConnectionPoolCleared { .. } => "the connection was lost".to_owned(),
+        ErrorKind::Io(error) => format!("network: {}", error.kind()),
+        ErrorKind::Authentication { .. } => "authentication failed".to_owned(),
+        _ => match error_code(error) {
+            Some(code) => format!("the database answered with error {code}"),
+            None => "the driver failed".to_owned(),
+        },
+    }
+}
+
+/// How long the database may work on one query, the time on the wire apart.
+pub(super) const QUERY_CALL_DEADLINE: Duration =
+    limits::QUERY_DEADLINE.saturating_add(REACH_DEADLINE);
+
+/// How many documents a write command reports as written.
+pub(super) fn count(answer: &bson::Document) -> usize {
+    let count = answer.get_i32("n").unwrap_or(0);
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// How long to wait before try number `tries` (from 0): doubling from `least` up to `most`, and
+/// anything between half and all of that, so that nodes do not meet again and again.
+pub(super) fn backoff(tries: u32, least: Duration, most: Duration) -> Duration {
+    let full = least.saturating_mul(1 << tries.min(16)).min(most);
+    let half = full / 2;
+    let dice = uuid::Uuid::new_v4().as_u128() & 0xffff;
+    half + half.mul_f64(f64::from(u16::try_from(dice).unwrap_or(0)) / 65_536.0)
+}

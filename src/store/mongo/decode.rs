@@ -1,0 +1,210 @@
+//! BSON to domain values: the reverse of [`encode`](super::encode).
+//!
+//! What cannot be what livelog wrote is an error that says where it stands and never what it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bson::raw::{RawBsonRef, RawDocument};
+use uuid::Uuid;
+
+use crate::domain::{Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value};
+use crate::store::StoreError;
+
+/// Why something stored is not what livelog wrote.
+#[derive(Debug)]
+pub(super) struct Unreadable(String);
+
+impl Unreadable {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    /// As the store's error about what stands at `at`.
+    pub(super) fn at(self, at: impl fmt::Display) -> StoreError {
+        StoreError::Corrupt {
+            at: at.to_string(),
+            reason: self.0,
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// A log entry.
+pub(super) fn change(entry: &RawDocument) -> Result<Change> {
+    let seq = self::seq(entry, "_id")?;
+    let at = timestamp(entry, "at")?;
+    let effect = match text(entry, "kind")? {
+        "create" => create(entry, seq, at)?,
+        "update" => update(entry, seq, at)?,
+        "delete" => Effect::Delete {
+            before: before(entry)?,
+        },
+        _ => return Err(Unreadable::new("kind is unknown")),
+    };
+    Ok(Change { seq, at, effect })
+}
+
+fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
+    let after = Event {
+        id: id(text(entry, "event")?)?,
+        version: 1,
+        seq,
+        created_at: at,
+        updated_at: at,
+        fields: fields(nested(entry, "data")?)?,
+    };
+    Ok(Effect::Create {
+        after: Arc::new(after),
+    })
+}
+
+fn update(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
+    let before = before(entry)?;
+    let patch = patch(nested(entry, "patch")?)?;
+    let fields = patch
+        .apply(&before.fields)
+        .map_err(|_| Unreadable::new("the patch does not fit the event before"))?;
+    let after = Event {
+        id: before.id.clone(),
+        version: before.version + 1,
+        seq,
+        created_at: before.created_at,
+        updated_at: at,
+        fields,
+    };
+    Ok(Effect::Update {
+        before,
+        patch,
+        after: Arc::new(after),
+    })
+}
+
+fn before(entry: &RawDocument) -> Result<Arc<Event>> {
+    event(nested(entry, "before")?).map(Arc::new)
+}
+
+fn patch(document: &RawDocument) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for item in items(document, "set")? {
+        let RawBsonRef::Document(item) = item? else {
+            return Err(Unreadable::new("patch.set holds no document"));
+        };
+        let found = item.get("value").ok().flatten();
+        let found = found.ok_or_else(|| missing("value"))?;
+        patch.set.push((path(text(item, "path")?)?, value(found)?));
+    }
+    for item in items(document, "unset")? {
+        let RawBsonRef::String(item) = item? else {
+            return Err(Unreadable::new("patch.unset holds no string"));
+        };
+        patch.unset.push(path(item)?);
+    }
+    Ok(patch)
+}
+
+fn items<'a>(
+    document: &'a RawDocument,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<RawBsonRef<'a>>>> {
+    let list = document.get_array(name).map_err(|_| missing(name))?;
+    Ok(list
+        .into_iter()
+        .map(|item| item.map_err(|_| Unreadable::new("not BSON"))))
+}
+
+/// An event of the view, or one kept in a log entry.
+pub(super) fn event(document: &RawDocument) -> Result<Event> {
+    Ok(Event {
+        id: id(text(document, "_id")?)?,
+        version: number(document, "_version")?,
+        seq: seq(document, "_seq")?,
+        created_at: timestamp(document, "_createdAt")?,
+        updated_at: timestamp(document, "_updatedAt")?,
+        fields: fields(document)?,
+    })
+}
+
+/// The user's fields: all but those whose names belong to the server.
+fn fields(document: &RawDocument) -> Result<Document> {
+    let mut fields = Document::new();
+    for element in document {
+        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        if !name.as_str().starts_with('_') {
+            fields.push(name.as_str(), self::value(value)?);
+        }
+    }
+    Ok(fields)
+}
+
+fn object(document: &RawDocument) -> Result<Document> {
+    let mut fields = Document::new();
+    for element in document {
+        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        fields.push(name.as_str(), self::value(value)?);
+    }
+    Ok(fields)
+}
+
+fn value(value: RawBsonRef<'_>) -> Result<Value> {
+    Ok(match value {
+        RawBsonRef::Null => Value::Null,
+        RawBsonRef::Boolean(flag) => Value::Bool(flag),
+        RawBsonRef::Int64(number) => Value::Int(number),
+        RawBsonRef::Int32(number) => Value::Int(number.into()),
+        RawBsonRef::Double(number) => Value::Float(number),
+        RawBsonRef::String(text) => Value::String(text.to_owned()),
+        RawBsonRef::Document(document) => Value::Object(object(document)?),
+        RawBsonRef::Array(list) => {
+            let items = list.into_iter().map(|item| {
+                let item = item.map_err(|_| Unreadable::new("not BSON"))?;
+                self::value(item)
+            });
+            Value::Array(items.collect::<Result<_>>()?)
+        }
+        _ => return Err(Unreadable::new("a value of a type that JSON does not have")),
+    })
+}
+
+/// The batch that this entry is the first of.
+pub(super) fn batch(entry: &RawDocument) -> Option<Uuid> {
+    let binary = entry.get_binary("batch").ok()?;
+    Uuid::from_slice(binary.bytes).ok()
+}
+
+/// A place in the log.
+pub(super) fn seq(document: &RawDocument, name: &str) -> Result<Seq> {
+    number(document, name).map(Seq::new)
+}
+
+/// A count: never negative.
+pub(super) fn number(document: &RawDocument, name: &str) -> Result<u64> {
+    let number = document.get_i64(name).map_err(|_| missing(name))?;
+    u64::try_from(number).map_err(|_| Unreadable::new(format!("{name} is negative")))
+}
+
+pub(super) fn text<'a>(document: &'a RawDocument, name: &str) -> Result<&'a str> {
+    document.get_str(name).map_err(|_| missing(name))
+}
+
+fn nested<'a>(document: &'a RawDocument, name: &str) -> Result<&'a RawDocument> {
+    document.get_document(name).map_err(|_| missing(name))
+}
+
+fn timestamp(document: &RawDocument, name: &str) -> Result<Timestamp> {
+    Timestamp::parse(text(document, name)?)
+        .ok_or_else(|| Unreadable::new(format!("{name} is no timestamp")))
+}
+
+fn id(text: &str) -> Result<EventId> {
+    EventId::parse(text).map_err(Unreadable)
+}
+
+fn path(text: &str) -> Result<Path> {
+    Path::parse(text).map_err(Unreadable::new)
+}
+
+fn missing(name: &str) -> Unreadable {
+    Unreadable(format!("{name} is missing or of another type"))
+}

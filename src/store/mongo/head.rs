@@ -1,0 +1,113 @@
+//! The one document that orders everything: `meta` `{_id: "head"}`.
+//!
+//! Every append moves its `seq` by compare-and-set inside its transaction, so two appends, or an append
+//! and a rebuild's hold, can never both succeed on what they saw.
+
+use std::time::Duration;
+
+use bson::{Document, RawDocument, doc};
+use mongodb::Database;
+use uuid::Uuid;
+
+use super::call::{Failure, code, within};
+use super::decode::{self, Unreadable};
+use super::{META, meta};
+use crate::domain::Seq;
+use crate::store::{Epoch, StoreError};
+
+/// What this code writes. Another number was written by another livelog.
+pub(super) const FORMAT: i64 = 1;
+
+/// The head as read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) seq: Seq,
+    pub(super) epoch: Epoch,
+    /// How often the view was replaced.
+    pub(super) view: i64,
+    /// Who holds the writers off.
+    pub(super) hold: Option<Uuid>,
+    pub(super) format: i64,
+}
+
+pub(super) fn filter() -> Document {
+    doc! { "_id": "head" }
+}
+
+/// Writes the head of an empty log, unless another node was first: then its epoch is the one.
+pub(super) async fn found(database: &Database) -> Result<(), Failure> {
+    let meta = database.collection::<Document>(META);
+    let head = doc! {
+        "_id": "head",
+        "format": FORMAT,
+        "seq": 0_i64,
+        "epoch": Uuid::new_v4().to_string(),
+        "view": 0_i64,
+    };
+    let inserted = within(super::call::CALL_DEADLINE, async move {
+        meta.insert_one(head).await
+    });
+    match inserted.await {
+        Err(failure) if failure.code() == Some(code::DUPLICATE_KEY) => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
+/// Reads the head.
+pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head, StoreError> {
+    let meta = meta(database);
+    let found = within(deadline, async move {
+        meta.find_one(filter()).max_time(deadline).await
+    });
+    match found.await {
+        Ok(document) => parse(document.as_deref()),
+        // A head that is not found in time is a store out of reach, not a slow query.
+        Err(failure) if failure.code() == Some(code::MAX_TIME_EXPIRED) => {
+            Err(Failure::Late(deadline).into())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// What a look at the head found.
+pub(super) fn parse(document: Option<&RawDocument>) -> Result<Head, StoreError> {
+    let head = match document {
+        Some(document) => decode(document),
+        None => Err(Unreadable::new("it is gone")),
+    };
+    head.map_err(|unreadable| unreadable.at("meta head"))
+}
+
+fn decode(head: &RawDocument) -> Result<Head, Unreadable> {
+    let uuid = |text: &str| Uuid::parse_str(text).map_err(|_| Unreadable::new("an id is no UUID"));
+    let hold = match head.get_document("hold") {
+        Ok(hold) => Some(uuid(decode::text(hold, "id")?)?),
+        Err(_) => None,
+    };
+    let view = decode::number(head, "view")?;
+    Ok(Head {
+        seq: decode::seq(head, "seq")?,
+        epoch: Epoch(uuid(decode::text(head, "epoch")?)?),
+        view: view.cast_signed(),
+        hold,
+        format: decode::number(head, "format")?.cast_signed(),
+    })
+}
+
+/// Removes a hold whose time is up by the server's clock: its rebuild died or stalled.
+///
+/// Does nothing to a hold that still stands.
+pub(super) async fn clear_expired_hold(database: &Database) -> Result<(), Failure> {
+    let meta = meta(database);
+    let expired = doc! {
+        "_id": "head",
+        "hold": { "$exists": true },
+        "$expr": { "$lt": ["$hold.until", "$$NOW"] },
+    };
+    let update = doc! { "$unset": { "hold": "" } };
+    within(super::call::CALL_DEADLINE, async move {
+        meta.update_one(expired, update).await
+    })
+    .await
+    .map(drop)
+}

@@ -1,0 +1,131 @@
+//! Reading the log.
+
+use bson::raw::{RawBsonRef, RawDocument};
+use bson::{RawDocumentBuf, doc};
+use futures::StreamExt;
+use mongodb::Database;
+use mongodb::raw_batch_cursor::RawBatch;
+use std::sync::Arc;
+
+use super::call::{CALL_DEADLINE, QUERY_CALL_DEADLINE, code, within};
+use super::decode;
+use super::{LOG, collection};
+use crate::domain::{Change, Seq};
+use crate::limits;
+use crate::store::{Batch, StoreError};
+
+/// Contiguous changes, and whether the log may hold more after them.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) changes: Vec<Arc<Change>>,
+    pub(super) more: bool,
+}
+
+/// Changes after `after`: at most `limit`, and at most what the server puts into one answer (16 MiB).
+pub(super) async fn page(
+    database: &Database,
+    after: Seq,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    if limit == 0 {
+        return Ok(Page {
+            changes: Vec::new(),
+            more: true,
+        });
+    }
+    let batch = first_batch(database, after, limit).await?;
+    let Some(batch) = batch else {
+        return Ok(Page {
+            changes: Vec::new(),
+            more: false,
+        });
+    };
+    let entries = batch.doc_slices().map_err(|_| unreadable_after(after))?;
+    let mut changes = Vec::new();
+    let mut next = after.next();
+    for entry in entries {
+        let Ok(RawBsonRef::Document(entry)) = entry else {
+            return Err(unreadable_after(after));
+        };
+        changes.push(Arc::new(expect(entry, next)?));
+        next = next.next();
+    }
+    let more = changes.len() == limit || is_open(&batch);
+    Ok(Page { changes, more })
+}
+
+async fn first_batch(
+    database: &Database,
+    after: Seq,
+    limit: usize,
+) -> Result<Option<RawBatch>, StoreError> {
+    let log = collection(database, LOG);
+    let filter = doc! { "_id": { "$gt": after.get().cast_signed() } };
+    let size = u32::try_from(limit).unwrap_or(u32::MAX);
+    let batch = within(QUERY_CALL_DEADLINE, async move {
+        let find = log
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::from(size))
+            .batch_size(size)
+            .max_time(limits::QUERY_DEADLINE);
+        find.batch().await?.next().await.transpose()
+    });
+    Ok(batch.await?)
+}
+
+/// Whether the server kept a cursor because not everything fitted into this batch.
+fn is_open(batch: &RawBatch) -> bool {
+    let cursor = batch.as_raw_document().get_document("cursor");
+    cursor.is_ok_and(|cursor| cursor.get_i64("id").is_ok_and(|id| id != 0))
+}
+
+/// The change of this entry, which must stand at `next`: a hole would be a lost change.
+fn expect(entry: &RawDocument, next: Seq) -> Result<Change, StoreError> {
+    let at = || format!("log {next}");
+    let change = decode::change(entry).map_err(|unreadable| unreadable.at(at()))?;
+    if change.seq == next {
+        return Ok(change);
+    }
+    Err(StoreError::Corrupt {
+        at: at(),
+        reason: format!("missing; the entry found there is {}", change.seq),
+    })
+}
+
+fn unreadable_after(after: Seq) -> StoreError {
+    StoreError::Corrupt {
+        at: format!("log after {after}"),
+        reason: "not BSON".to_owned(),
+    }
+}
+
+/// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last
+/// is there. Entries are appended all or none, so those between are too.
+pub(super) async fn holds(database: &Database, batch: &Batch) -> Result<bool, StoreError> {
+    let first = batch.after.next();
+    let last = batch.after.plus(batch.changes.len());
+    let Some(opening) = entry(database, first).await? else {
+        return Ok(false);
+    };
+    if decode::batch(&opening) != Some(batch.id) {
+        return Ok(false);
+    }
+    Ok(entry(database, last).await?.is_some())
+}
+
+async fn entry(database: &Database, seq: Seq) -> Result<Option<RawDocumentBuf>, StoreError> {
+    let log = collection(database, LOG);
+    let found = within(CALL_DEADLINE, async move {
+        let filter = doc! { "_id": seq.get().cast_signed() };
+        let find = log.find_one(filter).projection(doc! { "batch": 1 });
+        find.max_time(CALL_DEADLINE).await
+    });
+    match found.await {
+        Ok(found) => Ok(found),
+        Err(late) if late.code() == Some(code::MAX_TIME_EXPIRED) => Err(StoreError::Unavailable(
+            "the log did not answer in time".to_owned(),
+        )),
+        Err(failure) => Err(failure.into()),
+    }
+}

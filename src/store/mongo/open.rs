@@ -1,0 +1,250 @@
+//! Reaching a MongoDB, and refusing one that cannot keep livelog's promises.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use mongodb::options::{
+    ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
+};
+use mongodb::{Client, Database, IndexModel};
+
+use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
+use super::head::{self, FORMAT, Head};
+use super::{BROADCASTS, EVENTS, LOG, META, MongoOptions, broadcasts, durable};
+use crate::store::StoreError;
+
+/// The database used when neither the options nor the address name one.
+const DATABASE_DEFAULT: &str = "events_db";
+
+/// The wire version of MongoDB 5.0, the first with snapshot reads outside transactions.
+const WIRE_VERSION_MIN: i32 = 13;
+
+/// Why a MongoDB cannot be livelog's store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The address cannot be read. It is not repeated here, because it can hold a password.
+    #[error(
+        "the MongoDB address cannot be used; it should look like \
+         mongodb://user:password@host:27017/database?replicaSet=rs0, with special characters in \
+         user and password percent-encoded (mongodb+srv:// needs a build with the feature `srv`)"
+    )]
+    BadAddress,
+    /// Nothing answers there, or no primary was found.
+    #[error("cannot reach MongoDB at {address}: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unreachable { address: String, reason: String },
+    /// Without a replica set there are no transactions and no change streams.
+    #[error(
+        "the MongoDB at {address} is a standalone server, and livelog needs a replica set (of one \
+         member is enough). Turn it into one: restart mongod with `--replSet rs0`, then run once: \
+         mongosh \"mongodb://{address}/?directConnection=true\" --eval 'rs.initiate()'"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Standalone { address: String },
+    /// Started with `--replSet`, but `rs.initiate()` was never run.
+    #[error(
+        "the MongoDB at {address} waits for its replica set to be initiated. Run once: \
+         mongosh \"mongodb://{address}/?directConnection=true\" --eval 'rs.initiate()'"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    NotInitiated { address: String },
+    /// A router of a sharded cluster: one log on several shards has no order of its own.
+    #[error("the MongoDB at {address} is a sharded cluster, which livelog does not support")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Sharded { address: String },
+    /// Before 5.0.
+    #[error("the MongoDB at {address} is older than 5.0, which livelog needs for snapshot reads")]
+    #[expect(missing_docs, reason = "the message says it")]
+    TooOld { address: String },
+    /// A majority of servers that keep writes in memory would not be durable.
+    #[error(
+        "the replica set at {address} has writeConcernMajorityJournalDefault: false, so an \
+         acknowledged write could be lost; set it to true with rs.reconfig()"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    NotJournaled { address: String },
+    /// The database holds a log of another livelog.
+    #[error("the log has format {found}; this livelog reads and writes format {FORMAT}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    UnknownFormat { found: i64 },
+    /// It was reached, but preparing it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Store(failure.into())
+    }
+}
+
+/// A MongoDB that was checked and prepared.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    /// The same database through a client of its own, for the watcher.
+    pub(super) watched: Database,
+    pub(super) head: Head,
+}
+
+pub(super) async fn open(options: &MongoOptions) -> Result<Opened, OpenError> {
+    let client = client_options(&options.uri).await?;
+    let name = database_name(options, &client);
+    let database = connect(&client, &name)?;
+    check(&database, &client).await?;
+    prepare(&database).await?;
+    head::found(&database).await?;
+    let head = head::read(&database, CALL_DEADLINE).await?;
+    if head.format != FORMAT {
+        return Err(OpenError::UnknownFormat { found: head.format });
+    }
+    let watched = connect(&client, &name)?;
+    Ok(Opened {
+        database,
+        watched,
+        head,
+    })
+}
+
+async fn client_options(uri: &str) -> Result<ClientOptions, OpenError> {
+    // The driver's own message can quote the address, and with it a password.
+    let mut options = ClientOptions::parse(uri)
+        .await
+        .map_err(|_| OpenError::BadAddress)?;
+    options.app_name.get_or_insert_with(|| "livelog".to_owned());
+    options.server_selection_timeout = Some(REACH_DEADLINE);
+    options.connect_timeout = Some(REACH_DEADLINE);
+    // Not the address's to choose: every promise rests on these.
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(durable());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    Ok(options)
+}
+
+fn database_name(options: &MongoOptions, client: &ClientOptions) -> String {
+    let named = options
+        .database
+        .clone()
+        .or_else(|| client.default_database.clone());
+    named.unwrap_or_else(|| DATABASE_DEFAULT.to_owned())
+}
+
+fn connect(options: &ClientOptions, name: &str) -> Result<Database, OpenError> {
+    let client = Client::with_options(options.clone()).map_err(|_| OpenError::BadAddress)?;
+    Ok(client.database(name))
+}
+
+async fn check(database: &Database, options: &ClientOptions) -> Result<(), OpenError> {
+    let address = address(options);
+    let admin = database.client().database("admin");
+    let hello = match hello(admin.clone(), CALL_DEADLINE).await {
+        Ok(hello) => hello,
+        Err(failure) => return Err(diagnose(options, failure).await),
+    };
+    judge(&hello, &address)?;
+    check_journal(&admin, address).await
+}
+
+/// What a server says of itself.
+async fn hello(admin: Database, deadline: Duration) -> Result<Document, Failure> {
+    within(deadline, async move {
+        admin.run_command(doc! { "hello": 1 }).await
+    })
+    .await
+}
+
+fn judge(hello: &Document, address: &str) -> Result<(), OpenError> {
+    let address = address.to_owned();
+    if hello
+        .get_str("msg")
+        .is_ok_and(|message| message == "isdbgrid")
+    {
+        return Err(OpenError::Sharded { address });
+    }
+    if hello.get_bool("isreplicaset").unwrap_or(false) {
+        return Err(OpenError::NotInitiated { address });
+    }
+    if hello.get_str("setName").is_err() {
+        return Err(OpenError::Standalone { address });
+    }
+    if hello.get_i32("maxWireVersion").unwrap_or(0) < WIRE_VERSION_MIN {
+        return Err(OpenError::TooOld { address });
+    }
+    Ok(())
+}
+
+/// No primary was found: asks the first server directly, because it may well answer and know why.
+async fn diagnose(options: &ClientOptions, failure: Failure) -> OpenError {
+    let address = address(options);
+    let mut direct = options.clone();
+    direct.direct_connection = Some(true);
+    direct.repl_set_name = None;
+    direct.server_selection_timeout = Some(Duration::from_secs(2));
+    if let Ok(client) = Client::with_options(direct) {
+        let answer = hello(client.database("admin"), Duration::from_secs(3)).await;
+        let judged = answer.map(|hello| judge(&hello, &address));
+        if let Ok(Err(reason)) = judged {
+            return reason;
+        }
+    }
+    let reason = StoreError::from(failure).to_string();
+    OpenError::Unreachable { address, reason }
+}
+
+/// A user without the right to read the configuration is taken at the operator's word.
+async fn check_journal(admin: &Database, address: String) -> Result<(), OpenError> {
+    let admin = admin.clone();
+    let config = within(CALL_DEADLINE, async move {
+        admin.run_command(doc! { "replSetGetConfig": 1 }).await
+    });
+    let config = match config.await {
+        Err(failure) if failure.code() == Some(code::UNAUTHORIZED) => return Ok(()),
+        answer => answer?,
+    };
+    let journaled = config
+        .get_document("config")
+        .and_then(|config| config.get_bool("writeConcernMajorityJournalDefault"));
+    match journaled {
+        Ok(false) => Err(OpenError::NotJournaled { address }),
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes what is missing. Before any transaction, because making a collection aborts those beside it.
+async fn prepare(database: &Database) -> Result<(), Failure> {
+    for name in [LOG, EVENTS, META, BROADCASTS] {
+        let database = database.clone();
+        let created = within(CALL_DEADLINE, async move {
+            database.create_collection(name).await
+        });
+        match created.await {
+            Err(failure) if failure.code() == Some(code::NAMESPACE_EXISTS) => {}
+            outcome => outcome?,
+        }
+    }
+    expire(
+        database,
+        BROADCASTS,
+        Duration::from_secs(broadcasts::KEPT_SECONDS),
+    )
+    .await
+}
+
+/// Lets the server remove a collection's documents some time after their `at`.
+async fn expire(database: &Database, name: &str, after: Duration) -> Result<(), Failure> {
+    let collection = database.collection::<Document>(name);
+    let index = IndexModel::builder()
+        .keys(doc! { "at": 1 })
+        .options(IndexOptions::builder().expire_after(after).build())
+        .build();
+    within(CALL_DEADLINE, async move {
+        collection.create_index(index).await
+    })
+    .await
+    .map(drop)
+}
+
+/// The servers' addresses, without user, password or options.
+fn address(options: &ClientOptions) -> String {
+    let hosts: Vec<String> = options.hosts.iter().map(ServerAddress::to_string).collect();
+    hosts.join(",")
+}

@@ -1,0 +1,151 @@
+//! The log as it grows: own batches as they are handed over, everything else read from the log.
+//!
+//! The log is the truth. Whatever rings, arrives twice, or not at all, what is yielded begins where
+//! the last ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use mongodb::Database;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::call::backoff;
+use super::hub::{Bell, Hub, Line, Signal};
+use super::log::{self, Page};
+use super::watcher::Watcher;
+use crate::domain::{Change, Seq};
+use crate::limits;
+use crate::store::{Batch, Tidings};
+
+/// How often the log is looked at though nothing rang: a change stream can stall without an error.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Batches and broadcasts that wait for the tail. Batches beyond it are read from the log.
+const SIGNALS_MAX: usize = 64;
+
+/// Pauses between two attempts to read the log.
+const PAUSE_LEAST: Duration = Duration::from_millis(100);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+/// Begins to watch and to yield. Dropping the stream ends the watching.
+pub(super) fn tail(
+    database: Database,
+    watched: Database,
+    hub: &Arc<Hub>,
+    after: Seq,
+) -> BoxStream<'static, Tidings> {
+    let (sender, signals) = mpsc::channel(SIGNALS_MAX);
+    let bell = Arc::new(Bell::default());
+    bell.alarm();
+    let line = Line {
+        signals: sender,
+        bell: Arc::clone(&bell),
+    };
+    hub.connect(line.clone());
+    let stop = CancellationToken::new();
+    let watcher = Watcher {
+        database: watched,
+        hub: Arc::clone(hub),
+        line,
+        stop: stop.clone(),
+    };
+    tokio::spawn(watcher.run());
+    let tail = Tail {
+        database,
+        next: after.next(),
+        behind: false,
+        failures: 0,
+        signals,
+        bell,
+        _stop: stop.drop_guard(),
+    };
+    stream::unfold(tail, |mut tail| async move {
+        let tidings = tail.next().await;
+        Some((tidings, tail))
+    })
+    .boxed()
+}
+
+struct Tail {
+    database: Database,
+    /// The place of the next change to yield.
+    next: Seq,
+    /// Whether the log may hold it already.
+    behind: bool,
+    failures: u32,
+    signals: mpsc::Receiver<Signal>,
+    bell: Arc<Bell>,
+    _stop: DropGuard,
+}
+
+impl Tail {
+    async fn next(&mut self) -> Tidings {
+        loop {
+            self.behind |= self.bell.calls_for(self.next);
+            let tidings = match self.behind {
+                true => self.catch_up().await,
+                false => self.wait().await,
+            };
+            if let Some(tidings) = tidings {
+                return tidings;
+            }
+        }
+    }
+
+    /// Reads the next page of the log. What is handed over meanwhile is dropped later as known.
+    async fn catch_up(&mut self) -> Option<Tidings> {
+        let after = Seq::new(self.next.get() - 1);
+        match log::page(&self.database, after, limits::LOG_PAGE_COUNT).await {
+            Ok(Page { changes, more }) => {
+                self.failures = 0;
+                self.behind = more;
+                self.take(changes)
+            }
+            Err(error) => {
+                tracing::warn!(%error, %after, "cannot read the log");
+                let pause = backoff(self.failures, PAUSE_LEAST, PAUSE_MOST);
+                self.failures += 1;
+                tokio::time::sleep(pause).await;
+                None
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Option<Tidings> {
+        tokio::select! {
+            // Own batches first: with them at hand a bell needs no reading.
+            biased;
+            Some(signal) = self.signals.recv() => self.hear(signal),
+            () = self.bell.rung() => None,
+            () = tokio::time::sleep(LOOK_INTERVAL) => {
+                self.behind = true;
+                None
+            }
+        }
+    }
+
+    fn hear(&mut self, signal: Signal) -> Option<Tidings> {
+        match signal {
+            Signal::Broadcast(broadcast) => Some(Tidings::Broadcast(broadcast)),
+            Signal::Own(batch) => self.own(&batch),
+        }
+    }
+
+    fn own(&mut self, batch: &Batch) -> Option<Tidings> {
+        let last = batch.after.plus(batch.changes.len());
+        if batch.after.next() == self.next {
+            return self.take(batch.changes.clone());
+        }
+        // Another node's changes lie before it, or it was read from the log already.
+        self.behind |= last >= self.next;
+        None
+    }
+
+    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<Tidings> {
+        self.next = changes.last()?.seq.next();
+        Some(Tidings::Changes(changes))
+    }
+}

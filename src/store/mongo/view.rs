@@ -1,0 +1,182 @@
+//! Reading the view: events by id, and the answers to queries.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bson::raw::RawBsonRef;
+use bson::{RawDocumentBuf, doc};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use mongodb::options::SessionOptions;
+use mongodb::raw_batch_cursor::{RawBatch, SessionRawBatchCursor};
+use mongodb::{ClientSession, Collection, Database};
+
+use super::call::{Failure, QUERY_CALL_DEADLINE, code, within};
+use super::decode::{self, Unreadable};
+use super::{EVENTS, collection, head, meta};
+use crate::domain::{Event, EventId};
+use crate::limits;
+use crate::query::{self, Query};
+use crate::store::{Found, StoreError};
+
+/// Events in a batch when the query has no limit. The server ends a batch at 16 MiB besides.
+const BATCH_COUNT: usize = 1_000;
+
+/// How often a query is begun anew when the snapshot it would read is not there: the view was
+/// replaced by a rebuild in that moment.
+const SNAPSHOTS_MAX: usize = 5;
+
+/// See [`Store::load`](crate::store::Store::load).
+pub(super) async fn load(database: &Database, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let events = collection(database, EVENTS);
+    let ids: Vec<&str> = ids.iter().map(EventId::as_str).collect();
+    let filter = doc! { "_id": { "$in": ids } };
+    let batches = within(QUERY_CALL_DEADLINE, async move {
+        let find = events.find(filter).max_time(limits::QUERY_DEADLINE);
+        find.batch().await?.try_collect::<Vec<RawBatch>>().await
+    });
+    let mut events = Vec::new();
+    for batch in &batches.await? {
+        decode_into(batch, |event| events.push(event))?;
+    }
+    Ok(events)
+}
+
+/// See [`Store::find`](crate::store::Store::find).
+pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let mut tries = 1;
+    let (head, reading) = loop {
+        match begin(database, query).await {
+            Ok(begun) => break begun,
+            Err(failure) if snapshot_is_gone(&failure) && tries < SNAPSHOTS_MAX => tries += 1,
+            Err(failure) => return Err(failure.into()),
+        }
+    };
+    let seq = head::parse(head.as_deref())?.seq;
+    let query = Arc::clone(query);
+    let admitted = reading
+        .into_stream()
+        .try_filter(move |event| std::future::ready(query.admits(event)));
+    Ok(Found {
+        seq,
+        events: admitted.boxed(),
+    })
+}
+
+fn snapshot_is_gone(failure: &Failure) -> bool {
+    matches!(
+        failure.code(),
+        Some(code::SNAPSHOT_UNAVAILABLE | code::SNAPSHOT_TOO_OLD)
+    )
+}
+
+/// Reads the head and opens a cursor on the view, both in one snapshot.
+async fn begin(
+    database: &Database,
+    query: &Query,
+) -> Result<(Option<RawDocumentBuf>, Reading), Failure> {
+    let (meta, events) = (meta(database), collection(database, EVENTS));
+    let client = database.client().clone();
+    let (filter, order) = (query::mongo::narrow(query), query::mongo::order(query));
+    let size = batch_size(query);
+    within(QUERY_CALL_DEADLINE, async move {
+        let options = SessionOptions::builder().snapshot(true).build();
+        let mut session = client.start_session().with_options(options).await?;
+        let head = meta.find_one(head::filter()).session(&mut session).await?;
+        let cursor = open(&events, filter, order, size, &mut session).await?;
+        let batch = VecDeque::new();
+        Ok((
+            head,
+            Reading {
+                cursor,
+                session,
+                batch,
+            },
+        ))
+    })
+    .await
+}
+
+async fn open(
+    events: &Collection<RawDocumentBuf>,
+    filter: bson::Document,
+    order: bson::Document,
+    size: u32,
+    session: &mut ClientSession,
+) -> mongodb::error::Result<SessionRawBatchCursor> {
+    let find = events
+        .find(filter)
+        .sort(order)
+        .batch_size(size)
+        .max_time(limits::QUERY_DEADLINE)
+        .allow_disk_use(true);
+    find.session(session).batch().await
+}
+
+/// Few where few are wanted: one more than the limit, by which a caller learns whether more remain.
+fn batch_size(query: &Query) -> u32 {
+    let wanted = query
+        .limit
+        .map_or(BATCH_COUNT, |limit| limit.saturating_add(1));
+    u32::try_from(wanted.min(BATCH_COUNT)).unwrap_or(u32::MAX)
+}
+
+/// A query being answered. Dropping it closes the cursor.
+struct Reading {
+    cursor: SessionRawBatchCursor,
+    session: ClientSession,
+    batch: VecDeque<Event>,
+}
+
+impl Reading {
+    fn into_stream(self) -> BoxStream<'static, Result<Event, StoreError>> {
+        stream::try_unfold(Some(self), |reading| async move {
+            match reading {
+                Some(reading) => reading.next().await,
+                None => Ok(None),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(mut self) -> Result<Option<(Event, Option<Self>)>, StoreError> {
+        loop {
+            if let Some(event) = self.batch.pop_front() {
+                return Ok(Some((event, Some(self))));
+            }
+            let (batch, reading) = self.fetch().await?;
+            self = reading;
+            let Some(batch) = batch else {
+                return Ok(None);
+            };
+            decode_into(&batch, |event| self.batch.push_back(event))?;
+        }
+    }
+
+    async fn fetch(mut self) -> Result<(Option<RawBatch>, Self), StoreError> {
+        let fetched = within(QUERY_CALL_DEADLINE, async move {
+            let batch = self.cursor.stream(&mut self.session).next().await;
+            Ok((batch.transpose()?, self))
+        });
+        Ok(fetched.await?)
+    }
+}
+
+fn decode_into(batch: &RawBatch, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
+    let unreadable = |_| Unreadable::new("not BSON").at("the view");
+    for document in batch.doc_slices().map_err(unreadable)? {
+        let Ok(RawBsonRef::Document(document)) = document else {
+            return Err(Unreadable::new("not BSON").at("the view"));
+        };
+        take(decode::event(document).map_err(|unreadable| unreadable.at(place(document)))?);
+    }
+    Ok(())
+}
+
+fn place(document: &bson::raw::RawDocument) -> String {
+    let id = document.get_str("_id").unwrap_or("without a text id");
+    format!("event {id}")
+}

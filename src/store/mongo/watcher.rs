@@ -1,0 +1,119 @@
+//! The one change stream of a node: a doorbell for the log, and the way broadcasts arrive.
+//!
+//! It carries no change and keeps no resume token. Whatever goes wrong with it, it is opened anew from
+//! now on and the bell is rung, after which the log tells what was missed. Runs on a client of its own,
+//! so that a stalled watcher cannot take the writers' connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::raw::RawDocument;
+use bson::{Document, RawDocumentBuf, doc};
+use mongodb::Database;
+use mongodb::change_stream::ChangeStream;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
+use super::hub::{Hub, Line, Signal};
+use super::{BROADCASTS, LOG, decode};
+use crate::store::Broadcast;
+
+/// Pauses between two attempts to open the stream.
+const PAUSE_LEAST: Duration = Duration::from_millis(100);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+/// How long the server waits for news before it answers with none. A stop is noticed after at most this.
+const AWAIT: Duration = Duration::from_secs(1);
+
+type Stream = ChangeStream<RawDocumentBuf>;
+
+/// Watches until told to stop.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) database: Database,
+    pub(super) hub: Arc<Hub>,
+    pub(super) line: Line,
+    pub(super) stop: CancellationToken,
+}
+
+impl Watcher {
+    /// A stop is looked for between calls only: the driver's futures must not be dropped half-way.
+    pub(super) async fn run(self) {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            match open(&self.database).await {
+                Ok(stream) => {
+                    failures = 0;
+                    // Only now: what is written from here on rings, what was before is read.
+                    self.line.bell.alarm();
+                    self.listen(stream).await;
+                }
+                Err(failure) => tracing::warn!(?failure, "cannot open the change stream"),
+            }
+            self.pause(failures).await;
+            failures += 1;
+        }
+    }
+
+    async fn pause(&self, failures: u32) {
+        let pause = tokio::time::sleep(backoff(failures, PAUSE_LEAST, PAUSE_MOST));
+        tokio::select! {
+            () = pause => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Passes on what the stream says until it fails or is told to stop.
+    async fn listen(&self, mut stream: Stream) {
+        while !self.stop.is_cancelled() {
+            match stream.next_if_any().await {
+                Ok(Some(news)) => self.pass(&news).await,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(reason = call::describe(&error), "the change stream broke");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn pass(&self, news: &RawDocument) {
+        let Ok(document) = news.get_document("fullDocument") else {
+            return self.line.bell.alarm();
+        };
+        if let Ok(payload) = document.get_str("payload") {
+            let payload = payload.into();
+            // Waits for a tail that is behind: nobody is held up but this stream.
+            let signal = Signal::Broadcast(Broadcast { payload });
+            let _ = self.line.signals.send(signal).await;
+        } else if !decode::batch(document).is_some_and(|batch| self.hub.awaits(batch)) {
+            match decode::seq(document, "_id") {
+                Ok(seq) => self.line.bell.ring(seq),
+                Err(_) => self.line.bell.alarm(),
+            }
+        }
+    }
+}
+
+async fn open(database: &Database) -> Result<Stream, Failure> {
+    let database = database.clone();
+    within(CALL_DEADLINE, async move {
+        let watch = database.watch().pipeline(pipeline()).max_await_time(AWAIT);
+        Ok(watch.await?.with_type::<RawDocumentBuf>())
+    })
+    .await
+}
+
+/// The first entry of each batch, without its body, and broadcasts.
+fn pipeline() -> [Document; 2] {
+    let doorbell = doc! { "ns.coll": LOG, "fullDocument.batch": { "$exists": true } };
+    let broadcast = doc! { "ns.coll": BROADCASTS };
+    [
+        doc! { "$match": { "operationType": "insert", "$or": [doorbell, broadcast] } },
+        doc! { "$project": {
+            "fullDocument._id": 1,
+            "fullDocument.batch": 1,
+            "fullDocument.payload": 1,
+        } },
+    ]
+}
