@@ -32,7 +32,17 @@ const PORT: u16 = 27117;
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (uri, mongod) = database().await?;
     eprintln!("MongoDB: {uri}");
