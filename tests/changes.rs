@@ -13,8 +13,12 @@ async fn a_change_tells_what_happened() {
     let server = Server::start().await;
     let mut writer = server.connect("/ws?changes=none").await;
     let mut watcher = server.client().await;
-    let created = writer.ok("CREATE", json!({"_id": "e", "a": 1, "b": {"c": 1}})).await;
-    let updated = writer.ok("UPDATE", json!({"id": "e", "updateData": {"b.c": 2}})).await;
+    let created = writer
+        .ok("CREATE", json!({"_id": "e", "a": 1, "b": {"c": 1}}))
+        .await;
+    let updated = writer
+        .ok("UPDATE", json!({"id": "e", "updateData": {"b.c": 2}}))
+        .await;
     writer.ok("DELETE", json!({"id": "e"})).await;
     let heard = watcher.changes(3).await;
     let at = |change: &Value| change["at"].as_str().unwrap().to_owned();
@@ -40,14 +44,23 @@ async fn a_change_tells_what_happened() {
 async fn a_change_is_the_same_live_and_from_the_log() {
     let server = Server::start().await;
     let mut live = server.client().await;
-    live.ok("CREATE", json!({"_id": "e", "a": 1, "b": [1.0, {"c": null}]}))
-        .await;
-    live.ok("UPDATE", json!({"id": "e", "updateData": {"a": 2.0, "b.1.c": "x"}}))
-        .await;
+    live.ok(
+        "CREATE",
+        json!({"_id": "e", "a": 1, "b": [1.0, {"c": null}]}),
+    )
+    .await;
+    live.ok(
+        "UPDATE",
+        json!({"id": "e", "updateData": {"a": 2.0, "b.1.c": "x"}}),
+    )
+    .await;
     live.ok("DELETE", json!({"id": "e"})).await;
     let mut resumed = server.connect("/ws?after=0").await;
     let texts = |changes: Vec<Value>| changes.iter().map(Value::to_string).collect::<Vec<_>>();
-    assert_eq!(texts(live.changes(3).await), texts(resumed.changes(3).await));
+    assert_eq!(
+        texts(live.changes(3).await),
+        texts(resumed.changes(3).await)
+    );
 }
 
 #[tokio::test]
@@ -61,13 +74,20 @@ async fn every_change_reaches_every_session_of_every_node_once_and_in_order() {
     let load = Load::bounded(&[&one, &two], 8, 400).await;
     let told = load.finish().await;
     assert_eq!(
-        (told.acknowledged.len(), told.refused.len(), told.unanswered.len()),
+        (
+            told.acknowledged.len(),
+            told.refused.len(),
+            told.unanswered.len()
+        ),
         (3200, 0, 0)
     );
     let logged = check_log(&one, &told).await;
     for mut watcher in watchers {
         let heard = watcher.changes_through(3200).await;
-        let heard: Vec<&str> = heard.iter().map(|change| change["eventId"].as_str().unwrap()).collect();
+        let heard: Vec<&str> = heard
+            .iter()
+            .map(|change| change["eventId"].as_str().unwrap())
+            .collect();
         assert_eq!(heard, logged[..3200]);
     }
 }
@@ -151,7 +171,10 @@ async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows()
     writer.create(json!({})).await;
     writer.change().await;
     let other = uuid::Uuid::new_v4();
-    for path in ["/ws?after=1000".to_owned(), format!("/ws?after=0&epoch={other}")] {
+    for path in [
+        "/ws?after=1000".to_owned(),
+        format!("/ws?after=0&epoch={other}"),
+    ] {
         let mut client = server.connect(&path).await;
         let head = client.start();
         let reset = client.notice().await;
@@ -160,7 +183,11 @@ async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows()
             (&json!("reset"), &json!(1)),
             "{reset}"
         );
-        assert!(reset["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+        assert!(
+            reset["reason"]
+                .as_str()
+                .is_some_and(|reason| !reason.is_empty())
+        );
         writer.create(json!({})).await;
         assert_eq!(client.change().await["seq"], head + 1, "{path}");
         writer.change().await;
@@ -218,7 +245,10 @@ async fn a_session_that_stops_reading_loses_nothing_and_holds_up_nobody() {
         }
         if let Err(end) = asleep.read().await {
             // A session too slow to be kept is told to come back, and does.
-            assert!(matches!(end, End::Closed(code) if COME_BACK.contains(&code)), "{end:?}");
+            assert!(
+                matches!(end, End::Closed(code) if COME_BACK.contains(&code)),
+                "{end:?}"
+            );
             asleep = server.connect(&format!("/ws?after={heard}")).await;
         }
     }
@@ -233,7 +263,12 @@ async fn many_small_changes_overrun_a_sleeping_session_and_reach_it_from_the_log
     let heard = asleep.changes_through(12_000).await;
     let by_seq: HashMap<u64, &str> = heard
         .iter()
-        .map(|change| (change["seq"].as_u64().unwrap(), change["eventId"].as_str().unwrap()))
+        .map(|change| {
+            (
+                change["seq"].as_u64().unwrap(),
+                change["eventId"].as_str().unwrap(),
+            )
+        })
         .collect();
     for (seq, event) in &told.acknowledged {
         assert_eq!(by_seq[seq], event);

@@ -37,7 +37,9 @@ async fn an_id_is_echoed_as_it_was_sent_or_left_out() {
         json!(i64::MAX),
         json!("ü \" \\"),
     ] {
-        client.send(&json!({"type": "FETCH", "id": id, "payload": {}})).await;
+        client
+            .send(&json!({"type": "FETCH", "id": id, "payload": {}}))
+            .await;
         assert_eq!(client.answer().await["id"], id);
     }
     client.send(&json!({"type": "CREATE", "payload": {}})).await;
@@ -52,7 +54,8 @@ async fn update_sets_fields_and_reaches_inside_by_dotted_paths() {
     let (id, _) = client
         .create(json!({"a": 1, "b": {"c": 2, "d": [1, {"e": 2}]}, "keep": true}))
         .await;
-    let update = json!({"id": id, "updateData": {"a": "one", "b.c": null, "b.d.1.e": 3, "new.deep": []}});
+    let update =
+        json!({"id": id, "updateData": {"a": "one", "b.c": null, "b.d.1.e": 3, "new.deep": []}});
     let answer = client.ok("UPDATE", update).await;
     let data = &answer["data"];
     assert_eq!(answer["seq"], 2);
@@ -72,12 +75,20 @@ async fn delete_answers_the_event_as_it_was() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let (id, _) = client.create(json!({"a": 1})).await;
-    let before = client.ok("UPDATE", json!({"id": id, "updateData": {"a": 2}})).await;
+    let before = client
+        .ok("UPDATE", json!({"id": id, "updateData": {"a": 2}}))
+        .await;
     let answer = client.ok("DELETE", json!({"id": id})).await;
-    assert_eq!((&answer["seq"], &answer["data"]), (&json!(3), &before["data"]));
+    assert_eq!(
+        (&answer["seq"], &answer["data"]),
+        (&json!(3), &before["data"])
+    );
     let found = client.ok("FETCH", json!({})).await;
     assert_eq!((&found["data"], &found["seq"]), (&json!([]), &json!(3)));
-    assert_eq!(client.refused("DELETE", json!({"id": id})).await["code"], "not_found");
+    assert_eq!(
+        client.refused("DELETE", json!({"id": id})).await["code"],
+        "not_found"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +96,10 @@ async fn a_client_may_choose_the_id_once_and_again_after_a_delete() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let id = "ünïque id/1?".to_owned();
-    assert_eq!(client.create(json!({"_id": id, "n": 1})).await, (id.clone(), 1));
+    assert_eq!(
+        client.create(json!({"_id": id, "n": 1})).await,
+        (id.clone(), 1)
+    );
     let error = client.refused("CREATE", json!({"_id": id, "n": 2})).await;
     assert_eq!(
         (&error["code"], &error["retryable"]),
@@ -93,7 +107,10 @@ async fn a_client_may_choose_the_id_once_and_again_after_a_delete() {
     );
     client.ok("DELETE", json!({"id": id})).await;
     let again = client.ok("CREATE", json!({"_id": id, "n": 3})).await;
-    assert_eq!((&again["seq"], &again["data"]["_version"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&again["seq"], &again["data"]["_version"]),
+        (&json!(3), &json!(1))
+    );
 }
 
 /// What JSON can say, with the corners that JavaScript, BSON and JSON see differently.
@@ -125,7 +142,10 @@ async fn what_goes_in_comes_out_the_same_in_every_answer() {
             // As text, because 1 and 1.0 must not be the same.
             assert_eq!(seen[name].to_string(), value.to_string(), "{name}");
         }
-        assert_eq!(seen.as_object().unwrap().len(), fields.as_object().unwrap().len() + 5);
+        assert_eq!(
+            seen.as_object().unwrap().len(),
+            fields.as_object().unwrap().len() + 5
+        );
     }
 }
 
@@ -154,8 +174,13 @@ async fn a_write_that_expects_another_version_is_refused_with_the_event_as_it_is
         );
         assert_eq!(error["details"]["current"], current["data"]);
     }
-    let deleted = client.ok("DELETE", json!({"id": id, "expectedVersion": 2})).await;
-    assert_eq!(deleted["seq"], 3, "refused commands take no place in the log");
+    let deleted = client
+        .ok("DELETE", json!({"id": id, "expectedVersion": 2}))
+        .await;
+    assert_eq!(
+        deleted["seq"], 3,
+        "refused commands take no place in the log"
+    );
 }
 
 #[tokio::test]
@@ -171,7 +196,10 @@ async fn broadcast_is_answered_and_heard_by_its_sender_too() {
         json!(1),
     ] {
         let answer = sender.ok("BROADCAST", payload.clone()).await;
-        assert!(answer.get("data").is_none() && answer.get("seq").is_none(), "{answer}");
+        assert!(
+            answer.get("data").is_none() && answer.get("seq").is_none(),
+            "{answer}"
+        );
         for client in [&mut sender, &mut other] {
             assert_eq!(
                 client.broadcast().await,
@@ -179,7 +207,11 @@ async fn broadcast_is_answered_and_heard_by_its_sender_too() {
             );
         }
     }
-    assert_eq!(sender.create(json!({})).await.1, 1, "broadcasts are not in the log");
+    assert_eq!(
+        sender.create(json!({})).await.1,
+        1,
+        "broadcasts are not in the log"
+    );
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// A CREATE of exactly this many bytes.
 fn message_of(bytes: usize) -> String {
-    let frame = |text: &str| format!(r#"{{"type":"CREATE","id":"m","payload":{{"text":"{text}"}}}}"#);
+    let frame =
+        |text: &str| format!(r#"{{"type":"CREATE","id":"m","payload":{{"text":"{text}"}}}}"#);
     frame(&"x".repeat(bytes - frame("").len()))
 }
 
@@ -40,7 +41,9 @@ async fn accepts(client: &mut Client, kind: &str, within: Value, beyond: Value, 
 async fn a_message_may_have_message_bytes_max() {
     let server = Server::start().await;
     let mut client = server.client().await;
-    client.send_text(&message_of(limits::MESSAGE_BYTES_MAX)).await;
+    client
+        .send_text(&message_of(limits::MESSAGE_BYTES_MAX))
+        .await;
     assert_eq!(client.answer().await["success"], true);
     for bytes in [limits::MESSAGE_BYTES_MAX + 1, limits::MESSAGE_BYTES_CLOSE] {
         client.send_text(&message_of(bytes)).await;
@@ -88,7 +91,14 @@ async fn an_event_id_may_have_event_id_bytes_max() {
     let mut client = server.client().await;
     let id = |bytes: usize| json!({"_id": "é".repeat(bytes / 2) + &"e".repeat(bytes % 2)});
     let bytes = limits::EVENT_ID_BYTES_MAX;
-    accepts(&mut client, "CREATE", id(bytes), id(bytes + 1), "bad_request").await;
+    accepts(
+        &mut client,
+        "CREATE",
+        id(bytes),
+        id(bytes + 1),
+        "bad_request",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -116,7 +126,14 @@ async fn a_document_may_nest_document_depth_max() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let depth = limits::DOCUMENT_DEPTH_MAX;
-    accepts(&mut client, "CREATE", nested(depth), nested(depth + 1), "bad_request").await;
+    accepts(
+        &mut client,
+        "CREATE",
+        nested(depth),
+        nested(depth + 1),
+        "bad_request",
+    )
+    .await;
     accepts(
         &mut client,
         "BROADCAST",
@@ -141,7 +158,8 @@ async fn a_path_may_have_path_segments_max() {
     let server = Server::start().await;
     let mut client = server.client().await;
     let (id, _) = client.create(json!({})).await;
-    let update = |segments: usize| json!({"id": id, "updateData": {vec!["p"; segments].join("."): 1}});
+    let update =
+        |segments: usize| json!({"id": id, "updateData": {vec!["p"; segments].join("."): 1}});
     let segments = limits::PATH_SEGMENTS_MAX;
     accepts(
         &mut client,
@@ -159,11 +177,19 @@ async fn an_update_may_set_update_paths_max() {
     let mut client = server.client().await;
     let (id, _) = client.create(json!({})).await;
     let update = |paths: usize| {
-        let data: serde_json::Map<String, Value> = (0..paths).map(|n| (format!("f{n}"), json!(n))).collect();
+        let data: serde_json::Map<String, Value> =
+            (0..paths).map(|n| (format!("f{n}"), json!(n))).collect();
         json!({"id": id, "updateData": data})
     };
     let paths = limits::UPDATE_PATHS_MAX;
-    accepts(&mut client, "UPDATE", update(paths), update(paths + 1), "bad_request").await;
+    accepts(
+        &mut client,
+        "UPDATE",
+        update(paths),
+        update(paths + 1),
+        "bad_request",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -173,7 +199,14 @@ async fn an_update_may_name_array_index_max() {
     let (id, _) = client.create(json!({"list": []})).await;
     let update = |index: usize| json!({"id": id, "updateData": {format!("list.{index}"): 1}});
     let index = limits::ARRAY_INDEX_MAX;
-    accepts(&mut client, "UPDATE", update(index), update(index + 1), "does_not_fit").await;
+    accepts(
+        &mut client,
+        "UPDATE",
+        update(index),
+        update(index + 1),
+        "does_not_fit",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -183,30 +216,47 @@ async fn a_query_may_ask_what_its_bounds_allow() {
     let filter = |filter: Value| json!({"filter": filter});
     let numbers = |count: usize| (0..count).collect::<Vec<_>>();
     let sort = |count: usize| {
-        let fields: serde_json::Map<String, Value> = (0..count).map(|n| (format!("f{n}"), json!(1))).collect();
+        let fields: serde_json::Map<String, Value> =
+            (0..count).map(|n| (format!("f{n}"), json!(1))).collect();
         json!({"sort": fields})
     };
-    let nodes = |count: usize| filter(Value::Array((0..count).map(|n| json!({format!("f{n}"): n})).collect()));
+    let nodes = |count: usize| {
+        filter(Value::Array(
+            (0..count).map(|n| json!({format!("f{n}"): n})).collect(),
+        ))
+    };
     let or = |count: usize| filter(json!({"$or": nodes(count)["filter"]}));
-    let fields = |count: usize| json!({"fields": (0..count).map(|n| format!("f{n}")).collect::<Vec<_>>()});
+    let fields =
+        |count: usize| json!({"fields": (0..count).map(|n| format!("f{n}")).collect::<Vec<_>>()});
     let regex = |bytes: usize| filter(json!({"a": {"$regex": "x".repeat(bytes)}}));
     let values = limits::FILTER_VALUES_MAX;
     for (within, beyond) in [
-        (or(limits::FILTER_NODES_MAX - 1), or(limits::FILTER_NODES_MAX + 1)),
+        (
+            or(limits::FILTER_NODES_MAX - 1),
+            or(limits::FILTER_NODES_MAX + 1),
+        ),
         (
             filter(json!({"a": {"$in": numbers(values)}})),
             filter(json!({"a": {"$in": numbers(values + 1)}})),
         ),
         (
             filter(json!({"a": {"$in": numbers(values / 2)}, "b": {"$nin": numbers(values / 2)}})),
-            filter(json!({"a": {"$in": numbers(values / 2)}, "b": {"$nin": numbers(values / 2 + 1)}})),
+            filter(
+                json!({"a": {"$in": numbers(values / 2)}, "b": {"$nin": numbers(values / 2 + 1)}}),
+            ),
         ),
-        (regex(limits::REGEX_BYTES_MAX), regex(limits::REGEX_BYTES_MAX + 1)),
+        (
+            regex(limits::REGEX_BYTES_MAX),
+            regex(limits::REGEX_BYTES_MAX + 1),
+        ),
         (
             filter(json!({"a": {"$regex": "\\w{2}"}})),
             filter(json!({"a": {"$regex": "\\w{1000}"}})),
         ),
-        (sort(limits::SORT_FIELDS_MAX), sort(limits::SORT_FIELDS_MAX + 1)),
+        (
+            sort(limits::SORT_FIELDS_MAX),
+            sort(limits::SORT_FIELDS_MAX + 1),
+        ),
         (
             fields(limits::PROJECTION_FIELDS_MAX),
             fields(limits::PROJECTION_FIELDS_MAX + 1),
@@ -224,12 +274,19 @@ async fn a_query_may_ask_what_its_bounds_allow() {
 async fn a_filter_may_nest_filter_depth_max() {
     let server = Server::start().await;
     let mut client = server.client().await;
-    let nested = |levels: usize| (0..levels).fold(json!({"a": 1}), |inner, _| json!({"$and": [inner]}));
+    let nested =
+        |levels: usize| (0..levels).fold(json!({"a": 1}), |inner, _| json!({"$and": [inner]}));
     client
-        .ok("FETCH", json!({"filter": nested(limits::FILTER_DEPTH_MAX - 2)}))
+        .ok(
+            "FETCH",
+            json!({"filter": nested(limits::FILTER_DEPTH_MAX - 2)}),
+        )
         .await;
     let error = client
-        .refused("FETCH", json!({"filter": nested(limits::FILTER_DEPTH_MAX + 1)}))
+        .refused(
+            "FETCH",
+            json!({"filter": nested(limits::FILTER_DEPTH_MAX + 1)}),
+        )
         .await;
     assert_eq!(error["code"], "invalid_filter");
     // The depth of what is compared with is bounded as that of what is stored.
@@ -252,7 +309,10 @@ async fn a_fetch_answers_fetch_count_default_and_says_that_there_is_more() {
         }
     }
     let page = client.ok("FETCH", json!({})).await;
-    assert_eq!(page["data"].as_array().unwrap().len(), limits::FETCH_COUNT_DEFAULT);
+    assert_eq!(
+        page["data"].as_array().unwrap().len(),
+        limits::FETCH_COUNT_DEFAULT
+    );
     let rest = client.ok("FETCH", json!({"cursor": page["next"]})).await;
     assert_eq!(rest["data"].as_array().unwrap().len(), 50);
     assert_eq!(rest.get("next"), None);
@@ -269,8 +329,13 @@ async fn a_page_ends_early_at_fetch_bytes_max() {
     }
     let page = client.ok("FETCH", json!({"limit": 1000})).await;
     let first = page["data"].as_array().unwrap().len();
-    assert!(page["next"].is_string() && first < count, "{first} of {count}");
-    let rest = client.ok("FETCH", json!({"limit": 1000, "cursor": page["next"]})).await;
+    assert!(
+        page["next"].is_string() && first < count,
+        "{first} of {count}"
+    );
+    let rest = client
+        .ok("FETCH", json!({"limit": 1000, "cursor": page["next"]}))
+        .await;
     assert_eq!(first + rest["data"].as_array().unwrap().len(), count);
 }
 
@@ -339,7 +404,10 @@ async fn clients_that_fall_silent_are_let_go() {
 /// `HEADER_READ_DEADLINE`
 async fn half_a_request(server: &Server) {
     let mut socket = TcpStream::connect(server.address()).await.unwrap();
-    socket.write_all(b"GET /api/events HTTP/1.1\r\nHost: ").await.unwrap();
+    socket
+        .write_all(b"GET /api/events HTTP/1.1\r\nHost: ")
+        .await
+        .unwrap();
     let started = Instant::now();
     let mut said = Vec::new();
     let reading = socket.read_to_end(&mut said);

@@ -29,7 +29,11 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
     for server in [&one, &two] {
         let asked = Instant::now();
         let (status, body) = server.get("/readyz", &[]).await;
-        assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")), "{body}");
+        assert_eq!(
+            (status, &body["error"]["code"]),
+            (503, &json!("unavailable")),
+            "{body}"
+        );
         assert!(asked.elapsed() < limits::READY_DEADLINE + SLACK);
         assert_eq!(server.status("/healthz").await, 200);
     }
@@ -51,7 +55,11 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
     .await;
     let told = load.stop().await;
     assert_eq!(told.unanswered.len(), 0, "a session was lost");
-    assert!(told.slowest < limits::COMMAND_DEADLINE + SLACK, "{:?}", told.slowest);
+    assert!(
+        told.slowest < limits::COMMAND_DEADLINE + SLACK,
+        "{:?}",
+        told.slowest
+    );
     for (_, error) in &told.refused {
         match error["code"].as_str().unwrap() {
             "unavailable" => assert_eq!(error["retryable"], true),
@@ -86,9 +94,11 @@ async fn a_database_that_falls_silent_and_comes_back_costs_nothing_acknowledged(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_killed_and_restarted_costs_nothing_acknowledged() {
-    survive(Mongod::start().await.unwrap(), Mongod::kill, async |mongod| {
-        mongod.restart().await.unwrap()
-    })
+    survive(
+        Mongod::start().await.unwrap(),
+        Mongod::kill,
+        async |mongod| mongod.restart().await.unwrap(),
+    )
     .await;
 }
 
@@ -170,7 +180,10 @@ async fn a_query_that_takes_too_long_is_ended() {
     let error = client.refused("FETCH", json!({})).await;
     assert_eq!(error["code"], "query_too_slow", "{error}");
     let (status, body) = server.get("/api/events", &[]).await;
-    assert_eq!((status, &body["error"]["code"]), (503, &json!("query_too_slow")));
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (503, &json!("query_too_slow"))
+    );
     fail(&mongod, "off", doc! {}).await;
     client.lives().await;
 }

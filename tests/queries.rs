@@ -47,8 +47,14 @@ async fn filters_find_the_same_over_both_transports() {
         (json!({"$nor": [{"n": {"$gt": 1}}]}), vec![0, 1]),
         (json!({"n": {"$not": {"$lt": 10}}}), vec![10, 11]),
         (json!({"n": {"$mod": [5, 1]}}), vec![1, 6, 11]),
-        (json!({"tags": {"$all": ["t0", "all"], "$size": 2}}), vec![0, 3, 6, 9]),
-        (json!({"_id": {"$regex": "^E1", "$options": "i"}}), vec![10, 11]),
+        (
+            json!({"tags": {"$all": ["t0", "all"], "$size": 2}}),
+            vec![0, 3, 6, 9],
+        ),
+        (
+            json!({"_id": {"$regex": "^E1", "$options": "i"}}),
+            vec![10, 11],
+        ),
         (json!({"_seq": {"$lte": 2}}), vec![0, 1]),
         (json!({"_version": 2}), vec![]),
     ] {
@@ -57,7 +63,9 @@ async fn filters_find_the_same_over_both_transports() {
         assert_eq!(ids(&answer["data"]), expected, "{filter}");
         assert!(answer.get("next").is_none(), "{answer}");
         assert_eq!(answer["seq"], 12);
-        let (status, rest) = server.get("/api/events", &[("filter", &filter.to_string())]).await;
+        let (status, rest) = server
+            .get("/api/events", &[("filter", &filter.to_string())])
+            .await;
         assert_eq!((status, &rest["success"]), (200, &json!(true)));
         assert_eq!(rest["data"], answer["data"], "{filter}");
     }
@@ -66,8 +74,7 @@ async fn filters_find_the_same_over_both_transports() {
 #[tokio::test]
 async fn sort_limit_and_fields_shape_the_answer() {
     let (server, mut client) = stocked().await;
-    let asked =
-        json!({"filter": {"even": true}, "sort": {"deep.m": -1, "n": 1}, "limit": 3, "fields": ["n", "deep.m"]});
+    let asked = json!({"filter": {"even": true}, "sort": {"deep.m": -1, "n": 1}, "limit": 3, "fields": ["n", "deep.m"]});
     let answer = client.ok("FETCH", asked.clone()).await;
     assert_eq!(
         answer["data"],
@@ -125,7 +132,10 @@ async fn paging_goes_through_everything_exactly_once() {
             &[("limit", "7"), ("cursor", first["next"].as_str().unwrap())],
         )
         .await;
-    assert_eq!([ids(&first["data"]), ids(&second["data"])].concat().len(), 12);
+    assert_eq!(
+        [ids(&first["data"]), ids(&second["data"])].concat().len(),
+        12
+    );
     assert!(second.get("next").is_none(), "{second}");
 }
 
@@ -138,7 +148,9 @@ async fn a_cursor_stands_still_while_events_come_and_go() {
     client.ok("CREATE", json!({"_id": "e02b"})).await;
     client.ok("CREATE", json!({"_id": "e03b"})).await;
     let rest = client.ok("FETCH", json!({"cursor": first["next"]})).await;
-    let expected = ["e03b", "e04", "e05", "e06", "e07", "e08", "e09", "e10", "e11"];
+    let expected = [
+        "e03b", "e04", "e05", "e06", "e07", "e08", "e09", "e10", "e11",
+    ];
     assert_eq!(ids(&rest["data"]), expected);
 }
 
@@ -180,14 +192,20 @@ async fn a_filter_that_is_not_understood_is_refused_by_name_and_place() {
         assert_eq!(error["code"], "invalid_filter", "{asked} {error}");
         assert_eq!(error["path"], format!("payload.{path}"), "{asked} {error}");
         let (name, value) = asked.as_object().unwrap().iter().next().unwrap();
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         let (status, body) = server.get("/api/events", &[(name, &text)]).await;
         assert_eq!(
             (status, &body["error"]["code"]),
             (400, &json!("invalid_filter")),
             "{asked} {body}"
         );
-        assert_eq!(body["error"]["path"], path, "{asked} {body}");
+        assert_eq!(
+            body["error"]["path"],
+            format!("query.{path}"),
+            "{asked} {body}"
+        );
     }
     client.lives().await;
 }
@@ -223,7 +241,10 @@ async fn all_events_are_streamed_however_many() {
     let (_, some) = server
         .get(
             "/api/events",
-            &[("filter", r#"{"n":{"$mod":[10,0]}}"#), ("fields", r#"["_id"]"#)],
+            &[
+                ("filter", r#"{"n":{"$mod":[10,0]}}"#),
+                ("fields", r#"["_id"]"#),
+            ],
         )
         .await;
     let distinct: BTreeSet<&str> = ids(&some["data"]).into_iter().collect();

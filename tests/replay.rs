@@ -44,12 +44,19 @@ async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
     let (code, said) = server.database.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
 
-    let events = server.database.driver().await.collection::<Document>("events");
+    let events = server
+        .database
+        .driver()
+        .await
+        .collection::<Document>("events");
     // Changed: e01 has what e03 has. Lost: e07. Extra: a copy of e09.
     let find = async |id: &str| events.find_one(doc! {"_id": id}).await.unwrap().expect(id);
     let mut changed = find("e03").await;
     changed.insert("_id", "e01");
-    events.replace_one(doc! {"_id": "e01"}, changed).await.unwrap();
+    events
+        .replace_one(doc! {"_id": "e01"}, changed)
+        .await
+        .unwrap();
     events.delete_one(doc! {"_id": "e07"}).await.unwrap();
     let mut extra = find("e09").await;
     extra.insert("_id", "extra");
@@ -125,7 +132,10 @@ async fn a_standalone_mongod_is_refused_with_what_to_do() {
     let said = Server::spawn(&database, &[])
         .await
         .expect_err("livelog serves on a standalone mongod");
-    assert!(said.contains("--replSet") && said.contains("rs.initiate"), "{said}");
+    assert!(
+        said.contains("--replSet") && said.contains("rs.initiate"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +149,10 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_what_would() {
         let output = livelog(arguments).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_ne!(output.status.code(), Some(0), "{arguments:?}");
-        assert!(said.contains(arguments[arguments.len() - 1]), "{arguments:?}: {said}");
+        assert!(
+            said.contains(arguments[arguments.len() - 1]),
+            "{arguments:?}: {said}"
+        );
         assert!(!said.contains("panicked"), "{said}");
     }
 }

@@ -16,7 +16,10 @@ impl Source {
     /// Without unit tests and comments: what the rules about dependencies are about.
     fn code(&self) -> String {
         let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        text.lines().map(without_comment).collect::<Vec<_>>().join("\n")
+        text.lines()
+            .map(without_comment)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn under(&self, folder: &str) -> bool {
@@ -39,7 +42,12 @@ fn sources(folder: &str) -> Vec<Source> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 sources.push(Source {
                     name,
                     text: fs::read_to_string(path).unwrap(),
@@ -70,7 +78,10 @@ fn the_database_driver_stays_under_its_store() {
 #[test]
 fn the_web_framework_stays_under_the_transports() {
     let allowed = |source: &Source| source.under("transport/") || source.name == "server.rs";
-    assert_eq!(offenders(r"\b(axum|hyper|hyper_util|tower_http)::", allowed), [""; 0]);
+    assert_eq!(
+        offenders(r"\b(axum|hyper|hyper_util|tower_http)::", allowed),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -97,7 +108,8 @@ fn each_layer_knows_only_those_below_it() {
         for found in import.captures_iter(&source.code()) {
             for imported in name.find_iter(&found[1]).map(|name| name.as_str()) {
                 // Inside braces only the first word of a path is a module; those we have are lower case.
-                if fs::exists(format!("{}/src/{imported}", env!("CARGO_MANIFEST_DIR"))).unwrap_or(false)
+                if fs::exists(format!("{}/src/{imported}", env!("CARGO_MANIFEST_DIR")))
+                    .unwrap_or(false)
                     && !allowed.contains(&imported)
                 {
                     wrong.push(format!("src/{} imports crate::{imported}", source.name));
@@ -124,7 +136,8 @@ fn the_pure_layers_have_no_clock_chance_or_io() {
 
 #[test]
 fn every_bound_is_used() {
-    let limits = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/limits.rs")).unwrap();
+    let limits =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/limits.rs")).unwrap();
     let constant = regex::Regex::new(r"pub const (\w+)").unwrap();
     let code: String = sources("src")
         .iter()
@@ -134,7 +147,11 @@ fn every_bound_is_used() {
     let unused: Vec<&str> = constant
         .captures_iter(&limits)
         .map(|found| found.get(1).unwrap().as_str())
-        .filter(|name| !regex::Regex::new(&format!(r"\b{name}\b")).unwrap().is_match(&code))
+        .filter(|name| {
+            !regex::Regex::new(&format!(r"\b{name}\b"))
+                .unwrap()
+                .is_match(&code)
+        })
         .collect();
     assert!(unused.is_empty(), "bounds that bound nothing: {unused:?}");
 }
@@ -176,7 +193,10 @@ fn functions_are_short() {
                 .position(|line| *line == end)
                 .map_or(1, |length| length + 1);
             if length > FUNCTION_LINES_MAX && !lines[at].ends_with(';') {
-                long.push(format!("src/{}: {} has {length} lines", source.name, &found[6]));
+                long.push(format!(
+                    "src/{}: {} has {length} lines",
+                    source.name, &found[6]
+                ));
             }
         }
     }
@@ -193,6 +213,10 @@ fn what_is_not_done_is_an_issue_and_no_comment() {
             "{}",
             source.name
         );
-        assert!(!source.text.contains(&["#[ig", "nore"].concat()), "{}", source.name);
+        assert!(
+            !source.text.contains(&["#[ig", "nore"].concat()),
+            "{}",
+            source.name
+        );
     }
 }

@@ -180,7 +180,9 @@ impl Client {
         loop {
             let change = self.change().await;
             let seq = change["seq"].as_u64().unwrap();
-            let before = changes.last().map_or(seq - 1, |change| change["seq"].as_u64().unwrap());
+            let before = changes
+                .last()
+                .map_or(seq - 1, |change| change["seq"].as_u64().unwrap());
             assert_eq!(seq, before + 1, "after {before} came {change}");
             changes.push(change);
             if seq >= last {
@@ -218,7 +220,8 @@ impl Client {
     pub async fn request(&mut self, kind: &str, payload: Value) -> Value {
         self.requests += 1;
         let id = format!("r{}", self.requests);
-        self.send(&json!({"type": kind, "id": id, "payload": payload})).await;
+        self.send(&json!({"type": kind, "id": id, "payload": payload}))
+            .await;
         let answer = self.answer().await;
         assert_eq!(answer["id"], id, "{answer}");
         assert_eq!(answer["request"], kind, "{answer}");
@@ -259,7 +262,9 @@ pub fn error_of(answer: Value) -> Value {
     let error = answer["error"].clone();
     assert!(error["code"].is_string(), "{answer}");
     assert!(
-        error["message"].as_str().is_some_and(|text| !text.is_empty()),
+        error["message"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty()),
         "{answer}"
     );
     assert!(error["retryable"].is_boolean(), "{answer}");

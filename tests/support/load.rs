@@ -58,7 +58,9 @@ impl Load {
             counts: Arc::default(),
         };
         for writer in 0..writers {
-            let client = servers[writer % servers.len()].connect("/ws?changes=none").await;
+            let client = servers[writer % servers.len()]
+                .connect("/ws?changes=none")
+                .await;
             let stop = Arc::clone(&load.stop);
             let counts = Arc::clone(&load.counts);
             load.writers.spawn(write(client, count, stop, counts));
@@ -102,7 +104,11 @@ impl Load {
             let before = all.acknowledged.len();
             let more = told.acknowledged.len();
             all.acknowledged.extend(told.acknowledged);
-            assert_eq!(all.acknowledged.len(), before + more, "one seq for two commands");
+            assert_eq!(
+                all.acknowledged.len(),
+                before + more,
+                "one seq for two commands"
+            );
             all.refused.extend(told.refused);
             all.unanswered.extend(told.unanswered);
             all.ends.extend(told.ends);
@@ -112,7 +118,12 @@ impl Load {
     }
 }
 
-async fn write(mut client: Client, count: usize, stop: Arc<AtomicBool>, counts: Arc<Counts>) -> Told {
+async fn write(
+    mut client: Client,
+    count: usize,
+    stop: Arc<AtomicBool>,
+    counts: Arc<Counts>,
+) -> Told {
     let mut told = Told::default();
     let mut times = HashMap::new();
     let mut sent = 0;
@@ -120,7 +131,8 @@ async fn write(mut client: Client, count: usize, stop: Arc<AtomicBool>, counts: 
         let stopping = stop.load(Ordering::Relaxed) || sent >= count;
         while !stopping && sent < count && told.unanswered.len() < IN_FLIGHT {
             let event = uuid::Uuid::new_v4().simple().to_string();
-            let frame = json!({"type": "CREATE", "id": event, "payload": {"_id": event, "n": sent}});
+            let frame =
+                json!({"type": "CREATE", "id": event, "payload": {"_id": event, "n": sent}});
             sent += 1;
             times.insert(event.clone(), Instant::now());
             told.unanswered.insert(event);
@@ -138,9 +150,14 @@ async fn write(mut client: Client, count: usize, stop: Arc<AtomicBool>, counts: 
                 return told;
             }
         };
-        let event = answer["id"].as_str().expect("the id of a command").to_owned();
+        let event = answer["id"]
+            .as_str()
+            .expect("the id of a command")
+            .to_owned();
         assert!(told.unanswered.remove(&event), "a second answer: {answer}");
-        told.slowest = told.slowest.max(times.remove(&event).expect("it was sent").elapsed());
+        told.slowest = told
+            .slowest
+            .max(times.remove(&event).expect("it was sent").elapsed());
         if answer["type"] == "response" {
             counts.acknowledged.fetch_add(1, Ordering::Relaxed);
             let seq = answer["seq"].as_u64().expect("seq");
@@ -177,11 +194,18 @@ pub async fn check_log(server: &Server, told: &Told) -> Vec<String> {
     assert_eq!(distinct.len(), events.len(), "a command was applied twice");
     for (seq, event) in &told.acknowledged {
         let at = usize::try_from(*seq).unwrap() - 1;
-        assert_eq!(events.get(at), Some(event), "acknowledged, but not in the log at {seq}");
+        assert_eq!(
+            events.get(at),
+            Some(event),
+            "acknowledged, but not in the log at {seq}"
+        );
     }
     for (event, error) in &told.refused {
         if error["code"] != "outcome_unknown" {
-            assert!(!distinct.contains(event), "refused, but applied: {event} {error}");
+            assert!(
+                !distinct.contains(event),
+                "refused, but applied: {event} {error}"
+            );
         }
     }
     events

@@ -26,7 +26,10 @@ pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>
         if let Some(found) = check().await {
             return found;
         }
-        assert!(started.elapsed() < DEADLINE, "waited {DEADLINE:?} until {what}");
+        assert!(
+            started.elapsed() < DEADLINE,
+            "waited {DEADLINE:?} until {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

