@@ -61,14 +61,17 @@
 //! 5. A session that the window has left behind reads the log, page by page, until it reaches the
 //!    window again.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that cannot go on fails")
+)]
 
 pub mod cli;
 pub mod config;
 pub mod server;
 
-pub mod session;
 pub mod service;
+pub mod session;
 pub mod transport;
 
 pub mod engine;

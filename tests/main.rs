@@ -1,1 +1,22 @@
+//! Black-box tests: real server processes, real sockets, a real MongoDB.
+//!
+//! One binary, so that all share one MongoDB; a file for each topic. A test's name is a fact about livelog.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "tests fail by panicking, and nobody links to them"
+)]
 
+mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
+mod commands; // what each command does and answers
+mod errors; // what is refused, with which code, and that the connection lives on
+mod limits; // every bound of `src/limits.rs` that a client can reach
+mod origin; // which web pages may connect
+mod outage; // MongoDB goes away and comes back
+mod queries; // FETCH and GET /api/events
+mod replay; // the view is rebuilt from the log and compared with it
+mod shutdown; // the server is stopped or killed under load
+mod support; // MongoDB, server processes, clients, loads
+mod tidy; // rules about the source itself

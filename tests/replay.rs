@@ -1,0 +1,158 @@
+//! The view is rebuilt from the log and compared with it.
+
+use mongodb::bson::{Document, doc};
+use serde_json::{Value, json};
+
+use crate::support::load::check_log;
+use crate::support::server::{Database, livelog};
+use crate::support::{Client, Load, Mongod, Server};
+
+async fn everything(client: &mut Client) -> Value {
+    client.ok("FETCH", json!({"limit": 1000})).await["data"].clone()
+}
+
+/// Events that were created, updated and deleted, in no simple order.
+async fn stocked() -> (Server, Client) {
+    let server = Server::start().await;
+    let mut client = server.connect("/ws?changes=none").await;
+    for n in 0..60 {
+        client
+            .ok(
+                "CREATE",
+                json!({"_id": format!("e{n:02}"), "n": n, "deep": {"list": [n, 1.0]}}),
+            )
+            .await;
+    }
+    for n in (0..60).step_by(2) {
+        client
+            .ok(
+                "UPDATE",
+                json!({"id": format!("e{n:02}"), "updateData": {"deep.list.1": n, "more": null}}),
+            )
+            .await;
+    }
+    for n in (0..60).step_by(5) {
+        client.ok("DELETE", json!({"id": format!("e{n:02}")})).await;
+    }
+    (server, client)
+}
+
+#[tokio::test]
+async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
+    let (server, mut client) = stocked().await;
+    let before = everything(&mut client).await;
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+
+    let events = server
+        .database
+        .driver()
+        .await
+        .collection::<Document>("events");
+    // Changed: e01 has what e03 has. Lost: e07. Extra: a copy of e09.
+    let find = async |id: &str| events.find_one(doc! {"_id": id}).await.unwrap().expect(id);
+    let mut changed = find("e03").await;
+    changed.insert("_id", "e01");
+    events
+        .replace_one(doc! {"_id": "e01"}, changed)
+        .await
+        .unwrap();
+    events.delete_one(doc! {"_id": "e07"}).await.unwrap();
+    let mut extra = find("e09").await;
+    extra.insert("_id", "extra");
+    events.insert_one(extra).await.unwrap();
+
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(1), "{said}");
+    for id in ["e01", "e07", "extra"] {
+        assert!(said.contains(id), "{id} is not named:\n{said}");
+    }
+    assert!(!said.contains("e03") && !said.contains("e09"), "{said}");
+
+    let (code, said) = server.database.livelog("replay").await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(everything(&mut client).await, before);
+    // What a writer remembers must not outlive the view it remembers it from.
+    let answer = client
+        .ok(
+            "UPDATE",
+            json!({"id": "e07", "updateData": {"n": -7}, "expectedVersion": 1}),
+        )
+        .await;
+    assert_eq!(answer["data"]["n"], -7);
+    assert_eq!(
+        client.refused("DELETE", json!({"id": "extra"})).await["code"],
+        "not_found"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replay_under_load_loses_nothing() {
+    let one = Server::start().await;
+    let two = one.beside().await;
+    let mut watcher = one.client().await;
+    let load = Load::start(&[&one, &two], 6).await;
+    for round in 1..=3 {
+        load.until_answered(round * 300).await;
+        let (code, said) = one.database.livelog("replay").await;
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let (code, said) = one.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "verify under load: {said}");
+    let told = load.stop().await;
+    assert_eq!(
+        (told.refused.len(), told.unanswered.len()),
+        (0, 0),
+        "{:?}",
+        told.refused
+    );
+    let logged = check_log(&two, &told).await;
+    watcher.changes_through(logged.len() as u64).await;
+    let (_, all) = two.get("/api/events", &[]).await;
+    assert_eq!(all["data"].as_array().unwrap().len(), logged.len());
+    let (code, said) = one.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_log_is_replayed_and_verified_too() {
+    let server = Server::start().await;
+    for subcommand in ["verify", "replay", "verify"] {
+        let (code, said) = server.database.livelog(subcommand).await;
+        assert_eq!(code, Some(0), "{subcommand}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_standalone_mongod_is_refused_with_what_to_do() {
+    let mongod = Mongod::start_standalone().await.unwrap();
+    let database = Database::on(mongod.uri());
+    let said = Server::spawn(&database, &[])
+        .await
+        .expect_err("livelog serves on a standalone mongod");
+    assert!(
+        said.contains("--replSet") && said.contains("rs.initiate"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_line_that_makes_no_sense_is_refused_with_what_would() {
+    for arguments in [
+        &["serve", "--listen", "nowhere"][..],
+        &["serve", "--mongodb", "nonsense"],
+        &["dance"],
+        &["serve", "--unknown"],
+    ] {
+        let output = livelog(arguments).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(
+            said.contains(arguments[arguments.len() - 1]),
+            "{arguments:?}: {said}"
+        );
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The server is stopped or killed under load.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use livelog::limits;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::client::{COME_BACK, End};
+use crate::support::load::check_log;
+use crate::support::server::Database;
+use crate::support::{Load, Mongod, Server};
+
+const SLACK: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away() {
+    let mut server = Server::start().await;
+    let mut idle = server.client().await;
+    let load = Load::start(&[&server], 6).await;
+    load.until_answered(300).await;
+    let asked = Instant::now();
+    server.signal(Signal::TERM);
+    let told = load.finish().await;
+    let status = server.exit().await;
+    assert!(status.success(), "{status}");
+    assert!(
+        asked.elapsed() < limits::SHUTDOWN_DEADLINE + SLACK,
+        "{:?}",
+        asked.elapsed()
+    );
+    for end in told.ends.iter().chain([&idle.end().await]) {
+        assert_eq!(*end, End::Closed(4000));
+        assert!(COME_BACK.contains(&4000));
+    }
+    for (_, error) in &told.refused {
+        assert_eq!(
+            (&error["code"], &error["retryable"]),
+            (&json!("shutting_down"), &json!(true))
+        );
+    }
+    let next = Server::on(Arc::clone(&server.database), &[]).await;
+    let logged = check_log(&next, &told).await;
+    // What it had begun it answered, so what was left unanswered had not been done.
+    for event in &told.unanswered {
+        assert!(!logged.contains(event), "done, but not answered: {event}");
+    }
+    let (code, said) = next.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_while_the_database_is_away_stops_in_time() {
+    let mongod = Mongod::start().await.unwrap();
+    let mut server = Server::on(Database::on(mongod.uri()), &[]).await;
+    let load = Load::start(&[&server], 2).await;
+    load.until_answered(50).await;
+    mongod.signal(Signal::STOP).unwrap();
+    let asked = Instant::now();
+    server.signal(Signal::TERM);
+    load.finish().await;
+    server.exit().await;
+    assert!(
+        asked.elapsed() < limits::SHUTDOWN_DEADLINE + SLACK,
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_loses_nothing_acknowledged() {
+    let server = Server::start().await;
+    let mut watcher = server.client().await;
+    let load = Load::start(&[&server], 6).await;
+    load.until_answered(300).await;
+    let database = server.kill().await;
+    let told = load.finish().await;
+    assert!(told.acknowledged.len() >= 300 && told.refused.is_empty());
+    watcher.end().await;
+    let heard = watcher
+        .changes
+        .back()
+        .map_or(0, |change| change["seq"].as_u64().unwrap());
+
+    let next = Server::on(database, &[]).await;
+    let logged = check_log(&next, &told).await;
+    let mut resumed = next.connect(&format!("/ws?after={heard}")).await;
+    let rest = resumed.changes_through(logged.len() as u64).await;
+    assert_eq!(rest[0]["seq"], heard + 1);
+    let (code, said) = next.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_does_not_hold_up_the_others() {
+    let one = Server::start().await;
+    let two = one.beside().await;
+    let load = Load::start(&[&one, &two], 6).await;
+    load.until_answered(200).await;
+    one.kill().await;
+    let mut client = two.client().await;
+    client.create(json!({})).await;
+    let told = load.stop().await;
+    check_log(&two, &told).await;
+}

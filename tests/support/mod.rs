@@ -1,0 +1,35 @@
+//! What the tests stand on: a real MongoDB, real server processes, real sockets.
+//!
+//! Every wait has a deadline and ends the moment what it waits for is there: no test sleeps for luck.
+
+pub mod client;
+pub mod load;
+pub mod mongod;
+pub mod process;
+pub mod server;
+
+pub use client::Client;
+pub use load::Load;
+pub use mongod::Mongod;
+pub use server::Server;
+
+use std::time::Duration;
+
+/// How long a test waits for anything that should happen at once. Long enough for a busy machine; a test
+/// that passes never waits this long.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `check` gives something.
+pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(
+            started.elapsed() < DEADLINE,
+            "waited {DEADLINE:?} until {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,270 @@
+//! The real `livelog` in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::process::Process;
+use super::{Client, DEADLINE, mongod};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
+
+/// A running node. Dropping it kills it; if the test is failing, what it logged is shown.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    address: String,
+    folder: tempfile::TempDir,
+    /// Where its log and view are.
+    pub database: Arc<Database>,
+    http: reqwest::Client,
+}
+
+/// A database of a name of its own.
+#[derive(Debug)]
+pub struct Database {
+    pub uri: String,
+    pub name: String,
+}
+
+impl Database {
+    /// In the MongoDB that all tests share.
+    pub async fn shared() -> Arc<Self> {
+        Self::on(mongod::uri().await)
+    }
+
+    /// In this MongoDB.
+    pub fn on(uri: String) -> Arc<Self> {
+        let name = format!("livelog_test_{}", uuid::Uuid::new_v4().simple());
+        Arc::new(Self { uri, name })
+    }
+
+    /// The driver, for what happens behind the server's back.
+    pub async fn driver(&self) -> mongodb::Database {
+        let client = mongodb::Client::with_uri_str(&self.uri).await.unwrap();
+        client.database(&self.name)
+    }
+
+    /// Runs a `livelog` command on it and waits for its end: (exit status, stdout and stderr).
+    pub async fn livelog(&self, subcommand: &str) -> (Option<i32>, String) {
+        let arguments = [subcommand, "--mongodb", &self.uri, "--database", &self.name];
+        let output = livelog(&arguments).await;
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+}
+
+/// Runs `livelog` with these arguments to its end.
+pub async fn livelog(arguments: &[&str]) -> std::process::Output {
+    let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+    let run = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(BINARY);
+        for name in ["LIVELOG_LISTEN", "LIVELOG_LOG", "MONGODB_URI"] {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    });
+    tokio::time::timeout(DEADLINE * 2, run)
+        .await
+        .expect("livelog to end")
+        .unwrap()
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Our own MongoDB goes as a whole; in another's we clean up, best effort.
+        if mongod::given().as_deref() != Some(&self.uri) {
+            return;
+        }
+        let (uri, name) = (self.uri.clone(), self.name.clone());
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let client = mongodb::Client::with_uri_str(uri).await?;
+                client.database(&name).drop().await
+            })
+        });
+        drop(cleaning.join());
+    }
+}
+
+impl Server {
+    /// A node on a new database of the MongoDB that all tests share.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with these arguments besides.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::on(Database::shared().await, arguments).await
+    }
+
+    /// One more node on the same database.
+    pub async fn beside(&self) -> Self {
+        Self::on(Arc::clone(&self.database), &[]).await
+    }
+
+    /// A node on this database.
+    pub async fn on(database: Arc<Database>, arguments: &[&str]) -> Self {
+        let started = Self::spawn(&database, arguments).await;
+        match started {
+            Ok(server) => server,
+            Err(said) => panic!("livelog did not start:\n{said}"),
+        }
+    }
+
+    /// A node that may refuse to start: what it said then.
+    pub async fn spawn(database: &Arc<Database>, arguments: &[&str]) -> Result<Self, String> {
+        let folder = tempfile::Builder::new()
+            .prefix("livelog-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
+        let fixed = ["serve", "--listen", "127.0.0.1:0"];
+        let store = ["--mongodb", &database.uri, "--database", &database.name];
+        let mut process = Process::start(
+            Path::new(BINARY),
+            fixed.iter().chain(&store).chain(arguments),
+            Some(folder.path()),
+            Stdio::piped(),
+            log.into(),
+        )
+        .unwrap();
+        let first_line = first_line(&mut process);
+        let line = tokio::time::timeout(DEADLINE, first_line).await;
+        let address = line
+            .ok()
+            .and_then(Result::ok)
+            .and_then(|line| Some(line.trim().strip_prefix("listening on http://")?.to_owned()));
+        match address {
+            Some(address) => Ok(Self {
+                process,
+                address,
+                folder,
+                database: Arc::clone(database),
+                http: reqwest::Client::builder()
+                    .timeout(DEADLINE)
+                    .build()
+                    .unwrap(),
+            }),
+            None => Err(std::fs::read_to_string(folder.path().join("stderr")).unwrap()),
+        }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A session that hears every change from now on.
+    pub async fn client(&self) -> Client {
+        self.connect("/ws").await
+    }
+
+    /// A session by this path and query.
+    pub async fn connect(&self, path: &str) -> Client {
+        Client::connect(&format!("ws://{}{path}", self.address), &[])
+            .await
+            .unwrap()
+    }
+
+    /// The same, with headers; what the server answered if it refused.
+    pub async fn try_connect(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, tokio_tungstenite::tungstenite::Error> {
+        Client::connect(&format!("ws://{}{path}", self.address), headers).await
+    }
+
+    /// An HTTP request: `server.http("GET", "/readyz").send()`.
+    pub fn http(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    /// Status and JSON body of a GET, with query parameters.
+    pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
+        let url = format!("http://{}{path}", self.address);
+        let url = reqwest::Url::parse_with_params(&url, parameters).unwrap();
+        let response = self.http.get(url).send().await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.text().await.unwrap();
+        let json = serde_json::from_str(&body);
+        (
+            status,
+            json.unwrap_or_else(|_| panic!("{path} answered no JSON: {body}")),
+        )
+    }
+
+    /// Status of a GET.
+    pub async fn status(&self, path: &str) -> u16 {
+        self.http("GET", path)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        self.process.wait(DEADLINE).await.unwrap()
+    }
+
+    /// `kill -9`, and the same database for the next.
+    pub async fn kill(mut self) -> Arc<Database> {
+        self.signal(Signal::KILL);
+        self.exit().await;
+        Arc::clone(&self.database)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("stderr")
+    }
+
+    /// What it logged so far.
+    pub fn logged(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logged = std::fs::read_to_string(self.log()).unwrap_or_default();
+            let lines: Vec<&str> = logged.lines().collect();
+            let last = &lines[lines.len().saturating_sub(40)..];
+            eprintln!(
+                "--- log of the server at {}\n{}",
+                self.address,
+                last.join("\n")
+            );
+        }
+    }
+}
+
+/// The first line of stdout; what follows is read and dropped, so that it never blocks.
+fn first_line(process: &mut Process) -> tokio::sync::oneshot::Receiver<String> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let mut lines = BufReader::new(process.take_stdout().unwrap()).lines();
+    std::thread::spawn(move || {
+        if let Some(Ok(line)) = lines.next() {
+            drop(sender.send(line));
+        }
+        lines.for_each(drop);
+    });
+    receiver
+}

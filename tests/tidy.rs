@@ -1,0 +1,222 @@
+//! Rules about the source itself that no lint knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FILE_LINES_MAX: usize = 400;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// A source file by its path below `src/`.
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// Without unit tests and comments: what the rules about dependencies are about.
+    fn code(&self) -> String {
+        let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        text.lines()
+            .map(without_comment)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn under(&self, folder: &str) -> bool {
+        self.name.starts_with(folder)
+    }
+}
+
+/// Good enough for this source: a `//` inside a string is taken for a comment, which hides no import.
+fn without_comment(line: &str) -> &str {
+    line.split("//").next().unwrap()
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path
+                    .strip_prefix(&root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                sources.push(Source {
+                    name,
+                    text: fs::read_to_string(path).unwrap(),
+                });
+            }
+        }
+    }
+    assert!(!sources.is_empty());
+    sources
+}
+
+/// Files with code that matches `pattern` although they are not `allowed` to.
+fn offenders(pattern: &str, allowed: impl Fn(&Source) -> bool) -> Vec<String> {
+    let pattern = regex::Regex::new(pattern).unwrap();
+    let sources = sources("src").into_iter();
+    sources
+        .filter(|source| !allowed(source) && pattern.is_match(&source.code()))
+        .map(|source| source.name)
+        .collect()
+}
+
+#[test]
+fn the_database_driver_stays_under_its_store() {
+    let allowed = |source: &Source| source.under("store/mongo/") || source.name == "query/mongo.rs";
+    assert_eq!(offenders(r"\b(mongodb|bson)::", allowed), [""; 0]);
+}
+
+#[test]
+fn the_web_framework_stays_under_the_transports() {
+    let allowed = |source: &Source| source.under("transport/") || source.name == "server.rs";
+    assert_eq!(
+        offenders(r"\b(axum|hyper|hyper_util|tower_http)::", allowed),
+        [""; 0]
+    );
+}
+
+#[test]
+fn each_layer_knows_only_those_below_it() {
+    // What each may import of the crate; what is not listed may import anything.
+    let layers: [(&str, &[&str]); 8] = [
+        ("limits", &[]),
+        ("domain", &["domain", "limits"]),
+        ("query", &["query", "domain", "limits"]),
+        ("protocol", &["protocol", "query", "domain", "limits"]),
+        ("store", &["store", "query", "domain", "limits"]),
+        ("engine", &["engine", "store", "domain", "limits"]),
+        ("feed", &["feed", "protocol", "store", "domain", "limits"]),
+        ("replay", &["replay", "store", "domain", "limits"]),
+    ];
+    let import = regex::Regex::new(r"\bcrate::(\{[^}]*\}|\w+)").unwrap();
+    let name = regex::Regex::new(r"\w+").unwrap();
+    let mut wrong = Vec::new();
+    for source in sources("src") {
+        let module = source.name.split(['/', '.']).next().unwrap().to_owned();
+        let Some((_, allowed)) = layers.iter().find(|(layer, _)| *layer == module) else {
+            continue;
+        };
+        for found in import.captures_iter(&source.code()) {
+            for imported in name.find_iter(&found[1]).map(|name| name.as_str()) {
+                // Inside braces only the first word of a path is a module; those we have are lower case.
+                if fs::exists(format!("{}/src/{imported}", env!("CARGO_MANIFEST_DIR")))
+                    .unwrap_or(false)
+                    && !allowed.contains(&imported)
+                {
+                    wrong.push(format!("src/{} imports crate::{imported}", source.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_pure_layers_have_no_clock_chance_or_io() {
+    let pure = |source: &Source| {
+        ["domain/", "query/", "protocol/"]
+            .iter()
+            .any(|folder| source.under(folder))
+    };
+    let found = offenders(
+        r"\basync fn|\.await\b|\btokio::|\b(SystemTime|Instant|Utc)\b|\bUuid::(new_v4|now_v7)|\bstd::(fs|net|io|env)\b|\bprintln!",
+        |source| !pure(source),
+    );
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn every_bound_is_used() {
+    let limits =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/limits.rs")).unwrap();
+    let constant = regex::Regex::new(r"pub const (\w+)").unwrap();
+    let code: String = sources("src")
+        .iter()
+        .filter(|source| source.name != "limits.rs")
+        .map(Source::code)
+        .collect();
+    let unused: Vec<&str> = constant
+        .captures_iter(&limits)
+        .map(|found| found.get(1).unwrap().as_str())
+        .filter(|name| {
+            !regex::Regex::new(&format!(r"\b{name}\b"))
+                .unwrap()
+                .is_match(&code)
+        })
+        .collect();
+    assert!(unused.is_empty(), "bounds that bound nothing: {unused:?}");
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are_for() {
+    for folder in ["src", "tests"] {
+        for source in sources(folder) {
+            let lines = source.text.lines().count();
+            assert!(
+                source.text.starts_with("//! "),
+                "{folder}/{} begins without //!",
+                source.name
+            );
+            // A test file is a list of facts, read one at a time.
+            assert!(
+                folder == "tests" || lines <= FILE_LINES_MAX,
+                "{folder}/{} has {lines} lines",
+                source.name
+            );
+        }
+    }
+}
+
+#[test]
+fn functions_are_short() {
+    let start = regex::Regex::new(r"^( *)(pub(\([a-z ]+\))? )?(const )?(async )?fn (\w+)").unwrap();
+    let mut long = Vec::new();
+    for source in sources("src") {
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(found) = start.captures(line) else {
+                continue;
+            };
+            // rustfmt puts the closing brace of a function below its first letter.
+            let end = format!("{}}}", &found[1]);
+            let length = lines[at..]
+                .iter()
+                .position(|line| *line == end)
+                .map_or(1, |length| length + 1);
+            if length > FUNCTION_LINES_MAX && !lines[at].ends_with(';') {
+                long.push(format!(
+                    "src/{}: {} has {length} lines",
+                    source.name, &found[6]
+                ));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+#[test]
+fn what_is_not_done_is_an_issue_and_no_comment() {
+    let marks = ["TO", "DO"].concat();
+    let fixes = ["FIX", "ME"].concat();
+    for source in ["src", "tests"].into_iter().flat_map(sources) {
+        assert!(
+            !source.text.contains(&marks) && !source.text.contains(&fixes),
+            "{}",
+            source.name
+        );
+        assert!(
+            !source.text.contains(&["#[ig", "nore"].concat()),
+            "{}",
+            source.name
+        );
+    }
+}
