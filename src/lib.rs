@@ -1,5 +1,6 @@
 //! livelog
 
+pub mod bench;
 pub mod domain;
 pub mod limits;
 pub mod query;
