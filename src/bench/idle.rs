@@ -1,5 +1,6 @@
 //! Whether many silent sessions stay open, and what each costs the server.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -63,13 +64,13 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
     };
     let memory = tokio::select! {
         memory = hold => memory?,
-        Some(ended) = sessions.join_next() => return ended?,
+        Some(ended) = sessions.join_next() => match ended?? {},
     };
     Ok(report(options, opening, pings.load(Relaxed), memory))
 }
 
 /// Answers pings until the server ends it, which is an error.
-async fn stay(mut connection: Connection, pings: Arc<AtomicU64>) -> Result<Report> {
+async fn stay(mut connection: Connection, pings: Arc<AtomicU64>) -> Result<Infallible> {
     let opened = Instant::now();
     loop {
         let answered = connection.pings;

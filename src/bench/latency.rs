@@ -1,9 +1,10 @@
 //! How long a change takes, at a steady rate, until every session has it.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -90,11 +91,11 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
     };
     tokio::select! {
         sent = work => report(options, &arrivals, sent?),
-        Some(ended) = sessions.join_next() => { ended??; bail!("a session ended") }
+        Some(ended) = sessions.join_next() => match ended?? {},
     }
 }
 
-async fn listen(mut connection: Connection, arrivals: Arc<Arrivals>) -> Result<()> {
+async fn listen(mut connection: Connection, arrivals: Arc<Arrivals>) -> Result<Infallible> {
     let mut seen = Vec::new();
     loop {
         seen.clear();
