@@ -78,6 +78,7 @@ pub mod engine;
 pub mod feed;
 pub mod store;
 
+pub mod bench;
 pub mod domain;
 pub mod protocol;
 pub mod query;

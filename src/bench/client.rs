@@ -1,0 +1,107 @@
+//! A connection that sends commands and matches answers to them.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+
+use super::connection::Connection;
+use super::message::{self, Message};
+
+/// What came of a command, or came without one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Heard<'a> {
+    Done { sent: Instant, seq: Option<u64> },
+    Refused { code: &'a str },
+    Change,
+}
+
+/// Sends commands, numbered from 1; answers must come in that order.
+#[derive(Debug)]
+pub(super) struct Client {
+    connection: Connection,
+    waiting: VecDeque<Instant>,
+    answered: u64,
+    text: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            waiting: VecDeque::new(),
+            answered: 0,
+            text: Vec::new(),
+        }
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Queues the command that `write` writes, given its `id`.
+    pub(super) fn send(
+        &mut self,
+        sent: Instant,
+        write: impl FnOnce(&mut Vec<u8>, u64) -> std::io::Result<()>,
+    ) -> Result<()> {
+        self.text.clear();
+        let id = self.answered + self.waiting.len() as u64 + 1;
+        write(&mut self.text, id)?;
+        self.waiting.push_back(sent);
+        self.connection.queue(&self.text)
+    }
+
+    /// Sends what is queued, waits for something to read and tells `each` what it was.
+    pub(super) async fn turn(&mut self, mut each: impl FnMut(Heard<'_>)) -> Result<()> {
+        let (waiting, answered) = (&mut self.waiting, &mut self.answered);
+        self.connection
+            .turn(|text| {
+                match message::read(text) {
+                    Message::Response { id, seq } => {
+                        let sent = take_answered(waiting, answered, id)?;
+                        each(Heard::Done { sent, seq });
+                    }
+                    Message::Error { id, code } => {
+                        take_answered(waiting, answered, id)?;
+                        each(Heard::Refused { code });
+                    }
+                    Message::Change { .. } => each(Heard::Change),
+                    Message::Welcome { .. } | Message::Broadcast { .. } | Message::Other => {}
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn take_answered(
+    waiting: &mut VecDeque<Instant>,
+    answered: &mut u64,
+    id: Option<u64>,
+) -> Result<Instant> {
+    *answered += 1;
+    ensure!(
+        id == Some(*answered),
+        "answers out of order: command {answered} was next, {id:?} was answered"
+    );
+    match waiting.pop_front() {
+        Some(sent) => Ok(sent),
+        None => bail!("command {answered} was answered but never sent"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_must_come_in_the_order_of_commands() {
+        let mut waiting = VecDeque::from([Instant::now(), Instant::now()]);
+        let mut answered = 0;
+        assert!(take_answered(&mut waiting, &mut answered, Some(1)).is_ok());
+        assert!(take_answered(&mut waiting, &mut answered, Some(3)).is_err());
+        assert!(take_answered(&mut VecDeque::new(), &mut 0, Some(1)).is_err());
+        assert!(take_answered(&mut waiting, &mut 0, None).is_err());
+    }
+}

@@ -1,0 +1,347 @@
+//! One WebSocket connection over plain TCP.
+//!
+//! The handshake and the frame headers are tungstenite's; the message loop is not, because
+//! allocating each message would cost more than all else a receiver does here. All connections
+//! read into one buffer per thread, which therefore stays in the processor's cache.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::message::{self, Message};
+use super::wire::{first_frame, put_frame};
+use super::within;
+
+/// How long connecting, the handshake and the welcome may take together.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Handshakes under way at once: enough to be quick, less than a listen queue.
+const CONNECTING_MAX: usize = 64;
+
+/// Read at once from one socket; grows if a single frame is larger.
+const SCRATCH_BYTES: usize = 256 * 1024;
+
+/// An HTTP answer larger than this is not a handshake.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Said of an open connection that fails.
+const BROKEN: &str = "the connection broke";
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// Where a node listens: `ws://HOST[:PORT]/PATH`.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    authority: String,
+    port: u16,
+    host: String,
+    path: String,
+}
+
+impl FromStr for Address {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let uri: Uri = text.parse().context("not a URL")?;
+        ensure!(
+            uri.scheme_str() == Some("ws"),
+            "the URL must begin with ws:// (TLS would be measured, not livelog)"
+        );
+        ensure!(uri.query().is_none(), "the URL must not have a query");
+        let authority = uri.authority().context("the URL names no host")?;
+        Ok(Self {
+            authority: authority.to_string(),
+            port: authority.port_u16().unwrap_or(80),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            path: uri.path().to_owned(),
+        })
+    }
+}
+
+/// What the default feed of a session carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Changes {
+    /// Only answers and broadcasts
+    None,
+    /// Every change
+    All,
+}
+
+impl Changes {
+    fn query(self) -> &'static str {
+        match self {
+            Self::None => "?changes=none",
+            Self::All => "",
+        }
+    }
+}
+
+/// An open session.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    outbox: Vec<u8>,
+    /// Bytes read and not yet handled: part of a frame, except just after the handshake.
+    rest: Vec<u8>,
+    /// Whether `rest` may hold whole frames already.
+    unread: bool,
+    /// The log's position when the session opened.
+    pub(super) welcome: u64,
+    /// Pings answered so far.
+    pub(super) pings: u64,
+}
+
+/// Opens `count` sessions, spread over `urls`.
+pub(super) async fn open_many(
+    urls: &[Address],
+    count: u32,
+    changes: Changes,
+) -> Result<Vec<Connection>> {
+    let addresses = urls.iter().cycle().take(count as usize);
+    stream::iter(addresses.map(|address| Connection::open(address, changes)))
+        .buffered(CONNECTING_MAX)
+        .try_collect()
+        .await
+}
+
+impl Connection {
+    pub(super) async fn open(address: &Address, changes: Changes) -> Result<Self> {
+        let what = format!("connecting to {}", address.authority);
+        within(CONNECT_DEADLINE, &what, Self::connect(address, changes))
+            .await
+            .with_context(|| format!("no session at ws://{}{}", address.authority, address.path))
+    }
+
+    async fn connect(address: &Address, changes: Changes) -> Result<Self> {
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        stream.set_nodelay(true)?;
+        let mut connection = Self {
+            stream,
+            outbox: Vec::new(),
+            rest: Vec::new(),
+            unread: true,
+            welcome: 0,
+            pings: 0,
+        };
+        connection.shake_hands(address, changes).await?;
+        connection.hear_welcome().await?;
+        Ok(connection)
+    }
+
+    async fn shake_hands(&mut self, address: &Address, changes: Changes) -> Result<()> {
+        let key = generate_key();
+        let request = format!(
+            "GET {}{} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
+            address.path,
+            changes.query(),
+            address.authority
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        let end = loop {
+            if let Some(at) = self.rest.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            ensure!(self.rest.len() < HEAD_BYTES_MAX, "this is no livelog");
+            self.read_more().await?;
+        };
+        check_head(&self.rest[..end], &key)?;
+        self.rest.drain(..end);
+        Ok(())
+    }
+
+    async fn hear_welcome(&mut self) -> Result<()> {
+        loop {
+            if let Some(frame) = first_frame(&self.rest)? {
+                let Message::Welcome { seq } = message::read(frame.payload) else {
+                    bail!(
+                        "the first message is not a welcome: {}",
+                        shown(frame.payload)
+                    );
+                };
+                self.welcome = seq;
+                let length = frame.length;
+                self.rest.drain(..length);
+                return Ok(());
+            }
+            self.read_more().await?;
+        }
+    }
+
+    async fn read_more(&mut self) -> Result<()> {
+        let count = self.stream.read_buf(&mut self.rest).await?;
+        ensure!(
+            count > 0,
+            "the server closed the connection, saying {:?}",
+            shown(&self.rest)
+        );
+        Ok(())
+    }
+
+    /// Puts one text message into the outbox; [`Self::turn`] sends it.
+    pub(super) fn queue(&mut self, text: &[u8]) -> Result<()> {
+        put_frame(&mut self.outbox, OpCode::Data(Data::Text), text)
+    }
+
+    /// Sends what is queued, waits for something to read and hands each message of it to `each`.
+    ///
+    /// Sending and receiving share one wait, so a server that stops reading until it is read from
+    /// cannot bring both to a halt. Dropping the future loses nothing.
+    pub(super) async fn turn(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        poll_fn(|context| self.poll_turn(context, &mut each)).await
+    }
+
+    fn poll_turn(
+        &mut self,
+        context: &mut TaskContext<'_>,
+        each: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Poll<Result<()>> {
+        self.poll_send(context)?;
+        if std::mem::take(&mut self.unread) {
+            let bytes = std::mem::take(&mut self.rest);
+            return Poll::Ready(self.handle(&bytes, each));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let filled = ready!(self.poll_receive(context, scratch))?;
+            Poll::Ready(self.handle(&scratch[..filled], each))
+        })
+    }
+
+    /// Writes what the socket takes; if that is not all, the task is woken when it takes more.
+    fn poll_send(&mut self, context: &mut TaskContext<'_>) -> Result<()> {
+        while !self.outbox.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(context, &self.outbox) {
+                Poll::Ready(count) => drop(self.outbox.drain(..count.context(BROKEN)?)),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills `scratch` with what was left over and what is new; says how many bytes that is.
+    fn poll_receive(
+        &mut self,
+        context: &mut TaskContext<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Poll<Result<usize>> {
+        let kept = self.rest.len();
+        if scratch.len() < 2 * kept {
+            scratch.resize(2 * kept, 0);
+        }
+        let mut buffer = ReadBuf::new(&mut scratch[kept..]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)).context(BROKEN)?;
+        let new = buffer.filled().len();
+        ensure_open(new)?;
+        scratch[..kept].copy_from_slice(&self.rest);
+        Poll::Ready(Ok(kept + new))
+    }
+
+    fn handle(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut bytes = bytes;
+        while let Some(frame) = first_frame(bytes)? {
+            match frame.opcode {
+                OpCode::Data(_) => each(frame.payload)?,
+                OpCode::Control(Control::Ping) => {
+                    self.pings += 1;
+                    put_frame(
+                        &mut self.outbox,
+                        OpCode::Control(Control::Pong),
+                        frame.payload,
+                    )?;
+                }
+                OpCode::Control(Control::Close) => return Err(closed(frame.payload)),
+                OpCode::Control(_) => {}
+            }
+            bytes = &bytes[frame.length..];
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn check_head(head: &[u8], key: &str) -> Result<()> {
+    let head = String::from_utf8_lossy(head);
+    let status = head.lines().next().unwrap_or_default();
+    ensure!(
+        status.contains(" 101 "),
+        "the server refused the upgrade: {status}"
+    );
+    ensure!(
+        head.contains(&derive_accept_key(key.as_bytes())),
+        "the server's handshake does not match the request"
+    );
+    Ok(())
+}
+
+fn ensure_open(count: usize) -> Result<()> {
+    ensure!(count > 0, "the server closed the connection without a word");
+    Ok(())
+}
+
+fn closed(payload: &[u8]) -> anyhow::Error {
+    match payload {
+        [high, low, reason @ ..] => anyhow!(
+            "the server closed the connection: {} {}",
+            u16::from_be_bytes([*high, *low]),
+            shown(reason)
+        ),
+        _ => anyhow!("the server closed the connection"),
+    }
+}
+
+fn shown(bytes: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 200;
+    String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_plain_websocket_urls() {
+        let address: Address = "ws://127.0.0.1:3000/ws".parse().unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 3000));
+        assert_eq!(address.path, "/ws");
+        let address: Address = "ws://[::1]:9/ws".parse().unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 9));
+        for wrong in ["wss://host/ws", "host/ws", "ws://host/ws?after=1", ""] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_is_checked() {
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let good = "HTTP/1.1 101 Switching Protocols\r\n\
+                    sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        assert!(check_head(good.as_bytes(), key).is_ok());
+        assert!(check_head(good.as_bytes(), "other").is_err());
+        let busy = check_head(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", key).unwrap_err();
+        assert!(busy.to_string().contains("503 Service Unavailable"));
+    }
+
+    #[test]
+    fn a_close_frame_is_told() {
+        let mut payload = 4003_u16.to_be_bytes().to_vec();
+        payload.extend_from_slice(b"too slow");
+        let error = closed(&payload).to_string();
+        assert!(error.ends_with("4003 too slow"), "{error}");
+        assert!(closed(&[]).to_string().contains("closed"));
+    }
+}

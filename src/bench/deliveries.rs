@@ -1,0 +1,324 @@
+//! How many changes (or broadcasts) a second reach sessions, and whether all reach each, in order.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::client::{Client, Heard};
+use super::connection::{Address, Changes, Connection, open_many};
+use super::message::{self, Message};
+use super::report::{Refusals, Report};
+use super::sequence::Sequence;
+use super::stats::rate;
+use super::write::Writer;
+use super::{GRACE, within};
+
+/// Commands one writer keeps unanswered.
+const OUTSTANDING_MAX: usize = 64;
+
+/// How often to look whether every session has everything, once the writers are done.
+const DRAIN_POLL: Duration = Duration::from_millis(2);
+
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Options {
+    /// Sessions that receive every change
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    sessions: u32,
+
+    /// Connections that write; with --broadcast one, since broadcasts of several have no order
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    writers: u32,
+
+    /// Writes that may be under way to the sessions: saturates the server, but does not overrun it
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    window: u32,
+
+    /// Seconds to write
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+
+    /// Bytes of a command, about
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    bytes: u32,
+
+    /// BROADCAST instead of CREATE
+    #[arg(long)]
+    broadcast: bool,
+}
+
+impl Options {
+    fn writers(&self) -> u32 {
+        if self.broadcast { 1 } else { self.writers }
+    }
+
+    pub(super) fn connections(&self) -> u32 {
+        self.sessions + self.writers()
+    }
+}
+
+/// What sessions and writers know of each other.
+#[derive(Debug)]
+struct Progress {
+    sessions: u64,
+    window: u64,
+    written: AtomicU64,
+    delivered: AtomicU64,
+    /// The last number each session saw: a `seq`, or a broadcast's number.
+    seen: Vec<AtomicU64>,
+    /// Sums over all sessions: numbers skipped, numbers repeated.
+    missing: AtomicU64,
+    repeated: AtomicU64,
+    room: Notify,
+}
+
+/// What the writers have to tell.
+#[derive(Debug, Default)]
+struct Written {
+    count: u64,
+    /// The last number every session must see.
+    last: u64,
+    refusals: Refusals,
+}
+
+pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+    let opening = Duration::from_secs(u64::from(options.sessions) / 500);
+    let limit = Duration::from_secs(options.seconds) + opening + 2 * GRACE;
+    within(
+        limit,
+        "writing and delivering",
+        run_sessions(urls, &options),
+    )
+    .await
+}
+
+async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+    let progress = Arc::new(Progress::new(options));
+    let mut sessions = JoinSet::new();
+    let opened = open_many(urls, options.sessions, Changes::All).await?;
+    for (index, connection) in opened.into_iter().enumerate() {
+        sessions.spawn(listen(
+            connection,
+            index,
+            Arc::clone(&progress),
+            options.broadcast,
+        ));
+    }
+    let begun = Instant::now();
+    let written = tokio::select! {
+        written = write_all(urls, options, &progress) => written?,
+        ended = ended(&mut sessions) => return ended,
+    };
+    ensure!(
+        written.count > 0,
+        "no write succeeded: {:?}",
+        written.refusals
+    );
+    let writing = begun.elapsed();
+    let drained = tokio::select! {
+        drained = drain(&progress, written.last) => drained,
+        ended = ended(&mut sessions) => return ended,
+    };
+    let times = (writing, drained - begun);
+    Ok(report(options, &progress, &written, times))
+}
+
+/// A session never ends by itself, so its end is an error.
+async fn ended<T>(sessions: &mut JoinSet<Result<Infallible>>) -> Result<T> {
+    match sessions.join_next().await {
+        Some(ended) => match ended?? {},
+        None => bail!("there are no sessions"),
+    }
+}
+
+async fn listen(
+    mut connection: Connection,
+    index: usize,
+    progress: Arc<Progress>,
+    broadcast: bool,
+) -> Result<Infallible> {
+    let mut sequence = Sequence::after(if broadcast { 0 } else { connection.welcome });
+    loop {
+        let mut count = 0;
+        connection
+            .turn(|text| {
+                match message::read(text) {
+                    Message::Change { seq } if !broadcast => sequence.see(seq),
+                    Message::Broadcast { number } if broadcast => sequence.see(number),
+                    _ => return Ok(()),
+                }
+                count += 1;
+                Ok(())
+            })
+            .await?;
+        progress.note(index, count, &mut sequence);
+    }
+}
+
+async fn write_all(
+    urls: &[Address],
+    options: &Options,
+    progress: &Arc<Progress>,
+) -> Result<Written> {
+    let connections = open_many(urls, options.writers(), Changes::None).await?;
+    let until = Instant::now() + Duration::from_secs(options.seconds);
+    let mut tasks = JoinSet::new();
+    for connection in connections {
+        let client = Client::new(connection);
+        tasks.spawn(write(client, options.clone(), Arc::clone(progress), until));
+    }
+    let mut total = Written::default();
+    while let Some(written) = tasks.join_next().await {
+        total.add(written??);
+    }
+    Ok(total)
+}
+
+async fn write(
+    mut client: Client,
+    options: Options,
+    progress: Arc<Progress>,
+    until: Instant,
+) -> Result<Written> {
+    let writer = Writer::new(options.bytes as usize);
+    let mut written = Written::default();
+    let mut number = 0;
+    loop {
+        let writing = Instant::now() < until;
+        while writing && client.outstanding() < OUTSTANDING_MAX && progress.take_room() {
+            number += 1;
+            client.send(until, |out, id| match options.broadcast {
+                true => writer.broadcast(out, id, number),
+                false => writer.create(out, id),
+            })?;
+        }
+        if !writing && client.outstanding() == 0 {
+            return Ok(written);
+        }
+        tokio::select! {
+            turn = client.turn(|heard| written.count(heard, &progress)) => turn?,
+            () = progress.room.notified(), if writing => {}
+            () = tokio::time::sleep_until(until.into()), if writing => {}
+        }
+    }
+}
+
+/// When every session has seen `last`, or [`GRACE`] later; the report tells which it was.
+async fn drain(progress: &Progress, last: u64) -> Instant {
+    let limit = Instant::now() + GRACE;
+    while progress.behind(last) > 0 && Instant::now() < limit {
+        tokio::time::sleep(DRAIN_POLL).await;
+    }
+    Instant::now()
+}
+
+impl Progress {
+    fn new(options: &Options) -> Self {
+        Self {
+            sessions: u64::from(options.sessions),
+            window: u64::from(options.window),
+            written: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            seen: (0..options.sessions).map(|_| AtomicU64::new(0)).collect(),
+            missing: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
+            room: Notify::new(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let delivered = self.delivered.load(Relaxed) / self.sessions;
+        self.written.load(Relaxed).saturating_sub(delivered) < self.window
+    }
+
+    fn take_room(&self) -> bool {
+        let room = self.has_room();
+        if room {
+            self.written.fetch_add(1, Relaxed);
+        }
+        room
+    }
+
+    fn note(&self, index: usize, count: u64, sequence: &mut Sequence) {
+        self.seen[index].store(sequence.last(), Relaxed);
+        let (missing, repeated) = sequence.take_faults();
+        self.missing.fetch_add(missing, Relaxed);
+        self.repeated.fetch_add(repeated, Relaxed);
+        self.delivered.fetch_add(count, Relaxed);
+        if self.has_room() {
+            self.room.notify_waiters();
+        }
+    }
+
+    fn behind(&self, last: u64) -> usize {
+        let behind = |seen: &&AtomicU64| seen.load(Relaxed) < last;
+        self.seen.iter().filter(behind).count()
+    }
+}
+
+impl Written {
+    fn count(&mut self, heard: Heard<'_>, progress: &Progress) {
+        match heard {
+            Heard::Done { seq, .. } => {
+                self.count += 1;
+                self.last = self.last.max(seq.unwrap_or(self.count));
+            }
+            Heard::Refused { code } => {
+                // It will never be delivered, so it must not take room.
+                progress.written.fetch_sub(1, Relaxed);
+                self.refusals.add(code);
+            }
+            Heard::Change => {}
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.last = self.last.max(other.last);
+        self.refusals.merge(other.refusals);
+    }
+}
+
+fn report(
+    options: &Options,
+    progress: &Progress,
+    written: &Written,
+    (writing, total): (Duration, Duration),
+) -> Report {
+    let delivered = progress.delivered.load(Relaxed);
+    let mut report = Report::new("deliveries");
+    let what = if options.broadcast {
+        "broadcast"
+    } else {
+        "change"
+    };
+    report.row("what", what, "");
+    report.row("sessions", options.sessions, "");
+    report.row("writers", options.writers(), "");
+    report.row("written", written.count, "");
+    report.row("write rate", rate(written.count, writing), "commands/s");
+    report.row("delivered", delivered, "");
+    report.row("delivery rate", rate(delivered, total), "deliveries/s");
+    report.row("time", total.as_secs_f64(), "s");
+    report.refusals(&written.refusals);
+    complete(&mut report, progress, written.last);
+    report
+}
+
+fn complete(report: &mut Report, progress: &Progress, last: u64) {
+    let behind = progress.behind(last);
+    let missing = progress.missing.load(Relaxed);
+    let repeated = progress.repeated.load(Relaxed);
+    let whole = behind == 0 && missing == 0 && repeated == 0;
+    report.row("each once, in order", whole, "");
+    if !whole {
+        report.fault(format!(
+            "{behind} sessions did not reach the end, {missing} deliveries are missing, \
+             {repeated} came twice or out of order"
+        ));
+    }
+}

@@ -1,0 +1,127 @@
+//! `livelog bench`: a load generator that speaks the public wire protocol and nothing else.
+//!
+//! It usually shares a machine with the server it measures, so it must be far cheaper than what it
+//! measures: one thread, no task per message, frames counted by scanning bytes (`wire`, `message`)
+//! instead of parsing JSON. Every wait has a deadline; whatever goes wrong ends in an error.
+
+mod client;
+mod commands;
+mod connection;
+mod deliveries;
+mod idle;
+mod latency;
+mod message;
+mod report;
+mod sequence;
+mod stats;
+mod wire;
+mod write;
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use clap::{Args, Subcommand};
+
+use self::connection::Address;
+use self::report::Report;
+
+/// What to wait for beyond the time a scenario is meant to take: connecting, draining, answering.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Descriptors beside one per connection: standard streams, the runtime's own, files of /proc.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Put load on a running livelog and report what it did.
+#[derive(Args, Debug)]
+pub struct BenchOptions {
+    /// WebSocket address of a node; repeat it to spread connections over several nodes
+    #[arg(
+        long = "url",
+        global = true,
+        value_name = "URL",
+        default_value = "ws://127.0.0.1:3000/ws"
+    )]
+    urls: Vec<Address>,
+
+    /// Print one line of JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand, Debug)]
+enum Scenario {
+    /// How many commands a second are acknowledged, and how soon
+    Commands(commands::Options),
+    /// How many changes (or broadcasts) a second reach sessions, and whether all of them do, in order
+    Deliveries(deliveries::Options),
+    /// How long a change takes, at a steady rate, until every session has it
+    Latency(latency::Options),
+    /// Whether many silent sessions stay open, and what each costs the server
+    Idle(idle::Options),
+}
+
+impl Scenario {
+    fn connections(&self) -> u32 {
+        match self {
+            Self::Commands(options) => options.connections,
+            Self::Deliveries(options) => options.connections(),
+            Self::Latency(options) => options.sessions + 1,
+            Self::Idle(options) => options.sessions,
+        }
+    }
+
+    async fn run(self, urls: &[Address]) -> Result<Report> {
+        match self {
+            Self::Commands(options) => commands::run(urls, options).await,
+            Self::Deliveries(options) => deliveries::run(urls, options).await,
+            Self::Latency(options) => latency::run(urls, options).await,
+            Self::Idle(options) => idle::run(urls, options).await,
+        }
+    }
+}
+
+/// Runs one scenario and prints its result.
+///
+/// # Errors
+///
+/// When the server cannot be reached, refuses, closes early, loses something, or takes too long.
+pub async fn run(options: BenchOptions) -> Result<()> {
+    raise_descriptor_limit(options.scenario.connections())?;
+    // One thread of its own: work stealing between threads would cost the server's cores.
+    tokio::task::spawn_blocking(move || run_on_this_thread(options)).await?
+}
+
+fn run_on_this_thread(options: BenchOptions) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(options.scenario.run(&options.urls))?;
+    report.print(options.json);
+    report.verdict()
+}
+
+fn raise_descriptor_limit(connections: u32) -> Result<()> {
+    let wanted = u64::from(connections) + SPARE_DESCRIPTORS;
+    let granted = rlimit::increase_nofile_limit(wanted).unwrap_or(wanted);
+    ensure!(
+        granted >= wanted,
+        "{connections} connections need {wanted} file descriptors, this system allows {granted}: \
+         raise `ulimit -n`"
+    );
+    Ok(())
+}
+
+/// `future`, or an error naming `what` when it takes longer than `limit`.
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::time::timeout(limit, future)
+        .await
+        .map_err(|_| anyhow!("{what} took longer than {} s", limit.as_secs()))?
+}

@@ -1,0 +1,95 @@
+//! The commands a benchmark sends, written straight into a reused buffer.
+
+use std::io::Write;
+
+/// Fills documents to their size. Text, so that no layer can guess it is a constant.
+const FILLER: &str = "the quick brown fox jumps over the lazy dog and runs away ";
+
+/// Bytes of everything around a document's text, about.
+const ENVELOPE_BYTES: usize = 75;
+
+/// Writes commands of about a given size.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    text: String,
+}
+
+impl Writer {
+    pub(super) fn new(bytes: usize) -> Self {
+        let size = bytes.saturating_sub(ENVELOPE_BYTES);
+        Self {
+            text: FILLER.chars().cycle().take(size).collect(),
+        }
+    }
+
+    pub(super) fn create(&self, out: &mut Vec<u8>, id: u64) -> std::io::Result<()> {
+        let text = &self.text;
+        write!(
+            out,
+            r#"{{"type":"CREATE","id":{id},"payload":{{"title":"bench","count":{id},"text":"{text}"}}}}"#
+        )
+    }
+
+    pub(super) fn create_named(
+        &self,
+        out: &mut Vec<u8>,
+        id: u64,
+        event: &str,
+    ) -> std::io::Result<()> {
+        let text = &self.text;
+        write!(
+            out,
+            r#"{{"type":"CREATE","id":{id},"payload":{{"_id":"{event}","count":{id},"text":"{text}"}}}}"#
+        )
+    }
+
+    pub(super) fn update(&self, out: &mut Vec<u8>, id: u64, event: &str) -> std::io::Result<()> {
+        let text = &self.text;
+        write!(
+            out,
+            r#"{{"type":"UPDATE","id":{id},"payload":{{"id":"{event}","updateData":{{"count":{id},"text":"{text}"}}}}}}"#
+        )
+    }
+
+    /// A broadcast carrying `number`, by which receivers notice what is missing.
+    pub(super) fn broadcast(&self, out: &mut Vec<u8>, id: u64, number: u64) -> std::io::Result<()> {
+        let text = &self.text;
+        write!(
+            out,
+            r#"{{"type":"BROADCAST","id":{id},"payload":{{"number":{number},"text":"{text}"}}}}"#
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> serde_json::Value {
+        let mut out = Vec::new();
+        write(&mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn commands_are_json_of_about_the_size() {
+        let writer = Writer::new(150);
+        let create = written(|out| writer.create(out, 7));
+        assert_eq!(create["type"], "CREATE");
+        assert_eq!(create["id"], 7);
+        let size = create.to_string().len();
+        assert!((140..170).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn updates_and_broadcasts_name_their_subject() {
+        let writer = Writer::new(0);
+        let created = written(|out| writer.create_named(out, 1, "e1"));
+        assert_eq!(created["payload"]["_id"], "e1");
+        let updated = written(|out| writer.update(out, 2, "e1"));
+        assert_eq!(updated["payload"]["id"], "e1");
+        assert_eq!(updated["payload"]["updateData"]["count"], 2);
+        let broadcast = written(|out| writer.broadcast(out, 3, 9));
+        assert_eq!(broadcast["payload"]["number"], 9);
+    }
+}
