@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::BenchOptions;
 use crate::config::{Config, StoreOptions};
 use crate::store::mongo::MongoOptions;
 use crate::transport::Origins;
@@ -29,6 +30,8 @@ enum Subcommands {
     Replay(Offline),
     /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers.
     Verify(Offline),
+    /// Put load on a running server and report what it did.
+    Bench(BenchOptions),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +95,8 @@ pub enum Task {
     Replay(StoreOptions),
     /// Compare the view with the log.
     Verify(StoreOptions),
+    /// Load a server.
+    Bench(BenchOptions),
 }
 
 impl Cli {
@@ -126,6 +131,7 @@ impl Cli {
                 let (store, log) = common.into_options();
                 (Task::Verify(store), log)
             }
+            Subcommands::Bench(options) => (Task::Bench(options), "warn".to_owned()),
         };
         Ok((task, log))
     }

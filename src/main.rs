@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use livelog::bench;
 use livelog::cli::{Cli, Task};
 use livelog::config::Config;
 use livelog::replay;
@@ -28,6 +29,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::Serve(config) => serve(config).await,
         Task::Replay(store) => replay::replay(&store).await,
         Task::Verify(store) => replay::verify(&store).await,
+        Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
     }
 }
 

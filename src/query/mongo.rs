@@ -1,6 +1,10 @@
 //! stub
 use super::Query;
 /// stub
-pub fn narrow(_query: &Query) -> bson::Document { bson::Document::new() }
+pub fn narrow(_query: &Query) -> bson::Document {
+    bson::Document::new()
+}
 /// stub
-pub fn order(_query: &Query) -> bson::Document { bson::doc!{"_id": 1} }
+pub fn order(_query: &Query) -> bson::Document {
+    bson::doc! {"_id": 1}
+}
