@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::filter::Filter;
-use super::parse::expected;
+use super::operand::expected;
 use super::sort::{Key, Keys, Sort};
 use crate::domain::{Document, Invalid, Value, ValueRef};
 use crate::limits;

@@ -1,6 +1,6 @@
 //! Which fields of an event a client wants to see.
 
-use super::parse::{array, expected, join};
+use super::operand::{array, expected, join};
 use super::path::{FieldPath, Segment};
 use crate::domain::{Document, Invalid, Record, Value, ValueRef};
 use crate::limits;

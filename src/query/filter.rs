@@ -7,6 +7,7 @@
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
+use super::operand::truncated;
 use super::order::{Class, class, compare};
 use super::parse;
 use super::path::{FieldPath, Leaf, Named, Places};
@@ -254,7 +255,7 @@ fn holds_inside(node: &Node, item: &Value) -> bool {
 fn whole(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Int(number) => Some(number),
-        ValueRef::Float(number) => super::parse::truncated(number),
+        ValueRef::Float(number) => truncated(number),
         ValueRef::Null
         | ValueRef::Bool(_)
         | ValueRef::String(_)

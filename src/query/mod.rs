@@ -21,6 +21,7 @@ mod cursor;
 mod fields;
 mod filter;
 pub mod mongo;
+mod operand;
 mod order;
 mod parse;
 mod path;
@@ -30,7 +31,7 @@ mod sort;
 use std::cmp::Ordering;
 
 use crate::domain::{Document, Invalid, Record, Value};
-use parse::{expected, join};
+use operand::{expected, join};
 
 pub use cursor::Cursor;
 pub use fields::Fields;

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::parse::{expected, join};
+use super::operand::{expected, join};
 use crate::domain::{Invalid, Value};
 use crate::limits;
 

@@ -9,8 +9,8 @@
 
 use std::cmp::Ordering;
 
+use super::operand::{expected, integer, join, object};
 use super::order::compare;
-use super::parse::{expected, integer, join, object};
 use super::path::{FieldPath, Segment};
 use crate::domain::{Document, Invalid, Record, Value, ValueRef};
 use crate::limits;
