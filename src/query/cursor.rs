@@ -1,0 +1,177 @@
+//! Where a page ended, as a token that a client hands back.
+//!
+//! The token holds the sort keys of the last record rather than a count, so records that come and go
+//! between pages neither repeat nor hide others. It works with the query it was made for and no
+//! other. It is not signed: whoever forges one can only start reading elsewhere in their own answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::filter::Filter;
+use super::operand::expected;
+use super::sort::{Key, Keys, Sort};
+use crate::domain::{Document, Invalid, Value, ValueRef};
+use crate::limits;
+
+/// A longer token would leave little of a message for the query itself. Sort keys of three quarters
+/// of this cannot be paged past.
+const TOKEN_BYTES_MAX: usize = limits::MESSAGE_BYTES_MAX / 2;
+
+/// The sort keys of the last record of a page.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    keys: Vec<OwnedKey>,
+}
+
+#[derive(Debug, Clone)]
+enum OwnedKey {
+    EmptyArray,
+    Value(Value),
+}
+
+impl Cursor {
+    /// Reads a token that must have been made for this filter and sort.
+    pub(super) fn parse(
+        value: &Value,
+        filter: &Filter,
+        sort: &Sort,
+        at: &str,
+    ) -> Result<Self, Invalid> {
+        let token = value
+            .as_str()
+            .ok_or_else(|| expected("a string", value, at))?;
+        if token.len() > TOKEN_BYTES_MAX {
+            let reason = format!("a cursor must not exceed {TOKEN_BYTES_MAX} bytes");
+            return Err(Invalid::new(at, reason));
+        }
+        let content =
+            decode(token).ok_or_else(|| Invalid::new(at, "not a cursor of this server"))?;
+        if content.fingerprint != fingerprint(filter, sort) {
+            return Err(Invalid::new(at, "made for another filter or sort"));
+        }
+        if content.keys.len() != sort.keys().len() {
+            return Err(Invalid::new(at, "not a cursor of this server"));
+        }
+        Ok(Self { keys: content.keys })
+    }
+
+    /// The token that goes on after the record with these keys.
+    pub(super) fn token(keys: &Keys<'_>, filter: &Filter, sort: &Sort) -> String {
+        let keys = keys.iter().take(sort.keys().len()).map(|key| match key {
+            Key::EmptyArray => tag(EMPTY_ARRAY, Value::Null),
+            Key::Value(value) => pack(*value),
+        });
+        let content = Value::Array(vec![
+            fingerprint(filter, sort).into(),
+            Value::Array(keys.collect()),
+        ]);
+        let json = serde_json::to_vec(&content).expect("a value has nothing JSON cannot say");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// The keys, as a record's.
+    pub(super) fn keys(&self) -> Keys<'_> {
+        let mut keys = [Key::MISSING; _];
+        for (slot, key) in keys.iter_mut().zip(&self.keys) {
+            *slot = key.borrow();
+        }
+        keys
+    }
+}
+
+impl OwnedKey {
+    fn borrow(&self) -> Key<'_> {
+        match self {
+            Self::EmptyArray => Key::EmptyArray,
+            Self::Value(value) => Key::Value(value.borrow()),
+        }
+    }
+}
+
+/// Enough of a digest to tell queries apart; nothing rests on it being hard to forge.
+fn fingerprint(filter: &Filter, sort: &Sort) -> String {
+    const BYTES: usize = 9;
+    let mut hash = Sha256::new_with_prefix(filter.digest);
+    for key in sort.keys() {
+        hash.update(key.path.as_str());
+        hash.update([0, key.direction.as_int().to_le_bytes()[0]]);
+    }
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..BYTES])
+}
+
+// Names beginning with $ mark what JSON has no way to write: no stored document has such names.
+const EMPTY_ARRAY: &str = "$empty";
+const FLOAT: &str = "$float";
+
+struct Content {
+    fingerprint: String,
+    keys: Vec<OwnedKey>,
+}
+
+fn decode(token: &str) -> Option<Content> {
+    let json = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let Value::Array(parts) = serde_json::from_slice(&json).ok()? else {
+        return None;
+    };
+    let Ok([Value::String(fingerprint), Value::Array(keys)]) = <[Value; 2]>::try_from(parts) else {
+        return None;
+    };
+    let keys = keys.into_iter().map(unpack_key).collect::<Option<_>>()?;
+    Some(Content { fingerprint, keys })
+}
+
+fn unpack_key(value: Value) -> Option<OwnedKey> {
+    match value.as_object() {
+        Some(document) if document.get(EMPTY_ARRAY).is_some() => Some(OwnedKey::EmptyArray),
+        _ => unpack(value).map(OwnedKey::Value),
+    }
+}
+
+fn tag(name: &str, value: Value) -> Value {
+    Value::Object(Document::from_iter([(name, value)]))
+}
+
+/// Floats travel as their bits: a digit lost on the way would repeat or skip a record.
+fn pack(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Float(number) => tag(FLOAT, number.to_bits().cast_signed().into()),
+        ValueRef::Array(items) => items
+            .iter()
+            .map(|item| pack(item.borrow()))
+            .collect::<Vec<_>>()
+            .into(),
+        ValueRef::Object(document) => document
+            .iter()
+            .map(|(name, value)| (name, pack(value.borrow())))
+            .collect::<Document>()
+            .into(),
+        ValueRef::Null | ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::String(_) => {
+            value.to_value()
+        }
+    }
+}
+
+fn unpack(value: Value) -> Option<Value> {
+    match value {
+        Value::Array(items) => {
+            let items: Option<Vec<Value>> = items.into_iter().map(unpack).collect();
+            items.map(Value::Array)
+        }
+        Value::Object(document) => match document.get(FLOAT) {
+            Some(Value::Int(bits)) => {
+                let number = f64::from_bits(bits.cast_unsigned());
+                number.is_finite().then_some(Value::Float(number))
+            }
+            Some(_) => None,
+            None => document
+                .into_iter()
+                .map(|(name, value)| unpack(value).map(|value| (name, value)))
+                .collect::<Option<Document>>()
+                .map(Value::Object),
+        },
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
+            Some(value)
+        }
+    }
+}

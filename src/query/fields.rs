@@ -1,0 +1,229 @@
+//! Which fields of an event a client wants to see.
+
+use super::operand::{array, expected, join};
+use super::path::{FieldPath, Segment};
+use crate::domain::{Document, Invalid, Record, Value, ValueRef};
+use crate::limits;
+
+/// The fields asked for: all of them, or `_id` and a list of paths.
+#[derive(Debug, Clone)]
+pub struct Fields {
+    wanted: Option<Branch>,
+}
+
+/// The fields wanted of one document.
+#[derive(Debug, Clone, Default)]
+struct Branch {
+    fields: Vec<(String, Wanted)>,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Whole,
+    Part(Branch),
+}
+
+impl Fields {
+    /// Reads a list of paths such as `["title", "author.name"]`; `at` is where it stands.
+    ///
+    /// # Errors
+    /// The first offender, with its path. No path may reach into another, as in MongoDB.
+    pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
+        let paths = array(value, at)?;
+        if paths.len() > limits::PROJECTION_FIELDS_MAX {
+            let reason = format!("more than {} fields", limits::PROJECTION_FIELDS_MAX);
+            return Err(Invalid::new(at, reason));
+        }
+        let mut wanted = Branch::default();
+        for (index, path) in paths.iter().enumerate() {
+            let at = join(at, &index.to_string());
+            let text = path
+                .as_str()
+                .ok_or_else(|| expected("a string", path, &at))?;
+            let path = FieldPath::parse(text, &at)?;
+            if !wanted.add(path.segments()) {
+                return Err(Invalid::new(
+                    at,
+                    format!("{text} overlaps with another path"),
+                ));
+            }
+        }
+        Ok(Self {
+            wanted: Some(wanted),
+        })
+    }
+
+    /// Every field.
+    pub fn all() -> Self {
+        Self { wanted: None }
+    }
+
+    /// Whether every field is wanted, so that projecting is only copying.
+    pub fn is_all(&self) -> bool {
+        self.wanted.is_none()
+    }
+
+    /// The wanted fields in the record's order, and `_id` whether asked for or not.
+    ///
+    /// As in MongoDB a path reaches into every document of an array, at any depth of arrays; other
+    /// elements are left out; and a number is the name of a field, never a place in an array.
+    pub fn project(&self, record: &impl Record) -> Document {
+        record
+            .fields()
+            .filter_map(|(name, value)| {
+                let wanted = match &self.wanted {
+                    None => &Wanted::Whole,
+                    Some(_) if name == "_id" => &Wanted::Whole,
+                    Some(branch) => branch.get(name)?,
+                };
+                wanted.of(value).map(|value| (name, value))
+            })
+            .collect()
+    }
+}
+
+impl Branch {
+    fn get(&self, name: &str) -> Option<&Wanted> {
+        self.fields
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, wanted)| wanted)
+    }
+
+    /// Whether the path could be added without reaching into another, or another into it.
+    fn add(&mut self, path: &[Segment]) -> bool {
+        let Some((first, beyond)) = path.split_first() else {
+            return false;
+        };
+        let known = self.fields.iter_mut().find(|(name, _)| *name == first.name);
+        match known {
+            Some((_, Wanted::Whole)) => false,
+            Some((_, Wanted::Part(branch))) => branch.add(beyond),
+            None if beyond.is_empty() => {
+                self.fields.push((first.name.clone(), Wanted::Whole));
+                true
+            }
+            None => {
+                let mut branch = Self::default();
+                branch.add(beyond);
+                self.fields.push((first.name.clone(), Wanted::Part(branch)));
+                true
+            }
+        }
+    }
+
+    fn project(&self, document: &Document) -> Document {
+        document
+            .iter()
+            .filter_map(|(name, value)| {
+                let value = self.get(name)?.of(value.borrow())?;
+                Some((name, value))
+            })
+            .collect()
+    }
+}
+
+impl Wanted {
+    fn of(&self, value: ValueRef<'_>) -> Option<Value> {
+        match self {
+            Self::Whole => Some(value.to_value()),
+            Self::Part(branch) => part_of(value, branch),
+        }
+    }
+}
+
+fn part_of(value: ValueRef<'_>, branch: &Branch) -> Option<Value> {
+    match value {
+        ValueRef::Object(document) => Some(branch.project(document).into()),
+        ValueRef::Array(items) => {
+            let parts = items
+                .iter()
+                .filter_map(|item| part_of(item.borrow(), branch));
+            Some(Value::Array(parts.collect()))
+        }
+        ValueRef::Null
+        | ValueRef::Bool(_)
+        | ValueRef::Int(_)
+        | ValueRef::Float(_)
+        | ValueRef::String(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(json: &str) -> Value {
+        serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    fn projected(fields: &str, record: &str) -> String {
+        let fields = Fields::parse(&value(fields), "payload.fields").expect("good fields");
+        let record: Document = serde_json::from_str(record).expect("the test's own JSON");
+        serde_json::to_string(&fields.project(&record)).expect("a document is JSON")
+    }
+
+    fn refused(fields: &str) -> Invalid {
+        Fields::parse(&value(fields), "payload.fields").expect_err("it is refused")
+    }
+
+    #[test]
+    fn the_wanted_fields_come_in_the_records_order_and_the_id_always() {
+        let record = r#"{"_id":"e","a":1,"b":{"c":2,"d":3},"e":4}"#;
+        for (fields, answer) in [
+            (r#"["e","a"]"#, r#"{"_id":"e","a":1,"e":4}"#),
+            (r#"["b.d","b.c"]"#, r#"{"_id":"e","b":{"c":2,"d":3}}"#),
+            (r#"["b.x"]"#, r#"{"_id":"e","b":{}}"#),
+            (r#"["a.x"]"#, r#"{"_id":"e"}"#),
+            (r#"["_id"]"#, r#"{"_id":"e"}"#),
+            ("[]", r#"{"_id":"e"}"#),
+        ] {
+            assert_eq!(projected(fields, record), answer, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_path_reaches_into_the_documents_of_arrays_and_drops_the_rest() {
+        let record = r#"{"a":[1,{"b":2,"c":3},[{"b":4},5],{}]}"#;
+        assert_eq!(
+            projected(r#"["a.b"]"#, record),
+            r#"{"a":[{"b":2},[{"b":4}],{}]}"#
+        );
+        assert_eq!(projected(r#"["a.1"]"#, record), r#"{"a":[{},[{}],{}]}"#);
+    }
+
+    #[test]
+    fn all_fields_are_a_copy() {
+        let record: Document = serde_json::from_str(r#"{"a":[{"b":1}]}"#).expect("JSON");
+        assert_eq!(Fields::all().project(&record), record);
+    }
+
+    #[test]
+    fn paths_that_overlap_are_refused_with_their_place() {
+        for fields in [
+            r#"["a","a.b"]"#,
+            r#"["a.b","a"]"#,
+            r#"["a.b.c","a.b"]"#,
+            r#"["a","a"]"#,
+        ] {
+            assert_eq!(refused(fields).path, "payload.fields.1", "{fields}");
+        }
+        assert_eq!(
+            refused(r#"["a",1]"#).to_string(),
+            "payload.fields.1: expected a string, found an integer"
+        );
+        assert_eq!(
+            refused(r#""a""#).to_string(),
+            "payload.fields: expected an array, found a string"
+        );
+    }
+
+    #[test]
+    fn the_number_of_fields_is_bounded_exactly() {
+        let fields = |count: usize| {
+            Value::Array((0..count).map(|n| Value::String(format!("f{n}"))).collect())
+        };
+        assert!(Fields::parse(&fields(limits::PROJECTION_FIELDS_MAX), "").is_ok());
+        assert!(Fields::parse(&fields(limits::PROJECTION_FIELDS_MAX + 1), "").is_err());
+    }
+}

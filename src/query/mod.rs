@@ -1,0 +1,123 @@
+//! The query language: MongoDB's filters, typed and bounded, with one meaning in every store.
+//!
+//! A query is parsed once into trees that cannot fail; the trees are evaluated in memory (`filter`,
+//! `sort`, `fields`) and, where the view is in MongoDB, written down again for it (`mongo`). MongoDB
+//! narrows, the tree decides: no JSON of a client reaches the database, and no document reaches a
+//! client that the tree did not admit. A real MongoDB judges both in the tests.
+//!
+//! Pure: no async, no clock, no IO. Nothing here knows who asks or what an answer looks like.
+//!
+//! | asked | means |
+//! |---|---|
+//! | `filter` | `{"price": {"$lt": 5}, "tags": "new", "author.name": {"$exists": true}}` |
+//! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`](crate::limits::SORT_FIELDS_MAX) fields; `_id` decides between equals |
+//! | `limit` | a number of at least 1 |
+//! | `cursor` | the `next` of the page before |
+//! | `fields` | `["price", "author.name"]`; `_id` always comes along |
+//!
+//! Start with [`Query::parse`], then `filter`.
+
+mod cursor;
+mod fields;
+mod filter;
+pub mod mongo;
+mod operand;
+mod order;
+mod parse;
+mod path;
+mod pattern;
+mod sort;
+
+use std::cmp::Ordering;
+
+use crate::domain::{Document, Invalid, Record, Value};
+use operand::{expected, join};
+
+pub use cursor::Cursor;
+pub use fields::Fields;
+pub use filter::Filter;
+pub use sort::Sort;
+
+/// What a FETCH asks for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Which events.
+    pub filter: Filter,
+    /// In which order.
+    pub sort: Sort,
+    /// How many at most, at least 1; the caller has a bound of its own.
+    pub limit: Option<usize>,
+    /// After which event.
+    pub cursor: Option<Cursor>,
+    /// What of each event.
+    pub fields: Fields,
+}
+
+impl Query {
+    /// Reads `filter`, `sort`, `limit`, `cursor` and `fields`; other names are ignored. `at` is where
+    /// `asked` stands, e.g. `payload`.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
+        let mut query = Self::everything();
+        if let Some(filter) = asked.get("filter") {
+            query.filter = Filter::parse(filter, &join(at, "filter"))?;
+        }
+        if let Some(sort) = asked.get("sort") {
+            query.sort = Sort::parse(sort, &join(at, "sort"))?;
+        }
+        if let Some(limit) = asked.get("limit") {
+            query.limit = Some(parse_limit(limit, &join(at, "limit"))?);
+        }
+        if let Some(cursor) = asked.get("cursor") {
+            let at = join(at, "cursor");
+            query.cursor = Some(Cursor::parse(cursor, &query.filter, &query.sort, &at)?);
+        }
+        if let Some(fields) = asked.get("fields") {
+            query.fields = Fields::parse(fields, &join(at, "fields"))?;
+        }
+        Ok(query)
+    }
+
+    /// Every event, by `_id`.
+    pub fn everything() -> Self {
+        Self {
+            filter: Filter::all(),
+            sort: Sort::by_id(),
+            limit: None,
+            cursor: None,
+            fields: Fields::all(),
+        }
+    }
+
+    /// Whether the filter matches and the record comes after the cursor.
+    pub fn admits(&self, record: &impl Record) -> bool {
+        self.filter.matches(record) && self.is_ahead(record)
+    }
+
+    /// The cursor that goes on after this record.
+    pub fn cursor_after(&self, record: &impl Record) -> String {
+        Cursor::token(&self.sort.keys_of(record), &self.filter, &self.sort)
+    }
+
+    /// The order of two records in the answer.
+    pub fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
+        self.sort.compare(a, b)
+    }
+
+    fn is_ahead(&self, record: &impl Record) -> bool {
+        let Some(cursor) = &self.cursor else {
+            return true;
+        };
+        self.sort.compare_with(record, &cursor.keys()).is_gt()
+    }
+}
+
+fn parse_limit(value: &Value, at: &str) -> Result<usize, Invalid> {
+    match value {
+        Value::Int(number @ 1..) => Ok(usize::try_from(*number).unwrap_or(usize::MAX)),
+        Value::Int(_) => Err(Invalid::new(at, "expected an integer of at least 1")),
+        _ => Err(expected("an integer of at least 1", value, at)),
+    }
+}

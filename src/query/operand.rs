@@ -1,0 +1,195 @@
+//! The operands of operators, and the words for operands that are not what they should be.
+//!
+//! Like `parse`, of which this is the lower half, it refuses by name and place.
+
+use super::filter::{Test, Type};
+use crate::domain::{Document, Invalid, Value};
+use crate::limits;
+
+/// A value to compare with, refused if no stored document could hold it.
+pub(super) fn literal(value: &Value, at: &str) -> Result<Value, Invalid> {
+    check_literal(value, at, 1)?;
+    Ok(value.clone())
+}
+
+fn check_literal(value: &Value, at: &str, depth: usize) -> Result<(), Invalid> {
+    if depth > limits::DOCUMENT_DEPTH_MAX + 1 {
+        let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
+        return Err(Invalid::new(at, reason));
+    }
+    match value {
+        Value::Object(document) => document.iter().try_for_each(|(name, value)| {
+            let at = join(at, name);
+            check_literal_name(name, &at)?;
+            check_literal(value, &at, depth + 1)
+        }),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
+            check_literal(item, &join(at, &index.to_string()), depth + 1)
+        }),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn check_literal_name(name: &str, at: &str) -> Result<(), Invalid> {
+    if name.starts_with('$') {
+        let reason = format!("{name} cannot stand inside a value");
+        return Err(Invalid::new(at, reason));
+    }
+    if name.contains('\0') {
+        return Err(Invalid::new(at, "names must not contain NUL"));
+    }
+    Ok(())
+}
+
+pub(super) fn types(value: &Value, at: &str) -> Result<Vec<Type>, Invalid> {
+    match value {
+        Value::Array(items) if items.is_empty() => {
+            Err(Invalid::new(at, "expected at least one type"))
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| one_type(item, &join(at, &index.to_string())))
+            .collect(),
+        _ => one_type(value, at).map(|one| vec![one]),
+    }
+}
+
+fn one_type(value: &Value, at: &str) -> Result<Type, Invalid> {
+    let found = match value {
+        Value::String(alias) => by_alias(alias),
+        Value::Int(_) | Value::Float(_) => integer(value).and_then(by_code),
+        _ => return Err(expected("the name or number of a type", value, at)),
+    };
+    found.ok_or_else(|| {
+        let reason = "no such type in JSON: expected double, string, object, array, bool, null, \
+                      int, long or number";
+        Invalid::new(at, reason)
+    })
+}
+
+fn by_alias(alias: &str) -> Option<Type> {
+    Some(match alias {
+        "double" => Type::Double,
+        "string" => Type::String,
+        "object" => Type::Object,
+        "array" => Type::Array,
+        "bool" => Type::Bool,
+        "null" => Type::Null,
+        "int" => Type::Int,
+        "long" => Type::Long,
+        "number" => Type::Number,
+        _ => return None,
+    })
+}
+
+/// BSON's own numbers of types.
+fn by_code(code: i64) -> Option<Type> {
+    Some(match code {
+        1 => Type::Double,
+        2 => Type::String,
+        3 => Type::Object,
+        4 => Type::Array,
+        8 => Type::Bool,
+        10 => Type::Null,
+        16 => Type::Int,
+        18 => Type::Long,
+        _ => return None,
+    })
+}
+
+pub(super) fn flag(value: &Value, at: &str) -> Result<bool, Invalid> {
+    match value {
+        Value::Bool(flag) => Ok(*flag),
+        Value::Int(number) => Ok(*number != 0),
+        Value::Float(number) => Ok(*number != 0.0),
+        Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            Err(expected("a boolean", value, at))
+        }
+    }
+}
+
+pub(super) fn size(value: &Value, at: &str) -> Result<usize, Invalid> {
+    integer(value)
+        .and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| expected("an integer of at least 0", value, at))
+}
+
+pub(super) fn modulo(value: &Value, at: &str) -> Result<Test, Invalid> {
+    let [divisor, remainder] = array(value, at)? else {
+        return Err(Invalid::new(at, "expected a divisor and a remainder"));
+    };
+    let divisor = modulo_part(divisor, &join(at, "0"))?;
+    let remainder = modulo_part(remainder, &join(at, "1"))?;
+    if divisor == 0 {
+        return Err(Invalid::new(join(at, "0"), "the divisor must not be 0"));
+    }
+    Ok(Test::Mod { divisor, remainder })
+}
+
+/// MongoDB drops the fraction here, where `$size` refuses it.
+fn modulo_part(value: &Value, at: &str) -> Result<i64, Invalid> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Float(number) => truncated(*number),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+    .ok_or_else(|| expected("a number of at most 64 bits", value, at))
+}
+
+/// An integer, perhaps written with a fraction of zero.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Float(number) if number.fract() == 0.0 => truncated(*number),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Float(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => None,
+    }
+}
+
+/// The number without its fraction; `None` beyond 64 bits.
+pub(super) fn truncated(number: f64) -> Option<i64> {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    let fits = (-TWO_TO_63..TWO_TO_63).contains(&number);
+    #[expect(clippy::cast_possible_truncation, reason = "only where it fits")]
+    fits.then_some(number as i64)
+}
+
+/// The fields of an object.
+pub(super) fn object<'a>(value: &'a Value, at: &str) -> Result<&'a Document, Invalid> {
+    value
+        .as_object()
+        .ok_or_else(|| expected("an object", value, at))
+}
+
+/// The elements of an array.
+pub(super) fn array<'a>(value: &'a Value, at: &str) -> Result<&'a [Value], Invalid> {
+    match value {
+        Value::Array(items) => Ok(items),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::String(_)
+        | Value::Object(_) => Err(expected("an array", value, at)),
+    }
+}
+
+/// `value` is not `what` stands at `at`.
+pub(super) fn expected(what: &str, value: &Value, at: &str) -> Invalid {
+    Invalid::new(at, format!("expected {what}, found {}", value.kind()))
+}
+
+/// `name` below `at`; an empty `at` is the root.
+pub(super) fn join(at: &str, name: &str) -> String {
+    if at.is_empty() {
+        return name.to_owned();
+    }
+    format!("{at}.{name}")
+}

@@ -1,0 +1,155 @@
+//! The one order over values of every kind: MongoDB's, for the kinds that JSON has.
+//!
+//! Equality in filters is equality in this order, so `1` equals `1.0` at any depth, and the order
+//! of a document's fields counts. Nothing here knows filters or sorts.
+
+use std::cmp::Ordering;
+
+use crate::domain::{Document, Value, ValueRef};
+
+/// Kinds of values that compare with each other; kinds among themselves order as listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    Null,
+    Number,
+    String,
+    Object,
+    Array,
+    Bool,
+}
+
+/// The class of a value.
+pub(super) fn class(value: ValueRef<'_>) -> Class {
+    match value {
+        ValueRef::Null => Class::Null,
+        ValueRef::Bool(_) => Class::Bool,
+        ValueRef::Int(_) | ValueRef::Float(_) => Class::Number,
+        ValueRef::String(_) => Class::String,
+        ValueRef::Array(_) => Class::Array,
+        ValueRef::Object(_) => Class::Object,
+    }
+}
+
+/// The order of two values: by class, then within it. Strings order by their UTF-8 bytes.
+pub(super) fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    match (a, b) {
+        (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),
+        (ValueRef::Int(a), ValueRef::Int(b)) => a.cmp(&b),
+        (ValueRef::Float(a), ValueRef::Float(b)) => compare_floats(a, b),
+        (ValueRef::Int(a), ValueRef::Float(b)) => compare_int_with_float(a, b),
+        (ValueRef::Float(a), ValueRef::Int(b)) => compare_int_with_float(b, a).reverse(),
+        (ValueRef::String(a), ValueRef::String(b)) => a.cmp(b),
+        (ValueRef::Array(a), ValueRef::Array(b)) => compare_arrays(a, b),
+        (ValueRef::Object(a), ValueRef::Object(b)) => compare_documents(a, b),
+        _ => class(a).cmp(&class(b)),
+    }
+}
+
+/// Total, because JSON has no NaN; zero has one place whatever its sign.
+fn compare_floats(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or(Ordering::Equal)
+}
+
+/// Compares exactly: rounding the integer to a float would make 2^53 and 2^53 + 1 equal.
+fn compare_int_with_float(int: i64, float: f64) -> Ordering {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if float >= TWO_TO_63 {
+        return Ordering::Less;
+    }
+    if float < -TWO_TO_63 {
+        return Ordering::Greater;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range is checked above"
+    )]
+    let whole = float.trunc() as i64;
+    int.cmp(&whole)
+        .then_with(|| compare_floats(0.0, float.fract()))
+}
+
+fn compare_arrays(a: &[Value], b: &[Value]) -> Ordering {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| compare(a.borrow(), b.borrow()))
+        .find(|order| order.is_ne())
+        .unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+/// Field by field: the class of the value decides before the name, and the name before the value.
+fn compare_documents(a: &Document, b: &Document) -> Ordering {
+    a.iter()
+        .zip(b.iter())
+        .map(|((name_a, a), (name_b, b))| {
+            let (a, b) = (a.borrow(), b.borrow());
+            class(a)
+                .cmp(&class(b))
+                .then_with(|| name_a.cmp(name_b))
+                .then_with(|| compare(a, b))
+        })
+        .find(|order| order.is_ne())
+        .unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(json: &str) -> Value {
+        serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    #[test]
+    fn values_of_every_class_have_one_order() {
+        let ascending = [
+            "null",
+            "-1e300",
+            "-9223372036854775808",
+            "-1.5",
+            "0",
+            "0.5",
+            "9007199254740992.0",
+            "9007199254740993",
+            "9223372036854775807",
+            "9223372036854775808.0",
+            r#""""#,
+            r#""Z""#,
+            r#""a""#,
+            r#""é""#,
+            "{}",
+            r#"{"b":1}"#,
+            r#"{"b":1,"a":0}"#,
+            r#"{"b":2}"#,
+            r#"{"c":0}"#,
+            r#"{"a":"x"}"#,
+            "[]",
+            "[1]",
+            "[1,0]",
+            "[2]",
+            r#"["a"]"#,
+            "false",
+            "true",
+        ]
+        .map(value);
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(compare(a.borrow(), b.borrow()), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_equals_the_same_number_of_the_other_kind_at_any_depth() {
+        for (a, b) in [
+            ("1", "1.0"),
+            ("0", "-0.0"),
+            ("-9223372036854775808", "-9223372036854775808.0"),
+            (r#"{"a":[1,{"b":2.0}]}"#, r#"{"a":[1.0,{"b":2}]}"#),
+        ] {
+            assert_eq!(
+                compare(value(a).borrow(), value(b).borrow()),
+                Ordering::Equal
+            );
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! From JSON to the tree of a filter.
+//!
+//! Refuses by name and place whatever the tree cannot say, and whatever would cost too much: every
+//! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
+
+use super::filter::{Clause, Node, Relation, Test};
+use super::operand::{array, flag, join, literal, modulo, object, size, types};
+use super::order::compare;
+use super::path::FieldPath;
+use super::pattern;
+use crate::domain::{Document, Invalid, Value};
+use crate::limits;
+
+/// Reads a whole filter that stands `at`.
+pub(super) fn filter(value: &Value, at: &str) -> Result<Node, Invalid> {
+    Parser::default().filter(value, at, 1)
+}
+
+/// What a filter has used up so far.
+#[derive(Default)]
+struct Parser {
+    nodes: usize,
+    values: usize,
+}
+
+/// Fields of one record side by side: `{"a": …, "b": …, "$or": […]}`.
+impl Parser {
+    fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<Node, Invalid> {
+        check_depth(at, depth)?;
+        let document = object(value, at)?;
+        check_names_differ(document, at)?;
+        document
+            .iter()
+            .map(|(name, value)| self.entry(name, value, &join(at, name), depth))
+            .collect::<Result<_, _>>()
+            .map(Node::And)
+    }
+
+    fn entry(
+        &mut self,
+        name: &str,
+        value: &Value,
+        at: &str,
+        depth: usize,
+    ) -> Result<Node, Invalid> {
+        match name {
+            "$and" => self.branches(value, at, depth).map(Node::And),
+            "$or" => self.branches(value, at, depth).map(Node::Or),
+            "$nor" => self.branches(value, at, depth).map(Node::Nor),
+            _ if name.starts_with('$') => Err(unsupported(name, at)),
+            _ => Ok(Node::Field {
+                path: FieldPath::parse(name, at)?,
+                clauses: self.field(value, at, depth)?,
+            }),
+        }
+    }
+
+    fn branches(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Node>, Invalid> {
+        self.count_node(at)?;
+        let items = array(value, at)?;
+        if items.is_empty() {
+            return Err(Invalid::new(at, "expected an array that is not empty"));
+        }
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| self.filter(item, &join(at, &index.to_string()), depth + 1))
+            .collect()
+    }
+
+    fn count_node(&mut self, at: &str) -> Result<(), Invalid> {
+        self.nodes += 1;
+        if self.nodes > limits::FILTER_NODES_MAX {
+            let reason = format!("more than {} conditions", limits::FILTER_NODES_MAX);
+            return Err(Invalid::new(at, reason));
+        }
+        Ok(())
+    }
+
+    fn count_values(&mut self, count: usize, at: &str) -> Result<(), Invalid> {
+        self.values += count;
+        if self.values > limits::FILTER_VALUES_MAX {
+            let reason = format!(
+                "more than {} values in the lists of one filter",
+                limits::FILTER_VALUES_MAX
+            );
+            return Err(Invalid::new(at, reason));
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of one field.
+impl Parser {
+    fn field(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Clause>, Invalid> {
+        match value {
+            Value::Object(operators) if has_operators(operators) => {
+                self.operators(operators, at, depth)
+            }
+            _ => {
+                self.count_node(at)?;
+                let operand = literal(value, at)?;
+                Ok(vec![Clause::Is(Test::Compare(Relation::Equal, operand))])
+            }
+        }
+    }
+
+    fn operators(
+        &mut self,
+        operators: &Document,
+        at: &str,
+        depth: usize,
+    ) -> Result<Vec<Clause>, Invalid> {
+        check_names_differ(operators, at)?;
+        if let Some((name, _)) = operators.iter().find(|(name, _)| !name.starts_with('$')) {
+            let reason = "operators and names of fields cannot stand side by side";
+            return Err(Invalid::new(join(at, name), reason));
+        }
+        if operators.get("$options").is_some() && operators.get("$regex").is_none() {
+            let reason = "$options needs a $regex beside it";
+            return Err(Invalid::new(join(at, "$options"), reason));
+        }
+        operators
+            .iter()
+            .filter(|(name, _)| *name != "$options")
+            .map(|(name, value)| match name {
+                "$regex" => self.regex(operators, value, at),
+                _ => self.operator(name, value, &join(at, name), depth),
+            })
+            .collect()
+    }
+
+    fn regex(&mut self, operators: &Document, value: &Value, at: &str) -> Result<Clause, Invalid> {
+        self.count_node(at)?;
+        pattern::parse(value, operators.get("$options"), at)
+            .map(|regex| Clause::Is(Test::Regex(regex)))
+    }
+
+    fn operator(
+        &mut self,
+        name: &str,
+        value: &Value,
+        at: &str,
+        depth: usize,
+    ) -> Result<Clause, Invalid> {
+        self.count_node(at)?;
+        let compare = |relation| literal(value, at).map(|operand| Test::Compare(relation, operand));
+        Ok(match name {
+            "$eq" => Clause::Is(compare(Relation::Equal)?),
+            "$ne" => Clause::IsNot(compare(Relation::Equal)?),
+            "$gt" => Clause::Is(compare(Relation::Greater)?),
+            "$gte" => Clause::Is(compare(Relation::GreaterOrEqual)?),
+            "$lt" => Clause::Is(compare(Relation::Less)?),
+            "$lte" => Clause::Is(compare(Relation::LessOrEqual)?),
+            "$in" => Clause::Is(self.list(value, at)?),
+            "$nin" => Clause::IsNot(self.list(value, at)?),
+            "$exists" if flag(value, at)? => Clause::Is(Test::Exists),
+            "$exists" => Clause::IsNot(Test::Exists),
+            "$type" => Clause::Is(Test::Type(types(value, at)?)),
+            "$size" => Clause::Is(Test::Size(size(value, at)?)),
+            "$mod" => Clause::Is(modulo(value, at)?),
+            "$all" => Clause::All(self.all(value, at, depth)?),
+            "$elemMatch" => Clause::Is(self.element(value, at, depth)?),
+            "$not" => Clause::Not(self.not(value, at, depth)?),
+            _ => return Err(unsupported(name, at)),
+        })
+    }
+
+    fn list(&mut self, value: &Value, at: &str) -> Result<Test, Invalid> {
+        let items = array(value, at)?;
+        self.count_values(items.len(), at)?;
+        let mut values = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| literal(item, &join(at, &index.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
+        values.sort_by(|a, b| compare(a.borrow(), b.borrow()));
+        Ok(Test::In(values))
+    }
+
+    /// Either values or `$elemMatch`es: MongoDB refuses the mixture too.
+    fn all(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Test>, Invalid> {
+        let items = array(value, at)?;
+        self.count_values(items.len(), at)?;
+        let of_elements = items
+            .first()
+            .is_some_and(|item| element_match(item).is_some());
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                let at = join(at, &index.to_string());
+                match element_match(item) {
+                    Some(inner) if of_elements => {
+                        self.count_node(&at)?;
+                        self.element(inner, &join(&at, "$elemMatch"), depth)
+                    }
+                    None if of_elements => Err(Invalid::new(at, "expected another $elemMatch")),
+                    _ => literal(item, &at).map(|value| Test::Compare(Relation::Equal, value)),
+                }
+            })
+            .collect()
+    }
+
+    fn element(&mut self, value: &Value, at: &str, depth: usize) -> Result<Test, Invalid> {
+        let document = object(value, at)?;
+        let of_fields = |name: &str| !name.starts_with('$') || is_logical(name);
+        if document
+            .iter()
+            .next()
+            .is_none_or(|(name, _)| of_fields(name))
+        {
+            let node = self.filter(value, at, depth + 1)?;
+            return Ok(Test::ElementWhere(Box::new(node)));
+        }
+        check_depth(at, depth + 1)?;
+        self.operators(document, at, depth + 1)
+            .map(Test::ElementThat)
+    }
+
+    fn not(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Clause>, Invalid> {
+        check_depth(at, depth + 1)?;
+        let document = object(value, at)?;
+        if document.is_empty() {
+            return Err(Invalid::new(at, "expected an operator"));
+        }
+        self.operators(document, at, depth + 1)
+    }
+}
+
+fn has_operators(document: &Document) -> bool {
+    document.iter().any(|(name, _)| name.starts_with('$'))
+}
+
+fn is_logical(name: &str) -> bool {
+    matches!(name, "$and" | "$or" | "$nor")
+}
+
+/// The operand, if the value is `{"$elemMatch": …}` and nothing else.
+fn element_match(value: &Value) -> Option<&Value> {
+    value
+        .as_object()
+        .filter(|document| document.len() == 1)?
+        .get("$elemMatch")
+}
+
+fn check_depth(at: &str, depth: usize) -> Result<(), Invalid> {
+    if depth > limits::FILTER_DEPTH_MAX {
+        let reason = format!("nested deeper than {} levels", limits::FILTER_DEPTH_MAX);
+        return Err(Invalid::new(at, reason));
+    }
+    Ok(())
+}
+
+/// Pairwise is cheap: what has more names than [`limits::FILTER_NODES_MAX`] is refused anyway.
+fn check_names_differ(document: &Document, at: &str) -> Result<(), Invalid> {
+    if document.len() > limits::FILTER_NODES_MAX + 1 {
+        let reason = format!("more than {} conditions", limits::FILTER_NODES_MAX);
+        return Err(Invalid::new(at, reason));
+    }
+    let names = || document.iter().map(|(name, _)| name);
+    match names()
+        .enumerate()
+        .find(|(i, name)| names().take(*i).any(|other| other == *name))
+    {
+        Some((_, name)) => Err(Invalid::new(
+            join(at, name),
+            "the same name twice in one object",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn unsupported(name: &str, at: &str) -> Invalid {
+    Invalid::new(
+        at,
+        format!("{name} is not an operator of this filter language"),
+    )
+}

@@ -1,0 +1,223 @@
+//! Dotted paths: parsed once, then followed through documents and arrays as MongoDB follows them.
+//!
+//! A path can lead to many values, because it fans out over the documents of an array; or to the
+//! fact that something is missing, which is not the same as leading nowhere. Following a path
+//! allocates nothing.
+
+use crate::domain::{Document, Invalid, Record, Value, ValueRef};
+use crate::limits;
+
+/// A path such as `a.0.b`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldPath {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) name: String,
+    /// The place in an array that the name may also mean; `None` for `01`, as no place is written so.
+    pub(super) index: Option<usize>,
+}
+
+/// What happens where a path ends at an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaf {
+    /// Its elements are visited, then the array itself.
+    Elements,
+    /// The array alone is visited.
+    Whole,
+}
+
+/// Something that knows values by name: a record, or an array seen as a document of its places.
+pub(super) trait Named {
+    fn named(&self, segment: &Segment) -> Option<ValueRef<'_>>;
+}
+
+impl<R: Record> Named for R {
+    fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
+        self.field(&segment.name)
+    }
+}
+
+/// An array whose places are named `0`, `1`, `2` …
+pub(super) struct Places<'a>(pub(super) &'a [Value]);
+
+impl Named for Places<'_> {
+    fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
+        self.0.get(segment.index?).map(Value::borrow)
+    }
+}
+
+impl FieldPath {
+    /// Reads a dotted path; `at` is where it stands.
+    ///
+    /// Names that no stored document can have are refused rather than never found.
+    pub(super) fn parse(text: &str, at: &str) -> Result<Self, Invalid> {
+        let segments: Vec<Segment> = text.split('.').map(Segment::new).collect();
+        if segments.len() > limits::PATH_SEGMENTS_MAX {
+            let reason = format!(
+                "a path must not have more than {} segments",
+                limits::PATH_SEGMENTS_MAX
+            );
+            return Err(Invalid::new(at, reason));
+        }
+        if let Some(reason) = segments.iter().find_map(|segment| offence(&segment.name)) {
+            return Err(Invalid::new(at, reason));
+        }
+        let text = text.to_owned();
+        Ok(Self { text, segments })
+    }
+
+    /// The path as it was written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether any value that the path leads to passes; `None` stands for a missing one.
+    pub(super) fn any<F>(&self, root: &impl Named, leaf: Leaf, passes: &F) -> bool
+    where
+        F: Fn(Option<ValueRef<'_>>) -> bool,
+    {
+        let (first, beyond) = self
+            .segments
+            .split_first()
+            .expect("splitting text yields at least one segment");
+        match root.named(first) {
+            None => passes(None),
+            Some(value) => follow(value, beyond, leaf, passes),
+        }
+    }
+}
+
+fn offence(name: &str) -> Option<String> {
+    match name {
+        "" => Some("a path must not have empty segments".to_owned()),
+        _ if name.starts_with('$') => Some(format!("{name} cannot be the name of a field")),
+        _ if name.contains('\0') => Some("a path must not contain NUL".to_owned()),
+        _ => None,
+    }
+}
+
+impl Segment {
+    fn new(name: &str) -> Self {
+        let canonical = name == "0" || !name.starts_with(['0', '+']);
+        Self {
+            name: name.to_owned(),
+            index: canonical.then(|| name.parse().ok()).flatten(),
+        }
+    }
+}
+
+fn follow<F>(value: ValueRef<'_>, rest: &[Segment], leaf: Leaf, passes: &F) -> bool
+where
+    F: Fn(Option<ValueRef<'_>>) -> bool,
+{
+    let Some((first, beyond)) = rest.split_first() else {
+        return arrive(value, leaf, passes);
+    };
+    match value {
+        ValueRef::Object(document) => step(document, first, beyond, leaf, passes),
+        ValueRef::Array(items) => fan_out(items, rest, leaf, passes),
+        ValueRef::Null
+        | ValueRef::Bool(_)
+        | ValueRef::Int(_)
+        | ValueRef::Float(_)
+        | ValueRef::String(_) => passes(None),
+    }
+}
+
+fn step<F>(document: &Document, to: &Segment, beyond: &[Segment], leaf: Leaf, passes: &F) -> bool
+where
+    F: Fn(Option<ValueRef<'_>>) -> bool,
+{
+    match document.get(&to.name) {
+        None => passes(None),
+        Some(value) => follow(value.borrow(), beyond, leaf, passes),
+    }
+}
+
+fn arrive<F>(value: ValueRef<'_>, leaf: Leaf, passes: &F) -> bool
+where
+    F: Fn(Option<ValueRef<'_>>) -> bool,
+{
+    if let (ValueRef::Array(items), Leaf::Elements) = (value, leaf)
+        && items.iter().any(|item| passes(Some(item.borrow())))
+    {
+        return true;
+    }
+    passes(Some(value))
+}
+
+/// A number on the path means a field of the array's documents and a place in the array, both.
+///
+/// NOTE: elements that are not documents lead nowhere: not even to something missing.
+fn fan_out<F>(items: &[Value], rest: &[Segment], leaf: Leaf, passes: &F) -> bool
+where
+    F: Fn(Option<ValueRef<'_>>) -> bool,
+{
+    let (first, beyond) = rest
+        .split_first()
+        .expect("an array is fanned out only for what is left of a path");
+    let by_name = items
+        .iter()
+        .filter_map(Value::as_object)
+        .any(|document| step(document, first, beyond, leaf, passes));
+    let place = || first.index.and_then(|index| items.get(index));
+    by_name || place().is_some_and(|item| from_place(item, beyond, leaf, passes))
+}
+
+/// An array at a place named by the path is not opened again: `a.0` is that array, not its elements.
+fn from_place<F>(item: &Value, rest: &[Segment], leaf: Leaf, passes: &F) -> bool
+where
+    F: Fn(Option<ValueRef<'_>>) -> bool,
+{
+    if rest.is_empty() {
+        return passes(Some(item.borrow()));
+    }
+    match item {
+        Value::Object(_) => follow(item.borrow(), rest, leaf, passes),
+        Value::Array(items) => fan_out(items, rest, leaf, passes),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_as_arrays_write_it_is_a_place() {
+        for (name, index) in [
+            ("0", Some(0)),
+            ("12", Some(12)),
+            ("01", None),
+            ("+1", None),
+            ("-1", None),
+            ("a", None),
+        ] {
+            assert_eq!(Segment::new(name).index, index, "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_that_no_document_can_have_are_refused() {
+        for text in ["", ".a", "a.", "a..b", "$a", "a.$b", "a\0"] {
+            let invalid = FieldPath::parse(text, "payload.filter").expect_err("it is refused");
+            assert_eq!(invalid.path, "payload.filter", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_bounded_exactly() {
+        let path = |segments: usize| vec!["a"; segments].join(".");
+        assert!(FieldPath::parse(&path(limits::PATH_SEGMENTS_MAX), "").is_ok());
+        assert!(FieldPath::parse(&path(limits::PATH_SEGMENTS_MAX + 1), "").is_err());
+    }
+}
