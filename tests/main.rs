@@ -11,6 +11,7 @@
 
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
+mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect

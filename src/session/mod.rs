@@ -39,30 +39,24 @@ pub struct Session {
 
 impl Session {
     /// Opens a session; the first frames are its greeting.
-    pub fn open(service: Service, opening: Opening) -> (Self, Vec<Frame>) {
-        let head = service.seq();
-        let stale = match opening {
-            Opening {
-                epoch: Some(epoch), ..
-            } if epoch != service.epoch() => Some("another epoch"),
-            Opening {
-                after: Some(after), ..
-            } if after > head => Some("ahead of the log"),
-            _ => None,
-        };
+    ///
+    /// # Errors
+    /// If it takes the store to judge the position asked for, and the store cannot be reached.
+    pub async fn open(service: Service, opening: Opening) -> Result<(Self, Vec<Frame>), Failure> {
+        let stale = stale(&service, opening).await?;
         let after = if stale.is_some() { None } else { opening.after };
         let subscription = service.subscribe(after, opening.interest);
         let seq = subscription.seq();
         let mut greeting = vec![protocol::welcome(service.epoch().0, seq, Uuid::new_v4())];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
-        (
+        Ok((
             Self {
                 service,
                 answers: Answers::default(),
                 subscription,
             },
             greeting,
-        )
+        ))
     }
 
     /// Takes in one message. Its answer comes out of [`next`](Self::next).
@@ -134,5 +128,20 @@ impl Session {
         begun.unwrap_or_else(|failure| {
             Pending::Ready(protocol::error(id.as_ref(), Some(name), &failure))
         })
+    }
+}
+
+/// Why the position asked for is none of this log. One ahead of this node's feed may come from a node
+/// that is further: the store knows.
+async fn stale(service: &Service, opening: Opening) -> Result<Option<&'static str>, Failure> {
+    if opening.epoch.is_some_and(|epoch| epoch != service.epoch()) {
+        return Ok(Some("another epoch"));
+    }
+    match opening.after {
+        Some(after) if after > service.seq() => {
+            let head = service.head().await?;
+            Ok((after > head).then_some("ahead of the log"))
+        }
+        _ => Ok(None),
     }
 }

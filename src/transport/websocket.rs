@@ -13,6 +13,7 @@ use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::tungstenite;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{App, Seat};
@@ -60,12 +61,15 @@ pub(super) async fn upgrade(
         epoch: wishes.epoch.map(Epoch),
     };
     let token = app.connections.token();
+    let (session, greeting) = Session::open(app.service, opening).await?;
     Ok(upgrade
         .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
         .max_message_size(limits::MESSAGE_BYTES_CLOSE)
         .max_frame_size(limits::MESSAGE_BYTES_CLOSE)
         .on_upgrade(async move |socket| {
-            Connection::new(socket).run(app, opening).await;
+            Connection::new(socket)
+                .run(session, greeting, app.closing)
+                .await;
             drop((seat, token));
         }))
 }
@@ -94,10 +98,14 @@ impl Connection {
         }
     }
 
-    async fn run(mut self, app: App, opening: Opening) {
-        let (mut session, mut frames) = Session::open(app.service, opening);
+    async fn run(
+        mut self,
+        mut session: Session,
+        mut frames: Vec<Frame>,
+        closing: CancellationToken,
+    ) {
         let converse = self.converse(&mut session, &mut frames);
-        let end = match app.closing.run_until_cancelled(converse).await {
+        let end = match closing.run_until_cancelled(converse).await {
             Some(end) => end,
             None => self.finish(&mut session, &mut frames).await,
         };

@@ -3,6 +3,7 @@
 //! Every wait has a deadline and ends the moment what it waits for is there: no test sleeps for luck.
 
 pub mod client;
+pub mod faulty;
 pub mod load;
 pub mod mongod;
 pub mod process;

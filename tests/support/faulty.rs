@@ -1,0 +1,115 @@
+//! A store that does as told: a real one, with faults put between it and the engine.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use livelog::domain::{Change, Event, EventId, Seq};
+use livelog::query::Query;
+use livelog::store::{
+    AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings,
+};
+
+/// What happens to an append.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// It never reaches the store.
+    Fail,
+    /// It is carried out, and the answer is lost.
+    LoseAnswer,
+    /// It is lost on the way, and so is the answer.
+    LoseCommand,
+    /// It is carried out after a pause.
+    Stall(Duration),
+    /// From now on the store refuses batches that hold this event.
+    Refuse(&'static str),
+}
+
+/// Wraps a store; the first appends meet the faults in turn, later ones none.
+#[derive(Debug)]
+pub struct FaultyStore {
+    store: Arc<dyn Store>,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl FaultyStore {
+    pub fn new(store: Arc<dyn Store>, faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        let faults = Mutex::new(faults.into_iter().collect());
+        Arc::new(Self { store, faults })
+    }
+
+    /// Faults that no append has met yet.
+    pub fn faults_left(&self) -> usize {
+        self.faults.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn epoch(&self) -> Epoch {
+        self.store.epoch()
+    }
+
+    async fn head(&self) -> Result<Seq, StoreError> {
+        self.store.head().await
+    }
+
+    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        self.store.load(ids).await
+    }
+
+    async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        let lost = || AppendError::Unknown("a fault".to_owned());
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            None => self.store.append(batch).await,
+            Some(Fault::Fail) => Err(AppendError::Failed(StoreError::Unavailable(
+                "a fault".to_owned(),
+            ))),
+            Some(Fault::LoseAnswer) => self.store.append(batch).await.and(Err(lost())),
+            Some(Fault::LoseCommand) => Err(lost()),
+            Some(Fault::Stall(pause)) => {
+                tokio::time::sleep(pause).await;
+                self.store.append(batch).await
+            }
+            Some(Fault::Refuse(id)) => {
+                self.faults.lock().unwrap().push_front(Fault::Refuse(id));
+                let holds = |change: &Arc<Change>| change.event_id().as_str() == id;
+                match batch.changes.iter().any(holds) {
+                    true => Err(AppendError::Failed(StoreError::Refused("a fault".to_owned()))),
+                    false => self.store.append(batch).await,
+                }
+            }
+        }
+    }
+
+    async fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
+        self.store.holds(batch).await
+    }
+
+    async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.store.read(after, limit).await
+    }
+
+    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings> {
+        self.store.tail(after)
+    }
+
+    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+        self.store.find(query).await
+    }
+
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+        self.store.publish(broadcasts).await
+    }
+
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
+        self.store.rebuild().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
