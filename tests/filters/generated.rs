@@ -159,7 +159,9 @@ pub(super) fn sort() -> impl Strategy<Value = Value> {
         Value::Float(1.0),
         Value::Float(-1.0),
     ]);
-    prop::collection::btree_map(path(), direction, 0..4)
+    // Short paths mostly: equal keys are what order and pages go wrong over.
+    let key = prop_oneof![3 => name(), 2 => path()];
+    prop::collection::btree_map(key, direction, 0..4)
         .prop_map(|keys| keys.into_iter().collect::<Vec<_>>())
         .prop_shuffle()
         .prop_map(|keys| Value::Object(keys.into_iter().collect()))

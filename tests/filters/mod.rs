@@ -106,9 +106,11 @@ fn sorts_order_in_memory_as_they_order_in_mongodb() {
 #[test]
 fn pages_together_are_the_whole_answer_in_order() {
     let page = any::<Index>();
-    let input = (documents(1..20), sort(), filter(), page);
+    let everything = Just(Value::Object(Document::new()));
+    let filter = prop_oneof![2 => everything, 1 => filter()];
+    let input = (documents(1..20), sort(), filter, page);
     judge(
-        cases() / 40,
+        cases() / 20,
         &input,
         |judge, (documents, sort, filter, page)| {
             let parts = [("filter", filter), ("sort", sort)];
