@@ -9,8 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::filter::Filter;
+use super::keys::{Key, Keys};
 use super::operand::expected;
-use super::sort::{Key, Keys, Sort};
+use super::sort::Sort;
 use crate::domain::{Document, Invalid, Value, ValueRef};
 use crate::limits;
 
@@ -173,5 +174,110 @@ fn unpack(value: Value) -> Option<Value> {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
             Some(value)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Query;
+
+    fn query(filter: &str, sort: &str, cursor: Option<&str>) -> Result<Query, Invalid> {
+        let value = |json: &str| serde_json::from_str::<Value>(json).expect("the test's own JSON");
+        let parts = [("filter", value(filter)), ("sort", value(sort))];
+        let cursor = cursor.map(|token| ("cursor", token.into()));
+        Query::parse(&parts.into_iter().chain(cursor).collect(), "payload")
+    }
+
+    fn document(json: &str) -> Document {
+        serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    fn refusal(cursor: &str) -> String {
+        let invalid = query("{}", r#"{"a":1}"#, Some(cursor)).expect_err("it is refused");
+        assert_eq!(invalid.path, "payload.cursor");
+        invalid.reason
+    }
+
+    #[test]
+    fn a_token_continues_strictly_after_its_record_whatever_the_key() {
+        let keys = [
+            "[]",
+            "null",
+            "-7",
+            "5e-324",
+            "0.1",
+            "9007199254740993",
+            r#""é""#,
+            r#"{"x":[1.5,{"y":0.3}]}"#,
+            "[[0.1]]",
+            "true",
+        ];
+        let records: Vec<Document> = keys
+            .iter()
+            .map(|key| document(&format!(r#"{{"_id":"e","a":{key}}}"#)))
+            .collect();
+        let first = query("{}", r#"{"a":1}"#, None).expect("a good query");
+        for (n, record) in records.iter().enumerate() {
+            let next = query("{}", r#"{"a":1}"#, Some(&first.cursor_after(record)))
+                .expect("a good cursor");
+            let admitted: Vec<bool> = records.iter().map(|record| next.admits(record)).collect();
+            let expected: Vec<bool> = (0..records.len()).map(|other| other > n).collect();
+            assert_eq!(admitted, expected, "after {}", keys[n]);
+        }
+    }
+
+    #[test]
+    fn a_token_belongs_to_its_filter_and_sort() {
+        let token = query(r#"{"a":1}"#, r#"{"a":1}"#, None)
+            .expect("a good query")
+            .cursor_after(&document(r#"{"_id":"e","a":1}"#));
+        assert!(query(r#"{"a":1}"#, r#"{"a":1}"#, Some(&token)).is_ok());
+        for (filter, sort) in [
+            (r#"{"a":2}"#, r#"{"a":1}"#),
+            (r#"{"a":1}"#, r#"{"a":-1}"#),
+            (r#"{"a":1}"#, "{}"),
+        ] {
+            let invalid = query(filter, sort, Some(&token)).expect_err("it is refused");
+            assert_eq!(
+                invalid.to_string(),
+                "payload.cursor: made for another filter or sort"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
+        let good = query("{}", r#"{"a":1}"#, None).expect("a good query");
+        let fingerprint = fingerprint(&good.filter, &good.sort);
+        for token in [
+            String::new(),
+            "!".to_owned(),
+            encode("{}"),
+            encode("[1,[]]"),
+            encode(r#"["x","y"]"#),
+            encode(&format!(r#"["{fingerprint}",[]]"#)),
+            encode(&format!(r#"["{fingerprint}",[1,"e","f"]]"#)),
+            encode(&format!(
+                r#"["{fingerprint}",[{{"$float":9218868437227405312}},"e"]]"#
+            )),
+            encode(&format!(r#"["{fingerprint}",[{{"$float":"x"}},"e"]]"#)),
+        ] {
+            assert_eq!(refusal(&token), "not a cursor of this server", "{token}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_bounded_exactly() {
+        let token = |bytes: usize| "A".repeat(bytes);
+        assert_eq!(
+            refusal(&token(TOKEN_BYTES_MAX)),
+            "not a cursor of this server"
+        );
+        assert_eq!(
+            refusal(&token(TOKEN_BYTES_MAX + 1)),
+            "a cursor must not exceed 131072 bytes"
+        );
     }
 }

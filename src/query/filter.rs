@@ -296,3 +296,60 @@ impl Type {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Document, Event, EventId, Seq, Timestamp};
+
+    fn filter(json: &str) -> Filter {
+        let value: Value = serde_json::from_str(json).expect("the test's own JSON");
+        Filter::parse(&value, "payload.filter").expect("a good filter")
+    }
+
+    #[test]
+    fn an_event_is_matched_by_what_the_server_knows_of_it_too() {
+        let at = Timestamp::parse("2026-01-31T12:00:00.000Z").expect("a fixed time");
+        let event = Event {
+            id: EventId::parse("e").expect("a good id"),
+            version: 3,
+            seq: Seq::new(7),
+            created_at: at,
+            updated_at: at,
+            fields: Document::from_iter([("a", Value::Int(1))]),
+        };
+        for json in [
+            r#"{"_id":"e","_version":{"$gt":2},"_seq":7.0}"#,
+            r#"{"_createdAt":{"$gte":"2026-01-31","$lt":"2026-02-01"},"a":1}"#,
+            r#"{"_updatedAt":{"$type":"string"},"_other":null}"#,
+            "{}",
+        ] {
+            assert!(filter(json).matches(&event), "{json}");
+        }
+        assert!(!filter(r#"{"_version":2}"#).matches(&event));
+        assert!(Filter::all().matches(&event));
+    }
+
+    #[test]
+    fn an_id_pins_the_filter_only_where_nothing_else_could_match() {
+        for (json, ids) in [
+            (r#"{"_id":"e"}"#, Some(vec!["e"])),
+            (r#"{"a":1,"_id":{"$eq":"e"}}"#, Some(vec!["e"])),
+            (r#"{"_id":{"$in":["f","e",1,"f"]}}"#, Some(vec!["e", "f"])),
+            (
+                r#"{"$and":[{"a":1},{"$and":[{"_id":"e"}]}]}"#,
+                Some(vec!["e"]),
+            ),
+            (r#"{"_id":7}"#, Some(vec![])),
+            (r#"{"_id":{"$ne":"e"}}"#, None),
+            (r#"{"_id":{"$gt":"e"}}"#, None),
+            (r#"{"$or":[{"_id":"e"},{"a":1}]}"#, None),
+            (r#"{"$nor":[{"_id":"e"}]}"#, None),
+            (r#"{"_id":{"$not":{"$eq":"e"}}}"#, None),
+            (r#"{"a._id":"e"}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(filter(json).pinned_ids(), ids, "{json}");
+        }
+    }
+}

@@ -20,12 +20,15 @@
 mod cursor;
 mod fields;
 mod filter;
+mod keys;
 pub mod mongo;
 mod operand;
 mod order;
 mod parse;
 mod path;
 mod pattern;
+#[cfg(test)]
+mod refusals;
 mod sort;
 
 use std::cmp::Ordering;
@@ -119,5 +122,56 @@ fn parse_limit(value: &Value, at: &str) -> Result<usize, Invalid> {
         Value::Int(number @ 1..) => Ok(usize::try_from(*number).unwrap_or(usize::MAX)),
         Value::Int(_) => Err(Invalid::new(at, "expected an integer of at least 1")),
         _ => Err(expected("an integer of at least 1", value, at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Query, Invalid> {
+        let asked: Document = serde_json::from_str(json).expect("the test's own JSON");
+        Query::parse(&asked, "payload")
+    }
+
+    #[test]
+    fn nothing_asked_is_everything_by_id() {
+        let query = parse(r#"{"other":1}"#).expect("unknown names are ignored");
+        let record = |id: &str| Document::from_iter([("_id", Value::from(id))]);
+        assert!(query.admits(&record("a")) && query.fields.is_all() && query.limit.is_none());
+        assert!(query.compare(&record("a"), &record("b")).is_lt());
+    }
+
+    #[test]
+    fn a_limit_is_an_integer_of_at_least_one() {
+        assert_eq!(
+            parse(r#"{"limit":1}"#).expect("a good limit").limit,
+            Some(1)
+        );
+        for limit in ["0", "-1", "1.0", r#""1""#, "null"] {
+            let invalid = parse(&format!(r#"{{"limit":{limit}}}"#)).expect_err("it is refused");
+            assert_eq!(invalid.path, "payload.limit");
+            assert!(
+                invalid
+                    .reason
+                    .starts_with("expected an integer of at least 1")
+            );
+        }
+    }
+
+    #[test]
+    fn offenders_are_named_from_the_messages_root() {
+        for (json, path) in [
+            (
+                r#"{"filter":{"a":{"$where":"x"}}}"#,
+                "payload.filter.a.$where",
+            ),
+            (r#"{"sort":{"a":0}}"#, "payload.sort.a"),
+            (r#"{"cursor":"x"}"#, "payload.cursor"),
+            (r#"{"cursor":1}"#, "payload.cursor"),
+            (r#"{"fields":["a",""]}"#, "payload.fields.1"),
+        ] {
+            assert_eq!(parse(json).expect_err("it is refused").path, path, "{json}");
+        }
     }
 }

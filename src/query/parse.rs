@@ -29,6 +29,9 @@ impl Parser {
         check_depth(at, depth)?;
         let document = object(value, at)?;
         check_names_differ(document, at)?;
+        if document.is_empty() {
+            self.count_node(at)?;
+        }
         document
             .iter()
             .map(|(name, value)| self.entry(name, value, &join(at, name), depth))

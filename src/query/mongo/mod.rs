@@ -6,22 +6,22 @@
 //! backtrack for ever, and cursors. Every operand stands behind an explicit operator, so no value
 //! can act as one.
 //!
-//! The only file of this module that knows `bson`.
+//! The only module of the query language that knows `bson`.
+
+mod after;
 
 use bson::{Bson, Document as Bdoc, doc};
 
 use super::Query;
 use super::filter::{Clause, Node, Relation, Test, Type};
-use super::order::{Class, class};
-use super::sort::{Direction, Key, SortKey};
-use crate::domain::{Document, Value, ValueRef};
+use crate::domain::{Document, Value};
 
 /// A MongoDB filter that matches at least every event the query admits.
 pub fn narrow(query: &Query) -> Bdoc {
     let filter = node(&query.filter.root).document();
     let ahead = query.cursor.as_ref().and_then(|cursor| {
         let first = query.sort.keys().first()?;
-        after(first, cursor.keys()[0])
+        after::after(first, cursor.keys()[0])
     });
     match ahead {
         None => filter,
@@ -264,86 +264,91 @@ fn bson_document(document: &Document) -> Bdoc {
         .collect()
 }
 
-/// What every event from the key on has, so that a late page does not read the early ones again:
-/// `None` where that says little or cannot be said.
-///
-/// Going up, an event's key is its smallest, so all its values are at least the cursor's. Going
-/// down, it is its largest, so all are at most that, or there is none.
-fn after(first: &SortKey, key: Key<'_>) -> Option<Bdoc> {
-    let path = first.path.as_str();
-    let Key::Value(value) = key else {
-        return None;
-    };
-    let operand = operand(value);
-    if first.is_id() {
-        let operator = match first.direction {
-            Direction::Ascending => "$gt",
-            Direction::Descending => "$lt",
-        };
-        return operand.map(|operand| doc! { path: { operator: operand } });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(json: &str) -> Query {
+        let asked: Document = serde_json::from_str(json).expect("the test's own JSON");
+        Query::parse(&asked, "payload").expect("a good query")
     }
-    let class = class(value);
-    match first.direction {
-        Direction::Ascending if class == Class::Null => None,
-        Direction::Ascending => Some(from(path, class, operand)),
-        Direction::Descending => Some(down_from(path, class, operand)),
+
+    fn narrowed(filter: &str) -> Bdoc {
+        narrow(&query(&format!(r#"{{"filter":{filter}}}"#)))
     }
-}
 
-/// Numbers, texts and booleans are compared; the cursor's objects and arrays only by their class.
-fn operand(value: ValueRef<'_>) -> Option<Bson> {
-    match value {
-        ValueRef::Bool(flag) => Some(flag.into()),
-        ValueRef::Int(number) => Some(number.into()),
-        ValueRef::Float(number) => Some(number.into()),
-        ValueRef::String(text) => Some(text.into()),
-        ValueRef::Null | ValueRef::Array(_) | ValueRef::Object(_) => None,
+    /// The second page of a sort, after a record.
+    fn continued(sort: &str, last: &str) -> Bdoc {
+        let first = query(&format!(r#"{{"sort":{sort}}}"#));
+        let last: Document = serde_json::from_str(last).expect("the test's own JSON");
+        let token = first.cursor_after(&last);
+        narrow(&query(&format!(r#"{{"sort":{sort},"cursor":"{token}"}}"#)))
     }
-}
 
-const CLASSES: [(Class, &str); 5] = [
-    (Class::Number, "number"),
-    (Class::String, "string"),
-    (Class::Object, "object"),
-    (Class::Array, "array"),
-    (Class::Bool, "bool"),
-];
+    #[test]
+    fn values_stand_behind_operators_and_integers_are_64_bits_wide() {
+        assert_eq!(narrowed("{}"), doc! {});
+        assert_eq!(narrowed(r#"{"a":1}"#), doc! { "a": { "$eq": 1_i64 } });
+        assert_eq!(narrowed(r#"{"_id":"e"}"#), doc! { "_id": { "$eq": "e" } });
+        assert_eq!(
+            narrowed(r#"{"a":{"$gt":1.5,"$ne":null},"$nor":[{"b":{}}]}"#),
+            doc! { "$and": [
+                { "a": { "$gt": 1.5, "$ne": Bson::Null } },
+                { "$nor": [{ "b": { "$eq": {} } }] },
+            ] }
+        );
+    }
 
-fn types(path: &str, admitted: impl Fn(Class) -> bool) -> Option<Bdoc> {
-    let names: Vec<&str> = CLASSES
-        .iter()
-        .filter(|(class, _)| admitted(*class))
-        .map(|(_, name)| *name)
-        .collect();
-    (!names.is_empty()).then(|| doc! { path: { "$type": names } })
-}
+    #[test]
+    fn a_regex_becomes_whatever_is_text_and_is_never_negated() {
+        let text = doc! { "a": { "$type": "string" } };
+        assert_eq!(narrowed(r#"{"a":{"$regex":"x"}}"#), text);
+        assert_eq!(narrowed(r#"{"a":{"$not":{"$regex":"x"}}}"#), doc! {});
+        assert_eq!(narrowed(r#"{"$nor":[{"a":{"$regex":"x"}}]}"#), doc! {});
+        assert_eq!(
+            narrowed(r#"{"$nor":[{"a":{"$regex":"x"}},{"b":1}]}"#),
+            doc! { "$nor": [{ "b": { "$eq": 1_i64 } }] }
+        );
+        assert_eq!(
+            narrowed(r#"{"a":{"$elemMatch":{"$not":{"$regex":"x"}}}}"#),
+            doc! { "a": { "$elemMatch": { "$exists": true } } }
+        );
+        assert_eq!(
+            narrowed(r#"{"a":{"$not":{"$elemMatch":{"b":{"$regex":"x"}}}}}"#),
+            doc! {}
+        );
+        for both in [
+            r#"{"$regex":"x","$type":"array"}"#,
+            r#"{"$type":"array","$regex":"x"}"#,
+        ] {
+            let array = doc! { "a": { "$type": ["array"] } };
+            assert_eq!(narrowed(&format!(r#"{{"a":{both}}}"#)), array);
+        }
+    }
 
-fn from(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
-    let whole_class = operand.is_none();
-    let same = operand.map(|operand| doc! { path: { "$gte": operand } });
-    let higher = types(path, |other| {
-        other > class || (whole_class && other == class)
-    });
-    any_of([same, higher])
-}
+    #[test]
+    fn the_order_ends_with_the_id() {
+        assert_eq!(order(&Query::everything()), doc! { "_id": 1 });
+        let sorted = query(r#"{"sort":{"b.c":-1.0,"a":1}}"#);
+        assert_eq!(order(&sorted), doc! { "b.c": -1, "a": 1, "_id": 1 });
+    }
 
-/// Empty arrays and whatever has no value sort below everything.
-fn down_from(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
-    let whole_class = operand.is_none();
-    let same = operand.map(|operand| doc! { path: { "$lte": operand } });
-    let lower = types(path, |other| {
-        other < class || (whole_class && other == class)
-    });
-    any_of([
-        same,
-        lower,
-        Some(doc! { path: { "$eq": Bson::Null } }),
-        Some(doc! { path: { "$exists": false } }),
-        Some(doc! { path: { "$size": 0_i64 } }),
-    ])
-}
-
-fn any_of<const N: usize>(conditions: [Option<Bdoc>; N]) -> Bdoc {
-    let conditions: Vec<Bdoc> = conditions.into_iter().flatten().collect();
-    doc! { "$or": conditions }
+    #[test]
+    fn a_later_page_starts_where_the_one_before_ended() {
+        let last = r#"{"_id":"e","a":5,"b":[]}"#;
+        assert_eq!(continued("{}", last), doc! { "_id": { "$gt": "e" } });
+        assert_eq!(
+            continued(r#"{"_id":-1}"#, last),
+            doc! { "_id": { "$lt": "e" } }
+        );
+        assert_eq!(
+            continued(r#"{"a":1}"#, last),
+            doc! { "$or": [
+                { "a": { "$gte": 5_i64 } },
+                { "a": { "$type": ["string", "object", "array", "bool"] } },
+            ] }
+        );
+        assert_eq!(continued(r#"{"b":1}"#, last), doc! {});
+        assert_eq!(continued(r#"{"c":1}"#, last), doc! {});
+    }
 }

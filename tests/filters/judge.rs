@@ -1,0 +1,206 @@
+//! A real MongoDB to compare with, and the way values go there and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use bson::{Bson, doc};
+use futures::TryStreamExt;
+use livelog::domain::{Document, Value};
+use mongodb::Collection;
+use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::Runtime;
+
+/// Runs `test` on generated input, against a database of its own.
+pub(super) fn judge<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    test: impl Fn(&Judge, S::Value) -> Result<(), TestCaseError>,
+) where
+    S::Value: Debug,
+{
+    let seed = std::env::var("LIVELOG_SEED").map_or_else(
+        |_| uuid::Uuid::new_v4().as_u64_pair().0,
+        |text| text.parse().expect("LIVELOG_SEED is a number"),
+    );
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config {
+        cases: cases.max(1),
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..Config::default()
+    };
+    let judge = Judge::start();
+    let outcome = TestRunner::new_with_rng(config, rng).run(strategy, |input| test(&judge, input));
+    judge.leave();
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Abort(reason)) => panic!("LIVELOG_SEED={seed}: {reason}"),
+        Err(TestError::Fail(reason, input)) => {
+            panic!("LIVELOG_SEED={seed}: {reason}\nsmallest input: {input:?}")
+        }
+    }
+}
+
+/// A collection in a real MongoDB, and a runtime to ask it with.
+pub(super) struct Judge {
+    runtime: Runtime,
+    events: Collection<bson::Document>,
+    database: mongodb::Database,
+}
+
+impl Judge {
+    pub(super) fn start() -> Self {
+        let runtime = Runtime::new().expect("a runtime starts");
+        let (database, events) = runtime.block_on(async {
+            let uri = crate::support::mongod::uri().await;
+            let client = mongodb::Client::with_uri_str(uri)
+                .await
+                .expect("a good address");
+            let database = client.database(&format!("filters-{}", uuid::Uuid::new_v4()));
+            let quick = WriteConcern::builder()
+                .w(Acknowledgment::Nodes(1))
+                .journal(false)
+                .build();
+            let options = CollectionOptions::builder().write_concern(quick).build();
+            let events = database.collection_with_options("events", options);
+            (database, events)
+        });
+        Self {
+            runtime,
+            events,
+            database,
+        }
+    }
+
+    pub(super) fn leave(&self) {
+        self.runtime
+            .block_on(async { self.database.drop().await })
+            .expect("the database is dropped");
+    }
+
+    pub(super) fn hold(&self, documents: &[Document]) {
+        self.runtime
+            .block_on(async {
+                self.events.delete_many(doc! {}).await?;
+                self.events
+                    .insert_many(documents.iter().map(to_bson_document))
+                    .await
+            })
+            .expect("documents are stored");
+    }
+
+    pub(super) fn find(
+        &self,
+        filter: bson::Document,
+        sort: bson::Document,
+    ) -> Result<Vec<Document>, mongodb::error::Error> {
+        self.runtime.block_on(async {
+            let found: Vec<bson::Document> = self
+                .events
+                .find(filter)
+                .sort(sort)
+                .await?
+                .try_collect()
+                .await?;
+            Ok(found.into_iter().map(from_bson_document).collect())
+        })
+    }
+
+    pub(super) fn ids(&self, filter: bson::Document) -> Result<BTreeSet<String>, TestCaseError> {
+        let written = filter.to_string();
+        let found = self
+            .find(filter, doc! {})
+            .map_err(|error| TestCaseError::fail(format!("MongoDB refuses {written}: {error}")))?;
+        Ok(found.iter().map(id).collect())
+    }
+
+    /// Keeps the documents that MongoDB is willing to sort.
+    pub(super) fn hold_sortable(
+        &self,
+        documents: &[Document],
+        sort: &bson::Document,
+    ) -> Vec<Document> {
+        self.hold(documents);
+        if self.find(doc! {}, sort.clone()).is_ok() {
+            return documents.to_vec();
+        }
+        // By range, because MongoDB does not sort what it finds by an equal `_id`.
+        let alone = |id: String| doc! { "_id": { "$gte": id.clone(), "$lte": id } };
+        let sortable = |document: &&Document| self.find(alone(id(document)), sort.clone()).is_ok();
+        let kept: Vec<Document> = documents.iter().filter(sortable).cloned().collect();
+        if !kept.is_empty() {
+            self.hold(&kept);
+        }
+        kept
+    }
+
+    pub(super) fn project(&self, fields: bson::Document) -> BTreeMap<String, Document> {
+        let found: Vec<bson::Document> = self
+            .runtime
+            .block_on(async {
+                self.events
+                    .find(doc! {})
+                    .projection(fields)
+                    .await?
+                    .try_collect()
+                    .await
+            })
+            .expect("the projection is good");
+        let documents = found.into_iter().map(from_bson_document);
+        documents
+            .map(|document| (id(&document), document))
+            .collect()
+    }
+}
+
+pub(super) fn id(document: &Document) -> String {
+    let id = document.get("_id").and_then(Value::as_str);
+    id.expect("generated documents have an id").to_owned()
+}
+
+pub(super) fn to_bson(value: &Value) -> Bson {
+    match value {
+        Value::Null => Bson::Null,
+        Value::Bool(flag) => Bson::Boolean(*flag),
+        Value::Int(number) => Bson::Int64(*number),
+        Value::Float(number) => Bson::Double(*number),
+        Value::String(text) => Bson::String(text.clone()),
+        Value::Array(items) => Bson::Array(items.iter().map(to_bson).collect()),
+        Value::Object(document) => Bson::Document(to_bson_document(document)),
+    }
+}
+
+fn to_bson_document(document: &Document) -> bson::Document {
+    document
+        .iter()
+        .map(|(name, value)| (name.to_owned(), to_bson(value)))
+        .collect()
+}
+
+fn from_bson(value: Bson) -> Value {
+    match value {
+        Bson::Null => Value::Null,
+        Bson::Boolean(flag) => flag.into(),
+        Bson::Int64(number) => number.into(),
+        Bson::Double(number) => number.into(),
+        Bson::String(text) => text.into(),
+        Bson::Array(items) => Value::Array(items.into_iter().map(from_bson).collect()),
+        Bson::Document(document) => from_bson_document(document).into(),
+        other => panic!("{other} was never stored"),
+    }
+}
+
+fn from_bson_document(document: bson::Document) -> Document {
+    document
+        .into_iter()
+        .map(|(name, value)| (name, from_bson(value)))
+        .collect()
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("values are JSON")
+}
