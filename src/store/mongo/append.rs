@@ -16,7 +16,7 @@ use mongodb::{ClientSession, Database};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::call::{self, CALL_DEADLINE, backoff};
+use super::call::{self, CALL_DEADLINE, backoff, code};
 use super::commands::{self, Command};
 use super::hub::Hub;
 use super::{durable, head};
@@ -243,10 +243,12 @@ impl Work {
         let run = self.appender.database.run_raw_command(write.body.clone());
         let answer = run.session(session).await.map_err(|error| ended(&error))?;
         // Refused documents come in an answer that is otherwise good.
-        if answer.contains_key("writeErrors") {
-            return Err(Ended::Refused(torn()));
+        match call::write_error(&answer) {
+            None => Ok(call::count(&answer)),
+            Some(code::DUPLICATE_KEY) => Err(Ended::Refused(torn())),
+            // Such as 388: the server's cache is full at the moment.
+            Some(code) => Err(Ended::Again(call::answered(code))),
         }
-        Ok(call::count(&answer))
     }
 
     /// Why the head could not be moved. `Ok`, with the reason, if it is worth another try.
