@@ -148,6 +148,31 @@ async fn two_nodes_that_open_an_empty_database_at_once_agree_on_its_epoch() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_died_amid_an_append_does_not_hold_up_the_others() {
+    let site = on_mongodb().await;
+    let store = site.node().await;
+    let events = site.events().await;
+    // What a killed node leaves: its session on record, and an open transaction that locks the head.
+    let mut session = events.client().start_session().await.unwrap();
+    let meta: mongodb::Collection<Bson> =
+        events.client().database(&site.database).collection("meta");
+    let record = doc! { "_id": { "writer": session.id() } };
+    meta.insert_one(record).await.unwrap();
+    session.start_transaction().await.unwrap();
+    let lock = doc! { "$inc": { "seq": 1_i64 } };
+    let head = meta.update_one(doc! { "_id": "head" }, lock);
+    head.session(&mut session).await.unwrap();
+
+    let started = std::time::Instant::now();
+    Writer::new(store).append(&[Do::Put("a")]).await.unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
 // Promises.
 
 async fn an_empty_log_has_head_zero(site: impl Site) {
