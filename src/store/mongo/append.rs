@@ -10,16 +10,17 @@ use std::sync::Mutex as Lock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use bson::Document;
+use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions};
 use mongodb::{ClientSession, Database};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::call::{self, CALL_DEADLINE, backoff};
+use super::call::{self, CALL_DEADLINE, backoff, code};
 use super::commands::{self, Command};
 use super::hub::Hub;
-use super::{durable, head};
+use super::{durable, head, writers};
 use crate::limits;
 use crate::store::{AppendError, Batch, StoreError};
 
@@ -40,6 +41,9 @@ pub(super) struct Appender {
     /// The batch whose outcome is not known.
     doubt: Lock<Option<Uuid>>,
     hub: Arc<Hub>,
+    /// The session's id, and when it was last written down.
+    name: Document,
+    registered: Lock<Instant>,
 }
 
 impl Appender {
@@ -51,6 +55,8 @@ impl Appender {
     ) -> Self {
         Self {
             database,
+            name: session.id().clone(),
+            registered: Lock::new(Instant::now()),
             session: Arc::new(Mutex::new(Some(session))),
             view: AtomicI64::new(view),
             doubt: Lock::new(None),
@@ -99,6 +105,23 @@ impl Appender {
         let closing = async { self.session.lock().await.take() };
         // A session that hangs is left to its own: what it does cannot be undone from here.
         let _ = tokio::time::timeout(limits::COMMAND_DEADLINE, closing).await;
+        let _ = writers::remove(&self.database, &self.name).await;
+    }
+
+    /// Renews what other nodes know of this one, now and then and beside the append.
+    fn renew(self: &Arc<Self>) {
+        let mut registered = self
+            .registered
+            .lock()
+            .expect("nothing panics while it is held");
+        if registered.elapsed() < writers::RENEWAL {
+            return;
+        }
+        *registered = Instant::now();
+        let appender = Arc::clone(self);
+        tokio::spawn(async move {
+            let _ = writers::register(&appender.database, &appender.name).await;
+        });
     }
 }
 
@@ -168,6 +191,7 @@ impl Work {
             let closed = StoreError::Unavailable("it is closed".to_owned());
             return Err(AppendError::Failed(closed));
         };
+        self.appender.renew();
         self.appender.hub.begin(self.batch.id);
         let outcome = self.attempts(session).await;
         self.appender.hub.end(&self.batch, outcome.is_ok());
@@ -179,6 +203,7 @@ impl Work {
         let mut writes = commands::log(self.batch.id, changes);
         writes.extend(commands::view(changes));
         let mut tries = 0;
+        let mut stuck = Instant::now();
         loop {
             let reason = match self.transaction(session, &writes).await {
                 Ended::Committed => return Ok(()),
@@ -188,6 +213,10 @@ impl Work {
             };
             if self.stage.abandoned() || Instant::now() > self.until {
                 return Err(AppendError::Failed(StoreError::Unavailable(reason)));
+            }
+            if stuck.elapsed() > STUCK {
+                let _ = writers::end_others(&self.appender.database, &self.appender.name).await;
+                stuck = Instant::now();
             }
             tokio::time::sleep(backoff(tries, Duration::from_millis(2), MAX_PAUSE)).await;
             tries += 1;
@@ -243,10 +272,12 @@ impl Work {
         let run = self.appender.database.run_raw_command(write.body.clone());
         let answer = run.session(session).await.map_err(|error| ended(&error))?;
         // Refused documents come in an answer that is otherwise good.
-        if answer.contains_key("writeErrors") {
-            return Err(Ended::Refused(torn()));
+        match call::write_error(&answer) {
+            None => Ok(call::count(&answer)),
+            Some(code::DUPLICATE_KEY) => Err(Ended::Refused(torn())),
+            // Such as 388: the server's cache is full at the moment.
+            Some(code) => Err(Ended::Again(call::answered(code))),
         }
-        Ok(call::count(&answer))
     }
 
     /// Why the head could not be moved. `Ok`, with the reason, if it is worth another try.
@@ -269,6 +300,10 @@ impl Work {
 
 /// The longest pause between two tries; about what another node's transaction takes.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the head may resist without moving before the writer that locks it is taken for dead.
+/// Longer than any batch takes, and short enough for those who wait.
+const STUCK: Duration = Duration::from_secs(1);
 
 /// The head moved, yet the log or the view did not take what must follow it.
 fn torn() -> StoreError {
@@ -298,7 +333,8 @@ fn ended(error: &Error) -> Ended {
     }
 }
 
-/// Commits, and asks again where no answer came.
+/// Commits, and asks again after any error: a commit that had its effect is answered as the first
+/// time, and one that is not known is answered with the transient label.
 async fn commit(session: &mut ClientSession) -> Ended {
     let mut tries = 0;
     loop {
@@ -310,7 +346,7 @@ async fn commit(session: &mut ClientSession) -> Ended {
             return Ended::Again(call::describe(&error));
         }
         tries += 1;
-        if tries == COMMITS_MAX || !error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
+        if tries == COMMITS_MAX {
             return Ended::Unknown(call::describe(&error));
         }
         tokio::time::sleep(backoff(tries, Duration::from_millis(20), MAX_PAUSE)).await;

@@ -137,15 +137,27 @@ pub(super) fn describe(error: &Error) -> String {
         ErrorKind::Io(error) => format!("network: {}", error.kind()),
         ErrorKind::Authentication { .. } => "authentication failed".to_owned(),
         _ => match error_code(error) {
-            Some(code) => format!("the database answered with error {code}"),
+            Some(code) => answered(code),
             None => "the driver failed".to_owned(),
         },
     }
 }
 
+/// In words that quote no document.
+pub(super) fn answered(code: i32) -> String {
+    format!("the database answered with error {code}")
+}
+
 /// How long the database may work on one query, the time on the wire apart.
 pub(super) const QUERY_CALL_DEADLINE: Duration =
     limits::QUERY_DEADLINE.saturating_add(REACH_DEADLINE);
+
+/// The code of the first document that a write command refused, in an answer that is otherwise good.
+pub(super) fn write_error(answer: &bson::Document) -> Option<i32> {
+    let errors = answer.get_array("writeErrors").ok()?;
+    let first = errors.first()?.as_document()?;
+    first.get_i32("code").ok()
+}
 
 /// How many documents a write command reports as written.
 pub(super) fn count(answer: &bson::Document) -> usize {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `log` | one entry per change; `_id` is its seq |
 //! | `events` | the view: each event exactly as clients see it |
-//! | `meta` | the [`head`]: seq, epoch, the view's generation, a rebuild's hold |
+//! | `meta` | the [`head`]: seq, epoch, the view's generation, a rebuild's hold; and the [`writers`] |
 //! | `broadcasts` | messages on their way, for a minute |
 //!
 //! Owns every `mongodb` and `bson` type of the program, the query translation apart; none leaves it.
@@ -25,6 +25,7 @@ mod rebuild;
 mod tail;
 mod view;
 mod watcher;
+mod writers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -107,6 +108,7 @@ impl MongoStore {
             client.start_session().with_options(options).await
         });
         let session = session.await?;
+        writers::register(&database, session.id()).await?;
         let hub = Arc::new(Hub::default());
         let appender = Appender::new(database.clone(), session, head.view, Arc::clone(&hub));
         Ok(Arc::new(Self {

@@ -10,7 +10,7 @@ use mongodb::{Client, Database, IndexModel};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, Head};
-use super::{BROADCASTS, EVENTS, LOG, META, MongoOptions, broadcasts, durable};
+use super::{BROADCASTS, EVENTS, LOG, META, MongoOptions, broadcasts, durable, writers};
 use crate::store::StoreError;
 
 /// The database used when neither the options nor the address name one.
@@ -221,15 +221,12 @@ async fn prepare(database: &Database) -> Result<(), Failure> {
             outcome => outcome?,
         }
     }
-    expire(
-        database,
-        BROADCASTS,
-        Duration::from_secs(broadcasts::KEPT_SECONDS),
-    )
-    .await
+    let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
+    expire(database, BROADCASTS, minute).await?;
+    expire(database, META, writers::KEPT).await
 }
 
-/// Lets the server remove a collection's documents some time after their `at`.
+/// Lets the server remove a collection's documents some time after their `at`. Those without one stay.
 async fn expire(database: &Database, name: &str, after: Duration) -> Result<(), Failure> {
     let collection = database.collection::<Document>(name);
     let index = IndexModel::builder()

@@ -7,7 +7,7 @@ use bson::raw::RawBsonRef;
 use bson::{RawDocumentBuf, doc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use mongodb::options::SessionOptions;
+use mongodb::options::{ReadConcern, SessionOptions};
 use mongodb::raw_batch_cursor::{RawBatch, SessionRawBatchCursor};
 use mongodb::{ClientSession, Collection, Database};
 
@@ -74,6 +74,9 @@ fn snapshot_is_gone(failure: &Failure) -> bool {
 }
 
 /// Reads the head and opens a cursor on the view, both in one snapshot.
+///
+/// The read concern is named on each: in a snapshot session the driver keeps the client's own, and
+/// then quietly reads without a snapshot.
 async fn begin(
     database: &Database,
     query: &Query,
@@ -85,7 +88,10 @@ async fn begin(
     within(QUERY_CALL_DEADLINE, async move {
         let options = SessionOptions::builder().snapshot(true).build();
         let mut session = client.start_session().with_options(options).await?;
-        let head = meta.find_one(head::filter()).session(&mut session).await?;
+        let head = meta
+            .find_one(head::filter())
+            .read_concern(ReadConcern::snapshot());
+        let head = head.session(&mut session).await?;
         let cursor = open(&events, filter, order, size, &mut session).await?;
         let batch = VecDeque::new();
         Ok((
@@ -109,6 +115,7 @@ async fn open(
 ) -> mongodb::error::Result<SessionRawBatchCursor> {
     let find = events
         .find(filter)
+        .read_concern(ReadConcern::snapshot())
         .sort(order)
         .batch_size(size)
         .max_time(limits::QUERY_DEADLINE)

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
 use super::hub::{Hub, Line, Signal};
 use super::{BROADCASTS, LOG, decode};
-use crate::store::Broadcast;
+use crate::store::{Broadcast, StoreError};
 
 /// Pauses between two attempts to open the stream.
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
@@ -48,7 +48,10 @@ impl Watcher {
                     self.line.bell.alarm();
                     self.listen(stream).await;
                 }
-                Err(failure) => tracing::warn!(?failure, "cannot open the change stream"),
+                Err(failure) => {
+                    let error = StoreError::from(failure);
+                    tracing::warn!(%error, "cannot open the change stream");
+                }
             }
             self.pause(failures).await;
             failures += 1;
