@@ -13,11 +13,13 @@ mod changes; // what sessions are pushed: order, resume, broadcasts, slow reader
 mod commands; // what each command does and answers
 mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
+mod filters; // the query language, judged by a real MongoDB
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
 mod queries; // FETCH and GET /api/events
 mod replay; // the view is rebuilt from the log and compared with it
 mod shutdown; // the server is stopped or killed under load
+mod store_contract; // what every store promises
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself

@@ -87,7 +87,7 @@ impl Live {
         let reaches_back = window
             .items
             .front()
-            .is_none_or(|first| first.covers_after(seq));
+            .is_some_and(|first| first.covers_after(seq));
         if seq >= window.seq {
             return Some(window.end());
         }
@@ -266,6 +266,7 @@ mod tests {
     #[test]
     fn a_position_within_the_window_finds_its_place_and_an_older_one_does_not() {
         let live = Live::new(Seq::new(10));
+        assert_eq!(live.place_after(Seq::new(9)), None, "an empty window");
         live.publish(Tidings::Broadcast(Broadcast {
             payload: "1".into(),
         }));

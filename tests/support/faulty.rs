@@ -78,7 +78,9 @@ impl Store for FaultyStore {
                 self.faults.lock().unwrap().push_front(Fault::Refuse(id));
                 let holds = |change: &Arc<Change>| change.event_id().as_str() == id;
                 match batch.changes.iter().any(holds) {
-                    true => Err(AppendError::Failed(StoreError::Refused("a fault".to_owned()))),
+                    true => Err(AppendError::Failed(StoreError::Refused(
+                        "a fault".to_owned(),
+                    ))),
                     false => self.store.append(batch).await,
                 }
             }
