@@ -165,6 +165,23 @@ async fn a_session_resumes_on_another_node_by_epoch() {
 }
 
 #[tokio::test]
+async fn a_session_resumes_on_a_node_that_has_just_started() {
+    let one = Server::start().await;
+    let mut first = one.client().await;
+    for n in 0..3 {
+        first.create(json!({"n": n})).await;
+    }
+    // Nothing was written since, so this node knows the three from the log alone.
+    let two = one.beside().await;
+    let mut second = two.connect("/ws?after=1").await;
+    assert_eq!(second.start(), 1);
+    assert_eq!(second.change().await["seq"], 2);
+    assert_eq!(second.change().await["seq"], 3);
+    first.create(json!({})).await;
+    assert_eq!(second.change().await["seq"], 4);
+}
+
+#[tokio::test]
 async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows() {
     let server = Server::start().await;
     let mut writer = server.client().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Server};
+use crate::support::{Client, Load, Server};
 
 /// Twelve events `e00` … `e11` with a few fields.
 async fn stocked() -> (Server, Client) {
@@ -249,4 +249,37 @@ async fn all_events_are_streamed_however_many() {
         .await;
     let distinct: BTreeSet<&str> = ids(&some["data"]).into_iter().collect();
     assert_eq!(distinct.len(), COUNT / 10);
+}
+
+#[tokio::test]
+async fn an_answer_is_as_of_its_seq_even_under_load() {
+    let one = Server::start().await;
+    let two = one.beside().await;
+    let load = Load::bounded(&[&one, &two], 4, 200).await;
+    let mut client = two.connect("/ws?changes=none").await;
+    let mut seqs = Vec::new();
+    loop {
+        let answer = client.ok("FETCH", json!({"limit": 1000})).await;
+        let seq = answer["seq"].as_u64().unwrap();
+        let mut found: Vec<u64> = answer["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["_seq"].as_u64().unwrap())
+            .collect();
+        found.sort_unstable();
+        // Events are only created here, so those there are were made by the changes up to then.
+        assert!(
+            found.iter().copied().eq(1..=seq),
+            "as of {seq} there are {} up to {:?}",
+            found.len(),
+            found.last()
+        );
+        seqs.push(seq);
+        if seq == 800 {
+            break;
+        }
+    }
+    assert!(seqs.is_sorted() && seqs.len() > 2, "{seqs:?}");
+    load.finish().await;
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::client::{COME_BACK, End};
 use crate::support::load::check_log;
 use crate::support::server::Database;
-use crate::support::{Load, Mongod, Server};
+use crate::support::{Load, Mongod, Server, eventually};
 
 const SLACK: Duration = Duration::from_secs(5);
 
@@ -99,8 +99,18 @@ async fn a_node_that_is_killed_does_not_hold_up_the_others() {
     let load = Load::start(&[&one, &two], 6).await;
     load.until_answered(200).await;
     one.kill().await;
-    let mut client = two.client().await;
-    client.create(json!({})).await;
+    let killed = Instant::now();
+    let acknowledged = load.acknowledged();
+    eventually("the other goes on", async || {
+        (load.acknowledged() > acknowledged + 100).then_some(())
+    })
+    .await;
+    assert!(
+        killed.elapsed() < limits::COMMAND_DEADLINE,
+        "{:?}",
+        killed.elapsed()
+    );
     let told = load.stop().await;
+    assert!(told.refused.is_empty(), "{:?}", told.refused);
     check_log(&two, &told).await;
 }

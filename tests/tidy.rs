@@ -95,7 +95,7 @@ fn each_layer_knows_only_those_below_it() {
         ("store", &["store", "query", "domain", "limits"]),
         ("engine", &["engine", "store", "domain", "limits"]),
         ("feed", &["feed", "protocol", "store", "domain", "limits"]),
-        ("replay", &["replay", "store", "domain", "limits"]),
+        ("replay", &["replay", "store", "query", "domain", "limits"]),
     ];
     let import = regex::Regex::new(r"\bcrate::(\{[^}]*\}|\w+)").unwrap();
     let name = regex::Regex::new(r"\w+").unwrap();
