@@ -324,26 +324,18 @@ async fn many_changes_of_one_event_in_one_batch_leave_the_last(site: impl Site) 
     assert_eq!(writer.events.len(), 2);
 }
 
+/// Larger than one command to MongoDB may be. Not larger still: an open transaction fills a small cache,
+/// and then all writers of the server wait.
 async fn a_large_batch_is_appended_whole(site: impl Site) {
     let store = site.node().await;
     let mut writer = Writer::new(Arc::clone(&store));
-    for name in 0..1_000 {
-        let text = "x".repeat(20_000);
-        writer.create(
-            &format!("e{name}"),
-            [("text", Value::String(text))].into_iter().collect(),
-        );
+    for name in 0..500 {
+        let text = Value::String("x".repeat(20_000));
+        writer.create(&format!("e{name}"), [("text", text)].into_iter().collect());
     }
     writer.send().await.unwrap();
-    assert_eq!(store.head().await.unwrap(), Seq::new(1_000));
-    let (mut after, mut seen) = (Seq::ZERO, 0);
-    loop {
-        let page = store.read(after, 1_000).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        seen += page.len();
-    }
-    assert_eq!(seen, 1_000);
+    assert_eq!(store.head().await.unwrap(), Seq::new(500));
+    assert_eq!(read_all(&*store).await, writer.log);
     assert_eq!(find_all(&*store).await.1, writer.events);
 }
 
