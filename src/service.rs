@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Command, Event, EventId, Seq};
+use crate::domain::{Command, Event, EventId, Invalid, Seq};
 use crate::engine::{Engine, Outcome, Refused};
 use crate::feed::{Feed, Interest, Subscription};
 use crate::limits;
@@ -177,6 +177,9 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
+            StoreError::CannotSort => {
+                Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
+            }
             StoreError::Corrupt { .. } | StoreError::Refused(_) => {
                 tracing::error!(%error, "a read failed");
                 Self::new(Code::Internal, "the store could not answer")

@@ -42,7 +42,7 @@ impl Announcer {
 fn refused(error: &StoreError) -> Refused {
     match error {
         StoreError::Unavailable(_) | StoreError::QueryTooSlow => Refused::Unavailable,
-        StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+        StoreError::CannotSort | StoreError::Corrupt { .. } | StoreError::Refused(_) => {
             tracing::error!(%error, "the store refused a broadcast");
             Refused::Internal
         }

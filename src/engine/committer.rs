@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::Mailbox;
 use super::recent::Recent;
+use super::submission::{Replies, Submission};
 use super::{Outcome, Refused};
 use crate::domain::{Change, Command, Event, EventId, Seq, Stamp, Timestamp, decide};
+use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
 /// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
@@ -23,19 +24,6 @@ pub(super) struct Committer {
     head: Option<Seq>,
     recent: Recent,
     clock: Clock,
-}
-
-/// Commands that will stand or fall together.
-struct Submission {
-    /// With the id each is about; made here for a CREATE that left it to the server.
-    commands: Vec<(EventId, Command)>,
-    replies: Replies,
-}
-
-/// Where the answers of a submission go: once, at the end or at the deadline.
-struct Replies {
-    senders: Vec<oneshot::Sender<Outcome>>,
-    deadline: Instant,
 }
 
 /// Decided, not yet durable.
@@ -85,36 +73,51 @@ impl Committer {
     /// Runs until the last [`super::Engine`] is dropped and every command is answered.
     pub(super) async fn run(mut self) {
         while let Some(letters) = self.mailbox.take_batch().await {
-            let mut submission = Submission::open(letters);
-            if matches!(self.commit(&mut submission).await, Attempt::Refused) {
-                for mut alone in submission.split() {
-                    if matches!(self.commit(&mut alone).await, Attempt::Refused) {
-                        alone.replies.refuse(&Refused::Internal);
-                    }
+            let mut rest = Some(Submission::open(letters));
+            while let Some(mut submission) = rest.take() {
+                let ended = self.commit(&mut submission, &mut rest).await;
+                if matches!(ended, Attempt::Refused) {
+                    self.commit_singly(submission).await;
                 }
             }
         }
     }
 
-    /// Decides and appends until everyone has an answer, or the store refuses.
-    async fn commit(&mut self, submission: &mut Submission) -> Attempt {
-        loop {
-            match self.attempt(submission).await {
-                Attempt::Moved => self.forget(),
-                ended @ (Attempt::Answered | Attempt::Refused) => return ended,
-            }
-            if submission.replies.refuse_if_late(&Refused::Unavailable) {
-                return Attempt::Answered;
+    async fn commit_singly(&mut self, submission: Submission) {
+        for mut alone in submission.split() {
+            if matches!(self.commit(&mut alone, &mut None).await, Attempt::Refused) {
+                alone.replies.refuse(&Refused::Internal);
             }
         }
     }
 
-    async fn attempt(&mut self, submission: &mut Submission) -> Attempt {
+    /// Decides and appends until everyone has an answer, or the store refuses. Commands whose changes
+    /// would be too much for one append are left in `rest`.
+    async fn commit(
+        &mut self,
+        submission: &mut Submission,
+        rest: &mut Option<Submission>,
+    ) -> Attempt {
+        while !submission.replies.refuse_if_late(&Refused::Unavailable) {
+            match self.attempt(submission, rest).await {
+                Attempt::Moved => self.forget(),
+                ended @ (Attempt::Answered | Attempt::Refused) => return ended,
+            }
+        }
+        Attempt::Answered
+    }
+
+    async fn attempt(
+        &mut self,
+        submission: &mut Submission,
+        rest: &mut Option<Submission>,
+    ) -> Attempt {
         let mut facts = match self.learn(submission).await {
             Ok(facts) => facts,
-            Err(error) => return submission.replies.fail(&error),
+            Err(error) => return fail(&mut submission.replies, &error),
         };
         let decided = decide_all(&submission.commands, &mut facts, self.clock.now());
+        submission.put_off(decided.outcomes.len(), rest);
         let settled = match decided.changes.is_empty() {
             true => self.confirm(&facts).await,
             false => {
@@ -125,7 +128,7 @@ impl Committer {
         match settled {
             Ok(()) => submission.replies.answer(decided.outcomes),
             Err(Setback::Moved) => return Attempt::Moved,
-            Err(Setback::Failed(error)) => return submission.replies.fail(&error),
+            Err(Setback::Failed(error)) => return fail(&mut submission.replies, &error),
         }
         Attempt::Answered
     }
@@ -260,14 +263,19 @@ impl Committer {
 /// Events as they are at the point of deciding; one that is not there is not there.
 type States = HashMap<EventId, Arc<Event>>;
 
-/// Decides the commands in order, each seeing what the ones before it did.
+/// Decides the commands in order, each seeing what the ones before it did, until their changes are
+/// enough for one append: a small command can make a large change.
 fn decide_all(commands: &[(EventId, Command)], facts: &mut Facts, at: Timestamp) -> Decided {
     let states = &mut facts.states;
     let mut decided = Decided {
         outcomes: Vec::with_capacity(commands.len()),
         changes: Vec::new(),
     };
+    let mut bytes = 0;
     for (id, command) in commands {
+        if bytes >= limits::BATCH_BYTES_MAX {
+            break;
+        }
         let stamp = Stamp {
             seq: facts.head.plus(decided.changes.len()).next(),
             at,
@@ -278,6 +286,7 @@ fn decide_all(commands: &[(EventId, Command)], facts: &mut Facts, at: Timestamp)
                 Some(event) => drop(states.insert(id.clone(), Arc::clone(event))),
                 None => drop(states.remove(id)),
             }
+            bytes += change.weight();
             decided.changes.push(Arc::clone(change));
         }
         decided.outcomes.push(outcome.map_err(Refused::Rejected));
@@ -285,90 +294,16 @@ fn decide_all(commands: &[(EventId, Command)], facts: &mut Facts, at: Timestamp)
     decided
 }
 
-impl Submission {
-    fn open(letters: Vec<Letter<Command, Outcome>>) -> Self {
-        let deadline = letters
-            .first()
-            .map(|letter| letter.deadline)
-            .expect("a batch holds at least one letter");
-        let mut commands = Vec::with_capacity(letters.len());
-        let mut senders = Vec::with_capacity(letters.len());
-        for letter in letters {
-            let id = letter
-                .content
-                .target()
-                .cloned()
-                .unwrap_or_else(|| EventId::from(Uuid::now_v7()));
-            commands.push((id, letter.content));
-            senders.push(letter.reply);
+/// Nothing was written, certainly: either everyone hears so, or the culprit has to be found.
+fn fail(replies: &mut Replies, error: &StoreError) -> Attempt {
+    match error {
+        StoreError::Unavailable(_) | StoreError::QueryTooSlow => {
+            replies.refuse(&Refused::Unavailable);
+            Attempt::Answered
         }
-        Self {
-            commands,
-            replies: Replies { senders, deadline },
+        StoreError::CannotSort | StoreError::Refused(_) | StoreError::Corrupt { .. } => {
+            tracing::error!(%error, "the store refused a batch");
+            Attempt::Refused
         }
-    }
-
-    /// Each command as a submission of its own.
-    fn split(self) -> impl Iterator<Item = Self> {
-        let deadline = self.replies.deadline;
-        self.commands
-            .into_iter()
-            .zip(self.replies.senders)
-            .map(move |(command, sender)| Self {
-                commands: vec![command],
-                replies: Replies {
-                    senders: vec![sender],
-                    deadline,
-                },
-            })
-    }
-}
-
-impl Replies {
-    /// Answers in submission order. A dropped receiver is a client that left; its change stands.
-    fn answer(&mut self, outcomes: Vec<Outcome>) {
-        for (sender, outcome) in self.senders.drain(..).zip(outcomes) {
-            let _ = sender.send(outcome);
-        }
-    }
-
-    fn refuse(&mut self, why: &Refused) {
-        for sender in self.senders.drain(..) {
-            let _ = sender.send(Err(why.clone()));
-        }
-    }
-
-    /// Nothing was written, certainly.
-    fn fail(&mut self, error: &StoreError) -> Attempt {
-        match error {
-            StoreError::Unavailable(_) | StoreError::QueryTooSlow => {
-                self.refuse(&Refused::Unavailable);
-                Attempt::Answered
-            }
-            StoreError::Refused(_) | StoreError::Corrupt { .. } => {
-                tracing::error!(%error, "the store refused a batch");
-                Attempt::Refused
-            }
-        }
-    }
-
-    fn refuse_if_late(&mut self, why: &Refused) -> bool {
-        let late = self.deadline <= Instant::now();
-        if late {
-            self.refuse(why);
-        }
-        late
-    }
-
-    /// Waits for work on which everything hangs; at the deadline those who wait hear that the
-    /// outcome is unknown, and the work goes on.
-    async fn watch<F: Future>(&mut self, work: F) -> F::Output {
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            output = &mut work => return output,
-            () = sleep_until(self.deadline), if !self.senders.is_empty() => self.refuse(&Refused::Unknown),
-        }
-        work.await
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod committer;
 mod mailbox;
 mod recent;
+mod submission;
 
 use std::sync::Arc;
 

@@ -115,8 +115,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// `false` is final only if the head has moved on, or a later [`append`](Self::append) is made.
     async fn holds(&self, batch: &Batch) -> Result<bool, StoreError>;
 
-    /// Changes after `after`, in order and contiguous, at most `limit`. Empty means `after` is the head
-    /// (or beyond it).
+    /// Changes after `after`, in order and contiguous: at most `limit`, fewer once they pass
+    /// [`LOG_PAGE_BYTES_MAX`](crate::limits::LOG_PAGE_BYTES_MAX). Empty means `after` is the head (or
+    /// beyond it).
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// Every change after `after` as it becomes durable, from any node: contiguous, in order, once;
@@ -164,6 +165,9 @@ pub enum StoreError {
     /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
     #[error("the query took too long")]
     QueryTooSlow,
+    /// The order asked for cannot be had: an event has arrays in two of its fields.
+    #[error("an event has arrays in two of the fields to sort by")]
+    CannotSort,
     /// What is stored cannot be what livelog wrote. `at` says where.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]

@@ -71,10 +71,10 @@ impl Appender {
             appender: Arc::clone(self),
             batch: Arc::clone(batch),
             stage: Arc::clone(&stage),
-            until: Instant::now() + limits::COMMAND_DEADLINE,
+            until: Instant::now() + limits::APPEND_DEADLINE,
         };
         let running = tokio::spawn(work.run());
-        let outcome = match tokio::time::timeout(limits::COMMAND_DEADLINE, running).await {
+        let outcome = match tokio::time::timeout(limits::APPEND_DEADLINE, running).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(stage.give_up()),
         };
@@ -104,7 +104,7 @@ impl Appender {
     pub(super) async fn close(&self) {
         let closing = async { self.session.lock().await.take() };
         // A session that hangs is left to its own: what it does cannot be undone from here.
-        let _ = tokio::time::timeout(limits::COMMAND_DEADLINE, closing).await;
+        let _ = tokio::time::timeout(limits::APPEND_DEADLINE, closing).await;
         let _ = writers::remove(&self.database, &self.name).await;
     }
 
@@ -150,7 +150,7 @@ impl Stage {
 
     /// Forbids a commit that was not yet begun; what that means for the caller.
     fn give_up(&self) -> AppendError {
-        let late = format!("no answer in {:?}", limits::COMMAND_DEADLINE);
+        let late = format!("no answer in {:?}", limits::APPEND_DEADLINE);
         if self.turn(PREPARING, ABANDONED) || self.abandoned() {
             AppendError::Failed(StoreError::Unavailable(late))
         } else {

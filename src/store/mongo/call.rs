@@ -24,6 +24,7 @@ pub(super) const REACH_DEADLINE: Duration = Duration::from_secs(4);
 
 /// Server error codes that mean something to livelog.
 pub(super) mod code {
+    pub(in crate::store::mongo) const BAD_VALUE: i32 = 2;
     pub(in crate::store::mongo) const UNAUTHORIZED: i32 = 13;
     pub(in crate::store::mongo) const NAMESPACE_NOT_FOUND: i32 = 26;
     pub(in crate::store::mongo) const NAMESPACE_EXISTS: i32 = 48;
@@ -115,13 +116,12 @@ fn refused(server: i32) -> bool {
     const AUTHENTICATION_FAILED: i32 = 18;
     const ILLEGAL_OPERATION: i32 = 20;
     const DOCUMENT_TOO_LARGE: [i32; 2] = [10_334, 17_419];
-    const BAD_VALUE: i32 = 2;
     const REGEX_COMPILE_FAILED: i32 = 51_091;
     [
         code::UNAUTHORIZED,
         AUTHENTICATION_FAILED,
         ILLEGAL_OPERATION,
-        BAD_VALUE,
+        code::BAD_VALUE,
         REGEX_COMPILE_FAILED,
     ]
     .contains(&server)

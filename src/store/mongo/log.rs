@@ -21,7 +21,7 @@ pub(super) struct Page {
     pub(super) more: bool,
 }
 
-/// Changes after `after`: at most `limit`, and at most what the server puts into one answer (16 MiB).
+/// Changes after `after`: at most `limit`, and no more once they pass [`limits::LOG_PAGE_BYTES_MAX`].
 pub(super) async fn page(
     database: &Database,
     after: Seq,
@@ -43,10 +43,18 @@ pub(super) async fn page(
     let entries = batch.doc_slices().map_err(|_| unreadable_after(after))?;
     let mut changes = Vec::new();
     let mut next = after.next();
+    let mut bytes = 0;
     for entry in entries {
+        if bytes > limits::LOG_PAGE_BYTES_MAX {
+            return Ok(Page {
+                changes,
+                more: true,
+            });
+        }
         let Ok(RawBsonRef::Document(entry)) = entry else {
             return Err(unreadable_after(after));
         };
+        bytes += entry.as_bytes().len();
         changes.push(Arc::new(expect(entry, next)?));
         next = next.next();
     }

@@ -52,6 +52,9 @@ pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Foun
         match begin(database, query).await {
             Ok(begun) => break begun,
             Err(failure) if snapshot_is_gone(&failure) && tries < SNAPSHOTS_MAX => tries += 1,
+            Err(failure) if failure.code() == Some(code::BAD_VALUE) => {
+                return Err(StoreError::CannotSort);
+            }
             Err(failure) => return Err(failure.into()),
         }
     };
