@@ -339,9 +339,16 @@ async fn a_large_batch_is_appended_whole(site: impl Site) {
     assert_eq!(find_all(&*store).await.1, writer.events);
 }
 
+async fn tails(nodes: &[Arc<dyn Store>]) -> Vec<BoxStream<'static, Tidings>> {
+    let tails = nodes
+        .iter()
+        .map(async |node| node.tail(Seq::ZERO).await.unwrap());
+    futures::future::join_all(tails).await
+}
+
 async fn nodes_writing_at_once_leave_no_gap_and_see_the_same(site: impl Site) {
     let nodes = [site.node().await, site.node().await];
-    let tails: Vec<_> = nodes.iter().map(|node| node.tail(Seq::ZERO)).collect();
+    let tails = tails(&nodes).await;
     let writers = nodes
         .iter()
         .map(|node| tokio::spawn(write_randomly(Arc::clone(node), 200)));
@@ -366,21 +373,18 @@ async fn a_tail_from_an_earlier_position_begins_with_the_backlog(site: impl Site
         writer.put("a");
     }
     writer.send().await.unwrap();
-    let mut tail = two.tail(Seq::new(3));
+    let mut tail = two.tail(Seq::new(3)).await.unwrap();
     assert_eq!(take_changes(&mut tail, 597).await, writer.log[3..]);
     writer.append(&[Do::Put("a"), Do::Put("b")]).await.unwrap();
     assert_eq!(take_changes(&mut tail, 2).await, writer.log[600..]);
     drop(tail);
-    let mut tail = two.tail(Seq::new(601));
+    let mut tail = two.tail(Seq::new(601)).await.unwrap();
     assert_eq!(take_changes(&mut tail, 1).await, writer.log[601..]);
 }
 
 async fn broadcasts_reach_every_node_once_and_in_order(site: impl Site) {
     let nodes = [site.node().await, site.node().await];
-    let mut tails: Vec<_> = nodes.iter().map(|node| node.tail(Seq::ZERO)).collect();
-    for tail in &mut tails {
-        wait_until_it_hears(&*nodes[0], tail).await;
-    }
+    let mut tails = tails(&nodes).await;
     let payloads: Vec<String> = (0..300)
         .map(|n| format!(r#"{{"n":{n}, "$x":"\u00fc"}}"#))
         .collect();
@@ -706,20 +710,6 @@ async fn next_payload(tail: &mut BoxStream<'static, Tidings>) -> String {
             }
             Tidings::Broadcast(_) | Tidings::Changes(_) => {}
         }
-    }
-}
-
-/// A tail hears broadcasts from some moment after it was begun.
-async fn wait_until_it_hears(store: &dyn Store, tail: &mut BoxStream<'static, Tidings>) {
-    let probing = async {
-        loop {
-            store.publish(&[broadcast("probe")]).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::select! {
-        () = probing => {}
-        _ = next(tail) => {}
     }
 }
 

@@ -10,6 +10,7 @@ mod command;
 mod decide;
 mod document;
 mod event;
+mod json;
 mod patch;
 mod timestamp;
 mod value;

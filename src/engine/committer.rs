@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::mailbox::Mailbox;
 use super::recent::Recent;
-use super::submission::{Replies, Submission};
+use super::submission::Submission;
 use super::{Outcome, Refused};
 use crate::domain::{Change, Command, Event, EventId, Seq, Stamp, Timestamp, decide};
 use crate::limits;
@@ -40,19 +40,18 @@ struct Facts {
     remembered: bool,
 }
 
-/// Why a batch was certainly not appended.
+/// Why nothing was decided, or what was decided is certainly not appended.
 enum Setback {
+    /// Another node wrote first: decide again.
     Moved,
     Failed(StoreError),
 }
 
-/// How an attempt to commit ended.
-enum Attempt {
+/// How a submission ended.
+enum Ended {
     /// Everyone has an answer.
     Answered,
-    /// Another node wrote first: decide again.
-    Moved,
-    /// The store refuses something in it: find out what, one by one.
+    /// Nobody has: the store refuses something in it.
     Refused,
 }
 
@@ -73,94 +72,69 @@ impl Committer {
     /// Runs until the last [`super::Engine`] is dropped and every command is answered.
     pub(super) async fn run(mut self) {
         while let Some(letters) = self.mailbox.take_batch().await {
-            let mut rest = Some(Submission::open(letters));
-            while let Some(mut submission) = rest.take() {
-                let ended = self.commit(&mut submission, &mut rest).await;
-                if matches!(ended, Attempt::Refused) {
-                    self.commit_singly(submission).await;
+            let mut submission = Submission::open(letters);
+            if let Ended::Refused = self.commit(&mut submission).await {
+                self.commit_singly(submission).await;
+            }
+        }
+    }
+
+    /// The store refuses something in it: finds out what, one by one.
+    async fn commit_singly(&mut self, submission: Submission) {
+        for mut alone in submission.split() {
+            if let Ended::Refused = self.commit(&mut alone).await {
+                alone.refuse(&Refused::Internal);
+            }
+        }
+    }
+
+    /// Decides and appends until everyone has an answer, or the store refuses.
+    async fn commit(&mut self, submission: &mut Submission) -> Ended {
+        while !submission.is_answered() {
+            match self.attempt(submission).await {
+                Ok(()) => {}
+                Err(Setback::Moved) => self.forget(),
+                Err(Setback::Failed(error)) if is_passing(&error) => {
+                    submission.refuse(&Refused::Unavailable);
+                }
+                Err(Setback::Failed(error)) => {
+                    tracing::error!(%error, "the store refused a batch");
+                    return Ended::Refused;
                 }
             }
         }
+        Ended::Answered
     }
 
-    async fn commit_singly(&mut self, submission: Submission) {
-        for mut alone in submission.split() {
-            if matches!(self.commit(&mut alone, &mut None).await, Attempt::Refused) {
-                alone.replies.refuse(&Refused::Internal);
-            }
-        }
-    }
-
-    /// Decides and appends until everyone has an answer, or the store refuses. Commands whose changes
-    /// would be too much for one append are left in `rest`.
-    async fn commit(
-        &mut self,
-        submission: &mut Submission,
-        rest: &mut Option<Submission>,
-    ) -> Attempt {
-        while !submission.replies.refuse_if_late(&Refused::Unavailable) {
-            match self.attempt(submission, rest).await {
-                Attempt::Moved => self.forget(),
-                ended @ (Attempt::Answered | Attempt::Refused) => return ended,
-            }
-        }
-        Attempt::Answered
-    }
-
-    async fn attempt(
-        &mut self,
-        submission: &mut Submission,
-        rest: &mut Option<Submission>,
-    ) -> Attempt {
-        let mut facts = match self.learn(submission).await {
-            Ok(facts) => facts,
-            Err(error) => return fail(&mut submission.replies, &error),
-        };
-        let decided = decide_all(&submission.commands, &mut facts, self.clock.now());
-        submission.put_off(decided.outcomes.len(), rest);
-        let settled = match decided.changes.is_empty() {
-            true => self.confirm(&facts).await,
-            false => {
-                self.append(facts.head, decided.changes, &mut submission.replies)
-                    .await
-            }
-        };
-        match settled {
-            Ok(()) => submission.replies.answer(decided.outcomes),
-            Err(Setback::Moved) => return Attempt::Moved,
-            Err(Setback::Failed(error)) => return fail(&mut submission.replies, &error),
-        }
-        Attempt::Answered
-    }
-
-    /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
-    async fn confirm(&mut self, facts: &Facts) -> Result<(), Setback> {
-        if !facts.remembered {
+    async fn attempt(&mut self, submission: &mut Submission) -> Result<(), Setback> {
+        let mut facts = self.learn(submission).await?;
+        if submission.is_answered() {
+            // The deadline passed before anything was written.
             return Ok(());
         }
-        let store = Arc::clone(&self.store);
-        match self.attend(async move { store.head().await }).await {
-            Ok(head) if head == facts.head => Ok(()),
-            Ok(_) => Err(Setback::Moved),
-            Err(error) => Err(Setback::Failed(error)),
+        let decided = decide_all(submission.commands(), &mut facts, self.clock.now());
+        self.mailbox
+            .put_back(submission.put_off(decided.outcomes.len()));
+        if decided.changes.is_empty() {
+            self.confirm(&facts, submission).await?;
+        } else {
+            self.append(facts.head, decided.changes, submission).await?;
         }
+        submission.answer(decided.outcomes);
+        Ok(())
     }
 
     /// The head, and the events that the commands name, as they are there.
-    async fn learn(&mut self, submission: &Submission) -> Result<Facts, StoreError> {
+    async fn learn(&mut self, submission: &mut Submission) -> Result<Facts, Setback> {
         let store = Arc::clone(&self.store);
         let head = match self.head {
             Some(head) => head,
-            None => self.attend(async move { store.head().await }).await?,
+            None => self.ask(submission, store.head()).await?,
         };
         self.head = Some(head);
         let mut states = States::new();
         let mut missing = HashSet::new();
-        for id in submission
-            .commands
-            .iter()
-            .filter_map(|(_, command)| command.target())
-        {
+        for id in submission.targets() {
             match self.recent.get(id) {
                 Some(event) => drop(states.insert(id.clone(), event)),
                 None => drop(missing.insert(id.clone())),
@@ -169,8 +143,7 @@ impl Committer {
         let remembered = !states.is_empty();
         if !missing.is_empty() {
             let ids: Vec<EventId> = missing.into_iter().collect();
-            let store = Arc::clone(&self.store);
-            let loaded = self.attend(async move { store.load(&ids).await }).await?;
+            let loaded = self.ask(submission, store.load(&ids)).await?;
             states.extend(
                 loaded
                     .into_iter()
@@ -184,18 +157,30 @@ impl Committer {
         })
     }
 
+    /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
+    async fn confirm(&mut self, facts: &Facts, submission: &mut Submission) -> Result<(), Setback> {
+        let store = Arc::clone(&self.store);
+        if !facts.remembered {
+            return Ok(());
+        }
+        match self.ask(submission, store.head()).await? == facts.head {
+            true => Ok(()),
+            false => Err(Setback::Moved),
+        }
+    }
+
     async fn append(
         &mut self,
         head: Seq,
         changes: Vec<Arc<Change>>,
-        replies: &mut Replies,
+        submission: &mut Submission,
     ) -> Result<(), Setback> {
         let batch = Arc::new(Batch {
             id: Uuid::now_v7(),
             after: head,
             changes,
         });
-        self.append_for_certain(&batch, replies).await?;
+        self.append_for_certain(&batch, submission).await?;
         self.head = Some(head.plus(batch.changes.len()));
         batch
             .changes
@@ -212,16 +197,17 @@ impl Committer {
     async fn append_for_certain(
         &mut self,
         batch: &Arc<Batch>,
-        replies: &mut Replies,
+        submission: &mut Submission,
     ) -> Result<(), Setback> {
+        let store = Arc::clone(&self.store);
         let mut in_doubt = false;
         loop {
-            let store = Arc::clone(&self.store);
-            let same = Arc::clone(batch);
-            let appending = replies.watch(async move { store.append(&same).await });
-            match self.attend(appending).await {
+            let appended = self
+                .attend(submission, &Refused::Unknown, store.append(batch))
+                .await;
+            match appended {
                 Ok(()) => return Ok(()),
-                Err(AppendError::Moved) if in_doubt => return self.settle(batch, replies).await,
+                Err(AppendError::Moved) if in_doubt => return self.settle(batch, submission).await,
                 Err(AppendError::Moved) => return Err(Setback::Moved),
                 Err(AppendError::Failed(error)) if !in_doubt => return Err(Setback::Failed(error)),
                 Err(AppendError::Failed(_)) => {}
@@ -230,27 +216,51 @@ impl Committer {
                     in_doubt = true;
                 }
             }
-            self.attend(replies.watch(sleep(RETRY_DELAY))).await;
+            self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
+                .await;
         }
     }
 
     /// The head has moved while the outcome was in doubt: was it this batch that moved it?
-    async fn settle(&mut self, batch: &Arc<Batch>, replies: &mut Replies) -> Result<(), Setback> {
+    async fn settle(&mut self, batch: &Batch, submission: &mut Submission) -> Result<(), Setback> {
+        let store = Arc::clone(&self.store);
         loop {
-            let store = Arc::clone(&self.store);
-            let same = Arc::clone(batch);
-            let looking = replies.watch(async move { store.holds(&same).await });
-            match self.attend(looking).await {
+            let held = self
+                .attend(submission, &Refused::Unknown, store.holds(batch))
+                .await;
+            match held {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Setback::Moved),
-                Err(_) => self.attend(replies.watch(sleep(RETRY_DELAY))).await,
+                Err(_) => {
+                    self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
+                        .await
+                }
             }
         }
     }
 
-    async fn attend<F: Future>(&mut self, work: F) -> F::Output {
+    /// Asks the store something, while nothing is written: who waits too long hears `Unavailable`.
+    async fn ask<T>(
+        &mut self,
+        submission: &mut Submission,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Setback> {
+        self.attend(submission, &Refused::Unavailable, question)
+            .await
+            .map_err(Setback::Failed)
+    }
+
+    /// Waits for work with the store. Those of the submission who wait past their deadline hear `why`;
+    /// those who still queue behind it hear `Unavailable`.
+    async fn attend<T>(
+        &mut self,
+        submission: &mut Submission,
+        why: &Refused,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let watched = submission.watch(why, work);
         self.mailbox
-            .attend(work, || Err(Refused::Unavailable))
+            .attend(watched, || Err(Refused::Unavailable))
             .await
     }
 
@@ -260,15 +270,27 @@ impl Committer {
     }
 }
 
+/// Whether it is the store's state that is at fault, not what it was asked to take.
+fn is_passing(error: &StoreError) -> bool {
+    match error {
+        StoreError::Unavailable(_) | StoreError::QueryTooSlow => true,
+        StoreError::CannotSort | StoreError::Refused(_) | StoreError::Corrupt { .. } => false,
+    }
+}
+
 /// Events as they are at the point of deciding; one that is not there is not there.
 type States = HashMap<EventId, Arc<Event>>;
 
 /// Decides the commands in order, each seeing what the ones before it did, until their changes are
 /// enough for one append: a small command can make a large change.
-fn decide_all(commands: &[(EventId, Command)], facts: &mut Facts, at: Timestamp) -> Decided {
+fn decide_all<'a>(
+    commands: impl Iterator<Item = (&'a EventId, &'a Command)>,
+    facts: &mut Facts,
+    at: Timestamp,
+) -> Decided {
     let states = &mut facts.states;
     let mut decided = Decided {
-        outcomes: Vec::with_capacity(commands.len()),
+        outcomes: Vec::new(),
         changes: Vec::new(),
     };
     let mut bytes = 0;
@@ -292,18 +314,4 @@ fn decide_all(commands: &[(EventId, Command)], facts: &mut Facts, at: Timestamp)
         decided.outcomes.push(outcome.map_err(Refused::Rejected));
     }
     decided
-}
-
-/// Nothing was written, certainly: either everyone hears so, or the culprit has to be found.
-fn fail(replies: &mut Replies, error: &StoreError) -> Attempt {
-    match error {
-        StoreError::Unavailable(_) | StoreError::QueryTooSlow => {
-            replies.refuse(&Refused::Unavailable);
-            Attempt::Answered
-        }
-        StoreError::CannotSort | StoreError::Refused(_) | StoreError::Corrupt { .. } => {
-            tracing::error!(%error, "the store refused a batch");
-            Attempt::Refused
-        }
-    }
 }

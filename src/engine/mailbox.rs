@@ -15,6 +15,7 @@ pub(super) struct Letter<T, A> {
     pub(super) bytes: usize,
     pub(super) reply: oneshot::Sender<A>,
     pub(super) deadline: Instant,
+    /// Given back when it is answered.
     _room: OwnedSemaphorePermit,
 }
 
@@ -98,6 +99,13 @@ impl<T, A> Mailbox<T, A> {
             });
         let count = fitting.count().max(1);
         Some(self.waiting.drain(..count).collect())
+    }
+
+    /// Puts letters back that were taken too early, in their old order.
+    pub(super) fn put_back(&mut self, letters: impl DoubleEndedIterator<Item = Letter<T, A>>) {
+        for letter in letters.rev() {
+            self.waiting.push_front(letter);
+        }
     }
 
     /// Waits for `work` while letters that expire meanwhile are answered with `answer`.

@@ -45,7 +45,8 @@ impl Feed {
     /// If the store cannot tell its head.
     pub async fn open(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
         let live = Arc::new(Live::new(store.head().await?));
-        let pump = tokio::spawn(pump::run(Arc::clone(store), Arc::clone(&live)));
+        let tail = store.tail(live.seq()).await?;
+        let pump = tokio::spawn(pump::run(tail, Arc::clone(&live)));
         let log = Log {
             store: Arc::clone(store),
             turns: Arc::new(Semaphore::new(limits::CATCH_UPS_MAX)),

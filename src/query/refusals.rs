@@ -42,112 +42,115 @@ fn what_is_no_operator_here_is_refused_by_name_and_place() {
     }
 }
 
+/// Filters, and what is said of them.
+const OFFENDERS: &[(&str, &str)] = &[
+    ("[]", ": expected an object, found an array"),
+    (
+        r#"{"$and":[]}"#,
+        ".$and: expected an array that is not empty",
+    ),
+    (r#"{"$or":{}}"#, ".$or: expected an array, found an object"),
+    (
+        r#"{"$nor":[1]}"#,
+        ".$nor.0: expected an object, found an integer",
+    ),
+    (
+        r#"{"a":{"$gt":1,"b":2}}"#,
+        ".a.b: operators and names of fields cannot stand side by side",
+    ),
+    (
+        r#"{"a":{"b":2,"$gt":1}}"#,
+        ".a.b: operators and names of fields cannot stand side by side",
+    ),
+    (
+        r#"{"a":{"b":{"$gt":1}}}"#,
+        ".a.b.$gt: $gt cannot stand inside a value",
+    ),
+    (
+        r#"{"a":{"$in":"x"}}"#,
+        ".a.$in: expected an array, found a string",
+    ),
+    (
+        r#"{"a":{"$in":[1,{"$gt":1}]}}"#,
+        ".a.$in.1.$gt: $gt cannot stand inside a value",
+    ),
+    (
+        r#"{"a":{"$all":[{"$elemMatch":{"b":1}},2]}}"#,
+        ".a.$all.1: expected another $elemMatch",
+    ),
+    (
+        r#"{"a":{"$all":[2,{"$elemMatch":{"b":1}}]}}"#,
+        ".a.$all.1.$elemMatch: $elemMatch cannot stand inside a value",
+    ),
+    (
+        r#"{"a":{"$exists":"x"}}"#,
+        ".a.$exists: expected a boolean, found a string",
+    ),
+    (
+        r#"{"a":{"$size":-1}}"#,
+        ".a.$size: expected an integer of at least 0, found an integer",
+    ),
+    (
+        r#"{"a":{"$size":1.5}}"#,
+        ".a.$size: expected an integer of at least 0, found a float",
+    ),
+    (
+        r#"{"a":{"$mod":[1]}}"#,
+        ".a.$mod: expected a divisor and a remainder",
+    ),
+    (
+        r#"{"a":{"$mod":[0.5,1]}}"#,
+        ".a.$mod.0: the divisor must not be 0",
+    ),
+    (
+        r#"{"a":{"$mod":[2,1e30]}}"#,
+        ".a.$mod.1: expected a number of at most 64 bits, found a float",
+    ),
+    (
+        r#"{"a":{"$type":[]}}"#,
+        ".a.$type: expected at least one type",
+    ),
+    (
+        r#"{"a":{"$type":null}}"#,
+        ".a.$type: expected the name or number of a type, found null",
+    ),
+    (r#"{"a":{"$not":{}}}"#, ".a.$not: expected an operator"),
+    (
+        r#"{"a":{"$not":1}}"#,
+        ".a.$not: expected an object, found an integer",
+    ),
+    (
+        r#"{"a":{"$elemMatch":[]}}"#,
+        ".a.$elemMatch: expected an object, found an array",
+    ),
+    (
+        r#"{"a":{"$elemMatch":{"b":1,"$gt":2}}}"#,
+        ".a.$elemMatch.$gt: $gt is not an operator of this filter language",
+    ),
+    (
+        r#"{"a":{"$options":"i"}}"#,
+        ".a.$options: $options needs a $regex beside it",
+    ),
+    (
+        r#"{"a":{"$regex":1}}"#,
+        ".a.$regex: expected a string, found an integer",
+    ),
+    (r#"{"a":1,"a":2}"#, ".a: the same name twice in one object"),
+    (
+        r#"{"a":{"$gt":1,"$gt":2}}"#,
+        ".a.$gt: the same name twice in one object",
+    ),
+    (
+        r#"{"a..b":1}"#,
+        ".a..b: a path must not have empty segments",
+    ),
+    (r#"{"a.$b":1}"#, ".a.$b: $b cannot be the name of a field"),
+];
+
 #[test]
 fn offenders_are_named_by_path() {
-    for (json, path) in [
-        ("[]", ": expected an object, found an array"),
-        (
-            r#"{"$and":[]}"#,
-            ".$and: expected an array that is not empty",
-        ),
-        (r#"{"$or":{}}"#, ".$or: expected an array, found an object"),
-        (
-            r#"{"$nor":[1]}"#,
-            ".$nor.0: expected an object, found an integer",
-        ),
-        (
-            r#"{"a":{"$gt":1,"b":2}}"#,
-            ".a.b: operators and names of fields cannot stand side by side",
-        ),
-        (
-            r#"{"a":{"b":2,"$gt":1}}"#,
-            ".a.b: operators and names of fields cannot stand side by side",
-        ),
-        (
-            r#"{"a":{"b":{"$gt":1}}}"#,
-            ".a.b.$gt: $gt cannot stand inside a value",
-        ),
-        (
-            r#"{"a":{"$in":"x"}}"#,
-            ".a.$in: expected an array, found a string",
-        ),
-        (
-            r#"{"a":{"$in":[1,{"$gt":1}]}}"#,
-            ".a.$in.1.$gt: $gt cannot stand inside a value",
-        ),
-        (
-            r#"{"a":{"$all":[{"$elemMatch":{"b":1}},2]}}"#,
-            ".a.$all.1: expected another $elemMatch",
-        ),
-        (
-            r#"{"a":{"$all":[2,{"$elemMatch":{"b":1}}]}}"#,
-            ".a.$all.1.$elemMatch: $elemMatch cannot stand inside a value",
-        ),
-        (
-            r#"{"a":{"$exists":"x"}}"#,
-            ".a.$exists: expected a boolean, found a string",
-        ),
-        (
-            r#"{"a":{"$size":-1}}"#,
-            ".a.$size: expected an integer of at least 0, found an integer",
-        ),
-        (
-            r#"{"a":{"$size":1.5}}"#,
-            ".a.$size: expected an integer of at least 0, found a float",
-        ),
-        (
-            r#"{"a":{"$mod":[1]}}"#,
-            ".a.$mod: expected a divisor and a remainder",
-        ),
-        (
-            r#"{"a":{"$mod":[0.5,1]}}"#,
-            ".a.$mod.0: the divisor must not be 0",
-        ),
-        (
-            r#"{"a":{"$mod":[2,1e30]}}"#,
-            ".a.$mod.1: expected a number of at most 64 bits, found a float",
-        ),
-        (
-            r#"{"a":{"$type":[]}}"#,
-            ".a.$type: expected at least one type",
-        ),
-        (
-            r#"{"a":{"$type":null}}"#,
-            ".a.$type: expected the name or number of a type, found null",
-        ),
-        (r#"{"a":{"$not":{}}}"#, ".a.$not: expected an operator"),
-        (
-            r#"{"a":{"$not":1}}"#,
-            ".a.$not: expected an object, found an integer",
-        ),
-        (
-            r#"{"a":{"$elemMatch":[]}}"#,
-            ".a.$elemMatch: expected an object, found an array",
-        ),
-        (
-            r#"{"a":{"$elemMatch":{"b":1,"$gt":2}}}"#,
-            ".a.$elemMatch.$gt: $gt is not an operator of this filter language",
-        ),
-        (
-            r#"{"a":{"$options":"i"}}"#,
-            ".a.$options: $options needs a $regex beside it",
-        ),
-        (
-            r#"{"a":{"$regex":1}}"#,
-            ".a.$regex: expected a string, found an integer",
-        ),
-        (r#"{"a":1,"a":2}"#, ".a: the same name twice in one object"),
-        (
-            r#"{"a":{"$gt":1,"$gt":2}}"#,
-            ".a.$gt: the same name twice in one object",
-        ),
-        (
-            r#"{"a..b":1}"#,
-            ".a..b: a path must not have empty segments",
-        ),
-        (r#"{"a.$b":1}"#, ".a.$b: $b cannot be the name of a field"),
-    ] {
-        assert_eq!(refusal(json), path, "{json}");
+    for (json, path) in OFFENDERS {
+        assert_eq!(refusal(json), *path, "{json}");
     }
     assert!(refusal(r#"{"a":{"$type":"date"}}"#).starts_with(".a.$type: no such type in JSON"));
     assert!(refusal("{\"a\\u0000\":1}").ends_with("a path must not contain NUL"));

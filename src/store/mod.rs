@@ -121,11 +121,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// Every change after `after` as it becomes durable, from any node: contiguous, in order, once;
-    /// and every broadcast from now on, at most once.
+    /// and every broadcast that is published after this returns, at most once.
     ///
     /// Never ends: when the store is out of reach it tries again, and goes on where it was.
     /// One tail at a time, from the node's pump.
-    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings>;
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError>;
 
     /// Current events that match, as of one position in the log.
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError>;

@@ -95,8 +95,8 @@ impl Store for FaultyStore {
         self.store.read(after, limit).await
     }
 
-    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings> {
-        self.store.tail(after)
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+        self.store.tail(after).await
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {

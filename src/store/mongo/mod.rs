@@ -149,13 +149,9 @@ impl Store for MongoStore {
         Ok(page.changes)
     }
 
-    fn tail(&self, after: Seq) -> BoxStream<'static, Tidings> {
-        tail::tail(
-            self.database.clone(),
-            self.watched.clone(),
-            &self.hub,
-            after,
-        )
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+        let (database, watched) = (self.database.clone(), self.watched.clone());
+        tail::tail(database, watched, &self.hub, after).await
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use mongodb::Database;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::call::backoff;
@@ -18,10 +18,13 @@ use super::log::{self, Page};
 use super::watcher::Watcher;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Batch, Tidings};
+use crate::store::{Batch, StoreError, Tidings};
 
 /// How often the log is looked at though nothing rang: a change stream can stall without an error.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the change stream may take to open at first.
+const OPEN_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Batches and broadcasts that wait for the tail. Batches beyond it are read from the log.
 const SIGNALS_MAX: usize = 64;
@@ -30,13 +33,13 @@ const SIGNALS_MAX: usize = 64;
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// Begins to watch and to yield. Dropping the stream ends the watching.
-pub(super) fn tail(
+/// Begins to watch, and then to yield. Dropping the stream ends the watching.
+pub(super) async fn tail(
     database: Database,
     watched: Database,
     hub: &Arc<Hub>,
     after: Seq,
-) -> BoxStream<'static, Tidings> {
+) -> Result<BoxStream<'static, Tidings>, StoreError> {
     let (sender, signals) = mpsc::channel(SIGNALS_MAX);
     let bell = Arc::new(Bell::default());
     bell.alarm();
@@ -46,7 +49,9 @@ pub(super) fn tail(
     };
     hub.connect(line.clone());
     let stop = CancellationToken::new();
+    let opened = Arc::new(Notify::new());
     let watcher = Watcher {
+        opened: Arc::clone(&opened),
         database: watched,
         hub: Arc::clone(hub),
         line,
@@ -62,11 +67,14 @@ pub(super) fn tail(
         bell,
         _stop: stop.drop_guard(),
     };
-    stream::unfold(tail, |mut tail| async move {
+    tokio::time::timeout(OPEN_DEADLINE, opened.notified())
+        .await
+        .map_err(|_| StoreError::Unavailable("cannot open the change stream".to_owned()))?;
+    let yielding = stream::unfold(tail, |mut tail| async move {
         let tidings = tail.next().await;
         Some((tidings, tail))
-    })
-    .boxed()
+    });
+    Ok(yielding.boxed())
 }
 
 struct Tail {

@@ -11,6 +11,7 @@ use bson::raw::RawDocument;
 use bson::{Document, RawDocumentBuf, doc};
 use mongodb::Database;
 use mongodb::change_stream::ChangeStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
@@ -33,6 +34,8 @@ pub(super) struct Watcher {
     pub(super) database: Database,
     pub(super) hub: Arc<Hub>,
     pub(super) line: Line,
+    /// Told when the stream is open: broadcasts sent from then on arrive.
+    pub(super) opened: Arc<Notify>,
     pub(super) stop: CancellationToken,
 }
 
@@ -46,6 +49,7 @@ impl Watcher {
                     failures = 0;
                     // Only now: what is written from here on rings, what was before is read.
                     self.line.bell.alarm();
+                    self.opened.notify_one();
                     self.listen(stream).await;
                 }
                 Err(failure) => {
