@@ -237,7 +237,7 @@ async fn answers_come_in_the_order_of_their_requests() {
                     n - 1,
                     "a FETCH sees the writes before it: {answer}"
                 ),
-                _ => assert_eq!(error_of(answer)["code"], "unknown_type"),
+                _ => assert_eq!(error_of(&answer)["code"], "unknown_type"),
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::support::{Client, Server};
 async fn refuse(client: &mut Client, message: Message) -> Value {
     client.send_message(message).await;
     let answer = client.answer().await;
-    error_of(answer.clone());
+    error_of(&answer);
     answer
 }
 

@@ -47,7 +47,10 @@ async fn a_message_may_have_message_bytes_max() {
     assert_eq!(client.answer().await["success"], true);
     for bytes in [limits::MESSAGE_BYTES_MAX + 1, limits::MESSAGE_BYTES_CLOSE] {
         client.send_text(&message_of(bytes)).await;
-        assert_eq!(error_of(client.answer().await)["code"], "message_too_large");
+        assert_eq!(
+            error_of(&client.answer().await)["code"],
+            "message_too_large"
+        );
         client.lives().await;
     }
 }
@@ -80,7 +83,7 @@ async fn a_request_id_may_have_request_id_bytes_max() {
         let answer = client.answer().await;
         assert_eq!(answer["success"], accepted);
         if !accepted {
-            assert_eq!(error_of(answer)["path"], "id");
+            assert_eq!(error_of(&answer)["path"], "id");
         }
     }
 }
@@ -114,7 +117,7 @@ async fn an_event_may_grow_to_event_bytes_max() {
         if n < fits {
             assert_eq!(answer["success"], true);
         } else {
-            assert_eq!(error_of(answer)["code"], "event_too_large");
+            assert_eq!(error_of(&answer)["code"], "event_too_large");
         }
     }
     let found = client.ok("FETCH", json!({})).await;
@@ -149,7 +152,7 @@ async fn a_document_may_nest_document_depth_max() {
         "}".repeat(40_000)
     );
     client.send_text(&deep).await;
-    error_of(client.answer().await);
+    error_of(&client.answer().await);
     client.lives().await;
 }
 

@@ -238,7 +238,7 @@ impl Client {
 
     /// A request that must be refused: the error in the answer.
     pub async fn refused(&mut self, kind: &str, payload: Value) -> Value {
-        error_of(self.request(kind, payload).await)
+        error_of(&self.request(kind, payload).await)
     }
 
     /// Creates an event: its id and the place of its change in the log.
@@ -256,7 +256,7 @@ impl Client {
 }
 
 /// The error object of an error answer, after checking the answer's shape.
-pub fn error_of(answer: Value) -> Value {
+pub fn error_of(answer: &Value) -> Value {
     assert_eq!(answer["type"], "error", "{answer}");
     assert_eq!(answer["success"], false, "{answer}");
     let error = answer["error"].clone();
