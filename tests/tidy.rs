@@ -71,7 +71,7 @@ fn offenders(pattern: &str, allowed: impl Fn(&Source) -> bool) -> Vec<String> {
 
 #[test]
 fn the_database_driver_stays_under_its_store() {
-    let allowed = |source: &Source| source.under("store/mongo/") || source.name == "query/mongo.rs";
+    let allowed = |source: &Source| source.under("store/mongo/") || source.under("query/mongo/");
     assert_eq!(offenders(r"\b(mongodb|bson)::", allowed), [""; 0]);
 }
 
@@ -183,7 +183,11 @@ fn functions_are_short() {
     for source in sources("src") {
         let lines: Vec<&str> = source.text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
-            let Some(found) = start.captures(line) else {
+            // A test may be a long table of cases.
+            let is_test = at > 0
+                && lines[at - 1].trim_start().starts_with("#[")
+                && lines[at - 1].contains("test");
+            let Some(found) = start.captures(line).filter(|_| !is_test) else {
                 continue;
             };
             // rustfmt puts the closing brace of a function below its first letter.
