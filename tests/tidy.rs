@@ -183,7 +183,11 @@ fn functions_are_short() {
     for source in sources("src") {
         let lines: Vec<&str> = source.text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
-            let Some(found) = start.captures(line) else {
+            // A test may be a long table of cases.
+            let is_test = at > 0
+                && lines[at - 1].trim_start().starts_with("#[")
+                && lines[at - 1].contains("test");
+            let Some(found) = start.captures(line).filter(|_| !is_test) else {
                 continue;
             };
             // rustfmt puts the closing brace of a function below its first letter.
