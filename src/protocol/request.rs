@@ -175,7 +175,10 @@ fn read_request(name: Name, payload: Option<&RawValue>) -> Result<Request, Failu
 }
 
 fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
-    let asked = payload.map_or_else(|| Ok(Document::new()), |payload| document(Some(payload)))?;
+    let asked = match payload.map(RawValue::get) {
+        None | Some("null") => Document::new(),
+        Some(_) => document(payload)?,
+    };
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
     let query = Query::parse(&asked, "payload").map_err(invalid)?;
     if query
