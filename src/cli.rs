@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
-use crate::config::{Config, StoreOptions};
+use crate::config::Config;
+use crate::store::StoreOptions;
 use crate::store::mongo::MongoOptions;
 use crate::transport::Origins;
 

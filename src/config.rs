@@ -2,15 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::store::mongo::MongoOptions;
+use crate::store::StoreOptions;
 use crate::transport::Origins;
-
-/// Where the log and the view are.
-#[derive(Debug, Clone)]
-pub enum StoreOptions {
-    /// In a MongoDB replica set.
-    Mongo(MongoOptions),
-}
 
 /// What `livelog serve` needs.
 #[derive(Debug, Clone)]

@@ -1,49 +1,13 @@
 //! One entry of the log.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::event::{Event, EventId};
 use super::patch::Patch;
+use super::seq::Seq;
 use super::timestamp::Timestamp;
-
-/// A change's place in the log: 1, 2, 3 … without a gap. [`Seq::ZERO`] is the place before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
-#[serde(transparent)]
-pub struct Seq(u64);
-
-impl Seq {
-    /// Before the first change: the head of an empty log.
-    pub const ZERO: Self = Self(0);
-
-    /// The place with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The place `count` further on.
-    pub const fn plus(self, count: usize) -> Self {
-        Self(self.0 + count as u64)
-    }
-
-    /// The place after this one.
-    pub const fn next(self) -> Self {
-        self.plus(1)
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
 
 /// A fact that happened to one event. Alone it tells the event before and after.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::change::{Change, Effect, Seq};
+use super::change::{Change, Effect};
 use super::command::Command;
 use super::event::{Event, EventId};
 use super::patch::PatchError;
+use super::seq::Seq;
 use super::timestamp::Timestamp;
 
 /// Where and when the change will stand, if the command is accepted.

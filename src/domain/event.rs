@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::change::Seq;
+use super::seq::Seq;
 use super::timestamp::Timestamp;
 use super::value::{Document, Record, Value, ValueRef};
 use crate::limits;

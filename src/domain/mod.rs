@@ -12,14 +12,16 @@ mod document;
 mod event;
 mod json;
 mod patch;
+mod seq;
 mod timestamp;
 mod value;
 
-pub use change::{Change, Effect, Kind, Seq};
+pub use change::{Change, Effect, Kind};
 pub use command::{Command, Create, Delete, Update};
 pub use decide::{Rejection, Stamp, decide};
 pub use document::{Invalid, check_document};
 pub use event::{Event, EventId};
 pub use patch::{Patch, PatchError, Path};
+pub use seq::Seq;
 pub use timestamp::Timestamp;
 pub use value::{Document, Record, Value, ValueRef};

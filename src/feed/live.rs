@@ -5,11 +5,19 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
-use super::subscription::Interest;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::protocol::{self, Frame};
 use crate::store::{Broadcast, Tidings};
+
+/// What a session wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Every change, and broadcasts.
+    Changes,
+    /// Broadcasts alone.
+    Broadcasts,
+}
 
 /// A place in the window: items are numbered as they arrive at this node, changes and broadcasts alike.
 pub(super) type Place = u64;

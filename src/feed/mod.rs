@@ -20,8 +20,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::domain::Seq;
 use crate::limits;
 use crate::store::{Store, StoreError};
+pub use live::Interest;
 use live::Live;
-pub use subscription::{Interest, Subscription};
+pub use subscription::Subscription;
 
 /// The node's feed. Cheap to clone; the pump ends with the last clone.
 #[derive(Debug, Clone)]

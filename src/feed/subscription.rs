@@ -8,19 +8,10 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Log;
-use super::live::{Found, Live, Place};
+use super::live::{Found, Interest, Live, Place};
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::protocol::{self, Frame};
-
-/// What a session wants to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Every change, and broadcasts.
-    Changes,
-    /// Broadcasts alone.
-    Broadcasts,
-}
 
 /// Every change after a position, once each, in order; and broadcasts while it keeps up.
 ///

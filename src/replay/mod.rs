@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::StoreOptions;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, StoreOptions};
 
 /// Rebuilds the view and swaps it in; prints counts and a digest.
 ///

@@ -15,9 +15,15 @@ use futures::stream::BoxStream;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::config::StoreOptions;
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::query::Query;
+
+/// Where the log and the view are.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    /// In a MongoDB replica set.
+    Mongo(mongo::MongoOptions),
+}
 
 /// Opens the store that the options name.
 ///
