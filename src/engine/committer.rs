@@ -301,7 +301,10 @@ fn fail(replies: &mut Replies, error: &StoreError) -> Attempt {
             replies.refuse(&Refused::Unavailable);
             Attempt::Answered
         }
-        StoreError::CannotSort | StoreError::Refused(_) | StoreError::Corrupt { .. } => {
+        StoreError::CannotSort
+        | StoreError::SortTooLarge
+        | StoreError::Refused(_)
+        | StoreError::Corrupt { .. } => {
             tracing::error!(%error, "the store refused a batch");
             Attempt::Refused
         }
