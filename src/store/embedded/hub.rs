@@ -1,7 +1,7 @@
 //! Where the writer's appends and broadcasts meet the tails.
 //!
 //! A batch is handed over as it is, without a look into the log. Nothing here holds up the writer:
-//! what does not fit into a line is read from the log instead.
+//! a tail that is behind sees by the head what it missed, and reads it from the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,11 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::Seq;
 use crate::store::{Batch, Broadcast, Tidings};
 
-/// Batches and broadcasts that wait for a tail.
-const TIDINGS_MAX: usize = 64;
+/// Broadcasts, and batches among them, that wait for a tail. Beyond this who broadcasts waits.
+const TIDINGS_MAX: usize = 1_024;
+
+/// A batch is only put behind fewer than this: it can be large, and is in the log anyhow.
+const BATCHES_MAX: usize = 64;
 
 /// The lines to the tails, and the head for those that missed something.
 #[derive(Debug)]
@@ -50,8 +53,10 @@ impl Hub {
     /// Hands a durable batch on. The line before the head: who hears the line needs no log.
     pub(super) fn appended(&self, batch: &Arc<Batch>) {
         for line in &*self.lines() {
-            // A full line is one that is behind, and will see by the head what it missed.
-            let _ = line.try_send(Tidings::Changes(batch.changes.clone()));
+            if line.max_capacity() - line.capacity() < BATCHES_MAX {
+                // A tail that is gone hears nothing.
+                let _ = line.try_send(Tidings::Changes(batch.changes.clone()));
+            }
         }
         self.head
             .send_replace(batch.after.plus(batch.changes.len()));
