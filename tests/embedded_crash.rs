@@ -100,7 +100,7 @@ async fn cut_history(dice: &mut Dice, count: usize, sync: Sync) -> Vec<String> {
     let mut failures = Vec::new();
     for cut in 0..count {
         let at = dice.below(history.ops.len() as u64 + 1);
-        let image = image(&[], &history.ops[..at], dice, sync);
+        let image = image(&history.start, &history.ops[..at], dice, sync);
         let twice = dice.below(4) == 0;
         let check = async {
             match twice {
@@ -124,6 +124,8 @@ async fn cut_history(dice: &mut Dice, count: usize, sync: Sync) -> Vec<String> {
 
 /// What was done to the disk, and what was promised meanwhile.
 struct History {
+    /// The disk as it was made. In a folder it gets its name only then.
+    start: Vec<u8>,
     ops: Vec<Op>,
     log: Vec<Arc<Change>>,
     /// How many ops had been done when so many changes were acknowledged, in order.
@@ -137,7 +139,9 @@ impl History {
         let mut store = open(&disk).await.unwrap();
         let epoch = store.epoch();
         let mut writer = Writer::default();
-        let mut acknowledged = vec![(disk.done(), 0)];
+        let start = disk.platter().bytes.clone();
+        disk.take_ops();
+        let mut acknowledged = Vec::new();
         let mut rebuild = None;
         for _ in 0..BATCHES {
             match dice.below(12) {
@@ -162,6 +166,7 @@ impl History {
         drop(rebuild);
         store.close().await;
         Self {
+            start,
             ops: disk.take_ops(),
             log: writer.log,
             acknowledged,
@@ -194,8 +199,7 @@ impl History {
         let text = |error: livelog::store::StoreError| error.to_string();
         let head = store.head().await.map_err(text)?.get();
         let promised = self.promised(at);
-        let promised_epoch = self.acknowledged[0].0 <= at;
-        if promised_epoch && store.epoch() != self.epoch {
+        if store.epoch() != self.epoch {
             return Err("another epoch".to_owned());
         }
         if head < promised || head > self.log.len() as u64 {

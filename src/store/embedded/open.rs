@@ -1,6 +1,7 @@
 //! Opening the file: whose it is, whether this program reads it, and what its last run left to do.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,12 @@ use crate::store::{Epoch, StoreError};
 
 /// The format of the tables that this program makes, and the only one it knows so far.
 const FORMAT: u128 = 1;
+
+/// Locked while a process uses the folder.
+const LOCK_FILE: &str = "lock";
+
+/// The file while it is made.
+const DRAFT_FILE: &str = "livelog.redb.new";
 
 /// Why the data folder cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +67,15 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
     let place = Place {
         dir: options.dir.clone(),
     };
-    let file = place.make().map_err(|error| place.unusable(&error))?;
-    let database = builder()
-        .create(file)
-        .map_err(|error| place.explain(error))?;
-    place.sync().map_err(|error| place.unusable(&error))?;
-    begin(database, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)
+    let lock = place.lock()?;
+    let file = place.dir.join(FILE);
+    if !file.exists() {
+        place.create(&file)?;
+    }
+    let database = builder().open(file).map_err(|error| place.explain(error))?;
+    let mut writer = begin(database, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
+    writer.lock = Some(lock);
+    Ok(writer)
 }
 
 /// The same on a storage of the caller's.
@@ -99,6 +109,7 @@ fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<
     let (epoch, covered, snapshot) = recover(&database)?;
     Ok(Writer {
         database,
+        lock: None,
         shared: Arc::new(Shared::new(epoch, snapshot)),
         checkpoint: Checkpoint::new(covered, overlay_bytes_max),
         holder: None,
@@ -184,19 +195,48 @@ struct Place {
 }
 
 impl Place {
-    /// The folder, so that its name is durable too.
-    fn make(&self) -> std::io::Result<PathBuf> {
-        if !self.dir.is_dir() {
-            fs::create_dir_all(&self.dir)?;
-            let parent = self.dir.canonicalize()?;
-            sync_folder(parent.parent().unwrap_or(&parent))?;
+    /// Makes the folder and takes it for this process alone, before anything in it is touched.
+    fn lock(&self) -> Result<File, OpenError> {
+        self.make().map_err(|error| self.unusable(&error))?;
+        let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+                dir: self.dir.display().to_string(),
+            }),
+            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
         }
-        Ok(self.dir.join(FILE))
     }
 
-    /// A file whose name was lost with the power is lost too.
-    fn sync(&self) -> std::io::Result<()> {
-        sync_folder(&self.dir)
+    fn make(&self) -> io::Result<()> {
+        if self.dir.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.dir)?;
+        let whole = self.dir.canonicalize()?;
+        sync_folder(whole.parent().unwrap_or(&whole))
+    }
+
+    /// Makes the file under another name first: if the power goes meanwhile, half a file is no file.
+    fn create(&self, file: &Path) -> Result<(), OpenError> {
+        let draft = self.dir.join(DRAFT_FILE);
+        let removed = fs::remove_file(&draft);
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(self.unusable(&error));
+        }
+        let database = builder()
+            .create(&draft)
+            .map_err(|error| self.explain(error))?;
+        prepare(&database).map_err(fault)?;
+        drop(database);
+        let put_in_place = || {
+            File::open(&draft)?.sync_all()?;
+            fs::rename(&draft, file)?;
+            sync_folder(&self.dir)
+        };
+        put_in_place().map_err(|error| self.unusable(&error))
     }
 
     fn explain(&self, error: DatabaseError) -> OpenError {
@@ -206,7 +246,7 @@ impl Place {
                 OpenError::Locked { dir }
             }
             DatabaseError::Storage(redb::StorageError::Io(error))
-                if error.kind() != std::io::ErrorKind::InvalidData =>
+                if error.kind() != io::ErrorKind::InvalidData =>
             {
                 self.unusable(&error)
             }
@@ -217,7 +257,7 @@ impl Place {
         }
     }
 
-    fn unusable(&self, error: &std::io::Error) -> OpenError {
+    fn unusable(&self, error: &io::Error) -> OpenError {
         OpenError::Unusable {
             dir: self.dir.display().to_string(),
             reason: error.to_string(),
@@ -225,6 +265,7 @@ impl Place {
     }
 }
 
-fn sync_folder(dir: &Path) -> std::io::Result<()> {
+/// Makes the names in the folder durable: a file whose name is lost with the power is lost too.
+fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

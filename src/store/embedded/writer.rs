@@ -4,6 +4,7 @@
 //! After the first error of the disk nothing is written any more: what a failed fsync left behind
 //! nobody can tell, so only a restart, which reads the file anew, may go on.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -47,6 +48,8 @@ pub(super) enum Appended {
 
 pub(super) struct Writer {
     pub(super) database: Database,
+    /// Let go of after the database, in the order of these fields.
+    pub(super) lock: Option<File>,
     pub(super) shared: Arc<Shared>,
     pub(super) checkpoint: Checkpoint,
     /// The rebuild that holds the appends off.
