@@ -1,12 +1,15 @@
 //! The command line. Doc comments here are the text of `--help`; flags win over the environment.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::config::Config;
 use crate::store::StoreOptions;
+use crate::store::embedded::EmbeddedOptions;
 use crate::store::mongo::MongoOptions;
 use crate::transport::Origins;
 
@@ -27,9 +30,11 @@ pub struct Cli {
 enum Subcommands {
     /// Serve clients until Ctrl-C or SIGTERM.
     Serve(Serve),
-    /// Rebuild the view from the log and put it in the live one's place. Safe beside running servers.
+    /// Rebuild the view from the log and put it in the live one's place. Safe beside running servers on
+    /// MongoDB; a data folder must not be in use.
     Replay(Offline),
-    /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers.
+    /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers on MongoDB;
+    /// a data folder must not be in use.
     Verify(Offline),
     /// Put load on a running server and report what it did.
     Bench(BenchOptions),
@@ -65,15 +70,13 @@ struct Offline {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// MongoDB replica set that holds the log and the view.
-    #[arg(
-        long = "mongodb",
-        env = "MONGODB_URI",
-        hide_env_values = true,
-        default_value = "mongodb://127.0.0.1:27017",
-        value_name = "URI"
-    )]
-    uri: String,
+    /// Folder that holds the log and the view, for one process at a time.
+    /// [env: LIVELOG_DATA=] [default: ./livelog-data]
+    #[arg(long, value_name = "DIR", conflicts_with = "uri")]
+    data: Option<PathBuf>,
+    /// MongoDB replica set that holds the log and the view instead. [env: MONGODB_URI=]
+    #[arg(long = "mongodb", value_name = "URI")]
+    uri: Option<String>,
     /// Database; wins over one named in the URI. [default: events_db]
     #[arg(long, env = "LIVELOG_DATABASE", value_name = "NAME")]
     database: Option<String>,
@@ -140,12 +143,34 @@ impl Cli {
 
 impl Common {
     fn into_options(self) -> (StoreOptions, String) {
-        (
-            StoreOptions::Mongo(MongoOptions {
-                uri: self.uri,
-                database: self.database,
-            }),
-            self.log,
-        )
+        let store = match (self.data, self.uri) {
+            (Some(dir), _) => embedded(dir),
+            (None, Some(uri)) => mongo(uri, self.database),
+            (None, None) => match variable(MONGODB_URI).and_then(|uri| uri.into_string().ok()) {
+                Some(uri) => mongo(uri, self.database),
+                None => embedded(variable(LIVELOG_DATA).unwrap_or(DATA_DEFAULT.into()).into()),
+            },
+        };
+        (store, self.log)
     }
+}
+
+// Read here and not by clap, which cannot tell `--data` beside `MONGODB_URI`, where the flag wins, from
+// `--data` beside `--mongodb`, which is a mistake.
+const MONGODB_URI: &str = "MONGODB_URI";
+const LIVELOG_DATA: &str = "LIVELOG_DATA";
+
+const DATA_DEFAULT: &str = "./livelog-data";
+
+fn embedded(dir: PathBuf) -> StoreOptions {
+    StoreOptions::Embedded(EmbeddedOptions { dir })
+}
+
+fn mongo(uri: String, database: Option<String>) -> StoreOptions {
+    StoreOptions::Mongo(MongoOptions { uri, database })
+}
+
+/// A variable that is set to nothing is not set.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -124,6 +124,23 @@ pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
 /// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 
+// What the embedded store holds in memory.
+
+/// Bytes of its file that redb keeps in memory. Its default is 1 GiB; reads beyond this are served by
+/// the operating system's cache.
+pub const EMBEDDED_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of changes of the view that are held back before they begin to move into its table. While
+/// they move, as much again can gather.
+pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Changes of the log that the view's table may lack: a start folds them, in less than a second.
+pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
+
+/// Bytes of sort keys one query may gather: those of a hundred thousand events. An order by `_id`
+/// gathers none, and a limit as many as it lets through.
+pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 // How long things may take.
 
 /// A command that is not committed by then is answered `unavailable` (certainly not applied) or

@@ -39,6 +39,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
     let mut terminate = signal(SignalKind::terminate())?;
+    tracing::info!("{}", config.store);
     let server = Server::bind(config).await?;
     println!("listening on http://{}", server.local_addr()?);
     server

@@ -177,7 +177,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
-            StoreError::CannotSort => {
+            StoreError::CannotSort | StoreError::SortTooLarge => {
                 Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
             }
             StoreError::Corrupt { .. } | StoreError::Refused(_) => {

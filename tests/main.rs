@@ -11,6 +11,8 @@
 
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
+mod embedded; // the embedded store: its folder, its file, its failures, its queries
+mod embedded_crash; // the embedded store when the power goes
 mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
 mod filters; // the query language, judged by a real MongoDB

@@ -11,6 +11,7 @@ use livelog::domain::{
     Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value,
 };
 use livelog::query::Query;
+use livelog::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore, OpenError};
 use livelog::store::{AppendError, Batch, Broadcast, Store, StoreError, Tidings};
 use mongodb::bson::{Document as Bson, doc};
@@ -44,7 +45,8 @@ macro_rules! contract {
     };
 }
 
-contract!(on_mongodb:
+macro_rules! every_promise {
+    ($($backend:ident),*) => { $(contract!($backend:
     an_empty_log_has_head_zero,
     what_is_appended_is_read_back_everywhere,
     every_value_survives,
@@ -60,7 +62,10 @@ contract!(on_mongodb:
     a_tampered_view_is_rebuilt_and_no_write_is_lost,
     a_rebuild_that_is_dropped_lets_the_writers_go_on,
     a_closed_store_appends_nothing,
-);
+);)* };
+}
+
+every_promise!(on_mongodb, on_embedded);
 
 // Backends.
 
@@ -109,6 +114,54 @@ impl Site for OnMongodb {
             .await
             .unwrap();
         events.insert_one(doc! { "_id": invented }).await.unwrap();
+    }
+}
+
+/// One node by nature: its "nodes" are one.
+struct OnEmbedded {
+    folder: tempfile::TempDir,
+    open: tokio::sync::Mutex<Option<Arc<EmbeddedStore>>>,
+}
+
+async fn on_embedded() -> OnEmbedded {
+    OnEmbedded {
+        folder: tempfile::tempdir().unwrap(),
+        open: tokio::sync::Mutex::default(),
+    }
+}
+
+#[async_trait]
+impl Site for OnEmbedded {
+    async fn node(&self) -> Arc<dyn Store> {
+        let mut open = self.open.lock().await;
+        let dir = self.folder.path().to_owned();
+        match EmbeddedStore::open(EmbeddedOptions { dir }).await {
+            Ok(store) => *open = Some(store),
+            Err(embedded::OpenError::Locked { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        open.clone().unwrap()
+    }
+
+    /// By a rebuild from a log that is not the store's.
+    async fn tamper(&self, gone: &str, altered: &str, invented: &str) {
+        let store = self.node().await;
+        let log = read_all(&*store).await;
+        let mut forged = Writer::new(Arc::clone(&store));
+        for change in &log {
+            let name = change.event_id().as_str();
+            let fields = &change.after().unwrap().fields;
+            let other = [("count", Value::from("tampered"))];
+            match name {
+                name if name == gone => forged.create(invented, Document::new()),
+                name if name == altered => forged.create(name, other.into_iter().collect()),
+                name => forged.create(name, fields.clone()),
+            }
+        }
+        let mut rebuild = store.rebuild().await.unwrap();
+        rebuild.apply(&forged.pending).await.unwrap();
+        rebuild.hold().await.unwrap();
+        rebuild.swap().await.unwrap();
     }
 }
 

@@ -42,7 +42,10 @@ impl Announcer {
 fn refused(error: &StoreError) -> Refused {
     match error {
         StoreError::Unavailable(_) | StoreError::QueryTooSlow => Refused::Unavailable,
-        StoreError::CannotSort | StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+        StoreError::CannotSort
+        | StoreError::SortTooLarge
+        | StoreError::Corrupt { .. }
+        | StoreError::Refused(_) => {
             tracing::error!(%error, "the store refused a broadcast");
             Refused::Internal
         }

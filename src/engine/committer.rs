@@ -274,7 +274,10 @@ impl Committer {
 fn is_passing(error: &StoreError) -> bool {
     match error {
         StoreError::Unavailable(_) | StoreError::QueryTooSlow => true,
-        StoreError::CannotSort | StoreError::Refused(_) | StoreError::Corrupt { .. } => false,
+        StoreError::CannotSort
+        | StoreError::SortTooLarge
+        | StoreError::Refused(_)
+        | StoreError::Corrupt { .. } => false,
     }
 }
 

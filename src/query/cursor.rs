@@ -57,6 +57,31 @@ impl Cursor {
         Ok(Self { keys: content.keys })
     }
 
+    /// After the record with these keys.
+    pub(super) fn at(keys: &Keys<'_>, sort: &Sort) -> Self {
+        let keys = keys.iter().take(sort.keys().len());
+        Self {
+            keys: keys.map(OwnedKey::of).collect(),
+        }
+    }
+
+    /// The first of its keys, if that is text.
+    pub(super) fn first_text(&self) -> Option<&str> {
+        match self.keys.first()? {
+            OwnedKey::EmptyArray => None,
+            OwnedKey::Value(value) => value.as_str(),
+        }
+    }
+
+    /// Roughly the bytes this takes in memory.
+    pub fn weight(&self) -> usize {
+        let keys = self.keys.iter().map(|key| match key {
+            OwnedKey::EmptyArray => 0,
+            OwnedKey::Value(value) => value.weight(),
+        });
+        24 + keys.map(|weight| 32 + weight).sum::<usize>()
+    }
+
     /// The token that goes on after the record with these keys.
     pub(super) fn token(keys: &Keys<'_>, filter: &Filter, sort: &Sort) -> String {
         let keys = keys.iter().take(sort.keys().len()).map(|key| match key {
@@ -82,6 +107,13 @@ impl Cursor {
 }
 
 impl OwnedKey {
+    fn of(key: &Key<'_>) -> Self {
+        match key {
+            Key::EmptyArray => Self::EmptyArray,
+            Key::Value(value) => Self::Value(value.to_value()),
+        }
+    }
+
     fn borrow(&self) -> Key<'_> {
         match self {
             Self::EmptyArray => Key::EmptyArray,

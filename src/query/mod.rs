@@ -39,7 +39,7 @@ use operand::{expected, join};
 pub use cursor::Cursor;
 pub use fields::Fields;
 pub use filter::Filter;
-pub use sort::Sort;
+pub use sort::{Direction, Sort};
 
 /// What a FETCH asks for.
 #[derive(Debug, Clone)]
@@ -107,6 +107,34 @@ impl Query {
     /// The order of two records in the answer.
     pub fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
         self.sort.compare(a, b)
+    }
+
+    /// The record's place in the answer, kept apart from the record.
+    pub fn place_of(&self, record: &impl Record) -> Cursor {
+        Cursor::at(&self.sort.keys_of(record), &self.sort)
+    }
+
+    /// The order of two places.
+    pub fn compare_places(&self, a: &Cursor, b: &Cursor) -> Ordering {
+        self.sort
+            .compare_keys(&a.keys(), &b.keys(), self.sort.members())
+    }
+
+    /// The order of a record and a place.
+    pub fn compare_with_place(&self, record: &impl Record, place: &Cursor) -> Ordering {
+        self.sort.compare_with(record, &place.keys())
+    }
+
+    /// The direction of the answer if it is in the order of ids, and nothing else decides.
+    pub fn id_order(&self) -> Option<Direction> {
+        let first = self.sort.keys().first()?;
+        first.is_id().then_some(first.direction)
+    }
+
+    /// The id after which an answer in the order of ids goes on.
+    pub fn after_id(&self) -> Option<&str> {
+        self.id_order()?;
+        self.cursor.as_ref()?.first_text()
     }
 
     fn is_ahead(&self, record: &impl Record) -> bool {

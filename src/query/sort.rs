@@ -20,8 +20,10 @@ pub(super) struct SortKey {
     pub(super) direction: Direction,
 }
 
+/// Upwards or downwards in the order of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Direction {
     Ascending,
     Descending,
 }

@@ -1,11 +1,13 @@
 //! Where the log and the view are kept, behind one trait whose docs are guarantees.
 //!
-//! [`mongo`] is the store behind it. Nothing above this module knows a collection, a transaction or a
+//! [`embedded`] and [`mongo`] are the stores behind it. Nothing above this module knows a collection, a transaction or a
 //! file: it knows the log, the view, and four kinds of failure.
 //!
 //! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
 
+pub mod embedded;
 pub mod mongo;
+mod options;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,13 +19,7 @@ use uuid::Uuid;
 
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::query::Query;
-
-/// Where the log and the view are.
-#[derive(Debug, Clone)]
-pub enum StoreOptions {
-    /// In a MongoDB replica set.
-    Mongo(mongo::MongoOptions),
-}
+pub use options::StoreOptions;
 
 /// Opens the store that the options name.
 ///
@@ -31,6 +27,9 @@ pub enum StoreOptions {
 /// Says what is missing, and what to do about it.
 pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     match options {
+        StoreOptions::Embedded(options) => {
+            Ok(embedded::EmbeddedStore::open(options.clone()).await?)
+        }
         StoreOptions::Mongo(options) => Ok(mongo::MongoStore::open(options.clone()).await?),
     }
 }
@@ -77,8 +76,9 @@ pub enum Tidings {
 pub struct Found {
     /// The position in the log that the answer is as of.
     pub seq: Seq,
-    /// Matching events in the query's order, from after its cursor; the limit is the caller's to apply,
-    /// and so is the projection. Dropping the stream stops the reading.
+    /// Matching events in the query's order, from after its cursor; the projection is the caller's to
+    /// apply, and so is the limit, though the stream may end one event beyond it: enough to tell that
+    /// more remain. Dropping the stream stops the reading.
     pub events: BoxStream<'static, Result<Event, StoreError>>,
 }
 
@@ -174,6 +174,12 @@ pub enum StoreError {
     /// The order asked for cannot be had: an event has arrays in two of its fields.
     #[error("an event has arrays in two of the fields to sort by")]
     CannotSort,
+    /// Sorting would take more memory than [`crate::limits::SORT_BYTES_MAX`].
+    #[error(
+        "sorting this takes more than {} MiB: name a smaller limit, a narrower filter, or no order but _id's",
+        crate::limits::SORT_BYTES_MAX / 1024 / 1024
+    )]
+    SortTooLarge,
     /// What is stored cannot be what livelog wrote. `at` says where.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod faulty;
+pub mod history;
 pub mod load;
 pub mod mongod;
 pub mod process;

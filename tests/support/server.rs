@@ -63,7 +63,12 @@ pub async fn livelog(arguments: &[&str]) -> std::process::Output {
     let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
     let run = tokio::task::spawn_blocking(move || {
         let mut command = std::process::Command::new(BINARY);
-        for name in ["LIVELOG_LISTEN", "LIVELOG_LOG", "MONGODB_URI"] {
+        for name in [
+            "LIVELOG_LISTEN",
+            "LIVELOG_LOG",
+            "LIVELOG_DATA",
+            "MONGODB_URI",
+        ] {
             command.env_remove(name);
         }
         command

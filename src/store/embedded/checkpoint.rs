@@ -1,0 +1,107 @@
+//! Moving held-back changes of the view into its table, a little with each append.
+//!
+//! A round walks once over the overlay, in the order of ids. Slots change while it goes on, so the
+//! table is then ahead in places; that is harmless, because the log after [`covered`](Checkpoint::covered)
+//! tells every such event anew, whole. When the round is through, everything up to where it began is
+//! in the table, and only then does `covered` move: in the transaction that wrote the last of it.
+//!
+//! Doing it all at once instead would hold up the writer for a tenth of a second every time.
+
+use std::ops::Bound;
+
+use super::overlay::{Overlay, Slot};
+use crate::domain::{EventId, Seq};
+use crate::limits;
+
+/// Slots moved with an append besides twice the number of its changes: more than come in, so that
+/// a round ends.
+const STEP_COUNT: usize = 64;
+
+/// How far the view's table has come.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    covered: Seq,
+    round: Option<Round>,
+    /// Bytes of overlay at which a round begins.
+    overlay_bytes_max: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Round {
+    /// The head when it began.
+    until: Seq,
+    /// The slots up to this one are done.
+    done: Bound<EventId>,
+}
+
+/// What one transaction moves.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    pub(super) slots: Vec<(EventId, Slot)>,
+    /// What `covered` becomes with it.
+    pub(super) covered: Option<Seq>,
+    round: Option<Round>,
+}
+
+impl Checkpoint {
+    pub(super) fn new(covered: Seq, overlay_bytes_max: usize) -> Self {
+        Self {
+            covered,
+            round: None,
+            overlay_bytes_max,
+        }
+    }
+
+    /// What to move with an append of `changes` that makes the head `head` and the overlay `overlay`.
+    pub(super) fn plan(&self, overlay: &Overlay, head: Seq, changes: usize) -> Step {
+        let round = match &self.round {
+            Some(round) => round.clone(),
+            None if self.is_due(overlay, head) => Round {
+                until: head,
+                done: Bound::Unbounded,
+            },
+            None => return Step::default(),
+        };
+        let count = STEP_COUNT + 2 * changes;
+        let slots: Vec<(EventId, Slot)> = overlay
+            .range(round.done.clone(), Bound::Unbounded)
+            .take(count)
+            .map(|(id, slot)| (id.clone(), slot.clone()))
+            .collect();
+        match slots.last() {
+            Some((last, _)) if slots.len() == count => Step {
+                round: Some(Round {
+                    until: round.until,
+                    done: Bound::Excluded(last.clone()),
+                }),
+                covered: None,
+                slots,
+            },
+            Some(_) | None => Step {
+                slots,
+                covered: Some(round.until),
+                round: None,
+            },
+        }
+    }
+
+    /// The step is durable: the overlay without what it moved.
+    pub(super) fn done(&mut self, step: Step, overlay: &mut Overlay) {
+        for (id, _) in &step.slots {
+            overlay.remove(id);
+        }
+        self.covered = step.covered.unwrap_or(self.covered);
+        self.round = step.round;
+    }
+
+    /// The table was replaced by one that is as of `covered`.
+    pub(super) fn restart(&mut self, covered: Seq) {
+        self.covered = covered;
+        self.round = None;
+    }
+
+    fn is_due(&self, overlay: &Overlay, head: Seq) -> bool {
+        overlay.bytes() > self.overlay_bytes_max
+            || head.get() - self.covered.get() > limits::EMBEDDED_UNCOVERED_MAX
+    }
+}

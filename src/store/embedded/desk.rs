@@ -1,0 +1,147 @@
+//! Where the writer's thread is asked, and where it is let go of.
+
+use std::fmt;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::shared::Shared;
+use super::writer::{Appended, Task, Writer};
+use crate::limits;
+use crate::store::{AppendError, Batch, StoreError};
+
+/// What a caller hears late when nothing can be written any more: the engine asks again at once.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Closing waits this long for the transaction in progress.
+const CLOSE_DEADLINE: Duration = limits::COMMAND_DEADLINE;
+
+/// The way to the writer's thread. Dropping it ends the thread, and waits for its end, so that the
+/// file is free afterwards.
+pub(super) struct Desk {
+    shared: Arc<Shared>,
+    /// `None` once closed.
+    tasks: Mutex<Option<Sender<Task>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(super) fn open(writer: Writer) -> std::io::Result<Self> {
+        let shared = Arc::clone(&writer.shared);
+        let (tasks, asked) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("livelog-writer".to_owned())
+            .spawn(move || writer.run(&asked))?;
+        Ok(Self {
+            shared,
+            tasks: Mutex::new(Some(tasks)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// `false` if nobody is there to do it.
+    pub(super) fn tell(&self, task: Task) -> bool {
+        let tasks = self.tasks();
+        tasks.as_ref().is_some_and(|tasks| tasks.send(task).is_ok())
+    }
+
+    /// The writer's answer. `Err` if it is closed or died.
+    pub(super) async fn ask<T>(
+        &self,
+        task: impl FnOnce(oneshot::Sender<T>) -> Task,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.tell(task(reply)) {
+            return Err(gone());
+        }
+        answer.await.map_err(|_| gone())
+    }
+
+    /// See [`Store::append`](crate::store::Store::append).
+    pub(super) async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        let deadline = Instant::now() + limits::APPEND_DEADLINE;
+        let mut held = self.shared.held.subscribe();
+        loop {
+            let appended = self.append_once(batch, deadline).await;
+            match appended {
+                Appended::Done(outcome) => {
+                    if outcome.is_err() && self.shared.failure().is_some() {
+                        tokio::time::sleep(FAILED_PAUSE).await;
+                    }
+                    return outcome;
+                }
+                Appended::Held => {
+                    let released = timeout_at(deadline, held.wait_for(|held| !held)).await;
+                    if released.is_err() {
+                        let reason = "a rebuild holds the writers off".to_owned();
+                        return Err(AppendError::Failed(StoreError::Unavailable(reason)));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn append_once(&self, batch: &Arc<Batch>, deadline: Instant) -> Appended {
+        let (reply, answer) = oneshot::channel();
+        if !self.tell(Task::Append(Arc::clone(batch), reply)) {
+            // If it died rather than was closed, it may have died of this very batch.
+            return Appended::Done(Err(match self.shared.failure() {
+                Some(failure) => AppendError::Unknown(failure.to_string()),
+                None => AppendError::Failed(gone()),
+            }));
+        }
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(appended)) => appended,
+            // It panicked in the middle of it.
+            Ok(Err(_)) => {
+                self.shared.fail("the writer's thread died");
+                Appended::Done(Err(AppendError::Unknown(gone().to_string())))
+            }
+            Err(_) => {
+                let late = format!("no answer in {:?}", limits::APPEND_DEADLINE);
+                Appended::Done(Err(AppendError::Unknown(late)))
+            }
+        }
+    }
+
+    /// Waits for the transaction in progress, allows no other, and lets go of the file.
+    pub(super) async fn close(&self) {
+        let Some(tasks) = self.tasks().take() else {
+            return;
+        };
+        let (reply, closed) = oneshot::channel();
+        if tasks.send(Task::Close(reply)).is_ok() {
+            // A disk that hangs is left to its own: what it does cannot be undone from here.
+            let _ = tokio::time::timeout(CLOSE_DEADLINE, closed).await;
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Option<Sender<Task>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        drop(self.tasks().take());
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // It may have panicked; then it has let go of the file all the same.
+            drop(thread.join());
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
+}

@@ -1,0 +1,236 @@
+//! Answering queries from a snapshot, a chunk at a time.
+//!
+//! An answer in the order of ids is read as it is wanted: it begins after the cursor, and ids that the
+//! filter pins are looked up. Any other order is a pass over the events that keeps, of each that
+//! matches, its place and its id: no more than the limit asks for, and never more than
+//! [`limits::SORT_BYTES_MAX`]. Between two chunks no thread is held, however slow the client.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use super::shared::{Shared, blocking};
+use super::snapshot::Snapshot;
+use super::top::Top;
+use super::walk::Walk;
+use crate::domain::{Event, EventId};
+use crate::limits;
+use crate::query::{Direction, Query};
+use crate::store::{Found, StoreError};
+
+/// Events in a chunk, and bytes after which it ends.
+const CHUNK_COUNT: usize = 256;
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Events between two looks at the clock.
+const CLOCK_INTERVAL: usize = 64;
+
+/// See [`Store::find`](crate::store::Store::find).
+pub(super) async fn find(shared: &Shared, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let snapshot = shared.snapshot();
+    let seq = snapshot.seq;
+    let source = match query.id_order() {
+        Some(direction) => in_order(query, direction),
+        None => {
+            let (snapshot, query) = (Arc::clone(&snapshot), Arc::clone(query));
+            blocking(move || sort(&snapshot, &query)).await?
+        }
+    };
+    let reading = Reading {
+        snapshot,
+        query: Arc::clone(query),
+        source,
+    };
+    Ok(Found {
+        seq,
+        events: reading.into_stream(),
+    })
+}
+
+/// Where the events of an answer come from.
+enum Source {
+    /// All of them in the order of ids, from after this one.
+    Walk(Direction, Option<EventId>),
+    /// These.
+    Listed(VecDeque<EventId>),
+}
+
+fn in_order(query: &Query, direction: Direction) -> Source {
+    match pinned(query) {
+        Some(mut ids) => {
+            if direction == Direction::Descending {
+                ids.reverse();
+            }
+            Source::Listed(ids.into())
+        }
+        None => {
+            let after = query.after_id().and_then(|id| EventId::parse(id).ok());
+            Source::Walk(direction, after)
+        }
+    }
+}
+
+/// The only ids that can match, in order. Text that cannot be an id matches nothing.
+fn pinned(query: &Query) -> Option<Vec<EventId>> {
+    let texts = query.filter.pinned_ids()?;
+    let ids = texts.into_iter().filter_map(|id| EventId::parse(id).ok());
+    let mut ids: Vec<EventId> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Some(ids)
+}
+
+/// The ids of the answer in the query's order.
+fn sort(snapshot: &Snapshot, query: &Query) -> Result<Source, StoreError> {
+    let mut top = Top::new(query);
+    let mut clock = Clock::start();
+    match pinned(query) {
+        Some(ids) => {
+            for id in ids {
+                if let Some(event) = snapshot.event(&id)? {
+                    top.offer(&event)?;
+                }
+            }
+        }
+        None => {
+            for event in Walk::begin(snapshot, Direction::Ascending, None)? {
+                top.offer(&event?)?;
+                clock.tick()?;
+            }
+        }
+    }
+    Ok(Source::Listed(top.into_ids()))
+}
+
+/// An answer being read. What was read so far is behind `source`.
+struct Reading {
+    snapshot: Arc<Snapshot>,
+    query: Arc<Query>,
+    source: Source,
+}
+
+/// Events of an answer, and what goes on after them.
+type Step = (Vec<Event>, Option<Reading>);
+
+impl Reading {
+    fn into_stream(self) -> BoxStream<'static, Result<Event, StoreError>> {
+        let chunks = stream::try_unfold(Some(self), |reading| async move {
+            match reading {
+                Some(reading) => blocking(move || reading.step()).await.map(Some),
+                None => Ok(None),
+            }
+        });
+        chunks
+            .map_ok(|events| stream::iter(events).map(Ok))
+            .try_flatten()
+            .boxed()
+    }
+
+    fn step(self) -> Result<Step, StoreError> {
+        let Self {
+            snapshot,
+            query,
+            source,
+        } = self;
+        let mut chunk = Chunk::new(&query);
+        let source = match source {
+            Source::Walk(direction, after) => walk(&snapshot, direction, after, &mut chunk)?,
+            Source::Listed(ids) => look_up(&snapshot, ids, &mut chunk)?,
+        };
+        let events = chunk.events;
+        let rest = source.map(|source| Self {
+            snapshot,
+            query,
+            source,
+        });
+        Ok((events, rest))
+    }
+}
+
+fn walk(
+    snapshot: &Snapshot,
+    direction: Direction,
+    after: Option<EventId>,
+    chunk: &mut Chunk<'_>,
+) -> Result<Option<Source>, StoreError> {
+    let mut clock = Clock::start();
+    for event in Walk::begin(snapshot, direction, after.as_ref())? {
+        let event = event?;
+        clock.tick()?;
+        let id = event.id.clone();
+        if chunk.takes(event) {
+            return Ok(Some(Source::Walk(direction, Some(id))));
+        }
+    }
+    Ok(None)
+}
+
+fn look_up(
+    snapshot: &Snapshot,
+    mut ids: VecDeque<EventId>,
+    chunk: &mut Chunk<'_>,
+) -> Result<Option<Source>, StoreError> {
+    while let Some(id) = ids.pop_front() {
+        if let Some(event) = snapshot.event(&id)?
+            && chunk.takes(event)
+        {
+            return Ok(Some(Source::Listed(ids)));
+        }
+    }
+    Ok(None)
+}
+
+struct Chunk<'a> {
+    query: &'a Query,
+    events: Vec<Event>,
+    count: usize,
+    bytes: usize,
+}
+
+impl<'a> Chunk<'a> {
+    /// Small where few are wanted: one more than the limit, by which a caller learns whether more remain.
+    fn new(query: &'a Query) -> Self {
+        let wanted = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
+        Self {
+            query,
+            events: Vec::new(),
+            count: wanted.saturating_add(1).min(CHUNK_COUNT),
+            bytes: 0,
+        }
+    }
+
+    /// Takes the event if the query admits it; whether that was enough.
+    fn takes(&mut self, event: Event) -> bool {
+        if self.query.admits(&event) {
+            self.bytes += event.weight();
+            self.events.push(event);
+        }
+        self.events.len() >= self.count || self.bytes >= CHUNK_BYTES
+    }
+}
+
+/// Ends a step that takes longer than a query may.
+struct Clock {
+    deadline: Instant,
+    ticks: usize,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            deadline: Instant::now() + limits::QUERY_DEADLINE,
+            ticks: 0,
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), StoreError> {
+        self.ticks += 1;
+        match self.ticks.is_multiple_of(CLOCK_INTERVAL) && Instant::now() > self.deadline {
+            true => Err(StoreError::QueryTooSlow),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The store in one file, with nothing to install: [redb](https://docs.rs/redb) below, this node alone above.
+//!
+//! | table | holds |
+//! |---|---|
+//! | `log` | one entry per change under its seq; its last key is the head |
+//! | `view` | events by id, as of some seq; what it lacks is in memory, and after a start folded from the log |
+//! | `meta` | the format, the epoch, and the seq that the `view` has reached |
+//!
+//! ```text
+//! append -> desk -> writer (a thread): fold over the overlay, one transaction, publish a snapshot
+//! load, find, read -> snapshot (read transaction + overlay, as of one seq), on blocking threads
+//! tail <- hub <- writer
+//! ```
+//!
+//! Owns every `redb` type of the program. Promises what [`Store`] does; a commit is on disk (two
+//! fsyncs: redb's data, then its root; for this a crash never costs reading the whole file) before
+//! anyone hears of it. Knows nothing of sessions, commands or the wire.
+
+mod checkpoint;
+mod decode;
+mod desk;
+mod encode;
+mod find;
+mod hub;
+mod open;
+mod overlay;
+mod rebuild;
+mod shared;
+mod snapshot;
+mod tables;
+mod tail;
+mod top;
+mod walk;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use redb::StorageBackend;
+
+pub use self::open::OpenError;
+
+use self::desk::Desk;
+use self::shared::{Shared, blocking};
+use self::writer::Writer;
+use super::{AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings};
+use crate::domain::{Change, Event, EventId, Seq};
+use crate::limits;
+use crate::query::Query;
+
+/// The file in the data folder.
+const FILE: &str = "livelog.redb";
+
+/// Where the file is.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The data folder; made if it is missing.
+    pub dir: PathBuf,
+}
+
+/// The store in one file.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    desk: Arc<Desk>,
+}
+
+impl EmbeddedStore {
+    /// Opens the data folder, for this process alone.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and what to do about it.
+    pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>, OpenError> {
+        Self::start(move || open::open(&options)).await
+    }
+
+    /// Opens a storage other than a file, for tests that lose power. What the view's table lacks may
+    /// take `overlay_bytes_max` bytes of memory before it is written down.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub async fn open_on(
+        storage: impl StorageBackend,
+        overlay_bytes_max: usize,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::start(move || open::open_on(storage, overlay_bytes_max)).await
+    }
+
+    async fn start(
+        open: impl FnOnce() -> Result<Writer, OpenError> + Send + 'static,
+    ) -> Result<Arc<Self>, OpenError> {
+        let opening = tokio::task::spawn_blocking(open).await;
+        let writer = opening.map_err(|_| StoreError::Corrupt {
+            at: "the data file".to_owned(),
+            reason: "opening it panicked".to_owned(),
+        })??;
+        let shared = Arc::clone(&writer.shared);
+        let desk = Desk::open(writer)
+            .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
+        Ok(Arc::new(Self {
+            shared,
+            desk: Arc::new(desk),
+        }))
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    fn epoch(&self) -> Epoch {
+        self.shared.epoch
+    }
+
+    async fn head(&self) -> Result<Seq, StoreError> {
+        match self.shared.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(self.shared.snapshot().seq),
+        }
+    }
+
+    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
+        blocking(move || {
+            let events = ids.iter().map(|id| snapshot.event(id));
+            events.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        self.desk.append(batch).await
+    }
+
+    async fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
+        let snapshot = self.shared.snapshot();
+        let batch = Batch {
+            id: batch.id,
+            after: batch.after,
+            changes: batch.changes.clone(),
+        };
+        blocking(move || snapshot.holds(&batch)).await
+    }
+
+    async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.shared.read(after, limit).await
+    }
+
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+        Ok(tail::tail(&self.shared, after))
+    }
+
+    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+        find::find(&self.shared, query).await
+    }
+
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+        let publishing = self.shared.hub.publish(broadcasts);
+        tokio::time::timeout(limits::APPEND_DEADLINE, publishing)
+            .await
+            .map_err(|_| StoreError::Unavailable("broadcasts are not taken".to_owned()))
+    }
+
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
+        rebuild::begin(&self.desk).await
+    }
+
+    async fn close(&self) {
+        self.desk.close().await;
+    }
+}

@@ -1,0 +1,271 @@
+//! Opening the file: whose it is, whether this program reads it, and what its last run left to do.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableHandle,
+};
+use uuid::Uuid;
+
+use super::checkpoint::Checkpoint;
+use super::overlay::Overlay;
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use super::tables::{
+    self, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, REBUILD_PREFIX, VIEW, fault,
+};
+use super::writer::Writer;
+use super::{EmbeddedOptions, FILE};
+use crate::domain::Seq;
+use crate::limits;
+use crate::store::{Epoch, StoreError};
+
+/// The format of the tables that this program makes, and the only one it knows so far.
+const FORMAT: u128 = 1;
+
+/// Locked while a process uses the folder.
+const LOCK_FILE: &str = "lock";
+
+/// The file while it is made.
+const DRAFT_FILE: &str = "livelog.redb.new";
+
+/// Why the data folder cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "the data folder {dir} is in use by another livelog. Stop that one first; serve, replay and verify \
+         need the folder for themselves (or name another with --data DIR)"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Locked { dir: String },
+    /// Made by a livelog of another format.
+    #[error(
+        "the data folder {dir} was written in format {found}; this livelog reads format {FORMAT}. \
+         Use the livelog that wrote it, or a newer one"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Format { dir: String, found: u128 },
+    /// Something else has that name.
+    #[error("{file} is not a livelog data file: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Foreign { file: String, reason: String },
+    /// The system refuses.
+    #[error("cannot use the data folder {dir}: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unusable { dir: String, reason: String },
+    /// What is stored cannot be what livelog wrote.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Opens the file in its folder; makes both if they are missing.
+pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
+    let place = Place {
+        dir: options.dir.clone(),
+    };
+    let lock = place.lock()?;
+    let file = place.dir.join(FILE);
+    if !file.exists() {
+        place.create(&file)?;
+    }
+    let database = builder().open(file).map_err(|error| place.explain(error))?;
+    let mut writer = begin(database, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
+    writer.lock = Some(lock);
+    Ok(writer)
+}
+
+/// The same on a storage of the caller's.
+pub(super) fn open_on(
+    storage: impl StorageBackend,
+    overlay_bytes_max: usize,
+) -> Result<Writer, OpenError> {
+    let place = Place {
+        dir: PathBuf::from("(a storage of the caller's)"),
+    };
+    let database = builder()
+        .create_with_backend(storage)
+        .map_err(|error| place.explain(error))?;
+    begin(database, &place, overlay_bytes_max)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(limits::EMBEDDED_CACHE_BYTES);
+    builder
+}
+
+fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<Writer, OpenError> {
+    let format = prepare(&database).map_err(fault)?;
+    if format != FORMAT {
+        return Err(OpenError::Format {
+            dir: place.dir.display().to_string(),
+            found: format,
+        });
+    }
+    let (epoch, covered, snapshot) = recover(&database)?;
+    Ok(Writer {
+        database,
+        lock: None,
+        shared: Arc::new(Shared::new(epoch, snapshot)),
+        checkpoint: Checkpoint::new(covered, overlay_bytes_max),
+        holder: None,
+        doubt: None,
+        buffer: Vec::new(),
+    })
+}
+
+/// Makes the tables of an empty file, and removes the views that dead rebuilds left in another. The
+/// format found, before which nothing else is looked at.
+fn prepare(database: &Database) -> Result<u128, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    let found = {
+        let mut meta = transaction.open_table(META)?;
+        let found = meta.get(META_FORMAT)?.map(|format| format.value());
+        if found.is_none() {
+            meta.insert(META_FORMAT, FORMAT)?;
+            meta.insert(META_EPOCH, Uuid::new_v4().as_u128())?;
+            meta.insert(META_COVERED, 0)?;
+            transaction.open_table(LOG)?;
+            transaction.open_table(VIEW)?;
+        }
+        found
+    };
+    let abandoned: Vec<_> = transaction
+        .list_tables()?
+        .filter(|table| table.name().starts_with(REBUILD_PREFIX))
+        .collect();
+    let untouched = found.is_some_and(|format| format != FORMAT || abandoned.is_empty());
+    if untouched {
+        transaction.abort()?;
+    } else {
+        for table in abandoned {
+            transaction.delete_table(table)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(found.unwrap_or(FORMAT))
+}
+
+/// The store as of its head: the tables, and the log since they were last in step folded over them.
+fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
+    let reading = database.begin_read().map_err(fault)?;
+    let meta = reading.open_table(META).map_err(fault)?;
+    let number = |key: &str| match meta.get(key).map_err(fault)? {
+        Some(number) => Ok(number.value()),
+        None => Err(StoreError::Corrupt {
+            at: format!("meta {key}"),
+            reason: "missing".to_owned(),
+        }),
+    };
+    let epoch = Epoch(Uuid::from_u128(number(META_EPOCH)?));
+    let covered = tables::seq(number(META_COVERED)?)?;
+    let log = tables::open_log(&reading)?;
+    let head = log.last().map_err(fault)?.map_or(0, |(seq, _)| seq.value());
+    let mut snapshot = Snapshot {
+        seq: Seq::new(head),
+        overlay: Overlay::default(),
+        view: tables::open_view(&reading)?,
+        log,
+    };
+    snapshot.overlay = fold(&snapshot, covered)?;
+    Ok((epoch, covered, snapshot))
+}
+
+fn fold(snapshot: &Snapshot, covered: Seq) -> Result<Overlay, StoreError> {
+    let mut overlay = Overlay::default();
+    let mut seq = covered;
+    loop {
+        let changes = snapshot.changes(seq, limits::LOG_PAGE_COUNT)?;
+        let Some(last) = changes.last() else {
+            return Ok(overlay);
+        };
+        seq = last.seq;
+        changes.iter().for_each(|change| overlay.apply(change));
+    }
+}
+
+/// Where the file is.
+struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    /// Makes the folder and takes it for this process alone, before anything in it is touched.
+    fn lock(&self) -> Result<File, OpenError> {
+        self.make().map_err(|error| self.unusable(&error))?;
+        let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+                dir: self.dir.display().to_string(),
+            }),
+            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.dir.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.dir)?;
+        let whole = self.dir.canonicalize()?;
+        sync_folder(whole.parent().unwrap_or(&whole))
+    }
+
+    /// Makes the file under another name first: if the power goes meanwhile, half a file is no file.
+    fn create(&self, file: &Path) -> Result<(), OpenError> {
+        let draft = self.dir.join(DRAFT_FILE);
+        let removed = fs::remove_file(&draft);
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(self.unusable(&error));
+        }
+        let database = builder()
+            .create(&draft)
+            .map_err(|error| self.explain(error))?;
+        prepare(&database).map_err(fault)?;
+        drop(database);
+        let put_in_place = || {
+            File::open(&draft)?.sync_all()?;
+            fs::rename(&draft, file)?;
+            sync_folder(&self.dir)
+        };
+        put_in_place().map_err(|error| self.unusable(&error))
+    }
+
+    fn explain(&self, error: DatabaseError) -> OpenError {
+        let dir = self.dir.display().to_string();
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                OpenError::Locked { dir }
+            }
+            DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() != io::ErrorKind::InvalidData =>
+            {
+                self.unusable(&error)
+            }
+            error => OpenError::Foreign {
+                file: self.dir.join(FILE).display().to_string(),
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn unusable(&self, error: &io::Error) -> OpenError {
+        OpenError::Unusable {
+            dir: self.dir.display().to_string(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Makes the names in the folder durable: a file whose name is lost with the power is lost too.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

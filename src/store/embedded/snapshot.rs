@@ -1,0 +1,102 @@
+//! The store as of one seq: the tables of one read transaction, and the overlay that belongs to them.
+//!
+//! A snapshot never changes and holds up nobody: the writer goes on beside it. While it lives, the
+//! file cannot reuse the pages it reads.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::decode;
+use super::overlay::Overlay;
+use super::tables::{self, LogTable, ViewTable, fault};
+use crate::domain::{Change, Event, EventId, Seq};
+use crate::limits;
+use crate::store::{Batch, StoreError};
+
+/// Everything acknowledged up to `seq`, and nothing else.
+pub(super) struct Snapshot {
+    pub(super) seq: Seq,
+    pub(super) overlay: Overlay,
+    pub(super) log: LogTable,
+    pub(super) view: ViewTable,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Snapshot")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// The event at `id`, if there is one.
+    pub(super) fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        if let Some(slot) = self.overlay.get(id) {
+            return Ok(slot.as_deref().cloned());
+        }
+        let found = self.view.get(id.as_str()).map_err(fault)?;
+        found
+            .map(|bytes| decode::event(id.as_str(), bytes.value()))
+            .transpose()
+    }
+
+    /// The version of the event at `id`, after the changes in `overlay` too.
+    pub(super) fn version(
+        &self,
+        overlay: &Overlay,
+        id: &EventId,
+    ) -> Result<Option<u64>, StoreError> {
+        match overlay.get(id) {
+            Some(slot) => Ok(slot.as_ref().map(|event| event.version)),
+            None => tables::version(&self.view, id),
+        }
+    }
+
+    /// Changes after `after`, at most `limit` and at most a page of bytes.
+    pub(super) fn changes(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
+        let mut changes = Vec::new();
+        let mut bytes = 0;
+        let mut next = after.next();
+        if limit == 0 || after >= self.seq {
+            return Ok(changes);
+        }
+        let entries = self.log.range(next.get()..=self.seq.get());
+        for entry in entries.map_err(fault)? {
+            let (key, value) = entry.map_err(fault)?;
+            if key.value() != next.get() {
+                return Err(missing(next));
+            }
+            bytes += value.value().len();
+            changes.push(Arc::new(decode::change(next, value.value())?));
+            next = next.next();
+            if changes.len() == limit || bytes >= limits::LOG_PAGE_BYTES_MAX {
+                return Ok(changes);
+            }
+        }
+        match next > self.seq {
+            true => Ok(changes),
+            false => Err(missing(next)),
+        }
+    }
+
+    /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last
+    /// is there. Entries are appended all or none, so those between are too.
+    pub(super) fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
+        let first = batch.after.next();
+        if batch.after.plus(batch.changes.len()) > self.seq {
+            return Ok(false);
+        }
+        let found = self.log.get(first.get()).map_err(fault)?;
+        let opening = found.ok_or_else(|| missing(first))?;
+        Ok(decode::batch(first, opening.value())? == Some(batch.id))
+    }
+}
+
+fn missing(seq: Seq) -> StoreError {
+    StoreError::Corrupt {
+        at: format!("log {seq}"),
+        reason: "missing".to_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! The tables of the file, and what redb's errors mean.
+
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition};
+
+use super::decode;
+use super::encode;
+use super::overlay::Slot;
+use crate::domain::{EventId, Seq};
+use crate::store::StoreError;
+
+/// Everything that is one number: see the keys below.
+pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");
+
+/// Each change by its seq. Its last key is the head.
+pub(super) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+
+/// Each event by its id, as of some seq of its own, see [`COVERED`].
+pub(super) const VIEW: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("view");
+
+/// Views in the making are named this and a number.
+pub(super) const REBUILD_PREFIX: &str = "view_rebuild_";
+
+/// Which tables there are and what they mean.
+pub(super) const META_FORMAT: &str = "format";
+
+/// The log's identity, a UUID.
+pub(super) const META_EPOCH: &str = "epoch";
+
+/// Every change up to this one is in the view's table; later ones may be or not.
+pub(super) const META_COVERED: &str = "covered";
+
+pub(super) type LogTable = ReadOnlyTable<u64, &'static [u8]>;
+pub(super) type ViewTable = ReadOnlyTable<&'static str, &'static [u8]>;
+
+pub(super) fn open_log(reading: &ReadTransaction) -> Result<LogTable, StoreError> {
+    reading.open_table(LOG).map_err(fault)
+}
+
+pub(super) fn open_view(reading: &ReadTransaction) -> Result<ViewTable, StoreError> {
+    reading.open_table(VIEW).map_err(fault)
+}
+
+/// The version of the event in the view's table.
+pub(super) fn version(view: &ViewTable, id: &EventId) -> Result<Option<u64>, StoreError> {
+    let found = view.get(id.as_str()).map_err(fault)?;
+    found
+        .map(|bytes| decode::version(id.as_str(), bytes.value()))
+        .transpose()
+}
+
+/// Writes a slot to a view's table. `buffer` is lent, so that it is allocated once for many.
+pub(super) fn write_slot(
+    view: &mut Table<'_, &'static str, &'static [u8]>,
+    id: &EventId,
+    slot: &Slot,
+    buffer: &mut Vec<u8>,
+) -> Result<(), redb::Error> {
+    match slot {
+        Some(event) => {
+            encode::event(buffer, event);
+            view.insert(id.as_str(), buffer.as_slice())?;
+        }
+        None => drop(view.remove(id.as_str())?),
+    }
+    Ok(())
+}
+
+/// A number that stands in the file as [`u128`] and was a seq.
+pub(super) fn seq(number: u128) -> Result<Seq, StoreError> {
+    u64::try_from(number)
+        .map(Seq::new)
+        .map_err(|_| StoreError::Corrupt {
+            at: "meta".to_owned(),
+            reason: "a seq of more than 64 bits".to_owned(),
+        })
+}
+
+/// What an error of redb means to those who ask the store.
+pub(super) fn fault(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Corrupted(reason) => StoreError::Corrupt {
+            at: "the data file".to_owned(),
+            reason,
+        },
+        error @ (redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_)) => {
+            StoreError::Corrupt {
+                at: "the data file".to_owned(),
+                reason: error.to_string(),
+            }
+        }
+        error => StoreError::Unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,205 @@
+//! The thread that writes: every transaction on the file is made here, one after the other.
+//!
+//! Promises: an append is one durable transaction, acknowledged after it is on disk and readers see it.
+//! After the first error of the disk nothing is written any more: what a failed fsync left behind
+//! nobody can tell, so only a restart, which reads the file anew, may go on.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use redb::{Database, ReadableDatabase, WriteTransaction};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::checkpoint::{Checkpoint, Step};
+use super::encode;
+use super::overlay::{Overlay, Slot};
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use super::tables::{self, LOG, META, META_COVERED, VIEW, ViewTable, fault};
+use crate::domain::{Change, EventId, Seq};
+use crate::store::{AppendError, Batch, StoreError};
+
+/// What the thread is asked to do.
+pub(super) enum Task {
+    Append(Arc<Batch>, oneshot::Sender<Appended>),
+    /// Hold the appends off for this rebuild.
+    Hold(u64, oneshot::Sender<Result<Seq, StoreError>>),
+    /// Write slots to a rebuild's view, and open it for reading.
+    Shadow(
+        u64,
+        Vec<(EventId, Slot)>,
+        oneshot::Sender<Result<ViewTable, StoreError>>,
+    ),
+    /// Put the rebuild's view in the live one's place.
+    Swap(u64, oneshot::Sender<Result<(), StoreError>>),
+    /// Remove what is left of a rebuild, and let the writers go on.
+    Abandon(u64),
+    Close(oneshot::Sender<()>),
+}
+
+/// What became of an append.
+pub(super) enum Appended {
+    Done(Result<(), AppendError>),
+    /// Nothing was written: a rebuild holds the writers off.
+    Held,
+}
+
+pub(super) struct Writer {
+    pub(super) database: Database,
+    /// Let go of after the database, in the order of these fields.
+    pub(super) lock: Option<File>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) checkpoint: Checkpoint,
+    /// The rebuild that holds the appends off.
+    pub(super) holder: Option<u64>,
+    /// The batch at which writing failed: it may be in the file.
+    pub(super) doubt: Option<Uuid>,
+    /// Lent to every encoding.
+    pub(super) buffer: Vec<u8>,
+}
+
+impl Writer {
+    /// Works until it is closed or nobody is left to ask. The file is let go of when it returns.
+    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+        while let Ok(task) = tasks.recv() {
+            // Whoever does not wait for the answer any more has heard that the outcome is unknown.
+            match task {
+                Task::Append(batch, reply) => drop(reply.send(self.append(&batch))),
+                Task::Hold(rebuild, reply) => drop(reply.send(self.hold(rebuild))),
+                Task::Shadow(rebuild, slots, reply) => {
+                    drop(reply.send(self.write_shadow(rebuild, &slots)));
+                }
+                Task::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
+                Task::Abandon(rebuild) => self.abandon(rebuild),
+                Task::Close(reply) => {
+                    drop(self);
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, batch: &Arc<Batch>) -> Appended {
+        if let Some(failure) = self.shared.failure() {
+            return Appended::Done(Err(match self.doubt == Some(batch.id) {
+                true => AppendError::Unknown(failure.to_string()),
+                false => AppendError::Failed(failure),
+            }));
+        }
+        if self.holder.is_some() {
+            return Appended::Held;
+        }
+        Appended::Done(self.try_append(batch))
+    }
+
+    fn try_append(&mut self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        let current = self.shared.snapshot();
+        if batch.after != current.seq {
+            return Err(AppendError::Moved);
+        }
+        let mut overlay = fold(&current, batch).map_err(AppendError::Failed)?;
+        let head = batch.after.plus(batch.changes.len());
+        let step = self.checkpoint.plan(&overlay, head, batch.changes.len());
+        let transaction = self
+            .begin()
+            .and_then(|transaction| {
+                self.write(&transaction, batch, &step)?;
+                Ok(transaction)
+            })
+            .map_err(|error| AppendError::Failed(self.fail(error)))?;
+        if let Err(error) = transaction.commit() {
+            self.doubt = Some(batch.id);
+            return Err(AppendError::Unknown(self.fail(error).to_string()));
+        }
+        self.checkpoint.done(step, &mut overlay);
+        drop(current);
+        match self.publish(head, overlay) {
+            Ok(()) => self.shared.hub.appended(batch),
+            // It is durable, but nobody could see it.
+            Err(error) => {
+                self.doubt = Some(batch.id);
+                self.shared.fail(&error.to_string());
+                return Err(AppendError::Unknown(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin(&self) -> Result<WriteTransaction, redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        // After a crash the file is usable at once instead of after reading all of it.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    fn write(
+        &mut self,
+        transaction: &WriteTransaction,
+        batch: &Batch,
+        step: &Step,
+    ) -> Result<(), redb::Error> {
+        let mut log = transaction.open_table(LOG)?;
+        for (index, change) in batch.changes.iter().enumerate() {
+            let opening = (index == 0).then_some(batch.id);
+            encode::change(&mut self.buffer, change, opening);
+            log.insert(change.seq.get(), self.buffer.as_slice())?;
+        }
+        if !step.slots.is_empty() {
+            let mut view = transaction.open_table(VIEW)?;
+            for (id, slot) in &step.slots {
+                tables::write_slot(&mut view, id, slot, &mut self.buffer)?;
+            }
+        }
+        if let Some(covered) = step.covered {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(META_COVERED, u128::from(covered.get()))?;
+        }
+        Ok(())
+    }
+
+    /// Lets readers see what was committed.
+    pub(super) fn publish(&self, seq: Seq, overlay: Overlay) -> Result<(), StoreError> {
+        let reading = self.database.begin_read().map_err(fault)?;
+        self.shared.publish(Snapshot {
+            seq,
+            overlay,
+            log: tables::open_log(&reading)?,
+            view: tables::open_view(&reading)?,
+        });
+        Ok(())
+    }
+
+    /// Writes nothing any more.
+    pub(super) fn fail(&self, error: impl Into<redb::Error>) -> StoreError {
+        let error = fault(error);
+        self.shared.fail(&error.to_string());
+        error
+    }
+}
+
+/// The overlay after the batch, if every change follows from what is there.
+fn fold(current: &Snapshot, batch: &Batch) -> Result<Overlay, StoreError> {
+    let mut overlay = current.overlay.clone();
+    let mut next = batch.after.next();
+    for change in &batch.changes {
+        let found = current.version(&overlay, change.event_id())?;
+        let expected = change.before().map(|before| before.version);
+        if change.seq != next || found != expected {
+            return Err(refused(change));
+        }
+        overlay.apply(change);
+        next = next.next();
+    }
+    Ok(overlay)
+}
+
+fn refused(change: &Change) -> StoreError {
+    StoreError::Refused(format!(
+        "change {} of event {} does not follow from what is stored",
+        change.seq,
+        change.event_id()
+    ))
+}

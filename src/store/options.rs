@@ -1,0 +1,37 @@
+//! Which store, and where.
+
+use std::fmt;
+
+use super::embedded::EmbeddedOptions;
+use super::mongo::MongoOptions;
+
+/// Where the log and the view are.
+#[derive(Debug, Clone)]
+pub enum StoreOptions {
+    /// In a folder of this machine.
+    Embedded(EmbeddedOptions),
+    /// In a MongoDB replica set.
+    Mongo(MongoOptions),
+}
+
+/// Which store, where, and how to have the other.
+impl fmt::Display for StoreOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(EmbeddedOptions { dir }) => write!(
+                formatter,
+                "the log and the view are in the folder {}; --mongodb URI keeps them in MongoDB",
+                dir.display()
+            ),
+            // Without the address, which can hold a password.
+            Self::Mongo(MongoOptions { database, .. }) => write!(
+                formatter,
+                "the log and the view are in MongoDB, in {}; --data DIR keeps them in a folder",
+                match database {
+                    Some(name) => format!("the database {name}"),
+                    None => "the database its address names, or events_db".to_owned(),
+                }
+            ),
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The embedded store when the power goes: nothing acknowledged is lost, whatever the disk had not synced.
+//!
+//! A disk in memory notes every write, every change of length and every sync. From these, images are made
+//! of what could be there after a power cut at any moment: what was synced, and of the rest any part, in
+//! any order, torn at any sector. Each image is opened and compared with what had been acknowledged by
+//! then. Every fourth cut is followed by another one while the file is being opened.
+//!
+//! The same test on a disk whose sync does nothing must find losses, or it would see nothing here either.
+//!
+//! `LIVELOG_CRASH_IMAGES` sets how many images, `LIVELOG_CRASH_SEED` where they begin.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures::{FutureExt, TryStreamExt};
+use livelog::domain::{Change, Event, Seq, Value};
+use livelog::query::Query;
+use livelog::store::embedded::EmbeddedStore;
+use livelog::store::{Batch, Epoch, Store};
+use redb::StorageBackend;
+use uuid::Uuid;
+
+use crate::support::history::{self, History, fold};
+
+/// Images in the default run.
+const IMAGES: usize = 20_000;
+
+/// Images of a disk whose sync does nothing; many fail.
+const IMAGES_UNSYNCED: usize = 400;
+
+/// Images of each history of writes.
+const IMAGES_PER_HISTORY: usize = 200;
+
+/// Batches in a history.
+const BATCHES: u64 = 24;
+
+/// So small that the view moves into its table several times in a history.
+const OVERLAY_BYTES: usize = 1_500;
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+#[test]
+fn a_power_cut_loses_nothing_that_was_acknowledged() {
+    let images = number("LIVELOG_CRASH_IMAGES").unwrap_or(IMAGES as u64);
+    let seed = number("LIVELOG_CRASH_SEED").unwrap_or(0x11fe_106e);
+    println!("{images} images from seed {seed:#x}");
+    panic_quietly();
+    let images = usize::try_from(images).unwrap();
+    let failures = run(seed, images, Sync::Honest);
+    assert!(
+        failures.is_empty(),
+        "seed {seed:#x}: {} of {images} images failed, such as:\n{}",
+        failures.len(),
+        failures[..failures.len().min(5)].join("\n")
+    );
+    let failures = run(seed, IMAGES_UNSYNCED, Sync::Ignored).len();
+    println!("without fsync {failures} of {IMAGES_UNSYNCED} images failed");
+    assert!(
+        failures > IMAGES_UNSYNCED / 10,
+        "without fsync only {failures} of {IMAGES_UNSYNCED} images failed: this test is blind"
+    );
+}
+
+/// Histories are spread over the processors; each depends on its own seed alone.
+fn run(seed: u64, images: usize, sync: Sync) -> Vec<String> {
+    let histories = images.div_ceil(IMAGES_PER_HISTORY);
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                let runtime = runtime();
+                loop {
+                    let history = next.fetch_add(1, Ordering::Relaxed);
+                    if history >= histories {
+                        return;
+                    }
+                    let count = IMAGES_PER_HISTORY.min(images - history * IMAGES_PER_HISTORY);
+                    let mut dice = Dice::new(seed, history as u64);
+                    let found = runtime.block_on(cut_history(&mut dice, count, sync));
+                    let found = found
+                        .into_iter()
+                        .map(|text| format!("history {history}, {text}"));
+                    failures.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    failures.into_inner().unwrap()
+}
+
+/// redb panics on files that make no sense. That is counted here, and needs no hundred traces.
+fn panic_quietly() {
+    let loudly = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(READERS) {
+            loudly(panic);
+        }
+    }));
+}
+
+const READERS: &str = "power-cut";
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .thread_name(READERS)
+        .enable_time()
+        .build()
+        .unwrap()
+}
+
+/// Writes a history, cuts the power `count` times, and tells what was wrong afterwards.
+async fn cut_history(dice: &mut Dice, count: usize, sync: Sync) -> Vec<String> {
+    let history = Recording::write(dice).await;
+    let mut failures = Vec::new();
+    for cut in 0..count {
+        let at = dice.below(history.ops.len() as u64 + 1);
+        let image = image(&history.start, &history.ops[..at], dice, sync);
+        let twice = dice.below(4) == 0;
+        let check = async {
+            match twice {
+                true => history.check_after_second_cut(at, image, dice, sync).await,
+                false => history.check(at, Disk::new(image)).await,
+            }
+        };
+        // redb may panic on a file that makes no sense: a loss like any other.
+        let checked = std::panic::AssertUnwindSafe(check).catch_unwind().await;
+        let failure = match checked {
+            Ok(Ok(())) => continue,
+            Ok(Err(failure)) => failure,
+            Err(_) => "it panicked".to_owned(),
+        };
+        failures.push(format!("cut {cut} at op {at}, twice {twice}: {failure}"));
+    }
+    failures
+}
+
+// The history.
+
+/// What was done to the disk, and what was promised meanwhile.
+struct Recording {
+    /// The disk as it was made. In a folder it gets its name only then.
+    start: Vec<u8>,
+    ops: Vec<Op>,
+    log: Vec<Arc<Change>>,
+    /// How many ops had been done when so many changes were acknowledged, in order.
+    acknowledged: Vec<(usize, u64)>,
+    epoch: Epoch,
+}
+
+impl Recording {
+    async fn write(dice: &mut Dice) -> Self {
+        let disk = Disk::new(Vec::new());
+        let mut store = open(&disk).await.unwrap();
+        let epoch = store.epoch();
+        let mut writer = History::default();
+        let start = disk.platter().bytes.clone();
+        disk.take_ops();
+        let mut acknowledged = Vec::new();
+        let mut rebuild = None;
+        for _ in 0..BATCHES {
+            match dice.below(12) {
+                0 => {
+                    drop(rebuild.take());
+                    store.close().await;
+                    store = open(&disk).await.unwrap();
+                }
+                1 => rebuild = Some(begin_rebuild(&*store, &writer.log).await),
+                2 => {
+                    if let Some(mut rebuild) = rebuild.take() {
+                        finish_rebuild(&*store, &mut rebuild).await;
+                        rebuild.0.swap().await.unwrap();
+                    }
+                }
+                _ => {}
+            }
+            let batch = write_batch(&mut writer, dice);
+            store.append(&batch).await.unwrap();
+            acknowledged.push((disk.done(), writer.log.len() as u64));
+        }
+        drop(rebuild);
+        store.close().await;
+        Self {
+            start,
+            ops: disk.take_ops(),
+            log: writer.log,
+            acknowledged,
+            epoch,
+        }
+    }
+
+    /// Opens what is left after a cut at op `at`, cuts again meanwhile, and opens that.
+    async fn check_after_second_cut(
+        &self,
+        at: usize,
+        image: Vec<u8>,
+        dice: &mut Dice,
+        sync: Sync,
+    ) -> Result<(), String> {
+        let disk = Disk::new(image.clone());
+        let store = open(&disk).await.map_err(|error| error.to_string())?;
+        store.close().await;
+        drop(store);
+        let ops = disk.take_ops();
+        let cut = dice.below(ops.len() as u64 + 1);
+        let again = self::image(&image, &ops[..cut], dice, sync);
+        self.check(at, Disk::new(again)).await
+    }
+
+    /// Everything acknowledged by op `at` is there, nothing else than what was appended, and the view
+    /// is its fold; and the store goes on from there.
+    async fn check(&self, at: usize, disk: Disk) -> Result<(), String> {
+        let store = open(&disk).await.map_err(|error| error.to_string())?;
+        let text = |error: livelog::store::StoreError| error.to_string();
+        let head = store.head().await.map_err(text)?.get();
+        let promised = self.promised(at);
+        if store.epoch() != self.epoch {
+            return Err("another epoch".to_owned());
+        }
+        if head < promised || head > self.log.len() as u64 {
+            return Err(format!("the head is {head}, promised were {promised}"));
+        }
+        let log = store.read(Seq::ZERO, usize::MAX).await.map_err(text)?;
+        let length = usize::try_from(head).unwrap();
+        if log != self.log[..length] {
+            return Err(format!("the log up to {head} is not what was appended"));
+        }
+        let found = store
+            .find(&Arc::new(Query::everything()))
+            .await
+            .map_err(text)?;
+        let events: Vec<Event> = found.events.try_collect().await.map_err(text)?;
+        let expected = fold(&log);
+        if found.seq.get() != head || !events.iter().eq(expected.values().map(|event| &**event)) {
+            return Err(format!("the view at {head} is not the fold of the log"));
+        }
+        let batch = write_batch(&mut History::of(log), &mut Dice::new(head, 1));
+        store
+            .append(&batch)
+            .await
+            .map_err(|error| error.to_string())?;
+        store.close().await;
+        Ok(())
+    }
+
+    fn promised(&self, at: usize) -> u64 {
+        let by_then = self.acknowledged.iter().take_while(|(done, _)| *done <= at);
+        by_then.last().map_or(0, |(_, changes)| *changes)
+    }
+}
+
+async fn open(disk: &Disk) -> Result<Arc<EmbeddedStore>, livelog::store::embedded::OpenError> {
+    EmbeddedStore::open_on(disk.clone(), OVERLAY_BYTES).await
+}
+
+type Rebuilding = (Box<dyn livelog::store::Rebuild>, Seq);
+
+async fn begin_rebuild(store: &EmbeddedStore, log: &[Arc<Change>]) -> Rebuilding {
+    let mut rebuild = store.rebuild().await.unwrap();
+    rebuild.apply(log).await.unwrap();
+    (rebuild, Seq::new(log.len() as u64))
+}
+
+async fn finish_rebuild(store: &EmbeddedStore, (rebuild, at): &mut Rebuilding) {
+    let held = rebuild.hold().await.unwrap();
+    let missed = store.read(*at, usize::MAX).await.unwrap();
+    rebuild.apply(&missed).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), held);
+}
+
+// The disk.
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sync {
+    Honest,
+    Ignored,
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Write(usize, Vec<u8>),
+    Length(usize),
+    Sync,
+}
+
+/// A disk in memory that remembers what was done to it.
+#[derive(Debug, Clone)]
+struct Disk(Arc<Mutex<Platter>>);
+
+#[derive(Debug)]
+struct Platter {
+    bytes: Vec<u8>,
+    ops: Vec<Op>,
+}
+
+impl Disk {
+    fn new(bytes: Vec<u8>) -> Self {
+        let ops = Vec::new();
+        Self(Arc::new(Mutex::new(Platter { bytes, ops })))
+    }
+
+    fn done(&self) -> usize {
+        self.platter().ops.len()
+    }
+
+    fn take_ops(&self) -> Vec<Op> {
+        std::mem::take(&mut self.platter().ops)
+    }
+
+    fn platter(&self) -> MutexGuard<'_, Platter> {
+        self.0.lock().unwrap()
+    }
+
+    fn apply(&self, op: Op) {
+        let mut platter = self.platter();
+        op.apply(&mut platter.bytes);
+        platter.ops.push(op);
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.platter().bytes.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        let platter = self.platter();
+        let found = platter.bytes.get(start..start + out.len());
+        out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.apply(Op::Length(usize::try_from(len).unwrap()));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.apply(Op::Sync);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.apply(Op::Write(usize::try_from(offset).unwrap(), data.to_vec()));
+        Ok(())
+    }
+}
+
+impl Op {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Write(offset, data) => {
+                let end = offset + data.len();
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[*offset..end].copy_from_slice(data);
+            }
+            Self::Length(length) => bytes.resize(*length, 0),
+            Self::Sync => {}
+        }
+    }
+}
+
+/// What may be on the disk when the power goes after `ops` were done to `before`.
+fn image(before: &[u8], ops: &[Op], dice: &mut Dice, sync: Sync) -> Vec<u8> {
+    let last_sync = ops.iter().rposition(|op| matches!(op, Op::Sync));
+    let synced = match sync {
+        Sync::Honest => last_sync.map_or(0, |at| at + 1),
+        Sync::Ignored => 0,
+    };
+    let mut bytes = before.to_vec();
+    ops[..synced].iter().for_each(|op| op.apply(&mut bytes));
+    let mut pending: Vec<&Op> = ops[synced..].iter().collect();
+    // What a disk may do: all, nothing, what it likes; in order or not.
+    let keep = [0, 25, 50, 75, 100][dice.below(5)];
+    if dice.below(2) == 0 {
+        dice.shuffle(&mut pending);
+    }
+    for op in pending {
+        if dice.below(100) < keep {
+            op.apply(&mut bytes);
+        } else if dice.below(2) == 0 {
+            tear(op, &mut bytes, dice);
+        }
+    }
+    bytes
+}
+
+/// Writes some of the sectors of a write.
+fn tear(op: &Op, bytes: &mut Vec<u8>, dice: &mut Dice) {
+    if let Op::Write(offset, data) = op {
+        for (index, sector) in data.chunks(SECTOR).enumerate() {
+            if dice.below(2) == 0 {
+                Op::Write(offset + index * SECTOR, sector.to_vec()).apply(bytes);
+            }
+        }
+    }
+}
+
+// What is written.
+
+/// One to five changes: events created, updated and deleted, some of them large.
+fn write_batch(history: &mut History, dice: &mut Dice) -> Arc<Batch> {
+    let after = history.head();
+    for _ in 0..=dice.below(5) {
+        let name = format!("event {}", dice.below(20));
+        match history.events.contains_key(&history::id(&name)) {
+            true if dice.below(3) == 0 => history.delete(&name),
+            true => history.set(&name, "n", dice.next().cast_signed()),
+            false => {
+                let text = "x".repeat([0, 20, 200, 6_000][dice.below(4)]);
+                let fields = [("text", Value::from(text)), ("n", Value::Int(1))];
+                history.create(&name, fields.into_iter().collect());
+            }
+        }
+    }
+    history.batch_named(after, Uuid::from_u64_pair(dice.next(), dice.next()))
+}
+
+// Chance.
+
+/// Chance that repeats itself: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64, stream: u64) -> Self {
+        let mut dice = Self(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Self(dice.next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> usize {
+        usize::try_from(self.next() % bound).unwrap()
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at as u64 + 1));
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    Some(parsed.unwrap_or_else(|_| panic!("{name} is not a number")))
+}

@@ -1,0 +1,108 @@
+//! Changes made by hand, for tests that talk to a store directly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use livelog::domain::{
+    Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value,
+};
+use livelog::store::Batch;
+use uuid::Uuid;
+
+pub type Events = BTreeMap<EventId, Arc<Event>>;
+
+/// A log, and the events that its changes come to.
+#[derive(Debug, Default)]
+pub struct History {
+    pub events: Events,
+    pub log: Vec<Arc<Change>>,
+}
+
+impl History {
+    /// The history that this log tells.
+    pub fn of(log: Vec<Arc<Change>>) -> Self {
+        Self {
+            events: fold(&log),
+            log,
+        }
+    }
+
+    pub fn head(&self) -> Seq {
+        Seq::new(self.log.len() as u64)
+    }
+
+    pub fn create(&mut self, name: &str, fields: Document) {
+        let after = Arc::new(Event {
+            id: id(name),
+            version: 1,
+            seq: self.head().next(),
+            created_at: now(),
+            updated_at: now(),
+            fields,
+        });
+        self.push(Effect::Create { after });
+    }
+
+    /// Sets a top-level field.
+    pub fn set(&mut self, name: &str, field: &str, value: impl Into<Value>) {
+        let before = Arc::clone(&self.events[&id(name)]);
+        let patch = Patch {
+            set: vec![(Path::parse(field).unwrap(), value.into())],
+            unset: Vec::new(),
+        };
+        let after = Arc::new(Event {
+            version: before.version + 1,
+            seq: self.head().next(),
+            fields: patch.apply(&before.fields).unwrap(),
+            ..(*before).clone()
+        });
+        self.push(Effect::Update {
+            before,
+            patch,
+            after,
+        });
+    }
+
+    pub fn delete(&mut self, name: &str) {
+        let before = Arc::clone(&self.events[&id(name)]);
+        self.push(Effect::Delete { before });
+    }
+
+    /// Everything after `after` as one batch.
+    pub fn batch(&self, after: Seq) -> Arc<Batch> {
+        self.batch_named(after, Uuid::new_v4())
+    }
+
+    pub fn batch_named(&self, after: Seq, id: Uuid) -> Arc<Batch> {
+        let changes = self.log[usize::try_from(after.get()).unwrap()..].to_vec();
+        Arc::new(Batch { id, after, changes })
+    }
+
+    fn push(&mut self, effect: Effect) {
+        let (seq, at) = (self.head().next(), now());
+        let change = Change { seq, at, effect };
+        apply(&mut self.events, &change);
+        self.log.push(Arc::new(change));
+    }
+}
+
+pub fn fold(log: &[Arc<Change>]) -> Events {
+    let mut events = Events::new();
+    log.iter().for_each(|change| apply(&mut events, change));
+    events
+}
+
+fn apply(events: &mut Events, change: &Change) {
+    match change.after() {
+        Some(after) => drop(events.insert(after.id.clone(), Arc::clone(after))),
+        None => drop(events.remove(change.event_id())),
+    }
+}
+
+pub fn id(name: &str) -> EventId {
+    EventId::parse(name).unwrap()
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse("2026-01-31T12:00:00.000Z").unwrap()
+}
