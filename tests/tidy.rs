@@ -224,3 +224,15 @@ fn what_is_not_done_is_an_issue_and_no_comment() {
         );
     }
 }
+
+#[test]
+fn the_readme_lists_every_code_with_its_status() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    for code in livelog::protocol::Code::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.http_status());
+        assert!(readme.contains(&row), "{row}");
+        if let Some(close) = code.close_code() {
+            assert!(readme.contains(&close.to_string()), "{close}");
+        }
+    }
+}
