@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Refused;
 use super::mailbox::Mailbox;
-use crate::store::{Broadcast, Store, StoreError};
+use crate::store::{Broadcast, PublishError, Store, StoreError};
 
 pub(super) struct Announcer {
     store: Arc<dyn Store>,
@@ -39,15 +39,13 @@ impl Announcer {
     }
 }
 
-fn refused(error: &StoreError) -> Refused {
+fn refused(error: &PublishError) -> Refused {
     match error {
-        StoreError::Unavailable(_) | StoreError::QueryTooSlow => Refused::Unavailable,
-        StoreError::CannotSort
-        | StoreError::SortTooLarge
-        | StoreError::Corrupt { .. }
-        | StoreError::Refused(_) => {
+        PublishError::Failed(StoreError::Unavailable(_)) => Refused::Unavailable,
+        PublishError::Failed(error) => {
             tracing::error!(%error, "the store refused a broadcast");
             Refused::Internal
         }
+        PublishError::Unknown(_) => Refused::Unknown,
     }
 }

@@ -56,7 +56,7 @@ pub enum Refused {
     #[error("the server is shutting down")]
     ShuttingDown,
     /// The store was lost while it committed: the command may have had its effect or not.
-    #[error("the store was lost while the command was committed: it may have been applied")]
+    #[error("the store was lost before it answered: the command may have been carried out")]
     Unknown,
 }
 

@@ -137,7 +137,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError>;
 
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
-    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError>;
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;
 
     /// Begins to rebuild the view from the log, beside the live one.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
@@ -187,6 +187,17 @@ pub enum StoreError {
     /// It refuses, and would again.
     #[error("the store refused: {0}")]
     Refused(String),
+}
+
+/// Why broadcasts are not known to be sent.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// None was sent, certainly.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+    /// They may or may not have been sent.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
 }
 
 /// Why a batch is not known to be appended.

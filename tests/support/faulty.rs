@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use livelog::domain::{Change, Event, EventId, Seq};
 use livelog::query::Query;
 use livelog::store::{
-    AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
 };
 
 /// What happens to an append.
@@ -103,7 +103,7 @@ impl Store for FaultyStore {
         self.store.find(query).await
     }
 
-    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
         self.store.publish(broadcasts).await
     }
 

@@ -45,7 +45,9 @@ pub use self::open::OpenError;
 use self::desk::Desk;
 use self::shared::{Shared, blocking};
 use self::writer::Writer;
-use super::{AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings};
+use super::{
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
+};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
@@ -154,11 +156,11 @@ impl Store for EmbeddedStore {
         find::find(&self.shared, query).await
     }
 
-    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
         let publishing = self.shared.hub.publish(broadcasts);
         tokio::time::timeout(limits::APPEND_DEADLINE, publishing)
             .await
-            .map_err(|_| StoreError::Unavailable("broadcasts are not taken".to_owned()))
+            .map_err(|_| PublishError::Unknown("a tail does not take them".to_owned()))
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

@@ -6,7 +6,7 @@ use mongodb::Database;
 
 use super::BROADCASTS;
 use super::call::{CALL_DEADLINE, within};
-use crate::store::{Broadcast, StoreError};
+use crate::store::{Broadcast, PublishError, StoreError};
 
 /// How long one is kept, in seconds. The change stream needs it for a moment only.
 pub(super) const KEPT_SECONDS: u64 = 60;
@@ -15,7 +15,7 @@ pub(super) const KEPT_SECONDS: u64 = 60;
 pub(super) async fn publish(
     database: &Database,
     broadcasts: &[Broadcast],
-) -> Result<(), StoreError> {
+) -> Result<(), PublishError> {
     if broadcasts.is_empty() {
         return Ok(());
     }
@@ -24,7 +24,11 @@ pub(super) async fn publish(
     let inserted = within(CALL_DEADLINE, async move {
         collection.insert_many(documents).ordered(true).await
     });
-    Ok(inserted.await.map(drop)?)
+    match inserted.await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.never_arrived() => Err(PublishError::Failed(failure.into())),
+        Err(failure) => Err(PublishError::Unknown(StoreError::from(failure).to_string())),
+    }
 }
 
 /// Its `at` is this node's clock: only the time until it is removed depends on it.

@@ -59,6 +59,17 @@ where
 }
 
 impl Failure {
+    /// Whether the server certainly has not heard of the call.
+    pub(super) fn never_arrived(&self) -> bool {
+        match self {
+            Self::Driver(error) => matches!(
+                &*error.kind,
+                ErrorKind::ServerSelection { .. } | ErrorKind::Authentication { .. }
+            ),
+            Self::Late(_) | Self::Lost => false,
+        }
+    }
+
     /// The server's error code, if the server answered with one.
     pub(super) fn code(&self) -> Option<i32> {
         match self {

@@ -42,7 +42,9 @@ use self::append::Appender;
 use self::call::within;
 use self::hub::Hub;
 use self::open::Opened;
-use super::{AppendError, Batch, Broadcast, Epoch, Found, Rebuild, Store, StoreError, Tidings};
+use super::{
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
+};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
@@ -158,7 +160,7 @@ impl Store for MongoStore {
         view::find(&self.database, query).await
     }
 
-    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), StoreError> {
+    async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
         broadcasts::publish(&self.database, broadcasts).await
     }
 
