@@ -34,7 +34,7 @@
 //!   anyone can see, because both move in one transaction.
 //! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
-//!   proves both, anything else throws both away.
+//!   proves both; what another node wrote is read from the log and taken in.
 //! - A subscription's `seq` only grows, by one change at a time.
 //!
 //! # A command, from frame to answer

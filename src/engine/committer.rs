@@ -17,7 +17,7 @@ use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
 /// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
-/// when it fails otherwise than certainly, both are forgotten and learned anew.
+/// what another node wrote is read from the log and taken in; after anything else both are forgotten.
 pub(super) struct Committer {
     store: Arc<dyn Store>,
     mailbox: Mailbox<Command, Outcome>,
@@ -44,6 +44,8 @@ struct Facts {
 enum Setback {
     /// Another node wrote first: decide again.
     Moved,
+    /// What was remembered may be wrong: load and decide again.
+    Replaced,
     Failed(StoreError),
 }
 
@@ -93,7 +95,8 @@ impl Committer {
         while !submission.is_answered() {
             match self.attempt(submission).await {
                 Ok(()) => {}
-                Err(Setback::Moved) => self.forget(),
+                Err(Setback::Moved) => self.catch_up(submission).await,
+                Err(Setback::Replaced) => self.forget(),
                 Err(Setback::Failed(error)) if is_passing(&error) => {
                     submission.refuse(&Refused::Unavailable);
                 }
@@ -207,8 +210,11 @@ impl Committer {
                 .await;
             match appended {
                 Ok(()) => return Ok(()),
-                Err(AppendError::Moved) if in_doubt => return self.settle(batch, submission).await,
+                Err(AppendError::Moved | AppendError::Replaced) if in_doubt => {
+                    return self.settle(batch, submission).await;
+                }
                 Err(AppendError::Moved) => return Err(Setback::Moved),
+                Err(AppendError::Replaced) => return Err(Setback::Replaced),
                 Err(AppendError::Failed(error)) if !in_doubt => return Err(Setback::Failed(error)),
                 Err(AppendError::Failed(_)) => {}
                 Err(AppendError::Unknown(reason)) => {
@@ -230,7 +236,7 @@ impl Committer {
                 .await;
             match held {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(Setback::Moved),
+                Ok(false) => return Err(Setback::Replaced),
                 Err(_) => {
                     self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
                         .await
@@ -262,6 +268,23 @@ impl Committer {
         self.mailbox
             .attend(watched, || Err(Refused::Unavailable))
             .await
+    }
+
+    /// Takes in what another node wrote, so that what is remembered holds at its head.
+    async fn catch_up(&mut self, submission: &mut Submission) {
+        let store = Arc::clone(&self.store);
+        let Some(head) = self.head else { return };
+        match self
+            .ask(submission, store.read(head, limits::LOG_PAGE_COUNT))
+            .await
+        {
+            Ok(changes) if !changes.is_empty() => {
+                changes.iter().for_each(|change| self.recent.learn(change));
+                self.head = changes.last().map(|last| last.seq);
+            }
+            // The head moved, yet there is nothing: nothing that is remembered can be trusted.
+            Ok(_) | Err(_) => self.forget(),
+        }
     }
 
     fn forget(&mut self) {

@@ -203,9 +203,12 @@ pub enum PublishError {
 /// Why a batch is not known to be appended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was written: the head is not `batch.after`, or the view was replaced.
+    /// Nothing was written: the head is beyond `batch.after`.
     #[error("the log has moved on")]
     Moved,
+    /// Nothing was written: the view was rebuilt, so what was loaded from the old one may be wrong.
+    #[error("the view was replaced")]
+    Replaced,
     /// Nothing was written, certainly.
     #[error(transparent)]
     Failed(StoreError),

@@ -287,7 +287,10 @@ impl Work {
             return Ok(reason);
         };
         let view = self.appender.view.swap(head.view, Ordering::Relaxed);
-        if head.seq != self.batch.after || head.view != view {
+        if head.view != view {
+            return Err(AppendError::Replaced);
+        }
+        if head.seq != self.batch.after {
             return Err(AppendError::Moved);
         }
         if head.hold.is_none() {
