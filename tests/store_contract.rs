@@ -686,7 +686,7 @@ async fn write_randomly(store: Arc<dyn Store>, batches: usize) {
             }
             match writer.send().await {
                 Ok(()) => break,
-                Err(AppendError::Moved) => {}
+                Err(AppendError::Moved | AppendError::Replaced) => {}
                 Err(error) => panic!("{error}"),
             }
         }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::call::{self, CALL_DEADLINE, backoff, code};
 use super::commands::{self, Command};
 use super::hub::Hub;
+use super::turn::Turn;
 use super::{durable, head, writers};
 use crate::limits;
 use crate::store::{AppendError, Batch, StoreError};
@@ -41,6 +42,7 @@ pub(super) struct Appender {
     /// The batch whose outcome is not known.
     doubt: Lock<Option<Uuid>>,
     hub: Arc<Hub>,
+    turn: Turn,
     /// The session's id, and when it was last written down.
     name: Document,
     registered: Lock<Instant>,
@@ -61,6 +63,7 @@ impl Appender {
             view: AtomicI64::new(view),
             doubt: Lock::new(None),
             hub,
+            turn: Turn::new(),
         }
     }
 
@@ -206,7 +209,10 @@ impl Work {
         let mut stuck = Instant::now();
         loop {
             let reason = match self.transaction(session, &writes).await {
-                Ended::Committed => return Ok(()),
+                Ended::Committed => {
+                    self.appender.turn.won();
+                    return Ok(());
+                }
                 Ended::Refused(error) => return Err(AppendError::Failed(error)),
                 Ended::Unknown(reason) => return Err(AppendError::Unknown(reason)),
                 Ended::Again(reason) => self.look(reason).await?,
@@ -218,7 +224,7 @@ impl Work {
                 let _ = writers::end_others(&self.appender.database, &self.appender.name).await;
                 stuck = Instant::now();
             }
-            tokio::time::sleep(backoff(tries, Duration::from_millis(2), MAX_PAUSE)).await;
+            tokio::time::sleep(backoff(tries, Duration::from_millis(1), MAX_PAUSE)).await;
             tries += 1;
         }
     }
@@ -254,7 +260,7 @@ impl Work {
         let after = self.batch.after;
         let to = after.plus(self.batch.changes.len());
         let view = self.appender.view.load(Ordering::Relaxed);
-        let move_head = commands::move_head(after, to, view);
+        let move_head = commands::move_head(after, to, view, self.appender.turn.name());
         if self.command(session, &move_head).await? != move_head.count {
             return Err(Ended::Again("the head is elsewhere".to_owned()));
         }
@@ -291,18 +297,25 @@ impl Work {
             return Err(AppendError::Replaced);
         }
         if head.seq != self.batch.after {
+            self.appender.turn.lost(database).await;
             return Err(AppendError::Moved);
         }
-        if head.hold.is_none() {
-            return Ok(reason);
+        if head.hold.is_some() {
+            let _ = head::clear_expired(database, "hold").await;
+            return Ok("the view is being rebuilt".to_owned());
         }
-        let _ = head::clear_expired_hold(database).await;
-        Ok("the view is being rebuilt".to_owned())
+        if head
+            .turn
+            .is_some_and(|turn| turn != self.appender.turn.name())
+        {
+            let _ = head::clear_expired(database, "turn").await;
+        }
+        Ok(reason)
     }
 }
 
 /// The longest pause between two tries; about what another node's transaction takes.
-const MAX_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(4);
 
 /// How long the head may resist without moving before the writer that locks it is taken for dead.
 /// Longer than any batch takes, and short enough for those who wait.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::encode::{self, Encoder, position};
 use super::{EVENTS, LOG, META};
-use crate::domain::{Change, Event, EventId, Seq};
+use crate::domain::{Change, Event, EventId, Seq, ValueRef};
 
 /// A command is closed once it is this long. The server takes 16 MiB, and what one more entry may
 /// add (an event of 1 MiB before, and a patch as large) stays well inside the rest.
@@ -22,9 +22,9 @@ pub(super) struct Command {
     pub(super) count: usize,
 }
 
-/// Moves the head from `after` to `to`, if it stands there, the view is the one known, and no
-/// rebuild holds the writers off.
-pub(super) fn move_head(after: Seq, to: Seq, view: i64) -> Command {
+/// Moves the head from `after` to `to`, if it stands there, the view is the one known, no rebuild
+/// holds the writers off, and it is not the turn of another than `writer`. Ends a turn.
+pub(super) fn move_head(after: Seq, to: Seq, view: i64, writer: &str) -> Command {
     let mut body = Encoder::new();
     body.text("update", META);
     body.array("updates");
@@ -36,8 +36,18 @@ pub(super) fn move_head(after: Seq, to: Seq, view: i64) -> Command {
     body.document("hold");
     body.flag("$exists", false);
     body.close();
+    body.document("turn.writer");
+    body.array("$in");
+    // `null` matches a head without a turn.
+    body.value("0", ValueRef::Null);
+    body.text("1", writer);
+    body.close();
+    body.close();
     body.close();
     body.document("u");
+    body.document("$unset");
+    body.text("turn", "");
+    body.close();
     body.document("$set");
     body.int("seq", to.get().cast_signed());
     let body = body.finish_all();

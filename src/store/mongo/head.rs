@@ -27,6 +27,8 @@ pub(super) struct Head {
     pub(super) view: i64,
     /// Who holds the writers off.
     pub(super) hold: Option<Uuid>,
+    /// Whose turn it is, if nodes take turns.
+    pub(super) turn: Option<String>,
     pub(super) format: i64,
 }
 
@@ -84,27 +86,33 @@ fn decode(head: &RawDocument) -> Result<Head, Unreadable> {
         Ok(hold) => Some(uuid(decode::text(hold, "id")?)?),
         Err(_) => None,
     };
+    let turn = match head.get_document("turn") {
+        Ok(turn) => Some(decode::text(turn, "writer")?.to_owned()),
+        Err(_) => None,
+    };
     let view = decode::number(head, "view")?;
     Ok(Head {
         seq: decode::seq(head, "seq")?,
         epoch: Epoch(uuid(decode::text(head, "epoch")?)?),
         view: view.cast_signed(),
         hold,
+        turn,
         format: decode::number(head, "format")?.cast_signed(),
     })
 }
 
-/// Removes a hold whose time is up by the server's clock: its rebuild died or stalled.
+/// Removes a `hold` or a `turn` whose time is up by the server's clock: whoever had it died or stalled.
 ///
-/// Does nothing to a hold that still stands.
-pub(super) async fn clear_expired_hold(database: &Database) -> Result<(), Failure> {
+/// Does nothing to one that still stands.
+pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<(), Failure> {
     let meta = meta(database);
+    let until = format!("${claim}.until");
     let expired = doc! {
         "_id": "head",
-        "hold": { "$exists": true },
-        "$expr": { "$lt": ["$hold.until", "$$NOW"] },
+        claim: { "$exists": true },
+        "$expr": { "$lt": [until, "$$NOW"] },
     };
-    let update = doc! { "$unset": { "hold": "" } };
+    let update = doc! { "$unset": { claim: "" } };
     within(super::call::CALL_DEADLINE, async move {
         meta.update_one(expired, update).await
     })

@@ -23,6 +23,7 @@ mod log;
 mod open;
 mod rebuild;
 mod tail;
+mod turn;
 mod view;
 mod watcher;
 mod writers;
