@@ -167,10 +167,10 @@ impl Recording {
                     store.close().await;
                     store = open(&disk).await.unwrap();
                 }
-                1 => rebuild = Some(begin_rebuild(&*store, &writer.log).await),
+                1 => rebuild = Some(begin_rebuild(&store, &writer.log).await),
                 2 => {
                     if let Some(mut rebuild) = rebuild.take() {
-                        finish_rebuild(&*store, &mut rebuild).await;
+                        finish_rebuild(&store, &mut rebuild).await;
                         rebuild.0.swap().await.unwrap();
                     }
                 }

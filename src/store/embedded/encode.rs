@@ -262,7 +262,10 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x10;
                 assert!(decode::change(logged.seq, &damaged).is_err(), "byte {at}");
-                assert!(decode::change(logged.seq, &whole[..at]).is_err(), "cut {at}");
+                assert!(
+                    decode::change(logged.seq, &whole[..at]).is_err(),
+                    "cut {at}"
+                );
             }
         }
         assert!(decode::event("event 2", &bytes(EVENT)).is_err());
