@@ -76,6 +76,12 @@ fn the_database_driver_stays_under_its_store() {
 }
 
 #[test]
+fn the_embedded_engine_stays_under_its_store() {
+    let allowed = |source: &Source| source.under("store/embedded/");
+    assert_eq!(offenders(r"\b(redb|imbl|crc32c)::", allowed), [""; 0]);
+}
+
+#[test]
 fn the_web_framework_stays_under_the_transports() {
     let allowed = |source: &Source| source.under("transport/") || source.name == "server.rs";
     assert_eq!(

@@ -19,6 +19,9 @@ pub(super) const CHECKSUM_BYTES: usize = 4;
 /// Far deeper than documents may be, and shallow enough for any stack.
 const DEPTH_MAX: usize = 128;
 
+/// Fields of most documents.
+const FIELDS_EXPECTED: usize = 16;
+
 /// What a change did.
 pub(super) mod kind {
     pub(in super::super) const CREATE: u8 = 1;
@@ -180,9 +183,13 @@ impl<'a> Rest<'a> {
     }
 
     fn document(&mut self, depth: usize) -> Read<Document> {
-        (0..self.length()?)
-            .map(|_| Ok((self.text()?, self.value(depth)?)))
-            .collect()
+        let count = self.length()?;
+        // A small guess, so that a wild count asks for little.
+        let mut fields = Vec::with_capacity(count.min(FIELDS_EXPECTED));
+        for _ in 0..count {
+            fields.push((self.text()?.to_owned(), self.value(depth)?));
+        }
+        Ok(fields.into_iter().collect())
     }
 
     fn value(&mut self, depth: usize) -> Read<Value> {

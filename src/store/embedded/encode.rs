@@ -153,3 +153,137 @@ fn number(to: &mut Vec<u8>, mut number: u64) {
     }
     to.push(number.to_le_bytes()[0]);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::decode;
+    use super::*;
+    use crate::domain::Path;
+
+    /// What version 1 wrote. If one of these fails, data on somebody's disk has become unreadable:
+    /// the new bytes need a new format beside the old, not a new fixture.
+    const CREATE: &str = include_str!("../../../fixtures/embedded/log-1-create.hex");
+    const UPDATE: &str = include_str!("../../../fixtures/embedded/log-1-update.hex");
+    const DELETE: &str = include_str!("../../../fixtures/embedded/log-1-delete.hex");
+    const EVENT: &str = include_str!("../../../fixtures/embedded/view-1-event.hex");
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn born() -> Arc<Event> {
+        let fields = r#"{"title":"grüße 😀","n":-3,"big":9223372036854775807,"small":-9223372036854775808,
+            "f":-0.5,"yes":true,"no":false,"nothing":null,"":"","list":[1,1.0,[],{"a":{}}]}"#;
+        Arc::new(Event {
+            id: EventId::parse("event 1").unwrap(),
+            version: 1,
+            seq: Seq::new(7),
+            created_at: at("2026-01-31T12:00:00.000Z"),
+            updated_at: at("2026-01-31T12:00:00.000Z"),
+            fields: serde_json::from_str(fields).unwrap(),
+        })
+    }
+
+    fn changes() -> [(Change, &'static str); 3] {
+        let (before, path) = (born(), |text| Path::parse(text).unwrap());
+        let patch = Patch {
+            set: vec![(path("list.0"), Value::Float(2.5))],
+            unset: vec![path("title"), path("n")],
+        };
+        let after = Arc::new(Event {
+            version: 2,
+            seq: Seq::new(300),
+            updated_at: at("2026-01-31T12:00:01.234Z"),
+            fields: patch.apply(&before.fields).unwrap(),
+            ..(*before).clone()
+        });
+        let change = |seq, effect| Change {
+            seq: Seq::new(seq),
+            at: at("2026-01-31T12:00:01.234Z"),
+            effect,
+        };
+        let create = Effect::Create {
+            after: Arc::clone(&before),
+        };
+        let update = Effect::Update {
+            before,
+            patch,
+            after: Arc::clone(&after),
+        };
+        let delete = Effect::Delete { before: after };
+        [
+            (change(7, create), CREATE),
+            (change(300, update), UPDATE),
+            (change(70_000, delete), DELETE),
+        ]
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        let lines = bytes.chunks(32).map(|line| {
+            let line = line.iter().map(|byte| format!("{byte:02x}"));
+            line.collect::<String>() + "\n"
+        });
+        lines.collect()
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: String = hex.split_whitespace().collect();
+        let pairs = digits.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_version_1_wrote_is_read_and_still_written_so() {
+        let batch = Some(Uuid::from_u128(0x0123_4567_89ab_cdef));
+        let mut buffer = Vec::new();
+        for (logged, golden) in changes() {
+            let opening = batch.filter(|_| logged.kind() == Kind::Update);
+            change(&mut buffer, &logged, opening);
+            assert_eq!(hex(&buffer), golden, "change {}", logged.seq);
+            assert_eq!(decode::change(logged.seq, &bytes(golden)).unwrap(), logged);
+            assert_eq!(decode::batch(logged.seq, &bytes(golden)).unwrap(), opening);
+        }
+        event(&mut buffer, &born());
+        assert_eq!(hex(&buffer), EVENT);
+        assert_eq!(decode::event("event 1", &bytes(EVENT)).unwrap(), *born());
+        assert_eq!(decode::version("event 1", &bytes(EVENT)).unwrap(), 1);
+    }
+
+    #[test]
+    fn no_damage_of_a_byte_and_no_other_key_goes_unnoticed() {
+        for (logged, golden) in changes() {
+            let whole = bytes(golden);
+            assert!(decode::change(logged.seq.next(), &whole).is_err());
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x10;
+                assert!(decode::change(logged.seq, &damaged).is_err(), "byte {at}");
+                assert!(
+                    decode::change(logged.seq, &whole[..at]).is_err(),
+                    "cut {at}"
+                );
+            }
+        }
+        assert!(decode::event("event 2", &bytes(EVENT)).is_err());
+    }
+
+    /// Whatever passes the checksum, a reader neither panics nor asks for more memory than there is.
+    #[test]
+    fn damage_with_a_checksum_that_matches_is_an_error_or_another_value_but_no_panic() {
+        for (logged, golden) in changes() {
+            let whole = bytes(golden);
+            for at in CHECKSUM_BYTES..whole.len() {
+                for value in [0, 1, 0x7f, 0x80, 0xff] {
+                    let mut damaged = whole.clone();
+                    damaged[at] = value;
+                    seal(&mut damaged, &log_key(logged.seq));
+                    drop(decode::change(logged.seq, &damaged));
+                }
+            }
+        }
+    }
+}

@@ -137,7 +137,9 @@ impl Reading {
         } = self;
         let mut chunk = Chunk::new(&query);
         let source = match source {
-            Source::Walk(direction, after) => walk(&snapshot, direction, after, &mut chunk)?,
+            Source::Walk(direction, after) => {
+                walk(&snapshot, direction, after.as_ref(), &mut chunk)?
+            }
             Source::Listed(ids) => look_up(&snapshot, ids, &mut chunk)?,
         };
         let events = chunk.events;
@@ -153,11 +155,11 @@ impl Reading {
 fn walk(
     snapshot: &Snapshot,
     direction: Direction,
-    after: Option<EventId>,
+    after: Option<&EventId>,
     chunk: &mut Chunk<'_>,
 ) -> Result<Option<Source>, StoreError> {
     let mut clock = Clock::start();
-    for event in Walk::begin(snapshot, direction, after.as_ref())? {
+    for event in Walk::begin(snapshot, direction, after)? {
         let event = event?;
         clock.tick()?;
         let id = event.id.clone();

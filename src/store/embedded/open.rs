@@ -1,9 +1,12 @@
 //! Opening the file: whose it is, whether this program reads it, and what its last run left to do.
 
+use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableHandle,
@@ -28,6 +31,11 @@ const FORMAT: u128 = 1;
 
 /// Locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
+
+/// How long to wait for a process that is just ending, or for one that inherited the lock in the moment
+/// before it became another program.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The file while it is made.
 const DRAFT_FILE: &str = "livelog.redb.new";
@@ -95,6 +103,12 @@ pub(super) fn open_on(
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(limits::EMBEDDED_CACHE_BYTES);
+    let told = Cell::new(false);
+    builder.set_repair_callback(move |_| {
+        if !told.replace(true) {
+            tracing::info!("the last run ended in the middle of writing: checking the data file");
+        }
+    });
     builder
 }
 
@@ -110,6 +124,7 @@ fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<
     Ok(Writer {
         database,
         lock: None,
+        sealed: false,
         shared: Arc::new(Shared::new(epoch, snapshot)),
         checkpoint: Checkpoint::new(covered, overlay_bytes_max),
         holder: None,
@@ -199,12 +214,19 @@ impl Place {
     fn lock(&self) -> Result<File, OpenError> {
         self.make().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
-                dir: self.dir.display().to_string(),
-            }),
-            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let dir = self.dir.display().to_string();
+                    return Err(OpenError::Locked { dir });
+                }
+                Err(TryLockError::Error(error)) => return Err(self.unusable(&error)),
+            }
         }
     }
 

@@ -28,13 +28,10 @@ impl Overlay {
 
     /// The event as the change left it.
     pub(super) fn apply(&mut self, change: &Change) {
-        self.put(change.event_id().clone(), change.after().cloned());
-    }
-
-    pub(super) fn put(&mut self, id: EventId, slot: Slot) {
-        self.bytes += weight(&id, &slot);
+        let (id, slot) = (change.event_id(), change.after().cloned());
+        self.bytes += weight(id, &slot);
         if let Some(old) = self.slots.insert(id.clone(), slot) {
-            self.bytes -= weight(&id, &old);
+            self.bytes -= weight(id, &old);
         }
     }
 

@@ -195,7 +195,8 @@ impl Writer {
     fn try_swap(&mut self, rebuild: u64, head: Seq) -> Result<(), redb::Error> {
         let name = shadow_name(rebuild);
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
-        let transaction = self.begin()?;
+        let mut transaction = self.begin()?;
+        transaction.set_quick_repair(true);
         transaction.delete_table(VIEW)?;
         transaction.rename_table(shadow, VIEW)?;
         transaction

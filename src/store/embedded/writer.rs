@@ -6,7 +6,8 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
@@ -20,6 +21,9 @@ use super::snapshot::Snapshot;
 use super::tables::{self, LOG, META, META_COVERED, VIEW, ViewTable, fault};
 use crate::domain::{Change, EventId, Seq};
 use crate::store::{AppendError, Batch, StoreError};
+
+/// A pause in the writing this long is used to seal the file.
+const SEAL_AFTER: Duration = Duration::from_millis(500);
 
 /// What the thread is asked to do.
 pub(super) enum Task {
@@ -52,6 +56,8 @@ pub(super) struct Writer {
     pub(super) lock: Option<File>,
     pub(super) shared: Arc<Shared>,
     pub(super) checkpoint: Checkpoint,
+    /// Whether a start after a crash would find the file as it is now at once.
+    pub(super) sealed: bool,
     /// The rebuild that holds the appends off.
     pub(super) holder: Option<u64>,
     /// The batch at which writing failed: it may be in the file.
@@ -63,7 +69,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until it is closed or nobody is left to ask. The file is let go of when it returns.
     pub(super) fn run(mut self, tasks: &Receiver<Task>) {
-        while let Ok(task) = tasks.recv() {
+        while let Some(task) = self.next(tasks) {
             // Whoever does not wait for the answer any more has heard that the outcome is unknown.
             match task {
                 Task::Append(batch, reply) => drop(reply.send(self.append(&batch))),
@@ -80,6 +86,39 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The next task; `None` when nobody is left to ask. A pause is used to seal the file.
+    fn next(&mut self, tasks: &Receiver<Task>) -> Option<Task> {
+        if self.sealed {
+            return tasks.recv().ok();
+        }
+        match tasks.recv_timeout(SEAL_AFTER) {
+            Ok(task) => Some(task),
+            Err(RecvTimeoutError::Timeout) => {
+                self.seal();
+                tasks.recv().ok()
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Writes down which pages of the file are in use, so that a start after a crash need not find out
+    /// by reading all of it. What that takes grows with the file, and would be the better part of a
+    /// small append.
+    fn seal(&mut self) {
+        if self.shared.failure().is_none()
+            && let Err(error) = self.try_seal()
+        {
+            self.fail(error);
+        }
+        self.sealed = true;
+    }
+
+    fn try_seal(&mut self) -> Result<(), redb::Error> {
+        let mut transaction = self.begin()?;
+        transaction.set_quick_repair(true);
+        Ok(transaction.commit()?)
     }
 
     fn append(&mut self, batch: &Arc<Batch>) -> Appended {
@@ -104,11 +143,7 @@ impl Writer {
         let head = batch.after.plus(batch.changes.len());
         let step = self.checkpoint.plan(&overlay, head, batch.changes.len());
         let transaction = self
-            .begin()
-            .and_then(|transaction| {
-                self.write(&transaction, batch, &step)?;
-                Ok(transaction)
-            })
+            .prepare(batch, &step)
             .map_err(|error| AppendError::Failed(self.fail(error)))?;
         if let Err(error) = transaction.commit() {
             self.doubt = Some(batch.id);
@@ -128,11 +163,16 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn begin(&self) -> Result<WriteTransaction, redb::Error> {
-        let mut transaction = self.database.begin_write()?;
-        // After a crash the file is usable at once instead of after reading all of it.
-        transaction.set_quick_repair(true);
+    fn prepare(&mut self, batch: &Batch, step: &Step) -> Result<WriteTransaction, redb::Error> {
+        let transaction = self.begin()?;
+        self.write(&transaction, batch, step)?;
         Ok(transaction)
+    }
+
+    /// A transaction that is on disk after one fsync, when it is committed.
+    pub(super) fn begin(&mut self) -> Result<WriteTransaction, redb::Error> {
+        self.sealed = false;
+        Ok(self.database.begin_write()?)
     }
 
     fn write(
