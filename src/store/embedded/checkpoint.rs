@@ -9,13 +9,13 @@
 
 use std::ops::Bound;
 
-use super::overlay::{Overlay, Slot};
+use super::overlay::{self, Overlay, Slot};
 use crate::domain::{EventId, Seq};
 use crate::limits;
 
-/// Slots moved with an append besides twice the number of its changes: more than come in, so that
-/// a round ends.
-const STEP_COUNT: usize = 64;
+/// An append moves at least twice as many slots as it has changes, so that a round ends though more come
+/// in; and at least this part of the overlay's bound, so that it ends soon.
+const STEP_PART: usize = 256;
 
 /// How far the view's table has come.
 #[derive(Debug)]
@@ -62,26 +62,23 @@ impl Checkpoint {
             },
             None => return Step::default(),
         };
-        let count = STEP_COUNT + 2 * changes;
-        let slots: Vec<(EventId, Slot)> = overlay
-            .range(round.done.clone(), Bound::Unbounded)
-            .take(count)
-            .map(|(id, slot)| (id.clone(), slot.clone()))
-            .collect();
-        match slots.last() {
-            Some((last, _)) if slots.len() == count => Step {
-                round: Some(Round {
-                    until: round.until,
-                    done: Bound::Excluded(last.clone()),
-                }),
-                covered: None,
-                slots,
-            },
-            Some(_) | None => Step {
-                slots,
-                covered: Some(round.until),
-                round: None,
-            },
+        let (mut slots, mut bytes) = (Vec::new(), 0);
+        for (id, slot) in overlay.range(round.done.clone(), Bound::Unbounded) {
+            if slots.len() >= 2 * changes && bytes >= self.overlay_bytes_max / STEP_PART {
+                let done = slots.last().map_or(round.done, past);
+                return Step {
+                    round: Some(Round { done, ..round }),
+                    covered: None,
+                    slots,
+                };
+            }
+            bytes += overlay::weight(id, slot);
+            slots.push((id.clone(), slot.clone()));
+        }
+        Step {
+            slots,
+            covered: Some(round.until),
+            round: None,
         }
     }
 
@@ -104,4 +101,8 @@ impl Checkpoint {
         overlay.bytes() > self.overlay_bytes_max
             || head.get() - self.covered.get() > limits::EMBEDDED_UNCOVERED_MAX
     }
+}
+
+fn past((id, _): &(EventId, Slot)) -> Bound<EventId> {
+    Bound::Excluded(id.clone())
 }

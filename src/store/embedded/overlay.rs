@@ -56,6 +56,7 @@ impl Overlay {
     }
 }
 
-fn weight(id: &EventId, slot: &Slot) -> usize {
+/// Roughly the bytes a slot takes in memory.
+pub(super) fn weight(id: &EventId, slot: &Slot) -> usize {
     64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.weight())
 }
