@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Refused;
 use crate::limits;
@@ -111,9 +111,8 @@ impl<T, A> Mailbox<T, A> {
     /// Waits for `work` while letters that expire meanwhile are answered with `answer`.
     pub(super) async fn attend<F: Future>(&mut self, work: F, answer: impl Fn() -> A) -> F::Output {
         tokio::pin!(work);
-        let mut look = tokio::time::interval(EXPIRY_INTERVAL);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        look.tick().await;
+        let mut look = interval_at(Instant::now() + EXPIRY_INTERVAL, EXPIRY_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
