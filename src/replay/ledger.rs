@@ -9,7 +9,7 @@ use crate::domain::{Change, Event, EventId, Seq};
 
 /// What the view must hold after the changes applied so far.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     entries: HashMap<EventId, Entry>,
     changes: u64,
     seq: Seq,
@@ -41,7 +41,7 @@ impl Entry {
 impl Ledger {
     /// Applies the next change. `Err` says what in it contradicts the changes before; it is applied
     /// all the same, because the log is the truth.
-    pub(super) fn apply(&mut self, change: &Change) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, change: &Change) -> Result<(), String> {
         let expected = change.before().map(|before| Entry::of(before));
         let known = match change.after() {
             Some(after) => self.entries.insert(after.id.clone(), Entry::of(after)),
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// SHA-256 over the events' digests in the order of their ids.
-    pub(super) fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_unstable_by_key(|(id, _)| *id);
         let mut sum = Sha256::new();

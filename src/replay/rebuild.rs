@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Reader;
 use super::ledger::Ledger;
+use super::reader::Reader;
 use crate::domain::Seq;
 use crate::store::{Rebuild, Store, StoreError};
 

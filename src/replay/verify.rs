@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::Reader;
 use super::ledger::{Entry, Ledger};
+use super::reader::Reader;
 use crate::domain::{Event, Record, Seq};
 use crate::query::Query;
 use crate::store::{Found, Store, StoreError};
