@@ -13,7 +13,7 @@ use livelog::domain::{
 use livelog::query::Query;
 use livelog::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore, OpenError};
-use livelog::store::{AppendError, Batch, Broadcast, Store, StoreError, Tidings};
+use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, Tidings};
 use mongodb::bson::{Document as Bson, doc};
 use uuid::Uuid;
 
@@ -62,6 +62,7 @@ macro_rules! every_promise {
     a_tampered_view_is_rebuilt_and_no_write_is_lost,
     a_rebuild_that_is_dropped_lets_the_writers_go_on,
     a_closed_store_appends_nothing,
+    a_log_takes_another_identity_only_at_the_head_that_is_named,
 );)* };
 }
 
@@ -543,6 +544,30 @@ async fn a_closed_store_appends_nothing(site: impl Site) {
         "{refused:?}"
     );
     assert_eq!(site.node().await.head().await.unwrap(), Seq::new(1));
+}
+
+async fn a_log_takes_another_identity_only_at_the_head_that_is_named(site: impl Site) {
+    let store = site.node().await;
+    let mut writer = Writer::new(Arc::clone(&store));
+    writer.append(&[Do::Put("a"), Do::Put("b")]).await.unwrap();
+    let (born, given) = (store.epoch(), Epoch(Uuid::new_v4()));
+    for elsewhere in [0, 1, 3] {
+        let refused = store.adopt(given, Seq::new(elsewhere)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_))),
+            "{refused:?}"
+        );
+    }
+    store.close().await;
+    let store = site.node().await;
+    assert_eq!(store.epoch(), born);
+    store.adopt(given, Seq::new(2)).await.unwrap();
+    assert_eq!(store.epoch(), born);
+    store.close().await;
+    let store = site.node().await;
+    assert_eq!(store.epoch(), given);
+    assert_eq!(read_all(&*store).await, writer.log);
+    assert_eq!(find_all(&*store).await.1, writer.events);
 }
 
 // Writing.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{Change, Event, EventId, Seq};
@@ -35,7 +35,7 @@ pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// The log's identity: a recreated log has another, so a position in the old one is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub Uuid);
 
@@ -139,11 +139,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;
 
+    /// Gives the log another identity, if its head is still `head`: the last step of copying a log, after
+    /// which positions in the original are good here. A store that has moved on refuses and is as it was.
+    ///
+    /// Nodes that have the store open, this one too, go on under the old one until they open it again.
+    async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError>;
+
     /// Begins to rebuild the view from the log, beside the live one.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
 
     /// Lets go of the store in good order: nothing is written after this.
     async fn close(&self);
+}
+
+/// Why a store that has moved on adopts no identity.
+fn not_at(head: Seq) -> StoreError {
+    StoreError::Refused(format!("its head is not {head} any more"))
 }
 
 /// A view in the making. Dropping it unfinished leaves the live view as it was.

@@ -107,6 +107,10 @@ impl Store for FaultyStore {
         self.store.publish(broadcasts).await
     }
 
+    async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
+        self.store.adopt(epoch, head).await
+    }
+
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         self.store.rebuild().await
     }

@@ -47,7 +47,7 @@ pub use self::open::OpenError;
 
 use self::desk::Desk;
 use self::shared::{Shared, blocking};
-use self::writer::Writer;
+use self::writer::{Task, Writer};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
 };
@@ -164,6 +164,12 @@ impl Store for EmbeddedStore {
         tokio::time::timeout(limits::APPEND_DEADLINE, publishing)
             .await
             .map_err(|_| PublishError::Unknown("a tail does not take them".to_owned()))
+    }
+
+    async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
+        self.desk
+            .ask(|reply| Task::Adopt(epoch, head, reply))
+            .await?
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

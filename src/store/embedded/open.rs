@@ -45,8 +45,8 @@ const DRAFT_FILE: &str = "livelog.redb.new";
 pub enum OpenError {
     /// Another process has it.
     #[error(
-        "the data folder {dir} is in use by another livelog. Stop that one first; serve, replay and verify \
-         need the folder for themselves (or name another with --data DIR)"
+        "the data folder {dir} is in use by another livelog. Stop that one first: every command \
+         needs the folder for itself (or name another with --data DIR)"
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Locked { dir: String },

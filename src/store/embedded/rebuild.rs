@@ -236,7 +236,7 @@ impl Writer {
         self.shared.held.send_replace(false);
     }
 
-    fn writable(&self) -> Result<(), StoreError> {
+    pub(super) fn writable(&self) -> Result<(), StoreError> {
         self.shared.failure().map_or(Ok(()), Err)
     }
 }

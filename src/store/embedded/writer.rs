@@ -18,9 +18,9 @@ use super::encode;
 use super::overlay::{Overlay, Slot};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use super::tables::{self, LOG, META, META_COVERED, VIEW, ViewTable, fault};
+use super::tables::{self, LOG, META, META_COVERED, META_EPOCH, VIEW, ViewTable, fault};
 use crate::domain::{Change, EventId, Seq};
-use crate::store::{AppendError, Batch, StoreError};
+use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
 /// A pause in the writing this long is used to seal the file.
 const SEAL_AFTER: Duration = Duration::from_millis(500);
@@ -40,6 +40,8 @@ pub(super) enum Task {
     Swap(u64, oneshot::Sender<Result<(), StoreError>>),
     /// Remove what is left of a rebuild, and let the writers go on.
     Abandon(u64),
+    /// Give the log another identity, if this is its head.
+    Adopt(Epoch, Seq, oneshot::Sender<Result<(), StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -79,6 +81,7 @@ impl Writer {
                 }
                 Task::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
                 Task::Abandon(rebuild) => self.abandon(rebuild),
+                Task::Adopt(epoch, head, reply) => drop(reply.send(self.adopt(epoch, head))),
                 Task::Close(reply) => {
                     drop(self);
                     let _ = reply.send(());
@@ -161,6 +164,21 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
+        self.writable()?;
+        match self.shared.snapshot().seq == head {
+            true => self.try_adopt(epoch).map_err(|error| self.fail(error)),
+            false => Err(not_at(head)),
+        }
+    }
+
+    fn try_adopt(&mut self, epoch: Epoch) -> Result<(), redb::Error> {
+        let transaction = self.begin()?;
+        let epoch = epoch.0.as_u128();
+        transaction.open_table(META)?.insert(META_EPOCH, epoch)?;
+        Ok(transaction.commit()?)
     }
 
     fn prepare(&mut self, batch: &Batch, step: &Step) -> Result<WriteTransaction, redb::Error> {

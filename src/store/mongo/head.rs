@@ -71,6 +71,17 @@ pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head
     }
 }
 
+/// Writes another epoch into the head, if it stands at `seq`; whether it did.
+pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result<bool, Failure> {
+    let meta = meta(database);
+    let filter = doc! { "_id": "head", "seq": seq.get().cast_signed() };
+    let update = doc! { "$set": { "epoch": epoch.to_string() } };
+    let updated = within(super::call::CALL_DEADLINE, async move {
+        meta.update_one(filter, update).await
+    });
+    Ok(updated.await?.matched_count == 1)
+}
+
 /// What a look at the head found.
 pub(super) fn parse(document: Option<&RawDocument>) -> Result<Head, StoreError> {
     let head = match document {

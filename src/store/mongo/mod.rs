@@ -165,6 +165,13 @@ impl Store for MongoStore {
         broadcasts::publish(&self.database, broadcasts).await
     }
 
+    async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
+        match head::adopt(&self.database, epoch, head).await? {
+            true => Ok(()),
+            false => Err(super::not_at(head)),
+        }
+    }
+
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         rebuild::begin(&self.database).await
     }
