@@ -36,6 +36,12 @@ enum Subcommands {
     /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers on MongoDB;
     /// a data folder must not be in use.
     Verify(Offline),
+    /// Write the log to stdout, one JSON object a line. Safe beside running servers on MongoDB; a data folder
+    /// must not be in use.
+    Export(Offline),
+    /// Load an exported log from stdin into an empty store, every seq, version, time and the epoch kept. No
+    /// server may be running on it.
+    Import(Offline),
     /// Put load on a running server and report what it did.
     Bench(BenchOptions),
 }
@@ -99,6 +105,10 @@ pub enum Task {
     Replay(StoreOptions),
     /// Compare the view with the log.
     Verify(StoreOptions),
+    /// Write the log to stdout.
+    Export(StoreOptions),
+    /// Load a log from stdin.
+    Import(StoreOptions),
     /// Load a server.
     Bench(BenchOptions),
 }
@@ -127,17 +137,20 @@ impl Cli {
                     log,
                 )
             }
-            Subcommands::Replay(Offline { common }) => {
-                let (store, log) = common.into_options();
-                (Task::Replay(store), log)
-            }
-            Subcommands::Verify(Offline { common }) => {
-                let (store, log) = common.into_options();
-                (Task::Verify(store), log)
-            }
+            Subcommands::Replay(offline) => offline.into_task(Task::Replay),
+            Subcommands::Verify(offline) => offline.into_task(Task::Verify),
+            Subcommands::Export(offline) => offline.into_task(Task::Export),
+            Subcommands::Import(offline) => offline.into_task(Task::Import),
             Subcommands::Bench(options) => (Task::Bench(options), "warn".to_owned()),
         };
         Ok((task, log))
+    }
+}
+
+impl Offline {
+    fn into_task(self, task: fn(StoreOptions) -> Task) -> (Task, String) {
+        let (store, log) = self.common.into_options();
+        (task(store), log)
     }
 }
 

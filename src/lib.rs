@@ -28,6 +28,9 @@
 //!   translated.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log.
 //!
+//! Beside all this, `replay` and `transfer` are what the command line does with a log that nobody serves:
+//! they know the store's trait and nothing else of it.
+//!
 //! # Invariants
 //!
 //! - The log is the truth: `seq` 1, 2, 3 … without a gap. The view is its fold, at every moment
@@ -86,3 +89,4 @@ pub mod query;
 pub mod limits;
 pub mod replay;
 pub mod telemetry;
+pub mod transfer;

@@ -141,6 +141,10 @@ pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 /// gathers none, and a limit as many as it lets through.
 pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// A line of an exported log: an update's event before, at most [`EVENT_BYTES_MAX`] in memory and a few times
+/// that as JSON, and its patch. An input without line ends must not fill the memory.
+pub const IMPORT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 // How long things may take.
 
 /// A command that is not committed by then is answered `unavailable` (certainly not applied) or

@@ -9,6 +9,7 @@ use livelog::config::Config;
 use livelog::replay;
 use livelog::server::Server;
 use livelog::telemetry;
+use livelog::transfer;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -29,6 +30,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::Serve(config) => serve(config).await,
         Task::Replay(store) => replay::replay(&store).await,
         Task::Verify(store) => replay::verify(&store).await,
+        Task::Export(store) => transfer::export(&store).await,
+        Task::Import(store) => transfer::import(&store).await,
         Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,280 @@
+//! The lines of an exported log, one JSON object each, and what they were written from.
+//!
+//! Nothing read here is trusted: a line is what livelog wrote of some change, or why it cannot be.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Change, Document, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp, Value,
+    check_document,
+};
+use crate::store::Epoch;
+
+/// What the first line calls such a file.
+const NAME: &str = "log";
+
+/// What this program writes, and the only format it reads so far.
+const FORMAT: u64 = 1;
+
+/// How the last line begins: no change does.
+const END: &str = "{\"end\":";
+
+/// The first line: whose log it is, and how much follows.
+#[derive(Debug, Serialize)]
+pub(super) struct Header {
+    livelog: &'static str,
+    format: u64,
+    pub(super) epoch: Epoch,
+    pub(super) head: Seq,
+}
+
+impl Header {
+    pub(super) fn new(epoch: Epoch, head: Seq) -> Self {
+        Self {
+            livelog: NAME,
+            format: FORMAT,
+            epoch,
+            head,
+        }
+    }
+}
+
+/// The last line: by what it lacks, an input that was cut off is noticed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    end: bool,
+    pub(super) changes: u64,
+    /// Of the events that the changes come to.
+    pub(super) digest: String,
+    /// Over every byte before this line.
+    pub(super) lines: String,
+}
+
+impl End {
+    /// Digests in hexadecimal.
+    pub(super) fn new(changes: u64, digest: &str, lines: &str) -> Self {
+        Self {
+            end: true,
+            changes,
+            digest: format!("sha256:{digest}"),
+            lines: format!("sha256:{lines}"),
+        }
+    }
+}
+
+/// Any line but the first.
+pub(super) enum Line {
+    Change(Change),
+    End(End),
+}
+
+/// A change as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChangeLine<'a> {
+    seq: Seq,
+    kind: Kind,
+    event_id: &'a EventId,
+    version: u64,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Event>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a Event>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<&'a Patch>,
+}
+
+impl<'a> ChangeLine<'a> {
+    pub(super) fn of(change: &'a Change) -> Self {
+        let kind = change.kind();
+        Self {
+            seq: change.seq,
+            kind,
+            event_id: change.event_id(),
+            version: change.version(),
+            at: change.at,
+            // What an update makes of the event follows from what stands before it.
+            data: change
+                .after()
+                .filter(|_| kind == Kind::Create)
+                .map(Arc::as_ref),
+            before: change.before().map(Arc::as_ref),
+            patch: change.patch(),
+        }
+    }
+}
+
+/// Reads the first line.
+pub(super) fn header(text: &str) -> Result<Header, String> {
+    #[derive(Deserialize)]
+    struct Name {
+        livelog: String,
+        format: u64,
+    }
+    #[derive(Deserialize)]
+    struct Rest {
+        epoch: Epoch,
+        head: u64,
+    }
+    let name: Option<Name> = serde_json::from_str(text).ok();
+    match name {
+        Some(Name { livelog, format }) if livelog == NAME && format == FORMAT => {}
+        Some(Name { livelog, format }) if livelog == NAME => {
+            return Err(format!(
+                "it is a log in format {format}; this livelog reads format {FORMAT}"
+            ));
+        }
+        Some(_) | None => return Err("it is not the first line of an exported log".to_owned()),
+    }
+    let Rest { epoch, head } = parse(text)?;
+    Ok(Header::new(epoch, Seq::new(head)))
+}
+
+/// Reads any other line.
+pub(super) fn line(text: &str) -> Result<Line, String> {
+    match text.starts_with(END) {
+        true => parse(text).map(Line::End),
+        false => change(parse(text)?).map(Line::Change),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        // serde_json counts lines within the text, which is one line of many.
+        let said = error.to_string();
+        let reason = said.split(" at line ").next().unwrap_or_default();
+        format!("{reason} (at column {})", error.column())
+    })
+}
+
+/// A change as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReadChange {
+    seq: u64,
+    kind: String,
+    event_id: String,
+    version: u64,
+    at: String,
+    data: Option<Document>,
+    before: Option<Document>,
+    patch: Option<ReadPatch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadPatch {
+    set: Document,
+    unset: Vec<String>,
+}
+
+fn change(line: ReadChange) -> Result<Change, String> {
+    let (seq, at) = (Seq::new(line.seq), timestamp(&line.at)?);
+    let effect = match (line.kind.as_str(), line.data, line.before, line.patch) {
+        ("create", Some(data), None, None) => Effect::Create {
+            after: event(data)?,
+        },
+        ("update", None, Some(before), Some(patch)) => {
+            update(event(before)?, self::patch(patch)?, seq, at)?
+        }
+        ("delete", None, Some(before), None) => Effect::Delete {
+            before: event(before)?,
+        },
+        ("create" | "update" | "delete", ..) => {
+            return Err(
+                "a create has data, an update before and patch, a delete before".to_owned(),
+            );
+        }
+        (other, ..) => return Err(format!("{other:?} is no kind of change")),
+    };
+    let change = Change { seq, at, effect };
+    let agrees = change.event_id().as_str() == line.event_id && change.version() == line.version;
+    match agrees && is_stamped(&change) {
+        true => Ok(change),
+        false => Err("its event is not that of the change".to_owned()),
+    }
+}
+
+/// Whether a new event bears the marks of its change; one that was updated does by construction.
+fn is_stamped(change: &Change) -> bool {
+    let Effect::Create { after } = &change.effect else {
+        return true;
+    };
+    let Event { version, seq, .. } = **after;
+    let times = [after.created_at, after.updated_at];
+    version == 1 && seq == change.seq && times == [change.at; 2]
+}
+
+fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<Effect, String> {
+    let fields = patch
+        .apply(&before.fields)
+        .map_err(|error| format!("its patch does not fit: {error}"))?;
+    check_document(&fields, "").map_err(|invalid| invalid.to_string())?;
+    let after = Event {
+        id: before.id.clone(),
+        version: before.version + 1,
+        seq,
+        created_at: before.created_at,
+        updated_at: at,
+        fields,
+    };
+    Ok(Effect::Update {
+        before,
+        patch,
+        after: Arc::new(after),
+    })
+}
+
+fn patch(patch: ReadPatch) -> Result<Patch, String> {
+    let path = |text: &str| Path::parse(text).map_err(|reason| format!("patch.{text}: {reason}"));
+    let set = patch.set.into_iter();
+    Ok(Patch {
+        set: set
+            .map(|(name, value)| Ok((path(&name)?, value)))
+            .collect::<Result<_, String>>()?,
+        unset: patch
+            .unset
+            .iter()
+            .map(|name| path(name))
+            .collect::<Result<_, String>>()?,
+    })
+}
+
+/// The event that clients see as this document.
+fn event(mut document: Document) -> Result<Arc<Event>, String> {
+    let mut take = |name: &str| match document.remove(name) {
+        Some(value) => Ok(value),
+        None => Err(format!("an event lacks {name}")),
+    };
+    let event = Event {
+        id: EventId::parse(text(&take("_id")?)?)?,
+        version: number(&take("_version")?)?,
+        seq: Seq::new(number(&take("_seq")?)?),
+        created_at: timestamp(text(&take("_createdAt")?)?)?,
+        updated_at: timestamp(text(&take("_updatedAt")?)?)?,
+        fields: document,
+    };
+    check_document(&event.fields, "").map_err(|invalid| invalid.to_string())?;
+    Ok(Arc::new(event))
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    let text = value.as_str();
+    text.ok_or_else(|| format!("expected a string, found {}", value.kind()))
+}
+
+fn number(value: &Value) -> Result<u64, String> {
+    let number = match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("expected a count, found {}", value.kind()))
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| format!("{text:?} is no time"))
+}
