@@ -6,11 +6,21 @@ use serde_json::{Value, json};
 
 use crate::support::client::{COME_BACK, Client, End};
 use crate::support::load::check_log;
-use crate::support::{Load, Server};
+use crate::support::{Load, Server, on_every_store};
 
-#[tokio::test]
-async fn a_change_tells_what_happened() {
-    let server = Server::start().await;
+on_every_store!(
+    a_change_tells_what_happened,
+    a_change_is_the_same_live_and_from_the_log,
+    sessions_that_join_under_load_hear_exactly_what_follows_their_welcome,
+    an_answered_write_is_heard_by_sessions_opened_before_and_not_after,
+    changes_none_hears_only_answers_and_broadcasts,
+    a_session_resumes_where_another_ended_without_loss_or_duplicate,
+    a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows,
+    a_session_that_stops_reading_loses_nothing_and_holds_up_nobody,
+    many_small_changes_overrun_a_sleeping_session_and_reach_it_from_the_log,
+);
+
+async fn a_change_tells_what_happened(server: Server) {
     let mut writer = server.connect("/ws?changes=none").await;
     let mut watcher = server.client().await;
     let created = writer
@@ -40,9 +50,7 @@ async fn a_change_tells_what_happened() {
     assert!(at(&heard[0]) <= at(&heard[1]) && at(&heard[1]) <= at(&heard[2]));
 }
 
-#[tokio::test]
-async fn a_change_is_the_same_live_and_from_the_log() {
-    let server = Server::start().await;
+async fn a_change_is_the_same_live_and_from_the_log(server: Server) {
     let mut live = server.client().await;
     live.ok(
         "CREATE",
@@ -92,9 +100,7 @@ async fn every_change_reaches_every_session_of_every_node_once_and_in_order() {
     }
 }
 
-#[tokio::test]
-async fn sessions_that_join_under_load_hear_exactly_what_follows_their_welcome() {
-    let server = Server::start().await;
+async fn sessions_that_join_under_load_hear_exactly_what_follows_their_welcome(server: Server) {
     let load = Load::start(&[&server], 4).await;
     let mut starts = Vec::new();
     for round in 1..=10 {
@@ -109,9 +115,7 @@ async fn sessions_that_join_under_load_hear_exactly_what_follows_their_welcome()
     check_log(&server, &load.stop().await).await;
 }
 
-#[tokio::test]
-async fn an_answered_write_is_heard_by_sessions_opened_before_and_not_after() {
-    let server = Server::start().await;
+async fn an_answered_write_is_heard_by_sessions_opened_before_and_not_after(server: Server) {
     for round in 0..20 {
         let mut before = server.client().await;
         let (_, seq) = before.create(json!({"round": round})).await;
@@ -119,9 +123,7 @@ async fn an_answered_write_is_heard_by_sessions_opened_before_and_not_after() {
     }
 }
 
-#[tokio::test]
-async fn changes_none_hears_only_answers_and_broadcasts() {
-    let server = Server::start().await;
+async fn changes_none_hears_only_answers_and_broadcasts(server: Server) {
     let mut silent = server.connect("/ws?changes=none").await;
     let mut loud = server.client().await;
     silent.create(json!({})).await;
@@ -134,9 +136,7 @@ async fn changes_none_hears_only_answers_and_broadcasts() {
     silent.lives().await;
 }
 
-#[tokio::test]
-async fn a_session_resumes_where_another_ended_without_loss_or_duplicate() {
-    let server = Server::start().await;
+async fn a_session_resumes_where_another_ended_without_loss_or_duplicate(server: Server) {
     let load = Load::start(&[&server], 4).await;
     let mut heard = 0;
     for pieces in [1, 7, 50, 300, 2, 100] {
@@ -181,9 +181,7 @@ async fn a_session_resumes_on_a_node_that_has_just_started() {
     assert_eq!(second.change().await["seq"], 4);
 }
 
-#[tokio::test]
-async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows() {
-    let server = Server::start().await;
+async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows(server: Server) {
     let mut writer = server.client().await;
     writer.create(json!({})).await;
     writer.change().await;
@@ -236,9 +234,7 @@ async fn broadcasts_reach_every_session_of_every_node_once_and_in_order() {
     }
 }
 
-#[tokio::test]
-async fn a_session_that_stops_reading_loses_nothing_and_holds_up_nobody() {
-    let server = Server::start().await;
+async fn a_session_that_stops_reading_loses_nothing_and_holds_up_nobody(server: Server) {
     let mut asleep = server.client().await;
     let mut awake = server.client().await;
     // More than sockets and the live window together hold: 64 events of 256 KiB are 16 MiB, and each is
@@ -271,9 +267,7 @@ async fn a_session_that_stops_reading_loses_nothing_and_holds_up_nobody() {
     }
 }
 
-#[tokio::test]
-async fn many_small_changes_overrun_a_sleeping_session_and_reach_it_from_the_log() {
-    let server = Server::start().await;
+async fn many_small_changes_overrun_a_sleeping_session_and_reach_it_from_the_log(server: Server) {
     let mut asleep = server.client().await;
     let told = Load::bounded(&[&server], 8, 1500).await.finish().await;
     assert_eq!(told.acknowledged.len(), 12_000);

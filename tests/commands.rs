@@ -2,12 +2,23 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Server;
 use crate::support::client::error_of;
+use crate::support::{Server, on_every_store};
 
-#[tokio::test]
-async fn create_answers_the_event_as_stored() {
-    let server = Server::start().await;
+on_every_store!(
+    create_answers_the_event_as_stored,
+    an_id_is_echoed_as_it_was_sent_or_left_out,
+    update_sets_fields_and_reaches_inside_by_dotted_paths,
+    delete_answers_the_event_as_it_was,
+    a_client_may_choose_the_id_once_and_again_after_a_delete,
+    what_goes_in_comes_out_the_same_in_every_answer,
+    a_write_that_expects_another_version_is_refused_with_the_event_as_it_is,
+    broadcast_is_answered_and_heard_by_its_sender_too,
+    answers_come_in_the_order_of_their_requests,
+    pipelined_commands_on_one_event_are_each_decided_on_the_one_before,
+);
+
+async fn create_answers_the_event_as_stored(server: Server) {
     let mut client = server.client().await;
     client
         .send(&json!({"type": "CREATE", "id": "c1", "payload": {"field1": "value1"}}))
@@ -25,9 +36,7 @@ async fn create_answers_the_event_as_stored() {
     assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 7);
 }
 
-#[tokio::test]
-async fn an_id_is_echoed_as_it_was_sent_or_left_out() {
-    let server = Server::start().await;
+async fn an_id_is_echoed_as_it_was_sent_or_left_out(server: Server) {
     let mut client = server.client().await;
     for id in [
         json!("text"),
@@ -47,9 +56,7 @@ async fn an_id_is_echoed_as_it_was_sent_or_left_out() {
     assert_eq!((answer.get("id"), &answer["success"]), (None, &json!(true)));
 }
 
-#[tokio::test]
-async fn update_sets_fields_and_reaches_inside_by_dotted_paths() {
-    let server = Server::start().await;
+async fn update_sets_fields_and_reaches_inside_by_dotted_paths(server: Server) {
     let mut client = server.client().await;
     let (id, _) = client
         .create(json!({"a": 1, "b": {"c": 2, "d": [1, {"e": 2}]}, "keep": true}))
@@ -70,9 +77,7 @@ async fn update_sets_fields_and_reaches_inside_by_dotted_paths() {
     assert!(data["_updatedAt"].as_str() >= data["_createdAt"].as_str());
 }
 
-#[tokio::test]
-async fn delete_answers_the_event_as_it_was() {
-    let server = Server::start().await;
+async fn delete_answers_the_event_as_it_was(server: Server) {
     let mut client = server.client().await;
     let (id, _) = client.create(json!({"a": 1})).await;
     let before = client
@@ -91,9 +96,7 @@ async fn delete_answers_the_event_as_it_was() {
     );
 }
 
-#[tokio::test]
-async fn a_client_may_choose_the_id_once_and_again_after_a_delete() {
-    let server = Server::start().await;
+async fn a_client_may_choose_the_id_once_and_again_after_a_delete(server: Server) {
     let mut client = server.client().await;
     let id = "ünïque id/1?".to_owned();
     assert_eq!(
@@ -126,9 +129,7 @@ fn corners() -> Value {
     })
 }
 
-#[tokio::test]
-async fn what_goes_in_comes_out_the_same_in_every_answer() {
-    let server = Server::start().await;
+async fn what_goes_in_comes_out_the_same_in_every_answer(server: Server) {
     let mut client = server.client().await;
     let fields = corners();
     let created = client.ok("CREATE", fields.clone()).await["data"].clone();
@@ -149,9 +150,7 @@ async fn what_goes_in_comes_out_the_same_in_every_answer() {
     }
 }
 
-#[tokio::test]
-async fn a_write_that_expects_another_version_is_refused_with_the_event_as_it_is() {
-    let server = Server::start().await;
+async fn a_write_that_expects_another_version_is_refused_with_the_event_as_it_is(server: Server) {
     let mut client = server.client().await;
     let (id, _) = client.create(json!({"n": 1})).await;
     let current = client
@@ -183,9 +182,7 @@ async fn a_write_that_expects_another_version_is_refused_with_the_event_as_it_is
     );
 }
 
-#[tokio::test]
-async fn broadcast_is_answered_and_heard_by_its_sender_too() {
-    let server = Server::start().await;
+async fn broadcast_is_answered_and_heard_by_its_sender_too(server: Server) {
     let mut sender = server.client().await;
     let mut other = server.client().await;
     for payload in [
@@ -214,9 +211,7 @@ async fn broadcast_is_answered_and_heard_by_its_sender_too() {
     );
 }
 
-#[tokio::test]
-async fn answers_come_in_the_order_of_their_requests() {
-    let server = Server::start().await;
+async fn answers_come_in_the_order_of_their_requests(server: Server) {
     let mut client = server.client().await;
     for round in 0..4 {
         let frames = (0..64).map(|n| match n % 4 {
@@ -243,9 +238,7 @@ async fn answers_come_in_the_order_of_their_requests() {
     }
 }
 
-#[tokio::test]
-async fn pipelined_commands_on_one_event_are_each_decided_on_the_one_before() {
-    let server = Server::start().await;
+async fn pipelined_commands_on_one_event_are_each_decided_on_the_one_before(server: Server) {
     let mut client = server.client().await;
     let (id, _) = client.create(json!({"n": 0})).await;
     client

@@ -14,8 +14,8 @@ use livelog::store::{AppendError, Store, StoreError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
+use crate::support::database::livelog;
 use crate::support::history::{History, id};
-use crate::support::server::livelog;
 
 const FILE: &str = "livelog.redb";
 const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");
@@ -61,7 +61,7 @@ async fn a_folder_in_use_is_refused_by_its_name_in_any_process() {
     let refused = open(folder.path()).await.unwrap_err();
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
     let dir = folder.path().to_str().unwrap();
-    for subcommand in ["serve", "replay", "verify"] {
+    for subcommand in ["serve", "replay", "verify", "export", "import"] {
         let output = livelog(&[subcommand, "--data", dir]).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_ne!(output.status.code(), Some(0), "{subcommand}: {said}");

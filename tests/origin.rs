@@ -3,7 +3,7 @@
 
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::support::{Server, server::Database};
+use crate::support::{Database, Server};
 
 async fn refused(server: &Server, origin: &str) -> bool {
     match server.try_connect("/ws", &[("origin", origin)]).await {

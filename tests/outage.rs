@@ -7,8 +7,8 @@ use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::support::database::Database;
 use crate::support::load::check_log;
-use crate::support::server::Database;
 use crate::support::{Load, Mongod, Server, eventually};
 
 /// A deadline is kept on a busy machine too.

@@ -4,11 +4,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Load, Server};
+use crate::support::{Client, Load, Server, on_every_store};
+
+on_every_store!(
+    filters_find_the_same_over_both_transports,
+    sort_limit_and_fields_shape_the_answer,
+    paging_goes_through_everything_exactly_once,
+    a_cursor_stands_still_while_events_come_and_go,
+    one_event_is_found_by_its_id,
+    a_filter_that_is_not_understood_is_refused_by_name_and_place,
+    all_events_are_streamed_however_many,
+);
 
 /// Twelve events `e00` … `e11` with a few fields.
-async fn stocked() -> (Server, Client) {
-    let server = Server::start().await;
+async fn stocked(server: &Server) -> Client {
     let mut client = server.connect("/ws?changes=none").await;
     for n in 0..12 {
         let event = json!({
@@ -17,7 +26,7 @@ async fn stocked() -> (Server, Client) {
         });
         client.ok("CREATE", event).await;
     }
-    (server, client)
+    client
 }
 
 fn ids(events: &Value) -> Vec<&str> {
@@ -29,9 +38,8 @@ fn ids(events: &Value) -> Vec<&str> {
         .collect()
 }
 
-#[tokio::test]
-async fn filters_find_the_same_over_both_transports() {
-    let (server, mut client) = stocked().await;
+async fn filters_find_the_same_over_both_transports(server: Server) {
+    let mut client = stocked(&server).await;
     for (filter, expected) in [
         (json!({}), (0..12).collect::<Vec<_>>()),
         (json!({"n": 3}), vec![3]),
@@ -71,9 +79,8 @@ async fn filters_find_the_same_over_both_transports() {
     }
 }
 
-#[tokio::test]
-async fn sort_limit_and_fields_shape_the_answer() {
-    let (server, mut client) = stocked().await;
+async fn sort_limit_and_fields_shape_the_answer(server: Server) {
+    let mut client = stocked(&server).await;
     let asked = json!({"filter": {"even": true}, "sort": {"deep.m": -1, "n": 1}, "limit": 3, "fields": ["n", "deep.m"]});
     let answer = client.ok("FETCH", asked.clone()).await;
     assert_eq!(
@@ -99,9 +106,8 @@ async fn sort_limit_and_fields_shape_the_answer() {
     assert_eq!(rest["data"], answer["data"], "{rest}");
 }
 
-#[tokio::test]
-async fn paging_goes_through_everything_exactly_once() {
-    let (server, mut client) = stocked().await;
+async fn paging_goes_through_everything_exactly_once(server: Server) {
+    let mut client = stocked(&server).await;
     for sort in [
         json!({}),
         json!({"_id": -1}),
@@ -139,9 +145,8 @@ async fn paging_goes_through_everything_exactly_once() {
     assert!(second.get("next").is_none(), "{second}");
 }
 
-#[tokio::test]
-async fn a_cursor_stands_still_while_events_come_and_go() {
-    let (_server, mut client) = stocked().await;
+async fn a_cursor_stands_still_while_events_come_and_go(server: Server) {
+    let mut client = stocked(&server).await;
     let first = client.ok("FETCH", json!({"limit": 4})).await;
     client.ok("DELETE", json!({"id": "e01"})).await;
     client.ok("DELETE", json!({"id": "e03"})).await;
@@ -154,9 +159,8 @@ async fn a_cursor_stands_still_while_events_come_and_go() {
     assert_eq!(ids(&rest["data"]), expected);
 }
 
-#[tokio::test]
-async fn one_event_is_found_by_its_id() {
-    let (server, mut client) = stocked().await;
+async fn one_event_is_found_by_its_id(server: Server) {
+    let mut client = stocked(&server).await;
     let odd = "a/b c?d#e%f";
     client.create(json!({"_id": odd, "n": 1})).await;
     let (status, body) = server.get("/api/events/a%2Fb%20c%3Fd%23e%25f", &[]).await;
@@ -172,9 +176,8 @@ async fn one_event_is_found_by_its_id() {
     assert_eq!(body["error"]["retryable"], false);
 }
 
-#[tokio::test]
-async fn a_filter_that_is_not_understood_is_refused_by_name_and_place() {
-    let (server, mut client) = stocked().await;
+async fn a_filter_that_is_not_understood_is_refused_by_name_and_place(server: Server) {
+    let mut client = stocked(&server).await;
     for (asked, path) in [
         (json!({"filter": {"$where": "1"}}), "filter.$where"),
         (json!({"filter": {"a": {"$foo": 1}}}), "filter.a.$foo"),
@@ -210,10 +213,8 @@ async fn a_filter_that_is_not_understood_is_refused_by_name_and_place() {
     client.lives().await;
 }
 
-#[tokio::test]
-async fn all_events_are_streamed_however_many() {
+async fn all_events_are_streamed_however_many(server: Server) {
     const COUNT: usize = 20_000;
-    let server = Server::start().await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(server.connect("/ws?changes=none").await);

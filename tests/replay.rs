@@ -3,17 +3,21 @@
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
+use crate::support::database::livelog;
 use crate::support::load::check_log;
-use crate::support::server::{Database, livelog};
-use crate::support::{Client, Load, Mongod, Server};
+use crate::support::{Client, Database, Load, Mongod, Server, on_every_store};
 
 async fn everything(client: &mut Client) -> Value {
     client.ok("FETCH", json!({"limit": 1000})).await["data"].clone()
 }
 
+on_every_store!(
+    an_empty_log_is_replayed_and_verified_too,
+    a_replay_leaves_everything_as_it_was_and_the_next_server_goes_on,
+);
+
 /// Events that were created, updated and deleted, in no simple order.
-async fn stocked() -> (Server, Client) {
-    let server = Server::start().await;
+async fn stock(server: &Server) -> Client {
     let mut client = server.connect("/ws?changes=none").await;
     for n in 0..60 {
         client
@@ -34,12 +38,13 @@ async fn stocked() -> (Server, Client) {
     for n in (0..60).step_by(5) {
         client.ok("DELETE", json!({"id": format!("e{n:02}")})).await;
     }
-    (server, client)
+    client
 }
 
 #[tokio::test]
 async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
-    let (server, mut client) = stocked().await;
+    let server = Server::start().await;
+    let mut client = stock(&server).await;
     let before = everything(&mut client).await;
     let (code, said) = server.database.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
@@ -116,13 +121,27 @@ async fn replay_under_load_loses_nothing() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-#[tokio::test]
-async fn an_empty_log_is_replayed_and_verified_too() {
-    let server = Server::start().await;
+async fn an_empty_log_is_replayed_and_verified_too(server: Server) {
+    let database = server.stop().await;
     for subcommand in ["verify", "replay", "verify"] {
-        let (code, said) = server.database.livelog(subcommand).await;
+        let (code, said) = database.livelog(subcommand).await;
         assert_eq!(code, Some(0), "{subcommand}: {said}");
     }
+}
+
+async fn a_replay_leaves_everything_as_it_was_and_the_next_server_goes_on(server: Server) {
+    let mut client = stock(&server).await;
+    let before = everything(&mut client).await;
+    let database = server.stop().await;
+    for subcommand in ["verify", "replay", "verify"] {
+        let (code, said) = database.livelog(subcommand).await;
+        assert_eq!(code, Some(0), "{subcommand}: {said}");
+        assert!(said.contains("102 changes into 48 events"), "{said}");
+    }
+    let next = Server::on(database, &[]).await;
+    let mut client = next.client().await;
+    assert_eq!(everything(&mut client).await, before);
+    assert_eq!(client.create(json!({})).await.1, 103);
 }
 
 #[tokio::test]

@@ -9,14 +9,18 @@ use serde_json::json;
 
 use crate::support::client::{COME_BACK, End};
 use crate::support::load::check_log;
-use crate::support::server::Database;
-use crate::support::{Load, Mongod, Server, eventually};
+use crate::support::{Database, Load, Mongod, Server, eventually, on_every_store};
 
 const SLACK: Duration = Duration::from_secs(5);
 
-#[tokio::test]
-async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away() {
-    let mut server = Server::start().await;
+on_every_store!(
+    a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away,
+    a_server_that_is_killed_loses_nothing_acknowledged,
+);
+
+async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away(
+    mut server: Server,
+) {
     let mut idle = server.client().await;
     let load = Load::start(&[&server], 6).await;
     load.until_answered(300).await;
@@ -46,7 +50,7 @@ async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_
     for event in &told.unanswered {
         assert!(!logged.contains(event), "done, but not answered: {event}");
     }
-    let (code, said) = next.database.livelog("verify").await;
+    let (code, said) = next.stop().await.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
 }
 
@@ -68,9 +72,7 @@ async fn a_server_that_is_told_to_stop_while_the_database_is_away_stops_in_time(
     );
 }
 
-#[tokio::test]
-async fn a_server_that_is_killed_loses_nothing_acknowledged() {
-    let server = Server::start().await;
+async fn a_server_that_is_killed_loses_nothing_acknowledged(server: Server) {
     let mut watcher = server.client().await;
     let load = Load::start(&[&server], 6).await;
     load.until_answered(300).await;
@@ -88,7 +90,7 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged() {
     let mut resumed = next.connect(&format!("/ws?after={heard}")).await;
     let rest = resumed.changes_through(logged.len() as u64).await;
     assert_eq!(rest[0]["seq"], heard + 1);
-    let (code, said) = next.database.livelog("verify").await;
+    let (code, said) = next.stop().await.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
 }
 

@@ -3,6 +3,7 @@
 //! Every wait has a deadline and ends the moment what it waits for is there: no test sleeps for luck.
 
 pub mod client;
+pub mod database;
 pub mod faulty;
 pub mod history;
 pub mod load;
@@ -11,11 +12,38 @@ pub mod process;
 pub mod server;
 
 pub use client::Client;
+pub use database::Database;
 pub use load::Load;
 pub use mongod::Mongod;
 pub use server::Server;
 
 use std::time::Duration;
+
+/// Makes two tests of each function: one hands it a server on an empty MongoDB database, the other one on
+/// an empty folder.
+macro_rules! on_every_store {
+    ($($fact:ident),* $(,)?) => {
+        mod on_mongodb {
+            $(
+                #[tokio::test]
+                async fn $fact() {
+                    super::$fact($crate::support::Server::start().await).await;
+                }
+            )*
+        }
+
+        mod on_embedded {
+            $(
+                #[tokio::test]
+                async fn $fact() {
+                    super::$fact($crate::support::Server::in_folder().await).await;
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use on_every_store;
 
 /// How long a test waits for anything that should happen at once. Long enough for a busy machine; a test
 /// that passes never waits this long.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::database::{Database, scratch};
 use super::process::Process;
-use super::{Client, DEADLINE, mongod};
+use super::{Client, DEADLINE};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
 
 /// A running node. Dropping it kills it; if the test is failing, what it logged is shown.
 #[derive(Debug)]
@@ -24,83 +25,6 @@ pub struct Server {
     http: reqwest::Client,
 }
 
-/// A database of a name of its own.
-#[derive(Debug)]
-pub struct Database {
-    pub uri: String,
-    pub name: String,
-}
-
-impl Database {
-    /// In the MongoDB that all tests share.
-    pub async fn shared() -> Arc<Self> {
-        Self::on(mongod::uri().await)
-    }
-
-    /// In this MongoDB.
-    pub fn on(uri: String) -> Arc<Self> {
-        let name = format!("livelog_test_{}", uuid::Uuid::new_v4().simple());
-        Arc::new(Self { uri, name })
-    }
-
-    /// The driver, for what happens behind the server's back.
-    pub async fn driver(&self) -> mongodb::Database {
-        let client = mongodb::Client::with_uri_str(&self.uri).await.unwrap();
-        client.database(&self.name)
-    }
-
-    /// Runs a `livelog` command on it and waits for its end: (exit status, stdout and stderr).
-    pub async fn livelog(&self, subcommand: &str) -> (Option<i32>, String) {
-        let arguments = [subcommand, "--mongodb", &self.uri, "--database", &self.name];
-        let output = livelog(&arguments).await;
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(text).unwrap())
-    }
-}
-
-/// Runs `livelog` with these arguments to its end.
-pub async fn livelog(arguments: &[&str]) -> std::process::Output {
-    let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-    let run = tokio::task::spawn_blocking(move || {
-        let mut command = std::process::Command::new(BINARY);
-        for name in [
-            "LIVELOG_LISTEN",
-            "LIVELOG_LOG",
-            "LIVELOG_DATA",
-            "MONGODB_URI",
-        ] {
-            command.env_remove(name);
-        }
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    });
-    tokio::time::timeout(DEADLINE * 2, run)
-        .await
-        .expect("livelog to end")
-        .unwrap()
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // Our own MongoDB goes as a whole; in another's we clean up, best effort.
-        if mongod::given().as_deref() != Some(&self.uri) {
-            return;
-        }
-        let (uri, name) = (self.uri.clone(), self.name.clone());
-        let cleaning = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(async {
-                let client = mongodb::Client::with_uri_str(uri).await?;
-                client.database(&name).drop().await
-            })
-        });
-        drop(cleaning.join());
-    }
-}
-
 impl Server {
     /// A node on a new database of the MongoDB that all tests share.
     pub async fn start() -> Self {
@@ -110,6 +34,11 @@ impl Server {
     /// The same, with these arguments besides.
     pub async fn start_with(arguments: &[&str]) -> Self {
         Self::on(Database::shared().await, arguments).await
+    }
+
+    /// A node on the embedded store, in a new folder.
+    pub async fn in_folder() -> Self {
+        Self::on(Database::folder(), &[]).await
     }
 
     /// One more node on the same database.
@@ -128,16 +57,14 @@ impl Server {
 
     /// A node that may refuse to start: what it said then.
     pub async fn spawn(database: &Arc<Database>, arguments: &[&str]) -> Result<Self, String> {
-        let folder = tempfile::Builder::new()
-            .prefix("livelog-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .unwrap();
+        let folder = scratch();
         let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
         let fixed = ["serve", "--listen", "127.0.0.1:0"];
-        let store = ["--mongodb", &database.uri, "--database", &database.name];
+        let store = database.arguments();
+        let words = fixed.into_iter().chain(store.iter().map(String::as_str));
         let mut process = Process::start(
             Path::new(BINARY),
-            fixed.iter().chain(&store).chain(arguments),
+            words.chain(arguments.iter().copied()),
             Some(folder.path()),
             Stdio::piped(),
             log.into(),
@@ -227,6 +154,14 @@ impl Server {
     /// Waits for its end.
     pub async fn exit(&mut self) -> ExitStatus {
         self.process.wait(DEADLINE).await.unwrap()
+    }
+
+    /// Stops it in good order: the database, for a command that needs it alone or for the next server.
+    pub async fn stop(mut self) -> Arc<Database> {
+        self.signal(Signal::TERM);
+        let status = self.exit().await;
+        assert!(status.success(), "{status}");
+        Arc::clone(&self.database)
     }
 
     /// `kill -9`, and the same database for the next.
