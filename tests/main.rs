@@ -25,3 +25,4 @@ mod shutdown; // the server is stopped or killed under load
 mod store_contract; // what every store promises
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
+mod transfer; // the log exported and imported
