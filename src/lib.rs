@@ -28,8 +28,8 @@
 //!   translated.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log.
 //!
-//! Beside all this, `replay` and `transfer` are what the command line does with a log that nobody serves:
-//! they know the store's trait and nothing else of it.
+//! Beside all this, `replay` and `transfer` are what the command line does with a log as a whole: they know
+//! the store's trait and nothing else of it.
 //!
 //! # Invariants
 //!

@@ -21,6 +21,7 @@ use livelog::store::{Batch, Epoch, Store};
 use redb::StorageBackend;
 use uuid::Uuid;
 
+use crate::support::dice::{Dice, number};
 use crate::support::history::{self, History, fold};
 
 /// Images in the default run.
@@ -431,43 +432,4 @@ fn write_batch(history: &mut History, dice: &mut Dice) -> Arc<Batch> {
         }
     }
     history.batch_named(after, Uuid::from_u64_pair(dice.next(), dice.next()))
-}
-
-// Chance.
-
-/// Chance that repeats itself: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64, stream: u64) -> Self {
-        let mut dice = Self(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        Self(dice.next())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> usize {
-        usize::try_from(self.next() % bound).unwrap()
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, self.below(at as u64 + 1));
-        }
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    Some(parsed.unwrap_or_else(|_| panic!("{name} is not a number")))
 }

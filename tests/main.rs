@@ -16,6 +16,7 @@ mod embedded_crash; // the embedded store when the power goes
 mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
 mod filters; // the query language, judged by a real MongoDB
+mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back

@@ -14,11 +14,11 @@ use super::{Client, Server};
 /// What the writers of a load were told.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// The place in the log of each acknowledged event.
+    /// The place in the log of each acknowledged command.
     pub acknowledged: BTreeMap<u64, String>,
-    /// Events refused with an error, and that error.
+    /// Commands refused with an error, and that error.
     pub refused: Vec<(String, Value)>,
-    /// Events whose session ended before their answer came.
+    /// Commands whose session ended before their answer came.
     pub unanswered: HashSet<String>,
     /// How those sessions ended.
     pub ends: Vec<End>,
@@ -44,6 +44,36 @@ pub struct Load {
 /// Commands one writer has on the way.
 const IN_FLIGHT: usize = 16;
 
+/// A writer's nth command, of those that this word is the writer's own in: the name by which it is told
+/// of, its type and its payload.
+type Script = fn(&str, usize) -> (String, &'static str, Value);
+
+/// Every command creates an event, by whose id it is told of.
+fn creates(writer: &str, n: usize) -> (String, &'static str, Value) {
+    let event = format!("{writer}-{n}");
+    let payload = json!({"_id": event, "n": n});
+    (event, "CREATE", payload)
+}
+
+/// Events are created and updated twice, and every other one is deleted. Told of as [`change_name`] says.
+fn lives(writer: &str, n: usize) -> (String, &'static str, Value) {
+    let (event, version) = (format!("{writer}-{}", n / 4), n % 4);
+    let name = format!("{event}#{}", version + 1);
+    let expected =
+        json!({"id": event, "expectedVersion": version, "updateData": {"n": n, "deep.n": n}});
+    match version {
+        0 => (name, "CREATE", json!({"_id": event, "n": n})),
+        3 if n % 8 == 7 => (name, "DELETE", expected),
+        _ => (name, "UPDATE", expected),
+    }
+}
+
+/// What a command of a mixed load is told of by, from the change it made.
+pub fn change_name(change: &Value) -> String {
+    let event = change["eventId"].as_str().expect("eventId");
+    format!("{event}#{}", change["version"])
+}
+
 impl Load {
     /// `writers` sessions, spread over `servers`, that create events until told to stop or cut off.
     pub async fn start(servers: &[&Server], writers: usize) -> Self {
@@ -52,6 +82,15 @@ impl Load {
 
     /// The same, but each writer creates at most `count` events.
     pub async fn bounded(servers: &[&Server], writers: usize, count: usize) -> Self {
+        Self::by(creates, servers, writers, count).await
+    }
+
+    /// `writers` sessions that create, update and delete until told to stop or cut off.
+    pub async fn mixed(server: &Server, writers: usize) -> Self {
+        Self::by(lives, &[server], writers, usize::MAX).await
+    }
+
+    async fn by(script: Script, servers: &[&Server], writers: usize, count: usize) -> Self {
         let mut load = Self {
             writers: JoinSet::new(),
             stop: Arc::default(),
@@ -63,7 +102,8 @@ impl Load {
                 .await;
             let stop = Arc::clone(&load.stop);
             let counts = Arc::clone(&load.counts);
-            load.writers.spawn(write(client, count, stop, counts));
+            let writing = write(client, script, count, stop, counts);
+            load.writers.spawn(writing);
         }
         load
     }
@@ -120,6 +160,7 @@ impl Load {
 
 async fn write(
     mut client: Client,
+    script: Script,
     count: usize,
     stop: Arc<AtomicBool>,
     counts: Arc<Counts>,
@@ -127,12 +168,12 @@ async fn write(
     let mut told = Told::default();
     let mut times = HashMap::new();
     let mut sent = 0;
+    let writer = uuid::Uuid::new_v4().simple().to_string();
     loop {
         let stopping = stop.load(Ordering::Relaxed) || sent >= count;
         while !stopping && sent < count && told.unanswered.len() < IN_FLIGHT {
-            let event = uuid::Uuid::new_v4().simple().to_string();
-            let frame =
-                json!({"type": "CREATE", "id": event, "payload": {"_id": event, "n": sent}});
+            let (event, kind, payload) = script(&writer, sent);
+            let frame = json!({"type": kind, "id": event, "payload": payload});
             sent += 1;
             times.insert(event.clone(), Instant::now());
             told.unanswered.insert(event);

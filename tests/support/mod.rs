@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod database;
+pub mod dice;
 pub mod faulty;
 pub mod history;
 pub mod load;
