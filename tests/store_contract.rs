@@ -17,6 +17,7 @@ use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, Ti
 use mongodb::bson::{Document as Bson, doc};
 use uuid::Uuid;
 
+use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::mongod::{self, Mongod};
 
 /// How long a test waits for what should happen at once.
@@ -66,7 +67,12 @@ macro_rules! every_promise {
 );)* };
 }
 
-every_promise!(on_mongodb, on_embedded);
+every_promise!(
+    on_mongodb,
+    on_embedded,
+    on_faulty_mongodb,
+    on_faulty_embedded
+);
 
 // Backends.
 
@@ -163,6 +169,31 @@ impl Site for OnEmbedded {
         rebuild.apply(&forged.pending).await.unwrap();
         rebuild.hold().await.unwrap();
         rebuild.swap().await.unwrap();
+    }
+}
+
+/// A store that loses answers, whose caller asks again, and that takes its time: nobody may notice.
+struct Faulty<S>(S);
+
+async fn on_faulty_mongodb() -> Faulty<OnMongodb> {
+    Faulty(on_mongodb().await)
+}
+
+async fn on_faulty_embedded() -> Faulty<OnEmbedded> {
+    Faulty(on_embedded().await)
+}
+
+#[async_trait]
+impl<S: Site> Site for Faulty<S> {
+    async fn node(&self) -> Arc<dyn Store> {
+        let pause = Fault::Stall(Duration::from_millis(2));
+        let pattern = [Fault::Repeat, pause, Fault::Repeat, Fault::Repeat];
+        // More than the appends of any promise.
+        FaultyStore::new(self.0.node().await, pattern.repeat(1_000))
+    }
+
+    async fn tamper(&self, gone: &str, altered: &str, invented: &str) {
+        self.0.tamper(gone, altered, invented).await;
     }
 }
 

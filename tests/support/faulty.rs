@@ -21,6 +21,8 @@ pub enum Fault {
     LoseAnswer,
     /// It is lost on the way, and so is the answer.
     LoseCommand,
+    /// It is carried out, the answer is lost, and so it is asked for again, as the engine does.
+    Repeat,
     /// It is carried out after a pause.
     Stall(Duration),
     /// From now on the store refuses batches that hold this event.
@@ -38,6 +40,17 @@ impl FaultyStore {
     pub fn new(store: Arc<dyn Store>, faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         let faults = Mutex::new(faults.into_iter().collect());
         Arc::new(Self { store, faults })
+    }
+
+    async fn append_twice(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        self.store.append(batch).await?;
+        match self.store.append(batch).await {
+            // Only the log can tell whose writing moved it.
+            Err(AppendError::Moved) if self.store.holds(batch).await.is_ok_and(|held| held) => {
+                Ok(())
+            }
+            again => again,
+        }
     }
 
     /// Faults that no append has met yet.
@@ -70,6 +83,7 @@ impl Store for FaultyStore {
             ))),
             Some(Fault::LoseAnswer) => self.store.append(batch).await.and(Err(lost())),
             Some(Fault::LoseCommand) => Err(lost()),
+            Some(Fault::Repeat) => self.append_twice(batch).await,
             Some(Fault::Stall(pause)) => {
                 tokio::time::sleep(pause).await;
                 self.store.append(batch).await
