@@ -1,16 +1,24 @@
 //! A real MongoDB to compare with, and the way values go there and back.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use bson::{Bson, doc};
 use futures::TryStreamExt;
-use livelog::domain::{Document, Value};
+use livelog::domain::{Document, Event, Record, Value};
+use livelog::query::Query;
+use livelog::store::Store;
+use livelog::store::embedded::EmbeddedStore;
 use mongodb::Collection;
 use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use redb::backends::InMemoryBackend;
 use tokio::runtime::Runtime;
+
+use crate::support::history::History;
 
 /// Runs `test` on generated input, against a database of its own.
 pub(super) fn judge<S: Strategy>(
@@ -45,9 +53,14 @@ pub(super) fn judge<S: Strategy>(
     }
 }
 
-/// A collection in a real MongoDB, and a runtime to ask it with.
+/// So small that the embedded store's events are in its table and in memory both.
+const OVERLAY_BYTES: usize = 4_000;
+
+/// A collection in a real MongoDB, the same documents in an embedded store, and a runtime to ask both with.
 pub(super) struct Judge {
     runtime: Runtime,
+    embedded: Arc<EmbeddedStore>,
+    history: RefCell<History>,
     events: Collection<bson::Document>,
     database: mongodb::Database,
 }
@@ -55,6 +68,8 @@ pub(super) struct Judge {
 impl Judge {
     pub(super) fn start() -> Self {
         let runtime = Runtime::new().expect("a runtime starts");
+        let opening = EmbeddedStore::open_on(InMemoryBackend::new(), OVERLAY_BYTES);
+        let embedded = runtime.block_on(opening).expect("a new store opens");
         let (database, events) = runtime.block_on(async {
             let uri = crate::support::mongod::uri().await;
             let client = mongodb::Client::with_uri_str(uri)
@@ -71,6 +86,8 @@ impl Judge {
         });
         Self {
             runtime,
+            embedded,
+            history: RefCell::default(),
             events,
             database,
         }
@@ -91,6 +108,40 @@ impl Judge {
                     .await
             })
             .expect("documents are stored");
+        self.hold_embedded(documents);
+    }
+
+    fn hold_embedded(&self, documents: &[Document]) {
+        let mut history = self.history.borrow_mut();
+        let after = history.head();
+        let old: Vec<String> = history
+            .events
+            .keys()
+            .map(|id| id.as_str().to_owned())
+            .collect();
+        old.iter().for_each(|id| history.delete(id));
+        for document in documents {
+            let mut fields = document.clone();
+            fields.remove("_id");
+            history.create(&id(document), fields);
+        }
+        let batch = history.batch(after);
+        let appending = self.embedded.append(&batch);
+        self.runtime
+            .block_on(appending)
+            .expect("documents are stored");
+    }
+
+    /// What the embedded store answers: documents as they were given to it, in its order.
+    pub(super) fn answer(&self, query: &Query) -> Result<Vec<Document>, TestCaseError> {
+        let found = self.runtime.block_on(async {
+            let found = self.embedded.find(&Arc::new(query.clone())).await?;
+            found.events.try_collect::<Vec<Event>>().await
+        });
+        match found {
+            Ok(events) => Ok(events.iter().map(as_given).collect()),
+            Err(error) => Err(TestCaseError::fail(format!("embedded: {error}"))),
+        }
     }
 
     pub(super) fn find(
@@ -155,6 +206,15 @@ impl Judge {
             .map(|document| (id(&document), document))
             .collect()
     }
+}
+
+/// Without what the server adds.
+fn as_given(event: &Event) -> Document {
+    let given = event.fields();
+    let given = given.filter(|(name, _)| *name == "_id" || !name.starts_with('_'));
+    given
+        .map(|(name, value)| (name, value.to_value()))
+        .collect()
 }
 
 pub(super) fn id(document: &Document) -> String {

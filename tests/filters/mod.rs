@@ -1,7 +1,7 @@
 //! The query language, judged by a real MongoDB.
 //!
 //! Documents, filters, sorts and projections are generated, and whatever livelog says about them in
-//! memory must be what MongoDB says. `LIVELOG_CASES` sets how many filters are compared (10 000 when
+//! memory must be what MongoDB says, and what the embedded store says. `LIVELOG_CASES` sets how many filters are compared (10 000 when
 //! unset, and the other comparisons in proportion); `LIVELOG_SEED` repeats a run that failed.
 
 mod generated;
@@ -55,6 +55,13 @@ fn filters_mean_in_memory_what_they_mean_in_mongodb() {
                     .collect();
                 let theirs = judge.ids(written(filter))?;
                 prop_assert_eq!(&ours, &theirs, "ours and theirs for {}", json(filter));
+                let embedded = judge.answer(&parsed)?;
+                prop_assert!(
+                    embedded.iter().map(id).eq(ours.iter().cloned()),
+                    "embedded: {} for {}",
+                    json(&embedded),
+                    json(filter)
+                );
                 let narrowed = mongo::narrow(&parsed);
                 let candidates = judge.ids(narrowed.clone())?;
                 prop_assert!(
@@ -98,6 +105,8 @@ fn sorts_order_in_memory_as_they_order_in_mongodb() {
             }
             ours.sort_by(|a, b| query.compare(a, b));
             prop_assert_eq!(json(&ours), json(&theirs), "{}", order);
+            let embedded = judge.answer(&query)?;
+            prop_assert_eq!(json(&ours), json(&embedded), "embedded: {}", order);
             Ok(())
         },
     );
@@ -139,6 +148,23 @@ fn pages_together_are_the_whole_answer_in_order() {
                 json(&read_by_pages(&parts, page, whole.len(), stored)),
                 json(&whole),
                 "{}",
+                json(&parts[1].1)
+            );
+            let embedded = |query: &Query| {
+                if kept.is_empty() {
+                    return Vec::new();
+                }
+                let limit = Some(page);
+                let paged = Query {
+                    limit,
+                    ..query.clone()
+                };
+                judge.answer(&paged).expect("what MongoDB sorts")
+            };
+            prop_assert_eq!(
+                json(&read_by_pages(&parts, page, whole.len(), embedded)),
+                json(&whole),
+                "embedded: {}",
                 json(&parts[1].1)
             );
             let remembered = |query: &Query| {
