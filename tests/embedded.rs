@@ -1,8 +1,10 @@
 //! The embedded store beyond what every store promises: its folder, its file, its failures, its queries.
 
 use std::cmp::Ordering;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
@@ -14,8 +16,11 @@ use livelog::store::{AppendError, Store, StoreError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
-use crate::support::database::livelog;
+use crate::support::DEADLINE;
+use crate::support::database::{livelog, scratch};
 use crate::support::history::{History, id};
+use crate::support::process::Process;
+use crate::support::server::BINARY;
 
 const FILE: &str = "livelog.redb";
 const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");
@@ -76,6 +81,39 @@ async fn a_folder_in_use_is_refused_by_its_name_in_any_process() {
 }
 
 #[tokio::test]
+async fn without_arguments_livelog_serves_from_a_folder_below_and_says_so() {
+    let folder = scratch();
+    let mut process = Process::start(
+        Path::new("sh"),
+        [
+            "-c",
+            WITHOUT_ARGUMENTS,
+            "sh",
+            folder.path().to_str().unwrap(),
+            BINARY,
+        ],
+        Some(folder.path()),
+        Stdio::piped(),
+        File::create(folder.path().join("stderr")).unwrap().into(),
+    )
+    .unwrap();
+    let mut said = BufReader::new(process.take_stdout().unwrap()).lines();
+    let line = tokio::task::spawn_blocking(move || said.next().unwrap().unwrap());
+    let line = tokio::time::timeout(DEADLINE, line).await.unwrap().unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
+    assert!(folder.path().join("livelog-data").join(FILE).exists());
+    let logged = std::fs::read_to_string(folder.path().join("stderr")).unwrap();
+    let how = "in the folder ./livelog-data; --mongodb URI keeps them in MongoDB";
+    assert!(logged.contains(how), "{logged}");
+}
+
+/// Only the port is said, so that tests do not meet on it.
+const WITHOUT_ARGUMENTS: &str = r#"
+unset LIVELOG_DATA LIVELOG_DATABASE LIVELOG_LOG MONGODB_URI
+cd "$1" && LIVELOG_LISTEN=127.0.0.1:0 exec "$2"
+"#;
+
+#[tokio::test]
 async fn a_folder_and_a_mongodb_on_one_command_line_are_refused() {
     let output = livelog(&[
         "verify",
@@ -105,7 +143,13 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
         matches!(refused, OpenError::Format { found: 2, .. }),
         "{refused}"
     );
-    assert!(refused.to_string().contains("format 2"), "{refused}");
+    let dir = folder.path().to_str().unwrap();
+    for subcommand in ["serve", "verify", "replay", "export", "import"] {
+        let output = livelog(&[subcommand, "--data", dir]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{subcommand}: {said}");
+        assert!(said.contains(dir) && said.contains("format 2"), "{said}");
+    }
     tamper(folder.path(), |transaction| {
         let log = transaction.open_table(LOG).unwrap();
         assert_eq!(log.len().unwrap(), 3);
