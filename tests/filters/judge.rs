@@ -53,8 +53,9 @@ pub(super) fn judge<S: Strategy>(
     }
 }
 
-/// So small that the embedded store's events are in its table and in memory both.
-const OVERLAY_BYTES: usize = 4_000;
+/// About what a set of documents takes, so that some are found in the embedded store's table, some in its
+/// memory, and some in both.
+const OVERLAY_BYTES: usize = 15_000;
 
 /// A collection in a real MongoDB, the same documents in an embedded store, and a runtime to ask both with.
 pub(super) struct Judge {
