@@ -56,7 +56,7 @@ struct Serve {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
-    /// Origins of web pages that may connect beside the server's own, e.g. https://app.example.org.
+    /// Origins of web pages that may connect beside the server's own, e.g. `https://app.example.org`.
     #[arg(
         long = "allow-origin",
         env = "LIVELOG_ALLOW_ORIGIN",

@@ -11,10 +11,13 @@
 //!                            |
 //!        transport -> session -> service   framing; one conversation; what every transport calls
 //!                                /  |  \
-//!                          engine store feed     one writer; where things are kept; one reader
+//!                          engine store feed     one writer; where the log and view are; one reader
 //!                                   |
 //!                    domain  query  protocol     pure: rules, filters, words
 //! ```
+//!
+//! Beside the server stand `replay` (rebuild the view, or verify it) and `transfer` (export the log, or
+//! import it), which know the store alone, and `bench`, which knows the wire alone.
 //!
 //! Arrows point down only. What is deliberately not there:
 //!
@@ -22,8 +25,8 @@
 //!   calling functions.
 //! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node
 //!   wrote takes the very same path as one's own.
-//! - Only `store::mongo` (and the translation of filters, `query::mongo`) knows MongoDB; only
-//!   `transport` and `server` know HTTP.
+//! - Only `store::mongo` (and the translation of filters, `query::mongo`) knows MongoDB, only
+//!   `store::embedded` knows redb, and only `transport` and `server` know HTTP.
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
 //!   translated.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log.
@@ -34,7 +37,7 @@
 //! # Invariants
 //!
 //! - The log is the truth: `seq` 1, 2, 3 … without a gap. The view is its fold, at every moment
-//!   anyone can see, because both move in one transaction.
+//!   anyone can see.
 //! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.
@@ -48,15 +51,16 @@
 //! 4. [`engine`]: the mailbox takes it against bytes; the committer takes all that waits, up to a
 //!    batch; remembers or loads the events it names; and calls [`domain::decide`] for each, every one
 //!    seeing what those before it did.
-//! 5. [`Store::append`](store::Store::append), once: log entries, view and head in one transaction,
-//!    the head by compare-and-set. `Moved`: another node wrote, decide again. `Unknown`: never guess,
-//!    append again and look into the log.
+//! 5. [`Store::append`](store::Store::append), once. MongoDB: log entries, view and head in one
+//!    transaction, the head by compare-and-set. Embedded: log entries and one fsync; the view follows in
+//!    memory and moves to the file a little with every append. `Moved`: another node wrote, take it in
+//!    and decide again. `Unknown`: never guess, append again and look into the log.
 //! 6. The committer answers all, refusals too, in the order they came; the session encodes and sends.
 //!
 //! # A change, from log to frame
 //!
 //! 1. [`Store::tail`](store::Store::tail) yields it: handed over by this node's own append, or read
-//!    from the log because the change stream rang.
+//!    from the log because MongoDB's change stream rang.
 //! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window.
 //! 3. Every session's [`Subscription`](feed::Subscription) wakes and takes what is new, as frames that
 //!    the first of them has encoded for all.

@@ -3,7 +3,7 @@
 //! Pure: no async, no clock, no randomness, no IO. What needs one of those (an id, a time, the
 //! current event) comes in as an argument, so every rule here is tested by calling a function.
 //!
-//! Start with [`decide`]: one command, the event it touches, and what comes of it.
+//! Start with [`decide()`]: one command, the event it touches, and what comes of it.
 
 mod change;
 mod command;

@@ -1,6 +1,6 @@
 //! Rebuild the view from the log, and prove that it equals it.
 //!
-//! Both read the log from the beginning, in pages, and fold it into a [`Ledger`](ledger::Ledger) of
+//! Both read the log from the beginning, in pages, and fold it into a ledger of
 //! digests; neither cares which store it is. Both are safe beside running servers.
 
 mod ledger;

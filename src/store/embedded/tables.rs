@@ -14,7 +14,7 @@ pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("m
 /// Each change by its seq. Its last key is the head.
 pub(super) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 
-/// Each event by its id, as of some seq of its own, see [`COVERED`].
+/// Each event by its id, as of some seq of its own, see `META_COVERED`.
 pub(super) const VIEW: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("view");
 
 /// Views in the making are named this and a number.

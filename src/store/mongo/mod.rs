@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `log` | one entry per change; `_id` is its seq |
 //! | `events` | the view: each event exactly as clients see it |
-//! | `meta` | the [`head`]: seq, epoch, the view's generation, a rebuild's hold; and the [`writers`] |
+//! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; and the `writers` |
 //! | `broadcasts` | messages on their way, for a minute |
 //!
 //! Owns every `mongodb` and `bson` type of the program, the query translation apart; none leaves it.
