@@ -75,7 +75,7 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
 // What is kept for whom.
 
-/// Connections at once; above this new ones are turned away with 503.
+/// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
 /// Requests of one session that wait for their answer; beyond this its socket is not read.
