@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bson::{Bson, doc};
 use futures::TryStreamExt;
-use livelog::domain::{Document, Event, Record, Value};
+use livelog::domain::{Document, Event, EventId, Record, Value};
 use livelog::query::Query;
-use livelog::store::Store;
 use livelog::store::embedded::EmbeddedStore;
+use livelog::store::{Batch, Store};
 use mongodb::Collection;
 use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use redb::backends::InMemoryBackend;
 use tokio::runtime::Runtime;
 
-use crate::support::history::History;
+use crate::support::history::{self, History};
 
 /// Runs `test` on generated input, against a database of its own.
 pub(super) fn judge<S: Strategy>(
@@ -53,9 +53,11 @@ pub(super) fn judge<S: Strategy>(
     }
 }
 
-/// About what a set of documents takes, so that some are found in the embedded store's table, some in its
-/// memory, and some in both.
-const OVERLAY_BYTES: usize = 15_000;
+/// So small that of every set some events are in the embedded store's table, some in its memory, and some
+/// in both.
+const OVERLAY_BYTES: usize = 8_000;
+
+const DOCUMENTS_PER_APPEND: usize = 4;
 
 /// A collection in a real MongoDB, the same documents in an embedded store, and a runtime to ask both with.
 pub(super) struct Judge {
@@ -112,22 +114,30 @@ impl Judge {
         self.hold_embedded(documents);
     }
 
+    /// A few at a time, because each append moves some of what is in memory to the table; and each over the
+    /// one before of its id, so that an old one in the table would be noticed.
     fn hold_embedded(&self, documents: &[Document]) {
         let mut history = self.history.borrow_mut();
         let after = history.head();
-        let old: Vec<String> = history
-            .events
-            .keys()
-            .map(|id| id.as_str().to_owned())
+        let kept: BTreeSet<String> = documents.iter().map(id).collect();
+        let old = history.events.keys().map(EventId::as_str);
+        let gone: Vec<String> = old
+            .filter(|id| !kept.contains(*id))
+            .map(str::to_owned)
             .collect();
-        old.iter().for_each(|id| history.delete(id));
-        for document in documents {
-            let mut fields = document.clone();
-            fields.remove("_id");
-            history.create(&id(document), fields);
+        gone.iter().for_each(|id| history.delete(id));
+        if !gone.is_empty() {
+            self.append(&history.batch(after));
         }
-        let batch = history.batch(after);
-        let appending = self.embedded.append(&batch);
+        for few in documents.chunks(DOCUMENTS_PER_APPEND) {
+            let after = history.head();
+            few.iter().for_each(|document| put(&mut history, document));
+            self.append(&history.batch(after));
+        }
+    }
+
+    fn append(&self, batch: &Arc<Batch>) {
+        let appending = self.embedded.append(batch);
         self.runtime
             .block_on(appending)
             .expect("documents are stored");
@@ -207,6 +217,16 @@ impl Judge {
             .map(|document| (id(&document), document))
             .collect()
     }
+}
+
+fn put(history: &mut History, document: &Document) {
+    let name = id(document);
+    if history.events.contains_key(&history::id(&name)) {
+        history.delete(&name);
+    }
+    let mut fields = document.clone();
+    fields.remove("_id");
+    history.create(&name, fields);
 }
 
 /// Without what the server adds.
