@@ -518,10 +518,13 @@ async fn a_tampered_view_is_rebuilt_and_no_write_is_lost(site: impl Site) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let held = rebuild.hold().await.unwrap();
+    // The first writer may be done by now: this one is held off for certain.
+    let waiting = tokio::spawn(write_randomly(Arc::clone(&one), 5));
     at = apply_all(&*two, &mut *rebuild, at).await;
     assert_eq!((at, two.head().await.unwrap()), (held, held));
     rebuild.swap().await.unwrap();
     writing.await.unwrap();
+    waiting.await.unwrap();
 
     let log = read_all(&*one).await;
     assert!(log.len() as u64 > held.get(), "writes went on");
