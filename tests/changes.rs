@@ -181,6 +181,19 @@ async fn a_session_resumes_on_a_node_that_has_just_started() {
     assert_eq!(second.change().await["seq"], 4);
 }
 
+#[tokio::test]
+async fn who_wants_no_changes_gets_none_from_the_log_either() {
+    let one = Server::start().await;
+    let mut first = one.client().await;
+    first.create(json!({})).await;
+    let two = one.beside().await;
+    let mut silent = two.connect("/ws?changes=none&after=0").await;
+    silent.create(json!({})).await;
+    silent.ok("BROADCAST", json!("done")).await;
+    silent.broadcast().await;
+    assert_eq!(silent.changes.len(), 0);
+}
+
 async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows(server: Server) {
     let mut writer = server.client().await;
     writer.create(json!({})).await;

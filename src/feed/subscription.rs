@@ -44,6 +44,8 @@ impl Subscription {
     pub(super) fn new(live: Arc<Live>, log: Log, after: Option<Seq>, interest: Interest) -> Self {
         let end = live.watch();
         let (now, head) = live.now();
+        // Who wants no changes has no position in the log to go on from.
+        let after = after.filter(|_| interest == Interest::Changes);
         let mut new = Self {
             live,
             end,
