@@ -16,7 +16,7 @@ use super::report::{Refusals, Report};
 use super::sequence::Sequence;
 use super::stats::rate;
 use super::write::Writer;
-use super::{GRACE, within};
+use super::{GRACE, within_delivering};
 
 /// Commands one writer keeps unanswered.
 const OUTSTANDING_MAX: usize = 64;
@@ -86,14 +86,8 @@ struct Written {
 }
 
 pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
-    let opening = Duration::from_secs(u64::from(options.sessions) / 500);
-    let limit = Duration::from_secs(options.seconds) + opening + 2 * GRACE;
-    within(
-        limit,
-        "writing and delivering",
-        run_sessions(urls, &options),
-    )
-    .await
+    let work = run_sessions(urls, &options);
+    within_delivering(options.sessions, options.seconds, work).await
 }
 
 async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {

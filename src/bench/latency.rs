@@ -14,7 +14,7 @@ use super::message::{self, Message};
 use super::report::{Refusals, Report};
 use super::stats::{Durations, rate};
 use super::write::Writer;
-use super::{GRACE, within};
+use super::{GRACE, within_delivering};
 
 /// Timers fire up to this late; a command later than that waited for the generator or the socket,
 /// and its time counts from when it was due.
@@ -65,14 +65,8 @@ struct Sent {
 }
 
 pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
-    let opening = Duration::from_secs(u64::from(options.sessions) / 500);
-    let limit = Duration::from_secs(options.seconds) + opening + 2 * GRACE;
-    within(
-        limit,
-        "writing and delivering",
-        run_sessions(urls, &options),
-    )
-    .await
+    let work = run_sessions(urls, &options);
+    within_delivering(options.sessions, options.seconds, work).await
 }
 
 async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {

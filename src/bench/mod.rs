@@ -125,3 +125,14 @@ async fn within<T>(
         .await
         .map_err(|_| anyhow!("{what} took longer than {} s", limit.as_secs()))?
 }
+
+/// The same for a load of `seconds` with this many sessions, which take time to open and to drain.
+async fn within_delivering<T>(
+    sessions: u32,
+    seconds: u64,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let opening = Duration::from_secs(u64::from(sessions) / 500);
+    let limit = Duration::from_secs(seconds) + opening + 2 * GRACE;
+    within(limit, "writing and delivering", future).await
+}

@@ -111,7 +111,7 @@ fn repeated_name(document: &Document) -> Option<&str> {
 }
 
 /// `name` below `path`; an empty path is the root.
-pub(super) fn join(path: &str, name: &str) -> String {
+pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
     } else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::patch::{Patch, PatchError};
 use super::seq::Seq;
 use super::timestamp::Timestamp;
 use super::value::{Document, Record, Value, ValueRef};
@@ -93,6 +94,21 @@ pub struct Event {
 }
 
 impl Event {
+    /// The event as an update leaves it. The one rule by which a command is decided and a log is read.
+    ///
+    /// # Errors
+    /// If the patch does not fit the fields.
+    pub fn patched(&self, patch: &Patch, seq: Seq, at: Timestamp) -> Result<Self, PatchError> {
+        Ok(Self {
+            id: self.id.clone(),
+            version: self.version + 1,
+            seq,
+            created_at: self.created_at,
+            updated_at: at,
+            fields: patch.apply(&self.fields)?,
+        })
+    }
+
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         128 + self.id.as_str().len() + self.fields.weight()

@@ -19,6 +19,7 @@ mod value;
 pub use change::{Change, Effect, Kind};
 pub use command::{Command, Create, Delete, Update};
 pub use decide::{Rejection, Stamp, decide};
+pub(crate) use document::join;
 pub use document::{Invalid, check_document};
 pub use event::{Event, EventId};
 pub use patch::{Patch, PatchError, Path};

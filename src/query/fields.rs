@@ -1,8 +1,8 @@
 //! Which fields of an event a client wants to see.
 
-use super::operand::{array, expected, join};
+use super::operand::{array, expected};
 use super::path::{FieldPath, Segment};
-use crate::domain::{Document, Invalid, Record, Value, ValueRef};
+use crate::domain::{Document, Invalid, Record, Value, ValueRef, join};
 use crate::limits;
 
 /// The fields asked for: all of them, or `_id` and a list of paths.

@@ -33,8 +33,8 @@ mod sort;
 
 use std::cmp::Ordering;
 
-use crate::domain::{Document, Invalid, Record, Value};
-use operand::{expected, join};
+use crate::domain::{Document, Invalid, Record, Value, join};
+use operand::expected;
 
 pub use cursor::Cursor;
 pub use fields::Fields;

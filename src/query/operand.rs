@@ -3,7 +3,7 @@
 //! Like `parse`, of which this is the lower half, it refuses by name and place.
 
 use super::filter::{Test, Type};
-use crate::domain::{Document, Invalid, Value};
+use crate::domain::{Document, Invalid, Value, join};
 use crate::limits;
 
 /// A value to compare with, refused if no stored document could hold it.
@@ -184,12 +184,4 @@ pub(super) fn array<'a>(value: &'a Value, at: &str) -> Result<&'a [Value], Inval
 /// `value` is not `what` stands at `at`.
 pub(super) fn expected(what: &str, value: &Value, at: &str) -> Invalid {
     Invalid::new(at, format!("expected {what}, found {}", value.kind()))
-}
-
-/// `name` below `at`; an empty `at` is the root.
-pub(super) fn join(at: &str, name: &str) -> String {
-    if at.is_empty() {
-        return name.to_owned();
-    }
-    format!("{at}.{name}")
 }

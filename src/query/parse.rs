@@ -4,11 +4,11 @@
 //! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
 
 use super::filter::{Clause, Node, Relation, Test};
-use super::operand::{array, flag, join, literal, modulo, object, size, types};
+use super::operand::{array, flag, literal, modulo, object, size, types};
 use super::order::compare;
 use super::path::FieldPath;
 use super::pattern;
-use crate::domain::{Document, Invalid, Value};
+use crate::domain::{Document, Invalid, Value, join};
 use crate::limits;
 
 /// Reads a whole filter that stands `at`.

@@ -2,8 +2,8 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::operand::{expected, join};
-use crate::domain::{Invalid, Value};
+use super::operand::expected;
+use crate::domain::{Invalid, Value, join};
 use crate::limits;
 
 /// Reads the operands of `$regex` and `$options` of the field that stands `at`.

@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::keys::Keys;
-use super::operand::{expected, integer, join, object};
+use super::operand::{expected, integer, object};
 use super::path::FieldPath;
-use crate::domain::{Invalid, Record, Value};
+use crate::domain::{Invalid, Record, Value, join};
 use crate::limits;
 
 /// What decides the order, first key first. `_id` is always among the keys, so no two events are equal.

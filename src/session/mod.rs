@@ -6,8 +6,6 @@
 
 mod answers;
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use crate::domain::Seq;
@@ -119,11 +117,7 @@ impl Session {
                 .service
                 .announce(payload)
                 .map(Pending::announcement(id.clone(), name)),
-            Request::Fetch(query) => Ok(Pending::fetch(
-                self.service.clone(),
-                id.clone(),
-                Arc::clone(&query),
-            )),
+            Request::Fetch(query) => Ok(Pending::fetch(self.service.clone(), id.clone(), query)),
         };
         begun.unwrap_or_else(|failure| {
             Pending::Ready(protocol::error(id.as_ref(), Some(name), &failure))

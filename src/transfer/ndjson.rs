@@ -210,18 +210,10 @@ fn is_stamped(change: &Change) -> bool {
 }
 
 fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<Effect, String> {
-    let fields = patch
-        .apply(&before.fields)
+    let after = before
+        .patched(&patch, seq, at)
         .map_err(|error| format!("its patch does not fit: {error}"))?;
-    check_document(&fields, "").map_err(|invalid| invalid.to_string())?;
-    let after = Event {
-        id: before.id.clone(),
-        version: before.version + 1,
-        seq,
-        created_at: before.created_at,
-        updated_at: at,
-        fields,
-    };
+    check_document(&after.fields, "").map_err(|invalid| invalid.to_string())?;
     Ok(Effect::Update {
         before,
         patch,

@@ -6,7 +6,7 @@ use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Slot, Stamp};
 use crate::domain::document::{Invalid, check_value, join};
-use crate::domain::event::{Event, EventId};
+use crate::domain::event::EventId;
 use crate::domain::patch::{Patch, Path};
 use crate::domain::value::{Document, Value};
 use crate::limits;
@@ -50,17 +50,9 @@ impl Update {
 
     pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
         let before = slot.expect_version(self.expected_version)?;
-        let fields = self
-            .patch
-            .apply(&before.fields)
+        let after = before
+            .patched(&self.patch, stamp.seq, stamp.at)
             .map_err(Rejection::DoesNotFit)?;
-        let after = Event {
-            version: before.version + 1,
-            seq: stamp.seq,
-            updated_at: stamp.at,
-            fields,
-            ..(**before).clone()
-        };
         if after.weight() > limits::EVENT_BYTES_MAX {
             return Err(Rejection::TooLarge {
                 id: slot.id.clone(),

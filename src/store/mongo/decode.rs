@@ -63,17 +63,9 @@ fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
 fn update(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
     let before = before(entry)?;
     let patch = patch(nested(entry, "patch")?)?;
-    let fields = patch
-        .apply(&before.fields)
+    let after = before
+        .patched(&patch, seq, at)
         .map_err(|_| Unreadable::new("the patch does not fit the event before"))?;
-    let after = Event {
-        id: before.id.clone(),
-        version: before.version + 1,
-        seq,
-        created_at: before.created_at,
-        updated_at: at,
-        fields,
-    };
     Ok(Effect::Update {
         before,
         patch,
