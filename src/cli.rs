@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::config::Config;
+use crate::limits;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
 use crate::store::mongo::MongoOptions;
@@ -64,6 +65,14 @@ struct Serve {
         value_delimiter = ','
     )]
     origins: Vec<String>,
+    /// Bytes of recent changes kept in memory for sessions; one further behind reads the log.
+    #[arg(
+        long,
+        env = "LIVELOG_WINDOW_BYTES",
+        default_value_t = limits::LIVE_WINDOW_BYTES_DEFAULT,
+        value_name = "BYTES"
+    )]
+    window_bytes: usize,
     #[command(flatten)]
     common: Common,
 }
@@ -123,6 +132,7 @@ impl Cli {
             Subcommands::Serve(Serve {
                 listen,
                 origins,
+                window_bytes,
                 common,
             }) => {
                 let origins = Origins::parse(&origins)
@@ -133,6 +143,7 @@ impl Cli {
                         listen,
                         store,
                         origins,
+                        window_bytes,
                     }),
                     log,
                 )

@@ -14,4 +14,6 @@ pub struct Config {
     pub store: StoreOptions,
     /// Origins of web pages that may connect, beside the server's own.
     pub origins: Origins,
+    /// Bytes of recent changes kept in memory for sessions.
+    pub window_bytes: usize,
 }

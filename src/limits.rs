@@ -18,6 +18,9 @@ pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
 /// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
+/// The name of a subscription: every frame of it carries the name.
+pub const SUB_NAME_BYTES_MAX: usize = 64;
+
 /// An event's id: part of every log entry, index key and answer.
 pub const EVENT_ID_BYTES_MAX: usize = 128;
 
@@ -87,6 +90,9 @@ pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`] large.
 pub const SESSION_FETCHES_MAX: usize = 8;
 
+/// Named subscriptions of one session: each is looked at when one of them has something to tell.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
+
 /// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -102,9 +108,13 @@ pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
 pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Bytes of changes and broadcasts the live window holds. A session further behind than this reads
-/// the log instead.
-pub const LIVE_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of changes and broadcasts the live window holds, unless the operator names another number. A
+/// session further behind than this reads the log instead.
+pub const LIVE_WINDOW_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+/// Matches that are remembered for the subscriptions of one filter; one further behind looks through the
+/// window instead. Several flushes, and 4 KiB for each of perhaps ten thousand filters.
+pub const MATCHES_MAX: usize = 256;
 
 /// Bytes of changes read from the log at once; a page ends early beyond this.
 pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -112,8 +122,23 @@ pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Changes read from the log at once.
 pub const LOG_PAGE_COUNT: usize = 500;
 
-/// Sessions reading the log at once to catch up; more wait their turn.
+/// Pages of the log read at once for subscriptions that catch up; more wait their turn.
 pub const CATCH_UPS_MAX: usize = 8;
+
+/// Bytes of pages of the log that are kept for the next who catches up: a thousand sessions that come
+/// back together read the same few.
+pub const LOG_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Subscriptions at once that begin with a snapshot, or gather what became of events: each holds a cursor
+/// of the store, or up to [`LATEST_BYTES_MAX`]. More wait their turn.
+pub const SNAPSHOTS_MAX: usize = 16;
+
+/// How long a client may take for a snapshot; then the subscription ends, and its turn with it.
+pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Bytes of changes that a subscription with mode `latest` gathers before it tells what they come to; an
+/// event can be told of once in each such round.
+pub const LATEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Frames handed to a socket before one flush: a flush each costs ten times as much.
 pub const FLUSH_COUNT_MAX: usize = 64;

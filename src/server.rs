@@ -48,7 +48,7 @@ impl Server {
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
         let store = store::open(&config.store).await?;
         let writers = TaskTracker::new();
-        let service = Service::start(Arc::clone(&store), &writers).await?;
+        let service = Service::start(Arc::clone(&store), &writers, config.window_bytes).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;

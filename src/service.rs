@@ -1,17 +1,17 @@
-//! What every transport calls: submit, announce, fetch, find, subscribe.
+//! What every transport calls: submit, announce, fetch, find, listen, subscribe.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Command, Event, EventId, Invalid, Seq};
 use crate::engine::{Engine, Outcome, Refused};
-use crate::feed::{Feed, Interest, Subscription};
+use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
-use crate::protocol::{Code, Failure, Page, Shaped};
-use crate::query::Query;
+use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
+use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Epoch, Found, Store, StoreError};
 
 /// One node's livelog, without any transport. Cheap to clone.
@@ -24,12 +24,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts the node's writer (on `tasks`) and its feed.
+    /// Starts the node's writer (on `tasks`) and its feed, with a live window of this many bytes.
     ///
     /// # Errors
     /// If the store cannot be reached.
-    pub async fn start(store: Arc<dyn Store>, tasks: &TaskTracker) -> Result<Self, StoreError> {
-        let feed = Feed::open(&store).await?;
+    pub async fn start(
+        store: Arc<dyn Store>,
+        tasks: &TaskTracker,
+        window_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        let feed = Feed::open(&store, window_bytes).await?;
         let engine = Engine::start(&store, tasks);
         Ok(Self {
             store,
@@ -70,8 +74,64 @@ impl Service {
     }
 
     /// Every change after `after` (or from now on) and every broadcast from now on.
-    pub fn subscribe(&self, after: Option<Seq>, interest: Interest) -> Subscription {
-        self.feed.subscribe(after, interest)
+    pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
+        self.feed.listen(after, interest)
+    }
+
+    /// What a SUBSCRIBE asks for, armed; `bell` rings when there may be more of it. With it why the position
+    /// it named is none of this log, if so: then it begins as if it had named none.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn subscribe(
+        &self,
+        asked: &Subscribe,
+        bell: &Arc<Notify>,
+    ) -> Result<(Subscription, Option<&'static str>), Failure> {
+        let stale = self.stale(asked.after, asked.epoch.map(Epoch)).await?;
+        let after = asked.after.filter(|_| stale.is_none());
+        let start = match (after, asked.mode) {
+            (Some(after), Mode::All) => Start::After(after),
+            (Some(after), Mode::Latest) => Start::Latest(after, self.feed.turn().await),
+            (None, _) if asked.snapshot => self.snapshot(&asked.filter).await?,
+            (None, _) => Start::Now,
+        };
+        let subscription = self
+            .feed
+            .subscribe(&asked.filter, &asked.fields, start, bell);
+        Ok((subscription, stale))
+    }
+
+    async fn snapshot(&self, filter: &Arc<Filter>) -> Result<Start, Failure> {
+        let turn = self.feed.turn().await;
+        let query = Query {
+            filter: (**filter).clone(),
+            ..Query::everything()
+        };
+        let found = self.find(&Arc::new(query)).await?;
+        Ok(Start::Snapshot(found, turn))
+    }
+
+    /// Why a position is none of this log; `None` if it is one. One ahead of this node's feed may come from
+    /// a node that is further: the store knows.
+    ///
+    /// # Errors
+    /// If it takes the store to tell, and the store cannot be reached.
+    pub async fn stale(
+        &self,
+        after: Option<Seq>,
+        epoch: Option<Epoch>,
+    ) -> Result<Option<&'static str>, Failure> {
+        if epoch.is_some_and(|epoch| epoch != self.epoch()) {
+            return Ok(Some("another epoch"));
+        }
+        match after {
+            Some(after) if after > self.seq() => {
+                let head = self.head().await?;
+                Ok((after > head).then_some("ahead of the log"))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The last change that reached this node's feed.
@@ -131,6 +191,7 @@ impl Service {
             events: Vec::new(),
             next: None,
         };
+        let shaped = |event| Shaped::of(event, &query.fields);
         let mut bytes = 0;
         let mut last: Option<Event> = None;
         while let Some(event) = events.next().await.transpose()? {
@@ -141,19 +202,10 @@ impl Service {
                 break;
             }
             bytes += event.weight();
-            page.events
-                .extend(last.replace(event).map(|event| shape(query, event)));
+            page.events.extend(last.replace(event).map(shaped));
         }
-        page.events.extend(last.map(|event| shape(query, event)));
+        page.events.extend(last.map(shaped));
         Ok(page)
-    }
-}
-
-/// The event as the query asked for it.
-pub fn shape(query: &Query, event: Event) -> Shaped {
-    match query.fields.is_all() {
-        true => Shaped::Whole(event),
-        false => Shaped::Part(query.fields.project(&event)),
     }
 }
 
@@ -167,6 +219,21 @@ impl From<Refused> for Failure {
             Refused::Internal => Self::new(Code::Internal, message),
             Refused::ShuttingDown => Self::new(Code::ShuttingDown, message),
             Refused::Unknown => Self::new(Code::OutcomeUnknown, message),
+        }
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Store(error) => error.into(),
+            Interrupted::TooSlow => {
+                let message = format!(
+                    "the snapshot was not taken in {:?}",
+                    limits::SNAPSHOT_DEADLINE
+                );
+                Self::new(Code::TooSlow, message)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //! beyond it is answered by name, and the connection lives on.
 //!
 //! In other files: `MAILBOX_BYTES_MAX`, `COMMAND_DEADLINE` and `READY_DEADLINE` in `outage.rs`,
-//! `SHUTDOWN_DEADLINE` in `shutdown.rs`, `LIVE_WINDOW_BYTES_MAX` in `changes.rs`. Out of a client's reach are
+//! `SHUTDOWN_DEADLINE` in `shutdown.rs`, `LIVE_WINDOW_BYTES_DEFAULT` in `changes.rs`. Out of a client's reach are
 //! `CONNECTIONS_MAX` (more sockets than a test machine gives a process) and those that only shape the
 //! server's own work.
 

@@ -100,7 +100,10 @@ fn each_layer_knows_only_those_below_it() {
         ("protocol", &["protocol", "query", "domain", "limits"]),
         ("store", &["store", "query", "domain", "limits"]),
         ("engine", &["engine", "store", "domain", "limits"]),
-        ("feed", &["feed", "protocol", "store", "domain", "limits"]),
+        (
+            "feed",
+            &["feed", "protocol", "store", "query", "domain", "limits"],
+        ),
         ("replay", &["replay", "store", "query", "domain", "limits"]),
         (
             "transfer",

@@ -1,79 +1,73 @@
 //! The live window: the latest changes and broadcasts, shared by all sessions.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
+use super::entry::Entry;
 use crate::domain::{Change, Seq};
-use crate::limits;
 use crate::protocol::{self, Frame};
 use crate::store::{Broadcast, Tidings};
-
-/// What a session wants to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Every change, and broadcasts.
-    Changes,
-    /// Broadcasts alone.
-    Broadcasts,
-}
 
 /// A place in the window: items are numbered as they arrive at this node, changes and broadcasts alike.
 pub(super) type Place = u64;
 
-/// Bounded by [`limits::LIVE_WINDOW_BYTES_MAX`]: the oldest items go when new ones come, read or not.
+/// Bounded in bytes: the oldest items go when new ones come, read or not.
 #[derive(Debug)]
 pub(super) struct Live {
     window: RwLock<Window>,
     /// The place after the newest item. Sessions that have read everything wait for it to move.
     end: watch::Sender<Place>,
+    /// The place after the newest broadcast, for sessions that hear nothing else.
+    broadcasts_end: watch::Sender<Place>,
 }
 
 #[derive(Debug)]
 struct Window {
     items: VecDeque<Item>,
+    /// Places of the broadcasts among them.
+    broadcasts: VecDeque<Place>,
     /// The place of the first item.
     start: Place,
     bytes: usize,
+    bytes_max: usize,
     /// The last change published.
     seq: Seq,
 }
 
 #[derive(Debug)]
-struct Item {
+pub(super) struct Item {
     /// The last change at or before this item.
-    seq: Seq,
-    content: Content,
+    pub(super) seq: Seq,
+    pub(super) content: Content,
     bytes: usize,
 }
 
 #[derive(Debug)]
-enum Content {
-    /// Encoded by the first session that needs it.
-    Change(Arc<Change>, OnceLock<Frame>),
+pub(super) enum Content {
+    Change(Entry),
     Broadcast(Frame),
 }
 
-/// What a reader finds at its place.
-pub(super) enum Found {
-    /// Items were read up to this place, and changes up to this seq.
-    Read(Place, Seq),
-    /// The window has moved on without this reader.
-    Overrun,
-}
+/// The window has moved on without a reader.
+#[derive(Debug)]
+pub(super) struct Overrun;
 
 impl Live {
-    pub(super) fn new(seq: Seq) -> Self {
+    pub(super) fn new(seq: Seq, bytes_max: usize) -> Self {
         let window = Window {
             items: VecDeque::new(),
+            broadcasts: VecDeque::new(),
             start: 0,
             bytes: 0,
+            bytes_max,
             seq,
         };
         Self {
             window: RwLock::new(window),
             end: watch::Sender::new(0),
+            broadcasts_end: watch::Sender::new(0),
         }
     }
 
@@ -104,53 +98,78 @@ impl Live {
     }
 
     /// Adds what the tail told, and wakes all who wait.
-    pub(super) fn publish(&self, tidings: Tidings) {
+    pub(super) fn publish(&self, tidings: &Tidings) {
         let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
         match tidings {
             Tidings::Changes(changes) => changes
-                .into_iter()
-                .for_each(|change| window.push_change(change)),
-            Tidings::Broadcast(broadcast) => window.push_broadcast(&broadcast),
+                .iter()
+                .for_each(|change| window.push_change(Arc::clone(change))),
+            Tidings::Broadcast(broadcast) => window.push_broadcast(broadcast),
         }
         window.trim();
         let end = window.end();
         drop(window);
         self.end.send_replace(end);
+        if matches!(tidings, Tidings::Broadcast(_)) {
+            self.broadcasts_end.send_replace(end);
+        }
     }
 
-    /// Reads from `place` what `interest` asks for and is after `seq`, until `frames` is full for one flush.
+    /// Shows the items from `place` on to `visit`, until that has enough; the place to go on from.
     pub(super) fn read(
         &self,
         place: Place,
-        seq: Seq,
-        interest: Interest,
-        frames: &mut Vec<Frame>,
-    ) -> Found {
+        mut visit: impl FnMut(&Item) -> bool,
+    ) -> Result<Place, Overrun> {
         let window = self.window();
-        let Some(skip) = place.checked_sub(window.start) else {
-            return Found::Overrun;
-        };
-        let mut bytes = 0;
-        let (mut place, mut seq) = (place, seq);
-        for item in window
-            .items
-            .range(usize::try_from(skip).expect("the window is in memory")..)
-        {
-            if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
+        let skip = place.checked_sub(window.start).ok_or(Overrun)?;
+        let skip = usize::try_from(skip).expect("the window is in memory");
+        let mut place = place;
+        for item in window.items.range(skip..) {
+            if !visit(item) {
                 break;
             }
-            if let Some(frame) = item.frame(seq, interest) {
-                bytes += frame.len();
-                frames.push(frame);
-            }
             place += 1;
-            seq = seq.max(item.seq);
         }
-        Found::Read(place, seq)
+        Ok(place)
     }
 
+    /// Shows the broadcasts from `place` on that are still there; the place to go on from.
+    pub(super) fn read_broadcasts(&self, place: Place, mut visit: impl FnMut(&Frame)) -> Place {
+        let window = self.window();
+        let first = window.broadcasts.partition_point(|known| *known < place);
+        for known in window.broadcasts.range(first..) {
+            let at = usize::try_from(known - window.start).expect("the window is in memory");
+            if let Content::Broadcast(frame) = &window.items[at].content {
+                visit(frame);
+            }
+        }
+        window.end()
+    }
+
+    /// Shows these changes to `visit`, until that has enough or one has left the window.
+    pub(super) fn entries(
+        &self,
+        seqs: impl Iterator<Item = Seq>,
+        mut visit: impl FnMut(&Entry) -> bool,
+    ) {
+        let window = self.window();
+        for seq in seqs {
+            match window.entry(seq) {
+                Some(entry) if visit(entry) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Moves whenever anything comes.
     pub(super) fn watch(&self) -> watch::Receiver<Place> {
         self.end.subscribe()
+    }
+
+    /// Moves whenever a broadcast comes.
+    pub(super) fn watch_broadcasts(&self) -> watch::Receiver<Place> {
+        self.broadcasts_end.subscribe()
     }
 
     fn window(&self) -> RwLockReadGuard<'_, Window> {
@@ -164,17 +183,30 @@ impl Window {
         self.start + self.items.len() as Place
     }
 
+    fn entry(&self, seq: Seq) -> Option<&Entry> {
+        // A change stands before the broadcasts that came after it.
+        let at = self.items.partition_point(|item| item.seq < seq);
+        match self.items.get(at) {
+            Some(Item {
+                content: Content::Change(entry),
+                ..
+            }) if entry.change.seq == seq => Some(entry),
+            _ => None,
+        }
+    }
+
     fn push_change(&mut self, change: Arc<Change>) {
         assert_eq!(change.seq, self.seq.next(), "the tail is contiguous");
         self.seq = change.seq;
-        // Twice: the frame will stand beside the change.
-        let bytes = 2 * change.weight();
-        self.push(Content::Change(change, OnceLock::new()), bytes);
+        let entry = Entry::new(change);
+        let bytes = entry.weight();
+        self.push(Content::Change(entry), bytes);
     }
 
     fn push_broadcast(&mut self, broadcast: &Broadcast) {
         let frame = protocol::broadcast(&broadcast.payload);
         let bytes = 64 + frame.len();
+        self.broadcasts.push_back(self.end());
         self.push(Content::Broadcast(frame), bytes);
     }
 
@@ -189,10 +221,17 @@ impl Window {
 
     /// Drops the oldest items beyond the bound, but never the newest.
     fn trim(&mut self) {
-        while self.bytes > limits::LIVE_WINDOW_BYTES_MAX && self.items.len() > 1 {
+        while self.bytes > self.bytes_max && self.items.len() > 1 {
             let oldest = self.items.pop_front().expect("the length was checked");
             self.bytes -= oldest.bytes;
             self.start += 1;
+        }
+        while self
+            .broadcasts
+            .front()
+            .is_some_and(|first| *first < self.start)
+        {
+            self.broadcasts.pop_front();
         }
     }
 }
@@ -203,16 +242,6 @@ impl Item {
         match self.content {
             Content::Change(..) => self.seq <= seq.next(),
             Content::Broadcast(_) => self.seq <= seq,
-        }
-    }
-
-    fn frame(&self, read: Seq, interest: Interest) -> Option<Frame> {
-        match &self.content {
-            Content::Broadcast(frame) => Some(frame.clone()),
-            Content::Change(change, frame) => {
-                let wanted = interest == Interest::Changes && change.seq > read;
-                wanted.then(|| frame.get_or_init(|| protocol::change(change)).clone())
-            }
         }
     }
 }
@@ -242,50 +271,53 @@ mod tests {
     }
 
     fn publish(live: &Live, seqs: impl IntoIterator<Item = u64>, text: &str) {
-        live.publish(Tidings::Changes(
-            seqs.into_iter().map(|seq| change(seq, text)).collect(),
-        ));
+        let changes = seqs.into_iter().map(|seq| change(seq, text)).collect();
+        live.publish(&Tidings::Changes(changes));
     }
 
-    fn seqs(frames: &[Frame]) -> Vec<u64> {
-        let seq = |frame: &Frame| {
-            serde_json::from_str::<serde_json::Value>(frame.as_str()).unwrap()["seq"].as_u64()
-        };
-        frames.iter().filter_map(seq).collect()
+    /// The changes from `place` on, and where to go on.
+    fn read(live: &Live, place: Place) -> Result<(Vec<u64>, Place), Overrun> {
+        let mut seqs = Vec::new();
+        let place = live.read(place, |item| {
+            if let Content::Change(entry) = &item.content {
+                seqs.push(entry.change.seq.get());
+            }
+            true
+        })?;
+        Ok((seqs, place))
+    }
+
+    const BYTES_MAX: usize = 1024 * 1024;
+
+    fn live(seq: u64) -> Live {
+        Live::new(Seq::new(seq), BYTES_MAX)
+    }
+
+    fn say(live: &Live, payload: &str) {
+        let payload = payload.into();
+        live.publish(&Tidings::Broadcast(Broadcast { payload }));
     }
 
     #[test]
     fn a_reader_gets_what_was_published_after_its_place_once() {
-        let live = Live::new(Seq::new(10));
-        let (place, seq) = live.now();
+        let live = live(10);
+        let (place, _) = live.now();
         publish(&live, 11..=13, "");
-        let mut frames = Vec::new();
-        let Found::Read(place, seq) = live.read(place, seq, Interest::Changes, &mut frames) else {
-            panic!("within the window");
-        };
-        assert_eq!((seqs(&frames), seq), (vec![11, 12, 13], Seq::new(13)));
-        assert!(matches!(
-            live.read(place, seq, Interest::Changes, &mut frames),
-            Found::Read(_, _)
-        ));
-        assert_eq!(frames.len(), 3);
+        let (seqs, place) = read(&live, place).expect("within the window");
+        assert_eq!(seqs, [11, 12, 13]);
+        assert_eq!(read(&live, place).expect("within the window").0, [0; 0]);
     }
 
     #[test]
     fn a_position_within_the_window_finds_its_place_and_an_older_one_does_not() {
-        let live = Live::new(Seq::new(10));
+        let live = live(10);
         assert_eq!(live.place_after(Seq::new(9)), None, "an empty window");
-        live.publish(Tidings::Broadcast(Broadcast {
-            payload: "1".into(),
-        }));
+        say(&live, "1");
         publish(&live, 11..=20, "");
         for after in 10..=20 {
-            let place = live
-                .place_after(Seq::new(after))
-                .expect("within the window");
-            let mut frames = Vec::new();
-            live.read(place, Seq::new(after), Interest::Changes, &mut frames);
-            assert_eq!(seqs(&frames), (after + 1..=20).collect::<Vec<_>>());
+            let place = live.place_after(Seq::new(after));
+            let (seqs, _) = read(&live, place.expect("within")).expect("within the window");
+            assert_eq!(seqs, (after + 1..=20).collect::<Vec<_>>());
         }
         assert_eq!(live.place_after(Seq::new(9)), None);
         assert_eq!(live.place_after(Seq::new(25)), Some(live.now().0));
@@ -293,31 +325,51 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded_in_bytes_and_says_so_to_those_it_left_behind() {
-        let live = Live::new(Seq::ZERO);
+        let live = live(0);
         let (place, seq) = live.now();
-        let text = "x".repeat(256 * 1024);
-        let count = (limits::LIVE_WINDOW_BYTES_MAX / text.len()) as u64;
-        (1..=count).for_each(|n| publish(&live, [n], &text));
-        assert!(live.window().bytes <= limits::LIVE_WINDOW_BYTES_MAX);
-        assert!(matches!(
-            live.read(place, seq, Interest::Changes, &mut Vec::new()),
-            Found::Overrun
-        ));
+        let text = "x".repeat(BYTES_MAX / 32);
+        (1..=32).for_each(|n| publish(&live, [n], &text));
+        assert!(live.window().bytes <= BYTES_MAX);
+        assert!(read(&live, place).is_err());
         assert_eq!(live.place_after(seq), None);
     }
 
     #[test]
-    fn a_session_that_wants_no_changes_hears_broadcasts_only() {
-        let live = Live::new(Seq::ZERO);
+    fn changes_are_found_by_their_seq_as_long_as_they_are_there() {
+        let live = live(0);
+        let text = "x".repeat(BYTES_MAX / 32);
+        for n in 1..=32 {
+            say(&live, "1");
+            publish(&live, [n], &text);
+        }
+        let found = |seqs: &[u64]| {
+            let mut found = Vec::new();
+            live.entries(seqs.iter().map(|seq| Seq::new(*seq)), |entry| {
+                found.push(entry.change.seq.get());
+                true
+            });
+            found
+        };
+        assert_eq!(found(&[30, 32]), [30, 32]);
+        assert_eq!(found(&[30, 33, 31]), [30], "33 is not there yet");
+        assert_eq!(found(&[1, 32]), [0; 0], "1 is there no more");
+    }
+
+    #[test]
+    fn broadcasts_are_found_among_changes_once_each() {
+        let live = live(0);
         publish(&live, 1..=2, "");
-        live.publish(Tidings::Broadcast(Broadcast {
-            payload: "{\"a\": 1}".into(),
-        }));
-        let mut frames = Vec::new();
-        live.read(0, Seq::ZERO, Interest::Broadcasts, &mut frames);
+        say(&live, "{\"a\": 1}");
+        publish(&live, 3..=4, "");
+        let mut heard = Vec::new();
+        let place = live.read_broadcasts(0, |frame| heard.push(frame.clone()));
+        live.read_broadcasts(place, |_| panic!("it was heard"));
         assert_eq!(
-            frames.iter().map(Frame::as_str).collect::<Vec<_>>(),
+            heard.iter().map(Frame::as_str).collect::<Vec<_>>(),
             [r#"{"type":"broadcast","payload":{"a": 1}}"#]
         );
+        let text = "x".repeat(BYTES_MAX / 4);
+        publish(&live, 5..=8, &text);
+        live.read_broadcasts(0, |_| panic!("it has left the window"));
     }
 }

@@ -1,61 +1,71 @@
 //! What carries changes from the log to sessions.
 //!
-//! One pump a node follows the store's tail into a live window that all sessions share. A
-//! subscription reads from the window, and from the log whenever it is behind it; so a slow session
-//! costs reads, never memory, and never delays another.
+//! One pump a node follows the store's tail into a live window that all sessions share. Who listens
+//! reads from the window, and from the log whenever it is behind it; so a slow session costs reads,
+//! never memory, and never delays another.
+//!
+//! A session listens to everything (`listener`) or subscribes to what a filter sees (`subscription`).
+//! Subscriptions with the same filter form a group (`group`), and the pump finds the groups that a
+//! change concerns (`audience`): what nobody asked for wakes nobody.
 //!
 //! Knows nothing of the engine: a change that this node wrote arrives like any other.
 //!
-//! Start with [`Feed::subscribe`], then `subscription`.
+//! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
+mod audience;
+mod entry;
+mod group;
+mod latest;
+mod listener;
 mod live;
+mod log;
 mod pump;
+mod snapshot;
 mod subscription;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::Seq;
 use crate::limits;
+use crate::query::{Fields, Filter};
 use crate::store::{Store, StoreError};
-pub use live::Interest;
+use audience::Audience;
+pub use listener::{Interest, Listener};
 use live::Live;
-pub use subscription::Subscription;
+use log::Log;
+pub use snapshot::{Interrupted, Turn};
+pub use subscription::{Notice, Start, Subscription};
 
 /// The node's feed. Cheap to clone; the pump ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
     live: Arc<Live>,
+    audience: Arc<Audience>,
     log: Log,
+    turns: Arc<Semaphore>,
     _pump: Arc<AbortOnDropHandle<()>>,
 }
 
-/// The log as subscriptions read it to catch up: a bounded number at a time.
-#[derive(Debug, Clone)]
-struct Log {
-    store: Arc<dyn Store>,
-    turns: Arc<Semaphore>,
-}
-
 impl Feed {
-    /// Starts to follow the log from its head.
+    /// Starts to follow the log from its head, with a window of this many bytes.
     ///
     /// # Errors
     /// If the store cannot tell its head.
-    pub async fn open(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
-        let live = Arc::new(Live::new(store.head().await?));
-        let tail = store.tail(live.seq()).await?;
-        let pump = tokio::spawn(pump::run(tail, Arc::clone(&live)));
-        let log = Log {
-            store: Arc::clone(store),
-            turns: Arc::new(Semaphore::new(limits::CATCH_UPS_MAX)),
-        };
+    pub async fn open(store: &Arc<dyn Store>, window_bytes: usize) -> Result<Self, StoreError> {
+        let head = store.head().await?;
+        let live = Arc::new(Live::new(head, window_bytes));
+        let audience = Audience::new(head);
+        let tail = store.tail(head).await?;
+        let pump = pump::run(tail, Arc::clone(&live), Arc::clone(&audience));
         Ok(Self {
             live,
-            log,
-            _pump: Arc::new(AbortOnDropHandle::new(pump)),
+            audience,
+            log: Log::new(store),
+            turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
+            _pump: Arc::new(AbortOnDropHandle::new(tokio::spawn(pump))),
         })
     }
 
@@ -65,7 +75,32 @@ impl Feed {
     }
 
     /// Everything of `interest` after `after`, or from now on.
-    pub fn subscribe(&self, after: Option<Seq>, interest: Interest) -> Subscription {
-        Subscription::new(Arc::clone(&self.live), self.log.clone(), after, interest)
+    pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
+        Listener::new(Arc::clone(&self.live), self.log.clone(), after, interest)
+    }
+
+    /// Every change of which `filter` sees something, with these fields. `bell` rings when there may be
+    /// more; several subscriptions of one session can share it.
+    pub fn subscribe(
+        &self,
+        filter: &Arc<Filter>,
+        fields: &Arc<Fields>,
+        start: Start,
+        bell: &Arc<Notify>,
+    ) -> Subscription {
+        Subscription::new(
+            Arc::clone(&self.live),
+            self.log.clone(),
+            self.audience.join(filter, bell),
+            Arc::clone(bell),
+            Arc::clone(fields),
+            start,
+        )
+    }
+
+    /// Waits for leave to begin with a snapshot, or with what became of events.
+    pub async fn turn(&self) -> Turn {
+        let permit = Arc::clone(&self.turns).acquire_owned().await;
+        Turn::new(permit.expect("the semaphore is never closed"))
     }
 }

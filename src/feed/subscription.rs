@@ -1,149 +1,365 @@
-//! One session's position in the feed: read the log until the window is reached, then the window;
+//! One filter's position in the feed: a snapshot or the log until the window is reached, then the window;
 //! and back to the log when the window has moved on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use tokio::sync::watch;
+use futures::FutureExt;
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Log;
-use super::live::{Found, Interest, Live, Place};
-use crate::domain::{Change, Seq};
+use super::audience::Membership;
+use super::entry::Entry;
+use super::group::Forgotten;
+use super::latest::Latest;
+use super::live::{Content, Live, Overrun, Place};
+use super::log::{Log, Page};
+use super::snapshot::{Interrupted, Snapshot, Turn};
+use crate::domain::Seq;
 use crate::limits;
 use crate::protocol::{self, Frame};
+use crate::query::{Fields, Filter, Seen};
+use crate::store::Found;
 
-/// Every change after a position, once each, in order; and broadcasts while it keeps up.
+/// Entries looked at before others have their turn.
+const LOOK_MAX: usize = 1_000;
+
+/// Where a subscription begins.
+#[derive(Debug)]
+pub enum Start {
+    /// With what follows.
+    Now,
+    /// With every change after a position.
+    After(Seq),
+    /// With what became of the events after a position.
+    Latest(Seq, Turn),
+    /// With the events as they are.
+    Snapshot(Found, Turn),
+}
+
+/// What a subscription tells: a frame without the subscription's name.
+#[derive(Debug)]
+pub struct Notice {
+    /// The frame's type.
+    pub word: &'static str,
+    /// The position to resume from after this frame, if it is one.
+    pub position: Option<Seq>,
+    /// The message.
+    pub frame: Frame,
+}
+
+/// Every change of which the filter sees something, once each, in order.
 ///
-/// Pulled: nothing is buffered for a session that does not ask for more.
+/// Pulled: nothing is buffered for a client that does not ask for more.
 #[derive(Debug)]
 pub struct Subscription {
     live: Arc<Live>,
-    end: watch::Receiver<Place>,
     log: Log,
-    interest: Interest,
-    /// Every change up to here was handed out (or is of no interest).
+    membership: Membership,
+    bell: Arc<Notify>,
+    fields: Arc<Fields>,
+    /// Every change up to here was handed out, or the filter sees nothing of it.
     seq: Seq,
     position: Position,
+    /// Whether the client was told that it hears of changes as they happen.
+    is_live: bool,
 }
 
 #[derive(Debug)]
 enum Position {
-    /// The next item of the window.
-    Live(Place),
+    Snapshot(Box<Snapshot>),
+    Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
-    Reading(AbortOnDropHandle<Vec<Arc<Change>>>),
-    /// Behind the window, with a page of the log to hand out.
-    Page(Vec<Arc<Change>>),
+    Reading(AbortOnDropHandle<Arc<Page>>),
+    /// Behind the window, with a page of the log to look at from here on.
+    Page(Arc<Page>, usize),
+    /// Looking at every item of the window.
+    Window(Place),
+    /// At the window's end: the group knows what matches. `more` was there when it last looked.
+    Matches {
+        more: bool,
+    },
 }
 
-/// Between attempts to read the log from a store that is away.
-const RETRY_DELAY: Duration = Duration::from_millis(500);
-
 impl Subscription {
-    pub(super) fn new(live: Arc<Live>, log: Log, after: Option<Seq>, interest: Interest) -> Self {
-        let end = live.watch();
-        let (now, head) = live.now();
-        // Who wants no changes has no position in the log to go on from.
-        let after = after.filter(|_| interest == Interest::Changes);
-        let mut new = Self {
-            live,
-            end,
-            log,
-            interest,
-            seq: after.unwrap_or(head),
-            position: Position::Live(now),
+    pub(super) fn new(
+        live: Arc<Live>,
+        log: Log,
+        membership: Membership,
+        bell: Arc<Notify>,
+        fields: Arc<Fields>,
+        start: Start,
+    ) -> Self {
+        let head = live.seq();
+        let filter = &membership.group.filter;
+        let (seq, position) = match start {
+            Start::Now => (head, Position::Matches { more: true }),
+            Start::After(after) => (after, Position::after(after, &live, &log)),
+            Start::Latest(after, turn) => {
+                let latest = Latest::new(&log, filter, after, head.max(after), turn);
+                (after, Position::Latest(Box::new(latest)))
+            }
+            Start::Snapshot(found, turn) => {
+                let snapshot = Snapshot::new(found, &fields, turn);
+                (snapshot.seq, Position::Snapshot(Box::new(snapshot)))
+            }
         };
-        if after.is_some() {
-            new.seek();
+        Self {
+            live,
+            log,
+            membership,
+            bell,
+            fields,
+            seq,
+            position,
+            is_live: false,
         }
-        new
     }
 
-    /// Every change up to here was handed out.
+    /// Every change up to here was handed out, or the filter sees nothing of it.
     pub fn seq(&self) -> Seq {
         self.seq
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
     pub async fn ready(&mut self) {
-        match &mut self.position {
-            Position::Live(place) => {
-                let place = *place;
-                let more = self.end.wait_for(|end| *end > place).await;
-                more.expect("this subscription keeps the window alive");
+        let bell = Arc::clone(&self.bell);
+        loop {
+            let ready = std::future::poll_fn(|context| self.poll_ready(context));
+            tokio::select! {
+                () = ready => return,
+                () = bell.notified() => {}
             }
-            Position::Reading(page) => {
-                let page = page.await.expect("reading the log does not panic");
-                self.position = Position::Page(page);
-            }
-            Position::Page(_) => {}
         }
     }
 
-    /// Adds what is there without waiting: a page of the log, or of the window up to one flush.
-    pub fn take(&mut self, frames: &mut Vec<Frame>) {
+    /// Whether [`take`](Self::take) may have something. When matches come while this is pending, the
+    /// bell rings instead of the context's waker.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.position {
-            Position::Live(place) => {
-                match self.live.read(*place, self.seq, self.interest, frames) {
-                    Found::Read(after, seq) => {
-                        *place = after;
-                        self.seq = seq;
-                    }
-                    Found::Overrun => self.fall_behind(),
+            Position::Snapshot(snapshot) => return snapshot.poll_ready(context),
+            Position::Latest(latest) => return latest.poll_ready(context),
+            Position::Reading(page) => {
+                let page = ready!(page.poll_unpin(context));
+                self.position = Position::Page(page.expect("reading the log does not panic"), 0);
+            }
+            Position::Page(..) | Position::Window(_) => {}
+            Position::Matches { more } => {
+                if !*more && self.is_live && !self.membership.member.has_news() {
+                    return Poll::Pending;
                 }
             }
-            Position::Page(changes) => {
-                frames.extend(changes.iter().map(|change| protocol::change(change)));
-                self.seq = changes.last().map_or(self.seq, |last| last.seq);
-                self.seek();
+        }
+        Poll::Ready(())
+    }
+
+    /// Hands out what is there without waiting, up to about one flush.
+    ///
+    /// # Errors
+    /// If it broke off before it was live: it is over.
+    pub fn take(&mut self, out: &mut impl FnMut(Notice)) -> Result<(), Interrupted> {
+        match &mut self.position {
+            Position::Snapshot(snapshot) => {
+                let (frame, last) = snapshot.take()?;
+                out(Notice::new("snapshot", None, frame));
+                if last {
+                    self.seek(out);
+                }
+            }
+            Position::Latest(latest) => {
+                let tell = |_, frame| out(Notice::new("change", None, frame));
+                let done = latest.take(&self.fields, tell)?;
+                self.seq = latest.seq;
+                if done {
+                    self.seek(out);
+                }
             }
             Position::Reading(_) => {}
+            Position::Page(page, at) => {
+                let (page, at) = (Arc::clone(page), *at);
+                self.look_at_page(&page, at, out);
+            }
+            Position::Window(place) => {
+                let place = *place;
+                self.look_at_window(place, out);
+            }
+            Position::Matches { more } => {
+                let more = *more;
+                self.take_matches(more, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_page(&mut self, page: &Arc<Page>, from: usize, out: &mut impl FnMut(Notice)) {
+        let mut look = Look::new(self.seq);
+        for (at, entry) in page.entries.iter().enumerate().skip(from) {
+            if look.has_enough() {
+                self.seq = look.seq;
+                self.position = Position::Page(Arc::clone(page), at);
+                return;
+            }
+            look.at(entry, &self.membership.group.filter, &self.fields, out);
+        }
+        self.seq = look.seq;
+        self.seek(out);
+    }
+
+    fn look_at_window(&mut self, place: Place, out: &mut impl FnMut(Notice)) {
+        let mut look = Look::new(self.seq);
+        let mut at_end = true;
+        let read = self.live.read(place, |item| {
+            at_end = !look.has_enough();
+            if let Content::Change(entry) = &item.content
+                && at_end
+            {
+                look.at(entry, &self.membership.group.filter, &self.fields, out);
+            }
+            at_end
+        });
+        self.seq = look.seq;
+        match read {
+            Ok(_) if at_end => self.position = Position::Matches { more: true },
+            Ok(place) => self.position = Position::Window(place),
+            Err(Overrun) => self.seek(out),
         }
     }
 
-    fn fall_behind(&mut self) {
-        match self.interest {
-            Interest::Changes => self.seek(),
-            // Broadcasts are not in the log: what was missed is missed.
-            Interest::Broadcasts => {
-                let (now, head) = self.live.now();
-                self.position = Position::Live(now);
-                self.seq = head;
+    fn take_matches(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
+        let first = self.membership.member.look();
+        if first.is_none() && !more && self.is_live {
+            return;
+        }
+        // What was left unread comes before the first match since.
+        let from = match first {
+            Some(first) if !more => first.max(self.seq.next()),
+            _ => self.seq.next(),
+        };
+        let mut matches = Vec::new();
+        let group = &self.membership.group;
+        match group.matches(from, limits::FLUSH_COUNT_MAX, &mut matches) {
+            Ok(more) => self.tell_matches(&matches, more, out),
+            Err(Forgotten) => {
+                self.seq = Seq::new(from.get() - 1);
+                self.seek(out);
             }
+        }
+    }
+
+    fn tell_matches(&mut self, found: &[(Seq, Seen)], more: bool, out: &mut impl FnMut(Notice)) {
+        let (mut told, mut bytes) = (0, 0);
+        let fields = &self.fields;
+        let seqs = found.iter().map(|(seq, _)| *seq);
+        let mut is_full = false;
+        self.live.entries(seqs, |entry| {
+            let frame = entry.frame(found[told].1, fields);
+            told += 1;
+            bytes += frame.len();
+            is_full = bytes >= limits::FLUSH_BYTES_MAX;
+            out(Notice::change(entry, frame));
+            !is_full
+        });
+        if let Some((last, _)) = told.checked_sub(1).map(|last| found[last]) {
+            self.seq = last;
+        }
+        match found.get(told) {
+            None => self.arrive(more, out),
+            Some(_) if is_full => self.position = Position::Matches { more: true },
+            // The window has moved on: nothing before this one was missed.
+            Some((missed, _)) => {
+                self.seq = Seq::new(missed.get() - 1);
+                self.seek(out);
+            }
+        }
+    }
+
+    fn arrive(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
+        self.position = Position::Matches { more };
+        if !more && !self.is_live {
+            self.is_live = true;
+            out(Notice::new(
+                "live",
+                Some(self.seq),
+                protocol::live(self.seq),
+            ));
         }
     }
 
     /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
-    fn seek(&mut self) {
-        self.position = match self.live.place_after(self.seq) {
-            Some(place) => Position::Live(place),
-            None => Position::Reading(self.log.page(self.seq)),
-        };
+    fn seek(&mut self, out: &mut impl FnMut(Notice)) {
+        self.position = Position::after(self.seq, &self.live, &self.log);
+        if self.is_live && matches!(self.position, Position::Reading(_)) {
+            self.is_live = false;
+            let frame = protocol::behind(self.seq);
+            out(Notice::new("behind", Some(self.seq), frame));
+        }
     }
 }
 
-impl Log {
-    /// Reads the page after `seq` in a task of its own: a session that waits for it can be asked for
-    /// something else meanwhile without losing what was read.
-    fn page(&self, seq: Seq) -> AbortOnDropHandle<Vec<Arc<Change>>> {
-        let log = self.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                let turn = log
-                    .turns
-                    .acquire()
-                    .await
-                    .expect("the semaphore is never closed");
-                match log.store.read(seq, limits::LOG_PAGE_COUNT).await {
-                    Ok(changes) => return changes,
-                    Err(error) => {
-                        drop(turn);
-                        tracing::debug!(%error, "a session waits to catch up");
-                        tokio::time::sleep(RETRY_DELAY).await;
-                    }
-                }
-            }
-        }))
+impl Position {
+    fn after(seq: Seq, live: &Live, log: &Log) -> Self {
+        match live.place_after(seq) {
+            Some(place) => Self::Window(place),
+            None => Self::Reading(log.read(seq)),
+        }
+    }
+}
+
+impl Notice {
+    fn new(word: &'static str, position: Option<Seq>, frame: Frame) -> Self {
+        Self {
+            word,
+            position,
+            frame,
+        }
+    }
+
+    fn change(entry: &Entry, frame: Frame) -> Self {
+        Self::new("change", Some(entry.change.seq), frame)
+    }
+}
+
+/// Looking through changes for those that the filter sees.
+struct Look {
+    seq: Seq,
+    looked: usize,
+    told: usize,
+    bytes: usize,
+}
+
+impl Look {
+    fn new(seq: Seq) -> Self {
+        Self {
+            seq,
+            looked: 0,
+            told: 0,
+            bytes: 0,
+        }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.looked >= LOOK_MAX
+            || self.told >= limits::FLUSH_COUNT_MAX
+            || self.bytes >= limits::FLUSH_BYTES_MAX
+    }
+
+    fn at(
+        &mut self,
+        entry: &Entry,
+        filter: &Filter,
+        fields: &Arc<Fields>,
+        out: &mut impl FnMut(Notice),
+    ) {
+        if entry.change.seq <= self.seq {
+            return;
+        }
+        self.looked += 1;
+        self.seq = entry.change.seq;
+        if let Some(seen) = filter.sees(&entry.change) {
+            let frame = entry.frame(seen, fields);
+            self.told += 1;
+            self.bytes += frame.len();
+            out(Notice::change(entry, frame));
+        }
     }
 }

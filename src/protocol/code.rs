@@ -23,7 +23,9 @@ pub enum Code {
     OutcomeUnknown,
     QueryTooSlow,
     ShuttingDown,
+    SubscriptionExists,
     TimedOut,
+    TooManySubscriptions,
     TooSlow,
     Unavailable,
     UnknownType,
@@ -63,7 +65,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BinaryFrame,
@@ -80,7 +82,9 @@ impl Code {
         Self::OutcomeUnknown,
         Self::QueryTooSlow,
         Self::ShuttingDown,
+        Self::SubscriptionExists,
         Self::TimedOut,
+        Self::TooManySubscriptions,
         Self::TooSlow,
         Self::Unavailable,
         Self::UnknownType,
@@ -105,7 +109,9 @@ impl Code {
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::QueryTooSlow => rule("query_too_slow", 503),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
+            Self::SubscriptionExists => rule("subscription_exists", 409),
             Self::TimedOut => rule("timed_out", 408).closes(4001),
+            Self::TooManySubscriptions => rule("too_many_subscriptions", 429),
             Self::TooSlow => rule("too_slow", 408).closes(4002),
             Self::Unavailable => rule("unavailable", 503).retryable(),
             Self::UnknownType => rule("unknown_type", 400),

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::subscribe::SubName;
+
 /// JSON text, encoded once and shared by everyone it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(Bytes);
@@ -13,6 +15,16 @@ impl Frame {
         let text = serde_json::to_vec(message)
             .expect("messages have text keys and finite numbers, so they are JSON");
         Self(text.into())
+    }
+
+    /// The same message as one of a subscription, its name after the type: what it says is encoded once
+    /// for all subscriptions, and copied for each.
+    pub fn of(&self, sub: &SubName) -> Self {
+        let comma = self.0.iter().position(|byte| *byte == b',');
+        let (kind, rest) = self.0.split_at(
+            1 + comma.expect("every message says more than its type, and its type first"),
+        );
+        Self([kind, sub.tag().as_bytes(), rest].concat().into())
     }
 
     /// The text as bytes.

@@ -8,9 +8,14 @@ mod failure;
 mod frame;
 mod reply;
 mod request;
+mod subscribe;
 
 pub use code::Code;
 pub use failure::{Details, Failure};
 pub use frame::Frame;
-pub use reply::{Page, Shaped, answer, broadcast, change, error, page, refusal, reset, welcome};
+pub use reply::{
+    Page, Shaped, answer, behind, broadcast, change, error, latest, live, page, refusal, reset,
+    snapshot, subscribed, unsubscribed, welcome,
+};
 pub use request::{Asked, Name, Refused, Request, RequestId};
+pub use subscribe::{Mode, SubName, Subscribe};

@@ -1,5 +1,7 @@
 //! What the server says. Each function makes one kind of frame.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -7,7 +9,9 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::frame::Frame;
 use super::request::{Name, RequestId};
-use crate::domain::{Change, Document, Event, EventId, Kind, Patch, Seq, Timestamp};
+use super::subscribe::SubName;
+use crate::domain::{Change, Document, Event, EventId, Patch, Seq, Timestamp};
+use crate::query::{Fields, Seen};
 
 /// The first frame of a session: changes after `seq` will follow.
 pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid) -> Frame {
@@ -38,6 +42,8 @@ struct Response<'a, D> {
     data: Option<D>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a SubName>,
 }
 
 fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
@@ -48,6 +54,7 @@ fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
         seq: None,
         data: None,
         next: None,
+        sub: None,
     }
 }
 
@@ -84,6 +91,16 @@ pub enum Shaped {
     Part(Document),
 }
 
+impl Shaped {
+    /// The event, or the fields of it that are wanted.
+    pub fn of(event: Event, fields: &Fields) -> Self {
+        match fields.is_all() {
+            true => Self::Whole(event),
+            false => Self::Part(fields.project(&event)),
+        }
+    }
+}
+
 /// The answer to a FETCH.
 pub fn page(id: Option<&RequestId>, page: &Page) -> Frame {
     let next = page.next.as_deref();
@@ -92,6 +109,23 @@ pub fn page(id: Option<&RequestId>, page: &Page) -> Frame {
         data: Some(&page.events),
         next,
         ..response(id, Name::Fetch)
+    })
+}
+
+/// The answer to a SUBSCRIBE: changes after `seq` will follow.
+pub fn subscribed(id: Option<&RequestId>, sub: &SubName, seq: Seq) -> Frame {
+    Frame::encode(&Response::<()> {
+        seq: Some(seq),
+        sub: Some(sub),
+        ..response(id, Name::Subscribe)
+    })
+}
+
+/// The answer to an UNSUBSCRIBE: nothing of it follows.
+pub fn unsubscribed(id: Option<&RequestId>, sub: &SubName) -> Frame {
+    Frame::encode(&Response::<()> {
+        sub: Some(sub),
+        ..response(id, Name::Unsubscribe)
     })
 }
 
@@ -156,28 +190,89 @@ pub fn reset(reason: &str, seq: Seq) -> Frame {
     })
 }
 
-/// A change, as every session hears it.
-pub fn change(change: &Change) -> Frame {
+/// A page of the events that a subscription starts with, as of `seq`.
+pub fn snapshot(seq: Seq, events: &[Shaped], more: bool) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "snapshot")]
+    struct Snapshot<'a> {
+        seq: Seq,
+        data: &'a [Shaped],
+        more: bool,
+    }
+    let data = events;
+    Frame::encode(&Snapshot { seq, data, more })
+}
+
+/// Everything up to `seq` was told; what follows is told as it happens.
+pub fn live(seq: Seq) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "live")]
+    struct Live {
+        seq: Seq,
+    }
+    Frame::encode(&Live { seq })
+}
+
+/// Everything up to `seq` was told; what follows is read from the log, until `live`.
+pub fn behind(seq: Seq) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "behind")]
+    struct Behind {
+        seq: Seq,
+    }
+    Frame::encode(&Behind { seq })
+}
+
+/// A change, as those hear it to whom it is `seen`, with the fields they want.
+pub fn change(change: &Change, seen: Seen, fields: &Fields) -> Frame {
+    let after = change.after().filter(|_| seen == Seen::Update);
+    let patch = change.patch().zip(after).map(|(patch, after)| {
+        if fields.is_all() {
+            Cow::Borrowed(patch)
+        } else {
+            Cow::Owned(fields.project_patch(patch, &after.fields))
+        }
+    });
+    tell(change, seen, patch, fields)
+}
+
+/// What several changes of one event come to, `change` being the last of them.
+pub fn latest(change: &Change, seen: Seen, fields: &Fields) -> Frame {
+    tell(change, seen, None, fields)
+}
+
+fn tell(change: &Change, seen: Seen, patch: Option<Cow<'_, Patch>>, fields: &Fields) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "change", rename_all = "camelCase")]
     struct Heard<'a> {
         seq: Seq,
-        kind: Kind,
+        kind: Seen,
         event_id: &'a EventId,
         version: u64,
         at: Timestamp,
         #[serde(skip_serializing_if = "Option::is_none")]
-        patch: Option<&'a Patch>,
+        patch: Option<Cow<'a, Patch>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<&'a Event>,
+        data: Option<Data<'a>>,
     }
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Data<'a> {
+        Whole(&'a Event),
+        Part(Document),
+    }
+    let data = change.after().filter(|_| seen.shows_event());
+    let data = data.map(|event| match fields.is_all() {
+        true => Data::Whole(event),
+        false => Data::Part(fields.project(&**event)),
+    });
     Frame::encode(&Heard {
         seq: change.seq,
-        kind: change.kind(),
+        kind: seen,
         event_id: change.event_id(),
         version: change.version(),
         at: change.at,
-        patch: change.patch(),
-        data: change.after().map(|event| &**event),
+        patch,
+        data,
     })
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::code::Code;
 use super::failure::Failure;
+use super::subscribe::{SubName, Subscribe};
 use crate::domain::{Command, Create, Delete, Document, Invalid, Update, Value};
 use crate::limits;
 use crate::query::Query;
@@ -51,6 +52,8 @@ pub enum Name {
     Delete,
     Fetch,
     Broadcast,
+    Subscribe,
+    Unsubscribe,
 }
 
 impl Name {
@@ -61,6 +64,8 @@ impl Name {
             "DELETE" => Some(Self::Delete),
             "FETCH" => Some(Self::Fetch),
             "BROADCAST" => Some(Self::Broadcast),
+            "SUBSCRIBE" => Some(Self::Subscribe),
+            "UNSUBSCRIBE" => Some(Self::Unsubscribe),
             _ => None,
         }
     }
@@ -75,6 +80,10 @@ pub enum Request {
     Fetch(Arc<Query>),
     /// BROADCAST; the payload is JSON text.
     Broadcast(Arc<str>),
+    /// SUBSCRIBE, under a name.
+    Subscribe(SubName, Box<Subscribe>),
+    /// UNSUBSCRIBE.
+    Unsubscribe(SubName),
 }
 
 /// A request with what its answer must repeat.
@@ -149,7 +158,7 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
     let word: Cow<'_, str> =
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
     Name::parse(&word).ok_or_else(|| {
-        let known = "expected CREATE, UPDATE, DELETE, FETCH or BROADCAST";
+        let known = "expected CREATE, UPDATE, DELETE, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
@@ -171,6 +180,10 @@ fn read_request(name: Name, payload: Option<&RawValue>) -> Result<Request, Failu
             .map_err(bad),
         Name::Fetch => read_fetch(payload),
         Name::Broadcast => read_broadcast(required(payload)?),
+        Name::Subscribe => read_subscribe(&document(payload)?),
+        Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
+            .map(Request::Unsubscribe)
+            .map_err(bad),
     }
 }
 
@@ -192,6 +205,13 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
         return Err(invalid(Invalid::new("payload.limit", reason)));
     }
     Ok(Request::Fetch(Arc::new(query)))
+}
+
+fn read_subscribe(asked: &Document) -> Result<Request, Failure> {
+    let sub = SubName::parse(asked, "payload")
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let subscribe = Subscribe::parse(asked, "payload")?;
+    Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 
 /// The text is passed on as it is; its depth is checked because other clients' parsers will meet it.

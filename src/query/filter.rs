@@ -117,6 +117,11 @@ impl Filter {
         self.root.matches(record)
     }
 
+    /// Tells filters apart: two that were written alike have the same.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The only ids that can match, each once, if the filter names them by `_id` and equality or
     /// `$in` (perhaps inside `$and`); `None` if any could. A store reads these instead of searching.
     pub fn pinned_ids(&self) -> Option<Vec<&str>> {

@@ -20,6 +20,7 @@
 mod cursor;
 mod fields;
 mod filter;
+mod index;
 mod keys;
 pub mod mongo;
 mod operand;
@@ -29,6 +30,7 @@ mod path;
 mod pattern;
 #[cfg(test)]
 mod refusals;
+mod seen;
 mod sort;
 
 use std::cmp::Ordering;
@@ -39,6 +41,8 @@ use operand::expected;
 pub use cursor::Cursor;
 pub use fields::Fields;
 pub use filter::Filter;
+pub use index::Index;
+pub use seen::{Seen, Standing};
 pub use sort::{Direction, Sort};
 
 /// What a FETCH asks for.

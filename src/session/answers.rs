@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::domain::Change;
 use crate::engine;
+use crate::feed::Subscription;
 use crate::limits;
-use crate::protocol::{self, Failure, Frame, Name, RequestId};
+use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName, Subscribe};
 use crate::query::Query;
 use crate::service::Service;
 
@@ -23,11 +24,32 @@ pub(super) struct Answers {
     bytes: usize,
 }
 
+/// An answer whose turn it is.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Nothing is left to do but to send it.
+    Frame(Frame),
+    /// A subscription is armed; the session may yet refuse it.
+    Subscribed(Box<Subscribed>),
+    /// The session knows whether there is one of this name.
+    Unsubscribe(Option<RequestId>, SubName),
+}
+
+/// What a SUBSCRIBE came to.
+#[derive(Debug)]
+pub(super) struct Subscribed {
+    pub(super) id: Option<RequestId>,
+    pub(super) sub: SubName,
+    pub(super) subscription: Subscription,
+    /// Why the position it named is none of this log.
+    pub(super) stale: Option<&'static str>,
+}
+
 /// An answer in the making.
 #[derive(Debug)]
 pub(super) enum Pending {
     /// It only waits its turn.
-    Ready(Frame),
+    Ready(Answer),
     /// With the engine.
     Write(Option<RequestId>, Name, oneshot::Receiver<engine::Outcome>),
     /// With the engine.
@@ -37,17 +59,33 @@ pub(super) enum Pending {
         oneshot::Receiver<Result<(), engine::Refused>>,
     ),
     /// Not begun: writes stand before it.
-    Held(Box<Fetch>),
+    Held(Box<Held>),
     /// In a task of its own, because a call to a store is never dropped half-way.
-    Running(JoinHandle<Frame>),
+    Running(JoinHandle<Answer>, Weight),
 }
 
-/// A FETCH that can be begun.
-#[derive(Debug)]
-pub(super) struct Fetch {
+/// How much an answer weighs beside its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// A page of events is far larger.
+    Page,
+    /// Nothing to speak of.
+    Light,
+}
+
+/// A request that can be begun.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
     service: Service,
     id: Option<RequestId>,
-    query: Arc<Query>,
+    read: Read,
+}
+
+/// What reads the store.
+#[derive(Debug, Clone)]
+enum Read {
+    Fetch(Arc<Query>),
+    Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
 }
 
 impl Pending {
@@ -66,44 +104,58 @@ impl Pending {
     }
 
     pub(super) fn fetch(service: Service, id: Option<RequestId>, query: Arc<Query>) -> Self {
-        Self::Held(Box::new(Fetch { service, id, query }))
+        let read = Read::Fetch(query);
+        Self::Held(Box::new(Held { service, id, read }))
+    }
+
+    pub(super) fn subscribe(
+        service: Service,
+        id: Option<RequestId>,
+        sub: SubName,
+        asked: Box<Subscribe>,
+        bell: Arc<Notify>,
+    ) -> Self {
+        let read = Read::Subscribe(sub, asked, bell);
+        Self::Held(Box::new(Held { service, id, read }))
+    }
+
+    pub(super) fn failed(id: Option<&RequestId>, name: Option<Name>, failure: &Failure) -> Self {
+        Self::Ready(Answer::Frame(protocol::error(id, name, failure)))
     }
 
     /// Whether a FETCH behind this one must wait for it.
     fn may_write(&self) -> bool {
         match self {
             Self::Write(..) => true,
-            Self::Ready(_) | Self::Announcement(..) | Self::Held(_) | Self::Running(_) => false,
+            Self::Ready(_) | Self::Announcement(..) | Self::Held(_) | Self::Running(..) => false,
         }
     }
 
     /// What it counts for at least: the answer to a FETCH is far larger than its request.
     pub(super) fn bytes_min(&self) -> usize {
-        match self {
-            Self::Held(_) | Self::Running(_) => {
-                limits::SESSION_REQUEST_BYTES_MAX / limits::SESSION_FETCHES_MAX
-            }
-            Self::Ready(_) | Self::Write(..) | Self::Announcement(..) => 0,
+        let weight = match self {
+            Self::Held(held) => held.weight(),
+            Self::Running(_, weight) => *weight,
+            Self::Ready(_) | Self::Write(..) | Self::Announcement(..) => Weight::Light,
+        };
+        match weight {
+            Weight::Page => limits::SESSION_REQUEST_BYTES_MAX / limits::SESSION_FETCHES_MAX,
+            Weight::Light => 0,
         }
     }
 
     fn begin(&mut self) {
-        if let Self::Held(fetch) = self {
-            let Fetch { service, id, query } = &**fetch;
-            *self = Self::Running(tokio::spawn(run(
-                service.clone(),
-                id.clone(),
-                Arc::clone(query),
-            )));
+        if let Self::Held(held) = self {
+            let weight = held.weight();
+            *self = Self::Running(tokio::spawn(held.clone().run()), weight);
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
         match self {
-            Self::Ready(frame) => Poll::Ready(frame.clone()),
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
                 let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                frame(
+                answer(
                     id.as_ref(),
                     *name,
                     outcome.as_ref().map(|change| Some(&**change)),
@@ -111,31 +163,58 @@ impl Pending {
             }),
             Self::Announcement(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
                 let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                frame(id.as_ref(), *name, outcome.as_ref().map(|()| None))
+                answer(id.as_ref(), *name, outcome.as_ref().map(|()| None))
             }),
-            Self::Running(task) => task
+            Self::Running(task, _) => task
                 .poll_unpin(context)
-                .map(|frame| frame.expect("a FETCH does not panic")),
-            Self::Held(_) => Poll::Pending,
+                .map(|answer| answer.expect("reading the store does not panic")),
+            Self::Ready(_) | Self::Held(_) => Poll::Pending,
         }
     }
 }
 
-fn frame(
+fn answer(
     id: Option<&RequestId>,
     name: Name,
     outcome: Result<Option<&Change>, &engine::Refused>,
-) -> Frame {
-    match outcome {
+) -> Answer {
+    Answer::Frame(match outcome {
         Ok(change) => protocol::answer(id, name, change),
         Err(refused) => protocol::error(id, Some(name), &Failure::from(refused.clone())),
-    }
+    })
 }
 
-async fn run(service: Service, id: Option<RequestId>, query: Arc<Query>) -> Frame {
-    match service.fetch(&query).await {
-        Ok(page) => protocol::page(id.as_ref(), &page),
-        Err(failure) => protocol::error(id.as_ref(), Some(Name::Fetch), &failure),
+impl Held {
+    fn weight(&self) -> Weight {
+        match self.read {
+            Read::Fetch(_) => Weight::Page,
+            Read::Subscribe(..) => Weight::Light,
+        }
+    }
+
+    async fn run(self: Box<Self>) -> Answer {
+        let Self { service, id, read } = *self;
+        let (name, answer) = match read {
+            Read::Fetch(query) => {
+                let page = service.fetch(&query).await;
+                let frame = page.map(|page| protocol::page(id.as_ref(), &page));
+                (Name::Fetch, frame.map(Answer::Frame))
+            }
+            Read::Subscribe(sub, asked, bell) => {
+                let armed = service.subscribe(&asked, &bell).await;
+                let subscribed = armed.map(|(subscription, stale)| Subscribed {
+                    id: id.clone(),
+                    sub,
+                    subscription,
+                    stale,
+                });
+                let boxed = subscribed.map(Box::new);
+                (Name::Subscribe, boxed.map(Answer::Subscribed))
+            }
+        };
+        answer.unwrap_or_else(|failure| {
+            Answer::Frame(protocol::error(id.as_ref(), Some(name), &failure))
+        })
     }
 }
 
@@ -144,7 +223,7 @@ impl Answers {
     pub(super) fn push(&mut self, pending: Pending, bytes: usize) {
         self.bytes += bytes;
         self.owed.push_back((pending, bytes));
-        self.begin_fetches();
+        self.begin_reads();
     }
 
     pub(super) fn have_room(&self) -> bool {
@@ -161,41 +240,39 @@ impl Answers {
         std::future::poll_fn(|context| self.poll_ready(context)).await;
     }
 
-    /// Adds the answers that [`ready`](Self::ready) found, the oldest first.
-    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
-        while let Some((pending, bytes)) = self
-            .owed
-            .pop_front_if(|(oldest, _)| matches!(oldest, Pending::Ready(_)))
-        {
-            self.bytes -= bytes;
-            if let Pending::Ready(frame) = pending {
-                frames.push(frame);
-            }
-        }
-        self.begin_fetches();
+    /// The oldest answer, if [`ready`](Self::ready) found it.
+    pub(super) fn pop(&mut self) -> Option<Answer> {
+        let is_ready = |(oldest, _): &mut (Pending, usize)| matches!(oldest, Pending::Ready(_));
+        let (pending, bytes) = self.owed.pop_front_if(is_ready)?;
+        self.bytes -= bytes;
+        self.begin_reads();
+        let Pending::Ready(answer) = pending else {
+            unreachable!("only what is ready is taken");
+        };
+        Some(answer)
     }
 
     /// Looks at answers in order up to the first that is not ready.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut found = Poll::Pending;
         for (pending, _) in &mut self.owed {
-            match pending.poll(context) {
-                Poll::Ready(frame) => *pending = Pending::Ready(frame),
-                Poll::Pending => break,
+            if !matches!(pending, Pending::Ready(_)) {
+                match pending.poll(context) {
+                    Poll::Ready(answer) => *pending = Pending::Ready(answer),
+                    Poll::Pending => break,
+                }
             }
             found = Poll::Ready(());
         }
         found
     }
 
-    /// Begins every FETCH that no unanswered write stands before.
-    fn begin_fetches(&mut self) {
-        for (pending, _) in self
-            .owed
+    /// Begins every read that no unanswered write stands before.
+    fn begin_reads(&mut self) {
+        self.owed
             .iter_mut()
-            .take_while(|(pending, _)| !pending.may_write())
-        {
-            pending.begin();
-        }
+            .map(|(pending, _)| pending)
+            .take_while(|pending| !pending.may_write())
+            .for_each(Pending::begin);
     }
 }

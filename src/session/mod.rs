@@ -3,18 +3,22 @@
 //! Requests are answered in the order they came. A FETCH begins only when the writes before it are
 //! decided, so it sees them. Frames are pulled: a client that does not read costs nothing but the
 //! requests it has in flight, and those are bounded.
+//!
+//! Beside its answers a session hears what its [`Listener`] hears, and its named subscriptions.
 
 mod answers;
+mod subscriptions;
 
 use uuid::Uuid;
 
 use crate::domain::Seq;
-use crate::feed::{Interest, Subscription};
+use crate::feed::{Interest, Listener};
 use crate::limits;
-use crate::protocol::{self, Asked, Code, Failure, Frame, Refused, Request};
+use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request};
 use crate::service::Service;
 use crate::store::Epoch;
-use answers::{Answers, Pending};
+use answers::{Answer, Answers, Pending, Subscribed};
+use subscriptions::Subscriptions;
 
 /// What a client asks for when it connects.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,8 @@ pub struct Opening {
 pub struct Session {
     service: Service,
     answers: Answers,
-    subscription: Subscription,
+    listener: Listener,
+    subscriptions: Subscriptions,
 }
 
 impl Session {
@@ -41,17 +46,18 @@ impl Session {
     /// # Errors
     /// If it takes the store to judge the position asked for, and the store cannot be reached.
     pub async fn open(service: Service, opening: Opening) -> Result<(Self, Vec<Frame>), Failure> {
-        let stale = stale(&service, opening).await?;
-        let after = if stale.is_some() { None } else { opening.after };
-        let subscription = service.subscribe(after, opening.interest);
-        let seq = subscription.seq();
+        let stale = service.stale(opening.after, opening.epoch).await?;
+        let after = opening.after.filter(|_| stale.is_none());
+        let listener = service.listen(after, opening.interest);
+        let seq = listener.seq();
         let mut greeting = vec![protocol::welcome(service.epoch().0, seq, Uuid::new_v4())];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
                 service,
                 answers: Answers::default(),
-                subscription,
+                listener,
+                subscriptions: Subscriptions::default(),
             },
             greeting,
         ))
@@ -68,9 +74,7 @@ impl Session {
         }
         let pending = match Asked::parse(text) {
             Ok(asked) => self.begin(asked, text.len()),
-            Err(Refused { id, name, failure }) => {
-                Pending::Ready(protocol::error(id.as_ref(), name, &failure))
-            }
+            Err(Refused { id, name, failure }) => Pending::failed(id.as_ref(), name, &failure),
         };
         let bytes = text.len().max(pending.bytes_min());
         self.answers.push(pending, bytes);
@@ -78,8 +82,7 @@ impl Session {
 
     /// Answers a message that is no text, or no message at all.
     pub fn refuse(&mut self, failure: &Failure) {
-        self.answers
-            .push(Pending::Ready(protocol::error(None, None, failure)), 0);
+        self.answers.push(Pending::failed(None, None, failure), 0);
     }
 
     /// Whether another message may be taken in now; otherwise once [`next`](Self::next) has answered some.
@@ -92,18 +95,59 @@ impl Session {
         tokio::select! {
             biased;
             () = self.answers.ready() => {}
-            () = self.subscription.ready() => {}
+            () = self.listener.ready() => {}
+            () = self.subscriptions.ready() => {}
         }
-        self.answers.take(frames);
-        self.subscription.take(frames);
+        self.answer(frames);
+        self.listener.take(frames);
+        self.subscriptions.take(frames);
     }
 
     /// Waits until every request that was taken in is answered.
     pub async fn finish(&mut self, frames: &mut Vec<Frame>) {
         while !self.answers.is_empty() {
             self.answers.ready().await;
-            self.answers.take(frames);
+            self.answer(frames);
         }
+    }
+
+    /// Gives the answers that are ready. What a request does to the session itself is done here, so that
+    /// its requests take effect in the order of their answers.
+    fn answer(&mut self, frames: &mut Vec<Frame>) {
+        while let Some(answer) = self.answers.pop() {
+            match answer {
+                Answer::Frame(frame) => frames.push(frame),
+                Answer::Subscribed(subscribed) => self.subscribed(*subscribed, frames),
+                Answer::Unsubscribe(id, sub) => {
+                    let known = self.subscriptions.remove(&sub);
+                    frames.push(match known {
+                        true => protocol::unsubscribed(id.as_ref(), &sub),
+                        false => {
+                            let message = format!("there is no subscription {}", sub.as_str());
+                            let failure = Failure::new(Code::NotFound, message);
+                            protocol::error(id.as_ref(), Some(Name::Unsubscribe), &failure)
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn subscribed(&mut self, subscribed: Subscribed, frames: &mut Vec<Frame>) {
+        let Subscribed {
+            id,
+            sub,
+            subscription,
+            stale,
+        } = subscribed;
+        if let Err(failure) = self.subscriptions.check(&sub) {
+            let error = protocol::error(id.as_ref(), Some(Name::Subscribe), &failure);
+            return frames.push(error);
+        }
+        let seq = subscription.seq();
+        frames.push(protocol::subscribed(id.as_ref(), &sub, seq));
+        frames.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
+        self.subscriptions.add(sub, subscription);
     }
 
     fn begin(&self, asked: Asked, bytes: usize) -> Pending {
@@ -118,24 +162,12 @@ impl Session {
                 .announce(payload)
                 .map(Pending::announcement(id.clone(), name)),
             Request::Fetch(query) => Ok(Pending::fetch(self.service.clone(), id.clone(), query)),
+            Request::Subscribe(sub, asked) => {
+                let (service, bell) = (self.service.clone(), self.subscriptions.bell());
+                Ok(Pending::subscribe(service, id.clone(), sub, asked, bell))
+            }
+            Request::Unsubscribe(sub) => Ok(Pending::Ready(Answer::Unsubscribe(id.clone(), sub))),
         };
-        begun.unwrap_or_else(|failure| {
-            Pending::Ready(protocol::error(id.as_ref(), Some(name), &failure))
-        })
-    }
-}
-
-/// Why the position asked for is none of this log. One ahead of this node's feed may come from a node
-/// that is further: the store knows.
-async fn stale(service: &Service, opening: Opening) -> Result<Option<&'static str>, Failure> {
-    if opening.epoch.is_some_and(|epoch| epoch != service.epoch()) {
-        return Ok(Some("another epoch"));
-    }
-    match opening.after {
-        Some(after) if after > service.seq() => {
-            let head = service.head().await?;
-            Ok((after > head).then_some("ahead of the log"))
-        }
-        _ => Ok(None),
+        begun.unwrap_or_else(|failure| Pending::failed(id.as_ref(), Some(name), &failure))
     }
 }

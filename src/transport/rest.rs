@@ -11,9 +11,8 @@ use futures::{Stream, StreamExt, stream};
 
 use super::App;
 use crate::domain::{Document, Event, EventId, Invalid, Seq, Value};
-use crate::protocol::{Code, Failure};
+use crate::protocol::{Code, Failure, Shaped};
 use crate::query::Query;
-use crate::service::shape;
 use crate::store::{Found, StoreError};
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
@@ -158,7 +157,7 @@ impl Listing {
         if self.query.limit == Some(self.count) {
             self.last = Some(event.clone());
         }
-        serde_json::to_writer(&mut *chunk, &shape(&self.query, event))
+        serde_json::to_writer(&mut *chunk, &Shaped::of(event, &self.query.fields))
             .expect("an event is JSON, and memory takes it");
     }
 

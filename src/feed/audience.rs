@@ -1,0 +1,141 @@
+//! Who is concerned by a change: groups of subscriptions with the same filter, found by what it asks for.
+//!
+//! The pump judges every change once for each group that it may concern, and leaves word with the groups
+//! that see something of it. So a change costs by the subscriptions that match it, not by all there are.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::group::{Group, Member};
+use crate::domain::{Change, Seq};
+use crate::query::{Filter, Index};
+
+/// All groups of a node.
+#[derive(Debug)]
+pub(super) struct Audience {
+    groups: Mutex<Groups>,
+}
+
+#[derive(Debug)]
+struct Groups {
+    by_key: HashMap<Key, Arc<Group>>,
+    by_filter: HashMap<[u8; 32], Key>,
+    index: Index<Key>,
+    next: Key,
+    /// Changes up to here were judged.
+    seq: Seq,
+}
+
+/// Tells groups apart.
+type Key = u64;
+
+/// A subscription's place in its group, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Membership {
+    audience: Arc<Audience>,
+    pub(super) group: Arc<Group>,
+    pub(super) member: Arc<Member>,
+}
+
+impl Audience {
+    /// Judges changes after `seq`.
+    pub(super) fn new(seq: Seq) -> Arc<Self> {
+        let groups = Groups {
+            by_key: HashMap::new(),
+            by_filter: HashMap::new(),
+            index: Index::default(),
+            next: 0,
+            seq,
+        };
+        Arc::new(Self {
+            groups: Mutex::new(groups),
+        })
+    }
+
+    /// Joins those with the same filter; `bell` rings when there is a match to look at.
+    pub(super) fn join(self: &Arc<Self>, filter: &Arc<Filter>, bell: &Arc<Notify>) -> Membership {
+        let mut groups = self.groups();
+        let group = groups.of(filter);
+        let member = Arc::new(Member::new(Arc::clone(bell)));
+        group.add(Arc::clone(&member));
+        drop(groups);
+        Membership {
+            audience: Arc::clone(self),
+            group,
+            member,
+        }
+    }
+
+    /// Judges the next changes, which are in the window already, and rings for those who see some.
+    pub(super) fn judge(&self, changes: &[Arc<Change>]) {
+        let mut groups = self.groups();
+        let Some(last) = changes.last() else {
+            return;
+        };
+        groups.seq = last.seq;
+        let mut concerned = Vec::new();
+        let mut candidates = Vec::new();
+        for change in changes {
+            groups.candidates(change, &mut candidates);
+            for key in &candidates {
+                let group = &groups.by_key[key];
+                if group.judge(change) {
+                    concerned.push((*key, change.seq));
+                }
+            }
+        }
+        // Rung once for all of its changes, from the first on.
+        concerned.sort_unstable();
+        concerned.dedup_by_key(|(key, _)| *key);
+        for (key, first) in concerned {
+            groups.by_key[&key].ring(first);
+        }
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Groups {
+    fn of(&mut self, filter: &Arc<Filter>) -> Arc<Group> {
+        let digest = filter.digest();
+        if let Some(key) = self.by_filter.get(&digest) {
+            return Arc::clone(&self.by_key[key]);
+        }
+        let key = self.next;
+        self.next += 1;
+        let group = Arc::new(Group::new(key, Arc::clone(filter), self.seq));
+        self.index.insert(filter, key);
+        self.by_filter.insert(digest, key);
+        self.by_key.insert(key, Arc::clone(&group));
+        group
+    }
+
+    fn remove(&mut self, group: &Group) {
+        self.index.remove(&group.filter, group.key);
+        self.by_filter.remove(&group.filter.digest());
+        self.by_key.remove(&group.key);
+    }
+
+    /// Replaces `found` with the groups that the change may concern, each once.
+    fn candidates(&self, change: &Change, found: &mut Vec<Key>) {
+        found.clear();
+        for event in [change.before(), change.after()].into_iter().flatten() {
+            self.index.candidates(&**event, found);
+        }
+        found.sort_unstable();
+        found.dedup();
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut groups = self.audience.groups();
+        if self.group.leave(&self.member) {
+            groups.remove(&self.group);
+        }
+    }
+}

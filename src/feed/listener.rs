@@ -1,0 +1,163 @@
+//! What a session hears without asking: every change from a position on, and broadcasts.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::live::{Content, Item, Live, Overrun, Place};
+use super::log::{Log, Page};
+use crate::domain::Seq;
+use crate::limits;
+use crate::protocol::Frame;
+
+/// What a session wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Every change, and broadcasts.
+    Changes,
+    /// Broadcasts alone.
+    Broadcasts,
+}
+
+/// Every change after a position, once each, in order; and broadcasts while it keeps up.
+///
+/// Pulled: nothing is buffered for a session that does not ask for more.
+#[derive(Debug)]
+pub struct Listener {
+    live: Arc<Live>,
+    /// Moves when there may be something to hear.
+    end: watch::Receiver<Place>,
+    log: Log,
+    interest: Interest,
+    /// Every change up to here was handed out (or is of no interest).
+    seq: Seq,
+    position: Position,
+}
+
+#[derive(Debug)]
+enum Position {
+    /// The next item of the window.
+    Live(Place),
+    /// Behind the window: the next page of the log is being read.
+    Reading(AbortOnDropHandle<Arc<Page>>),
+    /// Behind the window, with a page of the log to hand out from here on.
+    Page(Arc<Page>, usize),
+}
+
+impl Listener {
+    pub(super) fn new(live: Arc<Live>, log: Log, after: Option<Seq>, interest: Interest) -> Self {
+        let end = match interest {
+            Interest::Changes => live.watch(),
+            Interest::Broadcasts => live.watch_broadcasts(),
+        };
+        let (now, head) = live.now();
+        // Who wants no changes has no position in the log to go on from.
+        let after = after.filter(|_| interest == Interest::Changes);
+        let mut new = Self {
+            live,
+            end,
+            log,
+            interest,
+            seq: after.unwrap_or(head),
+            position: Position::Live(now),
+        };
+        if after.is_some() {
+            new.seek();
+        }
+        new
+    }
+
+    /// Every change up to here was handed out.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
+    pub async fn ready(&mut self) {
+        match &mut self.position {
+            Position::Live(place) => {
+                let place = *place;
+                let more = self.end.wait_for(|end| *end > place).await;
+                more.expect("this listener keeps the window alive");
+            }
+            Position::Reading(page) => {
+                let page = page.await.expect("reading the log does not panic");
+                self.position = Position::Page(page, 0);
+            }
+            Position::Page(..) => {}
+        }
+    }
+
+    /// Adds what is there without waiting, up to one flush.
+    pub fn take(&mut self, frames: &mut Vec<Frame>) {
+        match (&mut self.position, self.interest) {
+            (Position::Live(place), Interest::Broadcasts) => {
+                let push = |frame: &Frame| frames.push(frame.clone());
+                *place = self.live.read_broadcasts(*place, push);
+            }
+            (Position::Live(place), Interest::Changes) => {
+                let place = *place;
+                match self.read_window(place, frames) {
+                    Ok(place) => self.position = Position::Live(place),
+                    Err(Overrun) => self.seek(),
+                }
+            }
+            (Position::Page(page, at), _) => {
+                let (page, at) = (Arc::clone(page), *at);
+                self.read_page(&page, at, frames);
+            }
+            (Position::Reading(_), _) => {}
+        }
+    }
+
+    fn read_window(&mut self, place: Place, frames: &mut Vec<Frame>) -> Result<Place, Overrun> {
+        let mut bytes = 0;
+        let seq = &mut self.seq;
+        self.live.read(place, |item| {
+            if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
+                return false;
+            }
+            if let Some(frame) = frame(item, *seq) {
+                bytes += frame.len();
+                frames.push(frame);
+            }
+            *seq = item.seq.max(*seq);
+            true
+        })
+    }
+
+    fn read_page(&mut self, page: &Arc<Page>, from: usize, frames: &mut Vec<Frame>) {
+        let mut bytes = 0;
+        for (at, entry) in page.entries.iter().enumerate().skip(from) {
+            if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
+                self.position = Position::Page(Arc::clone(page), at);
+                return;
+            }
+            // A page begins where pages do, perhaps before this position.
+            if entry.change.seq > self.seq {
+                let frame = entry.plain();
+                bytes += frame.len();
+                frames.push(frame);
+                self.seq = entry.change.seq;
+            }
+        }
+        self.seek();
+    }
+
+    /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
+    fn seek(&mut self) {
+        self.position = match self.live.place_after(self.seq) {
+            Some(place) => Position::Live(place),
+            None => Position::Reading(self.log.read(self.seq)),
+        };
+    }
+}
+
+/// What a session hears of an item that has heard of every change up to `seq`.
+fn frame(item: &Item, seq: Seq) -> Option<Frame> {
+    match &item.content {
+        Content::Broadcast(frame) => Some(frame.clone()),
+        Content::Change(entry) => (entry.change.seq > seq).then(|| entry.plain()),
+    }
+}

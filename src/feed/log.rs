@@ -1,0 +1,170 @@
+//! The log as those read it who catch up: in pages that they share.
+//!
+//! Pages begin at fixed places, so that sessions which come back at different positions ask for the same
+//! ones; who asks for a page that another is reading waits for that. A bounded number is read at once,
+//! and the latest read are kept.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::entry::Entry;
+use crate::domain::Seq;
+use crate::limits;
+use crate::store::{Store, StoreError};
+
+/// Between attempts to read the log from a store that is away.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Changes that follow each other.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) entries: Vec<Entry>,
+    /// What they may come to take in memory.
+    bytes: usize,
+}
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Log {
+    store: Arc<dyn Store>,
+    turns: Arc<Semaphore>,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+/// Pages by the position they begin after, the least recently read first.
+#[derive(Debug, Default)]
+struct Shelf {
+    pages: VecDeque<Shelved>,
+}
+
+#[derive(Debug)]
+struct Shelved {
+    after: Seq,
+    page: Arc<OnceCell<Arc<Page>>>,
+}
+
+impl Log {
+    pub(super) fn new(store: &Arc<dyn Store>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            turns: Arc::new(Semaphore::new(limits::CATCH_UPS_MAX)),
+            shelf: Arc::default(),
+        }
+    }
+
+    /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
+    /// asked for something else meanwhile without losing what was read.
+    pub(super) fn read(&self, seq: Seq) -> AbortOnDropHandle<Arc<Page>> {
+        let log = self.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                match log.page_with(seq.next()).await {
+                    Ok(page) => return page,
+                    Err(error) => {
+                        tracing::debug!(%error, "a subscription waits to catch up");
+                        tokio::time::sleep(RETRY_DELAY).await;
+                    }
+                }
+            }
+        }))
+    }
+
+    /// The page that `wanted` is in; it may be empty if `wanted` is beyond the head.
+    async fn page_with(&self, wanted: Seq) -> Result<Arc<Page>, StoreError> {
+        let mut after = start_of_page(wanted);
+        loop {
+            let page = self.page(after).await?;
+            match page.entries.last() {
+                // Pages of large changes end early, and so do those at the head.
+                Some(last) if last.change.seq < wanted => after = last.change.seq,
+                _ => return Ok(page),
+            }
+        }
+    }
+
+    /// The page that begins after `after`, read by one for all who ask meanwhile.
+    async fn page(&self, after: Seq) -> Result<Arc<Page>, StoreError> {
+        let cell = self.shelf().place(after);
+        let read = cell.get_or_try_init(|| self.fetch(after)).await.cloned();
+        let mut shelf = self.shelf();
+        // One that the head cut short will be longer when it is asked for again.
+        let is_full = |page: &Arc<Page>| {
+            let last = page.entries.last();
+            last.is_some_and(|last| last.change.seq == end_of_page(after))
+        };
+        if !read.as_ref().is_ok_and(is_full) {
+            shelf.remove(&cell);
+        }
+        shelf.trim();
+        read
+    }
+
+    async fn fetch(&self, after: Seq) -> Result<Arc<Page>, StoreError> {
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let count =
+            usize::try_from(end_of_page(after).get() - after.get()).expect("a page is short");
+        let changes = self.store.read(after, count).await?;
+        let entries: Vec<Entry> = changes.into_iter().map(Entry::new).collect();
+        let bytes = entries.iter().map(Entry::weight).sum();
+        Ok(Arc::new(Page { entries, bytes }))
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the page begins that a change is in, if changes are small.
+fn start_of_page(seq: Seq) -> Seq {
+    let page = limits::LOG_PAGE_COUNT as u64;
+    Seq::new((seq.get() - 1) / page * page)
+}
+
+/// Where the page at most ends that begins after `after`.
+fn end_of_page(after: Seq) -> Seq {
+    start_of_page(after.next()).plus(limits::LOG_PAGE_COUNT)
+}
+
+impl Shelf {
+    /// The place for a page, filled or not; it counts as the most recently read.
+    fn place(&mut self, after: Seq) -> Arc<OnceCell<Arc<Page>>> {
+        let known = self.pages.iter().position(|known| known.after == after);
+        let shelved = known.and_then(|at| self.pages.remove(at));
+        let shelved = shelved.unwrap_or_else(|| Shelved {
+            after,
+            page: Arc::default(),
+        });
+        let page = Arc::clone(&shelved.page);
+        self.pages.push_back(shelved);
+        page
+    }
+
+    fn remove(&mut self, cell: &Arc<OnceCell<Arc<Page>>>) {
+        self.pages.retain(|known| !Arc::ptr_eq(&known.page, cell));
+    }
+
+    fn trim(&mut self) {
+        while self.bytes() > limits::LOG_CACHE_BYTES_MAX {
+            self.pages.pop_front();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.pages.iter().map(Shelved::bytes).sum()
+    }
+}
+
+impl Shelved {
+    /// What is being read counts nothing yet.
+    fn bytes(&self) -> usize {
+        self.page.get().map_or(0, |page| page.bytes)
+    }
+}

@@ -1,0 +1,78 @@
+//! What a change is to someone who sees only the events that a filter admits.
+
+use serde::Serialize;
+
+use super::filter::Filter;
+use crate::domain::{Change, Event, Kind};
+
+/// A change in one word, as a subscription hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    /// An event that the filter admits came to be.
+    Create,
+    /// It was admitted before and is now.
+    Update,
+    /// An admitted event is gone.
+    Delete,
+    /// The event was there, and is admitted only now.
+    Enter,
+    /// The event is still there, and is admitted no more.
+    Leave,
+}
+
+impl Seen {
+    /// What the change is to someone who sees every event.
+    pub fn plainly(change: &Change) -> Self {
+        match change.kind() {
+            Kind::Create => Self::Create,
+            Kind::Update => Self::Update,
+            Kind::Delete => Self::Delete,
+        }
+    }
+
+    /// Whether the event stands where it can be seen afterwards.
+    pub fn shows_event(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Enter)
+    }
+}
+
+/// Where an event stands: not there at all, or there and admitted or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the type's own words say it")]
+pub enum Standing {
+    Absent,
+    Hidden,
+    Shown,
+}
+
+impl Standing {
+    /// What it is to have gone from here to there; `None` if nothing of it could be seen.
+    pub fn to(self, after: Self) -> Option<Seen> {
+        match (self, after) {
+            (Self::Absent, Self::Shown) => Some(Seen::Create),
+            (Self::Hidden, Self::Shown) => Some(Seen::Enter),
+            (Self::Shown, Self::Shown) => Some(Seen::Update),
+            (Self::Shown, Self::Hidden) => Some(Seen::Leave),
+            (Self::Shown, Self::Absent) => Some(Seen::Delete),
+            (Self::Absent | Self::Hidden, Self::Absent | Self::Hidden) => None,
+        }
+    }
+}
+
+impl Filter {
+    /// Where the event stands; `None` is one that is not there.
+    pub fn standing(&self, event: Option<&Event>) -> Standing {
+        match event {
+            None => Standing::Absent,
+            Some(event) if self.matches(event) => Standing::Shown,
+            Some(_) => Standing::Hidden,
+        }
+    }
+
+    /// What the change is to someone who sees what this filter admits; `None` if nothing.
+    pub fn sees(&self, change: &Change) -> Option<Seen> {
+        let before = self.standing(change.before().map(|event| &**event));
+        before.to(self.standing(change.after().map(|event| &**event)))
+    }
+}

@@ -1,0 +1,114 @@
+//! The named subscriptions of a session.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::Notify;
+
+use crate::feed::{Notice, Subscription};
+use crate::limits;
+use crate::protocol::{self, Code, Failure, Frame, Name, SubName};
+
+/// Each takes its turn: none can keep the others from being heard.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    named: Vec<Named>,
+    /// Rings when one of them has a match.
+    bell: Arc<Notify>,
+    /// Whose turn is next.
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Named {
+    name: SubName,
+    subscription: Subscription,
+    /// Whether it may have something to take.
+    is_ready: bool,
+}
+
+impl Subscriptions {
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    pub(super) fn add(&mut self, name: SubName, subscription: Subscription) {
+        self.named.push(Named {
+            name,
+            subscription,
+            is_ready: false,
+        });
+    }
+
+    /// Whether there was one of this name.
+    pub(super) fn remove(&mut self, name: &SubName) -> bool {
+        let known = self.named.iter().position(|known| known.name == *name);
+        known.map(|at| self.named.remove(at)).is_some()
+    }
+
+    /// Why one of this name cannot be added.
+    pub(super) fn check(&self, name: &SubName) -> Result<(), Failure> {
+        if self.named.iter().any(|known| known.name == *name) {
+            let message = format!("there is a subscription {} already", name.as_str());
+            return Err(Failure::new(Code::SubscriptionExists, message));
+        }
+        if self.named.len() >= limits::SESSION_SUBSCRIPTIONS_MAX {
+            let message = format!(
+                "a session has at most {} subscriptions",
+                limits::SESSION_SUBSCRIPTIONS_MAX
+            );
+            return Err(Failure::new(Code::TooManySubscriptions, message));
+        }
+        Ok(())
+    }
+
+    /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
+    pub(super) async fn ready(&mut self) {
+        let bell = self.bell();
+        loop {
+            let ready = std::future::poll_fn(|context| self.poll_ready(context));
+            tokio::select! {
+                () = ready => return,
+                () = bell.notified() => {}
+            }
+        }
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut found = Poll::Pending;
+        for named in &mut self.named {
+            named.is_ready |= named.subscription.poll_ready(context).is_ready();
+            if named.is_ready {
+                found = Poll::Ready(());
+            }
+        }
+        found
+    }
+
+    /// Adds what is there without waiting, up to about one flush.
+    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
+        for _ in 0..self.named.len() {
+            if frames.len() >= limits::FLUSH_COUNT_MAX {
+                return;
+            }
+            let at = self.turn % self.named.len();
+            self.turn = at + 1;
+            let named = &mut self.named[at];
+            if std::mem::take(&mut named.is_ready)
+                && let Err(failure) = named.take(frames)
+            {
+                frames.push(protocol::error(None, Some(Name::Subscribe), &failure).of(&named.name));
+                self.named.remove(at);
+                return;
+            }
+        }
+    }
+}
+
+impl Named {
+    fn take(&mut self, frames: &mut Vec<Frame>) -> Result<(), Failure> {
+        let name = &self.name;
+        let mut out = |notice: Notice| frames.push(notice.frame.of(name));
+        self.subscription.take(&mut out).map_err(Failure::from)
+    }
+}
