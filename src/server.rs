@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -134,6 +136,14 @@ async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output =
     }
 }
 
+/// A stream that ends when its client takes nothing for too long: a download or a stream of events would
+/// hold on to what it reads from. A session has a deadline of its own, and comes first.
+fn impatient(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits::WRITE_DEADLINE + Duration::from_secs(1)));
+    Box::pin(stream)
+}
+
 /// Serves one connection until the client leaves, or until `closing` and the request under way is answered.
 async fn serve(stream: TcpStream, router: Router, seat: Seat, closing: CancellationToken) {
     // Small frames must not wait for each other's acknowledgements.
@@ -146,7 +156,7 @@ async fn serve(stream: TcpStream, router: Router, seat: Seat, closing: Cancellat
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_READ_DEADLINE)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(impatient(stream)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let served = tokio::select! {

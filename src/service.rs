@@ -6,7 +6,7 @@ use futures::StreamExt;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Command, Event, EventId, Invalid, Seq};
+use crate::domain::{Change, Command, Event, EventId, Invalid, Seq};
 use crate::engine::{Engine, Outcome, Refused};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
@@ -100,6 +100,25 @@ impl Service {
             .feed
             .subscribe(&asked.filter, &asked.fields, start, bell);
         Ok((subscription, stale))
+    }
+
+    /// The next changes of the log after the position asked for, at most `limit`, and how far the log goes.
+    ///
+    /// # Errors
+    /// `stale_position`, or if the store cannot answer.
+    pub async fn changes(
+        &self,
+        asked: &Subscribe,
+        limit: usize,
+    ) -> Result<(Vec<Arc<Change>>, Seq), Failure> {
+        if let Some(reason) = self.stale(asked.after, asked.epoch.map(Epoch)).await? {
+            return Err(Failure::new(Code::StalePosition, reason));
+        }
+        let after = asked.after.unwrap_or(Seq::ZERO);
+        let changes = self.store.read(after, limit).await?;
+        let last = changes.last().map_or(after, |last| last.seq);
+        // The log may have grown beyond what this node has heard of.
+        Ok((changes, self.seq().max(last)))
     }
 
     async fn snapshot(&self, filter: &Arc<Filter>) -> Result<Start, Failure> {

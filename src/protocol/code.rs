@@ -23,6 +23,7 @@ pub enum Code {
     OutcomeUnknown,
     QueryTooSlow,
     ShuttingDown,
+    StalePosition,
     SubscriptionExists,
     TimedOut,
     TooManySubscriptions,
@@ -65,7 +66,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BinaryFrame,
@@ -82,6 +83,7 @@ impl Code {
         Self::OutcomeUnknown,
         Self::QueryTooSlow,
         Self::ShuttingDown,
+        Self::StalePosition,
         Self::SubscriptionExists,
         Self::TimedOut,
         Self::TooManySubscriptions,
@@ -109,6 +111,7 @@ impl Code {
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::QueryTooSlow => rule("query_too_slow", 503),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
+            Self::StalePosition => rule("stale_position", 410),
             Self::SubscriptionExists => rule("subscription_exists", 409),
             Self::TimedOut => rule("timed_out", 408).closes(4001),
             Self::TooManySubscriptions => rule("too_many_subscriptions", 429),

@@ -1,13 +1,17 @@
 //! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
 
+mod changes;
 mod failure;
 mod origin;
+mod params;
 mod rest;
+mod sse;
 mod websocket;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +20,8 @@ use tower_http::cors::CorsLayer;
 
 use crate::service::Service;
 pub use origin::Origins;
+
+const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
 /// What every handler shares.
 #[derive(Debug, Clone)]
@@ -50,6 +56,7 @@ pub fn router(app: App) -> Router {
         .route("/ws", get(websocket::upgrade))
         .route("/api/events", get(rest::events))
         .route("/api/events/{id}", get(rest::event))
+        .route("/api/changes", get(changes::changes))
         .route("/healthz", get(rest::healthz))
         .route("/readyz", get(rest::readyz))
         .fallback(failure::no_such_route)

@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query as Params, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
-use super::App;
-use crate::domain::{Document, Event, EventId, Invalid, Seq, Value};
+use super::{App, JSON, params};
+use crate::domain::{Event, EventId, Invalid, Seq};
 use crate::protocol::{Code, Failure, Shaped};
 use crate::query::Query;
 use crate::store::{Found, StoreError};
-
-const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
 /// A body is sent in pieces of about this size: large enough to amortise a write, small enough that
 /// thousands of downloads fit in memory.
@@ -25,7 +22,10 @@ pub(super) async fn events(
     State(app): State<App>,
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    let query = Arc::new(read_query(params)?);
+    let asked = params::read(params)?;
+    let query = Query::parse(&asked, "query");
+    let query = query.map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
+    let query = Arc::new(query);
     let found = app.service.find(&query).await?;
     Ok((JSON, Body::from_stream(body(query, found))).into_response())
 }
@@ -48,39 +48,6 @@ pub(super) async fn healthz() -> Response {
 pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     let seq = app.service.head().await?;
     Ok((JSON, format!(r#"{{"success":true,"seq":{seq}}}"#)).into_response())
-}
-
-/// Query parameters are a FETCH's payload: `filter` and `sort` as JSON, `fields` as JSON or names
-/// between commas.
-fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
-    let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
-    let mut asked = Document::new();
-    for (name, text) in params {
-        let value = match name.as_str() {
-            "filter" | "sort" => json(&name, &text).map_err(invalid)?,
-            "limit" => Value::Int(
-                text.parse()
-                    .map_err(|_| invalid(Invalid::new("query.limit", "expected an integer")))?,
-            ),
-            "fields" if text.starts_with('[') => json(&name, &text).map_err(invalid)?,
-            "fields" => Value::Array(text.split(',').map(Value::from).collect()),
-            "cursor" => Value::String(text),
-            _ => continue,
-        };
-        if asked.get(&name).is_some() {
-            return Err(invalid(Invalid::new(
-                format!("query.{name}"),
-                "given twice",
-            )));
-        }
-        asked.push(name, value);
-    }
-    Query::parse(&asked, "query").map_err(invalid)
-}
-
-fn json(name: &str, text: &str) -> Result<Value, Invalid> {
-    serde_json::from_str(text)
-        .map_err(|error| Invalid::new(format!("query.{name}"), format!("malformed JSON: {error}")))
 }
 
 /// A list of events being written: a few chunks in memory, however long it is.

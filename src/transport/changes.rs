@@ -1,0 +1,116 @@
+//! `GET /api/changes`: the log in pages of JSON, or a subscription as Server-Sent Events.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query as Params, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Notify;
+
+use super::sse::EventStream;
+use super::{App, JSON, params};
+use crate::domain::{Document, Invalid, Value};
+use crate::limits;
+use crate::protocol::{self, Code, Failure, Subscribe};
+
+/// What a browser's EventSource sends when it comes back: the id of the last event it got.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+pub(super) async fn changes(
+    State(app): State<App>,
+    Params(params): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let asked = params::read(params)?;
+    match wants_events(&headers) {
+        true => events(app, asked, &headers).await,
+        false => page(&app, &asked).await,
+    }
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    accepted.any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains("text/event-stream"))
+    })
+}
+
+async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
+    app.origins.check(headers)?;
+    let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
+    let bell = Arc::new(Notify::new());
+    let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;
+    let stream = EventStream::new(subscription, stale, app.service.epoch(), app.closing);
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(stream.chunks())).into_response())
+}
+
+/// A client that comes back goes on where it was, whatever its address says.
+fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
+    let Some(last) = headers.get(LAST_EVENT_ID) else {
+        return Ok(asked);
+    };
+    let (epoch, after) = last
+        .to_str()
+        .ok()
+        .and_then(|last| last.split_once(':'))
+        .and_then(|(epoch, after)| Some((epoch, after.parse().ok()?)))
+        .ok_or_else(|| {
+            let reason = "expected the id of an event, EPOCH:SEQ";
+            Failure::at(Code::BadRequest, Invalid::new("Last-Event-ID", reason))
+        })?;
+    let rest = asked
+        .into_iter()
+        .filter(|(name, _)| name != "after" && name != "epoch");
+    let position = [("epoch", epoch.into()), ("after", Value::Int(after))];
+    Ok(rest
+        .chain(position.map(|(name, value)| (name.to_owned(), value)))
+        .collect())
+}
+
+/// One page of the log: what the filter sees of the next `limit` changes, as it is told on the socket.
+async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
+    let subscribe = Subscribe::parse(asked, "query")?;
+    let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
+    let epoch = app.service.epoch();
+    let mut body = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq},"data":["#);
+    let mut separator = "";
+    for change in &changes {
+        if let Some(seen) = subscribe.filter.sees(change) {
+            let frame = protocol::change(change, seen, &subscribe.fields);
+            body.push_str(separator);
+            body.push_str(frame.as_str());
+            separator = ",";
+        }
+    }
+    body.push(']');
+    if let Some(last) = changes.last().filter(|last| last.seq < seq) {
+        body.push_str(&format!(r#","next":{}"#, last.seq));
+    }
+    body.push('}');
+    Ok((JSON, body).into_response())
+}
+
+fn limit(asked: &Document) -> Result<usize, Failure> {
+    let invalid =
+        |reason: String| Failure::at(Code::InvalidFilter, Invalid::new("query.limit", reason));
+    let limit = match asked.get("limit") {
+        None => return Ok(limits::FETCH_COUNT_DEFAULT),
+        Some(Value::Int(limit)) => usize::try_from(*limit).unwrap_or(0),
+        Some(_) => 0,
+    };
+    match limit {
+        1..=limits::FETCH_COUNT_MAX => Ok(limit),
+        _ => Err(invalid(format!(
+            "expected an integer from 1 to {}",
+            limits::FETCH_COUNT_MAX
+        ))),
+    }
+}

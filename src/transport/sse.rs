@@ -1,0 +1,94 @@
+//! A subscription as Server-Sent Events: `id: EPOCH:SEQ`, `event: change`, `data: {…}`.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+
+use axum::body::Bytes;
+use futures::{Stream, stream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::Seq;
+use crate::feed::{Notice, Subscription};
+use crate::limits;
+use crate::protocol::{self, Failure, Name};
+use crate::store::Epoch;
+
+/// A subscription on its way to one client. Pulled by the connection: a client that does not read
+/// costs nothing but what its socket holds.
+pub(super) struct EventStream {
+    subscription: Subscription,
+    epoch: Epoch,
+    closing: CancellationToken,
+    /// What is written and not yet sent.
+    chunk: String,
+    is_over: bool,
+}
+
+impl EventStream {
+    pub(super) fn new(
+        subscription: Subscription,
+        stale: Option<&'static str>,
+        epoch: Epoch,
+        closing: CancellationToken,
+    ) -> Self {
+        let mut new = Self {
+            subscription,
+            epoch,
+            closing,
+            // A client that lost its connection comes back after a second.
+            chunk: "retry: 1000\n\n".to_owned(),
+            is_over: false,
+        };
+        if let Some(reason) = stale {
+            let reset = protocol::reset(reason, new.subscription.seq());
+            write(&mut new.chunk, "reset", None, reset.as_str());
+        }
+        new
+    }
+
+    /// Pieces of the body, each several events; it ends when the server does, or a snapshot broke off.
+    pub(super) fn chunks(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::unfold(self, async |mut stream| {
+            let chunk = stream.next().await?;
+            Some((Ok(Bytes::from(chunk)), stream))
+        })
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        let closing = self.closing.clone();
+        while self.chunk.is_empty() && !self.is_over {
+            let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
+            match closing.run_until_cancelled(ready).await {
+                Some(Ok(())) => self.take(),
+                // Something must be heard of an idle connection, or what is between will cut it.
+                Some(Err(_)) => self.chunk.push_str(": keep-alive\n\n"),
+                None => return None,
+            }
+        }
+        let chunk = std::mem::take(&mut self.chunk);
+        (!chunk.is_empty()).then_some(chunk)
+    }
+
+    fn take(&mut self) {
+        let (epoch, chunk) = (self.epoch, &mut self.chunk);
+        let mut out = |notice: Notice| {
+            let id = notice.position.map(|seq| (epoch, seq));
+            write(chunk, notice.word, id, notice.frame.as_str());
+        };
+        if let Err(interrupted) = self.subscription.take(&mut out) {
+            let failure = Failure::from(interrupted);
+            let error = protocol::error(None, Some(Name::Subscribe), &failure);
+            write(&mut self.chunk, "error", None, error.as_str());
+            self.is_over = true;
+        }
+    }
+}
+
+/// JSON as livelog writes it has no line ends, so one `data` line holds it.
+fn write(to: &mut String, word: &str, id: Option<(Epoch, Seq)>, json: &str) {
+    if let Some((epoch, seq)) = id {
+        writeln!(to, "id: {epoch}:{seq}").expect("memory takes it");
+    }
+    write!(to, "event: {word}\ndata: {json}\n\n").expect("memory takes it");
+}
