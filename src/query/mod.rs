@@ -18,6 +18,7 @@
 //! Start with [`Query::parse`], then `filter`.
 
 mod cursor;
+mod cut;
 mod fields;
 mod filter;
 mod index;
