@@ -15,6 +15,7 @@ mod embedded; // the embedded store: its folder, its file, its failures, its que
 mod embedded_crash; // the embedded store when the power goes
 mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
+mod feed; // what a thousand subscriptions cost the store
 mod filters; // the query language, judged by a real MongoDB
 mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach

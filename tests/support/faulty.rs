@@ -1,6 +1,7 @@
 //! A store that does as told: a real one, with faults put between it and the engine.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,12 +35,18 @@ pub enum Fault {
 pub struct FaultyStore {
     store: Arc<dyn Store>,
     faults: Mutex<VecDeque<Fault>>,
+    reads: AtomicUsize,
 }
 
 impl FaultyStore {
     pub fn new(store: Arc<dyn Store>, faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         let faults = Mutex::new(faults.into_iter().collect());
-        Arc::new(Self { store, faults })
+        let reads = AtomicUsize::new(0);
+        Arc::new(Self {
+            store,
+            faults,
+            reads,
+        })
     }
 
     async fn append_twice(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
@@ -51,6 +58,11 @@ impl FaultyStore {
             }
             again => again,
         }
+    }
+
+    /// How often the log was read.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Faults that no append has met yet.
@@ -106,6 +118,7 @@ impl Store for FaultyStore {
     }
 
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.store.read(after, limit).await
     }
 
