@@ -29,7 +29,8 @@
 //!   `store::embedded` knows redb, and only `transport` and `server` know HTTP.
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
 //!   translated.
-//! - No session has a queue of its own to fill: it pulls from the live window, or from the log.
+//! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
+//!   group of subscriptions remembers is places in the window, and few.
 //!
 //! Beside all this, `replay` and `transfer` are what the command line does with a log as a whole: they know
 //! the store's trait and nothing else of it.
@@ -41,7 +42,7 @@
 //! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.
-//! - A subscription's `seq` only grows, by one change at a time.
+//! - A listener's or subscription's `seq` only grows, and passes no change that it should tell.
 //!
 //! # A command, from frame to answer
 //!
@@ -61,12 +62,15 @@
 //!
 //! 1. [`Store::tail`](store::Store::tail) yields it: handed over by this node's own append, or read
 //!    from the log because MongoDB's change stream rang.
-//! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window.
-//! 3. Every session's [`Subscription`](feed::Subscription) wakes and takes what is new, as frames that
-//!    the first of them has encoded for all.
-//! 4. [`transport`] hands up to a flush of frames to the socket, and flushes once.
-//! 5. A session that the window has left behind reads the log, page by page, until it reaches the
-//!    window again.
+//! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window. Every
+//!    session's [`Listener`](feed::Listener) wakes and takes what is new.
+//! 3. Then the pump finds the groups of subscriptions whose filter may see it, by the values it has now
+//!    and had before; judges it once for each group; and rings for the sessions concerned. Each
+//!    [`Subscription`](feed::Subscription) takes what its group remembers.
+//! 4. What they take are frames that the first who needed them has encoded for all. [`transport`] hands up
+//!    to a flush of frames to the socket, and flushes once.
+//! 5. Who is left behind by the window reads the log, in pages that are shared with everyone else who is,
+//!    until the window is reached again.
 
 #![cfg_attr(
     test,
