@@ -18,6 +18,9 @@ pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
 /// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 
+/// A command's id (`commandId`, `Idempotency-Key`): it is kept with its change for good.
+pub const COMMAND_ID_BYTES_MAX: usize = 128;
+
 /// The name of a subscription: every frame of it carries the name.
 pub const SUB_NAME_BYTES_MAX: usize = 64;
 

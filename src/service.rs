@@ -6,8 +6,8 @@ use futures::StreamExt;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Command, Event, EventId, Invalid, Seq};
-use crate::engine::{Engine, Outcome, Refused};
+use crate::domain::{Change, Event, EventId, Invalid, Seq};
+use crate::engine::{Engine, Order, Outcome, Refused};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
 use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
@@ -54,10 +54,10 @@ impl Service {
     /// Busy or shutting down.
     pub fn submit(
         &self,
-        command: Command,
+        order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
-        self.engine.submit(command, bytes).map_err(Failure::from)
+        self.engine.submit(order, bytes).map_err(Failure::from)
     }
 
     /// Sends a message to every session of every node. `payload` is JSON text.

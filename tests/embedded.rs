@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 use futures::TryStreamExt;
-use livelog::domain::{Document, Event, Seq, Value};
+use livelog::domain::{CommandId, Document, Event, Seq, Value};
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use livelog::store::{AppendError, Store, StoreError};
@@ -136,11 +136,11 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
     let (folder, _) = stocked().await;
     tamper(folder.path(), |transaction| {
         let mut meta = transaction.open_table(META).unwrap();
-        meta.insert("format", 2).unwrap();
+        meta.insert("format", 3).unwrap();
     });
     let refused = open(folder.path()).await.unwrap_err();
     assert!(
-        matches!(refused, OpenError::Format { found: 2, .. }),
+        matches!(refused, OpenError::Format { found: 3, .. }),
         "{refused}"
     );
     let dir = folder.path().to_str().unwrap();
@@ -148,11 +148,31 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
         let output = livelog(&[subcommand, "--data", dir]).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{subcommand}: {said}");
-        assert!(said.contains(dir) && said.contains("format 2"), "{said}");
+        assert!(said.contains(dir) && said.contains("format 3"), "{said}");
     }
     tamper(folder.path(), |transaction| {
         let log = transaction.open_table(LOG).unwrap();
         assert_eq!(log.len().unwrap(), 3);
+    });
+}
+
+#[tokio::test]
+async fn a_file_from_before_commands_had_ids_is_read_and_takes_them_from_then_on() {
+    let (folder, _) = stocked().await;
+    tamper(folder.path(), |transaction| {
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert("format", 1).unwrap();
+        drop(meta);
+        let commands: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("commands");
+        assert!(transaction.delete_table(commands).unwrap());
+    });
+    let store = open(folder.path()).await.unwrap();
+    let id = CommandId::parse("c", "").unwrap();
+    assert_eq!(store.answered(std::slice::from_ref(&id)).await.unwrap(), []);
+    store.close().await;
+    tamper(folder.path(), |transaction| {
+        let meta = transaction.open_table(META).unwrap();
+        assert_eq!(meta.get("format").unwrap().unwrap().value(), 2);
     });
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livelog::domain::{Change, Command, Create, Document, Rejection, Seq, Update};
-use livelog::engine::{Engine, Outcome, Refused};
+use livelog::engine::{Engine, Order, Outcome, Refused};
 use livelog::limits;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
@@ -70,12 +70,17 @@ fn update(id: &str, expected_version: u64) -> Command {
     Command::Update(Update::parse(document(&payload)).unwrap())
 }
 
+fn order(command: Command) -> Order {
+    Order { command, key: None }
+}
+
 fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
-    engine.submit(command, 100).unwrap()
+    engine.submit(order(command), 100).unwrap()
 }
 
 async fn answer(engine: &Engine, command: Command) -> Result<Arc<Change>, Refused> {
-    submit(engine, command).await.unwrap()
+    let outcome = submit(engine, command).await.unwrap();
+    outcome.map(|done| done.change)
 }
 
 #[tokio::test]
@@ -95,7 +100,7 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_log_and_answered_as_done
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::LoseAnswer, Fault::LoseAnswer]);
     let first = submit(&engine, create("a"));
-    assert_eq!(first.await.unwrap().unwrap().seq, Seq::new(1));
+    assert_eq!(first.await.unwrap().unwrap().change.seq, Seq::new(1));
     assert_eq!(answer(&engine, create("b")).await.unwrap().seq, Seq::new(2));
     assert_eq!(world.logged().await, ["a", "b"]);
 }
@@ -190,10 +195,10 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
-    let _first = engine.submit(create("a"), large).unwrap();
+    let _first = engine.submit(order(create("a")), large).unwrap();
     assert!(matches!(
-        engine.submit(create("b"), large),
+        engine.submit(order(create("b")), large),
         Err(Refused::Busy)
     ));
-    assert!(engine.submit(create("c"), 100).is_ok());
+    assert!(engine.submit(order(create("c")), 100).is_ok());
 }

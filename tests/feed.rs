@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use livelog::domain::{Command, Create, Document, Seq, Update};
-use livelog::engine::Engine;
+use livelog::engine::{Engine, Order};
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;
@@ -31,7 +31,7 @@ async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
     let engine = Engine::start(&dynamic, &TaskTracker::new());
     let answers: Vec<_> = steps
-        .map(|step| engine.submit(command(step), 0).unwrap())
+        .map(|step| engine.submit(order(step), 0).unwrap())
         .collect();
     for answer in answers {
         answer.await.unwrap().unwrap();
@@ -39,16 +39,17 @@ async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
 }
 
 /// Every fourth step makes an event, the three after it turn its `n` on and off.
-fn command(step: u64) -> Command {
+fn order(step: u64) -> Order {
     let id = format!("e{}", step / 4);
     let document = |json: Value| serde_json::from_value::<Document>(json).unwrap();
-    match step % 4 {
+    let command = match step % 4 {
         0 => Command::Create(Create::parse(document(json!({ "_id": id, "n": 0 }))).unwrap()),
         n => {
             let update = json!({ "id": id, "updateData": { "n": n % 2 } });
             Command::Update(Update::parse(document(update)).unwrap())
         }
-    }
+    };
+    Order { command, key: None }
 }
 
 fn filter(json: Value) -> Arc<Filter> {

@@ -22,6 +22,7 @@ mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
 mod queries; // FETCH and GET /api/events
+mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod shutdown; // the server is stopped or killed under load
 mod store_contract; // what every store promises

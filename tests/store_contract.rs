@@ -717,7 +717,12 @@ impl Writer {
 
     fn push(&mut self, effect: Effect) {
         let (seq, at) = (self.next(), now());
-        self.pending.push(Arc::new(Change { seq, at, effect }));
+        self.pending.push(Arc::new(Change {
+            seq,
+            at,
+            effect,
+            command: None,
+        }));
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::command::CommandKey;
 use super::event::{Event, EventId};
 use super::patch::Patch;
 use super::seq::Seq;
@@ -18,6 +19,8 @@ pub struct Change {
     pub at: Timestamp,
     /// What happened.
     pub effect: Effect,
+    /// The command that asked for it, if its client gave it an id.
+    pub command: Option<Arc<CommandKey>>,
 }
 
 /// What a change did to its event. Events are shared: the same one is held by the writer's
@@ -109,7 +112,9 @@ impl Change {
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         let patch = self.patch().map_or(0, Patch::weight);
-        64 + patch
+        let command = self.command.as_ref().map_or(0, |key| key.weight());
+        72 + patch
+            + command
             + self.before().map_or(0, |event| event.weight())
             + self.after().map_or(0, |event| event.weight())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::change::{Change, Effect};
-use super::command::Command;
+use super::command::{Command, CommandId};
 use super::event::{Event, EventId};
 use super::patch::PatchError;
 use super::seq::Seq;
@@ -37,6 +37,8 @@ pub enum Rejection {
     VersionConflict { expected: u64, current: Arc<Event> },
     #[error(transparent)]
     DoesNotFit(PatchError),
+    #[error("command id {} was given to another command before", id.as_str())]
+    CommandIdReused { id: CommandId },
     #[error("event {id} would exceed {} bytes", crate::limits::EVENT_BYTES_MAX)]
     TooLarge { id: EventId },
 }
@@ -61,6 +63,7 @@ pub fn decide(
         seq: stamp.seq,
         at: stamp.at,
         effect,
+        command: None,
     })
 }
 

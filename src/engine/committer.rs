@@ -11,8 +11,8 @@ use super::clock::Clock;
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
-use super::{Outcome, Refused};
-use crate::domain::{Change, Command, Event, EventId, Seq, Stamp, Timestamp, decide};
+use super::{Done, Order, Outcome, Refused};
+use crate::domain::{Change, CommandId, Event, EventId, Rejection, Seq, Stamp, Timestamp, decide};
 use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
@@ -20,7 +20,7 @@ use crate::store::{AppendError, Batch, Store, StoreError};
 /// what another node wrote is read from the log and taken in; after anything else both are forgotten.
 pub(super) struct Committer {
     store: Arc<dyn Store>,
-    mailbox: Mailbox<Command, Outcome>,
+    mailbox: Mailbox<Order, Outcome>,
     head: Option<Seq>,
     recent: Recent,
     clock: Clock,
@@ -36,6 +36,7 @@ struct Decided {
 struct Facts {
     head: Seq,
     states: States,
+    answered: Answered,
     /// Some of it was remembered rather than read now, so another node may have changed it.
     remembered: bool,
 }
@@ -61,7 +62,7 @@ enum Ended {
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 impl Committer {
-    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Command, Outcome>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Order, Outcome>) -> Self {
         Self {
             store,
             mailbox,
@@ -115,7 +116,7 @@ impl Committer {
             // The deadline passed before anything was written.
             return Ok(());
         }
-        let decided = decide_all(submission.commands(), &mut facts, self.clock.now());
+        let decided = decide_all(submission.orders(), &mut facts, self.clock.now());
         self.mailbox
             .put_back(submission.put_off(decided.outcomes.len()));
         if decided.changes.is_empty() {
@@ -156,8 +157,26 @@ impl Committer {
         Ok(Facts {
             head,
             states,
+            answered: self.learn_answered(submission).await?,
             remembered,
         })
+    }
+
+    /// The commands among these that were carried out before. Asked after the head is known: should another
+    /// node carry one out meanwhile, the head moves, and nothing of this is appended.
+    async fn learn_answered(&mut self, submission: &mut Submission) -> Result<Answered, Setback> {
+        let ids: HashSet<CommandId> = submission.command_ids().cloned().collect();
+        if ids.is_empty() {
+            return Ok(Answered::new());
+        }
+        let ids: Vec<CommandId> = ids.into_iter().collect();
+        let store = Arc::clone(&self.store);
+        let changes = self.ask(submission, store.answered(&ids)).await?;
+        let keyed = changes.into_iter().filter_map(|change| {
+            let id = change.command.as_ref()?.id.clone();
+            Some((id, change))
+        });
+        Ok(keyed.collect())
     }
 
     /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
@@ -307,20 +326,22 @@ fn is_passing(error: &StoreError) -> bool {
 /// Events as they are at the point of deciding; one that is not there is not there.
 type States = HashMap<EventId, Arc<Event>>;
 
+/// Changes by the id of the command that they carried out.
+type Answered = HashMap<CommandId, Arc<Change>>;
+
 /// Decides the commands in order, each seeing what the ones before it did, until their changes are
 /// enough for one append: a small command can make a large change.
 fn decide_all<'a>(
-    commands: impl Iterator<Item = (&'a EventId, &'a Command)>,
+    orders: impl Iterator<Item = (&'a EventId, &'a Order)>,
     facts: &mut Facts,
     at: Timestamp,
 ) -> Decided {
-    let states = &mut facts.states;
     let mut decided = Decided {
         outcomes: Vec::new(),
         changes: Vec::new(),
     };
     let mut bytes = 0;
-    for (id, command) in commands {
+    for (id, order) in orders {
         if bytes >= limits::BATCH_BYTES_MAX {
             break;
         }
@@ -328,16 +349,52 @@ fn decide_all<'a>(
             seq: facts.head.plus(decided.changes.len()).next(),
             at,
         };
-        let outcome = decide(id.clone(), states.get(id).cloned(), command, stamp).map(Arc::new);
-        if let Ok(change) = &outcome {
-            match change.after() {
-                Some(event) => drop(states.insert(id.clone(), Arc::clone(event))),
-                None => drop(states.remove(id)),
-            }
-            bytes += change.weight();
-            decided.changes.push(Arc::clone(change));
+        let outcome = match facts.answer(order) {
+            Some(answer) => answer,
+            None => facts.decide(id, order, stamp),
+        };
+        if let Ok(done) = &outcome
+            && !done.is_repeated
+        {
+            bytes += done.change.weight();
+            decided.changes.push(Arc::clone(&done.change));
         }
         decided.outcomes.push(outcome.map_err(Refused::Rejected));
     }
     decided
+}
+
+impl Facts {
+    /// The answer to a command that was carried out before.
+    fn answer(&self, order: &Order) -> Option<Result<Done, Rejection>> {
+        let key = order.key.as_ref()?;
+        let change = self.answered.get(&key.id)?;
+        Some(match change.command.as_ref() == Some(key) {
+            true => Ok(Done {
+                change: Arc::clone(change),
+                is_repeated: true,
+            }),
+            false => Err(Rejection::CommandIdReused { id: key.id.clone() }),
+        })
+    }
+
+    /// Decides, and takes the change in for those who come after.
+    fn decide(&mut self, id: &EventId, order: &Order, stamp: Stamp) -> Result<Done, Rejection> {
+        let current = self.states.get(id).cloned();
+        let change = Arc::new(Change {
+            command: order.key.clone(),
+            ..decide(id.clone(), current, &order.command, stamp)?
+        });
+        match change.after() {
+            Some(event) => drop(self.states.insert(id.clone(), Arc::clone(event))),
+            None => drop(self.states.remove(id)),
+        }
+        if let Some(key) = &order.key {
+            self.answered.insert(key.id.clone(), Arc::clone(&change));
+        }
+        Ok(Done {
+            change,
+            is_repeated: false,
+        })
+    }
 }

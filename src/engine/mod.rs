@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Command, Rejection};
+use crate::domain::{Change, Command, CommandKey, Rejection};
 use crate::store::{Broadcast, Store};
 use announcer::Announcer;
 use committer::Committer;
@@ -30,12 +30,30 @@ use mailbox::{Mailbox, Sender};
 /// and what was submitted is answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    commands: Sender<Command, Outcome>,
+    commands: Sender<Order, Outcome>,
     broadcasts: Sender<Broadcast, Result<(), Refused>>,
 }
 
+/// A command, with the key by which its repetition is known.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What is asked.
+    pub command: Command,
+    /// If the client gave it an id.
+    pub key: Option<Arc<CommandKey>>,
+}
+
 /// What became of a command.
-pub type Outcome = Result<Arc<Change>, Refused>;
+pub type Outcome = Result<Done, Refused>;
+
+/// What a command did.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its change.
+    pub change: Arc<Change>,
+    /// Whether it was done before, and only answered now.
+    pub is_repeated: bool,
+}
 
 /// Why a command was not carried out, as far as is known.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,16 +93,17 @@ impl Engine {
 
     /// Queues a command of roughly `bytes`; its outcome arrives within [`crate::limits::COMMAND_DEADLINE`].
     ///
+    /// A command with a key has its effect once, however often and to whichever node it is submitted.
     /// Outcomes of commands submitted one after the other are decided, and arrive, in that order.
     ///
     /// # Errors
     /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
     pub fn submit(
         &self,
-        command: Command,
+        order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Refused> {
-        self.commands.send(command, bytes)
+        self.commands.send(order, bytes)
     }
 
     /// Queues a broadcast; the answer means that the store has it.

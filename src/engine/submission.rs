@@ -4,32 +4,32 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::mailbox::Letter;
-use super::{Outcome, Refused};
-use crate::domain::{Command, EventId};
+use super::{Order, Outcome, Refused};
+use crate::domain::{CommandId, EventId};
 
 /// Commands that stand or fall together. Empty once everyone has an answer.
 pub(super) struct Submission {
     /// Each with the event it is about, whose id is made here for a CREATE that left it to the server.
-    letters: Vec<(EventId, Letter<Command, Outcome>)>,
+    letters: Vec<(EventId, Letter<Order, Outcome>)>,
     /// Of the letter that has waited longest.
     deadline: Instant,
 }
 
 impl Submission {
-    pub(super) fn open(letters: Vec<Letter<Command, Outcome>>) -> Self {
+    pub(super) fn open(letters: Vec<Letter<Order, Outcome>>) -> Self {
         let deadline = letters
             .first()
             .map(|letter| letter.deadline)
             .expect("a batch holds at least one letter");
-        let address = |letter: Letter<Command, Outcome>| {
-            let target = letter.content.target().cloned();
+        let address = |letter: Letter<Order, Outcome>| {
+            let target = letter.content.command.target().cloned();
             (target.unwrap_or_else(|| Uuid::now_v7().into()), letter)
         };
         let letters = letters.into_iter().map(address).collect();
         Self { letters, deadline }
     }
 
-    pub(super) fn commands(&self) -> impl Iterator<Item = (&EventId, &Command)> {
+    pub(super) fn orders(&self) -> impl Iterator<Item = (&EventId, &Order)> {
         self.letters
             .iter()
             .map(|(id, letter)| (id, &letter.content))
@@ -39,7 +39,13 @@ impl Submission {
     pub(super) fn targets(&self) -> impl Iterator<Item = &EventId> {
         self.letters
             .iter()
-            .filter_map(|(_, letter)| letter.content.target())
+            .filter_map(|(_, letter)| letter.content.command.target())
+    }
+
+    /// Ids of commands that may have been carried out before.
+    pub(super) fn command_ids(&self) -> impl Iterator<Item = &CommandId> {
+        let keys = self.letters.iter().map(|(_, letter)| &letter.content.key);
+        keys.flatten().map(|key| &key.id)
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -50,7 +56,7 @@ impl Submission {
     pub(super) fn put_off(
         &mut self,
         count: usize,
-    ) -> impl DoubleEndedIterator<Item = Letter<Command, Outcome>> {
+    ) -> impl DoubleEndedIterator<Item = Letter<Order, Outcome>> {
         self.letters
             .split_off(count)
             .into_iter()

@@ -11,6 +11,7 @@ pub enum Code {
     BadRequest,
     BinaryFrame,
     Busy,
+    CommandIdReused,
     DoesNotFit,
     EventTooLarge,
     ForbiddenOrigin,
@@ -66,11 +67,12 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BinaryFrame,
         Self::Busy,
+        Self::CommandIdReused,
         Self::DoesNotFit,
         Self::EventTooLarge,
         Self::ForbiddenOrigin,
@@ -99,6 +101,7 @@ impl Code {
             Self::BadRequest => rule("bad_request", 400),
             Self::BinaryFrame => rule("binary_frame", 400),
             Self::Busy => rule("busy", 429).retryable(),
+            Self::CommandIdReused => rule("command_id_reused", 422),
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
             Self::ForbiddenOrigin => rule("forbidden_origin", 403),

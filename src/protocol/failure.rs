@@ -59,6 +59,9 @@ impl From<Rejection> for Failure {
         let message = rejection.to_string();
         match rejection {
             Rejection::AlreadyExists { .. } => Self::new(Code::AlreadyExists, message),
+            Rejection::CommandIdReused { .. } => {
+                Self::at(Code::CommandIdReused, Invalid::new("commandId", message))
+            }
             Rejection::NotFound { .. } => Self::new(Code::NotFound, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::DoesNotFit(error) => {

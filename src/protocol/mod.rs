@@ -14,8 +14,8 @@ pub use code::Code;
 pub use failure::{Details, Failure};
 pub use frame::Frame;
 pub use reply::{
-    Page, Shaped, answer, behind, broadcast, change, error, latest, live, page, refusal, reset,
-    snapshot, subscribed, unsubscribed, welcome,
+    Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, page, refusal,
+    reset, snapshot, subscribed, unsubscribed, welcome,
 };
 pub use request::{Asked, Name, Refused, Request, RequestId};
 pub use subscribe::{Mode, SubName, Subscribe};

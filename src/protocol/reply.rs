@@ -44,6 +44,8 @@ struct Response<'a, D> {
     next: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<&'a SubName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
 }
 
 fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
@@ -55,17 +57,23 @@ fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
         data: None,
         next: None,
         sub: None,
+        duplicate: None,
     }
 }
 
-/// The answer to a BROADCAST that was sent (`None`), or to a write: the event it made, or the one it deleted.
-pub fn answer(id: Option<&RequestId>, request: Name, change: Option<&Change>) -> Frame {
-    let data = change
-        .and_then(|change| change.after().or(change.before()))
-        .map(|event| &**event);
+/// The answer to a BROADCAST that was sent.
+pub fn announced(id: Option<&RequestId>) -> Frame {
+    Frame::encode(&response::<()>(id, Name::Broadcast))
+}
+
+/// The answer to a write: the event as it made it, or as it was when it was deleted. `is_repeated` if the
+/// command was carried out before, and this is the answer it had then.
+pub fn answer(id: Option<&RequestId>, request: Name, change: &Change, is_repeated: bool) -> Frame {
+    let data = change.after().or(change.before()).map(|event| &**event);
     Frame::encode(&Response::<&Event> {
-        seq: change.map(|change| change.seq),
+        seq: Some(change.seq),
         data,
+        duplicate: is_repeated.then_some(true),
         ..response(id, request)
     })
 }

@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 use super::code::Code;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{Command, Create, Delete, Document, Invalid, Update, Value};
+use crate::domain::{
+    Command, CommandId, CommandKey, Create, Delete, Document, Invalid, Kind, Update, Value,
+};
 use crate::limits;
 use crate::query::Query;
 
@@ -74,8 +76,8 @@ impl Name {
 /// A request that can be carried out.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// CREATE, UPDATE or DELETE.
-    Write(Command),
+    /// CREATE, UPDATE or DELETE; with a key, if the client gave it an id.
+    Write(Command, Option<Arc<CommandKey>>),
     /// FETCH.
     Fetch(Arc<Query>),
     /// BROADCAST; the payload is JSON text.
@@ -110,6 +112,8 @@ struct Envelope<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "commandId")]
+    command_id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "given")]
     payload: Option<&'a RawValue>,
 }
@@ -140,7 +144,7 @@ impl Asked {
                 name: None,
                 failure,
             }),
-            Ok(name) => match read_request(name, envelope.payload) {
+            Ok(name) => match envelope.read_request(name) {
                 Ok(request) => Ok(Self { id, name, request }),
                 Err(failure) => Err(Refused {
                     id,
@@ -163,28 +167,42 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
     })
 }
 
-fn read_request(name: Name, payload: Option<&RawValue>) -> Result<Request, Failure> {
-    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
-    match name {
-        Name::Create => Create::parse(document(payload)?)
-            .map(Command::Create)
-            .map(Request::Write)
-            .map_err(bad),
-        Name::Update => Update::parse(document(payload)?)
-            .map(Command::Update)
-            .map(Request::Write)
-            .map_err(bad),
-        Name::Delete => Delete::parse(document(payload)?)
-            .map(Command::Delete)
-            .map(Request::Write)
-            .map_err(bad),
-        Name::Fetch => read_fetch(payload),
-        Name::Broadcast => read_broadcast(required(payload)?),
-        Name::Subscribe => read_subscribe(&document(payload)?),
-        Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
-            .map(Request::Unsubscribe)
-            .map_err(bad),
+impl Envelope<'_> {
+    fn read_request(&self, name: Name) -> Result<Request, Failure> {
+        let payload = self.payload;
+        match name {
+            Name::Create => self.read_write(Kind::Create),
+            Name::Update => self.read_write(Kind::Update),
+            Name::Delete => self.read_write(Kind::Delete),
+            Name::Fetch => read_fetch(payload),
+            Name::Broadcast => read_broadcast(required(payload)?),
+            Name::Subscribe => read_subscribe(&document(payload)?),
+            Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
+                .map(Request::Unsubscribe)
+                .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
+        }
     }
+
+    fn read_write(&self, kind: Kind) -> Result<Request, Failure> {
+        let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+        let payload = document(self.payload)?;
+        let id = self.command_id.map(read_command_id).transpose();
+        let key = id
+            .map_err(bad)?
+            .map(|id| Arc::new(CommandKey::new(id, kind, &payload)));
+        let command = match kind {
+            Kind::Create => Create::parse(payload).map(Command::Create),
+            Kind::Update => Update::parse(payload).map(Command::Update),
+            Kind::Delete => Delete::parse(payload).map(Command::Delete),
+        };
+        Ok(Request::Write(command.map_err(bad)?, key))
+    }
+}
+
+fn read_command_id(raw: &RawValue) -> Result<CommandId, Invalid> {
+    let text: Cow<'_, str> = serde_json::from_str(raw.get())
+        .map_err(|_| Invalid::new("commandId", "expected a string"))?;
+    CommandId::parse(&text, "commandId")
 }
 
 fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
@@ -267,7 +285,10 @@ mod tests {
                 .unwrap();
         assert_eq!(asked.name, Name::Create);
         assert_eq!(asked.id.unwrap().0.get(), r#""c\u0031""#);
-        assert!(matches!(asked.request, Request::Write(Command::Create(_))));
+        assert!(matches!(
+            asked.request,
+            Request::Write(Command::Create(_), None)
+        ));
         let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
         assert_eq!(asked.id.unwrap().0.get(), "-7");
         assert!(matches!(asked.request, Request::Broadcast(payload) if &*payload == "[1, 2]"));

@@ -8,8 +8,7 @@ use futures::FutureExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::domain::Change;
-use crate::engine;
+use crate::engine::{self, Done};
 use crate::feed::Subscription;
 use crate::limits;
 use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName, Subscribe};
@@ -55,7 +54,6 @@ pub(super) enum Pending {
     /// With the engine.
     Announcement(
         Option<RequestId>,
-        Name,
         oneshot::Receiver<Result<(), engine::Refused>>,
     ),
     /// Not begun: writes stand before it.
@@ -98,9 +96,8 @@ impl Pending {
 
     pub(super) fn announcement(
         id: Option<RequestId>,
-        name: Name,
     ) -> impl FnOnce(oneshot::Receiver<Result<(), engine::Refused>>) -> Self {
-        move |outcome| Self::Announcement(id, name, outcome)
+        move |outcome| Self::Announcement(id, outcome)
     }
 
     pub(super) fn fetch(service: Service, id: Option<RequestId>, query: Arc<Query>) -> Self {
@@ -154,16 +151,21 @@ impl Pending {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
         match self {
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                answer(
-                    id.as_ref(),
-                    *name,
-                    outcome.as_ref().map(|change| Some(&**change)),
-                )
+                let done = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                let frame = done.map(
+                    |Done {
+                         change,
+                         is_repeated,
+                     }| {
+                        protocol::answer(id.as_ref(), *name, &change, is_repeated)
+                    },
+                );
+                answer(id.as_ref(), *name, frame)
             }),
-            Self::Announcement(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                answer(id.as_ref(), *name, outcome.as_ref().map(|()| None))
+            Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
+                let sent = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                let frame = sent.map(|()| protocol::announced(id.as_ref()));
+                answer(id.as_ref(), Name::Broadcast, frame)
             }),
             Self::Running(task, _) => task
                 .poll_unpin(context)
@@ -173,15 +175,10 @@ impl Pending {
     }
 }
 
-fn answer(
-    id: Option<&RequestId>,
-    name: Name,
-    outcome: Result<Option<&Change>, &engine::Refused>,
-) -> Answer {
-    Answer::Frame(match outcome {
-        Ok(change) => protocol::answer(id, name, change),
-        Err(refused) => protocol::error(id, Some(name), &Failure::from(refused.clone())),
-    })
+fn answer(id: Option<&RequestId>, name: Name, frame: Result<Frame, engine::Refused>) -> Answer {
+    Answer::Frame(
+        frame.unwrap_or_else(|refused| protocol::error(id, Some(name), &Failure::from(refused))),
+    )
 }
 
 impl Held {

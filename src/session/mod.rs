@@ -12,6 +12,7 @@ mod subscriptions;
 use uuid::Uuid;
 
 use crate::domain::Seq;
+use crate::engine::Order;
 use crate::feed::{Interest, Listener};
 use crate::limits;
 use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request};
@@ -153,14 +154,14 @@ impl Session {
     fn begin(&self, asked: Asked, bytes: usize) -> Pending {
         let Asked { id, name, request } = asked;
         let begun = match request {
-            Request::Write(command) => self
+            Request::Write(command, key) => self
                 .service
-                .submit(command, bytes)
+                .submit(Order { command, key }, bytes)
                 .map(Pending::write(id.clone(), name)),
             Request::Broadcast(payload) => self
                 .service
                 .announce(payload)
-                .map(Pending::announcement(id.clone(), name)),
+                .map(Pending::announcement(id.clone())),
             Request::Fetch(query) => Ok(Pending::fetch(self.service.clone(), id.clone(), query)),
             Request::Subscribe(sub, asked) => {
                 let (service, bell) = (self.service.clone(), self.subscriptions.bell());

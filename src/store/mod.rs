@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Change, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::query::Query;
 pub use options::StoreOptions;
 
@@ -109,6 +109,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Holds every change that was durable when the call began.
     async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
+
+    /// The changes that commands with these ids made, in any order; ids that no change carries are left out.
+    ///
+    /// Holds every change that was durable when the call began.
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// Appends `batch` directly after `batch.after` and applies it to the view, all or nothing.
     ///

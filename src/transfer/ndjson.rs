@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, Document, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp, Value,
-    check_document,
+    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
+    Timestamp, Value, check_document,
 };
 use crate::store::Epoch;
 
@@ -86,6 +86,15 @@ pub(super) struct ChangeLine<'a> {
     before: Option<&'a Event>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<&'a Patch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<KeyLine<'a>>,
+}
+
+/// A command's key as it is written.
+#[derive(Serialize)]
+struct KeyLine<'a> {
+    id: &'a str,
+    digest: String,
 }
 
 impl<'a> ChangeLine<'a> {
@@ -104,6 +113,10 @@ impl<'a> ChangeLine<'a> {
                 .map(Arc::as_ref),
             before: change.before().map(Arc::as_ref),
             patch: change.patch(),
+            command: change.command.as_ref().map(|key| KeyLine {
+                id: key.id.as_str(),
+                digest: key.hex(),
+            }),
         }
     }
 }
@@ -163,6 +176,14 @@ struct ReadChange {
     data: Option<Document>,
     before: Option<Document>,
     patch: Option<ReadPatch>,
+    command: Option<ReadKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadKey {
+    id: String,
+    digest: String,
 }
 
 #[derive(Deserialize)]
@@ -191,12 +212,23 @@ fn change(line: ReadChange) -> Result<Change, String> {
         }
         (other, ..) => return Err(format!("{other:?} is no kind of change")),
     };
-    let change = Change { seq, at, effect };
+    let change = Change {
+        seq,
+        at,
+        effect,
+        command: line.command.as_ref().map(key).transpose()?.map(Arc::new),
+    };
     let agrees = change.event_id().as_str() == line.event_id && change.version() == line.version;
     match agrees && is_stamped(&change) {
         true => Ok(change),
         false => Err("its event is not that of the change".to_owned()),
     }
+}
+
+fn key(line: &ReadKey) -> Result<CommandKey, String> {
+    let id = CommandId::parse(&line.id, "command.id").map_err(|invalid| invalid.to_string())?;
+    let key = CommandKey::from_hex(id, &line.digest);
+    key.ok_or_else(|| "command.digest is none".to_owned())
 }
 
 /// Whether a new event bears the marks of its change; one that was updated does by construction.

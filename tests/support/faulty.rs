@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use livelog::domain::{Change, Event, EventId, Seq};
+use livelog::domain::{Change, CommandId, Event, EventId, Seq};
 use livelog::query::Query;
 use livelog::store::{
     AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
@@ -83,6 +83,10 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
         self.store.load(ids).await
+    }
+
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.store.answered(ids).await
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {

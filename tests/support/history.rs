@@ -80,7 +80,12 @@ impl History {
 
     fn push(&mut self, effect: Effect) {
         let (seq, at) = (self.head().next(), now());
-        let change = Change { seq, at, effect };
+        let change = Change {
+            seq,
+            at,
+            effect,
+            command: None,
+        };
         apply(&mut self.events, &change);
         self.log.push(Arc::new(change));
     }

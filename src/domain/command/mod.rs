@@ -2,10 +2,12 @@
 
 mod create;
 mod delete;
+mod key;
 mod update;
 
 pub use create::Create;
 pub use delete::Delete;
+pub use key::{CommandId, CommandKey};
 pub use update::Update;
 
 use super::document::Invalid;

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::encode::log_key;
-use crate::domain::{Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value};
+use crate::domain::{
+    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Value,
+};
 use crate::store::StoreError;
 
 /// The format of stored values that this program writes, and the only one it reads so far.
@@ -27,6 +30,14 @@ pub(super) mod kind {
     pub(in super::super) const CREATE: u8 = 1;
     pub(in super::super) const UPDATE: u8 = 2;
     pub(in super::super) const DELETE: u8 = 3;
+}
+
+/// What an entry of the log begins with.
+pub(super) mod flag {
+    /// The id of the batch that it is the first of.
+    pub(in super::super) const OPENS_BATCH: u8 = 1;
+    /// The key of the command that asked for it.
+    pub(in super::super) const HAS_COMMAND: u8 = 2;
 }
 
 /// What kind of value follows.
@@ -97,18 +108,31 @@ pub(super) fn version(id: &str, bytes: &[u8]) -> Result<u64, StoreError> {
 struct Entry<'a> {
     kind: u8,
     batch: Option<Uuid>,
+    command: Option<Arc<CommandKey>>,
     rest: Rest<'a>,
 }
 
 fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
     let mut rest = unseal(&log_key(seq), bytes)?;
     let kind = rest.byte()?;
-    let batch = match rest.byte()? {
+    let flags = rest.byte()?;
+    if flags & !(flag::OPENS_BATCH | flag::HAS_COMMAND) != 0 {
+        return Err(Unreadable("an unknown flag"));
+    }
+    let batch = match flags & flag::OPENS_BATCH {
         0 => None,
-        1 => Some(Uuid::from_bytes(rest.array()?)),
-        _ => return Err(Unreadable("a flag that is neither 0 nor 1")),
+        _ => Some(Uuid::from_bytes(rest.array()?)),
     };
-    Ok(Entry { kind, batch, rest })
+    let command = match flags & flag::HAS_COMMAND {
+        0 => None,
+        _ => Some(Arc::new(rest.command()?)),
+    };
+    Ok(Entry {
+        kind,
+        batch,
+        command,
+        rest,
+    })
 }
 
 impl Entry<'_> {
@@ -129,7 +153,13 @@ impl Entry<'_> {
             },
             _ => return Err(Unreadable("an unknown kind of change")),
         };
-        self.rest.end(Change { seq, at, effect })
+        let command = self.command;
+        self.rest.end(Change {
+            seq,
+            at,
+            effect,
+            command,
+        })
     }
 }
 
@@ -164,6 +194,14 @@ impl<'a> Rest<'a> {
             created_at: self.timestamp()?,
             updated_at: self.timestamp()?,
             fields: self.document(0)?,
+        })
+    }
+
+    fn command(&mut self) -> Read<CommandKey> {
+        let id = CommandId::parse(self.text()?, "");
+        Ok(CommandKey {
+            id: id.map_err(|_| Unreadable("a command id that is none"))?,
+            digest: self.array()?,
         })
     }
 

@@ -8,7 +8,7 @@
 
 use uuid::Uuid;
 
-use super::decode::{CHECKSUM_BYTES, FORMAT, checksum, kind, tag};
+use super::decode::{CHECKSUM_BYTES, FORMAT, checksum, flag, kind, tag};
 use crate::domain::{Change, Document, Effect, Event, EventId, Kind, Patch, Seq, Timestamp, Value};
 
 /// The log's value at `change.seq`. The first of a batch carries the batch's id.
@@ -19,12 +19,15 @@ pub(super) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
         Kind::Update => kind::UPDATE,
         Kind::Delete => kind::DELETE,
     });
-    match batch {
-        Some(id) => {
-            to.push(1);
-            to.extend_from_slice(id.as_bytes());
-        }
-        None => to.push(0),
+    let opening = batch.map_or(0, |_| flag::OPENS_BATCH);
+    let command = change.command.as_ref().map_or(0, |_| flag::HAS_COMMAND);
+    to.push(opening | command);
+    if let Some(id) = batch {
+        to.extend_from_slice(id.as_bytes());
+    }
+    if let Some(key) = &change.command {
+        text(to, key.id.as_str());
+        to.extend_from_slice(&key.digest);
     }
     timestamp(to, change.at);
     match &change.effect {
@@ -160,13 +163,14 @@ mod tests {
 
     use super::super::decode;
     use super::*;
-    use crate::domain::Path;
+    use crate::domain::{CommandId, CommandKey, Path};
 
     /// What version 1 wrote. If one of these fails, data on somebody's disk has become unreadable:
     /// the new bytes need a new format beside the old, not a new fixture.
     const CREATE: &str = include_str!("../../../fixtures/embedded/log-1-create.hex");
     const UPDATE: &str = include_str!("../../../fixtures/embedded/log-1-update.hex");
     const DELETE: &str = include_str!("../../../fixtures/embedded/log-1-delete.hex");
+    const COMMAND: &str = include_str!("../../../fixtures/embedded/log-1-command.hex");
     const EVENT: &str = include_str!("../../../fixtures/embedded/view-1-event.hex");
 
     fn at(text: &str) -> Timestamp {
@@ -186,7 +190,7 @@ mod tests {
         })
     }
 
-    fn changes() -> [(Change, &'static str); 3] {
+    fn changes() -> [(Change, &'static str); 4] {
         let (before, path) = (born(), |text| Path::parse(text).unwrap());
         let patch = Patch {
             set: vec![(path("list.0"), Value::Float(2.5))],
@@ -203,6 +207,20 @@ mod tests {
             seq: Seq::new(seq),
             at: at("2026-01-31T12:00:01.234Z"),
             effect,
+            command: None,
+        };
+        let key = CommandKey {
+            id: CommandId::parse("command 1", "").unwrap(),
+            digest: *b"0123456789abcdef",
+        };
+        let keyed = Change {
+            command: Some(Arc::new(key)),
+            ..change(
+                8,
+                Effect::Delete {
+                    before: Arc::clone(&before),
+                },
+            )
         };
         let create = Effect::Create {
             after: Arc::clone(&before),
@@ -217,6 +235,7 @@ mod tests {
             (change(7, create), CREATE),
             (change(300, update), UPDATE),
             (change(70_000, delete), DELETE),
+            (keyed, COMMAND),
         ]
     }
 

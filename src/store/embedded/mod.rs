@@ -51,7 +51,7 @@ use self::writer::{Task, Writer};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
 };
-use crate::domain::{Change, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
 
@@ -129,6 +129,15 @@ impl Store for EmbeddedStore {
         blocking(move || {
             let events = ids.iter().map(|id| snapshot.event(id));
             events.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+        let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
+        blocking(move || {
+            let changes = ids.iter().map(|id| snapshot.answered(id));
+            changes.filter_map(Result::transpose).collect()
         })
         .await
     }

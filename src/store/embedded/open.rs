@@ -18,7 +18,7 @@ use super::overlay::Overlay;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::tables::{
-    self, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, REBUILD_PREFIX, VIEW, fault,
+    self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, REBUILD_PREFIX, VIEW, fault,
 };
 use super::writer::Writer;
 use super::{EmbeddedOptions, FILE};
@@ -26,8 +26,11 @@ use crate::domain::Seq;
 use crate::limits;
 use crate::store::{Epoch, StoreError};
 
-/// The format of the tables that this program makes, and the only one it knows so far.
-const FORMAT: u128 = 1;
+/// The format of the tables that this program makes.
+const FORMAT: u128 = 2;
+
+/// The same without commands, which no log of it names. Read, and made into the one of today.
+const FORMAT_WITHOUT_COMMANDS: u128 = 1;
 
 /// Locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
@@ -141,8 +144,11 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
     let found = {
         let mut meta = transaction.open_table(META)?;
         let found = meta.get(META_FORMAT)?.map(|format| format.value());
-        if found.is_none() {
+        if matches!(found, None | Some(FORMAT_WITHOUT_COMMANDS)) {
             meta.insert(META_FORMAT, FORMAT)?;
+            transaction.open_table(COMMANDS)?;
+        }
+        if found.is_none() {
             meta.insert(META_EPOCH, Uuid::new_v4().as_u128())?;
             meta.insert(META_COVERED, 0)?;
             transaction.open_table(LOG)?;
@@ -154,7 +160,12 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
         .list_tables()?
         .filter(|table| table.name().starts_with(REBUILD_PREFIX))
         .collect();
-    let untouched = found.is_some_and(|format| format != FORMAT || abandoned.is_empty());
+    let foreign = |format| !(FORMAT_WITHOUT_COMMANDS..=FORMAT).contains(&format);
+    let untouched = match found {
+        Some(FORMAT) => abandoned.is_empty(),
+        Some(format) => foreign(format),
+        None => false,
+    };
     if untouched {
         transaction.abort()?;
     } else {
@@ -163,7 +174,7 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
         }
         transaction.commit()?;
     }
-    Ok(found.unwrap_or(FORMAT))
+    Ok(found.filter(|format| foreign(*format)).unwrap_or(FORMAT))
 }
 
 /// The store as of its head: the tables, and the log since they were last in step folded over them.
@@ -184,6 +195,7 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
     let mut snapshot = Snapshot {
         seq: Seq::new(head),
         overlay: Overlay::default(),
+        commands: tables::open_commands(&reading)?,
         view: tables::open_view(&reading)?,
         log,
     };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::decode;
 use super::overlay::Overlay;
-use super::tables::{self, LogTable, ViewTable, fault};
-use crate::domain::{Change, Event, EventId, Seq};
+use super::tables::{self, CommandTable, LogTable, ViewTable, fault};
+use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::store::{Batch, StoreError};
 
@@ -18,6 +18,7 @@ pub(super) struct Snapshot {
     pub(super) seq: Seq,
     pub(super) overlay: Overlay,
     pub(super) log: LogTable,
+    pub(super) commands: CommandTable,
     pub(super) view: ViewTable,
 }
 
@@ -79,6 +80,17 @@ impl Snapshot {
             true => Ok(changes),
             false => Err(missing(next)),
         }
+    }
+
+    /// The change that the command with this id made, if there is one.
+    pub(super) fn answered(&self, id: &CommandId) -> Result<Option<Arc<Change>>, StoreError> {
+        let found = self.commands.get(id.as_str()).map_err(fault)?;
+        let Some(seq) = found.map(|seq| Seq::new(seq.value())) else {
+            return Ok(None);
+        };
+        let entry = self.log.get(seq.get()).map_err(fault)?;
+        let entry = entry.ok_or_else(|| missing(seq))?;
+        decode::change(seq, entry.value()).map(|change| Some(Arc::new(change)))
     }
 
     /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last

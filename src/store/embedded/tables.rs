@@ -14,6 +14,9 @@ pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("m
 /// Each change by its seq. Its last key is the head.
 pub(super) const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 
+/// The seq of the change that a command made, by the command's id.
+pub(super) const COMMANDS: TableDefinition<'_, &str, u64> = TableDefinition::new("commands");
+
 /// Each event by its id, as of some seq of its own, see `META_COVERED`.
 pub(super) const VIEW: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("view");
 
@@ -30,10 +33,15 @@ pub(super) const META_EPOCH: &str = "epoch";
 pub(super) const META_COVERED: &str = "covered";
 
 pub(super) type LogTable = ReadOnlyTable<u64, &'static [u8]>;
+pub(super) type CommandTable = ReadOnlyTable<&'static str, u64>;
 pub(super) type ViewTable = ReadOnlyTable<&'static str, &'static [u8]>;
 
 pub(super) fn open_log(reading: &ReadTransaction) -> Result<LogTable, StoreError> {
     reading.open_table(LOG).map_err(fault)
+}
+
+pub(super) fn open_commands(reading: &ReadTransaction) -> Result<CommandTable, StoreError> {
+    reading.open_table(COMMANDS).map_err(fault)
 }
 
 pub(super) fn open_view(reading: &ReadTransaction) -> Result<ViewTable, StoreError> {

@@ -18,7 +18,7 @@ use super::encode;
 use super::overlay::{Overlay, Slot};
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use super::tables::{self, LOG, META, META_COVERED, META_EPOCH, VIEW, ViewTable, fault};
+use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, ViewTable, fault};
 use crate::domain::{Change, EventId, Seq};
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
@@ -205,6 +205,16 @@ impl Writer {
             encode::change(&mut self.buffer, change, opening);
             log.insert(change.seq.get(), self.buffer.as_slice())?;
         }
+        let mut keys = batch.changes.iter().filter_map(|change| {
+            let key = change.command.as_ref()?;
+            Some((key.id.as_str(), change.seq.get()))
+        });
+        if let Some(first) = keys.next() {
+            let mut commands = transaction.open_table(COMMANDS)?;
+            for (id, seq) in std::iter::once(first).chain(keys) {
+                commands.insert(id, seq)?;
+            }
+        }
         if !step.slots.is_empty() {
             let mut view = transaction.open_table(VIEW)?;
             for (id, slot) in &step.slots {
@@ -225,6 +235,7 @@ impl Writer {
             seq,
             overlay,
             log: tables::open_log(&reading)?,
+            commands: tables::open_commands(&reading)?,
             view: tables::open_view(&reading)?,
         });
         Ok(())

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use bson::raw::{RawBsonRef, RawDocument};
 use uuid::Uuid;
 
-use crate::domain::{Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value};
+use crate::domain::{
+    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Value,
+};
 use crate::store::StoreError;
 
 /// Why something stored is not what livelog wrote.
@@ -43,7 +46,24 @@ pub(super) fn change(entry: &RawDocument) -> Result<Change> {
         },
         _ => return Err(Unreadable::new("kind is unknown")),
     };
-    Ok(Change { seq, at, effect })
+    let command = match entry.get("command").ok().flatten() {
+        None => None,
+        Some(RawBsonRef::Document(key)) => Some(Arc::new(command(key)?)),
+        Some(_) => return Err(Unreadable::new("command is no document")),
+    };
+    Ok(Change {
+        seq,
+        at,
+        effect,
+        command,
+    })
+}
+
+fn command(key: &RawDocument) -> Result<CommandKey> {
+    let id = CommandId::parse(text(key, "id")?, "command.id");
+    let id = id.map_err(|invalid| Unreadable::new(invalid.to_string()))?;
+    let key = CommandKey::from_hex(id, text(key, "digest")?);
+    key.ok_or_else(|| Unreadable::new("command.digest is none"))
 }
 
 fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {

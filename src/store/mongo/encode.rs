@@ -170,6 +170,12 @@ pub(super) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option
         }
         Effect::Delete { before } => event(to, "before", before),
     }
+    if let Some(key) = &change.command {
+        to.document("command");
+        to.text("id", key.id.as_str());
+        to.text("digest", &key.hex());
+        to.close();
+    }
     if let Some(id) = batch {
         to.uuid("batch", id);
     }

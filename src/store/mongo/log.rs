@@ -2,15 +2,15 @@
 
 use bson::raw::{RawBsonRef, RawDocument};
 use bson::{RawDocumentBuf, doc};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::raw_batch_cursor::RawBatch;
 use std::sync::Arc;
 
 use super::call::{CALL_DEADLINE, QUERY_CALL_DEADLINE, code, within};
 use super::decode;
-use super::{LOG, collection};
-use crate::domain::{Change, Seq};
+use super::{COMMAND_ID, LOG, collection};
+use crate::domain::{Change, CommandId, Seq};
 use crate::limits;
 use crate::store::{Batch, StoreError};
 
@@ -106,6 +106,36 @@ fn unreadable_after(after: Seq) -> StoreError {
         at: format!("log after {after}"),
         reason: "not BSON".to_owned(),
     }
+}
+
+/// See [`Store::answered`](crate::store::Store::answered).
+pub(super) async fn answered(
+    database: &Database,
+    ids: &[CommandId],
+) -> Result<Vec<Arc<Change>>, StoreError> {
+    let log = collection(database, LOG);
+    let ids: Vec<&str> = ids.iter().map(CommandId::as_str).collect();
+    let filter = doc! { COMMAND_ID: { "$in": ids } };
+    let batches = within(QUERY_CALL_DEADLINE, async move {
+        let find = log.find(filter).max_time(limits::QUERY_DEADLINE);
+        find.batch().await?.try_collect::<Vec<RawBatch>>().await
+    });
+    let mut changes = Vec::new();
+    for batch in &batches.await? {
+        let entries = batch
+            .doc_slices()
+            .map_err(|_| unreadable_after(Seq::ZERO))?;
+        for entry in entries {
+            let Ok(RawBsonRef::Document(entry)) = entry else {
+                return Err(unreadable_after(Seq::ZERO));
+            };
+            let change = decode::change(entry);
+            changes.push(Arc::new(
+                change.map_err(|unreadable| unreadable.at("a command's log entry"))?,
+            ));
+        }
+    }
+    Ok(changes)
 }
 
 /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last

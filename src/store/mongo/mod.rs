@@ -46,11 +46,14 @@ use self::open::Opened;
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
 };
-use crate::domain::{Change, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
 
 const LOG: &str = "log";
+
+/// Where a log entry has the id of the command that it carried out.
+const COMMAND_ID: &str = "command.id";
 const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
@@ -137,6 +140,10 @@ impl Store for MongoStore {
 
     async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
         view::load(&self.database, ids).await
+    }
+
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+        log::answered(&self.database, ids).await
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {

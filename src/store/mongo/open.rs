@@ -10,7 +10,9 @@ use mongodb::{Client, Database, IndexModel};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, Head};
-use super::{BROADCASTS, EVENTS, LOG, META, MongoOptions, broadcasts, durable, writers};
+use super::{
+    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, writers,
+};
 use crate::store::StoreError;
 
 /// The database used when neither the options nor the address name one.
@@ -221,9 +223,26 @@ async fn prepare(database: &Database) -> Result<(), Failure> {
             outcome => outcome?,
         }
     }
+    index_commands(database).await?;
     let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
     expire(database, BROADCASTS, minute).await?;
     expire(database, META, writers::KEPT).await
+}
+
+/// A command has its effect once, and is found by its id. Unique beyond what the engine sees to, so that a
+/// fault there is refused rather than kept.
+async fn index_commands(database: &Database) -> Result<(), Failure> {
+    let log = database.collection::<Document>(LOG);
+    let options = IndexOptions::builder()
+        .unique(true)
+        .partial_filter_expression(doc! { COMMAND_ID: { "$exists": true } })
+        .build();
+    let index = IndexModel::builder()
+        .keys(doc! { COMMAND_ID: 1 })
+        .options(options)
+        .build();
+    let indexed = within(CALL_DEADLINE, async move { log.create_index(index).await });
+    indexed.await.map(drop)
 }
 
 /// Lets the server remove a collection's documents some time after their `at`. Those without one stay.

@@ -1,0 +1,94 @@
+//! What tells a command from every other, so that repeating it has no second effect.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::change::Kind;
+use crate::domain::document::Invalid;
+use crate::domain::value::Document;
+use crate::limits;
+
+/// The id that a client gave to a command: the same for each try, and for no other command of anyone's.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CommandId(Arc<str>);
+
+impl CommandId {
+    /// Reads an id; `at` is where it stands.
+    ///
+    /// # Errors
+    /// If it is empty or longer than [`limits::COMMAND_ID_BYTES_MAX`].
+    pub fn parse(text: &str, at: &str) -> Result<Self, Invalid> {
+        match text.len() {
+            1..=limits::COMMAND_ID_BYTES_MAX => Ok(Self(text.into())),
+            _ => Err(Invalid::new(
+                at,
+                format!(
+                    "expected a string of 1 to {} bytes",
+                    limits::COMMAND_ID_BYTES_MAX
+                ),
+            )),
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CommandId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A command's id, with what it asked for: kept with its change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandKey {
+    /// The client's id for it.
+    pub id: CommandId,
+    /// Of what it asks, so that an id given to two commands is noticed: the first half of a SHA-256.
+    pub digest: [u8; 16],
+}
+
+impl CommandKey {
+    /// The key of the command that asks `kind` with this payload.
+    pub fn new(id: CommandId, kind: Kind, payload: &Document) -> Self {
+        let json = serde_json::to_vec(payload).expect("a document is JSON");
+        let sum = Sha256::new()
+            .chain_update(kind.as_str())
+            .chain_update(json)
+            .finalize();
+        let (digest, _) = sum
+            .split_first_chunk()
+            .expect("SHA-256 is longer than 16 bytes");
+        Self {
+            id,
+            digest: *digest,
+        }
+    }
+
+    /// The digest in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Reads what [`hex`](Self::hex) wrote; `None` if it is no digest.
+    pub fn from_hex(id: CommandId, hex: &str) -> Option<Self> {
+        let number = u128::from_str_radix(hex, 16).ok()?;
+        (hex.len() == 32).then_some(Self {
+            id,
+            digest: number.to_be_bytes(),
+        })
+    }
+
+    /// Roughly the bytes this takes in memory.
+    pub fn weight(&self) -> usize {
+        48 + self.id.as_str().len()
+    }
+}
