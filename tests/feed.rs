@@ -65,7 +65,7 @@ fn subscribe(feed: &Feed, filter: &Arc<Filter>, start: Start) -> Subscription {
 /// Everything it tells until it is live: (word or kind, seq).
 async fn until_live(mut subscription: Subscription) -> Vec<(String, u64)> {
     let mut told = Vec::new();
-    while !told.last().is_some_and(|(word, _)| word == "live") {
+    while told.last().is_none_or(|(word, _)| word != "live") {
         subscription.ready().await;
         let mut out = |notice: Notice| {
             let frame: Value = serde_json::from_str(notice.frame.as_str()).unwrap();
