@@ -198,5 +198,12 @@ pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for answers in flight and for sessions to close.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a read waits until the log has come to its `minSeq`: far longer than a change takes to reach
+/// another node, and short enough for who named a seq that is nowhere.
+pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a client may take to send the body of a request.
+pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long `/readyz` waits for the store.
 pub const READY_DEADLINE: Duration = Duration::from_secs(2);

@@ -6,8 +6,8 @@ use futures::StreamExt;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Event, EventId, Invalid, Seq};
-use crate::engine::{Engine, Order, Outcome, Refused};
+use crate::domain::{Change, Event, EventId, Invalid, Order, Seq};
+use crate::engine::{Done, Engine, Outcome, Refused};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
 use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
@@ -46,6 +46,17 @@ impl Service {
     /// The log's identity.
     pub fn epoch(&self) -> Epoch {
         self.store.epoch()
+    }
+
+    /// Carries a write out, for a transport that waits for it.
+    ///
+    /// # Errors
+    /// Why it was not carried out, as far as is known.
+    pub async fn write(&self, order: Order, bytes: usize) -> Result<Done, Failure> {
+        let outcome = self.submit(order, bytes)?.await;
+        outcome
+            .unwrap_or(Err(Refused::Unknown))
+            .map_err(Failure::from)
     }
 
     /// Hands a write to the engine; see [`Engine::submit`].
@@ -174,22 +185,41 @@ impl Service {
         answer.map_err(Failure::from)
     }
 
-    /// All events that match, as of one seq, as a stream.
+    /// All events that match, as of one seq, as a stream. Waits for the query's `min_seq`.
     ///
     /// # Errors
     /// If the store cannot answer.
     pub async fn find(&self, query: &Arc<Query>) -> Result<Found, Failure> {
-        self.store.find(query).await.map_err(Failure::from)
+        let late = || {
+            let message = format!("the log has not come to {}", query.min_seq);
+            Failure::new(Code::SeqNotReached, message)
+        };
+        if query.min_seq > self.seq() {
+            let reached = self.feed.reach(query.min_seq);
+            let reached = tokio::time::timeout(limits::MIN_SEQ_DEADLINE, reached).await;
+            reached.map_err(|_| late())?;
+        }
+        let found = self.store.find(query).await?;
+        match found.seq >= query.min_seq {
+            true => Ok(found),
+            false => Err(late()),
+        }
     }
 
-    /// The current event with this id.
+    /// The current event with this id, and the seq that is as of.
     ///
     /// # Errors
     /// `not_found`, or if the store cannot answer.
-    pub async fn event(&self, id: &EventId) -> Result<Event, Failure> {
-        let found = self.store.load(std::slice::from_ref(id)).await?;
+    pub async fn event(&self, id: &EventId, min_seq: Seq) -> Result<(Seq, Event), Failure> {
+        let query = Query {
+            filter: Filter::of_id(id),
+            min_seq,
+            ..Query::everything()
+        };
+        let Found { seq, mut events } = self.find(&Arc::new(query)).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
-        found.into_iter().next().ok_or_else(missing)
+        let event = events.next().await.transpose()?;
+        Ok((seq, event.ok_or_else(missing)?))
     }
 
     /// One page of events: at most the query's limit, or [`limits::FETCH_COUNT_DEFAULT`], and at most
@@ -203,7 +233,7 @@ impl Service {
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let Found { seq, mut events } = self.store.find(query).await?;
+        let Found { seq, mut events } = self.find(query).await?;
         let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
         let mut page = Page {
             seq,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livelog::domain::{Change, Command, Create, Document, Rejection, Seq, Update};
-use livelog::engine::{Engine, Order, Outcome, Refused};
+use livelog::domain::{Change, Command, Create, Document, Order, Rejection, Seq, Update};
+use livelog::engine::{Engine, Outcome, Refused};
 use livelog::limits;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};

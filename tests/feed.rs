@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use livelog::domain::{Command, Create, Document, Seq, Update};
-use livelog::engine::{Engine, Order};
+use livelog::domain::{Command, Create, Document, Order, Seq, Update};
+use livelog::engine::Engine;
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;

@@ -24,6 +24,7 @@ mod outage; // MongoDB goes away and comes back
 mod queries; // FETCH and GET /api/events
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
+mod rest; // writes and reads over HTTP
 mod shutdown; // the server is stopped or killed under load
 mod store_contract; // what every store promises
 mod support; // MongoDB, server processes, clients, loads

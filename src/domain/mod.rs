@@ -17,7 +17,7 @@ mod timestamp;
 mod value;
 
 pub use change::{Change, Effect, Kind};
-pub use command::{Command, CommandId, CommandKey, Create, Delete, Update};
+pub use command::{Command, CommandId, CommandKey, Create, Delete, Order, Update};
 pub use decide::{Rejection, Stamp, decide};
 pub(crate) use document::join;
 pub use document::{Invalid, check_document};

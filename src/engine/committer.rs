@@ -11,8 +11,10 @@ use super::clock::Clock;
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
-use super::{Done, Order, Outcome, Refused};
-use crate::domain::{Change, CommandId, Event, EventId, Rejection, Seq, Stamp, Timestamp, decide};
+use super::{Done, Outcome, Refused};
+use crate::domain::{
+    Change, CommandId, Event, EventId, Order, Rejection, Seq, Stamp, Timestamp, decide,
+};
 use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Command, CommandKey, Rejection};
+use crate::domain::{Change, Order, Rejection};
 use crate::store::{Broadcast, Store};
 use announcer::Announcer;
 use committer::Committer;
@@ -32,15 +32,6 @@ use mailbox::{Mailbox, Sender};
 pub struct Engine {
     commands: Sender<Order, Outcome>,
     broadcasts: Sender<Broadcast, Result<(), Refused>>,
-}
-
-/// A command, with the key by which its repetition is known.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// What is asked.
-    pub command: Command,
-    /// If the client gave it an id.
-    pub key: Option<Arc<CommandKey>>,
 }
 
 /// What became of a command.

@@ -4,8 +4,8 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::mailbox::Letter;
-use super::{Order, Outcome, Refused};
-use crate::domain::{CommandId, EventId};
+use super::{Outcome, Refused};
+use crate::domain::{CommandId, EventId, Order};
 
 /// Commands that stand or fall together. Empty once everyone has an answer.
 pub(super) struct Submission {

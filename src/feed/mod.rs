@@ -74,6 +74,15 @@ impl Feed {
         self.live.seq()
     }
 
+    /// Waits until the log has come this far, as this node knows it.
+    pub async fn reach(&self, seq: Seq) {
+        let mut end = self.live.watch();
+        while self.live.seq() < seq {
+            let moved = end.changed().await;
+            moved.expect("this feed keeps the window alive");
+        }
+    }
+
     /// Everything of `interest` after `after`, or from now on.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
         Listener::new(Arc::clone(&self.live), self.log.clone(), after, interest)

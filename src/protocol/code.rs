@@ -22,7 +22,9 @@ pub enum Code {
     MethodNotAllowed,
     NotFound,
     OutcomeUnknown,
+    PreconditionFailed,
     QueryTooSlow,
+    SeqNotReached,
     ShuttingDown,
     StalePosition,
     SubscriptionExists,
@@ -31,6 +33,7 @@ pub enum Code {
     TooSlow,
     Unavailable,
     UnknownType,
+    UnsupportedMediaType,
     VersionConflict,
 }
 
@@ -67,7 +70,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BinaryFrame,
@@ -83,7 +86,9 @@ impl Code {
         Self::MethodNotAllowed,
         Self::NotFound,
         Self::OutcomeUnknown,
+        Self::PreconditionFailed,
         Self::QueryTooSlow,
+        Self::SeqNotReached,
         Self::ShuttingDown,
         Self::StalePosition,
         Self::SubscriptionExists,
@@ -92,6 +97,7 @@ impl Code {
         Self::TooSlow,
         Self::Unavailable,
         Self::UnknownType,
+        Self::UnsupportedMediaType,
         Self::VersionConflict,
     ];
 
@@ -112,7 +118,9 @@ impl Code {
             Self::MethodNotAllowed => rule("method_not_allowed", 405),
             Self::NotFound => rule("not_found", 404),
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
+            Self::PreconditionFailed => rule("precondition_failed", 412),
             Self::QueryTooSlow => rule("query_too_slow", 503),
+            Self::SeqNotReached => rule("seq_not_reached", 503).retryable(),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
             Self::StalePosition => rule("stale_position", 410),
             Self::SubscriptionExists => rule("subscription_exists", 409),
@@ -121,6 +129,7 @@ impl Code {
             Self::TooSlow => rule("too_slow", 408).closes(4002),
             Self::Unavailable => rule("unavailable", 503).retryable(),
             Self::UnknownType => rule("unknown_type", 400),
+            Self::UnsupportedMediaType => rule("unsupported_media_type", 415),
             Self::VersionConflict => rule("version_conflict", 409),
         }
     }

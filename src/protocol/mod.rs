@@ -15,7 +15,7 @@ pub use failure::{Details, Failure};
 pub use frame::Frame;
 pub use reply::{
     Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, page, refusal,
-    reset, snapshot, subscribed, unsubscribed, welcome,
+    reset, snapshot, subscribed, unsubscribed, welcome, written,
 };
-pub use request::{Asked, Name, Refused, Request, RequestId};
+pub use request::{Asked, Name, Refused, Request, RequestId, read_broadcast, read_document};
 pub use subscribe::{Mode, SubName, Subscribe};

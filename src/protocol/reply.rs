@@ -78,6 +78,26 @@ pub fn answer(id: Option<&RequestId>, request: Name, change: &Change, is_repeate
     })
 }
 
+/// The body of an HTTP answer to a write; see [`answer`].
+pub fn written(request: Name, change: &Change, is_repeated: bool) -> Frame {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        success: bool,
+        request: Name,
+        seq: Seq,
+        data: Option<&'a Event>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        duplicate: Option<bool>,
+    }
+    Frame::encode(&Written {
+        success: true,
+        request,
+        seq: change.seq,
+        data: change.after().or(change.before()).map(|event| &**event),
+        duplicate: is_repeated.then_some(true),
+    })
+}
+
 /// Events that answer a query.
 #[derive(Debug, Clone)]
 pub struct Page {

@@ -10,9 +10,7 @@ use serde_json::value::RawValue;
 use super::code::Code;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{
-    Command, CommandId, CommandKey, Create, Delete, Document, Invalid, Kind, Update, Value,
-};
+use crate::domain::{CommandId, Document, Invalid, Kind, Order, Value};
 use crate::limits;
 use crate::query::Query;
 
@@ -76,8 +74,8 @@ impl Name {
 /// A request that can be carried out.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// CREATE, UPDATE or DELETE; with a key, if the client gave it an id.
-    Write(Command, Option<Arc<CommandKey>>),
+    /// CREATE, UPDATE or DELETE.
+    Write(Order),
     /// FETCH.
     Fetch(Arc<Query>),
     /// BROADCAST; the payload is JSON text.
@@ -175,7 +173,7 @@ impl Envelope<'_> {
             Name::Update => self.read_write(Kind::Update),
             Name::Delete => self.read_write(Kind::Delete),
             Name::Fetch => read_fetch(payload),
-            Name::Broadcast => read_broadcast(required(payload)?),
+            Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
             Name::Subscribe => read_subscribe(&document(payload)?),
             Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
                 .map(Request::Unsubscribe)
@@ -185,17 +183,9 @@ impl Envelope<'_> {
 
     fn read_write(&self, kind: Kind) -> Result<Request, Failure> {
         let bad = |invalid| Failure::at(Code::BadRequest, invalid);
-        let payload = document(self.payload)?;
         let id = self.command_id.map(read_command_id).transpose();
-        let key = id
-            .map_err(bad)?
-            .map(|id| Arc::new(CommandKey::new(id, kind, &payload)));
-        let command = match kind {
-            Kind::Create => Create::parse(payload).map(Command::Create),
-            Kind::Update => Update::parse(payload).map(Command::Update),
-            Kind::Delete => Delete::parse(payload).map(Command::Delete),
-        };
-        Ok(Request::Write(command.map_err(bad)?, key))
+        let order = Order::parse(kind, document(self.payload)?, id.map_err(bad)?);
+        Ok(Request::Write(order.map_err(bad)?))
     }
 }
 
@@ -232,10 +222,22 @@ fn read_subscribe(asked: &Document) -> Result<Request, Failure> {
     Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 
-/// The text is passed on as it is; its depth is checked because other clients' parsers will meet it.
-fn read_broadcast(payload: &RawValue) -> Result<Request, Failure> {
+/// Reads a document that is no message: the body of a request.
+///
+/// # Errors
+/// If it is no JSON object.
+pub fn read_document(json: &[u8]) -> Result<Document, Failure> {
+    serde_json::from_slice(json).map_err(|error| not_json(&error, "payload"))
+}
+
+/// Reads what a BROADCAST carries, JSON text. It is passed on as it is; its depth is checked because other
+/// clients' parsers will meet it.
+///
+/// # Errors
+/// If it is no JSON, or nested too deep.
+pub fn read_broadcast(payload: &str) -> Result<Arc<str>, Failure> {
     let value: Value =
-        serde_json::from_str(payload.get()).map_err(|error| not_json(&error, "payload"))?;
+        serde_json::from_str(payload).map_err(|error| not_json(&error, "payload"))?;
     if value.depth() > limits::DOCUMENT_DEPTH_MAX {
         let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
         return Err(Failure::at(
@@ -243,7 +245,7 @@ fn read_broadcast(payload: &RawValue) -> Result<Request, Failure> {
             Invalid::new("payload", reason),
         ));
     }
-    Ok(Request::Broadcast(payload.get().into()))
+    Ok(payload.into())
 }
 
 fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
@@ -268,6 +270,7 @@ fn not_json(error: &serde_json::Error, path: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Command;
 
     fn refused(text: &str) -> (Code, Option<String>, Option<String>) {
         let refused = Asked::parse(text).expect_err(text);
@@ -285,10 +288,10 @@ mod tests {
                 .unwrap();
         assert_eq!(asked.name, Name::Create);
         assert_eq!(asked.id.unwrap().0.get(), r#""c\u0031""#);
-        assert!(matches!(
-            asked.request,
-            Request::Write(Command::Create(_), None)
-        ));
+        let Request::Write(order) = asked.request else {
+            panic!("a CREATE is a write");
+        };
+        assert!(matches!(order.command, Command::Create(_)) && order.key.is_none());
         let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
         assert_eq!(asked.id.unwrap().0.get(), "-7");
         assert!(matches!(asked.request, Request::Broadcast(payload) if &*payload == "[1, 2]"));

@@ -11,7 +11,7 @@ use super::operand::truncated;
 use super::order::{Class, class, compare};
 use super::parse;
 use super::path::{FieldPath, Leaf, Named, Places};
-use crate::domain::{Invalid, Record, Value, ValueRef};
+use crate::domain::{Document, EventId, Invalid, Record, Value, ValueRef};
 
 /// What must hold of a record.
 #[derive(Debug, Clone)]
@@ -104,11 +104,17 @@ impl Filter {
         })
     }
 
+    /// The filter that the event with this id alone matches.
+    pub fn of_id(id: &EventId) -> Self {
+        let filter = Document::from_iter([("_id", Value::from(id.as_str()))]);
+        Self::parse(&filter.into(), "").expect("an id is text")
+    }
+
     /// The filter that every record matches, `{}`.
     pub fn all() -> Self {
         Self {
             root: Node::And(Vec::new()),
-            digest: digest(&Value::Object(crate::domain::Document::new())),
+            digest: digest(&Value::Object(Document::new())),
         }
     }
 
@@ -305,7 +311,7 @@ impl Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Document, Event, EventId, Seq, Timestamp};
+    use crate::domain::{Event, Seq, Timestamp};
 
     fn filter(json: &str) -> Filter {
         let value: Value = serde_json::from_str(json).expect("the test's own JSON");

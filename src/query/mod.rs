@@ -13,6 +13,7 @@
 //! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`](crate::limits::SORT_FIELDS_MAX) fields; `_id` decides between equals |
 //! | `limit` | a number of at least 1 |
 //! | `cursor` | the `next` of the page before |
+//! | `minSeq` | a seq: the answer is as of this one or a later |
 //! | `fields` | `["price", "author.name"]`; `_id` always comes along |
 //!
 //! Start with [`Query::parse`], then `filter`.
@@ -36,7 +37,7 @@ mod sort;
 
 use std::cmp::Ordering;
 
-use crate::domain::{Document, Invalid, Record, Value, join};
+use crate::domain::{Document, Invalid, Record, Seq, Value, join};
 use operand::expected;
 
 pub use cursor::Cursor;
@@ -59,10 +60,12 @@ pub struct Query {
     pub cursor: Option<Cursor>,
     /// What of each event.
     pub fields: Fields,
+    /// How far the log must be that the answer is as of.
+    pub min_seq: Seq,
 }
 
 impl Query {
-    /// Reads `filter`, `sort`, `limit`, `cursor` and `fields`; other names are ignored. `at` is where
+    /// Reads `filter`, `sort`, `limit`, `cursor`, `fields` and `minSeq`; other names are ignored. `at` is where
     /// `asked` stands, e.g. `payload`.
     ///
     /// # Errors
@@ -85,6 +88,9 @@ impl Query {
         if let Some(fields) = asked.get("fields") {
             query.fields = Fields::parse(fields, &join(at, "fields"))?;
         }
+        if let Some(seq) = asked.get("minSeq") {
+            query.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
+        }
         Ok(query)
     }
 
@@ -96,6 +102,7 @@ impl Query {
             limit: None,
             cursor: None,
             fields: Fields::all(),
+            min_seq: Seq::ZERO,
         }
     }
 
@@ -147,6 +154,13 @@ impl Query {
             return true;
         };
         self.sort.compare_with(record, &cursor.keys()).is_gt()
+    }
+}
+
+fn parse_seq(value: &Value, at: &str) -> Result<Seq, Invalid> {
+    match value {
+        Value::Int(number @ 0..) => Ok(Seq::new(number.cast_unsigned())),
+        _ => Err(Invalid::new(at, "expected a seq: an integer of at least 0")),
     }
 }
 

@@ -12,7 +12,6 @@ mod subscriptions;
 use uuid::Uuid;
 
 use crate::domain::Seq;
-use crate::engine::Order;
 use crate::feed::{Interest, Listener};
 use crate::limits;
 use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request};
@@ -154,9 +153,9 @@ impl Session {
     fn begin(&self, asked: Asked, bytes: usize) -> Pending {
         let Asked { id, name, request } = asked;
         let begun = match request {
-            Request::Write(command, key) => self
+            Request::Write(order) => self
                 .service
-                .submit(Order { command, key }, bytes)
+                .submit(order, bytes)
                 .map(Pending::write(id.clone(), name)),
             Request::Broadcast(payload) => self
                 .service

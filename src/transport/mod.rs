@@ -1,23 +1,28 @@
 //! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
 
 mod changes;
+mod conditions;
 mod failure;
 mod origin;
 mod params;
 mod rest;
 mod sse;
 mod websocket;
+mod writes;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::routing::{get, post};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{Any, CorsLayer};
 
+use crate::limits;
 use crate::service::Service;
 pub use origin::Origins;
 
@@ -51,16 +56,25 @@ impl Seat {
 pub fn router(app: App) -> Router {
     let cors = CorsLayer::new()
         .allow_origin(app.origins.listed())
-        .allow_methods([axum::http::Method::GET]);
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(Any)
+        .expose_headers([ETAG, LOCATION]);
     Router::new()
         .route("/ws", get(websocket::upgrade))
-        .route("/api/events", get(rest::events))
-        .route("/api/events/{id}", get(rest::event))
+        .route("/api/events", get(rest::events).post(writes::create))
+        .route(
+            "/api/events/{id}",
+            get(rest::event)
+                .patch(writes::update)
+                .delete(writes::delete),
+        )
+        .route("/api/broadcast", post(writes::broadcast))
         .route("/api/changes", get(changes::changes))
         .route("/healthz", get(rest::healthz))
         .route("/readyz", get(rest::readyz))
         .fallback(failure::no_such_route)
         .method_not_allowed_fallback(failure::no_such_method)
+        .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .layer(cors)
         .with_state(app)
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query as Params, State};
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
-use super::{App, JSON, params};
+use super::{App, JSON, conditions, params};
 use crate::domain::{Event, EventId, Invalid, Seq};
 use crate::protocol::{Code, Failure, Shaped};
 use crate::query::Query;
@@ -22,10 +24,7 @@ pub(super) async fn events(
     State(app): State<App>,
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    let asked = params::read(params)?;
-    let query = Query::parse(&asked, "query");
-    let query = query.map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
-    let query = Arc::new(query);
+    let query = Arc::new(read_query(params)?);
     let found = app.service.find(&query).await?;
     Ok((JSON, Body::from_stream(body(query, found))).into_response())
 }
@@ -33,12 +32,29 @@ pub(super) async fn events(
 pub(super) async fn event(
     State(app): State<App>,
     Path(id): Path<String>,
+    Params(params): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let id = EventId::parse(&id)
-        .map_err(|reason| Failure::at(Code::BadRequest, Invalid::new("id", reason)))?;
-    let event = app.service.event(&id).await?;
-    let body = serde_json::to_vec(&serde_json::json!({ "success": true, "data": event }));
-    Ok((JSON, body.expect("an event is JSON")).into_response())
+    let id = read_id(&id)?;
+    let asked = read_query(params)?;
+    let (seq, event) = app.service.event(&id, asked.min_seq).await?;
+    let tag = conditions::tag(event.version);
+    if conditions::is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+    }
+    let shaped = Shaped::of(event, &asked.fields);
+    let body = serde_json::json!({ "success": true, "seq": seq, "data": shaped }).to_string();
+    Ok((JSON, [(ETAG, tag)], body).into_response())
+}
+
+pub(super) fn read_id(text: &str) -> Result<EventId, Failure> {
+    EventId::parse(text).map_err(|reason| Failure::at(Code::BadRequest, Invalid::new("id", reason)))
+}
+
+/// Query parameters are a FETCH's payload.
+fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
+    let asked = params::read(params)?;
+    Query::parse(&asked, "query").map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))
 }
 
 pub(super) async fn healthz() -> Response {

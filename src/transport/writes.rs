@@ -1,0 +1,178 @@
+//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/broadcast`.
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Path, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use super::rest::read_id;
+use super::{App, JSON, conditions};
+use crate::domain::{CommandId, Document, EventId, Invalid, Kind, Order, Value};
+use crate::engine::Done;
+use crate::limits;
+use crate::protocol::{self, Code, Failure, Name};
+
+/// The header that names a command, so that repeating it has no second effect.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+pub(super) async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let (payload, bytes) = document(&headers, request).await?;
+    let must_be_none = conditions::expects_none(&headers)?;
+    let order = order(Kind::Create, payload, &headers)?;
+    let written = app.service.write(order, bytes).await;
+    let done = match must_be_none {
+        true => written.map_err(conditions::failed)?,
+        false => written?,
+    };
+    let place = [(LOCATION, location(done.change.event_id()))];
+    Ok((StatusCode::CREATED, place, answer(Name::Create, &done)).into_response())
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let id = read_id(&id)?;
+    let (data, bytes) = document(&headers, request).await?;
+    let payload = [
+        ("id", Value::from(id.as_str())),
+        ("updateData", data.into()),
+    ];
+    write(&app, Kind::Update, payload.into(), &headers, bytes).await
+}
+
+pub(super) async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let payload = vec![("id", Value::from(read_id(&id)?.as_str()))];
+    write(&app, Kind::Delete, payload, &headers, id.len()).await
+}
+
+/// The body is the message, kept as it was written.
+pub(super) async fn broadcast(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let body = body(&headers, request).await?;
+    let text = std::str::from_utf8(&body).map_err(|_| not_json("the body is no UTF-8"))?;
+    let payload = protocol::read_broadcast(text)?;
+    let sent = app.service.announce(payload)?.await;
+    sent.unwrap_or(Err(crate::engine::Refused::Unknown))?;
+    Ok((JSON, r#"{"success":true}"#).into_response())
+}
+
+/// A write to an event that must be there, at the version that `If-Match` names.
+async fn write(
+    app: &App,
+    kind: Kind,
+    mut payload: Vec<(&str, Value)>,
+    headers: &HeaderMap,
+    bytes: usize,
+) -> Result<Response, Failure> {
+    if let Some(version) = conditions::expected_version(headers)? {
+        payload.push(("expectedVersion", Value::Int(version.cast_signed())));
+    }
+    let order = order(kind, payload.into_iter().collect(), headers)?;
+    let written = app.service.write(order, bytes).await;
+    let done = written.map_err(conditions::failed)?;
+    let name = match kind {
+        Kind::Create => Name::Create,
+        Kind::Update => Name::Update,
+        Kind::Delete => Name::Delete,
+    };
+    Ok(answer(name, &done))
+}
+
+fn order(kind: Kind, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
+    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+    let id = headers.get(IDEMPOTENCY_KEY).map(|value| {
+        let text = value.to_str();
+        let text = text.map_err(|_| Invalid::new(IDEMPOTENCY_KEY, "expected text"))?;
+        CommandId::parse(text, IDEMPOTENCY_KEY)
+    });
+    Order::parse(kind, payload, id.transpose().map_err(bad)?).map_err(bad)
+}
+
+/// What a session hears, without what only a session needs; and the event's version, if it is still there.
+fn answer(name: Name, done: &Done) -> Response {
+    let body = protocol::written(name, &done.change, done.is_repeated).into_bytes();
+    match done.change.after() {
+        Some(event) => {
+            let tag = conditions::tag(event.version);
+            (JSON, [(ETAG, tag)], body).into_response()
+        }
+        None => (JSON, body).into_response(),
+    }
+}
+
+/// Where the event is. An id may hold what a path may not.
+fn location(id: &EventId) -> String {
+    let mut location = "/api/events/".to_owned();
+    for byte in id.as_str().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                location.push(char::from(byte));
+            }
+            _ => location.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    location
+}
+
+async fn document(
+    headers: &HeaderMap,
+    request: Request<Body>,
+) -> Result<(Document, usize), Failure> {
+    let body = body(headers, request).await?;
+    let document = protocol::read_document(&body)?;
+    Ok((document, body.len()))
+}
+
+async fn body(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next());
+    if !essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        let message = "expected Content-Type: application/json";
+        return Err(Failure::new(Code::UnsupportedMediaType, message));
+    }
+    let reading = Bytes::from_request(request, &());
+    match timeout(limits::BODY_READ_DEADLINE, reading).await {
+        Ok(body) => body.map_err(|rejection| unread(&rejection)),
+        Err(_) => Err(Failure::new(
+            Code::TimedOut,
+            "the body did not come in time",
+        )),
+    }
+}
+
+fn unread(rejection: &BytesRejection) -> Failure {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("a body must not exceed {} bytes", limits::MESSAGE_BYTES_MAX);
+            Failure::new(Code::MessageTooLarge, message)
+        }
+        _ => Failure::new(Code::BadRequest, "the body broke off"),
+    }
+}
+
+fn not_json(reason: &str) -> Failure {
+    Failure::new(Code::MalformedJson, reason)
+}
