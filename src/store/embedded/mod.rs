@@ -65,6 +65,19 @@ pub struct EmbeddedOptions {
     pub dir: PathBuf,
 }
 
+impl EmbeddedOptions {
+    /// # Errors
+    /// [`OpenError::Empty`] if the folder is missing or a livelog never used it.
+    pub(super) fn ensure_data(&self) -> Result<(), OpenError> {
+        match self.dir.join(FILE).exists() {
+            true => Ok(()),
+            false => Err(OpenError::Empty {
+                dir: self.dir.display().to_string(),
+            }),
+        }
+    }
+}
+
 /// The store in one file.
 #[derive(Debug)]
 pub struct EmbeddedStore {
