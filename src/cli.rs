@@ -92,8 +92,8 @@ struct Common {
     /// MongoDB replica set that holds the log and the view instead. [env: MONGODB_URI=]
     #[arg(long = "mongodb", value_name = "URI")]
     uri: Option<String>,
-    /// Database; wins over one named in the URI. [default: events_db]
-    #[arg(long, env = "LIVELOG_DATABASE", value_name = "NAME")]
+    /// Database of MongoDB; wins over one named in the URI. [env: LIVELOG_DATABASE=] [default: events_db]
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
     database: Option<String>,
     /// What to log, as in `info,livelog=debug`.
     #[arg(
@@ -137,7 +137,7 @@ impl Cli {
             }) => {
                 let origins = Origins::parse(&origins)
                     .map_err(|reason| anyhow::anyhow!("--allow-origin {reason}"))?;
-                let (store, log) = common.into_options();
+                let (store, log) = common.into_options()?;
                 (
                     Task::Serve(Config {
                         listen,
@@ -148,10 +148,10 @@ impl Cli {
                     log,
                 )
             }
-            Subcommands::Replay(offline) => offline.into_task(Task::Replay),
-            Subcommands::Verify(offline) => offline.into_task(Task::Verify),
-            Subcommands::Export(offline) => offline.into_task(Task::Export),
-            Subcommands::Import(offline) => offline.into_task(Task::Import),
+            Subcommands::Replay(offline) => offline.into_task(Task::Replay)?,
+            Subcommands::Verify(offline) => offline.into_task(Task::Verify)?,
+            Subcommands::Export(offline) => offline.into_task(Task::Export)?,
+            Subcommands::Import(offline) => offline.into_task(Task::Import)?,
             Subcommands::Bench(options) => (Task::Bench(options), "warn".to_owned()),
         };
         Ok((task, log))
@@ -159,39 +159,41 @@ impl Cli {
 }
 
 impl Offline {
-    fn into_task(self, task: fn(StoreOptions) -> Task) -> (Task, String) {
-        let (store, log) = self.common.into_options();
-        (task(store), log)
+    fn into_task(self, task: fn(StoreOptions) -> Task) -> anyhow::Result<(Task, String)> {
+        let (store, log) = self.common.into_options()?;
+        Ok((task(store), log))
     }
 }
 
 impl Common {
-    fn into_options(self) -> (StoreOptions, String) {
-        let store = match (self.data, self.uri) {
-            (Some(dir), _) => embedded(dir),
-            (None, Some(uri)) => mongo(uri, self.database),
-            (None, None) => match variable(MONGODB_URI).and_then(|uri| uri.into_string().ok()) {
-                Some(uri) => mongo(uri, self.database),
-                None => embedded(variable(LIVELOG_DATA).unwrap_or(DATA_DEFAULT.into()).into()),
-            },
+    fn into_options(self) -> anyhow::Result<(StoreOptions, String)> {
+        if let Some(dir) = self.data {
+            return Ok((embedded(dir), self.log));
+        }
+        let text = |name| variable(name).and_then(|value| value.into_string().ok());
+        let database = self.database.or_else(|| text(LIVELOG_DATABASE));
+        let store = match (self.uri.or_else(|| text(MONGODB_URI)), database) {
+            (Some(uri), database) => StoreOptions::Mongo(MongoOptions { uri, database }),
+            (None, Some(_)) => anyhow::bail!(
+                "--database (or {LIVELOG_DATABASE}) names a database of MongoDB, and no MongoDB is named: \
+                 add --mongodb URI, or leave it out"
+            ),
+            (None, None) => embedded(variable(LIVELOG_DATA).unwrap_or(DATA_DEFAULT.into()).into()),
         };
-        (store, self.log)
+        Ok((store, self.log))
     }
 }
 
 // Read here and not by clap, which cannot tell `--data` beside `MONGODB_URI`, where the flag wins, from
 // `--data` beside `--mongodb`, which is a mistake.
 const MONGODB_URI: &str = "MONGODB_URI";
+const LIVELOG_DATABASE: &str = "LIVELOG_DATABASE";
 const LIVELOG_DATA: &str = "LIVELOG_DATA";
 
 const DATA_DEFAULT: &str = "./livelog-data";
 
 fn embedded(dir: PathBuf) -> StoreOptions {
     StoreOptions::Embedded(EmbeddedOptions { dir })
-}
-
-fn mongo(uri: String, database: Option<String>) -> StoreOptions {
-    StoreOptions::Mongo(MongoOptions { uri, database })
 }
 
 /// A variable that is set to nothing is not set.

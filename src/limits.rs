@@ -162,6 +162,10 @@ pub const EMBEDDED_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// they move, as much again can gather.
 pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes of events that a rebuild gathers before it writes them; while it does, as much again can gather.
+/// The more, the fewer times it comes back to the same page of the table.
+pub const EMBEDDED_REBUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Changes of the log that the view's table may lack: a start folds them, in less than a second.
 pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 

@@ -170,11 +170,29 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_what_would() {
         (&["serve", "--allow-origin", "example.org"], "example.org"),
         (&["serve", "--unknown"], "--unknown"),
         (&["dance"], "dance"),
+        (&["serve", "--database", "elsewhere"], "--mongodb"),
+        (
+            &["verify", "--database", "elsewhere", "--data", "here"],
+            "--data",
+        ),
     ] {
         let output = livelog(arguments).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_ne!(output.status.code(), Some(0), "{arguments:?}");
         assert!(said.contains(names), "{arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_looks_at_a_log_makes_none_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("misspelled");
+    for subcommand in ["replay", "verify", "export"] {
+        let output = livelog(&[subcommand, "--data", missing.to_str().unwrap()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{subcommand}: {said}");
+        assert!(said.contains("there is no data in"), "{subcommand}: {said}");
+        assert!(!missing.exists(), "{subcommand} made the folder");
     }
 }

@@ -1,6 +1,6 @@
 //! The fold of the log, kept as digests: a hundred bytes an event, whatever its size.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -10,9 +10,21 @@ use crate::domain::{Change, Event, EventId, Seq};
 /// What the view must hold after the changes applied so far.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    entries: HashMap<EventId, Entry>,
+    /// In order: the ids a server makes grow, so most go to the end, and the digest need not sort them.
+    entries: BTreeMap<EventId, Entry>,
     changes: u64,
     seq: Seq,
+    /// Lent to every digest.
+    buffer: Vec<u8>,
+}
+
+/// How a change does not follow from those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("change {at} does not follow from the changes to its event before")]
+pub(crate) struct Contradiction {
+    pub(super) at: Seq,
+    /// Whether even the versions tell so: then a change is missing, or there is one too many.
+    pub(super) in_version: bool,
 }
 
 /// What is known of one event.
@@ -24,9 +36,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn of(event: &Event) -> Self {
-        let json = serde_json::to_vec(event).expect("an event is JSON");
-        let digest = Sha256::digest(json);
+    /// The digest is that of the event's JSON. `buffer` is lent, so that it is allocated once for many.
+    pub(super) fn of(event: &Event, buffer: &mut Vec<u8>) -> Self {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, event).expect("an event is JSON");
+        let digest = Sha256::digest(buffer);
         let (digest, _) = digest
             .split_first_chunk()
             .expect("SHA-256 is longer than 16 bytes");
@@ -39,22 +53,27 @@ impl Entry {
 }
 
 impl Ledger {
-    /// Applies the next change. `Err` says what in it contradicts the changes before; it is applied
-    /// all the same, because the log is the truth.
-    pub(crate) fn apply(&mut self, change: &Change) -> Result<(), String> {
-        let expected = change.before().map(|before| Entry::of(before));
+    /// Applies the next change. What contradicts the changes before is applied all the same, because
+    /// the log is the truth.
+    pub(crate) fn apply(&mut self, change: &Change) -> Result<(), Contradiction> {
+        let buffer = &mut self.buffer;
+        let expected = change.before().map(|before| Entry::of(before, buffer));
         let known = match change.after() {
-            Some(after) => self.entries.insert(after.id.clone(), Entry::of(after)),
+            Some(after) => {
+                let entry = Entry::of(after, buffer);
+                self.entries.insert(after.id.clone(), entry)
+            }
             None => self.entries.remove(change.event_id()),
         };
         self.changes += 1;
         self.seq = change.seq;
         match known == expected {
             true => Ok(()),
-            false => Err(format!(
-                "change {} does not follow from the changes to its event before",
-                change.seq
-            )),
+            false => Err(Contradiction {
+                at: change.seq,
+                in_version: known.map(|known| known.version)
+                    != expected.map(|expected| expected.version),
+            }),
         }
     }
 
@@ -70,10 +89,8 @@ impl Ledger {
 
     /// SHA-256 over the events' digests in the order of their ids.
     pub(crate) fn digest(&self) -> String {
-        let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_unstable_by_key(|(id, _)| *id);
         let mut sum = Sha256::new();
-        for (id, entry) in entries {
+        for (id, entry) in &self.entries {
             sum.update(id.as_str());
             sum.update([0]);
             sum.update(entry.digest);
@@ -92,6 +109,7 @@ impl fmt::Display for Ledger {
             entries,
             changes,
             seq,
+            ..
         } = self;
         let (events, digest) = (entries.len(), self.digest());
         write!(

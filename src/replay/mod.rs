@@ -19,7 +19,7 @@ use crate::store::{self, StoreOptions};
 /// # Errors
 /// If the store cannot be reached, or the log cannot be read. The live view is as it was.
 pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(options).await?;
+    let store = store::open_existing(options).await?;
     let ledger = rebuild::rebuild(&store).await?;
     println!("replayed {ledger}");
     store.close().await;
@@ -31,7 +31,7 @@ pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// If the store cannot be reached.
 pub async fn verify(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(options).await?;
+    let store = store::open_existing(options).await?;
     let report = verify::verify(&store).await?;
     println!("{report}");
     store.close().await;

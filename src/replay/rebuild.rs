@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ledger::Ledger;
 use super::reader::Reader;
-use crate::domain::Seq;
+use crate::domain::{Change, Seq};
 use crate::store::{Rebuild, Store, StoreError};
 
 /// A store can lose the hold on its writers; then what was built may miss their changes.
@@ -47,11 +47,26 @@ async fn fold(
         if page.is_empty() {
             return Ok(());
         }
-        for change in &page {
-            if let Err(contradiction) = ledger.apply(change) {
-                tracing::warn!(%contradiction, "the log contradicts itself");
-            }
-        }
-        rebuild.apply(&page).await?;
+        // The store looks at the page first: what it does not do at once, its own threads do meanwhile.
+        let applying = rebuild.apply(&page);
+        let (applied, followed) = tokio::join!(applying, async { follow(ledger, &page) });
+        followed.and(applied)?;
     }
+}
+
+/// A log that lacks a change of an event, or has one too many, is no log to make a view of.
+fn follow(ledger: &mut Ledger, page: &[Arc<Change>]) -> Result<(), StoreError> {
+    for change in page {
+        match ledger.apply(change) {
+            Err(contradiction) if contradiction.in_version => {
+                return Err(StoreError::Corrupt {
+                    at: format!("log {}", contradiction.at),
+                    reason: contradiction.to_string(),
+                });
+            }
+            Err(contradiction) => tracing::warn!(%contradiction, "the log contradicts itself"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }

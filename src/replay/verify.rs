@@ -4,15 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 
 use super::ledger::{Entry, Ledger};
-use super::reader::Reader;
+use super::reader::{Reader, ahead};
 use crate::domain::{Event, Record, Seq};
 use crate::query::Query;
 use crate::store::{Found, Store, StoreError};
 
 /// Differences printed at most: beyond that their number says enough.
 const PRINTED_MAX: usize = 100;
+
+/// Events that are handed on together.
+const CHUNK_COUNT: usize = 256;
 
 /// What was compared, and what differed.
 #[derive(Debug, Default)]
@@ -68,23 +72,13 @@ pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError>
     if !fold(&mut reader, head, &mut ledger, &mut report).await? {
         return Ok(report);
     }
-    let Found { seq, mut events } = store.find(&Arc::new(Query::everything())).await?;
+    let Found { seq, events } = store.find(&Arc::new(Query::everything())).await?;
     if !fold(&mut reader, seq, &mut ledger, &mut report).await? {
         return Ok(report);
     }
     reader.bar.finish_and_clear();
     report.summary = ledger.to_string();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                if let Some(difference) = compare(store, &event, ledger.take(&event.id)).await? {
-                    report.add(difference);
-                }
-            }
-            Err(StoreError::Corrupt { at, reason }) => report.add(format!("{at}: {reason}")),
-            Err(error) => return Err(error),
-        }
-    }
+    compare_all(store, events, &mut ledger, &mut report).await?;
     for (id, entry) in ledger.rest() {
         report.add(format!(
             "event {id}: missing from the view; the log has it at version {}",
@@ -92,6 +86,31 @@ pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError>
         ));
     }
     Ok(report)
+}
+
+/// Takes out of the ledger what the view has, and reports what differs.
+async fn compare_all(
+    store: &Arc<dyn Store>,
+    events: BoxStream<'static, Result<Event, StoreError>>,
+    ledger: &mut Ledger,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let mut buffer = Vec::new();
+    let mut chunks = ahead(events.ready_chunks(CHUNK_COUNT));
+    while let Some(chunk) = chunks.recv().await {
+        for event in chunk {
+            match event {
+                Ok(event) => {
+                    let logged = ledger.take(&event.id);
+                    let difference = compare(store, &event, logged, &mut buffer).await?;
+                    difference.into_iter().for_each(|text| report.add(text));
+                }
+                Err(StoreError::Corrupt { at, reason }) => report.add(format!("{at}: {reason}")),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `false` if the log ends early, is not contiguous or cannot be read: there is nothing to compare with.
@@ -113,7 +132,7 @@ async fn fold(
             Ok(page) => page
                 .iter()
                 .filter_map(|change| ledger.apply(change).err())
-                .for_each(|text| report.add(text)),
+                .for_each(|contradiction| report.add(contradiction.to_string())),
             Err(StoreError::Corrupt { at, reason }) => {
                 report.add(format!("{at}: {reason}"));
                 return Ok(false);
@@ -128,6 +147,7 @@ async fn compare(
     store: &Arc<dyn Store>,
     event: &Event,
     logged: Option<Entry>,
+    buffer: &mut Vec<u8>,
 ) -> Result<Option<String>, StoreError> {
     let id = &event.id;
     let Some(logged) = logged else {
@@ -136,7 +156,7 @@ async fn compare(
             event.version
         )));
     };
-    if logged == Entry::of(event) {
+    if logged == Entry::of(event, buffer) {
         return Ok(None);
     }
     let before = Seq::new(logged.seq.get() - 1);

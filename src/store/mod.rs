@@ -34,6 +34,17 @@ pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     }
 }
 
+/// The same for who only looks at what is there: a folder without data is refused, not filled.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
+    if let StoreOptions::Embedded(options) = options {
+        options.ensure_data()?;
+    }
+    open(options).await
+}
+
 /// The log's identity: a recreated log has another, so a position in the old one is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -165,7 +176,8 @@ fn not_at(head: Seq) -> StoreError {
 /// A view in the making. Dropping it unfinished leaves the live view as it was.
 #[async_trait]
 pub trait Rebuild: Send {
-    /// Applies the next changes, contiguous with those before.
+    /// Applies the next changes, contiguous with those before. That each follows from what its event was
+    /// before is the caller's to know: a store may take it for granted.
     async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError>;
 
     /// Holds all writers of all nodes off until [`swap`](Self::swap), and returns the head that

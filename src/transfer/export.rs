@@ -39,7 +39,7 @@ async fn write(
         ensure!(!page.is_empty(), "change {} is missing", reader.seq.next());
         for change in page {
             // What contradicts itself here could not be loaded anywhere.
-            ledger.apply(&change).map_err(|text| anyhow!(text))?;
+            ledger.apply(&change)?;
             lines.write(&ChangeLine::of(&change))?;
         }
     }

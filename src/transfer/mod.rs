@@ -33,7 +33,7 @@ const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// If the log cannot be read to its end or contradicts itself, or stdout takes no more. What was written
 /// lacks its last line then, by which an import notices.
 pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(options).await?;
+    let store = store::open_existing(options).await?;
     // Waiting for stdout blocks this thread, which is the main one: no worker of the runtime.
     let output = BufWriter::with_capacity(WRITE_BUFFER_BYTES, io::stdout().lock());
     let exported = export::export(&store, output).await;

@@ -89,7 +89,8 @@ impl<R: BufRead> Source<R> {
                 self.header.head
             ));
         }
-        self.ledger.apply(change)?;
+        let followed = self.ledger.apply(change);
+        followed.map_err(|contradiction| contradiction.to_string())?;
         self.lines.add_to_sum();
         self.seq = next;
         Ok(())

@@ -60,11 +60,19 @@ impl Desk {
         &self,
         task: impl FnOnce(oneshot::Sender<T>) -> Task,
     ) -> Result<T, StoreError> {
+        answered(self.order(task)?).await
+    }
+
+    /// The same for who has other things to do meanwhile: the answer is what [`answered`] waits for.
+    pub(super) fn order<T>(
+        &self,
+        task: impl FnOnce(oneshot::Sender<T>) -> Task,
+    ) -> Result<oneshot::Receiver<T>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        if !self.tell(task(reply)) {
-            return Err(gone());
+        match self.tell(task(reply)) {
+            true => Ok(answer),
+            false => Err(gone()),
         }
-        answer.await.map_err(|_| gone())
     }
 
     /// See [`Store::append`](crate::store::Store::append).
@@ -140,6 +148,11 @@ impl Drop for Desk {
             drop(thread.join());
         }
     }
+}
+
+/// The writer's answer. `Err` if it died over it.
+pub(super) async fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T, StoreError> {
+    answer.await.map_err(|_| gone())
 }
 
 fn gone() -> StoreError {

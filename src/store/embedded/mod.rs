@@ -15,9 +15,12 @@
 //! Owns every `redb` type of the program. Promises what [`Store`] does; an append is on disk, by one
 //! fsync, before anyone hears of it. Knows nothing of sessions, commands or the wire.
 //!
-//! A start after a crash reads the whole file, about a second a gigabyte, unless the writer had paused
-//! before: then it had noted which pages are in use. To note it with every append would be one more
-//! fsync each, and 60 KiB for every gigabyte of the file.
+//! A start after a crash reads the whole file, about a second or two a gigabyte, unless the writer had paused
+//! before: then it had noted which pages are in use (redb's `set_quick_repair`). To note it with every append
+//! would be one more fsync each, and 60 KiB for every gigabyte of the file. Measured on a file of 1 to 2 GB:
+//! a third of the throughput (340 000 entries/s became 220 000, 400 a commit), and a single append took
+//! 0.44 ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. To note it now
+//! and then saves nothing: what was noted is good until the next append that does not.
 
 mod checkpoint;
 mod decode;
@@ -63,6 +66,19 @@ const FILE: &str = "livelog.redb";
 pub struct EmbeddedOptions {
     /// The data folder; made if it is missing.
     pub dir: PathBuf,
+}
+
+impl EmbeddedOptions {
+    /// # Errors
+    /// [`OpenError::Empty`] if the folder is missing or a livelog never used it.
+    pub(super) fn ensure_data(&self) -> Result<(), OpenError> {
+        match self.dir.join(FILE).exists() {
+            true => Ok(()),
+            false => Err(OpenError::Empty {
+                dir: self.dir.display().to_string(),
+            }),
+        }
+    }
 }
 
 /// The store in one file.

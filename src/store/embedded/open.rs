@@ -53,6 +53,10 @@ pub enum OpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Locked { dir: String },
+    /// Nothing to look at.
+    #[error("there is no data in {dir}: name the folder that has it with --data DIR")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Empty { dir: String },
     /// Made by a livelog of another format.
     #[error(
         "the data folder {dir} was written in format {found}; this livelog reads format {FORMAT}. \

@@ -1,21 +1,23 @@
 //! A new view beside the live one, and putting it in its place.
 //!
-//! The new view is a table of its own. Its changes gather in an overlay first, like those of the live
-//! one, so that a million changes of ten events are ten writes.
+//! The new view is a table of its own. Its changes gather in memory first, like those of the live one, so
+//! that a million changes of ten events are ten writes; and while some are written, the next gather.
 
-use std::ops::Bound;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use redb::{ReadableDatabase, TableDefinition, TableError};
+use tokio::sync::oneshot;
 
-use super::desk::Desk;
-use super::overlay::{Overlay, Slot};
-use super::shared::blocking;
-use super::tables::{self, META, META_COVERED, REBUILD_PREFIX, VIEW, ViewTable};
+use super::desk::{self, Desk};
+use super::encode;
+use super::overlay::Overlay;
+use super::tables::{META, META_COVERED, REBUILD_PREFIX, VIEW};
 use super::writer::{Task, Writer};
-use crate::domain::{Change, EventId, Seq};
+use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::store::{Rebuild, StoreError};
 
@@ -26,48 +28,69 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 pub(super) struct EmbeddedRebuild {
     id: u64,
     desk: Arc<Desk>,
-    draft: Draft,
+    /// The last change applied.
+    seq: Seq,
+    /// What the table does not have yet, and is not on its way there.
+    slots: Slots,
+    /// The answer about what is on its way: the writer is at it while the next slots gather.
+    writing: Option<oneshot::Receiver<Result<(), StoreError>>>,
     /// The head that stands since the writers are held off.
     held: Option<Seq>,
+    /// Lent to every encoding.
+    buffer: Vec<u8>,
 }
 
-/// A view in the making.
-#[derive(Clone)]
-struct Draft {
-    seq: Seq,
-    /// Changes that the table does not have yet.
-    overlay: Overlay,
-    table: Arc<ViewTable>,
+/// What a view's table is to hold at these ids, as it is written. Events in memory take several times as
+/// much, and taking them apart as long as writing them.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// In the order of the table: inserted so, it is several times faster. `None` is no event.
+    places: BTreeMap<EventId, Option<Range<usize>>>,
+    bytes: Vec<u8>,
+}
+
+impl Slots {
+    fn set(&mut self, id: &EventId, event: Option<&Event>, buffer: &mut Vec<u8>) {
+        let place = event.map(|event| {
+            encode::event(buffer, event);
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(buffer);
+            start..self.bytes.len()
+        });
+        self.places.insert(id.clone(), place);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.places.iter().map(|(id, place)| {
+            let bytes = place.clone().map(|place| &self.bytes[place]);
+            (id.as_str(), bytes)
+        })
+    }
 }
 
 /// Makes an empty view.
 pub(super) async fn begin(desk: &Arc<Desk>) -> Result<Box<dyn Rebuild>, StoreError> {
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let table = desk
-        .ask(|reply| Task::Shadow(id, Vec::new(), reply))
-        .await??;
-    Ok(Box::new(EmbeddedRebuild {
-        id,
+    let mut rebuild = EmbeddedRebuild {
+        id: NEXT.fetch_add(1, Ordering::Relaxed),
         desk: Arc::clone(desk),
-        draft: Draft {
-            seq: Seq::ZERO,
-            overlay: Overlay::default(),
-            table: Arc::new(table),
-        },
+        seq: Seq::ZERO,
+        slots: Slots::default(),
+        writing: None,
         held: None,
-    }))
+        buffer: Vec::new(),
+    };
+    rebuild.flush().await?;
+    rebuild.written().await?;
+    Ok(Box::new(rebuild))
 }
 
 #[async_trait]
 impl Rebuild for EmbeddedRebuild {
     async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
-        let (mut draft, changes) = (self.draft.clone(), changes.to_vec());
-        self.draft = blocking(move || {
-            changes.iter().try_for_each(|change| draft.apply(change))?;
-            Ok(draft)
-        })
-        .await?;
-        match self.draft.overlay.bytes() > limits::EMBEDDED_OVERLAY_BYTES_MAX {
+        for change in changes {
+            self.gather(change)?;
+        }
+        match self.slots.bytes.len() > limits::EMBEDDED_REBUILD_BYTES_MAX {
             true => self.flush().await,
             false => Ok(()),
         }
@@ -81,30 +104,48 @@ impl Rebuild for EmbeddedRebuild {
     }
 
     async fn swap(mut self: Box<Self>) -> Result<(), StoreError> {
-        if self.held != Some(self.draft.seq) {
+        if self.held != Some(self.seq) {
             return Err(StoreError::Refused(format!(
                 "the new view is as of {}, and the log held at {:?}",
-                self.draft.seq, self.held
+                self.seq, self.held
             )));
         }
         self.flush().await?;
+        self.written().await?;
         let id = self.id;
         self.desk.ask(|reply| Task::Swap(id, reply)).await?
     }
 }
 
 impl EmbeddedRebuild {
-    async fn flush(&mut self) -> Result<(), StoreError> {
-        let overlay = std::mem::take(&mut self.draft.overlay);
-        let slots = overlay.range(Bound::Unbounded, Bound::Unbounded);
-        let slots = slots.map(|(id, slot)| (id.clone(), slot.clone())).collect();
-        let id = self.id;
-        let table = self
-            .desk
-            .ask(|reply| Task::Shadow(id, slots, reply))
-            .await??;
-        self.draft.table = Arc::new(table);
+    fn gather(&mut self, change: &Change) -> Result<(), StoreError> {
+        if change.seq != self.seq.next() {
+            return Err(StoreError::Corrupt {
+                at: format!("log {}", change.seq),
+                reason: format!("change {} should be next", self.seq.next()),
+            });
+        }
+        let event = change.after().map(Arc::as_ref);
+        self.slots.set(change.event_id(), event, &mut self.buffer);
+        self.seq = change.seq;
         Ok(())
+    }
+
+    /// Has the writer begin with what gathered, when it is done with what gathered before.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.written().await?;
+        let (id, slots) = (self.id, std::mem::take(&mut self.slots));
+        let writing = self.desk.order(|reply| Task::Shadow(id, slots, reply))?;
+        self.writing = Some(writing);
+        Ok(())
+    }
+
+    /// Waits until the table has what was on its way.
+    async fn written(&mut self) -> Result<(), StoreError> {
+        match self.writing.take() {
+            Some(writing) => desk::answered(writing).await?,
+            None => Ok(()),
+        }
     }
 }
 
@@ -112,25 +153,6 @@ impl Drop for EmbeddedRebuild {
     /// Removes what a swap has not put to use; after one there is nothing left to remove.
     fn drop(&mut self) {
         self.desk.tell(Task::Abandon(self.id));
-    }
-}
-
-impl Draft {
-    fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
-        let id = change.event_id();
-        let found = match self.overlay.get(id) {
-            Some(slot) => slot.as_ref().map(|event| event.version),
-            None => tables::version(&self.table, id)?,
-        };
-        if change.seq != self.seq.next() || found != change.before().map(|before| before.version) {
-            return Err(StoreError::Corrupt {
-                at: format!("log {}", change.seq),
-                reason: "a change does not follow from those before it".to_owned(),
-            });
-        }
-        self.overlay.apply(change);
-        self.seq = change.seq;
-        Ok(())
     }
 }
 
@@ -147,32 +169,26 @@ impl Writer {
         Ok(self.shared.snapshot().seq)
     }
 
-    pub(super) fn write_shadow(
-        &mut self,
-        rebuild: u64,
-        slots: &[(EventId, Slot)],
-    ) -> Result<ViewTable, StoreError> {
+    pub(super) fn write_shadow(&mut self, rebuild: u64, slots: &Slots) -> Result<(), StoreError> {
         self.writable()?;
         self.try_write_shadow(rebuild, slots)
             .map_err(|error| self.fail(error))
     }
 
-    fn try_write_shadow(
-        &mut self,
-        rebuild: u64,
-        slots: &[(EventId, Slot)],
-    ) -> Result<ViewTable, redb::Error> {
+    fn try_write_shadow(&mut self, rebuild: u64, slots: &Slots) -> Result<(), redb::Error> {
         let name = shadow_name(rebuild);
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
         let transaction = self.begin()?;
         {
             let mut table = transaction.open_table(shadow)?;
-            for (id, slot) in slots {
-                tables::write_slot(&mut table, id, slot, &mut self.buffer)?;
+            for (id, bytes) in slots.iter() {
+                match bytes {
+                    Some(bytes) => drop(table.insert(id, bytes)?),
+                    None => drop(table.remove(id)?),
+                }
             }
         }
-        transaction.commit()?;
-        Ok(self.database.begin_read()?.open_table(shadow)?)
+        Ok(transaction.commit()?)
     }
 
     pub(super) fn swap(&mut self, rebuild: u64) -> Result<(), StoreError> {

@@ -15,11 +15,12 @@ use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, Step};
 use super::encode;
-use super::overlay::{Overlay, Slot};
+use super::overlay::Overlay;
+use super::rebuild::Slots;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, ViewTable, fault};
-use crate::domain::{Change, EventId, Seq};
+use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault};
+use crate::domain::{Change, Seq};
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
 /// A pause in the writing this long is used to seal the file.
@@ -30,12 +31,8 @@ pub(super) enum Task {
     Append(Arc<Batch>, oneshot::Sender<Appended>),
     /// Hold the appends off for this rebuild.
     Hold(u64, oneshot::Sender<Result<Seq, StoreError>>),
-    /// Write slots to a rebuild's view, and open it for reading.
-    Shadow(
-        u64,
-        Vec<(EventId, Slot)>,
-        oneshot::Sender<Result<ViewTable, StoreError>>,
-    ),
+    /// Write slots to a rebuild's view.
+    Shadow(u64, Slots, oneshot::Sender<Result<(), StoreError>>),
     /// Put the rebuild's view in the live one's place.
     Swap(u64, oneshot::Sender<Result<(), StoreError>>),
     /// Remove what is left of a rebuild, and let the writers go on.
