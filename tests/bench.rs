@@ -127,7 +127,13 @@ impl Log {
             Effect::Delete { .. } => None,
         };
         let (seq, at) = (self.seq, at());
-        Arc::new(Change { seq, at, effect })
+        let command = None;
+        Arc::new(Change {
+            seq,
+            at,
+            effect,
+            command,
+        })
     }
 
     fn create(&mut self) -> Effect {

@@ -8,13 +8,12 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::clock::Clock;
+use super::facts::{Answered, Facts, States, decide_all};
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
-use super::{Done, Outcome, Refused};
-use crate::domain::{
-    Change, CommandId, Event, EventId, Order, Rejection, Seq, Stamp, Timestamp, decide,
-};
+use super::{Outcome, Refused};
+use crate::domain::{Change, CommandId, Event, EventId, Order, Seq};
 use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
@@ -26,21 +25,6 @@ pub(super) struct Committer {
     head: Option<Seq>,
     recent: Recent,
     clock: Clock,
-}
-
-/// Decided, not yet durable.
-struct Decided {
-    outcomes: Vec<Outcome>,
-    changes: Vec<Arc<Change>>,
-}
-
-/// What there is to decide on.
-struct Facts {
-    head: Seq,
-    states: States,
-    answered: Answered,
-    /// Some of it was remembered rather than read now, so another node may have changed it.
-    remembered: bool,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
@@ -322,81 +306,5 @@ fn is_passing(error: &StoreError) -> bool {
         | StoreError::SortTooLarge
         | StoreError::Refused(_)
         | StoreError::Corrupt { .. } => false,
-    }
-}
-
-/// Events as they are at the point of deciding; one that is not there is not there.
-type States = HashMap<EventId, Arc<Event>>;
-
-/// Changes by the id of the command that they carried out.
-type Answered = HashMap<CommandId, Arc<Change>>;
-
-/// Decides the commands in order, each seeing what the ones before it did, until their changes are
-/// enough for one append: a small command can make a large change.
-fn decide_all<'a>(
-    orders: impl Iterator<Item = (&'a EventId, &'a Order)>,
-    facts: &mut Facts,
-    at: Timestamp,
-) -> Decided {
-    let mut decided = Decided {
-        outcomes: Vec::new(),
-        changes: Vec::new(),
-    };
-    let mut bytes = 0;
-    for (id, order) in orders {
-        if bytes >= limits::BATCH_BYTES_MAX {
-            break;
-        }
-        let stamp = Stamp {
-            seq: facts.head.plus(decided.changes.len()).next(),
-            at,
-        };
-        let outcome = match facts.answer(order) {
-            Some(answer) => answer,
-            None => facts.decide(id, order, stamp),
-        };
-        if let Ok(done) = &outcome
-            && !done.is_repeated
-        {
-            bytes += done.change.weight();
-            decided.changes.push(Arc::clone(&done.change));
-        }
-        decided.outcomes.push(outcome.map_err(Refused::Rejected));
-    }
-    decided
-}
-
-impl Facts {
-    /// The answer to a command that was carried out before.
-    fn answer(&self, order: &Order) -> Option<Result<Done, Rejection>> {
-        let key = order.key.as_ref()?;
-        let change = self.answered.get(&key.id)?;
-        Some(match change.command.as_ref() == Some(key) {
-            true => Ok(Done {
-                change: Arc::clone(change),
-                is_repeated: true,
-            }),
-            false => Err(Rejection::CommandIdReused { id: key.id.clone() }),
-        })
-    }
-
-    /// Decides, and takes the change in for those who come after.
-    fn decide(&mut self, id: &EventId, order: &Order, stamp: Stamp) -> Result<Done, Rejection> {
-        let current = self.states.get(id).cloned();
-        let change = Arc::new(Change {
-            command: order.key.clone(),
-            ..decide(id.clone(), current, &order.command, stamp)?
-        });
-        match change.after() {
-            Some(event) => drop(self.states.insert(id.clone(), Arc::clone(event))),
-            None => drop(self.states.remove(id)),
-        }
-        if let Some(key) = &order.key {
-            self.answered.insert(key.id.clone(), Arc::clone(&change));
-        }
-        Ok(Done {
-            change,
-            is_repeated: false,
-        })
     }
 }

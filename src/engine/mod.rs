@@ -11,6 +11,7 @@
 mod announcer;
 mod clock;
 mod committer;
+mod facts;
 mod mailbox;
 mod recent;
 mod submission;
