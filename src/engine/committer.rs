@@ -1,6 +1,6 @@
 //! The task that decides, appends and answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
 use super::{Outcome, Refused};
-use crate::domain::{Change, CommandId, Event, EventId, Order, Seq};
+use crate::domain::{Change, CommandId, EventId, Order, Seq};
 use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
