@@ -108,6 +108,12 @@ pub const BATCH_COUNT_MAX: usize = 1_024;
 /// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
+pub const ORDER_COMMANDS_MAX: usize = 100;
+
+/// Bytes of changes that one BATCH may make: they cannot be parted into several commits.
+pub const ORDER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
 pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 

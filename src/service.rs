@@ -262,7 +262,10 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::Rejected(rejection) => Self::from(rejection),
+            Refused::Rejected(rejection, None) => Self::from(rejection),
+            Refused::Rejected(rejection, Some(at)) => {
+                Self::from(rejection).within(&format!("payload.commands.{at}"))
+            }
             Refused::Busy => Self::new(Code::Busy, message),
             Refused::Unavailable => Self::new(Code::Unavailable, message),
             Refused::Internal => Self::new(Code::Internal, message),

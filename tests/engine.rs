@@ -71,7 +71,10 @@ fn update(id: &str, expected_version: u64) -> Command {
 }
 
 fn order(command: Command) -> Order {
-    Order { command, key: None }
+    Order {
+        commands: vec![command],
+        key: None,
+    }
 }
 
 fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
@@ -80,7 +83,7 @@ fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
 
 async fn answer(engine: &Engine, command: Command) -> Result<Arc<Change>, Refused> {
     let outcome = submit(engine, command).await.unwrap();
-    outcome.map(|done| done.change)
+    outcome.map(|done| Arc::clone(done.change()))
 }
 
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_log_and_answered_as_done
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::LoseAnswer, Fault::LoseAnswer]);
     let first = submit(&engine, create("a"));
-    assert_eq!(first.await.unwrap().unwrap().change.seq, Seq::new(1));
+    assert_eq!(first.await.unwrap().unwrap().change().seq, Seq::new(1));
     assert_eq!(answer(&engine, create("b")).await.unwrap().seq, Seq::new(2));
     assert_eq!(world.logged().await, ["a", "b"]);
 }
@@ -182,7 +185,7 @@ async fn what_another_node_changed_is_not_judged_from_memory() {
     answer(&engine, create("a")).await.unwrap();
     answer(&other, update("a", 1)).await.unwrap();
     let conflict = answer(&engine, update("a", 1)).await;
-    let Err(Refused::Rejected(Rejection::VersionConflict { current, .. })) = conflict else {
+    let Err(Refused::Rejected(Rejection::VersionConflict { current, .. }, None)) = conflict else {
         panic!("a conflict with what the other node wrote, not {conflict:?}");
     };
     assert_eq!(current.version, 2);

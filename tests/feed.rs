@@ -49,7 +49,10 @@ fn order(step: u64) -> Order {
             Command::Update(Update::parse(document(update)).unwrap())
         }
     };
-    Order { command, key: None }
+    Order {
+        commands: vec![command],
+        key: None,
+    }
 }
 
 fn filter(json: Value) -> Arc<Filter> {

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking, and nobody links to them"
 )]
 
+mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
 mod embedded; // the embedded store: its folder, its file, its failures, its queries

@@ -37,6 +37,11 @@ pub enum Rejection {
     VersionConflict { expected: u64, current: Arc<Event> },
     #[error(transparent)]
     DoesNotFit(PatchError),
+    #[error(
+        "the changes of the batch would exceed {} bytes",
+        crate::limits::ORDER_BYTES_MAX
+    )]
+    OrderTooLarge,
     #[error("command id {} was given to another command before", id.as_str())]
     CommandIdReused { id: CommandId },
     #[error("event {id} would exceed {} bytes", crate::limits::EVENT_BYTES_MAX)]

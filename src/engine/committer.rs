@@ -151,18 +151,23 @@ impl Committer {
     /// The commands among these that were carried out before. Asked after the head is known: should another
     /// node carry one out meanwhile, the head moves, and nothing of this is appended.
     async fn learn_answered(&mut self, submission: &mut Submission) -> Result<Answered, Setback> {
-        let ids: HashSet<CommandId> = submission.command_ids().cloned().collect();
-        if ids.is_empty() {
+        let counts = submission.command_ids();
+        if counts.is_empty() {
             return Ok(Answered::new());
         }
-        let ids: Vec<CommandId> = ids.into_iter().collect();
         let store = Arc::clone(&self.store);
-        let changes = self.ask(submission, store.answered(&ids)).await?;
-        let keyed = changes.into_iter().filter_map(|change| {
-            let id = change.command.as_ref()?.id.clone();
-            Some((id, change))
-        });
-        Ok(keyed.collect())
+        let ids: Vec<CommandId> = counts.keys().cloned().collect();
+        let mut answered = Answered::new();
+        for first in self.ask(submission, store.answered(&ids)).await? {
+            let Some(key) = first.command.clone() else {
+                continue;
+            };
+            let rest = store.read(first.seq, counts.get(&key.id).map_or(0, |count| count - 1));
+            let rest = self.ask(submission, rest).await?;
+            let changes = std::iter::once(first).chain(rest).collect();
+            answered.insert(key.id.clone(), changes);
+        }
+        Ok(answered)
     }
 
     /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.

@@ -27,13 +27,13 @@ pub(super) struct Facts {
 /// Events as they are at the point of deciding; one that is not there is not there.
 pub(super) type States = HashMap<EventId, Arc<Event>>;
 
-/// Changes by the id of the command that they carried out.
-pub(super) type Answered = HashMap<CommandId, Arc<Change>>;
+/// Changes by the id of the order that they carried out.
+pub(super) type Answered = HashMap<CommandId, Vec<Arc<Change>>>;
 
-/// Decides the commands in order, each seeing what the ones before it did, until their changes are
+/// Decides the orders one after the other, each seeing what the ones before it did, until their changes are
 /// enough for one append: a small command can make a large change.
 pub(super) fn decide_all<'a>(
-    orders: impl Iterator<Item = (&'a EventId, &'a Order)>,
+    orders: impl Iterator<Item = (&'a [EventId], &'a Order)>,
     facts: &mut Facts,
     at: Timestamp,
 ) -> Decided {
@@ -42,60 +42,96 @@ pub(super) fn decide_all<'a>(
         changes: Vec::new(),
     };
     let mut bytes = 0;
-    for (id, order) in orders {
+    for (ids, order) in orders {
         if bytes >= limits::BATCH_BYTES_MAX {
             break;
         }
-        let stamp = Stamp {
-            seq: facts.head.plus(decided.changes.len()).next(),
-            at,
-        };
+        let head = facts.head.plus(decided.changes.len());
         let outcome = match facts.answer(order) {
             Some(answer) => answer,
-            None => facts.decide(id, order, stamp),
+            None => facts.decide(ids, order, Stamp { seq: head, at }),
         };
         if let Ok(done) = &outcome
             && !done.is_repeated
         {
-            bytes += done.change.weight();
-            decided.changes.push(Arc::clone(&done.change));
+            bytes += weight(&done.changes);
+            decided.changes.extend_from_slice(&done.changes);
         }
-        decided.outcomes.push(outcome.map_err(Refused::Rejected));
+        decided.outcomes.push(outcome);
     }
     decided
 }
 
+fn weight(changes: &[Arc<Change>]) -> usize {
+    changes.iter().map(|change| change.weight()).sum()
+}
+
 impl Facts {
-    /// The answer to a command that was carried out before.
-    fn answer(&self, order: &Order) -> Option<Result<Done, Rejection>> {
+    /// The answer to an order that was carried out before.
+    fn answer(&self, order: &Order) -> Option<Outcome> {
         let key = order.key.as_ref()?;
-        let change = self.answered.get(&key.id)?;
-        Some(match change.command.as_ref() == Some(key) {
+        let changes = self.answered.get(&key.id)?;
+        let first = changes.first()?;
+        Some(match first.command.as_ref() == Some(key) {
             true => Ok(Done {
-                change: Arc::clone(change),
+                changes: changes.clone(),
                 is_repeated: true,
             }),
-            false => Err(Rejection::CommandIdReused { id: key.id.clone() }),
+            false => {
+                let id = key.id.clone();
+                Err(Refused::Rejected(Rejection::CommandIdReused { id }, None))
+            }
         })
     }
 
-    /// Decides, and takes the change in for those who come after.
-    fn decide(&mut self, id: &EventId, order: &Order, stamp: Stamp) -> Result<Done, Rejection> {
-        let current = self.states.get(id).cloned();
-        let change = Arc::new(Change {
-            command: order.key.clone(),
-            ..decide(id.clone(), current, &order.command, stamp)?
-        });
-        match change.after() {
+    /// Decides all commands of an order after `head`, or none, and takes their changes in for those who come
+    /// after.
+    fn decide(&mut self, ids: &[EventId], order: &Order, head: Stamp) -> Outcome {
+        let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
+        for (at, (id, command)) in ids.iter().zip(&order.commands).enumerate() {
+            let stamp = Stamp {
+                seq: head.seq.plus(at).next(),
+                ..head
+            };
+            let current = self.states.get(id).cloned();
+            match decide(id.clone(), current, command, stamp) {
+                Ok(change) => {
+                    // The first stands for all: they are found one after the other.
+                    let command = order.key.clone().filter(|_| at == 0);
+                    let change = Arc::new(Change { command, ..change });
+                    self.put(id, change.after());
+                    changes.push(change);
+                }
+                Err(rejection) => {
+                    self.undo(&changes);
+                    let at = (order.commands.len() > 1).then_some(at);
+                    return Err(Refused::Rejected(rejection, at));
+                }
+            }
+        }
+        if changes.len() > 1 && weight(&changes) > limits::ORDER_BYTES_MAX {
+            self.undo(&changes);
+            return Err(Refused::Rejected(Rejection::OrderTooLarge, None));
+        }
+        if let Some(key) = &order.key {
+            self.answered.insert(key.id.clone(), changes.clone());
+        }
+        Ok(Done {
+            changes,
+            is_repeated: false,
+        })
+    }
+
+    fn undo(&mut self, changes: &[Arc<Change>]) {
+        for change in changes.iter().rev() {
+            self.put(change.event_id(), change.before());
+        }
+    }
+
+    fn put(&mut self, id: &EventId, event: Option<&Arc<Event>>) {
+        match event {
             Some(event) => drop(self.states.insert(id.clone(), Arc::clone(event))),
             None => drop(self.states.remove(id)),
         }
-        if let Some(key) = &order.key {
-            self.answered.insert(key.id.clone(), Arc::clone(&change));
-        }
-        Ok(Done {
-            change,
-            is_repeated: false,
-        })
     }
 }

@@ -35,24 +35,32 @@ pub struct Engine {
     broadcasts: Sender<Broadcast, Result<(), Refused>>,
 }
 
-/// What became of a command.
+/// What became of an order.
 pub type Outcome = Result<Done, Refused>;
 
-/// What a command did.
+/// What an order did.
 #[derive(Debug, Clone)]
 pub struct Done {
-    /// Its change.
-    pub change: Arc<Change>,
+    /// The change of each command, one after the other in the log.
+    pub changes: Vec<Arc<Change>>,
     /// Whether it was done before, and only answered now.
     pub is_repeated: bool,
+}
+
+impl Done {
+    /// The change of an order of one command.
+    pub fn change(&self) -> &Arc<Change> {
+        let last = self.changes.last();
+        last.expect("an order has at least one command")
+    }
 }
 
 /// Why a command was not carried out, as far as is known.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refused {
-    /// The rules say no. Certainly no effect.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
+    /// The rules say no to a command, and which of several it is. Certainly no effect of any.
+    #[error("{0}")]
+    Rejected(Rejection, Option<usize>),
     /// Too much is waiting already. Certainly no effect.
     #[error("too many commands are waiting")]
     Busy,
@@ -83,10 +91,10 @@ impl Engine {
         }
     }
 
-    /// Queues a command of roughly `bytes`; its outcome arrives within [`crate::limits::COMMAND_DEADLINE`].
+    /// Queues an order of roughly `bytes`; its outcome arrives within [`crate::limits::COMMAND_DEADLINE`].
     ///
-    /// A command with a key has its effect once, however often and to whichever node it is submitted.
-    /// Outcomes of commands submitted one after the other are decided, and arrive, in that order.
+    /// An order with a key has its effect once, however often and to whichever node it is submitted.
+    /// Outcomes of orders submitted one after the other are decided, and arrive, in that order.
     ///
     /// # Errors
     /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.

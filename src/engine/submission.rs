@@ -1,16 +1,19 @@
 //! Commands on their way through the committer, and those who wait for them.
 
+use std::collections::HashMap;
+
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::mailbox::Letter;
 use super::{Outcome, Refused};
-use crate::domain::{CommandId, EventId, Order};
+use crate::domain::{Command, CommandId, EventId, Order};
 
 /// Commands that stand or fall together. Empty once everyone has an answer.
 pub(super) struct Submission {
-    /// Each with the event it is about, whose id is made here for a CREATE that left it to the server.
-    letters: Vec<(EventId, Letter<Order, Outcome>)>,
+    /// Each with the events that its commands are about, whose ids are made here for those CREATEs that left
+    /// them to the server.
+    letters: Vec<(Vec<EventId>, Letter<Order, Outcome>)>,
     /// Of the letter that has waited longest.
     deadline: Instant,
 }
@@ -22,30 +25,36 @@ impl Submission {
             .map(|letter| letter.deadline)
             .expect("a batch holds at least one letter");
         let address = |letter: Letter<Order, Outcome>| {
-            let target = letter.content.command.target().cloned();
-            (target.unwrap_or_else(|| Uuid::now_v7().into()), letter)
+            let targets = letter.content.commands.iter().map(|command| {
+                let target = command.target().cloned();
+                target.unwrap_or_else(|| Uuid::now_v7().into())
+            });
+            (targets.collect(), letter)
         };
         let letters = letters.into_iter().map(address).collect();
         Self { letters, deadline }
     }
 
-    pub(super) fn orders(&self) -> impl Iterator<Item = (&EventId, &Order)> {
+    /// Each order with the events its commands are about.
+    pub(super) fn orders(&self) -> impl Iterator<Item = (&[EventId], &Order)> {
         self.letters
             .iter()
-            .map(|(id, letter)| (id, &letter.content))
+            .map(|(ids, letter)| (ids.as_slice(), &letter.content))
     }
 
     /// Events that must be known to decide; not those whose id was made here.
     pub(super) fn targets(&self) -> impl Iterator<Item = &EventId> {
         self.letters
             .iter()
-            .filter_map(|(_, letter)| letter.content.command.target())
+            .flat_map(|(_, letter)| &letter.content.commands)
+            .filter_map(Command::target)
     }
 
-    /// Ids of commands that may have been carried out before.
-    pub(super) fn command_ids(&self) -> impl Iterator<Item = &CommandId> {
-        let keys = self.letters.iter().map(|(_, letter)| &letter.content.key);
-        keys.flatten().map(|key| &key.id)
+    /// Ids of orders that may have been carried out before, with the number of their commands.
+    pub(super) fn command_ids(&self) -> HashMap<CommandId, usize> {
+        let orders = self.letters.iter().map(|(_, letter)| &letter.content);
+        let keyed = orders.filter_map(|order| Some((order.key.as_ref()?, order.commands.len())));
+        keyed.map(|(key, count)| (key.id.clone(), count)).collect()
     }
 
     pub(super) fn is_answered(&self) -> bool {

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 pub enum Code {
     AlreadyExists,
     BadRequest,
+    BatchTooLarge,
     BinaryFrame,
     Busy,
     CommandIdReused,
@@ -70,9 +71,10 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AlreadyExists,
         Self::BadRequest,
+        Self::BatchTooLarge,
         Self::BinaryFrame,
         Self::Busy,
         Self::CommandIdReused,
@@ -105,6 +107,7 @@ impl Code {
         match self {
             Self::AlreadyExists => rule("already_exists", 409),
             Self::BadRequest => rule("bad_request", 400),
+            Self::BatchTooLarge => rule("batch_too_large", 413),
             Self::BinaryFrame => rule("binary_frame", 400),
             Self::Busy => rule("busy", 429).retryable(),
             Self::CommandIdReused => rule("command_id_reused", 422),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::code::Code;
-use crate::domain::{Event, Invalid, Rejection};
+use crate::domain::{Event, Invalid, Rejection, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -45,6 +45,15 @@ impl Failure {
         }
     }
 
+    /// The same of the command that stands `at` in a batch.
+    pub fn within(mut self, at: &str) -> Self {
+        self.path = Some(match self.path {
+            Some(path) => join(at, &path),
+            None => at.to_owned(),
+        });
+        self
+    }
+
     /// A failure of the thing at `invalid.path`.
     pub fn at(code: Code, invalid: Invalid) -> Self {
         Self {
@@ -63,6 +72,7 @@ impl From<Rejection> for Failure {
                 Self::at(Code::CommandIdReused, Invalid::new("commandId", message))
             }
             Rejection::NotFound { .. } => Self::new(Code::NotFound, message),
+            Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::DoesNotFit(error) => {
                 let path = format!("payload.updateData.{}", error.path());

@@ -1,6 +1,7 @@
 //! What the server says. Each function makes one kind of frame.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -66,34 +67,63 @@ pub fn announced(id: Option<&RequestId>) -> Frame {
     Frame::encode(&response::<()>(id, Name::Broadcast))
 }
 
-/// The answer to a write: the event as it made it, or as it was when it was deleted. `is_repeated` if the
-/// command was carried out before, and this is the answer it had then.
-pub fn answer(id: Option<&RequestId>, request: Name, change: &Change, is_repeated: bool) -> Frame {
-    let data = change.after().or(change.before()).map(|event| &**event);
-    Frame::encode(&Response::<&Event> {
-        seq: Some(change.seq),
-        data,
+/// What the commands of a write made of their events, or what they deleted: one event, or for a BATCH all.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    One(Option<&'a Event>),
+    All(Vec<&'a Event>),
+}
+
+impl<'a> Written<'a> {
+    fn of(request: Name, changes: &'a [Arc<Change>]) -> Self {
+        let events = changes.iter().filter_map(|change| {
+            let event = change.after().or(change.before())?;
+            Some(&**event)
+        });
+        match request {
+            Name::Batch => Self::All(events.collect()),
+            _ => Self::One(events.last()),
+        }
+    }
+}
+
+fn last(changes: &[Arc<Change>]) -> Option<Seq> {
+    changes.last().map(|change| change.seq)
+}
+
+/// The answer to a write; `seq` is that of its last change. `is_repeated` if it was carried out before, and
+/// this is the answer it had then.
+pub fn answer(
+    id: Option<&RequestId>,
+    request: Name,
+    changes: &[Arc<Change>],
+    is_repeated: bool,
+) -> Frame {
+    Frame::encode(&Response {
+        seq: last(changes),
+        data: Some(Written::of(request, changes)),
         duplicate: is_repeated.then_some(true),
         ..response(id, request)
     })
 }
 
 /// The body of an HTTP answer to a write; see [`answer`].
-pub fn written(request: Name, change: &Change, is_repeated: bool) -> Frame {
+pub fn written(request: Name, changes: &[Arc<Change>], is_repeated: bool) -> Frame {
     #[derive(Serialize)]
-    struct Written<'a> {
+    struct Body<'a> {
         success: bool,
         request: Name,
-        seq: Seq,
-        data: Option<&'a Event>,
+        seq: Option<Seq>,
+        data: Written<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         duplicate: Option<bool>,
     }
-    Frame::encode(&Written {
+    Frame::encode(&Body {
         success: true,
         request,
-        seq: change.seq,
-        data: change.after().or(change.before()).map(|event| &**event),
+        seq: last(changes),
+        data: Written::of(request, changes),
         duplicate: is_repeated.then_some(true),
     })
 }

@@ -54,6 +54,7 @@ pub enum Name {
     Broadcast,
     Subscribe,
     Unsubscribe,
+    Batch,
 }
 
 impl Name {
@@ -64,6 +65,7 @@ impl Name {
             "DELETE" => Some(Self::Delete),
             "FETCH" => Some(Self::Fetch),
             "BROADCAST" => Some(Self::Broadcast),
+            "BATCH" => Some(Self::Batch),
             "SUBSCRIBE" => Some(Self::Subscribe),
             "UNSUBSCRIBE" => Some(Self::Unsubscribe),
             _ => None,
@@ -74,7 +76,7 @@ impl Name {
 /// A request that can be carried out.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// CREATE, UPDATE or DELETE.
+    /// CREATE, UPDATE or DELETE, or several of them in a BATCH.
     Write(Order),
     /// FETCH.
     Fetch(Arc<Query>),
@@ -160,7 +162,8 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
     let word: Cow<'_, str> =
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
     Name::parse(&word).ok_or_else(|| {
-        let known = "expected CREATE, UPDATE, DELETE, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
+        let known =
+            "expected CREATE, UPDATE, DELETE, BATCH, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
@@ -169,9 +172,10 @@ impl Envelope<'_> {
     fn read_request(&self, name: Name) -> Result<Request, Failure> {
         let payload = self.payload;
         match name {
-            Name::Create => self.read_write(Kind::Create),
-            Name::Update => self.read_write(Kind::Update),
-            Name::Delete => self.read_write(Kind::Delete),
+            Name::Create => self.read_write(|payload, id| Order::parse(Kind::Create, payload, id)),
+            Name::Update => self.read_write(|payload, id| Order::parse(Kind::Update, payload, id)),
+            Name::Delete => self.read_write(|payload, id| Order::parse(Kind::Delete, payload, id)),
+            Name::Batch => self.read_write(Order::parse_batch),
             Name::Fetch => read_fetch(payload),
             Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
             Name::Subscribe => read_subscribe(&document(payload)?),
@@ -181,10 +185,13 @@ impl Envelope<'_> {
         }
     }
 
-    fn read_write(&self, kind: Kind) -> Result<Request, Failure> {
+    fn read_write(
+        &self,
+        parse: impl FnOnce(Document, Option<CommandId>) -> Result<Order, Invalid>,
+    ) -> Result<Request, Failure> {
         let bad = |invalid| Failure::at(Code::BadRequest, invalid);
         let id = self.command_id.map(read_command_id).transpose();
-        let order = Order::parse(kind, document(self.payload)?, id.map_err(bad)?);
+        let order = parse(document(self.payload)?, id.map_err(bad)?);
         Ok(Request::Write(order.map_err(bad)?))
     }
 }
@@ -291,7 +298,7 @@ mod tests {
         let Request::Write(order) = asked.request else {
             panic!("a CREATE is a write");
         };
-        assert!(matches!(order.command, Command::Create(_)) && order.key.is_none());
+        assert!(matches!(order.commands[..], [Command::Create(_)]) && order.key.is_none());
         let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
         assert_eq!(asked.id.unwrap().0.get(), "-7");
         assert!(matches!(asked.request, Request::Broadcast(payload) if &*payload == "[1, 2]"));

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::engine::{self, Done};
+use crate::engine;
 use crate::feed::Subscription;
 use crate::limits;
 use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName, Subscribe};
@@ -152,14 +152,9 @@ impl Pending {
         match self {
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
                 let done = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                let frame = done.map(
-                    |Done {
-                         change,
-                         is_repeated,
-                     }| {
-                        protocol::answer(id.as_ref(), *name, &change, is_repeated)
-                    },
-                );
+                let frame = done.map(|done| {
+                    protocol::answer(id.as_ref(), *name, &done.changes, done.is_repeated)
+                });
                 answer(id.as_ref(), *name, frame)
             }),
             Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {

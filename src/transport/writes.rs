@@ -1,4 +1,4 @@
-//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/broadcast`.
+//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/batch` and `/api/broadcast`.
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -32,7 +32,7 @@ pub(super) async fn create(
         true => written.map_err(conditions::failed)?,
         false => written?,
     };
-    let place = [(LOCATION, location(done.change.event_id()))];
+    let place = [(LOCATION, location(done.change().event_id()))];
     Ok((StatusCode::CREATED, place, answer(Name::Create, &done)).into_response())
 }
 
@@ -60,6 +60,20 @@ pub(super) async fn delete(
     app.origins.check(&headers)?;
     let payload = vec![("id", Value::from(read_id(&id)?.as_str()))];
     write(&app, Kind::Delete, payload, &headers, id.len()).await
+}
+
+/// The body is a BATCH's payload.
+pub(super) async fn batch(
+    State(app): State<App>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let (payload, bytes) = document(&headers, request).await?;
+    let order = Order::parse_batch(payload, command_id(&headers)?)
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let done = app.service.write(order, bytes).await?;
+    Ok(answer(Name::Batch, &done))
 }
 
 /// The body is the message, kept as it was written.
@@ -100,19 +114,24 @@ async fn write(
 }
 
 fn order(kind: Kind, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
-    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+    Order::parse(kind, payload, command_id(headers)?)
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
+}
+
+fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
     let id = headers.get(IDEMPOTENCY_KEY).map(|value| {
         let text = value.to_str();
         let text = text.map_err(|_| Invalid::new(IDEMPOTENCY_KEY, "expected text"))?;
         CommandId::parse(text, IDEMPOTENCY_KEY)
     });
-    Order::parse(kind, payload, id.transpose().map_err(bad)?).map_err(bad)
+    id.transpose()
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 
 /// What a session hears, without what only a session needs; and the event's version, if it is still there.
 fn answer(name: Name, done: &Done) -> Response {
-    let body = protocol::written(name, &done.change, done.is_repeated).into_bytes();
-    match done.change.after() {
+    let body = protocol::written(name, &done.changes, done.is_repeated).into_bytes();
+    match done.change().after().filter(|_| name != Name::Batch) {
         Some(event) => {
             let tag = conditions::tag(event.version);
             (JSON, [(ETAG, tag)], body).into_response()

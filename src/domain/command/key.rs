@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::change::Kind;
 use crate::domain::document::Invalid;
 use crate::domain::value::Document;
 use crate::limits;
@@ -54,11 +53,11 @@ pub struct CommandKey {
 }
 
 impl CommandKey {
-    /// The key of the command that asks `kind` with this payload.
-    pub fn new(id: CommandId, kind: Kind, payload: &Document) -> Self {
+    /// The key of what is asked in this word with this payload.
+    pub fn new(id: CommandId, word: &str, payload: &Document) -> Self {
         let json = serde_json::to_vec(payload).expect("a document is JSON");
         let sum = Sha256::new()
-            .chain_update(kind.as_str())
+            .chain_update(word)
             .chain_update(json)
             .finalize();
         let (digest, _) = sum

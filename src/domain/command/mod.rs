@@ -3,16 +3,15 @@
 mod create;
 mod delete;
 mod key;
+mod order;
 mod update;
 
 pub use create::Create;
 pub use delete::Delete;
 pub use key::{CommandId, CommandKey};
+pub use order::Order;
 pub use update::Update;
 
-use std::sync::Arc;
-
-use super::change::Kind;
 use super::document::Invalid;
 use super::event::EventId;
 use super::value::{Document, Value};
@@ -34,31 +33,6 @@ impl Command {
             Self::Update(update) => Some(&update.id),
             Self::Delete(delete) => Some(&delete.id),
         }
-    }
-}
-
-/// A command, with the key by which its repetition is known.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// What is asked.
-    pub command: Command,
-    /// If the client gave it an id.
-    pub key: Option<Arc<CommandKey>>,
-}
-
-impl Order {
-    /// Reads the payload of a CREATE, UPDATE or DELETE that was given this id, if any.
-    ///
-    /// # Errors
-    /// The first offender, with its path.
-    pub fn parse(kind: Kind, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
-        let key = id.map(|id| Arc::new(CommandKey::new(id, kind, &payload)));
-        let command = match kind {
-            Kind::Create => Create::parse(payload).map(Command::Create),
-            Kind::Update => Update::parse(payload).map(Command::Update),
-            Kind::Delete => Delete::parse(payload).map(Command::Delete),
-        }?;
-        Ok(Self { command, key })
     }
 }
 

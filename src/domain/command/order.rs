@@ -1,0 +1,94 @@
+//! Commands that a client asks for together.
+
+use std::sync::Arc;
+
+use super::{Command, CommandId, CommandKey, Create, Delete, Update};
+use crate::domain::change::Kind;
+use crate::domain::document::{Invalid, join};
+use crate::domain::value::{Document, Value};
+use crate::limits;
+
+/// One command, or several that stand or fall together; with the key by which a repetition is known.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What is asked, in order; never nothing.
+    pub commands: Vec<Command>,
+    /// If the client gave it an id.
+    pub key: Option<Arc<CommandKey>>,
+}
+
+const COMMANDS: &str = "payload.commands";
+
+impl Order {
+    /// Reads the payload of a CREATE, UPDATE or DELETE that was given this id, if any.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(kind: Kind, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
+        let key = id.map(|id| Arc::new(CommandKey::new(id, kind.as_str(), &payload)));
+        let commands = vec![command(kind, payload)?];
+        Ok(Self { commands, key })
+    }
+
+    /// Reads the payload of a BATCH that was given this id, if any: `{"commands":[{"type","payload"}, …]}`.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse_batch(mut payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
+        let key = id.map(|id| Arc::new(CommandKey::new(id, "batch", &payload)));
+        let invalid = |reason: String| Invalid::new(COMMANDS, reason);
+        let items = match payload.remove("commands") {
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                return Err(invalid(format!(
+                    "expected an array, found {}",
+                    other.kind()
+                )));
+            }
+            None => return Err(invalid("missing: name the commands".to_owned())),
+        };
+        if !(1..=limits::ORDER_COMMANDS_MAX).contains(&items.len()) {
+            let reason = format!("expected 1 to {} commands", limits::ORDER_COMMANDS_MAX);
+            return Err(invalid(reason));
+        }
+        let commands = items.into_iter().enumerate().map(|(at, item)| {
+            let at = join(COMMANDS, &at.to_string());
+            member(item, &at)
+        });
+        let commands = commands.collect::<Result<_, Invalid>>()?;
+        Ok(Self { commands, key })
+    }
+}
+
+fn command(kind: Kind, payload: Document) -> Result<Command, Invalid> {
+    match kind {
+        Kind::Create => Create::parse(payload).map(Command::Create),
+        Kind::Update => Update::parse(payload).map(Command::Update),
+        Kind::Delete => Delete::parse(payload).map(Command::Delete),
+    }
+}
+
+/// A command of a batch, `{"type","payload"}`, that stands `at`.
+fn member(item: Value, at: &str) -> Result<Command, Invalid> {
+    let Value::Object(mut item) = item else {
+        let reason = format!("expected an object, found {}", item.kind());
+        return Err(Invalid::new(at, reason));
+    };
+    if item.get("commandId").is_some() {
+        let reason = "a batch is repeated as a whole: its commandId stands beside its type";
+        return Err(Invalid::new(join(at, "commandId"), reason));
+    }
+    let kind = match item.get("type").and_then(Value::as_str) {
+        Some("CREATE") => Kind::Create,
+        Some("UPDATE") => Kind::Update,
+        Some("DELETE") => Kind::Delete,
+        _ => {
+            let reason = "expected CREATE, UPDATE or DELETE";
+            return Err(Invalid::new(join(at, "type"), reason));
+        }
+    };
+    let Some(Value::Object(payload)) = item.remove("payload") else {
+        return Err(Invalid::new(join(at, "payload"), "expected an object"));
+    };
+    command(kind, payload).map_err(|invalid| Invalid::new(join(at, &invalid.path), invalid.reason))
+}
