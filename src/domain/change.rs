@@ -88,6 +88,14 @@ impl Change {
         }
     }
 
+    /// The event as it became, or as it was when it was deleted.
+    pub fn event(&self) -> &Arc<Event> {
+        match &self.effect {
+            Effect::Create { after } | Effect::Update { after, .. } => after,
+            Effect::Delete { before } => before,
+        }
+    }
+
     /// What was set and unset; `None` unless an update.
     pub fn patch(&self) -> Option<&Patch> {
         match &self.effect {

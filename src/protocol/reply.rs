@@ -77,13 +77,10 @@ enum Written<'a> {
 
 impl<'a> Written<'a> {
     fn of(request: Name, changes: &'a [Arc<Change>]) -> Self {
-        let events = changes.iter().filter_map(|change| {
-            let event = change.after().or(change.before())?;
-            Some(&**event)
-        });
+        let event = |change: &'a Arc<Change>| &**change.event();
         match request {
-            Name::Batch => Self::All(events.collect()),
-            _ => Self::One(events.last()),
+            Name::Batch => Self::All(changes.iter().map(event).collect()),
+            _ => Self::One(changes.last().map(event)),
         }
     }
 }
