@@ -79,6 +79,10 @@ pub const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the database may work on one query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long the database may work on a listing of everything, whose client may be slow: shorter than the five
+/// minutes for which MongoDB keeps a snapshot.
+pub const LISTING_DEADLINE: Duration = Duration::from_secs(240);
+
 // What is kept for whom.
 
 /// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.

@@ -222,8 +222,7 @@ impl Service {
         Ok((seq, event.ok_or_else(missing)?))
     }
 
-    /// One page of events: at most the query's limit, or [`limits::FETCH_COUNT_DEFAULT`], and at most
-    /// [`limits::FETCH_BYTES_MAX`] of them.
+    /// One page of events: at most the query's limit, and at most [`limits::FETCH_BYTES_MAX`] of them.
     ///
     /// # Errors
     /// If the store cannot answer.
@@ -234,7 +233,7 @@ impl Service {
             .await
             .expect("the semaphore is never closed");
         let Found { seq, mut events } = self.find(query).await?;
-        let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
+        let limit = query.limit.unwrap_or(usize::MAX);
         let mut page = Page {
             seq,
             events: Vec::new(),

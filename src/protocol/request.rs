@@ -208,7 +208,8 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
         Some(_) => document(payload)?,
     };
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
-    let query = Query::parse(&asked, "payload").map_err(invalid)?;
+    let mut query = Query::parse(&asked, "payload").map_err(invalid)?;
+    query.limit.get_or_insert(limits::FETCH_COUNT_DEFAULT);
     if query
         .limit
         .is_some_and(|limit| limit > limits::FETCH_COUNT_MAX)

@@ -195,7 +195,7 @@ struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     /// Small where few are wanted: one more than the limit, by which a caller learns whether more remain.
     fn new(query: &'a Query) -> Self {
-        let wanted = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
+        let wanted = query.limit.unwrap_or(CHUNK_COUNT);
         Self {
             query,
             events: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::raw::RawBsonRef;
 use bson::{RawDocumentBuf, doc};
@@ -87,7 +88,7 @@ async fn begin(
     let (meta, events) = (meta(database), collection(database, EVENTS));
     let client = database.client().clone();
     let (filter, order) = (query::mongo::narrow(query), query::mongo::order(query));
-    let size = batch_size(query);
+    let (size, deadline) = (batch_size(query), deadline(query));
     within(QUERY_CALL_DEADLINE, async move {
         let options = SessionOptions::builder().snapshot(true).build();
         let mut session = client.start_session().with_options(options).await?;
@@ -95,7 +96,7 @@ async fn begin(
             .find_one(head::filter())
             .read_concern(ReadConcern::snapshot());
         let head = head.session(&mut session).await?;
-        let cursor = open(&events, filter, order, size, &mut session).await?;
+        let cursor = open(&events, filter, order, size, deadline, &mut session).await?;
         let batch = VecDeque::new();
         Ok((
             head,
@@ -114,6 +115,7 @@ async fn open(
     filter: bson::Document,
     order: bson::Document,
     size: u32,
+    deadline: Duration,
     session: &mut ClientSession,
 ) -> mongodb::error::Result<SessionRawBatchCursor> {
     let find = events
@@ -121,9 +123,17 @@ async fn open(
         .read_concern(ReadConcern::snapshot())
         .sort(order)
         .batch_size(size)
-        .max_time(limits::QUERY_DEADLINE)
+        .max_time(deadline)
         .allow_disk_use(true);
     find.session(session).batch().await
+}
+
+/// The server counts its time over all batches of a cursor; each batch has a deadline of its own on this side.
+fn deadline(query: &Query) -> Duration {
+    match query.limit {
+        Some(_) => limits::QUERY_DEADLINE,
+        None => limits::LISTING_DEADLINE,
+    }
 }
 
 /// Few where few are wanted: one more than the limit, by which a caller learns whether more remain.
