@@ -79,7 +79,8 @@ impl EventStream {
         if let Err(interrupted) = self.subscription.take(&mut out) {
             let failure = Failure::from(interrupted);
             let error = protocol::error(None, Some(Name::Subscribe), &failure);
-            write(&mut self.chunk, "error", None, error.as_str());
+            // Not `error`, which is what an EventSource calls a lost connection.
+            write(&mut self.chunk, "failure", None, error.as_str());
             self.is_over = true;
         }
     }
