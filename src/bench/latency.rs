@@ -95,7 +95,7 @@ async fn listen(mut connection: Connection, arrivals: Arc<Arrivals>) -> Result<I
         seen.clear();
         connection
             .turn(|text| {
-                if let Message::Change { seq } = message::read(text) {
+                if let Message::Change { seq, .. } = message::read(text) {
                     seen.push(seq);
                 }
                 Ok(())
@@ -135,12 +135,12 @@ fn sending_time(due: Instant) -> Instant {
 impl Sent {
     fn note(&mut self, heard: Heard<'_>) {
         match heard {
-            Heard::Done { sent, seq } => {
+            Heard::Done { sent, seq, .. } => {
                 self.acks.add(sent.elapsed());
                 self.changes.extend(seq.map(|seq| (seq, sent)));
             }
             Heard::Refused { code } => self.refusals.add(code),
-            Heard::Change => {}
+            _ => {}
         }
     }
 }

@@ -10,10 +10,13 @@ mod connection;
 mod deliveries;
 mod idle;
 mod latency;
+mod load;
+mod matches;
 mod message;
 mod report;
 mod sequence;
 mod stats;
+mod subscriptions;
 mod wire;
 mod write;
 
@@ -62,6 +65,8 @@ enum Scenario {
     Latency(latency::Options),
     /// Whether many silent sessions stay open, and what each costs the server
     Idle(idle::Options),
+    /// What many subscriptions cost the commands whose changes match one of them each
+    Subscriptions(subscriptions::Options),
 }
 
 impl Scenario {
@@ -71,6 +76,7 @@ impl Scenario {
             Self::Deliveries(options) => options.connections(),
             Self::Latency(options) => options.sessions + 1,
             Self::Idle(options) => options.sessions,
+            Self::Subscriptions(options) => options.connections(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Scenario {
             Self::Deliveries(options) => deliveries::run(urls, options).await,
             Self::Latency(options) => latency::run(urls, options).await,
             Self::Idle(options) => idle::run(urls, options).await,
+            Self::Subscriptions(options) => subscriptions::run(urls, options).await,
         }
     }
 }
