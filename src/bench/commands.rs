@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 
+use super::address::{Address, Changes};
 use super::client::Client;
-use super::connection::{Address, Changes};
 use super::connection::{Connection, open_many};
 use super::load::{Commands, Load, Tally};
 use super::report::Report;
@@ -152,7 +152,9 @@ fn report(options: &Options, mut tally: Tally) -> Report {
     report.percentiles("ack", &mut tally.latencies, &[50, 99]);
     match options.changes {
         Changes::None => report.row("changes received", "none", ""),
-        Changes::All => report.row("changes received", rate(tally.changes, time), "changes/s"),
+        Changes::All | Changes::After(_) => {
+            report.row("changes received", rate(tally.changes, time), "changes/s")
+        }
     }
     report.refusals(&tally.refusals);
     report

@@ -9,8 +9,8 @@ use anyhow::{Result, bail, ensure};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::address::{Address, Changes};
 use super::client::{Client, Heard};
-use super::connection::{Address, Changes};
 use super::connection::{Connection, open_many};
 use super::message::{self, Message};
 use super::report::{Refusals, Report};

@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use tokio::task::JoinSet;
 
+use super::address::{Address, Changes};
 use super::client::{Client, Heard};
 use super::connection::open_many;
-use super::connection::{Address, Changes};
 use super::load::{Commands, Load, Tally};
 use super::matches::{Faults, Matches};
 use super::report::Report;

@@ -88,6 +88,19 @@ pub(super) fn subscribe_to(
     )
 }
 
+/// Names a subscription to every change after `after` by `sub`.
+pub(super) fn subscribe_after(
+    out: &mut Vec<u8>,
+    id: u64,
+    sub: u64,
+    after: u64,
+) -> std::io::Result<()> {
+    write!(
+        out,
+        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}","after":{after}}}}}"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +140,7 @@ mod tests {
         assert_eq!(subscribed["payload"]["sub"], "3");
         let wanted = &subscribed["payload"]["filter"]["topic"];
         assert_eq!(created["payload"]["topic"], *wanted);
+        let resumed = written(|out| subscribe_after(out, 3, 1, 41));
+        assert_eq!(resumed["payload"]["after"], 41);
     }
 }
