@@ -11,9 +11,20 @@ use super::message::{self, Message};
 /// What came of a command, or came without one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Heard<'a> {
-    Done { sent: Instant, seq: Option<u64> },
-    Refused { code: &'a str },
-    Change,
+    Done {
+        id: u64,
+        sent: Instant,
+        seq: Option<u64>,
+    },
+    Refused {
+        code: &'a str,
+    },
+    Change {
+        sub: Option<u64>,
+        seq: u64,
+    },
+    Behind,
+    Reset,
 }
 
 /// Sends commands, numbered from 1; answers must come in that order.
@@ -52,6 +63,32 @@ impl Client {
         self.connection.queue(&self.text)
     }
 
+    /// Sends a command for each of `subjects`, which `write` writes, and waits until all are carried out.
+    /// What else is heard meanwhile is told to `each`.
+    pub(super) async fn carry_out<T>(
+        &mut self,
+        subjects: impl IntoIterator<Item = T>,
+        write: impl Fn(&mut Vec<u8>, u64, T) -> std::io::Result<()>,
+        mut each: impl FnMut(Heard<'_>),
+    ) -> Result<()> {
+        let now = Instant::now();
+        for subject in subjects {
+            self.send(now, |out, id| write(out, id, subject))?;
+        }
+        let mut refused = None;
+        while self.outstanding() > 0 {
+            self.turn(|heard| match heard {
+                Heard::Refused { code } => refused = Some(code.to_owned()),
+                heard => each(heard),
+            })
+            .await?;
+        }
+        match refused {
+            Some(code) => bail!("the server answered `{code}`"),
+            None => Ok(()),
+        }
+    }
+
     /// Sends what is queued, waits for something to read and tells `each` what it was.
     pub(super) async fn turn(&mut self, mut each: impl FnMut(Heard<'_>)) -> Result<()> {
         let (waiting, answered) = (&mut self.waiting, &mut self.answered);
@@ -60,13 +97,16 @@ impl Client {
                 match message::read(text) {
                     Message::Response { id, seq } => {
                         let sent = take_answered(waiting, answered, id)?;
-                        each(Heard::Done { sent, seq });
+                        let id = *answered;
+                        each(Heard::Done { id, sent, seq });
                     }
                     Message::Error { id, code } => {
                         take_answered(waiting, answered, id)?;
                         each(Heard::Refused { code });
                     }
-                    Message::Change { .. } => each(Heard::Change),
+                    Message::Change { sub, seq } => each(Heard::Change { sub, seq }),
+                    Message::Behind => each(Heard::Behind),
+                    Message::Reset => each(Heard::Reset),
                     Message::Welcome { .. } | Message::Broadcast { .. } | Message::Other => {}
                 }
                 Ok(())

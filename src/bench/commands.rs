@@ -1,16 +1,16 @@
 //! How many commands a second are acknowledged, and how soon.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use tokio::sync::Barrier;
-use tokio::task::JoinSet;
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 
-use super::client::{Client, Heard};
-use super::connection::{Address, Changes, open_many};
-use super::report::{Refusals, Report};
-use super::stats::{Durations, rate};
+use super::address::{Address, Changes};
+use super::client::Client;
+use super::connection::{Connection, open_many};
+use super::load::{Commands, Load, Tally};
+use super::report::Report;
+use super::stats::rate;
 use super::write::Writer;
 use super::{GRACE, within};
 
@@ -58,14 +58,6 @@ enum Mix {
     Mixed,
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    done: u64,
-    changes: u64,
-    latencies: Durations,
-    refusals: Refusals,
-}
-
 pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
     let limit = Duration::from_secs(options.warm_up + options.seconds) + GRACE;
     let tally = within(
@@ -84,127 +76,68 @@ pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
 
 async fn run_connections(urls: &[Address], options: &Options) -> Result<Tally> {
     let connections = open_many(urls, options.connections, options.changes).await?;
-    let start = Arc::new(Barrier::new(connections.len()));
-    let mut tasks = JoinSet::new();
-    for (number, connection) in connections.into_iter().enumerate() {
-        let sender = Sender::new(Client::new(connection), options.clone(), number);
-        tasks.spawn(sender.run(Arc::clone(&start)));
-    }
-    let mut total = Tally::default();
-    while let Some(tally) = tasks.join_next().await {
-        total.add(tally??);
-    }
-    Ok(total)
+    let senders = connections.into_iter().enumerate();
+    let senders = senders.map(|(number, connection)| prepare(connection, number, options));
+    let load = Load {
+        outstanding: options.outstanding as usize,
+        warm_up: Duration::from_secs(options.warm_up),
+        measured: Duration::from_secs(options.seconds),
+    };
+    load.run(try_join_all(senders).await?).await
 }
 
-struct Sender {
-    client: Client,
-    options: Options,
+/// A connection and what it will send, once the events for that exist.
+async fn prepare(
+    connection: Connection,
+    number: usize,
+    options: &Options,
+) -> Result<(Client, Mixture)> {
+    let mut client = Client::new(connection);
+    let mixture = Mixture::new(number, options);
+    if options.mix != Mix::Create {
+        let create =
+            |out: &mut Vec<u8>, id, event: &String| mixture.writer.create_named(out, id, event);
+        let created = client.carry_out(&mixture.events, create, |_| {}).await;
+        created.context("the events to update could not be created")?;
+    }
+    Ok((client, mixture))
+}
+
+/// The commands of one connection.
+struct Mixture {
+    mix: Mix,
     writer: Writer,
     events: Vec<String>,
     sent: usize,
 }
 
-impl Sender {
-    fn new(client: Client, options: Options, number: usize) -> Self {
+impl Mixture {
+    fn new(number: usize, options: &Options) -> Self {
         let run = uuid::Uuid::now_v7().simple();
         Self {
-            client,
+            mix: options.mix,
             writer: Writer::new(options.bytes as usize),
             events: (0..EVENTS_PER_CONNECTION)
                 .map(|event| format!("bench-{run}-{number}-{event}"))
                 .collect(),
-            options,
             sent: 0,
         }
     }
-
-    async fn run(mut self, start: Arc<Barrier>) -> Result<Tally> {
-        if self.options.mix != Mix::Create {
-            self.create_events().await?;
-        }
-        start.wait().await;
-        let from = Instant::now() + Duration::from_secs(self.options.warm_up);
-        let to = from + Duration::from_secs(self.options.seconds);
-        let mut tally = Tally::default();
-        while Instant::now() < to {
-            self.fill()?;
-            self.turn(&mut tally, from, to).await?;
-        }
-        // What is outstanding must be answered too, though it counts no more.
-        while self.client.outstanding() > 0 {
-            self.turn(&mut tally, from, to).await?;
-        }
-        Ok(tally)
-    }
-
-    async fn create_events(&mut self) -> Result<()> {
-        let mut tally = Tally::default();
-        let now = Instant::now();
-        for event in &self.events {
-            let writer = &self.writer;
-            self.client
-                .send(now, |out, id| writer.create_named(out, id, event))?;
-        }
-        while self.client.outstanding() > 0 {
-            self.turn(&mut tally, now, now).await?;
-        }
-        ensure!(
-            tally.refusals.is_empty(),
-            "the events to update could not be created: {:?}",
-            tally.refusals
-        );
-        Ok(())
-    }
-
-    fn fill(&mut self) -> Result<()> {
-        let now = Instant::now();
-        while self.client.outstanding() < self.options.outstanding as usize {
-            self.sent += 1;
-            let create = match self.options.mix {
-                Mix::Create => true,
-                Mix::Update => false,
-                Mix::Mixed => self.sent.is_multiple_of(2),
-            };
-            let (writer, event) = (&self.writer, &self.events[self.sent % self.events.len()]);
-            self.client.send(now, |out, id| match create {
-                true => writer.create(out, id),
-                false => writer.update(out, id, event),
-            })?;
-        }
-        Ok(())
-    }
-
-    async fn turn(&mut self, tally: &mut Tally, from: Instant, to: Instant) -> Result<()> {
-        let mut now = None;
-        self.client
-            .turn(|heard| {
-                let now = *now.get_or_insert_with(Instant::now);
-                tally.count(heard, now, now >= from && now < to);
-            })
-            .await
-    }
 }
 
-impl Tally {
-    fn count(&mut self, heard: Heard<'_>, now: Instant, measured: bool) {
-        match heard {
-            // Refusals count whenever they come: a run with any is a failure.
-            Heard::Refused { code } => self.refusals.add(code),
-            Heard::Done { sent, .. } if measured => {
-                self.done += 1;
-                self.latencies.add(now - sent);
-            }
-            Heard::Change if measured => self.changes += 1,
-            Heard::Done { .. } | Heard::Change => {}
+impl Commands for Mixture {
+    fn write(&mut self, out: &mut Vec<u8>, id: u64) -> std::io::Result<()> {
+        self.sent += 1;
+        let create = match self.mix {
+            Mix::Create => true,
+            Mix::Update => false,
+            Mix::Mixed => self.sent.is_multiple_of(2),
+        };
+        if create {
+            return self.writer.create(out, id);
         }
-    }
-
-    fn add(&mut self, mut other: Self) {
-        self.done += other.done;
-        self.changes += other.changes;
-        self.latencies.append(&mut other.latencies);
-        self.refusals.merge(other.refusals);
+        let event = &self.events[self.sent % self.events.len()];
+        self.writer.update(out, id, event)
     }
 }
 
@@ -219,7 +152,9 @@ fn report(options: &Options, mut tally: Tally) -> Report {
     report.percentiles("ack", &mut tally.latencies, &[50, 99]);
     match options.changes {
         Changes::None => report.row("changes received", "none", ""),
-        Changes::All => report.row("changes received", rate(tally.changes, time), "changes/s"),
+        Changes::All | Changes::After(_) => {
+            report.row("changes received", rate(tally.changes, time), "changes/s")
+        }
     }
     report.refusals(&tally.refusals);
     report

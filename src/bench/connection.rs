@@ -6,20 +6,20 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use super::address::{Address, Changes};
 use super::message::{self, Message};
 use super::wire::{first_frame, put_frame};
 use super::within;
@@ -43,50 +43,18 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// Where a node listens: `ws://HOST[:PORT]/PATH`.
-#[derive(Clone, Debug)]
-pub(super) struct Address {
-    authority: String,
-    port: u16,
-    host: String,
-    path: String,
+/// How a server ends a session that it has something to say to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server closed the connection: {code} {reason}")]
+pub(super) struct Closed {
+    pub(super) code: u16,
+    reason: String,
 }
 
-impl FromStr for Address {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let uri: Uri = text.parse().context("not a URL")?;
-        ensure!(
-            uri.scheme_str() == Some("ws"),
-            "the URL must begin with ws:// (TLS would be measured, not livelog)"
-        );
-        ensure!(uri.query().is_none(), "the URL must not have a query");
-        let authority = uri.authority().context("the URL names no host")?;
-        Ok(Self {
-            authority: authority.to_string(),
-            port: authority.port_u16().unwrap_or(80),
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            path: uri.path().to_owned(),
-        })
-    }
-}
-
-/// What the default feed of a session carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Changes {
-    /// Only answers and broadcasts
-    None,
-    /// Every change
-    All,
-}
-
-impl Changes {
-    fn query(self) -> &'static str {
-        match self {
-            Self::None => "?changes=none",
-            Self::All => "",
-        }
+impl Closed {
+    pub(super) fn new(code: u16, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { code, reason }
     }
 }
 
@@ -111,23 +79,55 @@ pub(super) async fn open_many(
     count: u32,
     changes: Changes,
 ) -> Result<Vec<Connection>> {
+    opening(urls, count, changes).try_collect().await
+}
+
+/// The same, each as soon as it is open.
+pub(super) fn opening(
+    urls: &[Address],
+    count: u32,
+    changes: Changes,
+) -> impl Stream<Item = Result<Connection>> {
     let addresses = urls.iter().cycle().take(count as usize);
-    stream::iter(addresses.map(|address| Connection::open(address, changes)))
+    stream::iter(addresses.map(move |address| Connection::open(address, changes)))
         .buffered(CONNECTING_MAX)
-        .try_collect()
-        .await
 }
 
 impl Connection {
     pub(super) async fn open(address: &Address, changes: Changes) -> Result<Self> {
-        let what = format!("connecting to {}", address.authority);
-        within(CONNECT_DEADLINE, &what, Self::connect(address, changes))
-            .await
-            .with_context(|| format!("no session at ws://{}{}", address.authority, address.path))
+        Self::open_over(address.dial(), address, changes).await
     }
 
-    async fn connect(address: &Address, changes: Changes) -> Result<Self> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    /// One for which this machine holds only about `bytes` that were not read yet.
+    pub(super) async fn open_narrow(
+        address: &Address,
+        changes: Changes,
+        bytes: u32,
+    ) -> Result<Self> {
+        Self::open_over(address.dial_narrow(bytes), address, changes).await
+    }
+
+    async fn open_over(
+        dialed: impl Future<Output = io::Result<TcpStream>>,
+        address: &Address,
+        changes: Changes,
+    ) -> Result<Self> {
+        let what = format!("connecting to {}", address.authority);
+        within(
+            CONNECT_DEADLINE,
+            &what,
+            Self::connect(dialed, address, changes),
+        )
+        .await
+        .with_context(|| format!("no session at ws://{}{}", address.authority, address.path))
+    }
+
+    async fn connect(
+        dialed: impl Future<Output = io::Result<TcpStream>>,
+        address: &Address,
+        changes: Changes,
+    ) -> Result<Self> {
+        let stream = dialed.await?;
         stream.set_nodelay(true)?;
         let mut connection = Self {
             stream,
@@ -295,11 +295,9 @@ fn ensure_open(count: usize) -> Result<()> {
 
 fn closed(payload: &[u8]) -> anyhow::Error {
     match payload {
-        [high, low, reason @ ..] => anyhow!(
-            "the server closed the connection: {} {}",
-            u16::from_be_bytes([*high, *low]),
-            shown(reason)
-        ),
+        [high, low, reason @ ..] => {
+            Closed::new(u16::from_be_bytes([*high, *low]), shown(reason)).into()
+        }
         _ => anyhow!("the server closed the connection"),
     }
 }
@@ -312,18 +310,6 @@ fn shown(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_plain_websocket_urls() {
-        let address: Address = "ws://127.0.0.1:3000/ws".parse().unwrap();
-        assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 3000));
-        assert_eq!(address.path, "/ws");
-        let address: Address = "ws://[::1]:9/ws".parse().unwrap();
-        assert_eq!((address.host.as_str(), address.port), ("::1", 9));
-        for wrong in ["wss://host/ws", "host/ws", "ws://host/ws?after=1", ""] {
-            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_handshake_is_checked() {
@@ -340,8 +326,9 @@ mod tests {
     fn a_close_frame_is_told() {
         let mut payload = 4003_u16.to_be_bytes().to_vec();
         payload.extend_from_slice(b"too slow");
-        let error = closed(&payload).to_string();
-        assert!(error.ends_with("4003 too slow"), "{error}");
+        let error = closed(&payload);
+        assert_eq!(error.downcast_ref::<Closed>().unwrap().code, 4003);
+        assert!(error.to_string().ends_with("4003 too slow"), "{error}");
         assert!(closed(&[]).to_string().contains("closed"));
     }
 }

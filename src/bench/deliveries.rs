@@ -9,8 +9,9 @@ use anyhow::{Result, bail, ensure};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::address::{Address, Changes};
 use super::client::{Client, Heard};
-use super::connection::{Address, Changes, Connection, open_many};
+use super::connection::{Connection, open_many};
 use super::message::{self, Message};
 use super::report::{Refusals, Report};
 use super::sequence::Sequence;
@@ -141,7 +142,7 @@ async fn listen(
         connection
             .turn(|text| {
                 match message::read(text) {
-                    Message::Change { seq } if !broadcast => sequence.see(seq),
+                    Message::Change { seq, .. } if !broadcast => sequence.see(seq),
                     Message::Broadcast { number } if broadcast => sequence.see(number),
                     _ => return Ok(()),
                 }
@@ -266,7 +267,7 @@ impl Written {
                 progress.written.fetch_sub(1, Relaxed);
                 self.refusals.add(code);
             }
-            Heard::Change => {}
+            _ => {}
         }
     }
 

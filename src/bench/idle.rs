@@ -8,15 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
-use super::connection::{Address, Changes, Connection, open_many};
+use super::address::{Address, Changes};
+use super::connection::{Connection, open_many};
+use super::memory::{self, MIB};
 use super::report::Report;
 use super::{GRACE, within};
-
-/// How often the server's memory is looked at until it has settled.
-const SETTLE_POLL: Duration = Duration::from_millis(500);
-
-/// Looks after which memory counts as settled, though it may still move.
-const SETTLE_LOOKS_MAX: u32 = 20;
 
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct Options {
@@ -48,7 +44,7 @@ pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
 }
 
 async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
-    let before = options.pid.map(resident_bytes).transpose()?;
+    let before = memory::now(options.pid)?;
     let begun = Instant::now();
     let opened = open_many(urls, options.sessions, Changes::All).await?;
     let opening = begun.elapsed();
@@ -59,7 +55,7 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
     }
     let hold = async {
         let wait = tokio::time::sleep(Duration::from_secs(options.seconds));
-        let ((), after) = tokio::join!(wait, settled(options.pid));
+        let ((), after) = tokio::join!(wait, memory::settled(options.pid));
         Ok::<_, anyhow::Error>(before.zip(after?))
     };
     let memory = tokio::select! {
@@ -80,36 +76,6 @@ async fn stay(mut connection: Connection, pings: Arc<AtomicU64>) -> Result<Infal
     }
 }
 
-/// The server's memory once two looks in a row agree within a hundredth.
-async fn settled(pid: Option<u32>) -> Result<Option<u64>> {
-    let Some(pid) = pid else { return Ok(None) };
-    let mut last = resident_bytes(pid)?;
-    for _ in 0..SETTLE_LOOKS_MAX {
-        tokio::time::sleep(SETTLE_POLL).await;
-        let now = resident_bytes(pid)?;
-        if now.abs_diff(last) < now / 100 {
-            return Ok(Some(now));
-        }
-        last = now;
-    }
-    Ok(Some(last))
-}
-
-fn resident_bytes(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {path}: is --pid a process on this machine?"))?;
-    resident_of(&status).with_context(|| format!("{path} does not tell resident memory"))
-}
-
-fn resident_of(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
 fn report(options: &Options, opening: Duration, pings: u64, memory: Option<Memory>) -> Report {
     let mut report = Report::new("idle");
     report.row("sessions", options.sessions, "");
@@ -117,29 +83,10 @@ fn report(options: &Options, opening: Duration, pings: u64, memory: Option<Memor
     report.row("stayed open", options.seconds, "s");
     report.row("pings answered", pings, "");
     if let Some((before, after)) = memory {
-        const MIB: f64 = 1024.0 * 1024.0;
         report.row("server before", before as f64 / MIB, "MiB");
         report.row("server with sessions", after as f64 / MIB, "MiB");
         let each = after.saturating_sub(before) as f64 / 1024.0 / f64::from(options.sessions);
         report.row("server per session", each, "KiB");
     }
     report
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
-        let status = "Name:\tlivelog\nVmHWM:\t    9 kB\nVmRSS:\t    1536 kB\nThreads:\t3\n";
-        assert_eq!(resident_of(status), Some(1536 * 1024));
-        assert_eq!(resident_of("Name:\tkthread\n"), None);
-    }
-
-    #[test]
-    fn a_process_that_is_not_there_is_an_error() {
-        let error = resident_bytes(u32::MAX).unwrap_err().to_string();
-        assert!(error.contains("--pid"), "{error}");
-    }
 }

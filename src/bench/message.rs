@@ -10,9 +10,16 @@ pub(super) enum Message<'a> {
     Welcome {
         seq: u64,
     },
+    /// Of the session's default feed, or of the subscription to which `bench` itself gave this number
+    /// as its name.
     Change {
+        sub: Option<u64>,
         seq: u64,
     },
+    /// A subscription was overrun and reads the log.
+    Behind,
+    /// The position to resume from is none of this log.
+    Reset,
     /// A broadcast, with the number `bench` itself put into it.
     Broadcast {
         number: u64,
@@ -31,13 +38,26 @@ pub(super) enum Message<'a> {
 
 /// Recognizes one message.
 pub(super) fn read(text: &[u8]) -> Message<'_> {
-    // By far the most frequent, in the only form livelog writes it.
-    if let Some(rest) = text.strip_prefix(b"{\"type\":\"change\",\"seq\":")
-        && let Some(seq) = leading_number(rest)
+    // By far the most frequent, in the only forms livelog writes them.
+    if let Some(rest) = text.strip_prefix(b"{\"type\":\"change\",\"s")
+        && let Some(change) = change(rest)
     {
-        return Message::Change { seq };
+        return change;
     }
     by_kind(text).unwrap_or(Message::Other)
+}
+
+/// The rest of a change as livelog writes it: `eq":42,…` or `ub":"17","seq":42,…`.
+fn change(rest: &[u8]) -> Option<Message<'_>> {
+    if let Some(seq) = rest.strip_prefix(b"eq\":") {
+        let (sub, seq) = (None, leading_number(seq)?);
+        return Some(Message::Change { sub, seq });
+    }
+    let name = rest.strip_prefix(b"ub\":\"")?;
+    let end = name.iter().position(|byte| *byte == b'"')?;
+    let sub = Some(leading_number(&name[..end])?);
+    let seq = leading_number(name[end..].strip_prefix(b"\",\"seq\":")?)?;
+    Some(Message::Change { sub, seq })
 }
 
 fn by_kind(text: &[u8]) -> Option<Message<'_>> {
@@ -45,9 +65,9 @@ fn by_kind(text: &[u8]) -> Option<Message<'_>> {
         "welcome" => Message::Welcome {
             seq: number_after(text, b"\"seq\":")?,
         },
-        "change" => Message::Change {
-            seq: number_after(text, b"\"seq\":")?,
-        },
+        "change" => any_change(text)?,
+        "behind" => Message::Behind,
+        "reset" => Message::Reset,
         "broadcast" => Message::Broadcast {
             number: number_after(text, b"\"number\":")?,
         },
@@ -61,6 +81,18 @@ fn by_kind(text: &[u8]) -> Option<Message<'_>> {
         },
         _ => Message::Other,
     })
+}
+
+/// In whatever form: a change's subscription, if any, is named before its `seq`.
+fn any_change(text: &[u8]) -> Option<Message<'_>> {
+    const SEQ: &[u8] = b"\"seq\":";
+    let head = text.windows(SEQ.len()).position(|window| window == SEQ)?;
+    let sub = match string_after(&text[..head], b"\"sub\":") {
+        Some(name) => Some(name.parse().ok()?),
+        None => None,
+    };
+    let seq = number_after(&text[head..], SEQ)?;
+    Some(Message::Change { sub, seq })
 }
 
 fn after<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
@@ -95,9 +127,21 @@ mod tests {
     #[test]
     fn changes_are_recognized_fast_and_slow() {
         let fast = br#"{"type":"change","seq":42,"kind":"create","data":{"seq":7}}"#;
-        let slow = br#"{"type": "change", "sub": "open", "seq": 42, "kind":"create"}"#;
-        assert_eq!(read(fast), Message::Change { seq: 42 });
-        assert_eq!(read(slow), Message::Change { seq: 42 });
+        let slow = br#"{"type": "change", "seq": 42, "kind":"create","data":{"sub":"7"}}"#;
+        let change = Message::Change { sub: None, seq: 42 };
+        assert_eq!(read(fast), change);
+        assert_eq!(read(slow), change);
+    }
+
+    #[test]
+    fn a_change_tells_its_subscription() {
+        let fast = br#"{"type":"change","sub":"17","seq":42,"kind":"enter","data":{"sub":"7"}}"#;
+        let slow = br#"{"type": "change", "sub": "17", "seq": 42, "kind":"enter"}"#;
+        let (sub, seq) = (Some(17), 42);
+        assert_eq!(read(fast), Message::Change { sub, seq });
+        assert_eq!(read(slow), Message::Change { sub, seq });
+        let foreign = br#"{"type":"change","sub":"open","seq":42,"kind":"leave"}"#;
+        assert_eq!(read(foreign), Message::Other);
     }
 
     #[test]
@@ -121,6 +165,14 @@ mod tests {
         assert_eq!(read(broadcast), Message::Broadcast { number: 5 });
         let foreign = br#"{"type":"broadcast","payload":{"message":"hello"}}"#;
         assert_eq!(read(foreign), Message::Other);
+        let behind = br#"{"type":"behind","sub":"17","seq":42}"#;
+        assert_eq!(read(behind), Message::Behind);
+        let reset = br#"{"type":"reset","sub":"17","reason":"another epoch","seq":4,"earliest":1}"#;
+        assert_eq!(read(reset), Message::Reset);
+        assert_eq!(
+            read(br#"{"type":"live","sub":"17","seq":42}"#),
+            Message::Other
+        );
         assert_eq!(read(b""), Message::Other);
         assert_eq!(read(b"{\"type\":"), Message::Other);
     }

@@ -4,16 +4,25 @@
 //! measures: one thread, no task per message, frames counted by scanning bytes (`wire`, `message`)
 //! instead of parsing JSON. Every wait has a deadline; whatever goes wrong ends in an error.
 
+mod address;
+mod backlog;
 mod client;
 mod commands;
 mod connection;
 mod deliveries;
 mod idle;
 mod latency;
+mod load;
+mod matches;
+mod memory;
 mod message;
 mod report;
+mod resume;
 mod sequence;
+mod slow;
 mod stats;
+mod steady;
+mod subscriptions;
 mod wire;
 mod write;
 
@@ -23,7 +32,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use clap::{Args, Subcommand};
 
-use self::connection::Address;
+use self::address::Address;
 use self::report::Report;
 
 /// What to wait for beyond the time a scenario is meant to take: connecting, draining, answering.
@@ -62,6 +71,12 @@ enum Scenario {
     Latency(latency::Options),
     /// Whether many silent sessions stay open, and what each costs the server
     Idle(idle::Options),
+    /// What many subscriptions cost the commands whose changes match one of them each
+    Subscriptions(subscriptions::Options),
+    /// How soon sessions that were away catch up, all at once, and with how much of the server's memory
+    Resume(resume::Options),
+    /// Whether sessions that stop reading delay the others, and what becomes of them
+    Slow(slow::Options),
 }
 
 impl Scenario {
@@ -71,6 +86,9 @@ impl Scenario {
             Self::Deliveries(options) => options.connections(),
             Self::Latency(options) => options.sessions + 1,
             Self::Idle(options) => options.sessions,
+            Self::Subscriptions(options) => options.connections(),
+            Self::Resume(options) => options.sessions + 1,
+            Self::Slow(options) => options.connections(),
         }
     }
 
@@ -80,6 +98,9 @@ impl Scenario {
             Self::Deliveries(options) => deliveries::run(urls, options).await,
             Self::Latency(options) => latency::run(urls, options).await,
             Self::Idle(options) => idle::run(urls, options).await,
+            Self::Subscriptions(options) => subscriptions::run(urls, options).await,
+            Self::Resume(options) => resume::run(urls, options).await,
+            Self::Slow(options) => slow::run(urls, options).await,
         }
     }
 }

@@ -39,6 +39,13 @@ pub(super) fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(f64::EPSILON)
 }
 
+/// The middle one, or of two in the middle the lesser; 0 of none.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len().saturating_sub(1) / 2;
+    values.get(middle).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +79,13 @@ mod tests {
         assert!(close(of(&[]).percentile(99), 0.0));
         let longest = of(&[u64::MAX]).percentile(100);
         assert!(close(longest, f64::from(u32::MAX) / 1_000.0));
+    }
+
+    #[test]
+    fn a_median_is_not_moved_by_one_bad_round() {
+        assert!(close(median(vec![0.1, 0.9, 0.8]), 0.8));
+        assert!(close(median(vec![0.9, 0.8, 0.1, 0.7]), 0.7));
+        assert!(close(median(Vec::new()), 0.0));
     }
 
     #[test]

@@ -30,6 +30,20 @@ impl Writer {
         )
     }
 
+    /// One that matches the filter of [`subscribe_to`] for the same topic.
+    pub(super) fn create_about(
+        &self,
+        out: &mut Vec<u8>,
+        id: u64,
+        topic: u64,
+    ) -> std::io::Result<()> {
+        let text = &self.text;
+        write!(
+            out,
+            r#"{{"type":"CREATE","id":{id},"payload":{{"topic":"t{topic}","count":{id},"text":"{text}"}}}}"#
+        )
+    }
+
     pub(super) fn create_named(
         &self,
         out: &mut Vec<u8>,
@@ -59,6 +73,32 @@ impl Writer {
             r#"{{"type":"BROADCAST","id":{id},"payload":{{"number":{number},"text":"{text}"}}}}"#
         )
     }
+}
+
+/// Names a subscription to one topic by `sub`.
+pub(super) fn subscribe_to(
+    out: &mut Vec<u8>,
+    id: u64,
+    sub: u64,
+    topic: u64,
+) -> std::io::Result<()> {
+    write!(
+        out,
+        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}","filter":{{"topic":"t{topic}"}}}}}}"#
+    )
+}
+
+/// Names a subscription to every change after `after` by `sub`.
+pub(super) fn subscribe_after(
+    out: &mut Vec<u8>,
+    id: u64,
+    sub: u64,
+    after: u64,
+) -> std::io::Result<()> {
+    write!(
+        out,
+        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}","after":{after}}}}}"#
+    )
 }
 
 #[cfg(test)]
@@ -91,5 +131,16 @@ mod tests {
         assert_eq!(updated["payload"]["updateData"]["count"], 2);
         let broadcast = written(|out| writer.broadcast(out, 3, 9));
         assert_eq!(broadcast["payload"]["number"], 9);
+    }
+
+    #[test]
+    fn a_subscription_and_the_changes_it_is_for_name_one_topic() {
+        let created = written(|out| Writer::new(0).create_about(out, 1, 17));
+        let subscribed = written(|out| subscribe_to(out, 2, 3, 17));
+        assert_eq!(subscribed["payload"]["sub"], "3");
+        let wanted = &subscribed["payload"]["filter"]["topic"];
+        assert_eq!(created["payload"]["topic"], *wanted);
+        let resumed = written(|out| subscribe_after(out, 3, 1, 41));
+        assert_eq!(resumed["payload"]["after"], 41);
     }
 }

@@ -1,0 +1,107 @@
+//! Where to open a session, and what its default feed is to carry.
+
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, ensure};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio_tungstenite::tungstenite::http::Uri;
+
+/// Where a node listens: `ws://HOST[:PORT]/PATH`.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    pub(super) authority: String,
+    port: u16,
+    host: String,
+    pub(super) path: String,
+}
+
+impl FromStr for Address {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let uri: Uri = text.parse().context("not a URL")?;
+        ensure!(
+            uri.scheme_str() == Some("ws"),
+            "the URL must begin with ws:// (TLS would be measured, not livelog)"
+        );
+        ensure!(uri.query().is_none(), "the URL must not have a query");
+        let authority = uri.authority().context("the URL names no host")?;
+        Ok(Self {
+            authority: authority.to_string(),
+            port: authority.port_u16().unwrap_or(80),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            path: uri.path().to_owned(),
+        })
+    }
+}
+
+impl Address {
+    pub(super) async fn dial(&self) -> io::Result<TcpStream> {
+        TcpStream::connect((self.host.as_str(), self.port)).await
+    }
+
+    /// Connects so that this machine holds only about `bytes` that were not read yet. The bound must be known before connecting: it decides how large a window TCP can offer.
+    pub(super) async fn dial_narrow(&self, bytes: u32) -> io::Result<TcpStream> {
+        let mut failed = io::Error::other("the host has no address");
+        for to in lookup_host((self.host.as_str(), self.port)).await? {
+            let socket = match to {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            socket.set_recv_buffer_size(bytes)?;
+            match socket.connect(to).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// What the default feed of a session carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Changes {
+    /// Only answers and broadcasts
+    None,
+    /// Every change
+    All,
+    /// Every change after a position in the log
+    #[value(skip)]
+    After(u64),
+}
+
+impl Changes {
+    pub(super) fn query(self) -> String {
+        match self {
+            Self::None => "?changes=none".to_owned(),
+            Self::All => String::new(),
+            Self::After(seq) => format!("?after={seq}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_plain_websocket_urls() {
+        let address: Address = "ws://127.0.0.1:3000/ws".parse().unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 3000));
+        assert_eq!(address.path, "/ws");
+        let address: Address = "ws://[::1]:9/ws".parse().unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 9));
+        for wrong in ["wss://host/ws", "host/ws", "ws://host/ws?after=1", ""] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_query_says_what_a_session_is_sent() {
+        assert_eq!(Changes::All.query(), "");
+        assert_eq!(Changes::None.query(), "?changes=none");
+        assert_eq!(Changes::After(7).query(), "?after=7");
+    }
+}

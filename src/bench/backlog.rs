@@ -1,0 +1,28 @@
+//! Changes written beforehand, as fast as one connection can, for sessions to catch up with.
+
+use anyhow::{Context, Result};
+
+use super::client::{Client, Heard};
+use super::write::Writer;
+
+/// Commands sent before their answers are waited for.
+const UNANSWERED_MAX: u64 = 500;
+
+/// Writes `count` changes; says the `seq` of the last.
+pub(super) async fn write(client: &mut Client, writer: &Writer, count: u64) -> Result<u64> {
+    let (mut left, mut last) = (count, 0);
+    while left > 0 {
+        let now = left.min(UNANSWERED_MAX);
+        let note = |heard: Heard<'_>| {
+            if let Heard::Done { seq: Some(seq), .. } = heard {
+                last = last.max(seq);
+            }
+        };
+        client
+            .carry_out(0..now, |out, id, _| writer.create(out, id), note)
+            .await
+            .context("the changes to catch up with could not be written")?;
+        left -= now;
+    }
+    Ok(last)
+}
