@@ -12,6 +12,10 @@ use livelog::telemetry;
 use livelog::transfer;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Many small values, made by one thread and dropped by another, are what glibc's allocator is slowest at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
