@@ -127,7 +127,10 @@ impl Service {
         }
         let after = asked.after.unwrap_or(Seq::ZERO);
         let changes = self.store.read(after, limit).await?;
-        let last = changes.last().map_or(after, |last| last.seq);
+        let Some(last) = changes.last().map(|last| last.seq) else {
+            // As of the reading: who goes on from here must not skip what has come since.
+            return Ok((changes, after));
+        };
         // The log may have grown beyond what this node has heard of.
         Ok((changes, self.seq().max(last)))
     }
