@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::engine;
 use crate::feed::Subscription;
 use crate::limits;
-use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName, Subscribe};
+use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
 use crate::query::Query;
 use crate::service::Service;
 
@@ -141,6 +141,15 @@ impl Pending {
         }
     }
 
+    /// Whether it may be begun with others before it. What takes a turn may not: it would keep the turn until
+    /// they are answered, and they may wait for one.
+    fn may_overtake(&self) -> bool {
+        match self {
+            Self::Held(held) => !held.takes_turn(),
+            Self::Ready(_) | Self::Write(..) | Self::Announcement(..) | Self::Running(..) => true,
+        }
+    }
+
     fn begin(&mut self) {
         if let Self::Held(held) = self {
             let weight = held.weight();
@@ -181,6 +190,13 @@ impl Held {
         match self.read {
             Read::Fetch(_) => Weight::Page,
             Read::Subscribe(..) => Weight::Light,
+        }
+    }
+
+    fn takes_turn(&self) -> bool {
+        match &self.read {
+            Read::Fetch(_) => false,
+            Read::Subscribe(_, asked, _) => asked.snapshot || asked.mode == Mode::Latest,
         }
     }
 
@@ -265,6 +281,8 @@ impl Answers {
             .iter_mut()
             .map(|(pending, _)| pending)
             .take_while(|pending| !pending.may_write())
-            .for_each(Pending::begin);
+            .enumerate()
+            .filter(|(before, pending)| *before == 0 || pending.may_overtake())
+            .for_each(|(_, pending)| pending.begin());
     }
 }
