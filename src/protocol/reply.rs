@@ -280,12 +280,13 @@ pub fn behind(seq: Seq) -> Frame {
 
 /// A change, as those hear it to whom it is `seen`, with the fields they want.
 pub fn change(change: &Change, seen: Seen, fields: &Fields) -> Frame {
-    let after = change.after().filter(|_| seen == Seen::Update);
-    let patch = change.patch().zip(after).map(|(patch, after)| {
+    let both = change.before().zip(change.after());
+    let both = both.filter(|_| seen == Seen::Update);
+    let patch = change.patch().zip(both).map(|(patch, (before, after))| {
         if fields.is_all() {
             Cow::Borrowed(patch)
         } else {
-            Cow::Owned(fields.project_patch(patch, &after.fields))
+            Cow::Owned(fields.project_patch(patch, &before.fields, &after.fields))
         }
     });
     tell(change, seen, patch, fields)

@@ -4,16 +4,21 @@ use super::fields::{Branch, Fields, Wanted, part_of};
 use crate::domain::{Document, Patch, Path, Value};
 
 impl Fields {
-    /// What the patch does to the wanted fields; `after` is the document it made.
+    /// What the patch does to the wanted fields; it made `after` of `before`.
     ///
     /// Applied to the wanted fields as they were it makes them what they are. Inside an array places
-    /// move, because other elements are left out; so the wanted part of the whole array is set.
-    pub fn project_patch(&self, patch: &Patch, after: &Document) -> Patch {
+    /// move, because other elements are left out; so the wanted part of the whole array is set. And an
+    /// object that is made on the way to a field is seen where a part of it is wanted, if not that field.
+    pub fn project_patch(&self, patch: &Patch, before: &Document, after: &Document) -> Patch {
         let Some(branch) = &self.wanted else {
             return patch.clone();
         };
         let mut part = Patch::default();
         for (path, value) in &patch.set {
+            if let Some((at, value)) = branch.made(path.as_str(), before, after) {
+                set_once(&mut part, at, value);
+                continue;
+            }
             match branch.reach(path.as_str(), after) {
                 Reach::Outside => {}
                 Reach::Inside => part.set.push((path.clone(), value.clone())),
@@ -55,6 +60,31 @@ enum Reach<'a> {
 }
 
 impl Branch {
+    /// The first object that has to be made on the way to `path`, if a part of it is wanted: where it is, and
+    /// that part.
+    fn made(&self, path: &str, before: &Document, after: &Document) -> Option<(Path, Value)> {
+        let (way, _) = path.rsplit_once('.')?;
+        let (mut branch, mut old, mut new) = (self, before, after);
+        let mut end = 0;
+        for name in way.split('.') {
+            end += name.len();
+            let Wanted::Part(inner) = branch.get(name)? else {
+                return None;
+            };
+            branch = inner;
+            match (old.get(name), new.get(name)?) {
+                (None, made) => {
+                    let at = Path::parse(&way[..end]).expect("the beginning of a path is a path");
+                    return Some((at, part_of(made.borrow(), branch)?));
+                }
+                (Some(Value::Object(known)), Value::Object(same)) => (old, new) = (known, same),
+                _ => return None,
+            }
+            end += 1;
+        }
+        None
+    }
+
     fn reach(&self, path: &str, after: &Document) -> Reach<'_> {
         let mut branch = self;
         let mut holder: Option<&Value> = None;
@@ -104,7 +134,7 @@ mod tests {
         };
         let before: Document = serde_json::from_str(before).expect("the test's own JSON");
         let after = patch.apply(&before).expect("it fits");
-        let part = fields.project_patch(&patch, &after);
+        let part = fields.project_patch(&patch, &before, &after);
         assert_eq!(
             part.apply(&fields.project(&before)),
             Ok(fields.project(&after)),
@@ -171,6 +201,20 @@ mod tests {
                 "{}",
                 &["a.0.b"],
                 r#"{"set":{"a":[{}]},"unset":[]}"#,
+            ),
+            (
+                r#"["a.b","c"]"#,
+                r#"{"d":1}"#,
+                r#"{"a.c":1,"a.b":2,"c.d":3}"#,
+                &[],
+                r#"{"set":{"a":{"b":2},"c.d":3},"unset":[]}"#,
+            ),
+            (
+                r#"["a.b.c"]"#,
+                r#"{"a":{}}"#,
+                r#"{"a.b.d.e":1,"a.c":1}"#,
+                &[],
+                r#"{"set":{"a.b":{}},"unset":[]}"#,
             ),
             (
                 r#"["a"]"#,
