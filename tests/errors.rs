@@ -286,12 +286,16 @@ async fn what_the_database_says_stays_in_the_servers_log() {
 /// Of every code there is a test that names it, or the close code that stands for it.
 #[test]
 fn every_code_is_reached_by_a_test() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
     let mut tests = String::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            tests += &std::fs::read_to_string(path).unwrap();
+    let mut folders = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/tests").into()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                tests += &std::fs::read_to_string(path).unwrap();
+            }
         }
     }
     let missing: Vec<&str> = livelog::protocol::Code::ALL

@@ -2,9 +2,11 @@
 //! beyond it is answered by name, and the connection lives on.
 //!
 //! In other files: `MAILBOX_BYTES_MAX`, `COMMAND_DEADLINE` and `READY_DEADLINE` in `outage.rs`,
-//! `SHUTDOWN_DEADLINE` in `shutdown.rs`, `LIVE_WINDOW_BYTES_DEFAULT` in `changes.rs`. Out of a client's reach are
-//! `CONNECTIONS_MAX` (more sockets than a test machine gives a process) and those that only shape the
-//! server's own work.
+//! `SHUTDOWN_DEADLINE` in `shutdown.rs`, `LIVE_WINDOW_BYTES_DEFAULT` in `changes.rs`; and below
+//! `subscriptions/`, `SUB_NAME_BYTES_MAX` and `SESSION_SUBSCRIPTIONS_MAX` in `requests.rs`, `SNAPSHOTS_MAX`
+//! in `snapshots.rs`, `LATEST_BYTES_MAX` in `latest.rs`, `MATCHES_MAX` in `bursts.rs`. Out of a client's
+//! reach are `CONNECTIONS_MAX` (more sockets than a test machine gives a process) and those that only
+//! shape the server's own work.
 
 use std::time::{Duration, Instant};
 
@@ -399,7 +401,8 @@ async fn clients_that_fall_silent_are_let_go() {
         half_a_request(&server),
         no_pong(&server),
         pong(&server),
-        no_reading(&server)
+        no_reading(&server),
+        no_change(&server)
     );
     server.client().await.lives().await;
 }
@@ -427,6 +430,25 @@ async fn no_pong(server: &Server) {
     tokio::time::sleep(limits::PING_INTERVAL + limits::PONG_DEADLINE + SLACK).await;
     let end = client.end().await;
     assert!(end == End::Closed(4001) || end == End::Lost, "{end:?}");
+}
+
+/// `PING_INTERVAL` in a stream of events, for what stands between and cuts what is idle.
+async fn no_change(server: &Server) {
+    let mut socket = TcpStream::connect(server.address()).await.unwrap();
+    let request = "GET /api/changes?filter=%7B%22n%22:1%7D HTTP/1.1\r\nHost: livelog\r\nAccept: text/event-stream\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let listening = async {
+        let mut said = String::new();
+        while !said.contains(": keep-alive\n\n") {
+            let mut piece = [0; 1024];
+            let read = socket.read(&mut piece).await.unwrap();
+            assert!(read > 0, "it ended: {said}");
+            said.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+    };
+    tokio::time::timeout(limits::PING_INTERVAL + SLACK, listening)
+        .await
+        .expect("something is heard of a stream where nothing happens");
 }
 
 /// A client that does nothing but answer pings is kept.

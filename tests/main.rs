@@ -22,12 +22,15 @@ mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
+mod pages; // GET /api/changes: the log in pages
 mod queries; // FETCH and GET /api/events
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP
 mod shutdown; // the server is stopped or killed under load
+mod sse; // GET /api/changes: a subscription as Server-Sent Events
 mod store_contract; // what every store promises
+mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
 mod transfer; // the log exported and imported

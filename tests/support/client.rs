@@ -25,6 +25,8 @@ pub struct Client {
     pub changes: VecDeque<Value>,
     pub broadcasts: VecDeque<Value>,
     pub notices: VecDeque<Value>,
+    /// What named subscriptions were told, in the order it came.
+    pub told: VecDeque<Value>,
 }
 
 /// How a session ended.
@@ -58,6 +60,7 @@ impl Client {
             changes: VecDeque::new(),
             broadcasts: VecDeque::new(),
             notices: VecDeque::new(),
+            told: VecDeque::new(),
         };
         client.welcome = client.frame().await.expect("a welcome");
         assert_eq!(client.welcome["type"], "welcome", "{}", client.welcome);
@@ -133,15 +136,26 @@ impl Client {
     /// Reads one frame and puts it with its kind.
     pub async fn read(&mut self) -> Result<(), End> {
         let frame = self.frame().await?;
+        self.keep(frame);
+        Ok(())
+    }
+
+    /// The same, if one comes in time.
+    pub async fn read_within(&mut self, wait: Duration) -> Option<Result<(), End>> {
+        let frame = self.frame_within(wait).await?;
+        Some(frame.map(|frame| self.keep(frame)))
+    }
+
+    fn keep(&mut self, frame: Value) {
         let kept = match frame["type"].as_str() {
+            Some(kind) if kind != "response" && frame.get("sub").is_some() => &mut self.told,
             Some("response" | "error") => &mut self.answers,
             Some("change") => &mut self.changes,
             Some("broadcast") => &mut self.broadcasts,
-            Some("reset" | "behind" | "live" | "snapshot") => &mut self.notices,
+            Some("reset") => &mut self.notices,
             _ => panic!("a frame of no known type: {frame}"),
         };
         kept.push_back(frame);
-        Ok(())
     }
 
     /// The next answer.
@@ -205,6 +219,14 @@ impl Client {
             self.read().await.expect("a notice, not the end");
         }
         self.notices.pop_front().unwrap()
+    }
+
+    /// The next of what named subscriptions are told.
+    pub async fn next_told(&mut self) -> Value {
+        while self.told.is_empty() {
+            self.read().await.expect("a frame, not the end");
+        }
+        self.told.pop_front().unwrap()
     }
 
     /// Reads on until the session ends.

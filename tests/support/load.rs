@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::client::End;
+use super::dice::Dice;
 use super::{Client, Server};
 
 /// What the writers of a load were told.
@@ -68,6 +69,28 @@ fn lives(writer: &str, n: usize) -> (String, &'static str, Value) {
     }
 }
 
+/// Few events, the same for all writers, are created, moved from one of five values to another, and deleted.
+/// Commands for what is there already, or not there, are refused.
+fn moves(writer: &str, n: usize) -> (String, &'static str, Value) {
+    let stream = u64::from_str_radix(&writer[..16], 16).expect("a writer's word is hexadecimal");
+    let mut dice = Dice::new(n as u64, stream);
+    let (event, place) = (format!("m{:03}", dice.below(300)), dice.below(5));
+    let name = format!("{writer}-{n}");
+    match dice.below(8) {
+        0 => (name, "DELETE", json!({"id": event})),
+        1 | 2 => (
+            name,
+            "CREATE",
+            json!({"_id": event, "place": place, "text": writer.repeat(8)}),
+        ),
+        _ => (
+            name,
+            "UPDATE",
+            json!({"id": event, "updateData": {"place": place, "deep.n": n}}),
+        ),
+    }
+}
+
 /// What a command of a mixed load is told of by, from the change it made.
 pub fn change_name(change: &Value) -> String {
     let event = change["eventId"].as_str().expect("eventId");
@@ -88,6 +111,11 @@ impl Load {
     /// `writers` sessions that create, update and delete until told to stop or cut off.
     pub async fn mixed(server: &Server, writers: usize) -> Self {
         Self::by(lives, &[server], writers, usize::MAX).await
+    }
+
+    /// `writers` sessions that have the same events enter and leave what filters for `place` see.
+    pub async fn moving(servers: &[&Server], writers: usize) -> Self {
+        Self::by(moves, servers, writers, usize::MAX).await
     }
 
     async fn by(script: Script, servers: &[&Server], writers: usize, count: usize) -> Self {

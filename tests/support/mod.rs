@@ -11,12 +11,15 @@ pub mod load;
 pub mod mongod;
 pub mod process;
 pub mod server;
+pub mod sse;
+pub mod subscriber;
 
 pub use client::Client;
 pub use database::Database;
 pub use load::Load;
 pub use mongod::Mongod;
 pub use server::Server;
+pub use subscriber::Subscriber;
 
 use std::time::Duration;
 

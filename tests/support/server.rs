@@ -117,6 +117,13 @@ impl Server {
         Client::connect(&format!("ws://{}{path}", self.address), headers).await
     }
 
+    /// Waits until this change has reached the node's feed: who asks for nothing but what comes now hears
+    /// of nothing up to it.
+    pub async fn until_fed(&self, seq: u64) {
+        let mut client = self.connect(&format!("/ws?after={}", seq - 1)).await;
+        assert_eq!(client.change().await["seq"], seq);
+    }
+
     /// An HTTP request: `server.http("GET", "/readyz").send()`.
     pub fn http(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
