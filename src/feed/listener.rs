@@ -92,6 +92,8 @@ impl Listener {
     /// Adds what is there without waiting, up to one flush.
     pub fn take(&mut self, frames: &mut Vec<Frame>) {
         match (&mut self.position, self.interest) {
+            // A session is woken for other reasons too: then the window is not touched.
+            (Position::Live(place), _) if *self.end.borrow() <= *place => {}
             (Position::Live(place), Interest::Broadcasts) => {
                 let push = |frame: &Frame| frames.push(frame.clone());
                 *place = self.live.read_broadcasts(*place, push);
