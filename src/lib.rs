@@ -29,6 +29,9 @@
 //!   `store::embedded` knows redb, and only `transport` and `server` know HTTP.
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
 //!   translated.
+//! - `domain` knows no filters. The conditions of `$pull` are [`Condition`](domain::Condition)s, which `query`
+//!   reads for whoever parses a command.
+//! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
 //!   group of subscriptions remembers is places in the window, and few.
 //!

@@ -38,8 +38,12 @@ pub const DOCUMENT_DEPTH_MAX: usize = 32;
 /// Segments of a dotted path: a path cannot reach deeper than a document may be.
 pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
 
-/// Paths one UPDATE may set: they are compared pairwise for conflicts.
+/// Paths one UPDATE may touch: they are compared pairwise for conflicts.
 pub const UPDATE_PATHS_MAX: usize = 256;
+
+/// Values in all the `$each` lists of one UPDATE together: the writer looks for each in an array, while
+/// every other command waits.
+pub const UPDATE_VALUES_MAX: usize = 1_000;
 
 /// The largest array index an UPDATE may name: the places before it are filled with nulls.
 pub const ARRAY_INDEX_MAX: usize = 1_500;
@@ -57,6 +61,9 @@ pub const FILTER_VALUES_MAX: usize = 1_000;
 
 /// Bytes of one `$regex` pattern.
 pub const REGEX_BYTES_MAX: usize = 256;
+
+/// `$regex` patterns in all the `$pull` conditions of one request: compiled they wait with it for the writer.
+pub const ORDER_PATTERNS_MAX: usize = 16;
 
 /// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
 pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;

@@ -67,7 +67,13 @@ fn create(id: &str) -> Command {
 fn update(id: &str, expected_version: u64) -> Command {
     let payload =
         json!({ "id": id, "updateData": { "n": 2 }, "expectedVersion": expected_version });
-    Command::Update(Update::parse(document(&payload)).unwrap())
+    Command::Update(
+        Update::parse(
+            document(&payload),
+            &mut livelog::query::Conditions::default(),
+        )
+        .unwrap(),
+    )
 }
 
 fn order(command: Command) -> Order {

@@ -46,7 +46,10 @@ fn order(step: u64) -> Order {
         0 => Command::Create(Create::parse(document(json!({ "_id": id, "n": 0 }))).unwrap()),
         n => {
             let update = json!({ "id": id, "updateData": { "n": n % 2 } });
-            Command::Update(Update::parse(document(update)).unwrap())
+            Command::Update(
+                Update::parse(document(update), &mut livelog::query::Conditions::default())
+                    .unwrap(),
+            )
         }
     };
     Order {

@@ -34,3 +34,4 @@ mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
 mod transfer; // the log exported and imported
+mod updates; // update operators, judged by a real MongoDB

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::change::{Change, Effect};
 use super::command::{Command, CommandId};
+use super::document::Invalid;
 use super::event::{Event, EventId};
-use super::patch::PatchError;
 use super::seq::Seq;
 use super::timestamp::Timestamp;
 
@@ -35,8 +35,8 @@ pub enum Rejection {
     NotFound { id: EventId },
     #[error("event {} is at version {}, not {expected}", current.id, current.version)]
     VersionConflict { expected: u64, current: Arc<Event> },
-    #[error(transparent)]
-    DoesNotFit(PatchError),
+    #[error("{}", .0.reason)]
+    DoesNotFit(Invalid),
     #[error(
         "the changes of the batch would exceed {} bytes",
         crate::limits::ORDER_BYTES_MAX
@@ -91,8 +91,9 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Kind;
     use crate::domain::command::{Create, Delete, Update};
-    use crate::domain::{Invalid, Kind};
+    use crate::domain::operators::NoConditions;
 
     const AT: &str = "2026-01-31T12:00:00.000Z";
 
@@ -105,7 +106,7 @@ mod tests {
     }
 
     fn update(json: &str) -> Result<Command, Invalid> {
-        Update::parse(payload(json)).map(Command::Update)
+        Update::parse(payload(json), &mut NoConditions).map(Command::Update)
     }
 
     fn delete(json: &str) -> Result<Command, Invalid> {
@@ -203,10 +204,16 @@ mod tests {
         let text = "x".repeat(limits_half());
         let given = [create(&format!(r#"{{"_id":"e","a":"{text}"}}"#)).unwrap()];
         let grow = update(&format!(r#"{{"id":"e","updateData":{{"b":"{text}"}}}}"#)).unwrap();
-        assert!(matches!(
-            decided(&given, &grow),
-            Err(Rejection::TooLarge { .. })
-        ));
+        let push = update(&format!(
+            r#"{{"id":"e","updateData":{{"$push":{{"b":"{text}"}}}}}}"#
+        ))
+        .unwrap();
+        for grow in [grow, push] {
+            assert!(matches!(
+                decided(&given, &grow),
+                Err(Rejection::TooLarge { .. })
+            ));
+        }
     }
 
     fn limits_half() -> usize {
@@ -230,8 +237,8 @@ mod tests {
             "payload.updateData"
         );
         assert_eq!(
-            path(update(r#"{"id":"e","updateData":{"$set":{"a":1}}}"#)),
-            "payload.updateData.$set"
+            path(update(r#"{"id":"e","updateData":{"$foo":{"a":1}}}"#)),
+            "payload.updateData.$foo"
         );
         assert_eq!(
             path(update(r#"{"id":"e","updateData":{"_version":1}}"#)),

@@ -42,9 +42,10 @@ pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
     check_names(document, path, 1)
 }
 
-/// Checks one value that will stand `depth` levels deep in an event.
+/// Checks one value that will stand `depth` levels deep in an event, should it be a list or document.
 pub(super) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(), Invalid> {
-    if depth > limits::DOCUMENT_DEPTH_MAX {
+    let is_nested = matches!(value, Value::Array(_) | Value::Object(_));
+    if is_nested && depth > limits::DOCUMENT_DEPTH_MAX {
         return Err(Invalid::new(
             path,
             format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX),

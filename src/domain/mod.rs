@@ -1,16 +1,18 @@
 //! The words of livelog, and the rules that turn a command into a change.
 //!
 //! Pure: no async, no clock, no randomness, no IO. What needs one of those (an id, a time, the
-//! current event) comes in as an argument, so every rule here is tested by calling a function.
+//! current event), or the language of filters, comes in as an argument, so every rule here is tested by calling a function.
 //!
 //! Start with [`decide()`]: one command, the event it touches, and what comes of it.
 
 mod change;
 mod command;
+mod compare;
 mod decide;
 mod document;
 mod event;
 mod json;
+mod operators;
 mod patch;
 mod seq;
 mod timestamp;
@@ -18,10 +20,12 @@ mod value;
 
 pub use change::{Change, Effect, Kind};
 pub use command::{Command, CommandId, CommandKey, Create, Delete, Order, Update};
+pub(crate) use compare::{Class, class, compare};
 pub use decide::{Rejection, Stamp, decide};
 pub(crate) use document::join;
 pub use document::{Invalid, check_document};
 pub use event::{Event, EventId};
+pub use operators::{Condition, ReadCondition};
 pub use patch::{Patch, PatchError, Path};
 pub use seq::Seq;
 pub use timestamp::Timestamp;

@@ -41,6 +41,27 @@ impl Path {
         self.0.split('.').count()
     }
 
+    /// What stands there in a document.
+    ///
+    /// # Errors
+    /// If the path leads through a scalar or through an array by name.
+    pub(super) fn find<'a>(&self, document: &'a Document) -> Result<Place<'a>, PatchError> {
+        let mut names = self.0.split('.');
+        let first = names.next().expect("split yields at least one piece");
+        let mut value = document.get(first);
+        let mut is_in_array = false;
+        let mut reached = first.len();
+        for name in names {
+            let Some(holder) = value else {
+                break;
+            };
+            is_in_array |= matches!(holder, Value::Array(_));
+            value = step(holder, name).map_err(|error| error.at(self, &self.0[..reached]))?;
+            reached += 1 + name.len();
+        }
+        Ok(Place { value, is_in_array })
+    }
+
     /// Whether one of the two reaches into, or equals, the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0
@@ -54,6 +75,14 @@ impl fmt::Display for Path {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// Where a path leads in a document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) value: Option<&'a Value>,
+    /// Whether what stands there, or could be put there, is inside an array.
+    pub(super) is_in_array: bool,
 }
 
 /// The effect of an update, complete enough to be replayed: absolute values, no operators.
@@ -158,6 +187,18 @@ impl Obstacle {
     }
 }
 
+fn step<'a>(holder: &'a Value, name: &str) -> Result<Option<&'a Value>, Obstacle> {
+    match holder {
+        Value::Object(document) => Ok(document.get(name)),
+        Value::Array(items) => index(name)
+            .map(|index| items.get(index))
+            .ok_or(Obstacle::Array),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
+            Err(Obstacle::Scalar(holder.kind()))
+        }
+    }
+}
+
 fn descend<'a>(slot: &'a mut Value, name: &str) -> Result<&'a mut Value, Obstacle> {
     match slot {
         Value::Object(document) => Ok(child(document, name)),
@@ -202,13 +243,15 @@ fn unset(document: &mut Document, path: &Path) {
     }
 }
 
-/// An array index as MongoDB reads one: plain decimal, no sign, no leading zero.
+/// Whether MongoDB reads a name as a number: plain decimal, no sign, no leading zero.
+pub(super) fn is_number(name: &str) -> bool {
+    name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn index(name: &str) -> Option<usize> {
-    let plain =
-        name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
     name.parse()
         .ok()
-        .filter(|index| plain && *index <= limits::ARRAY_INDEX_MAX)
+        .filter(|index| is_number(name) && *index <= limits::ARRAY_INDEX_MAX)
 }
 
 impl Serialize for Patch {

@@ -103,6 +103,7 @@ impl Engine {
         order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Refused> {
+        let bytes = bytes + order.weight();
         self.commands.send(order, bytes)
     }
 

@@ -74,10 +74,7 @@ impl From<Rejection> for Failure {
             Rejection::NotFound { .. } => Self::new(Code::NotFound, message),
             Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
-            Rejection::DoesNotFit(error) => {
-                let path = format!("payload.updateData.{}", error.path());
-                Self::at(Code::DoesNotFit, Invalid::new(path, message))
-            }
+            Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),
             Rejection::VersionConflict { current, .. } => Self {
                 details: Some(Details::Conflict {
                     current_version: current.version,

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
 use crate::domain::{CommandId, Document, Invalid, Kind, Order, Value};
 use crate::limits;
-use crate::query::Query;
+use crate::query::{Conditions, Query};
 
 /// The name a client gave to its request: a string or an integer, echoed as it was written.
 #[derive(Debug, Clone)]
@@ -172,10 +172,12 @@ impl Envelope<'_> {
     fn read_request(&self, name: Name) -> Result<Request, Failure> {
         let payload = self.payload;
         match name {
-            Name::Create => self.read_write(|payload, id| Order::parse(Kind::Create, payload, id)),
-            Name::Update => self.read_write(|payload, id| Order::parse(Kind::Update, payload, id)),
-            Name::Delete => self.read_write(|payload, id| Order::parse(Kind::Delete, payload, id)),
-            Name::Batch => self.read_write(Order::parse_batch),
+            Name::Create => self.read_order(Kind::Create),
+            Name::Update => self.read_order(Kind::Update),
+            Name::Delete => self.read_order(Kind::Delete),
+            Name::Batch => self.read_write(|payload, id| {
+                Order::parse_batch(payload, id, &mut Conditions::default())
+            }),
             Name::Fetch => read_fetch(payload),
             Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
             Name::Subscribe => read_subscribe(&document(payload)?),
@@ -183,6 +185,10 @@ impl Envelope<'_> {
                 .map(Request::Unsubscribe)
                 .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
         }
+    }
+
+    fn read_order(&self, kind: Kind) -> Result<Request, Failure> {
+        self.read_write(|payload, id| Order::parse(kind, payload, id, &mut Conditions::default()))
     }
 
     fn read_write(

@@ -8,10 +8,9 @@ use regex::Regex;
 use sha2::{Digest, Sha256};
 
 use super::operand::truncated;
-use super::order::{Class, class, compare};
 use super::parse;
 use super::path::{FieldPath, Leaf, Named, Places};
-use crate::domain::{Document, EventId, Invalid, Record, Value, ValueRef};
+use crate::domain::{Class, Document, EventId, Invalid, Record, Value, ValueRef, class, compare};
 
 /// What must hold of a record.
 #[derive(Debug, Clone)]
@@ -141,7 +140,7 @@ fn digest(value: &Value) -> [u8; 32] {
 }
 
 impl Node {
-    fn matches(&self, root: &impl Named) -> bool {
+    pub(super) fn matches(&self, root: &impl Named) -> bool {
         match self {
             Self::And(nodes) => nodes.iter().all(|node| node.matches(root)),
             Self::Or(nodes) => nodes.iter().any(|node| node.matches(root)),
@@ -163,7 +162,7 @@ impl Node {
 
 impl Clause {
     /// Whether it holds of the values that `path` leads to.
-    fn holds(&self, path: &FieldPath, root: &impl Named) -> bool {
+    pub(super) fn holds(&self, path: &FieldPath, root: &impl Named) -> bool {
         let some = |test: &Test| path.any(root, test.leaf(), &|value| test.passes(value));
         match self {
             Self::Is(test) => some(test),

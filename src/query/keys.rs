@@ -9,10 +9,9 @@
 
 use std::cmp::Ordering;
 
-use super::order::compare;
 use super::path::Segment;
 use super::sort::Sort;
-use crate::domain::{Document, Record, Value, ValueRef};
+use crate::domain::{Document, Record, Value, ValueRef, compare};
 use crate::limits;
 
 /// The fields asked for, and `_id` after them to tell equals apart.

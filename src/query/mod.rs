@@ -20,13 +20,13 @@
 
 mod cursor;
 mod cut;
+mod element;
 mod fields;
 mod filter;
 mod index;
 mod keys;
 pub mod mongo;
 mod operand;
-mod order;
 mod parse;
 mod path;
 mod pattern;
@@ -41,6 +41,7 @@ use crate::domain::{Document, Invalid, Record, Seq, Value, join};
 use operand::expected;
 
 pub use cursor::Cursor;
+pub use element::Conditions;
 pub use fields::Fields;
 pub use filter::Filter;
 pub use index::Index;

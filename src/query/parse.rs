@@ -3,12 +3,12 @@
 //! Refuses by name and place whatever the tree cannot say, and whatever would cost too much: every
 //! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
 
+use super::element::Asked;
 use super::filter::{Clause, Node, Relation, Test};
 use super::operand::{array, flag, literal, modulo, object, size, types};
-use super::order::compare;
 use super::path::FieldPath;
 use super::pattern;
-use crate::domain::{Document, Invalid, Value, join};
+use crate::domain::{Document, Invalid, Value, compare, join};
 use crate::limits;
 
 /// Reads a whole filter that stands `at`.
@@ -16,11 +16,29 @@ pub(super) fn filter(value: &Value, at: &str) -> Result<Node, Invalid> {
     Parser::default().filter(value, at, 1)
 }
 
+/// Reads a condition on an element that stands `at`; says how many patterns are in it.
+pub(super) fn element(value: &Value, at: &str) -> Result<(Asked, usize), Invalid> {
+    let mut parser = Parser::default();
+    let asked = match value {
+        Value::Object(document) if of_fields(document) => {
+            Asked::Fields(parser.filter(value, at, 1)?)
+        }
+        Value::Object(operators) if operators.iter().next().is_some_and(|(n, _)| n == "$not") => {
+            let reason = "$not cannot come first here, as in MongoDB: negate fields with $nor";
+            return Err(Invalid::new(join(at, "$not"), reason));
+        }
+        Value::Object(operators) => Asked::Operators(parser.operators(operators, at, 1)?),
+        _ => Asked::Equal(literal(value, at)?),
+    };
+    Ok((asked, parser.patterns))
+}
+
 /// What a filter has used up so far.
 #[derive(Default)]
 struct Parser {
     nodes: usize,
     values: usize,
+    patterns: usize,
 }
 
 /// Fields of one record side by side: `{"a": …, "b": …, "$or": […]}`.
@@ -135,6 +153,7 @@ impl Parser {
 
     fn regex(&mut self, operators: &Document, value: &Value, at: &str) -> Result<Clause, Invalid> {
         self.count_node(at)?;
+        self.patterns += 1;
         pattern::parse(value, operators.get("$options"), at)
             .map(|regex| Clause::Is(Test::Regex(regex)))
     }
@@ -207,12 +226,7 @@ impl Parser {
 
     fn element(&mut self, value: &Value, at: &str, depth: usize) -> Result<Test, Invalid> {
         let document = object(value, at)?;
-        let of_fields = |name: &str| !name.starts_with('$') || is_logical(name);
-        if document
-            .iter()
-            .next()
-            .is_none_or(|(name, _)| of_fields(name))
-        {
+        if of_fields(document) {
             let node = self.filter(value, at, depth + 1)?;
             return Ok(Test::ElementWhere(Box::new(node)));
         }
@@ -233,6 +247,14 @@ impl Parser {
 
 fn has_operators(document: &Document) -> bool {
     document.iter().any(|(name, _)| name.starts_with('$'))
+}
+
+/// Whether the first name says that these are conditions on fields, as MongoDB tells them apart.
+fn of_fields(document: &Document) -> bool {
+    let mut names = document.iter().map(|(name, _)| name);
+    names
+        .next()
+        .is_none_or(|first| !first.starts_with('$') || is_logical(first))
 }
 
 fn is_logical(name: &str) -> bool {

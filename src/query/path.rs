@@ -71,6 +71,13 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
+    /// The path to the only value there is.
+    pub(super) fn to_element() -> Self {
+        let segments = vec![Segment::new("")];
+        let text = String::new();
+        Self { text, segments }
+    }
+
     /// The path as it was written.
     pub(super) fn as_str(&self) -> &str {
         &self.text

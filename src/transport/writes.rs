@@ -14,6 +14,7 @@ use crate::domain::{CommandId, Document, EventId, Invalid, Kind, Order, Value};
 use crate::engine::Done;
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Name};
+use crate::query::Conditions;
 
 /// The header that names a command, so that repeating it has no second effect.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -70,7 +71,7 @@ pub(super) async fn batch(
 ) -> Result<Response, Failure> {
     app.origins.check(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
-    let order = Order::parse_batch(payload, command_id(&headers)?)
+    let order = Order::parse_batch(payload, command_id(&headers)?, &mut Conditions::default())
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let done = app.service.write(order, bytes).await?;
     Ok(answer(Name::Batch, &done))
@@ -114,7 +115,8 @@ async fn write(
 }
 
 fn order(kind: Kind, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
-    Order::parse(kind, payload, command_id(headers)?)
+    let conditions = &mut Conditions::default();
+    Order::parse(kind, payload, command_id(headers)?, conditions)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 

@@ -4,11 +4,11 @@ use livelog::domain::{Document, Value};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     select(vec!["a", "b", "c", "0", "1"]).prop_map(str::to_owned)
 }
 
-fn scalar() -> impl Strategy<Value = Value> {
+pub(crate) fn scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         1 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::Bool),
@@ -20,14 +20,14 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn fields(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Document> {
+pub(crate) fn fields(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Document> {
     prop::collection::btree_map(name(), value, 0..4)
         .prop_map(|fields| fields.into_iter().collect::<Vec<_>>())
         .prop_shuffle()
         .prop_map(Document::from_iter)
 }
 
-fn value() -> impl Strategy<Value = Value> {
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     scalar().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             3 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
@@ -100,7 +100,7 @@ fn operators(one: impl Strategy<Value = Document>) -> impl Strategy<Value = Docu
     })
 }
 
-fn field_condition() -> impl Strategy<Value = Value> {
+pub(crate) fn field_condition() -> impl Strategy<Value = Value> {
     let operator = plain_operator().prop_recursive(3, 8, 3, |inner| {
         let element_of_fields =
             (path(), operators(inner.clone())).prop_map(|(path, inner)| object(&path, inner));
@@ -126,7 +126,7 @@ fn field_condition() -> impl Strategy<Value = Value> {
     prop_oneof![2 => operand(), 5 => operators(operator).prop_map(Value::Object)]
 }
 
-pub(super) fn filter() -> impl Strategy<Value = Value> {
+pub(crate) fn filter() -> impl Strategy<Value = Value> {
     let conditions = prop::collection::btree_map(path(), field_condition(), 0..3)
         .prop_map(Document::from_iter)
         .boxed();

@@ -28,6 +28,21 @@ pub(super) fn judge<S: Strategy>(
 ) where
     S::Value: Debug,
 {
+    let judge = Judge::start();
+    let outcome = on_generated(cases, strategy, |input| test(&judge, input));
+    judge.leave();
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Runs `test` on generated input; says the seed and the smallest input if it fails.
+pub(crate) fn on_generated<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) -> Result<(), String>
+where
+    S::Value: Debug,
+{
     let seed = std::env::var("LIVELOG_SEED").map_or_else(
         |_| uuid::Uuid::new_v4().as_u64_pair().0,
         |text| text.parse().expect("LIVELOG_SEED is a number"),
@@ -41,15 +56,12 @@ pub(super) fn judge<S: Strategy>(
         max_shrink_iters: 2_000,
         ..Config::default()
     };
-    let judge = Judge::start();
-    let outcome = TestRunner::new_with_rng(config, rng).run(strategy, |input| test(&judge, input));
-    judge.leave();
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Abort(reason)) => panic!("LIVELOG_SEED={seed}: {reason}"),
-        Err(TestError::Fail(reason, input)) => {
-            panic!("LIVELOG_SEED={seed}: {reason}\nsmallest input: {input:?}")
-        }
+    match TestRunner::new_with_rng(config, rng).run(strategy, test) {
+        Ok(()) => Ok(()),
+        Err(TestError::Abort(reason)) => Err(format!("LIVELOG_SEED={seed}: {reason}")),
+        Err(TestError::Fail(reason, input)) => Err(format!(
+            "LIVELOG_SEED={seed}: {reason}\nsmallest input: {input:?}"
+        )),
     }
 }
 
@@ -243,7 +255,7 @@ pub(super) fn id(document: &Document) -> String {
     id.expect("generated documents have an id").to_owned()
 }
 
-pub(super) fn to_bson(value: &Value) -> Bson {
+pub(crate) fn to_bson(value: &Value) -> Bson {
     match value {
         Value::Null => Bson::Null,
         Value::Bool(flag) => Bson::Boolean(*flag),
@@ -255,7 +267,7 @@ pub(super) fn to_bson(value: &Value) -> Bson {
     }
 }
 
-fn to_bson_document(document: &Document) -> bson::Document {
+pub(crate) fn to_bson_document(document: &Document) -> bson::Document {
     document
         .iter()
         .map(|(name, value)| (name.to_owned(), to_bson(value)))
@@ -275,13 +287,13 @@ fn from_bson(value: Bson) -> Value {
     }
 }
 
-fn from_bson_document(document: bson::Document) -> Document {
+pub(crate) fn from_bson_document(document: bson::Document) -> Document {
     document
         .into_iter()
         .map(|(name, value)| (name, from_bson(value)))
         .collect()
 }
 
-pub(super) fn json(value: &impl serde::Serialize) -> String {
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("values are JSON")
 }

@@ -4,8 +4,8 @@
 //! memory must be what MongoDB says, and what the embedded store says. `LIVELOG_CASES` sets how many filters are compared (10 000 when
 //! unset, and the other comparisons in proportion); `LIVELOG_SEED` repeats a run that failed.
 
-mod generated;
-mod judge;
+pub(crate) mod generated;
+pub(crate) mod judge;
 
 use std::collections::BTreeSet;
 

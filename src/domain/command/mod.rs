@@ -17,7 +17,7 @@ use super::event::EventId;
 use super::value::{Document, Value};
 
 /// A request to change one event. Checked: what a command holds can be decided on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each has a type of its own")]
 pub enum Command {
     Create(Create),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Command, CommandId, CommandKey, Create, Delete, Update};
 use crate::domain::change::Kind;
 use crate::domain::document::{Invalid, join};
+use crate::domain::operators::ReadCondition;
 use crate::domain::value::{Document, Value};
 use crate::limits;
 
@@ -24,9 +25,14 @@ impl Order {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(kind: Kind, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
+    pub fn parse(
+        kind: Kind,
+        payload: Document,
+        id: Option<CommandId>,
+        conditions: &mut dyn ReadCondition,
+    ) -> Result<Self, Invalid> {
         let key = id.map(|id| Arc::new(CommandKey::new(id, kind.as_str(), &payload)));
-        let commands = vec![command(kind, payload)?];
+        let commands = vec![command(kind, payload, conditions)?];
         Ok(Self { commands, key })
     }
 
@@ -34,7 +40,11 @@ impl Order {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse_batch(mut payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
+    pub fn parse_batch(
+        mut payload: Document,
+        id: Option<CommandId>,
+        conditions: &mut dyn ReadCondition,
+    ) -> Result<Self, Invalid> {
         let key = id.map(|id| Arc::new(CommandKey::new(id, "batch", &payload)));
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
@@ -53,23 +63,36 @@ impl Order {
         }
         let commands = items.into_iter().enumerate().map(|(at, item)| {
             let at = join(COMMANDS, &at.to_string());
-            member(item, &at)
+            member(item, &at, conditions)
         });
         let commands = commands.collect::<Result<_, Invalid>>()?;
         Ok(Self { commands, key })
     }
+
+    /// Roughly the bytes it keeps that its text does not show.
+    pub fn weight(&self) -> usize {
+        let weights = self.commands.iter().map(|command| match command {
+            Command::Update(update) => update.weight(),
+            Command::Create(_) | Command::Delete(_) => 0,
+        });
+        weights.sum()
+    }
 }
 
-fn command(kind: Kind, payload: Document) -> Result<Command, Invalid> {
+fn command(
+    kind: Kind,
+    payload: Document,
+    conditions: &mut dyn ReadCondition,
+) -> Result<Command, Invalid> {
     match kind {
         Kind::Create => Create::parse(payload).map(Command::Create),
-        Kind::Update => Update::parse(payload).map(Command::Update),
+        Kind::Update => Update::parse(payload, conditions).map(Command::Update),
         Kind::Delete => Delete::parse(payload).map(Command::Delete),
     }
 }
 
 /// A command of a batch, `{"type","payload"}`, that stands `at`.
-fn member(item: Value, at: &str) -> Result<Command, Invalid> {
+fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<Command, Invalid> {
     let Value::Object(mut item) = item else {
         let reason = format!("expected an object, found {}", item.kind());
         return Err(Invalid::new(at, reason));
@@ -90,5 +113,6 @@ fn member(item: Value, at: &str) -> Result<Command, Invalid> {
     let Some(Value::Object(payload)) = item.remove("payload") else {
         return Err(Invalid::new(join(at, "payload"), "expected an object"));
     };
-    command(kind, payload).map_err(|invalid| Invalid::new(join(at, &invalid.path), invalid.reason))
+    command(kind, payload, conditions)
+        .map_err(|invalid| Invalid::new(join(at, &invalid.path), invalid.reason))
 }

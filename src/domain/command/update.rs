@@ -1,5 +1,6 @@
-//! UPDATE: plain fields are set; dotted paths reach inside.
+//! UPDATE: plain fields are set, or operators applied; dotted paths reach inside.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
@@ -7,18 +8,26 @@ use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Slot, Stamp};
 use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
-use crate::domain::patch::{Patch, Path};
+use crate::domain::operators::{self, Operators, ReadCondition};
+use crate::domain::patch::{Patch, PatchError, Path};
 use crate::domain::value::{Document, Value};
 use crate::limits;
 
-/// Asks for fields of an event to be set.
-#[derive(Debug, Clone, PartialEq)]
+/// Asks for fields of an event to be changed.
+#[derive(Debug, Clone)]
 pub struct Update {
     /// The event.
     pub id: EventId,
     /// Refuse unless the event is at this version.
     pub expected_version: Option<u64>,
-    patch: Patch,
+    data: Data,
+}
+
+/// What `updateData` asks for.
+#[derive(Debug, Clone)]
+enum Data {
+    Fields(Patch),
+    Operators(Operators),
 }
 
 const DATA: &str = "payload.updateData";
@@ -28,11 +37,17 @@ impl Update {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
+    pub fn parse(
+        mut payload: Document,
+        conditions: &mut dyn ReadCondition,
+    ) -> Result<Self, Invalid> {
         let id = take_id(&mut payload)?;
         let expected_version = take_expected_version(&mut payload)?;
-        let patch = match payload.remove("updateData") {
-            Some(Value::Object(data)) => parse_fields(data)?,
+        let data = match payload.remove("updateData") {
+            Some(Value::Object(data)) if data.iter().any(|(name, _)| name.starts_with('$')) => {
+                Data::Operators(operators::parse(data, DATA, conditions)?)
+            }
+            Some(Value::Object(data)) => Data::Fields(parse_fields(data)?),
             Some(other) => {
                 return Err(Invalid::new(
                     DATA,
@@ -44,15 +59,25 @@ impl Update {
         Ok(Self {
             id,
             expected_version,
-            patch,
+            data,
         })
+    }
+
+    /// Roughly the bytes it keeps that its text does not show.
+    pub(super) fn weight(&self) -> usize {
+        match &self.data {
+            Data::Fields(_) => 0,
+            Data::Operators(operators) => operators.weight(),
+        }
     }
 
     pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
         let before = slot.expect_version(self.expected_version)?;
+        let patch = self.data.effect(&before.fields);
+        let patch = patch.map_err(Rejection::DoesNotFit)?;
         let after = before
-            .patched(&self.patch, stamp.seq, stamp.at)
-            .map_err(Rejection::DoesNotFit)?;
+            .patched(&patch, stamp.seq, stamp.at)
+            .map_err(|error| Rejection::DoesNotFit(self.data.misfit(&error)))?;
         if after.weight() > limits::EVENT_BYTES_MAX {
             return Err(Rejection::TooLarge {
                 id: slot.id.clone(),
@@ -60,9 +85,29 @@ impl Update {
         }
         Ok(Effect::Update {
             before: Arc::clone(before),
-            patch: self.patch.clone(),
+            patch: patch.into_owned(),
             after: Arc::new(after),
         })
+    }
+}
+
+impl Data {
+    /// What it does to a document: values where they will stand, whatever asked for them.
+    fn effect(&self, before: &Document) -> Result<Cow<'_, Patch>, Invalid> {
+        match self {
+            Self::Fields(patch) => Ok(Cow::Borrowed(patch)),
+            Self::Operators(operators) => operators.effect(before).map(Cow::Owned),
+        }
+    }
+
+    /// The field or operator whose effect could not be had.
+    fn misfit(&self, error: &PatchError) -> Invalid {
+        let at = match self {
+            Self::Fields(_) => None,
+            Self::Operators(operators) => operators.place_of(error.path()),
+        };
+        let at = at.map_or_else(|| join(DATA, error.path().as_str()), str::to_owned);
+        Invalid::new(at, error.to_string())
     }
 }
 
@@ -82,12 +127,6 @@ fn parse_fields(data: Document) -> Result<Patch, Invalid> {
     let mut set: Vec<(Path, Value)> = Vec::with_capacity(data.len());
     for (name, value) in data {
         let at = join(DATA, &name);
-        if name.starts_with('$') {
-            return Err(Invalid::new(
-                at,
-                "update operators are not supported: give plain fields to set",
-            ));
-        }
         let path = Path::parse(&name).map_err(|reason| Invalid::new(at.as_str(), reason))?;
         if matches!(value, Value::Array(_) | Value::Object(_)) {
             check_value(&value, &at, path.depth() + 1)?;

@@ -2,9 +2,8 @@
 
 use bson::{Bson, Document as Bdoc, doc};
 
-use crate::domain::ValueRef;
+use crate::domain::{Class, ValueRef, class};
 use crate::query::keys::Key;
-use crate::query::order::{Class, class};
 use crate::query::sort::{Direction, SortKey};
 
 /// What every event from the key on has, so that a late page does not read the early ones again:

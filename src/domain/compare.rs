@@ -1,15 +1,15 @@
 //! The one order over values of every kind: MongoDB's, for the kinds that JSON has.
 //!
-//! Equality in filters is equality in this order, so `1` equals `1.0` at any depth, and the order
-//! of a document's fields counts. Nothing here knows filters or sorts.
+//! Equality in filters and update operators is equality in this order, so `1` equals `1.0` at any
+//! depth, and the order of a document's fields counts. Nothing here knows filters or sorts.
 
 use std::cmp::Ordering;
 
-use crate::domain::{Document, Value, ValueRef};
+use super::value::{Document, Value, ValueRef};
 
 /// Kinds of values that compare with each other; kinds among themselves order as listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
+pub(crate) enum Class {
     Null,
     Number,
     String,
@@ -19,7 +19,7 @@ pub(super) enum Class {
 }
 
 /// The class of a value.
-pub(super) fn class(value: ValueRef<'_>) -> Class {
+pub(crate) fn class(value: ValueRef<'_>) -> Class {
     match value {
         ValueRef::Null => Class::Null,
         ValueRef::Bool(_) => Class::Bool,
@@ -31,7 +31,7 @@ pub(super) fn class(value: ValueRef<'_>) -> Class {
 }
 
 /// The order of two values: by class, then within it. Strings order by their UTF-8 bytes.
-pub(super) fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+pub(crate) fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     match (a, b) {
         (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),
         (ValueRef::Int(a), ValueRef::Int(b)) => a.cmp(&b),

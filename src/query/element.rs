@@ -1,0 +1,147 @@
+//! Conditions on the elements of an array, as `$pull` asks them.
+//!
+//! A document asks for elements that have such fields; operators, for elements of which they hold; any
+//! other value, for elements that equal it.
+
+use std::sync::Arc;
+
+use super::filter::{Clause, Node};
+use super::parse;
+use super::path::{FieldPath, Named, Segment};
+use crate::domain::{Condition, Invalid, ReadCondition, Value, ValueRef, compare};
+use crate::limits;
+
+/// Reads the conditions of one request.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    patterns: usize,
+}
+
+impl ReadCondition for Conditions {
+    fn read(&mut self, operand: &Value, at: &str) -> Result<Arc<dyn Condition>, Invalid> {
+        let (asked, patterns) = parse::element(operand, at)?;
+        self.patterns += patterns;
+        if self.patterns > limits::ORDER_PATTERNS_MAX {
+            let most = limits::ORDER_PATTERNS_MAX;
+            let reason = format!("more than {most} patterns in the conditions of one request");
+            return Err(Invalid::new(at, reason));
+        }
+        Ok(Arc::new(Element { asked, patterns }))
+    }
+}
+
+#[derive(Debug)]
+struct Element {
+    asked: Asked,
+    patterns: usize,
+}
+
+/// What is asked of an element.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Equal(Value),
+    Fields(Node),
+    Operators(Vec<Clause>),
+}
+
+impl Condition for Element {
+    fn holds(&self, element: &Value) -> bool {
+        match &self.asked {
+            Asked::Equal(value) => compare(value.borrow(), element.borrow()).is_eq(),
+            Asked::Fields(node) => element
+                .as_object()
+                .is_some_and(|document| node.matches(document)),
+            Asked::Operators(clauses) => {
+                let alone = Alone(element);
+                let path = FieldPath::to_element();
+                clauses.iter().all(|clause| clause.holds(&path, &alone))
+            }
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.patterns * limits::REGEX_COMPILED_BYTES_MAX
+    }
+}
+
+/// An element seen as the only field of a record, so that operators find what is in it if it is an array.
+struct Alone<'a>(&'a Value);
+
+impl Named for Alone<'_> {
+    fn named(&self, _: &Segment) -> Option<ValueRef<'_>> {
+        Some(self.0.borrow())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Order;
+
+    fn read(json: &str) -> Result<Arc<dyn Condition>, Invalid> {
+        let operand: Value = serde_json::from_str(json).expect("the test's own JSON");
+        Conditions::default().read(&operand, "at")
+    }
+
+    #[test]
+    fn the_operand_says_in_which_way_an_element_is_meant() {
+        for (condition, element, holds) in [
+            ("1", "1.0", true),
+            ("1", "[1]", false),
+            ("[1,2]", "[1,2]", true),
+            ("[1,2]", "[2,1]", false),
+            (r#"{"$gt":5}"#, "6", true),
+            (r#"{"$gt":5}"#, "[1,6]", true),
+            (r#"{"$gt":5}"#, r#"{"a":6}"#, false),
+            (r#"{"a":1}"#, r#"{"b":2,"a":1}"#, true),
+            (r#"{"a":{"$gt":5}}"#, r#"{"a":[6]}"#, true),
+            (r#"{"a":1}"#, r#"[{"a":1}]"#, false),
+            (r#"{"$or":[{"a":1},{"b":1}]}"#, r#"{"b":1}"#, true),
+            ("{}", "{}", true),
+            ("{}", "1", false),
+        ] {
+            let element: Value = serde_json::from_str(element).expect("the test's own JSON");
+            let condition = read(condition).expect("a good condition");
+            assert_eq!(
+                condition.holds(&element),
+                holds,
+                "{condition:?} {element:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_weighs_what_its_conditions_do() {
+        let pull = |operand: &str| {
+            format!(
+                r#"{{"type":"UPDATE","payload":{{"id":"e","updateData":{{"$pull":{{"a":{operand}}}}}}}}}"#
+            )
+        };
+        let (plain, pattern) = (pull("1"), pull(r#"{"$regex":"x"}"#));
+        let json = format!(r#"{{"commands":[{pattern},{plain},{pattern}]}}"#);
+        let payload = serde_json::from_str(&json).expect("the test's own JSON");
+        let order = Order::parse_batch(payload, None, &mut Conditions::default());
+        let weight = order.expect("a good batch").weight();
+        assert_eq!(weight, 2 * limits::REGEX_COMPILED_BYTES_MAX);
+    }
+
+    #[test]
+    fn patterns_are_bounded_exactly_over_all_conditions_and_weigh_what_they_compile_to() {
+        let patterns = |count: usize| {
+            let alternatives = vec![r#"{"a":{"$regex":"x"}}"#; count].join(",");
+            let json = format!(r#"{{"$or":[{alternatives}]}}"#);
+            serde_json::from_str::<Value>(&json).expect("the test's own JSON")
+        };
+        let most = limits::ORDER_PATTERNS_MAX;
+        let mut conditions = Conditions::default();
+        let first = conditions.read(&patterns(most - 1), "at").expect("fewer");
+        assert_eq!(
+            first.weight(),
+            (most - 1) * limits::REGEX_COMPILED_BYTES_MAX
+        );
+        assert_eq!(conditions.read(&1.into(), "at").expect("none").weight(), 0);
+        assert!(conditions.read(&patterns(1), "at").is_ok());
+        let invalid = conditions.read(&patterns(1), "at").expect_err("one more");
+        assert!(invalid.reason.starts_with("more than 16 patterns"));
+    }
+}
