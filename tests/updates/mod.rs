@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use crate::filters::generated::name;
 use crate::filters::judge::{from_bson_document, json, on_generated, to_bson_document};
 use crate::support::dice;
-use generated::{document, update};
+use generated::case;
 
 /// What livelog makes of an update; the path of the offender where it refuses.
 fn decided(before: &Document, update: &Document) -> Result<Change, String> {
@@ -135,7 +135,7 @@ fn operators_do_in_memory_what_they_do_in_mongodb() {
     let updates = dice::number("LIVELOG_UPDATES").unwrap_or(10_000);
     let sets = u32::try_from(updates.div_ceil(UPDATES_PER_SET as u64)).unwrap();
     // As many on average; of any number, so that a failure shrinks to one.
-    let cases = prop::collection::vec((document(), update()), 1..2 * UPDATES_PER_SET);
+    let cases = prop::collection::vec(case(), 1..2 * UPDATES_PER_SET);
     let judge = Judge::start();
     let outcome = on_generated(sets, &cases, |cases| {
         let theirs = judge.updated(cases.iter().map(|(before, update)| (before, update)));
@@ -180,8 +180,8 @@ fn is_json(value: &Value) -> bool {
 #[test]
 fn what_operators_did_can_be_told_in_parts() {
     let wanted = prop::collection::vec(name(), 1..3).prop_map(|names| names.join("."));
-    let input = (document(), update(), wanted);
-    let outcome = on_generated(2_000, &input, |(before, update, wanted)| {
+    let input = (case(), wanted);
+    let outcome = on_generated(2_000, &input, |((before, update), wanted)| {
         let Ok(change) = decided(&before, &update) else {
             return Ok(());
         };
