@@ -14,9 +14,14 @@ use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
 use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Epoch, Found, Store, StoreError};
 
-/// One node's livelog, without any transport. Cheap to clone.
+/// One node's livelog, without any transport. Cheap to clone, and small: every session holds one.
 #[derive(Debug, Clone)]
 pub struct Service {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
     store: Arc<dyn Store>,
     engine: Engine,
     feed: Feed,
@@ -35,17 +40,20 @@ impl Service {
     ) -> Result<Self, StoreError> {
         let feed = Feed::open(&store, window_bytes).await?;
         let engine = Engine::start(&store, tasks);
-        Ok(Self {
+        let parts = Parts {
             store,
             engine,
             feed,
             fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
+        };
+        Ok(Self {
+            parts: Arc::new(parts),
         })
     }
 
     /// The log's identity.
     pub fn epoch(&self) -> Epoch {
-        self.store.epoch()
+        self.parts.store.epoch()
     }
 
     /// Carries a write out, for a transport that waits for it.
@@ -68,7 +76,10 @@ impl Service {
         order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
-        self.engine.submit(order, bytes).map_err(Failure::from)
+        self.parts
+            .engine
+            .submit(order, bytes)
+            .map_err(Failure::from)
     }
 
     /// Sends a message to every session of every node. `payload` is JSON text.
@@ -79,14 +90,15 @@ impl Service {
         &self,
         payload: Arc<str>,
     ) -> Result<oneshot::Receiver<Result<(), Refused>>, Failure> {
-        self.engine
+        self.parts
+            .engine
             .announce(Broadcast { payload })
             .map_err(Failure::from)
     }
 
     /// Every change after `after` (or from now on) and every broadcast from now on.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        self.feed.listen(after, interest)
+        self.parts.feed.listen(after, interest)
     }
 
     /// What a SUBSCRIBE asks for, armed; `bell` rings when there may be more of it. With it why the position
@@ -103,11 +115,12 @@ impl Service {
         let after = asked.after.filter(|_| stale.is_none());
         let start = match (after, asked.mode) {
             (Some(after), Mode::All) => Start::After(after),
-            (Some(after), Mode::Latest) => Start::Latest(after, self.feed.turn().await),
+            (Some(after), Mode::Latest) => Start::Latest(after, self.parts.feed.turn().await),
             (None, _) if asked.snapshot => self.snapshot(&asked.filter).await?,
             (None, _) => Start::Now,
         };
         let subscription = self
+            .parts
             .feed
             .subscribe(&asked.filter, &asked.fields, start, bell);
         Ok((subscription, stale))
@@ -126,7 +139,7 @@ impl Service {
             return Err(Failure::new(Code::StalePosition, reason));
         }
         let after = asked.after.unwrap_or(Seq::ZERO);
-        let changes = self.store.read(after, limit).await?;
+        let changes = self.parts.store.read(after, limit).await?;
         let Some(last) = changes.last().map(|last| last.seq) else {
             // As of the reading: who goes on from here must not skip what has come since.
             return Ok((changes, after));
@@ -136,7 +149,7 @@ impl Service {
     }
 
     async fn snapshot(&self, filter: &Arc<Filter>) -> Result<Start, Failure> {
-        let turn = self.feed.turn().await;
+        let turn = self.parts.feed.turn().await;
         let query = Query {
             filter: (**filter).clone(),
             ..Query::everything()
@@ -169,7 +182,7 @@ impl Service {
 
     /// The last change that reached this node's feed.
     pub fn seq(&self) -> Seq {
-        self.feed.seq()
+        self.parts.feed.seq()
     }
 
     /// The head of the log, asked of the store: an error means not ready.
@@ -177,7 +190,7 @@ impl Service {
     /// # Errors
     /// If the store cannot be reached in [`limits::READY_DEADLINE`].
     pub async fn head(&self) -> Result<Seq, Failure> {
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(&self.parts.store);
         // In a task: the deadline must not drop a call to the store half-way.
         let asking = tokio::spawn(async move { store.head().await });
         let late = || StoreError::Unavailable("no answer in time".to_owned());
@@ -198,11 +211,11 @@ impl Service {
             Failure::new(Code::SeqNotReached, message)
         };
         if query.min_seq > self.seq() {
-            let reached = self.feed.reach(query.min_seq);
+            let reached = self.parts.feed.reach(query.min_seq);
             let reached = tokio::time::timeout(limits::MIN_SEQ_DEADLINE, reached).await;
             reached.map_err(|_| late())?;
         }
-        let found = self.store.find(query).await?;
+        let found = self.parts.store.find(query).await?;
         match found.seq >= query.min_seq {
             true => Ok(found),
             false => Err(late()),
@@ -231,6 +244,7 @@ impl Service {
     /// If the store cannot answer.
     pub async fn fetch(&self, query: &Arc<Query>) -> Result<Page, Failure> {
         let _turn = self
+            .parts
             .fetches
             .acquire()
             .await

@@ -21,7 +21,7 @@ pub(super) struct Latest {
     pub(super) seq: Seq,
     until: Seq,
     filter: Arc<Filter>,
-    log: Log,
+    log: Arc<Log>,
     turn: Turn,
     reading: Option<AbortOnDropHandle<Arc<Page>>>,
     /// Where each event stood at first, and the last of its changes.
@@ -32,12 +32,18 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    pub(super) fn new(log: &Log, filter: &Arc<Filter>, after: Seq, until: Seq, turn: Turn) -> Self {
+    pub(super) fn new(
+        log: &Arc<Log>,
+        filter: &Arc<Filter>,
+        after: Seq,
+        until: Seq,
+        turn: Turn,
+    ) -> Self {
         Self {
             seq: after,
             until,
             filter: Arc::clone(filter),
-            log: log.clone(),
+            log: Arc::clone(log),
             turn,
             reading: None,
             touched: HashMap::new(),

@@ -28,7 +28,7 @@ pub struct Listener {
     live: Arc<Live>,
     /// Moves when there may be something to hear.
     end: watch::Receiver<Place>,
-    log: Log,
+    log: Arc<Log>,
     interest: Interest,
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
@@ -46,7 +46,12 @@ enum Position {
 }
 
 impl Listener {
-    pub(super) fn new(live: Arc<Live>, log: Log, after: Option<Seq>, interest: Interest) -> Self {
+    pub(super) fn new(
+        live: Arc<Live>,
+        log: Arc<Log>,
+        after: Option<Seq>,
+        interest: Interest,
+    ) -> Self {
         let end = match interest {
             Interest::Changes => live.watch(),
             Interest::Broadcasts => live.watch_broadcasts(),

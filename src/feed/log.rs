@@ -27,12 +27,11 @@ pub(super) struct Page {
     bytes: usize,
 }
 
-/// Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Log {
     store: Arc<dyn Store>,
-    turns: Arc<Semaphore>,
-    shelf: Arc<Mutex<Shelf>>,
+    turns: Semaphore,
+    shelf: Mutex<Shelf>,
 }
 
 /// Pages by the position they begin after, the least recently read first.
@@ -51,15 +50,15 @@ impl Log {
     pub(super) fn new(store: &Arc<dyn Store>) -> Self {
         Self {
             store: Arc::clone(store),
-            turns: Arc::new(Semaphore::new(limits::CATCH_UPS_MAX)),
-            shelf: Arc::default(),
+            turns: Semaphore::new(limits::CATCH_UPS_MAX),
+            shelf: Mutex::default(),
         }
     }
 
     /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
     /// asked for something else meanwhile without losing what was read.
-    pub(super) fn read(&self, seq: Seq) -> AbortOnDropHandle<Arc<Page>> {
-        let log = self.clone();
+    pub(super) fn read(self: &Arc<Self>, seq: Seq) -> AbortOnDropHandle<Arc<Page>> {
+        let log = Arc::clone(self);
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 match log.page_with(seq.next()).await {

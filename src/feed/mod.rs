@@ -44,7 +44,7 @@ pub use subscription::{Notice, Start, Subscription};
 pub struct Feed {
     live: Arc<Live>,
     audience: Arc<Audience>,
-    log: Log,
+    log: Arc<Log>,
     turns: Arc<Semaphore>,
     _pump: Arc<AbortOnDropHandle<()>>,
 }
@@ -63,7 +63,7 @@ impl Feed {
         Ok(Self {
             live,
             audience,
-            log: Log::new(store),
+            log: Arc::new(Log::new(store)),
             turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
             _pump: Arc::new(AbortOnDropHandle::new(tokio::spawn(pump))),
         })
@@ -85,7 +85,12 @@ impl Feed {
 
     /// Everything of `interest` after `after`, or from now on.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        Listener::new(Arc::clone(&self.live), self.log.clone(), after, interest)
+        Listener::new(
+            Arc::clone(&self.live),
+            Arc::clone(&self.log),
+            after,
+            interest,
+        )
     }
 
     /// Every change of which `filter` sees something, with these fields. `bell` rings when there may be
@@ -99,7 +104,7 @@ impl Feed {
     ) -> Subscription {
         Subscription::new(
             Arc::clone(&self.live),
-            self.log.clone(),
+            Arc::clone(&self.log),
             self.audience.join(filter, bell),
             Arc::clone(bell),
             Arc::clone(fields),

@@ -54,7 +54,7 @@ pub struct Notice {
 #[derive(Debug)]
 pub struct Subscription {
     live: Arc<Live>,
-    log: Log,
+    log: Arc<Log>,
     membership: Membership,
     bell: Arc<Notify>,
     fields: Arc<Fields>,
@@ -84,7 +84,7 @@ enum Position {
 impl Subscription {
     pub(super) fn new(
         live: Arc<Live>,
-        log: Log,
+        log: Arc<Log>,
         membership: Membership,
         bell: Arc<Notify>,
         fields: Arc<Fields>,
@@ -297,7 +297,7 @@ impl Subscription {
 }
 
 impl Position {
-    fn after(seq: Seq, live: &Live, log: &Log) -> Self {
+    fn after(seq: Seq, live: &Live, log: &Arc<Log>) -> Self {
         match live.place_after(seq) {
             Some(place) => Self::Window(place),
             None => Self::Reading(log.read(seq)),
