@@ -7,6 +7,7 @@ use crate::support::{Server, on_every_store};
 
 on_every_store!(
     an_event_lives_and_dies_over_http,
+    a_merge_patch_merges_and_a_null_takes_away,
     a_condition_that_does_not_hold_is_a_412_with_the_event_as_it_is,
     a_client_that_has_the_event_is_told_so_without_it,
     of_two_who_write_at_one_version_exactly_one_wins,
@@ -104,6 +105,39 @@ async fn an_event_lives_and_dies_over_http(server: Server) {
     let nameless = write(&server, "POST", "/api/events", json!({"n": 1})).await;
     let id = nameless.body["data"]["_id"].as_str().unwrap();
     assert_eq!(nameless.location.unwrap(), format!("/api/events/{id}"));
+}
+
+async fn a_merge_patch_merges_and_a_null_takes_away(server: Server) {
+    let fields = json!({"_id": "e", "a": {"b": 1, "c": [1, 2]}, "d": null, "e": "x"});
+    write(&server, "POST", "/api/events", fields).await;
+    let mut watcher = server.client().await;
+    let merge = async |patch: &str| {
+        let request = server.http("PATCH", "/api/events/e");
+        let kind = "application/merge-patch+json; charset=utf-8";
+        let request = request.header(header::CONTENT_TYPE, kind);
+        send(request.body(patch.to_owned())).await
+    };
+    let merged = merge(r#"{"a":{"b":null,"c":3},"e":{"f":null,"g":1},"h":null}"#).await;
+    assert_eq!((merged.status, merged.tag.as_deref()), (200, Some("\"2\"")));
+    let data = &merged.body["data"];
+    assert_eq!(
+        (&data["a"], &data["e"]),
+        (&json!({"c": 3}), &json!({"g": 1}))
+    );
+    assert_eq!((data.get("d"), data.get("h")), (Some(&Value::Null), None));
+    let patch = json!({"set": {"a.c": 3, "e": {"g": 1}}, "unset": ["a.b"]});
+    assert_eq!(watcher.change().await["patch"], patch);
+
+    let refused = merge(r#"{"_version":null}"#).await;
+    assert_eq!(refused.error(), (400, "bad_request"));
+    assert_eq!(refused.body["error"]["path"], "payload.mergePatch._version");
+    assert_eq!(merge("[1]").await.error(), (400, "bad_request"));
+    let both = json!({"id": "e", "mergePatch": {"a": null}, "updateData": {"a": 1}});
+    let error = watcher.refused("UPDATE", both).await;
+    assert_eq!(error["path"], "payload.mergePatch", "{error}");
+    let asked = json!({"id": "e", "mergePatch": {"a": null}});
+    let answer = watcher.ok("UPDATE", asked).await;
+    assert_eq!(answer["data"].get("a"), None, "{answer}");
 }
 
 async fn a_condition_that_does_not_hold_is_a_412_with_the_event_as_it_is(server: Server) {

@@ -12,6 +12,7 @@ mod decide;
 mod document;
 mod event;
 mod json;
+mod merge;
 mod operators;
 mod patch;
 mod seq;

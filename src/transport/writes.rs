@@ -19,6 +19,9 @@ use crate::query::Conditions;
 /// The header that names a command, so that repeating it has no second effect.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+const PLAIN: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 pub(super) async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -45,12 +48,15 @@ pub(super) async fn update(
 ) -> Result<Response, Failure> {
     app.origins.check(&headers)?;
     let id = read_id(&id)?;
-    let (data, bytes) = document(&headers, request).await?;
-    let payload = [
-        ("id", Value::from(id.as_str())),
-        ("updateData", data.into()),
-    ];
-    write(&app, Kind::Update, payload.into(), &headers, bytes).await
+    let field = match content_type(&headers) {
+        Some(kind) if kind.eq_ignore_ascii_case(MERGE_PATCH) => "mergePatch",
+        Some(kind) if kind.eq_ignore_ascii_case(PLAIN) => "updateData",
+        _ => return Err(unsupported(&[PLAIN, MERGE_PATCH])),
+    };
+    let body = body(request).await?;
+    let asked = protocol::read_document(&body)?;
+    let payload = vec![("id", Value::from(id.as_str())), (field, asked.into())];
+    write(&app, Kind::Update, payload, &headers, body.len()).await
 }
 
 pub(super) async fn delete(
@@ -84,7 +90,7 @@ pub(super) async fn broadcast(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     app.origins.check(&headers)?;
-    let body = body(&headers, request).await?;
+    let body = json(&headers, request).await?;
     let text = std::str::from_utf8(&body).map_err(|_| not_json("the body is no UTF-8"))?;
     let payload = protocol::read_broadcast(text)?;
     let sent = app.service.announce(payload)?.await;
@@ -160,20 +166,30 @@ async fn document(
     headers: &HeaderMap,
     request: Request<Body>,
 ) -> Result<(Document, usize), Failure> {
-    let body = body(headers, request).await?;
+    let body = json(headers, request).await?;
     let document = protocol::read_document(&body)?;
     Ok((document, body.len()))
 }
 
-async fn body(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let essence = kind.and_then(|kind| kind.split(';').next());
-    if !essence.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        let message = "expected Content-Type: application/json";
-        return Err(Failure::new(Code::UnsupportedMediaType, message));
+async fn json(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
+    match content_type(headers) {
+        Some(kind) if kind.eq_ignore_ascii_case(PLAIN) => body(request).await,
+        _ => Err(unsupported(&[PLAIN])),
     }
+}
+
+/// What the body is, without parameters.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    kind.split(';').next().map(str::trim)
+}
+
+fn unsupported(expected: &[&str]) -> Failure {
+    let message = format!("expected Content-Type: {}", expected.join(" or "));
+    Failure::new(Code::UnsupportedMediaType, message)
+}
+
+async fn body(request: Request<Body>) -> Result<Bytes, Failure> {
     let reading = Bytes::from_request(request, &());
     match timeout(limits::BODY_READ_DEADLINE, reading).await {
         Ok(body) => body.map_err(|rejection| unread(&rejection)),

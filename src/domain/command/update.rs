@@ -1,4 +1,4 @@
-//! UPDATE: plain fields are set, or operators applied; dotted paths reach inside.
+//! UPDATE: plain fields are set, operators applied, or a merge patch merged; dotted paths reach inside.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Slot, Stamp};
 use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
+use crate::domain::merge::Merge;
 use crate::domain::operators::{self, Operators, ReadCondition};
 use crate::domain::patch::{Patch, PatchError, Path};
 use crate::domain::value::{Document, Value};
@@ -23,17 +24,20 @@ pub struct Update {
     data: Data,
 }
 
-/// What `updateData` asks for.
+/// What `updateData` or `mergePatch` asks for.
 #[derive(Debug, Clone)]
 enum Data {
     Fields(Patch),
     Operators(Operators),
+    Merge(Merge),
 }
 
 const DATA: &str = "payload.updateData";
+const MERGE_PATCH: &str = "payload.mergePatch";
 
 impl Update {
-    /// Reads the payload of an UPDATE: `{"id", "updateData", "expectedVersion"?}`.
+    /// Reads the payload of an UPDATE: `{"id", "updateData", "expectedVersion"?}`, or with `mergePatch` in
+    /// place of `updateData`.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -43,18 +47,15 @@ impl Update {
     ) -> Result<Self, Invalid> {
         let id = take_id(&mut payload)?;
         let expected_version = take_expected_version(&mut payload)?;
-        let data = match payload.remove("updateData") {
-            Some(Value::Object(data)) if data.iter().any(|(name, _)| name.starts_with('$')) => {
-                Data::Operators(operators::parse(data, DATA, conditions)?)
+        let data = match (payload.remove("updateData"), payload.remove("mergePatch")) {
+            (Some(data), None) => Data::parse(object(data, DATA)?, conditions)?,
+            (None, Some(patch)) => {
+                Data::Merge(Merge::parse(object(patch, MERGE_PATCH)?, MERGE_PATCH)?)
             }
-            Some(Value::Object(data)) => Data::Fields(parse_fields(data)?),
-            Some(other) => {
-                return Err(Invalid::new(
-                    DATA,
-                    format!("expected an object, found {}", other.kind()),
-                ));
+            (None, None) => return Err(Invalid::new(DATA, "missing: name the fields to set")),
+            (Some(_), Some(_)) => {
+                return Err(Invalid::new(MERGE_PATCH, "cannot stand beside updateData"));
             }
-            None => return Err(Invalid::new(DATA, "missing: name the fields to set")),
         };
         Ok(Self {
             id,
@@ -66,7 +67,7 @@ impl Update {
     /// Roughly the bytes it keeps that its text does not show.
     pub(super) fn weight(&self) -> usize {
         match &self.data {
-            Data::Fields(_) => 0,
+            Data::Fields(_) | Data::Merge(_) => 0,
             Data::Operators(operators) => operators.weight(),
         }
     }
@@ -91,19 +92,38 @@ impl Update {
     }
 }
 
+fn object(value: Value, at: &str) -> Result<Document, Invalid> {
+    match value {
+        Value::Object(document) => Ok(document),
+        other => {
+            let reason = format!("expected an object, found {}", other.kind());
+            Err(Invalid::new(at, reason))
+        }
+    }
+}
+
 impl Data {
+    fn parse(data: Document, conditions: &mut dyn ReadCondition) -> Result<Self, Invalid> {
+        let has_operators = data.iter().any(|(name, _)| name.starts_with('$'));
+        match has_operators {
+            true => operators::parse(data, DATA, conditions).map(Self::Operators),
+            false => parse_fields(data).map(Self::Fields),
+        }
+    }
+
     /// What it does to a document: values where they will stand, whatever asked for them.
     fn effect(&self, before: &Document) -> Result<Cow<'_, Patch>, Invalid> {
         match self {
             Self::Fields(patch) => Ok(Cow::Borrowed(patch)),
             Self::Operators(operators) => operators.effect(before).map(Cow::Owned),
+            Self::Merge(merge) => Ok(Cow::Owned(merge.effect(before))),
         }
     }
 
     /// The field or operator whose effect could not be had.
     fn misfit(&self, error: &PatchError) -> Invalid {
         let at = match self {
-            Self::Fields(_) => None,
+            Self::Fields(_) | Self::Merge(_) => None,
             Self::Operators(operators) => operators.place_of(error.path()),
         };
         let at = at.map_or_else(|| join(DATA, error.path().as_str()), str::to_owned);

@@ -1,0 +1,125 @@
+//! Merge patches (RFC 7396): a document that looks like what should become of another.
+//!
+//! A `null` takes a field away, an object is merged into the object that stands there, and anything else
+//! takes the place of what stands there. So a merge patch cannot store a `null`, and cannot reach into an
+//! array. What it comes to depends on the document, and is decided on it.
+
+use super::document::{Invalid, check_document, join};
+use super::patch::{Patch, Path};
+use super::value::{Document, Value};
+use crate::limits;
+
+/// A checked merge patch.
+#[derive(Debug, Clone)]
+pub(super) struct Merge(Document);
+
+impl Merge {
+    /// Reads a merge patch that stands `at`.
+    pub(super) fn parse(patch: Document, at: &str) -> Result<Self, Invalid> {
+        check_document(&patch, at)?;
+        if members(&patch) > limits::UPDATE_PATHS_MAX {
+            let reason = format!("more than {} members", limits::UPDATE_PATHS_MAX);
+            return Err(Invalid::new(at, reason));
+        }
+        Ok(Self(patch))
+    }
+
+    /// What it does to a document.
+    pub(super) fn effect(&self, before: &Document) -> Patch {
+        let mut patch = Patch::default();
+        merge(&self.0, before, "", &mut patch);
+        patch
+    }
+}
+
+/// Names at all depths: each may become a path of the effect.
+fn members(patch: &Document) -> usize {
+    let nested = |value: &Value| value.as_object().map_or(0, members);
+    patch.iter().map(|(_, value)| 1 + nested(value)).sum()
+}
+
+fn merge(patch: &Document, before: &Document, at: &str, effect: &mut Patch) {
+    for (name, value) in patch.iter() {
+        let path = join(at, name);
+        match (value, before.get(name)) {
+            (Value::Null, None) => {}
+            (Value::Null, Some(_)) => effect.unset.push(to(&path)),
+            (Value::Object(patch), Some(Value::Object(before))) => {
+                merge(patch, before, &path, effect);
+            }
+            (Value::Object(patch), _) => effect.set.push((to(&path), without_nulls(patch).into())),
+            _ => effect.set.push((to(&path), value.clone())),
+        }
+    }
+}
+
+fn to(path: &str) -> Path {
+    Path::parse(path).expect("the names on the way were checked")
+}
+
+/// What a merge into nothing leaves.
+fn without_nulls(patch: &Document) -> Document {
+    let stays = patch.iter().filter(|(_, value)| **value != Value::Null);
+    let fields = stays.map(|(name, value)| {
+        let value = match value {
+            Value::Object(patch) => without_nulls(patch).into(),
+            _ => value.clone(),
+        };
+        (name.to_owned(), value)
+    });
+    fields.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(json: &str) -> Document {
+        serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    /// The examples of RFC 7396, appendix A, whose patch and target are objects, and some more.
+    #[test]
+    fn what_a_merge_patch_does_is_what_the_rfc_says() {
+        for (before, patch, after) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"a":null}"#, "{}"),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+            (
+                r#"{"a":{"b":"c"}}"#,
+                r#"{"a":{"b":"d","c":null}}"#,
+                r#"{"a":{"b":"d"}}"#,
+            ),
+            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
+            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+            (r#"{"a":1}"#, r#"{"a":{"b":2}}"#, r#"{"a":{"b":2}}"#),
+            (r#"{"a":{"0":1}}"#, r#"{"a":{"0":2}}"#, r#"{"a":{"0":2}}"#),
+            (r#"{"a":{"b":1}}"#, r#"{"a":{}}"#, r#"{"a":{"b":1}}"#),
+            (r#"{"a":[1]}"#, r#"{"a":[null]}"#, r#"{"a":[null]}"#),
+            (r#"{"a":1}"#, "{}", r#"{"a":1}"#),
+        ] {
+            let merge = Merge::parse(document(patch), "patch").expect("a good patch");
+            let before = document(before);
+            let found = merge.effect(&before).apply(&before).expect("it fits");
+            assert_eq!(found, document(after), "{before:?} {patch}");
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_of_members_are_bounded() {
+        let path = |patch: &str| Merge::parse(document(patch), "p").unwrap_err().path;
+        assert_eq!(path(r#"{"_id":null}"#), "p._id");
+        assert_eq!(path(r#"{"a":{"$set":null}}"#), "p.a.$set");
+        assert_eq!(path(r#"{"a.b":1}"#), "p.a.b");
+        let many = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!(r#""n{n}":1"#)).collect();
+            format!(r#"{{"a":{{{}}}}}"#, names.join(","))
+        };
+        assert_eq!(path(&many(limits::UPDATE_PATHS_MAX)), "p");
+        assert!(Merge::parse(document(&many(limits::UPDATE_PATHS_MAX - 1)), "p").is_ok());
+    }
+}
