@@ -23,6 +23,7 @@ mod limits; // every bound of `src/limits.rs` that a client can reach
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
+mod past; // what the stores tell of the past, judged by the log
 mod queries; // FETCH and GET /api/events
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it

@@ -117,6 +117,11 @@ impl Change {
         self.before().map_or(0, |before| before.version) + 1
     }
 
+    /// The change of the same event before this one; `None` where the event was created.
+    pub fn prior(&self) -> Option<Seq> {
+        self.before().map(|before| before.seq)
+    }
+
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         let patch = self.patch().map_or(0, Patch::weight);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 
 /// An instant, as the RFC 3339 text that clients see: UTC, milliseconds, always 24 bytes.
@@ -22,6 +23,13 @@ impl Timestamp {
             _ => byte == shape,
         });
         fits.then_some(Self(bytes))
+    }
+
+    /// Reads any RFC 3339 time, e.g. `2026-01-31T14:00:00+02:00`; what is finer than a millisecond is cut off.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+        // A year beyond 9999 makes another shape.
+        Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
     /// The text, e.g. `2026-01-31T12:00:00.000Z`.
@@ -45,6 +53,28 @@ impl Serialize for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_ways_to_write_a_time_are_read_as_the_same_time() {
+        for (text, time) in [
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000Z"),
+            ("2026-01-31T14:30:00+02:30", "2026-01-31T12:00:00.000Z"),
+            ("2026-01-31t12:00:00.1239z", "2026-01-31T12:00:00.123Z"),
+            ("2025-12-31T23:30:00.5-01:00", "2026-01-01T00:30:00.500Z"),
+        ] {
+            let read = Timestamp::parse_rfc3339(text);
+            assert_eq!(read.unwrap().as_str(), time, "{text}");
+        }
+        for text in [
+            "",
+            "2026-01-31",
+            "12:00",
+            "9999-12-31T23:59:59-01:00",
+            "now",
+        ] {
+            assert!(Timestamp::parse_rfc3339(text).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn only_the_fixed_shape_is_a_timestamp() {

@@ -6,6 +6,7 @@
 mod code;
 mod failure;
 mod frame;
+mod history;
 mod reply;
 mod request;
 mod subscribe;
@@ -13,6 +14,7 @@ mod subscribe;
 pub use code::Code;
 pub use failure::{Details, Failure};
 pub use frame::Frame;
+pub use history::History;
 pub use reply::{
     Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, page, refusal,
     reset, snapshot, subscribed, unsubscribed, welcome, written,

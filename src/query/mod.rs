@@ -14,6 +14,7 @@
 //! | `limit` | a number of at least 1 |
 //! | `cursor` | the `next` of the page before |
 //! | `minSeq` | a seq: the answer is as of this one or a later |
+//! | `at` | a seq or a time: the answer is as of then |
 //! | `fields` | `["price", "author.name"]`; `_id` always comes along |
 //!
 //! Start with [`Query::parse`], then `filter`.
@@ -37,7 +38,7 @@ mod sort;
 
 use std::cmp::Ordering;
 
-use crate::domain::{Document, Invalid, Record, Seq, Value, join};
+use crate::domain::{Document, Invalid, Moment, Record, Seq, Value, join};
 use operand::expected;
 
 pub use cursor::Cursor;
@@ -63,11 +64,13 @@ pub struct Query {
     pub fields: Fields,
     /// How far the log must be that the answer is as of.
     pub min_seq: Seq,
+    /// As of when, if not now.
+    pub at: Option<Moment>,
 }
 
 impl Query {
-    /// Reads `filter`, `sort`, `limit`, `cursor`, `fields` and `minSeq`; other names are ignored. `at` is where
-    /// `asked` stands, e.g. `payload`.
+    /// Reads `filter`, `sort`, `limit`, `cursor`, `fields`, `minSeq` and `at`; other names are ignored. `at` is
+    /// where `asked` stands, e.g. `payload`.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -92,6 +95,10 @@ impl Query {
         if let Some(seq) = asked.get("minSeq") {
             query.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
+        if let Some(moment) = asked.get("at") {
+            let moment = Moment::parse(moment);
+            query.at = Some(moment.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
+        }
         Ok(query)
     }
 
@@ -104,6 +111,7 @@ impl Query {
             cursor: None,
             fields: Fields::all(),
             min_seq: Seq::ZERO,
+            at: None,
         }
     }
 

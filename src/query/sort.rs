@@ -102,7 +102,7 @@ impl SortKey {
 }
 
 impl Direction {
-    pub(super) fn apply(self, order: Ordering) -> Ordering {
+    pub(crate) fn apply(self, order: Ordering) -> Ordering {
         match self {
             Self::Ascending => order,
             Self::Descending => order.reverse(),

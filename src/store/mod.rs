@@ -8,6 +8,7 @@
 pub mod embedded;
 pub mod mongo;
 mod options;
+mod top;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
-use crate::query::Query;
+use crate::query::{Direction, Query};
 pub use options::StoreOptions;
 
 /// Opens the store that the options name.
@@ -72,6 +73,17 @@ pub struct Batch {
 pub struct Broadcast {
     /// JSON text.
     pub payload: Arc<str>,
+}
+
+/// Which changes of one event are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// From the oldest on, or from the newest back.
+    pub direction: Direction,
+    /// Begins beyond this change, going in that direction.
+    pub after: Option<Seq>,
+    /// How many at most.
+    pub limit: usize,
 }
 
 /// What [`Store::tail`] yields.
@@ -142,6 +154,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// beyond it).
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
 
+    /// Changes of one event, each once: at most the stretch's limit, fewer once they pass
+    /// [`LOG_PAGE_BYTES_MAX`](crate::limits::LOG_PAGE_BYTES_MAX). What it costs does not grow with the log. Empty means that there are no more.
+    ///
+    /// Holds every change that was durable when the call began.
+    async fn history(&self, id: &EventId, stretch: Stretch)
+    -> Result<Vec<Arc<Change>>, StoreError>;
+
+    /// The newest change that left the event at this version, or deleted it as this version. An event that was
+    /// deleted and created again had some versions more than once.
+    async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError>;
+
     /// Every change after `after` as it becomes durable, from any node: contiguous, in order, once;
     /// and every broadcast that is published after this returns, at most once.
     ///
@@ -151,6 +174,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Current events that match, as of one position in the log.
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError>;
+
+    /// Events as they were after change `at`, which the log has: those that match, as of that position.
+    ///
+    /// Costs a few look-ups for each event that there ever was (of those from the cursor on, in the order of
+    /// ids), however long the log is, and whatever came after `at`.
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError>;
 
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;

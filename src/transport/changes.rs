@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
 use super::sse::EventStream;
-use super::{App, JSON, params};
+use super::{App, JSON, params, rest};
 use crate::domain::{Document, Invalid, Value};
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Subscribe};
@@ -80,21 +80,13 @@ async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(asked, "query")?;
     let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
     let epoch = app.service.epoch();
-    let mut body = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq},"data":["#);
-    let mut separator = "";
-    for change in &changes {
-        if let Some(seen) = subscribe.filter.sees(change) {
-            let frame = protocol::change(change, seen, &subscribe.fields);
-            body.push_str(separator);
-            body.push_str(frame.as_str());
-            separator = ",";
-        }
-    }
-    body.push(']');
-    if let Some(last) = changes.last().filter(|last| last.seq < seq) {
-        body.push_str(&format!(r#","next":{}"#, last.seq));
-    }
-    body.push('}');
+    let told = changes.iter().filter_map(|change| {
+        let seen = subscribe.filter.sees(change)?;
+        Some(protocol::change(change, seen, &subscribe.fields))
+    });
+    let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
+    let last = changes.last().filter(|last| last.seq < seq);
+    let body = rest::list(head, told, last.map(|last| last.seq));
     Ok((JSON, body).into_response())
 }
 

@@ -68,6 +68,7 @@ pub fn router(app: App) -> Router {
                 .patch(writes::update)
                 .delete(writes::delete),
         )
+        .route("/api/events/{id}/history", get(rest::history))
         .route("/api/batch", post(writes::batch))
         .route("/api/broadcast", post(writes::broadcast))
         .route("/api/changes", get(changes::changes))

@@ -4,7 +4,7 @@ use crate::domain::{Document, Invalid, Value};
 use crate::protocol::{Code, Failure};
 
 /// Reads the parameters that livelog knows; others are ignored. `filter` and `sort` are JSON, `fields` is JSON
-/// or names between commas, `after` is a seq, perhaps with its epoch before it: `EPOCH:41`.
+/// or names between commas, `after` is a seq, perhaps with its epoch before it: `EPOCH:41`, `at` a seq or a time.
 pub(super) fn read(params: Vec<(String, String)>) -> Result<Document, Failure> {
     let mut asked = Document::new();
     for (name, text) in params {
@@ -29,7 +29,8 @@ fn value(name: &str, text: String) -> Result<Option<Value>, Failure> {
         "fields" => Value::Array(text.split(',').map(Value::from).collect()),
         "limit" | "minSeq" | "after" => integer(name, &text)?,
         "snapshot" => flag(name, &text)?,
-        "cursor" | "epoch" | "mode" => Value::String(text),
+        "at" => text.parse().map_or(Value::String(text), Value::Int),
+        "cursor" | "epoch" | "mode" | "order" => Value::String(text),
         _ => return Ok(None),
     }))
 }

@@ -1,4 +1,4 @@
-//! `GET /api/events`, `GET /api/events/{id}`, `/healthz` and `/readyz`.
+//! `GET /api/events`, `GET /api/events/{id}` and its history, `/healthz` and `/readyz`.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use futures::{Stream, StreamExt, stream};
 
 use super::{App, JSON, conditions, params};
 use crate::domain::{Event, EventId, Invalid, Seq};
-use crate::protocol::{Code, Failure, Shaped};
-use crate::query::Query;
+use crate::protocol::{self, Code, Failure, Frame, History, Shaped};
+use crate::query::{Query, Seen};
 use crate::store::{Found, StoreError};
 
 /// A body is sent in pieces of about this size: large enough to amortise a write, small enough that
@@ -37,7 +37,7 @@ pub(super) async fn event(
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
     let asked = read_query(params)?;
-    let (seq, event) = app.service.event(&id, asked.min_seq).await?;
+    let (seq, event) = app.service.event(&id, &asked).await?;
     let tag = conditions::tag(event.version);
     if conditions::is_known(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
@@ -45,6 +45,45 @@ pub(super) async fn event(
     let shaped = Shaped::of(event, &asked.fields);
     let body = serde_json::json!({ "success": true, "seq": seq, "data": shaped }).to_string();
     Ok((JSON, [(ETAG, tag)], body).into_response())
+}
+
+pub(super) async fn history(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Params(params): Params<Vec<(String, String)>>,
+) -> Result<Response, Failure> {
+    let id = read_id(&id)?;
+    let asked = History::parse(&params::read(params)?, "query")
+        .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
+    let chapter = app.service.history(&id, &asked).await?;
+    let told = chapter.changes.iter().map(|change| {
+        let seen = Seen::plainly(change);
+        protocol::change(change, seen, &asked.fields)
+    });
+    let head = format!(r#"{{"success":true,"seq":{}"#, chapter.seq);
+    let last = chapter.changes.last().filter(|_| chapter.more);
+    Ok((JSON, list(head, told, last.map(|last| last.seq))).into_response())
+}
+
+/// `{…,"data":[…],"next":41}`, where the next page is what comes after the change at `next`.
+pub(super) fn list(
+    mut body: String,
+    told: impl Iterator<Item = Frame>,
+    next: Option<Seq>,
+) -> String {
+    body.push_str(r#","data":["#);
+    let mut separator = "";
+    for frame in told {
+        body.push_str(separator);
+        body.push_str(frame.as_str());
+        separator = ",";
+    }
+    body.push(']');
+    if let Some(next) = next {
+        body.push_str(&format!(r#","next":{next}"#));
+    }
+    body.push('}');
+    body
 }
 
 pub(super) fn read_id(text: &str) -> Result<EventId, Failure> {

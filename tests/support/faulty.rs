@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
 use livelog::query::Query;
 use livelog::store::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
+    Tidings,
 };
 
 /// What happens to an append.
@@ -126,12 +127,28 @@ impl Store for FaultyStore {
         self.store.read(after, limit).await
     }
 
+    async fn history(
+        &self,
+        id: &EventId,
+        stretch: Stretch,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.store.history(id, stretch).await
+    }
+
+    async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
+        self.store.version(id, version).await
+    }
+
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
         self.store.tail(after).await
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
         self.store.find(query).await
+    }
+
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+        self.store.find_at(query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

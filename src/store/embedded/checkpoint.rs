@@ -1,4 +1,4 @@
-//! Moving held-back changes of the view into its table, a little with each append.
+//! Moving held-back changes of the view into its table, and milestones into theirs, a little with each append.
 //!
 //! A round walks once over the overlay, in the order of ids. Slots change while it goes on, so the
 //! table is then ahead in places; that is harmless, because the log after [`covered`](Checkpoint::covered)
@@ -9,7 +9,7 @@
 
 use std::ops::Bound;
 
-use super::overlay::{self, Overlay, Slot};
+use super::overlay::{self, Milestone, Overlay, Slot};
 use crate::domain::{EventId, Seq};
 use crate::limits;
 
@@ -38,6 +38,8 @@ struct Round {
 #[derive(Debug, Default)]
 pub(super) struct Step {
     pub(super) slots: Vec<(EventId, Slot)>,
+    /// Of the events in these slots.
+    pub(super) milestones: Vec<Milestone>,
     /// What `covered` becomes with it.
     pub(super) covered: Option<Seq>,
     round: Option<Round>,
@@ -62,30 +64,28 @@ impl Checkpoint {
             },
             None => return Step::default(),
         };
-        let (mut slots, mut bytes) = (Vec::new(), 0);
+        let (mut step, mut bytes) = (Step::default(), 0);
         for (id, slot) in overlay.range(round.done.clone(), Bound::Unbounded) {
-            if slots.len() >= 2 * changes && bytes >= self.overlay_bytes_max / STEP_PART {
-                let done = slots.last().map_or(round.done, past);
-                return Step {
-                    round: Some(Round { done, ..round }),
-                    covered: None,
-                    slots,
-                };
+            if step.slots.len() >= 2 * changes && bytes >= self.overlay_bytes_max / STEP_PART {
+                let done = step.slots.last().map_or(round.done, past);
+                step.round = Some(Round { done, ..round });
+                return step;
             }
             bytes += overlay::weight(id, slot);
-            slots.push((id.clone(), slot.clone()));
+            step.slots.push((id.clone(), slot.clone()));
+            step.milestones.extend(overlay.milestones_of(id).cloned());
         }
-        Step {
-            slots,
-            covered: Some(round.until),
-            round: None,
-        }
+        step.covered = Some(round.until);
+        step
     }
 
     /// The step is durable: the overlay without what it moved.
     pub(super) fn done(&mut self, step: Step, overlay: &mut Overlay) {
         for (id, _) in &step.slots {
             overlay.remove(id);
+        }
+        for milestone in &step.milestones {
+            overlay.remove_milestone(milestone);
         }
         self.covered = step.covered.unwrap_or(self.covered);
         self.round = step.round;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::encode::log_key;
 use crate::domain::{
-    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
-    Value,
+    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
+    Timestamp, Value,
 };
 use crate::store::StoreError;
 
@@ -87,6 +87,22 @@ pub(super) fn batch(seq: Seq, bytes: &[u8]) -> Result<Option<Uuid>, StoreError> 
     }
 }
 
+/// A change's place in the history of its event.
+pub(super) struct Link {
+    pub(super) id: EventId,
+    pub(super) kind: Kind,
+    pub(super) version: u64,
+    /// The change of the event before this one.
+    pub(super) prior: Option<Seq>,
+}
+
+/// The same change without what it did.
+pub(super) fn link(seq: Seq, bytes: &[u8]) -> Result<Link, StoreError> {
+    entry(seq, bytes)
+        .and_then(Entry::link)
+        .map_err(|unreadable| unreadable.at(format!("log {seq}")))
+}
+
 /// The event at `id` of the view.
 pub(super) fn event(id: &str, bytes: &[u8]) -> Result<Event, StoreError> {
     let event = unseal(id.as_bytes(), bytes).and_then(|mut rest| {
@@ -97,10 +113,10 @@ pub(super) fn event(id: &str, bytes: &[u8]) -> Result<Event, StoreError> {
     event.map_err(|unreadable| unreadable.at(format!("event {id}")))
 }
 
-/// The version of the event at `id` of the view.
-pub(super) fn version(id: &str, bytes: &[u8]) -> Result<u64, StoreError> {
+/// The version of the event at `id` of the view, and the change that made it what it is.
+pub(super) fn version(id: &str, bytes: &[u8]) -> Result<(u64, Seq), StoreError> {
     unseal(id.as_bytes(), bytes)
-        .and_then(|mut rest| rest.number())
+        .and_then(|mut rest| Ok((rest.number()?, Seq::new(rest.number()?))))
         .map_err(|unreadable| unreadable.at(format!("event {id}")))
 }
 
@@ -136,6 +152,25 @@ fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
 }
 
 impl Entry<'_> {
+    /// The event as it was stands first, or where there was none the event as it became.
+    fn link(mut self) -> Read<Link> {
+        let rest = &mut self.rest;
+        rest.timestamp()?;
+        let (id, version, seq) = (rest.id()?, rest.number()?, Seq::new(rest.number()?));
+        let (kind, version, prior) = match self.kind {
+            kind::CREATE => (Kind::Create, version, None),
+            kind::UPDATE => (Kind::Update, version + 1, Some(seq)),
+            kind::DELETE => (Kind::Delete, version + 1, Some(seq)),
+            _ => return Err(Unreadable("an unknown kind of change")),
+        };
+        Ok(Link {
+            id,
+            kind,
+            version,
+            prior,
+        })
+    }
+
     fn change(mut self, seq: Seq) -> Read<Change> {
         let rest = &mut self.rest;
         let at = rest.timestamp()?;
@@ -182,8 +217,12 @@ struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     fn event(&mut self) -> Read<Arc<Event>> {
-        let id = EventId::parse(self.text()?).map_err(|_| Unreadable("an id that is none"))?;
+        let id = self.id()?;
         self.event_body(id).map(Arc::new)
+    }
+
+    fn id(&mut self) -> Read<EventId> {
+        EventId::parse(self.text()?).map_err(|_| Unreadable("an id that is none"))
     }
 
     fn event_body(&mut self, id: EventId) -> Read<Event> {

@@ -269,7 +269,10 @@ mod tests {
         event(&mut buffer, &born());
         assert_eq!(hex(&buffer), EVENT);
         assert_eq!(decode::event("event 1", &bytes(EVENT)).unwrap(), *born());
-        assert_eq!(decode::version("event 1", &bytes(EVENT)).unwrap(), 1);
+        assert_eq!(
+            decode::version("event 1", &bytes(EVENT)).unwrap(),
+            (1, Seq::new(7))
+        );
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! filter pins are looked up. Any other order is a pass over the events that keeps, of each that
 //! matches, its place and its id: no more than the limit asks for, and never more than
 //! [`limits::SORT_BYTES_MAX`]. Between two chunks no thread is held, however slow the client.
+//!
+//! A query of the past differs in nothing but where the events come from.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +16,11 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::shared::{Shared, blocking};
 use super::snapshot::Snapshot;
-use super::top::Top;
 use super::walk::Walk;
-use crate::domain::{Event, EventId};
+use crate::domain::{Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
+use crate::store::top::Top;
 use crate::store::{Found, StoreError};
 
 /// Events in a chunk, and bytes after which it ends.
@@ -32,23 +34,71 @@ const CLOCK_INTERVAL: usize = 64;
 pub(super) async fn find(shared: &Shared, query: &Arc<Query>) -> Result<Found, StoreError> {
     let snapshot = shared.snapshot();
     let seq = snapshot.seq;
+    let events = read(Events { snapshot, at: None }, query).await?;
+    Ok(Found { seq, events })
+}
+
+/// See [`Store::find_at`](crate::store::Store::find_at).
+pub(super) async fn find_at(
+    shared: &Shared,
+    query: &Arc<Query>,
+    at: Seq,
+) -> Result<Found, StoreError> {
+    let snapshot = shared.snapshot();
+    let events = Events {
+        snapshot,
+        at: Some(at),
+    };
+    let events = read(events, query).await?;
+    Ok(Found { seq: at, events })
+}
+
+async fn read(events: Events, query: &Arc<Query>) -> Result<Answer, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
         None => {
-            let (snapshot, query) = (Arc::clone(&snapshot), Arc::clone(query));
-            blocking(move || sort(&snapshot, &query)).await?
+            let (events, query) = (events.clone(), Arc::clone(query));
+            blocking(move || sort(&events, &query)).await?
         }
     };
     let reading = Reading {
-        snapshot,
+        events,
         query: Arc::clone(query),
         source,
     };
-    Ok(Found {
-        seq,
-        events: reading.into_stream(),
-    })
+    Ok(reading.into_stream())
 }
+
+type Answer = BoxStream<'static, Result<Event, StoreError>>;
+
+/// Those of a snapshot, as they are or as they were after some change.
+#[derive(Clone)]
+struct Events {
+    snapshot: Arc<Snapshot>,
+    at: Option<Seq>,
+}
+
+impl Events {
+    fn get(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        match self.at {
+            None => self.snapshot.event(id),
+            Some(at) => self.snapshot.event_at(id, at),
+        }
+    }
+
+    /// From after some id; `None` stands for an event that was not there.
+    fn walk(&self, direction: Direction, after: Option<&EventId>) -> Result<Steps<'_>, StoreError> {
+        Ok(match self.at {
+            None => {
+                let walk = Walk::begin(&self.snapshot, direction, after)?;
+                Box::new(walk.map(|event| event.map(Some)))
+            }
+            Some(at) => Box::new(self.snapshot.walk_at(at, direction, after)?),
+        })
+    }
+}
+
+type Steps<'a> = Box<dyn Iterator<Item = Result<Option<Event>, StoreError>> + 'a>;
 
 /// Where the events of an answer come from.
 enum Source {
@@ -84,20 +134,22 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
 }
 
 /// The ids of the answer in the query's order.
-fn sort(snapshot: &Snapshot, query: &Query) -> Result<Source, StoreError> {
+fn sort(events: &Events, query: &Query) -> Result<Source, StoreError> {
     let mut top = Top::new(query);
     let mut clock = Clock::start();
     match pinned(query) {
         Some(ids) => {
             for id in ids {
-                if let Some(event) = snapshot.event(&id)? {
+                if let Some(event) = events.get(&id)? {
                     top.offer(&event)?;
                 }
             }
         }
         None => {
-            for event in Walk::begin(snapshot, Direction::Ascending, None)? {
-                top.offer(&event?)?;
+            for event in events.walk(Direction::Ascending, None)? {
+                if let Some(event) = event? {
+                    top.offer(&event)?;
+                }
                 clock.tick()?;
             }
         }
@@ -107,7 +159,7 @@ fn sort(snapshot: &Snapshot, query: &Query) -> Result<Source, StoreError> {
 
 /// An answer being read. What was read so far is behind `source`.
 struct Reading {
-    snapshot: Arc<Snapshot>,
+    events: Events,
     query: Arc<Query>,
     source: Source,
 }
@@ -116,7 +168,7 @@ struct Reading {
 type Step = (Vec<Event>, Option<Reading>);
 
 impl Reading {
-    fn into_stream(self) -> BoxStream<'static, Result<Event, StoreError>> {
+    fn into_stream(self) -> Answer {
         let chunks = stream::try_unfold(Some(self), |reading| async move {
             match reading {
                 Some(reading) => blocking(move || reading.step()).await.map(Some),
@@ -131,37 +183,35 @@ impl Reading {
 
     fn step(self) -> Result<Step, StoreError> {
         let Self {
-            snapshot,
+            events,
             query,
             source,
         } = self;
         let mut chunk = Chunk::new(&query);
         let source = match source {
-            Source::Walk(direction, after) => {
-                walk(&snapshot, direction, after.as_ref(), &mut chunk)?
-            }
-            Source::Listed(ids) => look_up(&snapshot, ids, &mut chunk)?,
+            Source::Walk(direction, after) => walk(&events, direction, after.as_ref(), &mut chunk)?,
+            Source::Listed(ids) => look_up(&events, ids, &mut chunk)?,
         };
-        let events = chunk.events;
+        let found = chunk.events;
         let rest = source.map(|source| Self {
-            snapshot,
+            events,
             query,
             source,
         });
-        Ok((events, rest))
+        Ok((found, rest))
     }
 }
 
 fn walk(
-    snapshot: &Snapshot,
+    events: &Events,
     direction: Direction,
     after: Option<&EventId>,
     chunk: &mut Chunk<'_>,
 ) -> Result<Option<Source>, StoreError> {
     let mut clock = Clock::start();
-    for event in Walk::begin(snapshot, direction, after)? {
-        let event = event?;
+    for event in events.walk(direction, after)? {
         clock.tick()?;
+        let Some(event) = event? else { continue };
         let id = event.id.clone();
         if chunk.takes(event) {
             return Ok(Some(Source::Walk(direction, Some(id))));
@@ -171,12 +221,12 @@ fn walk(
 }
 
 fn look_up(
-    snapshot: &Snapshot,
+    events: &Events,
     mut ids: VecDeque<EventId>,
     chunk: &mut Chunk<'_>,
 ) -> Result<Option<Source>, StoreError> {
     while let Some(id) = ids.pop_front() {
-        if let Some(event) = snapshot.event(&id)?
+        if let Some(event) = events.get(&id)?
             && chunk.takes(event)
         {
             return Ok(Some(Source::Listed(ids)));

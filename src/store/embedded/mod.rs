@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `log` | one entry per change under its seq; its last key is the head |
 //! | `view` | events by id, as of some seq; what it lacks is in memory, and after a start folded from the log |
-//! | `meta` | the format, the epoch, and the seq that the `view` has reached |
+//! | `milestones` | by what the history of events is found, as of the same seq |
+//! | `commands` | the seq of each change that was asked for under a command id |
+//! | `meta` | the format, the epoch, and the seq that `view` and `milestones` have reached |
 //!
 //! ```text
 //! append -> desk -> writer (a thread): fold over the overlay, one transaction, publish a snapshot
-//! load, find, read -> snapshot (read transaction + overlay, as of one seq), on blocking threads
+//! load, find, read, history -> snapshot (read transaction + overlay, as of one seq), on blocking threads
 //! tail <- hub <- writer
 //! ```
 //!
@@ -27,6 +29,7 @@ mod decode;
 mod desk;
 mod encode;
 mod find;
+mod history;
 mod hub;
 mod open;
 mod overlay;
@@ -35,7 +38,6 @@ mod shared;
 mod snapshot;
 mod tables;
 mod tail;
-mod top;
 mod walk;
 mod writer;
 
@@ -52,7 +54,8 @@ use self::desk::Desk;
 use self::shared::{Shared, blocking};
 use self::writer::{Task, Writer};
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
+    Tidings,
 };
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
@@ -176,12 +179,30 @@ impl Store for EmbeddedStore {
         self.shared.read(after, limit).await
     }
 
+    async fn history(
+        &self,
+        id: &EventId,
+        stretch: Stretch,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        let (snapshot, id) = (self.shared.snapshot(), id.clone());
+        blocking(move || snapshot.history(&id, stretch)).await
+    }
+
+    async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
+        let (snapshot, id) = (self.shared.snapshot(), id.clone());
+        blocking(move || Ok(snapshot.change_to(&id, version)?.map(Arc::new))).await
+    }
+
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
         Ok(tail::tail(&self.shared, after))
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
         find::find(&self.shared, query).await
+    }
+
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+        find::find_at(&self.shared, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

@@ -10,15 +10,18 @@ use std::time::{Duration, Instant};
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableHandle,
+    WriteTransaction,
 };
 use uuid::Uuid;
 
 use super::checkpoint::Checkpoint;
+use super::history;
 use super::overlay::Overlay;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::tables::{
-    self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, REBUILD_PREFIX, VIEW, fault,
+    self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES, REBUILD_PREFIX,
+    VIEW, fault,
 };
 use super::writer::Writer;
 use super::{EmbeddedOptions, FILE};
@@ -27,10 +30,11 @@ use crate::limits;
 use crate::store::{Epoch, StoreError};
 
 /// The format of the tables that this program makes.
-const FORMAT: u128 = 2;
+const FORMAT: u128 = 3;
 
-/// The same without commands, which no log of it names. Read, and made into the one of today.
-const FORMAT_WITHOUT_COMMANDS: u128 = 1;
+/// The oldest that is read, and made into the one of today. In 1 no log names commands; before 3 there was no
+/// history.
+const FORMAT_MIN: u128 = 1;
 
 /// Locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
@@ -140,45 +144,59 @@ fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<
     })
 }
 
-/// Makes the tables of an empty file, and removes the views that dead rebuilds left in another. The
-/// format found, before which nothing else is looked at.
+/// Makes the tables of an empty file, brings those of an older format up to date, and removes the views that
+/// dead rebuilds left. The format found if it is none that this program reads; then nothing is touched.
 fn prepare(database: &Database) -> Result<u128, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     let found = {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get(META_FORMAT)?.map(|format| format.value());
-        if matches!(found, None | Some(FORMAT_WITHOUT_COMMANDS)) {
-            meta.insert(META_FORMAT, FORMAT)?;
-            transaction.open_table(COMMANDS)?;
-        }
-        if found.is_none() {
-            meta.insert(META_EPOCH, Uuid::new_v4().as_u128())?;
-            meta.insert(META_COVERED, 0)?;
-            transaction.open_table(LOG)?;
-            transaction.open_table(VIEW)?;
-        }
-        found
+        let meta = transaction.open_table(META)?;
+        let format = meta.get(META_FORMAT)?;
+        format.map(|format| format.value())
     };
+    if let Some(foreign) = found.filter(|format| !(FORMAT_MIN..=FORMAT).contains(format)) {
+        transaction.abort()?;
+        return Ok(foreign);
+    }
     let abandoned: Vec<_> = transaction
         .list_tables()?
         .filter(|table| table.name().starts_with(REBUILD_PREFIX))
         .collect();
-    let foreign = |format| !(FORMAT_WITHOUT_COMMANDS..=FORMAT).contains(&format);
-    let untouched = match found {
-        Some(FORMAT) => abandoned.is_empty(),
-        Some(format) => foreign(format),
-        None => false,
-    };
-    if untouched {
+    if found == Some(FORMAT) && abandoned.is_empty() {
         transaction.abort()?;
-    } else {
-        for table in abandoned {
-            transaction.delete_table(table)?;
-        }
-        transaction.commit()?;
+        return Ok(FORMAT);
     }
-    Ok(found.filter(|format| foreign(*format)).unwrap_or(FORMAT))
+    match found {
+        None => lay_out(&transaction)?,
+        Some(FORMAT) => {}
+        Some(_) => upgrade(&transaction)?,
+    }
+    for table in abandoned {
+        transaction.delete_table(table)?;
+    }
+    transaction.commit()?;
+    Ok(FORMAT)
+}
+
+fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_FORMAT, FORMAT)?;
+    meta.insert(META_EPOCH, Uuid::new_v4().as_u128())?;
+    meta.insert(META_COVERED, 0)?;
+    transaction.open_table(LOG)?;
+    transaction.open_table(COMMANDS)?;
+    transaction.open_table(MILESTONES)?;
+    transaction.open_table(VIEW)?;
+    Ok(())
+}
+
+fn upgrade(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    tracing::info!("bringing the data file up to date: its log is read once");
+    transaction.open_table(COMMANDS)?;
+    history::index(transaction)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_FORMAT, FORMAT)?;
+    Ok(())
 }
 
 /// The store as of its head: the tables, and the log since they were last in step folded over them.
@@ -200,6 +218,7 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
         seq: Seq::new(head),
         overlay: Overlay::default(),
         commands: tables::open_commands(&reading)?,
+        milestones: tables::open_milestones(&reading)?,
         view: tables::open_view(&reading)?,
         log,
     };

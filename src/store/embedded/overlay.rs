@@ -2,21 +2,29 @@
 //!
 //! Random writes to the view's table cost several times the append to the log, so they wait here,
 //! where the next change of the same event replaces them. A clone is a snapshot and costs nothing.
+//!
+//! With an event wait its latest milestones (see `history`): all from some change on, while all before it are
+//! in their table. After a start some may be in both.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
-use crate::domain::{Change, Event, EventId};
+use super::history;
+use crate::domain::{Change, Event, EventId, Seq};
 
 /// What the view holds at an id: an event, or nothing since it was deleted.
 pub(super) type Slot = Option<Arc<Event>>;
 
-/// Ids whose slot differs from what the table holds, in order.
+/// A change that an event's history is found by: in order, those of each event together.
+pub(super) type Milestone = (EventId, Seq);
+
+/// Ids whose slot differs from what the table holds, in order, and their milestones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
     slots: OrdMap<EventId, Slot>,
+    milestones: OrdSet<Milestone>,
     bytes: usize,
 }
 
@@ -33,6 +41,9 @@ impl Overlay {
         if let Some(old) = self.slots.insert(id.clone(), slot) {
             self.bytes -= weight(id, &old);
         }
+        if history::is_milestone(change.kind(), change.version()) {
+            self.milestones.insert((id.clone(), change.seq));
+        }
     }
 
     /// Forgets a slot that the table now has.
@@ -40,6 +51,11 @@ impl Overlay {
         if let Some(old) = self.slots.remove(id) {
             self.bytes -= weight(id, &old);
         }
+    }
+
+    /// Forgets a milestone that the table now has.
+    pub(super) fn remove_milestone(&mut self, milestone: &Milestone) {
+        self.milestones.remove(milestone);
     }
 
     /// Roughly the bytes this takes in memory.
@@ -53,6 +69,21 @@ impl Overlay {
         to: Bound<EventId>,
     ) -> impl DoubleEndedIterator<Item = (&EventId, &Slot)> {
         self.slots.range((from, to))
+    }
+
+    pub(super) fn milestones(
+        &self,
+        range: impl RangeBounds<Milestone>,
+    ) -> impl DoubleEndedIterator<Item = &Milestone> {
+        self.milestones.range(range)
+    }
+
+    /// Those of one event.
+    pub(super) fn milestones_of(
+        &self,
+        id: &EventId,
+    ) -> impl DoubleEndedIterator<Item = &Milestone> {
+        self.milestones((id.clone(), Seq::ZERO)..=(id.clone(), history::LAST))
     }
 }
 

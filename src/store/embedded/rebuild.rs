@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::desk::{self, Desk};
 use super::encode;
 use super::overlay::Overlay;
-use super::tables::{META, META_COVERED, REBUILD_PREFIX, VIEW};
+use super::tables::{self, META, META_COVERED, REBUILD_PREFIX, VIEW};
 use super::writer::{Task, Writer};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
@@ -211,8 +211,11 @@ impl Writer {
     fn try_swap(&mut self, rebuild: u64, head: Seq) -> Result<(), redb::Error> {
         let name = shadow_name(rebuild);
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
+        let current = self.shared.snapshot();
         let mut transaction = self.begin()?;
         transaction.set_quick_repair(true);
+        // The overlay goes, and with it what it alone has of the history.
+        tables::write_milestones(&transaction, current.overlay.milestones(..))?;
         transaction.delete_table(VIEW)?;
         transaction.rename_table(shadow, VIEW)?;
         transaction

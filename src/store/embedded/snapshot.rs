@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::decode;
 use super::overlay::Overlay;
-use super::tables::{self, CommandTable, LogTable, ViewTable, fault};
+use super::tables::{self, CommandTable, LogTable, MilestoneTable, ViewTable, fault};
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::store::{Batch, StoreError};
@@ -19,6 +19,7 @@ pub(super) struct Snapshot {
     pub(super) overlay: Overlay,
     pub(super) log: LogTable,
     pub(super) commands: CommandTable,
+    pub(super) milestones: MilestoneTable,
     pub(super) view: ViewTable,
 }
 
@@ -51,7 +52,15 @@ impl Snapshot {
     ) -> Result<Option<u64>, StoreError> {
         match overlay.get(id) {
             Some(slot) => Ok(slot.as_ref().map(|event| event.version)),
-            None => tables::version(&self.view, id),
+            None => Ok(tables::version(&self.view, id)?.map(|(version, _)| version)),
+        }
+    }
+
+    /// The change that made the event at `id` what it is, if there is one.
+    pub(super) fn seq_of(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
+        match self.overlay.get(id) {
+            Some(slot) => Ok(slot.as_ref().map(|event| event.seq)),
+            None => Ok(tables::version(&self.view, id)?.map(|(_, seq)| seq)),
         }
     }
 
@@ -88,9 +97,22 @@ impl Snapshot {
         let Some(seq) = found.map(|seq| Seq::new(seq.value())) else {
             return Ok(None);
         };
+        self.change(seq).map(|change| Some(Arc::new(change)))
+    }
+
+    /// The change at a place that the log has.
+    pub(super) fn change(&self, seq: Seq) -> Result<Change, StoreError> {
+        self.entry(seq, decode::change)
+    }
+
+    /// What is read from the log at `seq`.
+    pub(super) fn entry<T>(
+        &self,
+        seq: Seq,
+        read: impl FnOnce(Seq, &[u8]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let entry = self.log.get(seq.get()).map_err(fault)?;
-        let entry = entry.ok_or_else(|| missing(seq))?;
-        decode::change(seq, entry.value()).map(|change| Some(Arc::new(change)))
+        read(seq, entry.ok_or_else(|| missing(seq))?.value())
     }
 
     /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last

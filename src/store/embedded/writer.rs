@@ -212,6 +212,7 @@ impl Writer {
                 commands.insert(id, seq)?;
             }
         }
+        tables::write_milestones(transaction, &step.milestones)?;
         if !step.slots.is_empty() {
             let mut view = transaction.open_table(VIEW)?;
             for (id, slot) in &step.slots {
@@ -233,6 +234,7 @@ impl Writer {
             overlay,
             log: tables::open_log(&reading)?,
             commands: tables::open_commands(&reading)?,
+            milestones: tables::open_milestones(&reading)?,
             view: tables::open_view(&reading)?,
         });
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! | collection | holds |
 //! |---|---|
-//! | `log` | one entry per change; `_id` is its seq |
+//! | `log` | one entry per change; `_id` is its seq; indexed by event, and by command id |
 //! | `events` | the view: each event exactly as clients see it |
 //! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; and the `writers` |
 //! | `broadcasts` | messages on their way, for a minute |
@@ -18,6 +18,7 @@ mod commands;
 mod decode;
 mod encode;
 mod head;
+mod history;
 mod hub;
 mod log;
 mod open;
@@ -44,7 +45,8 @@ use self::call::within;
 use self::hub::Hub;
 use self::open::Opened;
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
+    Tidings,
 };
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
@@ -159,6 +161,18 @@ impl Store for MongoStore {
         Ok(page.changes)
     }
 
+    async fn history(
+        &self,
+        id: &EventId,
+        stretch: Stretch,
+    ) -> Result<Vec<Arc<Change>>, StoreError> {
+        history::history(&self.database, id, stretch).await
+    }
+
+    async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
+        history::version(&self.database, id, version).await
+    }
+
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
         let (database, watched) = (self.database.clone(), self.watched.clone());
         tail::tail(database, watched, &self.hub, after).await
@@ -166,6 +180,10 @@ impl Store for MongoStore {
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
         view::find(&self.database, query).await
+    }
+
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+        history::find_at(&self.database, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

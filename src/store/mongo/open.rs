@@ -11,12 +11,15 @@ use mongodb::{Client, Database, IndexModel};
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, Head};
 use super::{
-    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, writers,
+    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, history, writers,
 };
 use crate::store::StoreError;
 
 /// The database used when neither the options nor the address name one.
 const DATABASE_DEFAULT: &str = "events_db";
+
+/// How long indexing a log of many millions of changes may take, once. It goes on in the server if nobody waits.
+const INDEX_DEADLINE: Duration = Duration::from_secs(600);
 
 /// The wire version of MongoDB 5.0, the first with snapshot reads outside transactions.
 const WIRE_VERSION_MIN: i32 = 13;
@@ -224,6 +227,7 @@ async fn prepare(database: &Database) -> Result<(), Failure> {
         }
     }
     index_commands(database).await?;
+    index_history(database).await?;
     let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
     expire(database, BROADCASTS, minute).await?;
     expire(database, META, writers::KEPT).await
@@ -242,6 +246,14 @@ async fn index_commands(database: &Database) -> Result<(), Failure> {
         .options(options)
         .build();
     let indexed = within(CALL_DEADLINE, async move { log.create_index(index).await });
+    indexed.await.map(drop)
+}
+
+/// Finds the changes of an event. On a log that has none yet this reads all of it, beside whoever writes.
+async fn index_history(database: &Database) -> Result<(), Failure> {
+    let log = database.collection::<Document>(LOG);
+    let index = IndexModel::builder().keys(history::index()).build();
+    let indexed = within(INDEX_DEADLINE, async move { log.create_index(index).await });
     indexed.await.map(drop)
 }
 

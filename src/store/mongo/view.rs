@@ -21,7 +21,7 @@ use crate::query::{self, Query};
 use crate::store::{Found, StoreError};
 
 /// Events in a batch when the query has no limit. The server ends a batch at 16 MiB besides.
-const BATCH_COUNT: usize = 1_000;
+pub(super) const BATCH_COUNT: u32 = 1_000;
 
 /// How often a query is begun anew when the snapshot it would read is not there: the view was
 /// replaced by a rebuild in that moment.
@@ -129,7 +129,7 @@ async fn open(
 }
 
 /// The server counts its time over all batches of a cursor; each batch has a deadline of its own on this side.
-fn deadline(query: &Query) -> Duration {
+pub(super) fn deadline(query: &Query) -> Duration {
     match query.limit {
         Some(_) => limits::QUERY_DEADLINE,
         None => limits::LISTING_DEADLINE,
@@ -137,11 +137,10 @@ fn deadline(query: &Query) -> Duration {
 }
 
 /// Few where few are wanted: one more than the limit, by which a caller learns whether more remain.
-fn batch_size(query: &Query) -> u32 {
-    let wanted = query
-        .limit
-        .map_or(BATCH_COUNT, |limit| limit.saturating_add(1));
-    u32::try_from(wanted.min(BATCH_COUNT)).unwrap_or(u32::MAX)
+pub(super) fn batch_size(query: &Query) -> u32 {
+    let wanted = query.limit.map(|limit| limit.saturating_add(1));
+    let wanted = wanted.and_then(|wanted| u32::try_from(wanted).ok());
+    wanted.unwrap_or(BATCH_COUNT).min(BATCH_COUNT)
 }
 
 /// A query being answered. Dropping it closes the cursor.

@@ -1,4 +1,6 @@
-//! What every transport calls: submit, announce, fetch, find, listen, subscribe.
+//! What every transport calls: submit, announce, fetch, find, history, listen, subscribe.
+
+mod past;
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use crate::limits;
 use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
 use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Epoch, Found, Store, StoreError};
+pub use past::Chapter;
 
 /// One node's livelog, without any transport. Cheap to clone, and small: every session holds one.
 #[derive(Debug, Clone)]
@@ -201,35 +204,41 @@ impl Service {
         answer.map_err(Failure::from)
     }
 
-    /// All events that match, as of one seq, as a stream. Waits for the query's `min_seq`.
+    /// All events that match, as of one seq, as a stream: the query's moment, or now. Waits for its `min_seq`.
     ///
     /// # Errors
     /// If the store cannot answer.
     pub async fn find(&self, query: &Arc<Query>) -> Result<Found, Failure> {
-        let late = || {
-            let message = format!("the log has not come to {}", query.min_seq);
-            Failure::new(Code::SeqNotReached, message)
-        };
-        if query.min_seq > self.seq() {
-            let reached = self.parts.feed.reach(query.min_seq);
-            let reached = tokio::time::timeout(limits::MIN_SEQ_DEADLINE, reached).await;
-            reached.map_err(|_| late())?;
+        self.reach(query.min_seq).await?;
+        if let Some(moment) = query.at {
+            let at = self.place_of(moment).await?;
+            return Ok(self.parts.store.find_at(query, at).await?);
         }
         let found = self.parts.store.find(query).await?;
         match found.seq >= query.min_seq {
             true => Ok(found),
-            false => Err(late()),
+            false => Err(not_reached(query.min_seq)),
         }
     }
 
-    /// The current event with this id, and the seq that is as of.
+    /// Waits until the log has come to `seq`, as far as this node has heard.
+    async fn reach(&self, seq: Seq) -> Result<(), Failure> {
+        if seq <= self.seq() {
+            return Ok(());
+        }
+        let reached = tokio::time::timeout(limits::MIN_SEQ_DEADLINE, self.parts.feed.reach(seq));
+        reached.await.map_err(|_| not_reached(seq))
+    }
+
+    /// The event with this id, as of the query's moment or now, and the seq that is as of.
     ///
     /// # Errors
     /// `not_found`, or if the store cannot answer.
-    pub async fn event(&self, id: &EventId, min_seq: Seq) -> Result<(Seq, Event), Failure> {
+    pub async fn event(&self, id: &EventId, asked: &Query) -> Result<(Seq, Event), Failure> {
         let query = Query {
             filter: Filter::of_id(id),
-            min_seq,
+            min_seq: asked.min_seq,
+            at: asked.at,
             ..Query::everything()
         };
         let Found { seq, mut events } = self.find(&Arc::new(query)).await?;
@@ -272,6 +281,11 @@ impl Service {
         page.events.extend(last.map(shaped));
         Ok(page)
     }
+}
+
+fn not_reached(seq: Seq) -> Failure {
+    let message = format!("the log has not come to {seq}");
+    Failure::new(Code::SeqNotReached, message)
 }
 
 impl From<Refused> for Failure {

@@ -1,0 +1,54 @@
+//! What a client asks of an event's history.
+
+use crate::domain::{Document, Invalid, Seq, Value, join};
+use crate::limits;
+use crate::query::{Direction, Fields, Query};
+
+/// Which changes of an event.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// From the newest back, unless asked otherwise.
+    pub direction: Direction,
+    /// Beyond this change, going in that direction.
+    pub after: Option<Seq>,
+    /// How many at most.
+    pub limit: usize,
+    /// What of the event, in `data` and in `patch`.
+    pub fields: Fields,
+    /// How far the log must be that the answer is as of.
+    pub min_seq: Seq,
+}
+
+impl History {
+    /// Reads `order`, `after`, `limit`, `fields` and `minSeq`; other names are ignored. `at` is where `asked`
+    /// stands.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
+        let invalid = |name: &str, reason: &str| Invalid::new(join(at, name), reason);
+        let direction = match asked.get("order").map(Value::as_str) {
+            None | Some(Some("newest")) => Direction::Descending,
+            Some(Some("oldest")) => Direction::Ascending,
+            Some(_) => return Err(invalid("order", "expected newest or oldest")),
+        };
+        let after = match asked.get("after") {
+            None => None,
+            Some(Value::Int(number @ 1..)) => Some(Seq::new(number.cast_unsigned())),
+            Some(_) => return Err(invalid("after", "expected the seq of a change")),
+        };
+        let query = Query::parse(asked, at)?;
+        let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
+        if limit > limits::FETCH_COUNT_MAX {
+            let reason = format!("at most {} changes at once", limits::FETCH_COUNT_MAX);
+            return Err(invalid("limit", &reason));
+        }
+        Ok(Self {
+            direction,
+            after,
+            limit,
+            fields: query.fields,
+            min_seq: query.min_seq,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! The past: an event's history, and the place in the log that a moment means.
+
+use std::sync::Arc;
+
+use super::Service;
+use crate::domain::{Change, EventId, Moment, Seq};
+use crate::protocol::{Code, Failure, History};
+use crate::query::Direction;
+use crate::store::Stretch;
+
+/// Some changes of an event.
+#[derive(Debug, Clone)]
+pub struct Chapter {
+    /// The position in the log that it is as of.
+    pub seq: Seq,
+    /// Changes, in the order asked for.
+    pub changes: Vec<Arc<Change>>,
+    /// Whether there are more beyond the last.
+    pub more: bool,
+}
+
+impl Service {
+    /// Changes of one event, also of one that is gone.
+    ///
+    /// # Errors
+    /// `not_found` if there never was such an event, or if the store cannot answer.
+    pub async fn history(&self, id: &EventId, asked: &History) -> Result<Chapter, Failure> {
+        self.reach(asked.min_seq).await?;
+        let seq = self.seq();
+        let stretch = Stretch {
+            direction: asked.direction,
+            after: asked.after,
+            limit: asked.limit,
+        };
+        let changes = self.parts.store.history(id, stretch).await?;
+        let Some(last) = changes.last() else {
+            return match asked.after {
+                Some(_) => Ok(Chapter {
+                    seq,
+                    changes,
+                    more: false,
+                }),
+                None => Err(never_was(id)),
+            };
+        };
+        let next = Stretch {
+            after: Some(last.seq),
+            limit: 1,
+            ..stretch
+        };
+        let more = !self.parts.store.history(id, next).await?.is_empty();
+        let newest = match asked.direction {
+            Direction::Ascending => last.seq,
+            Direction::Descending => changes[0].seq,
+        };
+        Ok(Chapter {
+            // A page may tell of changes that came after it was asked for.
+            seq: seq.max(newest),
+            changes,
+            more,
+        })
+    }
+
+    /// The place in the log that a moment means. Waits until the log has come to a seq that is ahead.
+    ///
+    /// The times of a log that several nodes wrote may go back by what their clocks differ: then a time means
+    /// one of the places where the log passes it.
+    pub(super) async fn place_of(&self, moment: Moment) -> Result<Seq, Failure> {
+        let time = match moment {
+            Moment::Seq(seq) => {
+                self.reach(seq).await?;
+                return Ok(seq);
+            }
+            Moment::Time(time) => time,
+        };
+        // Change `reached` is not after the time, and change `passed` is.
+        let (mut reached, mut passed) = (0, self.head().await?.next().get());
+        while passed - reached > 1 {
+            let middle = reached.midpoint(passed);
+            let before = Seq::new(middle - 1);
+            let change = self.parts.store.read(before, 1).await?.pop();
+            match change {
+                Some(change) if change.at <= time => reached = middle,
+                _ => passed = middle,
+            }
+        }
+        Ok(Seq::new(reached))
+    }
+}
+
+fn never_was(id: &EventId) -> Failure {
+    Failure::new(Code::NotFound, format!("there never was an event {id}"))
+}
