@@ -41,6 +41,10 @@ pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
 /// Paths one UPDATE may touch: they are compared pairwise for conflicts.
 pub const UPDATE_PATHS_MAX: usize = 256;
 
+/// Fields in which an event may differ from the version that a RESTORE asks for: each is looked for in it, while
+/// every other command waits.
+pub const RESTORE_PATHS_MAX: usize = 1_024;
+
 /// Values in all the `$each` lists of one UPDATE together: the writer looks for each in an array, while
 /// every other command waits.
 pub const UPDATE_VALUES_MAX: usize = 1_000;

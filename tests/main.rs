@@ -34,5 +34,6 @@ mod store_contract; // what every store promises
 mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
+mod time_travel; // histories, reads of the past, and restoring what was
 mod transfer; // the log exported and imported
 mod updates; // update operators, judged by a real MongoDB

@@ -18,11 +18,15 @@ pub struct Stamp {
     pub at: Timestamp,
 }
 
-/// The one event a command touches, as it is now.
+/// The one event a command touches.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) id: EventId,
-    pub(super) current: Option<Arc<Event>>,
+pub struct State {
+    /// Which event.
+    pub id: EventId,
+    /// As it is now; `None` if it is not there.
+    pub current: Option<Arc<Event>>,
+    /// The change that left it at the version that the command asks for, if it asks for one and there is one.
+    pub earlier: Option<Arc<Change>>,
 }
 
 /// Why a command certainly has no effect.
@@ -33,6 +37,8 @@ pub enum Rejection {
     AlreadyExists { id: EventId },
     #[error("event {id} does not exist")]
     NotFound { id: EventId },
+    #[error("event {id} never had contents at version {version}")]
+    NoSuchVersion { id: EventId, version: u64 },
     #[error("event {} is at version {}, not {expected}", current.id, current.version)]
     VersionConflict { expected: u64, current: Arc<Event> },
     #[error("{}", .0.reason)]
@@ -48,21 +54,16 @@ pub enum Rejection {
     TooLarge { id: EventId },
 }
 
-/// Decides `command` against the event `id` as it is now (`current`).
+/// Decides `command` against the state of its event.
 ///
 /// # Errors
 /// Why the command has no effect; the log stays as it is.
-pub fn decide(
-    id: EventId,
-    current: Option<Arc<Event>>,
-    command: &Command,
-    stamp: Stamp,
-) -> Result<Change, Rejection> {
-    let slot = Slot { id, current };
+pub fn decide(state: &State, command: &Command, stamp: Stamp) -> Result<Change, Rejection> {
     let effect: Effect = match command {
-        Command::Create(create) => create.decide(&slot, stamp),
-        Command::Update(update) => update.decide(&slot, stamp),
-        Command::Delete(delete) => delete.decide(&slot),
+        Command::Create(create) => create.decide(state, stamp),
+        Command::Update(update) => update.decide(state, stamp),
+        Command::Delete(delete) => delete.decide(state),
+        Command::Restore(restore) => restore.decide(state, stamp),
     }?;
     Ok(Change {
         seq: stamp.seq,
@@ -72,18 +73,22 @@ pub fn decide(
     })
 }
 
-impl Slot {
+impl State {
     /// The current event, if it is there and at the version the client expects.
     pub(super) fn expect_version(&self, expected: Option<u64>) -> Result<&Arc<Event>, Rejection> {
-        let current = self.current.as_ref().ok_or_else(|| Rejection::NotFound {
-            id: self.id.clone(),
-        })?;
+        let current = self.current.as_ref().ok_or_else(|| self.not_found())?;
         match expected {
             Some(expected) if expected != current.version => Err(Rejection::VersionConflict {
                 expected,
                 current: Arc::clone(current),
             }),
             _ => Ok(current),
+        }
+    }
+
+    pub(super) fn not_found(&self) -> Rejection {
+        Rejection::NotFound {
+            id: self.id.clone(),
         }
     }
 }
@@ -127,7 +132,12 @@ mod tests {
                 .target()
                 .cloned()
                 .expect("these tests name their event");
-            let change = decide(id, current.clone(), command, stamp)?;
+            let state = State {
+                id,
+                current: current.clone(),
+                earlier: None,
+            };
+            let change = decide(&state, command, stamp)?;
             *current = change.after().cloned();
             Ok::<_, Rejection>(change)
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::decide::Stamp;
 use super::patch::{Patch, PatchError};
 use super::seq::Seq;
 use super::timestamp::Timestamp;
@@ -94,6 +95,18 @@ pub struct Event {
 }
 
 impl Event {
+    /// A new event. The one rule by which events come to be.
+    pub(super) fn created(id: &EventId, fields: Document, stamp: Stamp) -> Self {
+        Self {
+            id: id.clone(),
+            version: 1,
+            seq: stamp.seq,
+            created_at: stamp.at,
+            updated_at: stamp.at,
+            fields,
+        }
+    }
+
     /// The event as an update leaves it. The one rule by which a command is decided and a log is read.
     ///
     /// # Errors

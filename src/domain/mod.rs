@@ -21,9 +21,9 @@ mod timestamp;
 mod value;
 
 pub use change::{Change, Effect, Kind};
-pub use command::{Command, CommandId, CommandKey, Create, Delete, Order, Update};
+pub use command::{Command, CommandId, CommandKey, Create, Delete, Order, Restore, Update, Verb};
 pub(crate) use compare::{Class, class, compare};
-pub use decide::{Rejection, Stamp, decide};
+pub use decide::{Rejection, Stamp, State, decide};
 pub(crate) use document::join;
 pub use document::{Invalid, check_document};
 pub use event::{Event, EventId};

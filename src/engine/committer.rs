@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::facts::{Answered, Facts, States, decide_all};
+use super::facts::{Answered, Facts, Sources, States, decide_all};
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
@@ -144,6 +144,7 @@ impl Committer {
             head,
             states,
             answered: self.learn_answered(submission).await?,
+            sources: self.learn_sources(submission).await?,
             remembered,
         })
     }
@@ -168,6 +169,17 @@ impl Committer {
             answered.insert(key.id.clone(), changes);
         }
         Ok(answered)
+    }
+
+    /// The changes whose contents are asked for. The past stays as it is, so what is read holds at any head.
+    async fn learn_sources(&mut self, submission: &mut Submission) -> Result<Sources, Setback> {
+        let store = Arc::clone(&self.store);
+        let mut sources = Sources::new();
+        for (id, version) in submission.sources() {
+            let found = self.ask(submission, store.version(&id, version)).await?;
+            sources.extend(found.map(|change| ((id, version), change)));
+        }
+        Ok(sources)
     }
 
     /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, Refused};
 use crate::domain::{
-    Change, CommandId, Event, EventId, Order, Rejection, Seq, Stamp, Timestamp, decide,
+    Change, Command, CommandId, Event, EventId, Order, Rejection, Seq, Stamp, State, Timestamp,
+    decide,
 };
 use crate::limits;
 
@@ -20,6 +21,7 @@ pub(super) struct Facts {
     pub(super) head: Seq,
     pub(super) states: States,
     pub(super) answered: Answered,
+    pub(super) sources: Sources,
     /// Some of it was remembered rather than read now, so another node may have changed it.
     pub(super) remembered: bool,
 }
@@ -29,6 +31,9 @@ pub(super) type States = HashMap<EventId, Arc<Event>>;
 
 /// Changes by the id of the order that they carried out.
 pub(super) type Answered = HashMap<CommandId, Vec<Arc<Change>>>;
+
+/// Changes by the event and the version that they left it at.
+pub(super) type Sources = HashMap<(EventId, u64), Arc<Change>>;
 
 /// Decides the orders one after the other, each seeing what the ones before it did, until their changes are
 /// enough for one append: a small command can make a large change.
@@ -49,7 +54,7 @@ pub(super) fn decide_all<'a>(
         let head = facts.head.plus(decided.changes.len());
         let outcome = match facts.answer(order) {
             Some(answer) => answer,
-            None => facts.decide(ids, order, Stamp { seq: head, at }),
+            None => facts.decide(ids, order, Stamp { seq: head, at }, &decided.changes),
         };
         if let Ok(done) = &outcome
             && !done.is_repeated
@@ -85,16 +90,26 @@ impl Facts {
     }
 
     /// Decides all commands of an order after `head`, or none, and takes their changes in for those who come
-    /// after.
-    fn decide(&mut self, ids: &[EventId], order: &Order, head: Stamp) -> Outcome {
+    /// after. `decided` are the changes before, which the log does not have yet.
+    fn decide(
+        &mut self,
+        ids: &[EventId],
+        order: &Order,
+        head: Stamp,
+        decided: &[Arc<Change>],
+    ) -> Outcome {
         let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
         for (at, (id, command)) in ids.iter().zip(&order.commands).enumerate() {
             let stamp = Stamp {
                 seq: head.seq.plus(at).next(),
                 ..head
             };
-            let current = self.states.get(id).cloned();
-            match decide(id.clone(), current, command, stamp) {
+            let state = State {
+                id: id.clone(),
+                current: self.states.get(id).cloned(),
+                earlier: self.source(command, decided, &changes),
+            };
+            match decide(&state, command, stamp) {
                 Ok(change) => {
                     // The first stands for all: they are found one after the other.
                     let command = order.key.clone().filter(|_| at == 0);
@@ -120,6 +135,20 @@ impl Facts {
             changes,
             is_repeated: false,
         })
+    }
+
+    /// The newest change that left the event at the version asked for.
+    fn source(
+        &self,
+        command: &Command,
+        decided: &[Arc<Change>],
+        own: &[Arc<Change>],
+    ) -> Option<Arc<Change>> {
+        let (id, version) = command.source()?;
+        let is_it = |change: &&Arc<Change>| change.event_id() == id && change.version() == version;
+        let unwritten = own.iter().rev().chain(decided.iter().rev()).find(is_it);
+        let written = || self.sources.get(&(id.clone(), version));
+        unwritten.or_else(written).cloned()
     }
 
     fn undo(&mut self, changes: &[Arc<Change>]) {

@@ -1,6 +1,6 @@
 //! Commands on their way through the committer, and those who wait for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -55,6 +55,15 @@ impl Submission {
         let orders = self.letters.iter().map(|(_, letter)| &letter.content);
         let keyed = orders.filter_map(|order| Some((order.key.as_ref()?, order.commands.len())));
         keyed.map(|(key, count)| (key.id.clone(), count)).collect()
+    }
+
+    /// Versions of events whose contents are asked for.
+    pub(super) fn sources(&self) -> HashSet<(EventId, u64)> {
+        let orders = self.letters.iter().map(|(_, letter)| &letter.content);
+        let sources = orders
+            .flat_map(|order| &order.commands)
+            .filter_map(Command::source);
+        sources.map(|(id, version)| (id.clone(), version)).collect()
     }
 
     pub(super) fn is_answered(&self) -> bool {

@@ -249,25 +249,19 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Command, Create, Document, EventId, Stamp, Timestamp, decide};
+    use crate::domain::{Command, Create, Document, EventId, Stamp, State, Timestamp, decide};
 
     fn change(seq: u64, text: &str) -> Arc<Change> {
         let payload = Document::from_iter([("text", text.into())]);
         let command = Command::Create(Create::parse(payload).unwrap());
         let at = Timestamp::parse("2026-01-31T12:00:00.000Z").unwrap();
-        let id = EventId::parse(&format!("e{seq}")).unwrap();
-        Arc::new(
-            decide(
-                id,
-                None,
-                &command,
-                Stamp {
-                    seq: Seq::new(seq),
-                    at,
-                },
-            )
-            .unwrap(),
-        )
+        let state = State {
+            id: EventId::parse(&format!("e{seq}")).unwrap(),
+            current: None,
+            earlier: None,
+        };
+        let seq = Seq::new(seq);
+        Arc::new(decide(&state, &command, Stamp { seq, at }).unwrap())
     }
 
     fn publish(live: &Live, seqs: impl IntoIterator<Item = u64>, text: &str) {

@@ -72,6 +72,9 @@ impl From<Rejection> for Failure {
                 Self::at(Code::CommandIdReused, Invalid::new("commandId", message))
             }
             Rejection::NotFound { .. } => Self::new(Code::NotFound, message),
+            Rejection::NoSuchVersion { .. } => {
+                Self::at(Code::NotFound, Invalid::new("payload.version", message))
+            }
             Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),

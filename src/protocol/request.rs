@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::code::Code;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Document, Invalid, Kind, Order, Value};
+use crate::domain::{CommandId, Document, Invalid, Order, Value, Verb};
 use crate::limits;
 use crate::query::{Conditions, Query};
 
@@ -50,6 +50,7 @@ pub enum Name {
     Create,
     Update,
     Delete,
+    Restore,
     Fetch,
     Broadcast,
     Subscribe,
@@ -63,6 +64,7 @@ impl Name {
             "CREATE" => Some(Self::Create),
             "UPDATE" => Some(Self::Update),
             "DELETE" => Some(Self::Delete),
+            "RESTORE" => Some(Self::Restore),
             "FETCH" => Some(Self::Fetch),
             "BROADCAST" => Some(Self::Broadcast),
             "BATCH" => Some(Self::Batch),
@@ -76,7 +78,7 @@ impl Name {
 /// A request that can be carried out.
 #[derive(Debug, Clone)]
 pub enum Request {
-    /// CREATE, UPDATE or DELETE, or several of them in a BATCH.
+    /// CREATE, UPDATE, DELETE or RESTORE, or several of them in a BATCH.
     Write(Order),
     /// FETCH.
     Fetch(Arc<Query>),
@@ -163,7 +165,7 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
     Name::parse(&word).ok_or_else(|| {
         let known =
-            "expected CREATE, UPDATE, DELETE, BATCH, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
+            "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
@@ -172,9 +174,10 @@ impl Envelope<'_> {
     fn read_request(&self, name: Name) -> Result<Request, Failure> {
         let payload = self.payload;
         match name {
-            Name::Create => self.read_order(Kind::Create),
-            Name::Update => self.read_order(Kind::Update),
-            Name::Delete => self.read_order(Kind::Delete),
+            Name::Create => self.read_order(Verb::Create),
+            Name::Update => self.read_order(Verb::Update),
+            Name::Delete => self.read_order(Verb::Delete),
+            Name::Restore => self.read_order(Verb::Restore),
             Name::Batch => self.read_write(|payload, id| {
                 Order::parse_batch(payload, id, &mut Conditions::default())
             }),
@@ -187,8 +190,8 @@ impl Envelope<'_> {
         }
     }
 
-    fn read_order(&self, kind: Kind) -> Result<Request, Failure> {
-        self.read_write(|payload, id| Order::parse(kind, payload, id, &mut Conditions::default()))
+    fn read_order(&self, verb: Verb) -> Result<Request, Failure> {
+        self.read_write(|payload, id| Order::parse(verb, payload, id, &mut Conditions::default()))
     }
 
     fn read_write(

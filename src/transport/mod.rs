@@ -69,6 +69,7 @@ pub fn router(app: App) -> Router {
                 .delete(writes::delete),
         )
         .route("/api/events/{id}/history", get(rest::history))
+        .route("/api/events/{id}/restore", post(writes::restore))
         .route("/api/batch", post(writes::batch))
         .route("/api/broadcast", post(writes::broadcast))
         .route("/api/changes", get(changes::changes))

@@ -1,4 +1,5 @@
-//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/batch` and `/api/broadcast`.
+//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/events/{id}/restore`, `/api/batch` and
+//! `/api/broadcast`.
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::rest::read_id;
 use super::{App, JSON, conditions};
-use crate::domain::{CommandId, Document, EventId, Invalid, Kind, Order, Value};
+use crate::domain::{CommandId, Document, EventId, Invalid, Order, Value, Verb};
 use crate::engine::Done;
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Name};
@@ -30,7 +31,7 @@ pub(super) async fn create(
     app.origins.check(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
     let must_be_none = conditions::expects_none(&headers)?;
-    let order = order(Kind::Create, payload, &headers)?;
+    let order = order(Verb::Create, payload, &headers)?;
     let written = app.service.write(order, bytes).await;
     let done = match must_be_none {
         true => written.map_err(conditions::failed)?,
@@ -56,7 +57,7 @@ pub(super) async fn update(
     let body = body(request).await?;
     let asked = protocol::read_document(&body)?;
     let payload = vec![("id", Value::from(id.as_str())), (field, asked.into())];
-    write(&app, Kind::Update, payload, &headers, body.len()).await
+    write(&app, Verb::Update, payload, &headers, body.len()).await
 }
 
 pub(super) async fn delete(
@@ -66,7 +67,22 @@ pub(super) async fn delete(
 ) -> Result<Response, Failure> {
     app.origins.check(&headers)?;
     let payload = vec![("id", Value::from(read_id(&id)?.as_str()))];
-    write(&app, Kind::Delete, payload, &headers, id.len()).await
+    write(&app, Verb::Delete, payload, &headers, id.len()).await
+}
+
+/// The body is a RESTORE's payload, and the address names the event.
+pub(super) async fn restore(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    app.origins.check(&headers)?;
+    let id = read_id(&id)?;
+    let (mut asked, bytes) = document(&headers, request).await?;
+    let mut payload = vec![("id", Value::from(id.as_str()))];
+    payload.extend(asked.remove("version").map(|version| ("version", version)));
+    write(&app, Verb::Restore, payload, &headers, bytes).await
 }
 
 /// The body is a BATCH's payload.
@@ -101,7 +117,7 @@ pub(super) async fn broadcast(
 /// A write to an event that must be there, at the version that `If-Match` names.
 async fn write(
     app: &App,
-    kind: Kind,
+    verb: Verb,
     mut payload: Vec<(&str, Value)>,
     headers: &HeaderMap,
     bytes: usize,
@@ -109,20 +125,21 @@ async fn write(
     if let Some(version) = conditions::expected_version(headers)? {
         payload.push(("expectedVersion", Value::Int(version.cast_signed())));
     }
-    let order = order(kind, payload.into_iter().collect(), headers)?;
+    let order = order(verb, payload.into_iter().collect(), headers)?;
     let written = app.service.write(order, bytes).await;
     let done = written.map_err(conditions::failed)?;
-    let name = match kind {
-        Kind::Create => Name::Create,
-        Kind::Update => Name::Update,
-        Kind::Delete => Name::Delete,
+    let name = match verb {
+        Verb::Create => Name::Create,
+        Verb::Update => Name::Update,
+        Verb::Delete => Name::Delete,
+        Verb::Restore => Name::Restore,
     };
     Ok(answer(name, &done))
 }
 
-fn order(kind: Kind, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
+fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
     let conditions = &mut Conditions::default();
-    Order::parse(kind, payload, command_id(headers)?, conditions)
+    Order::parse(verb, payload, command_id(headers)?, conditions)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{
-    Change, Command, Document, Event, EventId, Seq, Stamp, Timestamp, Update, Value, decide,
+    Change, Command, Document, Event, EventId, Seq, Stamp, State, Timestamp, Update, Value, decide,
 };
 use livelog::protocol::Failure;
 use livelog::query::{Conditions, Fields};
@@ -45,8 +45,12 @@ fn decided(before: &Document, update: &Document) -> Result<Change, String> {
         seq: Seq::new(2),
         at,
     };
-    let id = current.id.clone();
-    decide(id, Some(Arc::new(current)), &command, stamp).map_err(|rejection| {
+    let state = State {
+        id: current.id.clone(),
+        current: Some(Arc::new(current)),
+        earlier: None,
+    };
+    decide(&state, &command, stamp).map_err(|rejection| {
         Failure::from(rejection)
             .path
             .expect("it names the operator")

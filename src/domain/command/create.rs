@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Slot, Stamp};
+use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::{Invalid, check_document};
 use crate::domain::event::{Event, EventId};
 use crate::domain::value::{Document, Value};
@@ -42,20 +42,19 @@ impl Create {
         })
     }
 
-    pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
-        if slot.current.is_some() {
+    pub(in crate::domain) fn decide(
+        &self,
+        state: &State,
+        stamp: Stamp,
+    ) -> Result<Effect, Rejection> {
+        if state.current.is_some() {
             return Err(Rejection::AlreadyExists {
-                id: slot.id.clone(),
+                id: state.id.clone(),
             });
         }
-        let after = Arc::new(Event {
-            id: slot.id.clone(),
-            version: 1,
-            seq: stamp.seq,
-            created_at: stamp.at,
-            updated_at: stamp.at,
-            fields: self.fields.clone(),
-        });
-        Ok(Effect::Create { after })
+        let after = Event::created(&state.id, self.fields.clone(), stamp);
+        Ok(Effect::Create {
+            after: Arc::new(after),
+        })
     }
 }

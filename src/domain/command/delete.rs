@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Slot};
+use crate::domain::decide::{Rejection, State};
 use crate::domain::document::Invalid;
 use crate::domain::event::EventId;
 use crate::domain::value::Document;
@@ -30,8 +30,8 @@ impl Delete {
         })
     }
 
-    pub(in crate::domain) fn decide(&self, slot: &Slot) -> Result<Effect, Rejection> {
-        let before = slot.expect_version(self.expected_version)?;
+    pub(in crate::domain) fn decide(&self, state: &State) -> Result<Effect, Rejection> {
+        let before = state.expect_version(self.expected_version)?;
         Ok(Effect::Delete {
             before: Arc::clone(before),
         })

@@ -4,12 +4,14 @@ mod create;
 mod delete;
 mod key;
 mod order;
+mod restore;
 mod update;
 
 pub use create::Create;
 pub use delete::Delete;
 pub use key::{CommandId, CommandKey};
 pub use order::Order;
+pub use restore::Restore;
 pub use update::Update;
 
 use super::document::Invalid;
@@ -23,6 +25,7 @@ pub enum Command {
     Create(Create),
     Update(Update),
     Delete(Delete),
+    Restore(Restore),
 }
 
 impl Command {
@@ -32,6 +35,48 @@ impl Command {
             Self::Create(create) => create.id.as_ref(),
             Self::Update(update) => Some(&update.id),
             Self::Delete(delete) => Some(&delete.id),
+            Self::Restore(restore) => Some(&restore.id),
+        }
+    }
+
+    /// The version of an event whose contents it asks for.
+    pub fn source(&self) -> Option<(&EventId, u64)> {
+        match self {
+            Self::Restore(restore) => Some((&restore.id, restore.version)),
+            Self::Create(_) | Self::Update(_) | Self::Delete(_) => None,
+        }
+    }
+}
+
+/// A command in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words of Command")]
+pub enum Verb {
+    Create,
+    Update,
+    Delete,
+    Restore,
+}
+
+impl Verb {
+    /// The word as clients write it.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "CREATE" => Some(Self::Create),
+            "UPDATE" => Some(Self::Update),
+            "DELETE" => Some(Self::Delete),
+            "RESTORE" => Some(Self::Restore),
+            _ => None,
+        }
+    }
+
+    /// What tells commands' digests apart: kept with changes, so it stays as it is.
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Restore => "restore",
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Command, CommandId, CommandKey, Create, Delete, Update};
-use crate::domain::change::Kind;
+use super::{Command, CommandId, CommandKey, Create, Delete, Restore, Update, Verb};
 use crate::domain::document::{Invalid, join};
 use crate::domain::operators::ReadCondition;
 use crate::domain::value::{Document, Value};
@@ -21,18 +20,18 @@ pub struct Order {
 const COMMANDS: &str = "payload.commands";
 
 impl Order {
-    /// Reads the payload of a CREATE, UPDATE or DELETE that was given this id, if any.
+    /// Reads the payload of a CREATE, UPDATE, DELETE or RESTORE that was given this id, if any.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(
-        kind: Kind,
+        verb: Verb,
         payload: Document,
         id: Option<CommandId>,
         conditions: &mut dyn ReadCondition,
     ) -> Result<Self, Invalid> {
-        let key = id.map(|id| Arc::new(CommandKey::new(id, kind.as_str(), &payload)));
-        let commands = vec![command(kind, payload, conditions)?];
+        let key = id.map(|id| Arc::new(CommandKey::new(id, verb.tag(), &payload)));
+        let commands = vec![command(verb, payload, conditions)?];
         Ok(Self { commands, key })
     }
 
@@ -73,21 +72,22 @@ impl Order {
     pub fn weight(&self) -> usize {
         let weights = self.commands.iter().map(|command| match command {
             Command::Update(update) => update.weight(),
-            Command::Create(_) | Command::Delete(_) => 0,
+            Command::Create(_) | Command::Delete(_) | Command::Restore(_) => 0,
         });
         weights.sum()
     }
 }
 
 fn command(
-    kind: Kind,
+    verb: Verb,
     payload: Document,
     conditions: &mut dyn ReadCondition,
 ) -> Result<Command, Invalid> {
-    match kind {
-        Kind::Create => Create::parse(payload).map(Command::Create),
-        Kind::Update => Update::parse(payload, conditions).map(Command::Update),
-        Kind::Delete => Delete::parse(payload).map(Command::Delete),
+    match verb {
+        Verb::Create => Create::parse(payload).map(Command::Create),
+        Verb::Update => Update::parse(payload, conditions).map(Command::Update),
+        Verb::Delete => Delete::parse(payload).map(Command::Delete),
+        Verb::Restore => Restore::parse(payload).map(Command::Restore),
     }
 }
 
@@ -101,18 +101,14 @@ fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<C
         let reason = "a batch is repeated as a whole: its commandId stands beside its type";
         return Err(Invalid::new(join(at, "commandId"), reason));
     }
-    let kind = match item.get("type").and_then(Value::as_str) {
-        Some("CREATE") => Kind::Create,
-        Some("UPDATE") => Kind::Update,
-        Some("DELETE") => Kind::Delete,
-        _ => {
-            let reason = "expected CREATE, UPDATE or DELETE";
-            return Err(Invalid::new(join(at, "type"), reason));
-        }
+    let word = item.get("type").and_then(Value::as_str);
+    let Some(verb) = word.and_then(Verb::parse) else {
+        let reason = "expected CREATE, UPDATE, DELETE or RESTORE";
+        return Err(Invalid::new(join(at, "type"), reason));
     };
     let Some(Value::Object(payload)) = item.remove("payload") else {
         return Err(Invalid::new(join(at, "payload"), "expected an object"));
     };
-    command(kind, payload, conditions)
+    command(verb, payload, conditions)
         .map_err(|invalid| Invalid::new(join(at, &invalid.path), invalid.reason))
 }

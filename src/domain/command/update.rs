@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Slot, Stamp};
+use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
 use crate::domain::merge::Merge;
@@ -72,8 +72,12 @@ impl Update {
         }
     }
 
-    pub(in crate::domain) fn decide(&self, slot: &Slot, stamp: Stamp) -> Result<Effect, Rejection> {
-        let before = slot.expect_version(self.expected_version)?;
+    pub(in crate::domain) fn decide(
+        &self,
+        state: &State,
+        stamp: Stamp,
+    ) -> Result<Effect, Rejection> {
+        let before = state.expect_version(self.expected_version)?;
         let patch = self.data.effect(&before.fields);
         let patch = patch.map_err(Rejection::DoesNotFit)?;
         let after = before
@@ -81,7 +85,7 @@ impl Update {
             .map_err(|error| Rejection::DoesNotFit(self.data.misfit(&error)))?;
         if after.weight() > limits::EVENT_BYTES_MAX {
             return Err(Rejection::TooLarge {
-                id: slot.id.clone(),
+                id: state.id.clone(),
             });
         }
         Ok(Effect::Update {
