@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::config::Config;
+use crate::domain::Moment;
 use crate::limits;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
@@ -32,8 +33,9 @@ enum Subcommands {
     /// Serve clients until Ctrl-C or SIGTERM.
     Serve(Serve),
     /// Rebuild the view from the log and put it in the live one's place. Safe beside running servers on
-    /// MongoDB; a data folder must not be in use.
-    Replay(Offline),
+    /// MongoDB; a data folder must not be in use. With --until, make another livelog of the log's beginning
+    /// instead.
+    Replay(Replay),
     /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers on MongoDB;
     /// a data folder must not be in use.
     Verify(Offline),
@@ -84,6 +86,19 @@ struct Offline {
 }
 
 #[derive(Debug, Args)]
+struct Replay {
+    /// Replay the log up to this seq or RFC 3339 time, e.g. `2026-01-31T12:00:00Z`, and leave the live view alone.
+    #[arg(long, value_name = "SEQ|TIME", requires = "into", value_parser = Moment::parse_text)]
+    until: Option<Moment>,
+    /// Where to: a new folder, or with --mongodb a new database of the same MongoDB. It can be served, verified
+    /// and exported like any other.
+    #[arg(long, value_name = "FOLDER|DATABASE", requires = "until")]
+    into: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
 struct Common {
     /// Folder that holds the log and the view, for one process at a time.
     /// [env: LIVELOG_DATA=] [default: ./livelog-data]
@@ -112,6 +127,8 @@ pub enum Task {
     Serve(Config),
     /// Rebuild the view.
     Replay(StoreOptions),
+    /// Copy the log up to a moment into another store.
+    Copy(StoreOptions, Moment, StoreOptions),
     /// Compare the view with the log.
     Verify(StoreOptions),
     /// Write the log to stdout.
@@ -148,7 +165,7 @@ impl Cli {
                     log,
                 )
             }
-            Subcommands::Replay(offline) => offline.into_task(Task::Replay)?,
+            Subcommands::Replay(replay) => replay.into_task()?,
             Subcommands::Verify(offline) => offline.into_task(Task::Verify)?,
             Subcommands::Export(offline) => offline.into_task(Task::Export)?,
             Subcommands::Import(offline) => offline.into_task(Task::Import)?,
@@ -162,6 +179,20 @@ impl Offline {
     fn into_task(self, task: fn(StoreOptions) -> Task) -> anyhow::Result<(Task, String)> {
         let (store, log) = self.common.into_options()?;
         Ok((task(store), log))
+    }
+}
+
+impl Replay {
+    fn into_task(self) -> anyhow::Result<(Task, String)> {
+        let (store, log) = self.common.into_options()?;
+        let task = match self.until.zip(self.into) {
+            None => Task::Replay(store),
+            Some((until, into)) => {
+                let into = store.elsewhere(&into);
+                Task::Copy(store, until, into)
+            }
+        };
+        Ok((task, log))
     }
 }
 

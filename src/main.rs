@@ -33,6 +33,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match task {
         Task::Serve(config) => serve(config).await,
         Task::Replay(store) => replay::replay(&store).await,
+        Task::Copy(store, until, into) => transfer::copy(&store, until, &into).await,
         Task::Verify(store) => replay::verify(&store).await,
         Task::Export(store) => transfer::export(&store).await,
         Task::Import(store) => transfer::import(&store).await,

@@ -6,7 +6,7 @@ use super::Service;
 use crate::domain::{Change, EventId, Moment, Seq};
 use crate::protocol::{Code, Failure, History};
 use crate::query::Direction;
-use crate::store::Stretch;
+use crate::store::{self, Stretch};
 
 /// Some changes of an event.
 #[derive(Debug, Clone)]
@@ -62,29 +62,11 @@ impl Service {
     }
 
     /// The place in the log that a moment means. Waits until the log has come to a seq that is ahead.
-    ///
-    /// The times of a log that several nodes wrote may go back by what their clocks differ: then a time means
-    /// one of the places where the log passes it.
     pub(super) async fn place_of(&self, moment: Moment) -> Result<Seq, Failure> {
-        let time = match moment {
-            Moment::Seq(seq) => {
-                self.reach(seq).await?;
-                return Ok(seq);
-            }
-            Moment::Time(time) => time,
-        };
-        // Change `reached` is not after the time, and change `passed` is.
-        let (mut reached, mut passed) = (0, self.head().await?.next().get());
-        while passed - reached > 1 {
-            let middle = reached.midpoint(passed);
-            let before = Seq::new(middle - 1);
-            let change = self.parts.store.read(before, 1).await?.pop();
-            match change {
-                Some(change) if change.at <= time => reached = middle,
-                _ => passed = middle,
-            }
+        match moment {
+            Moment::Seq(seq) => self.reach(seq).await.map(|()| seq),
+            Moment::Time(time) => Ok(store::last_until(&*self.parts.store, time).await?),
         }
-        Ok(Seq::new(reached))
     }
 }
 

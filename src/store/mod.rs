@@ -6,6 +6,7 @@
 //! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
 
 pub mod embedded;
+mod moment;
 pub mod mongo;
 mod options;
 mod top;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::query::{Direction, Query};
+pub use moment::last_until;
 pub use options::StoreOptions;
 
 /// Opens the store that the options name.

@@ -14,6 +14,20 @@ pub enum StoreOptions {
     Mongo(MongoOptions),
 }
 
+impl StoreOptions {
+    /// Another store of the same kind: in this folder, or in this database of the same MongoDB.
+    #[must_use]
+    pub fn elsewhere(&self, name: &str) -> Self {
+        match self {
+            Self::Embedded(_) => Self::Embedded(EmbeddedOptions { dir: name.into() }),
+            Self::Mongo(options) => Self::Mongo(MongoOptions {
+                uri: options.uri.clone(),
+                database: Some(name.to_owned()),
+            }),
+        }
+    }
+}
+
 /// Which store, where, and how to have the other.
 impl fmt::Display for StoreOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

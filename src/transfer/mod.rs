@@ -1,4 +1,4 @@
-//! The log as a file: written from one store, loaded into another.
+//! The log as a file: written from one store, loaded into another; or copied up to some moment.
 //!
 //! ```text
 //! {"livelog":"log","format":1,"epoch":"…","head":3}
@@ -14,14 +14,17 @@
 //! Knows the log through [`Store`](crate::store::Store) alone, so any store's log goes into any store. Takes
 //! a batch of memory, and a hundred bytes an event for the proof.
 
+mod copy;
 mod export;
 mod import;
+mod load;
 mod ndjson;
 mod source;
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
+use crate::domain::Moment;
 use crate::store::{self, StoreOptions};
 
 /// Bytes gathered before they are written to a pipe or file.
@@ -51,5 +54,24 @@ pub async fn import(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     let imported = import::import(&*store, io::stdin().lock()).await;
     store.close().await;
     println!("imported {}", imported?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies the log up to a moment into an empty store, and with it the view as it was; prints counts and a
+/// digest.
+///
+/// # Errors
+/// If the log does not reach so far, or the target is not empty.
+pub async fn copy(
+    options: &StoreOptions,
+    until: Moment,
+    into: &StoreOptions,
+) -> anyhow::Result<ExitCode> {
+    let store = store::open_existing(options).await?;
+    let target = store::open(into).await?;
+    let copied = copy::copy(&store, until, &*target).await;
+    target.close().await;
+    store.close().await;
+    println!("replayed {}", copied?);
     Ok(ExitCode::SUCCESS)
 }

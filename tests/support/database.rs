@@ -39,6 +39,14 @@ impl Database {
         Arc::new(Self { place })
     }
 
+    /// A new one of the same kind.
+    pub async fn another(&self) -> Arc<Self> {
+        match self.is_folder() {
+            true => Self::folder(),
+            false => Self::shared().await,
+        }
+    }
+
     /// What a command line says to mean this one.
     pub fn arguments(&self) -> Vec<String> {
         let words = match &self.place {
@@ -70,16 +78,24 @@ impl Database {
         client.database(name)
     }
 
-    /// Runs a `livelog` command on it and waits for its end: (exit status, stdout and stderr).
-    pub async fn livelog(&self, subcommand: &str) -> (Option<i32>, String) {
-        let output = self.run(subcommand, Stdio::null()).await;
+    /// What `--into` calls it.
+    pub fn name(&self) -> &str {
+        match &self.place {
+            Place::Mongo { name, .. } => name,
+            Place::Folder(folder) => text(folder.path()),
+        }
+    }
+
+    /// Runs a `livelog` command on it, with its words, and waits for its end: (exit status, stdout and stderr).
+    pub async fn livelog(&self, words: &str) -> (Option<i32>, String) {
+        let output = self.run(words, Stdio::null()).await;
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(text).unwrap())
     }
 
     /// The same, with `input` for its stdin.
-    pub async fn run(&self, subcommand: &str, input: Stdio) -> Output {
-        let mut arguments = vec![subcommand.to_owned()];
+    pub async fn run(&self, words: &str, input: Stdio) -> Output {
+        let mut arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
         arguments.extend(self.arguments());
         let mut command = command();
         command.args(arguments).stdin(input);
