@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::config::Config;
-use crate::domain::Moment;
+use crate::domain::{EventId, Moment};
 use crate::limits;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
@@ -45,6 +45,9 @@ enum Subcommands {
     /// Load an exported log from stdin into an empty store, every seq, version, time and the epoch kept. No
     /// server may be running on it.
     Import(Offline),
+    /// Delete an event and erase what happened to it from the log, for good. Safe beside running servers on MongoDB;
+    /// a data folder must not be in use.
+    Redact(Redact),
     /// Put load on a running server and report what it did.
     Bench(BenchOptions),
 }
@@ -99,6 +102,15 @@ struct Replay {
 }
 
 #[derive(Debug, Args)]
+struct Redact {
+    /// The event's id.
+    #[arg(long, value_name = "ID", value_parser = EventId::parse)]
+    event: EventId,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
 struct Common {
     /// Folder that holds the log and the view, for one process at a time.
     /// [env: LIVELOG_DATA=] [default: ./livelog-data]
@@ -129,6 +141,8 @@ pub enum Task {
     Replay(StoreOptions),
     /// Copy the log up to a moment into another store.
     Copy(StoreOptions, Moment, StoreOptions),
+    /// Erase an event.
+    Redact(StoreOptions, EventId),
     /// Compare the view with the log.
     Verify(StoreOptions),
     /// Write the log to stdout.
@@ -166,6 +180,10 @@ impl Cli {
                 )
             }
             Subcommands::Replay(replay) => replay.into_task()?,
+            Subcommands::Redact(Redact { event, common }) => {
+                let (store, log) = common.into_options()?;
+                (Task::Redact(store, event), log)
+            }
             Subcommands::Verify(offline) => offline.into_task(Task::Verify)?,
             Subcommands::Export(offline) => offline.into_task(Task::Export)?,
             Subcommands::Import(offline) => offline.into_task(Task::Import)?,

@@ -98,6 +98,7 @@ pub mod protocol;
 pub mod query;
 
 pub mod limits;
+pub mod redact;
 pub mod replay;
 pub mod telemetry;
 pub mod transfer;

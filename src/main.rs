@@ -6,6 +6,7 @@ use clap::Parser;
 use livelog::bench;
 use livelog::cli::{Cli, Task};
 use livelog::config::Config;
+use livelog::redact;
 use livelog::replay;
 use livelog::server::Server;
 use livelog::telemetry;
@@ -34,6 +35,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::Serve(config) => serve(config).await,
         Task::Replay(store) => replay::replay(&store).await,
         Task::Copy(store, until, into) => transfer::copy(&store, until, &into).await,
+        Task::Redact(store, id) => redact::redact(&store, &id).await,
         Task::Verify(store) => replay::verify(&store).await,
         Task::Export(store) => transfer::export(&store).await,
         Task::Import(store) => transfer::import(&store).await,

@@ -124,7 +124,7 @@ impl Log {
         self.seq = self.seq.next();
         self.last = match &effect {
             Effect::Create { after } | Effect::Update { after, .. } => Some(Arc::clone(after)),
-            Effect::Delete { .. } => None,
+            Effect::Delete { .. } | Effect::Redacted { .. } => None,
         };
         let (seq, at) = (self.seq, at());
         let command = None;

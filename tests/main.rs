@@ -25,6 +25,7 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 mod past; // what the stores tell of the past, judged by the log
 mod queries; // FETCH and GET /api/events
+mod redaction; // an event is erased for good
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP

@@ -39,6 +39,19 @@ pub enum Effect {
     Delete {
         before: Arc<Event>,
     },
+    /// Something that must be forgotten: of the event neither what it was nor what it became is known any more.
+    ///
+    /// The last change of a life of which any is redacted is a delete, and redacted too. So an event none of
+    /// whose contents are known is in no view.
+    Redacted {
+        /// What it was.
+        kind: Kind,
+        id: EventId,
+        /// The event's version after it.
+        version: u64,
+        /// The change of the event before it.
+        prior: Option<Seq>,
+    },
 }
 
 /// A change in one word, as on the wire and in the log.
@@ -69,38 +82,63 @@ impl Change {
             Effect::Create { .. } => Kind::Create,
             Effect::Update { .. } => Kind::Update,
             Effect::Delete { .. } => Kind::Delete,
+            Effect::Redacted { kind, .. } => kind,
         }
     }
 
-    /// The event as it was; `None` for a create.
+    /// Whether its contents were erased.
+    pub fn is_redacted(&self) -> bool {
+        matches!(self.effect, Effect::Redacted { .. })
+    }
+
+    /// The same change without contents. What was asked for is forgotten too, but for the command's id.
+    #[must_use]
+    pub fn redact(&self) -> Self {
+        let effect = Effect::Redacted {
+            kind: self.kind(),
+            id: self.event_id().clone(),
+            version: self.version(),
+            prior: self.prior(),
+        };
+        let command = self.command.as_ref().map(|key| {
+            Arc::new(CommandKey {
+                id: key.id.clone(),
+                digest: CommandKey::FORGOTTEN,
+            })
+        });
+        Self {
+            effect,
+            command,
+            ..*self
+        }
+    }
+
+    /// The event as it was; `None` for a create, or where it was erased.
     pub fn before(&self) -> Option<&Arc<Event>> {
         match &self.effect {
-            Effect::Create { .. } => None,
+            Effect::Create { .. } | Effect::Redacted { .. } => None,
             Effect::Update { before, .. } | Effect::Delete { before } => Some(before),
         }
     }
 
-    /// The event as it became; `None` for a delete.
+    /// The event as it became; `None` for a delete, or where it was erased.
     pub fn after(&self) -> Option<&Arc<Event>> {
         match &self.effect {
             Effect::Create { after } | Effect::Update { after, .. } => Some(after),
-            Effect::Delete { .. } => None,
+            Effect::Delete { .. } | Effect::Redacted { .. } => None,
         }
     }
 
-    /// The event as it became, or as it was when it was deleted.
-    pub fn event(&self) -> &Arc<Event> {
-        match &self.effect {
-            Effect::Create { after } | Effect::Update { after, .. } => after,
-            Effect::Delete { before } => before,
-        }
+    /// The event as it became, or as it was when it was deleted; `None` where it was erased.
+    pub fn event(&self) -> Option<&Arc<Event>> {
+        self.after().or(self.before())
     }
 
     /// What was set and unset; `None` unless an update.
     pub fn patch(&self) -> Option<&Patch> {
         match &self.effect {
             Effect::Update { patch, .. } => Some(patch),
-            Effect::Create { .. } | Effect::Delete { .. } => None,
+            Effect::Create { .. } | Effect::Delete { .. } | Effect::Redacted { .. } => None,
         }
     }
 
@@ -109,17 +147,24 @@ impl Change {
         match &self.effect {
             Effect::Create { after } => &after.id,
             Effect::Update { before, .. } | Effect::Delete { before } => &before.id,
+            Effect::Redacted { id, .. } => id,
         }
     }
 
     /// The event's version after this change; a delete counts as one more.
     pub fn version(&self) -> u64 {
-        self.before().map_or(0, |before| before.version) + 1
+        match self.effect {
+            Effect::Redacted { version, .. } => version,
+            _ => self.before().map_or(0, |before| before.version) + 1,
+        }
     }
 
     /// The change of the same event before this one; `None` where the event was created.
     pub fn prior(&self) -> Option<Seq> {
-        self.before().map(|before| before.seq)
+        match self.effect {
+            Effect::Redacted { prior, .. } => prior,
+            _ => self.before().map(|before| before.seq),
+        }
     }
 
     /// Roughly the bytes this takes in memory.

@@ -37,6 +37,8 @@ pub enum Rejection {
     AlreadyExists { id: EventId },
     #[error("event {id} does not exist")]
     NotFound { id: EventId },
+    #[error("event {id} was redacted: what it was then is known no more")]
+    Redacted { id: EventId },
     #[error("event {id} never had contents at version {version}")]
     NoSuchVersion { id: EventId, version: u64 },
     #[error("event {} is at version {}, not {expected}", current.id, current.version)]

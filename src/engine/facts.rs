@@ -77,6 +77,10 @@ impl Facts {
         let key = order.key.as_ref()?;
         let changes = self.answered.get(&key.id)?;
         let first = changes.first()?;
+        if let Some(erased) = changes.iter().find(|change| change.is_redacted()) {
+            let id = erased.event_id().clone();
+            return Some(Err(Refused::Rejected(Rejection::Redacted { id }, None)));
+        }
         Some(match first.command.as_ref() == Some(key) {
             true => Ok(Done {
                 changes: changes.clone(),

@@ -123,6 +123,10 @@ impl Groups {
     /// Replaces `found` with the groups that the change may concern, each once.
     fn candidates(&self, change: &Change, found: &mut Vec<Key>) {
         found.clear();
+        if change.is_redacted() {
+            // By what it was nobody can be found.
+            found.extend(self.by_key.keys());
+        }
         for event in [change.before(), change.after()].into_iter().flatten() {
             self.index.candidates(&**event, found);
         }

@@ -95,8 +95,7 @@ impl Latest {
                     *last = Arc::clone(change);
                 }
                 None => {
-                    let before = change.before().map(|event| &**event);
-                    let known = (self.filter.standing(before), Arc::clone(change));
+                    let known = (self.filter.standing_before(change), Arc::clone(change));
                     self.touched.insert(change.event_id().clone(), known);
                 }
             }
@@ -106,8 +105,8 @@ impl Latest {
     fn conclude(&mut self) {
         let filter = &self.filter;
         let touched = self.touched.drain().filter_map(|(_, (before, last))| {
-            let after = filter.standing(last.after().map(|event| &**event));
-            before.to(after).map(|seen| (last, seen))
+            let seen = before.to(filter.standing_after(&last))?;
+            Some((last, seen))
         });
         self.outcomes = touched.collect();
         self.outcomes

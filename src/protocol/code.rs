@@ -25,6 +25,7 @@ pub enum Code {
     OutcomeUnknown,
     PreconditionFailed,
     QueryTooSlow,
+    Redacted,
     SeqNotReached,
     ShuttingDown,
     StalePosition,
@@ -71,7 +72,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BatchTooLarge,
@@ -90,6 +91,7 @@ impl Code {
         Self::OutcomeUnknown,
         Self::PreconditionFailed,
         Self::QueryTooSlow,
+        Self::Redacted,
         Self::SeqNotReached,
         Self::ShuttingDown,
         Self::StalePosition,
@@ -123,6 +125,7 @@ impl Code {
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::PreconditionFailed => rule("precondition_failed", 412),
             Self::QueryTooSlow => rule("query_too_slow", 503),
+            Self::Redacted => rule("redacted", 410),
             Self::SeqNotReached => rule("seq_not_reached", 503).retryable(),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
             Self::StalePosition => rule("stale_position", 410),

@@ -75,6 +75,7 @@ impl From<Rejection> for Failure {
             Rejection::NoSuchVersion { .. } => {
                 Self::at(Code::NotFound, Invalid::new("payload.version", message))
             }
+            Rejection::Redacted { .. } => Self::new(Code::Redacted, message),
             Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),

@@ -77,10 +77,10 @@ enum Written<'a> {
 
 impl<'a> Written<'a> {
     fn of(request: Name, changes: &'a [Arc<Change>]) -> Self {
-        let event = |change: &'a Arc<Change>| &**change.event();
+        let event = |change: &'a Arc<Change>| change.event().map(Arc::as_ref);
         match request {
-            Name::Batch => Self::All(changes.iter().map(event).collect()),
-            _ => Self::One(changes.last().map(event)),
+            Name::Batch => Self::All(changes.iter().filter_map(event).collect()),
+            _ => Self::One(changes.last().and_then(event)),
         }
     }
 }
@@ -310,6 +310,8 @@ fn tell(change: &Change, seen: Seen, patch: Option<Cow<'_, Patch>>, fields: &Fie
         patch: Option<Cow<'a, Patch>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         data: Option<Data<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        redacted: Option<bool>,
     }
     #[derive(Serialize)]
     #[serde(untagged)]
@@ -330,5 +332,6 @@ fn tell(change: &Change, seen: Seen, patch: Option<Cow<'_, Patch>>, fields: &Fie
         at: change.at,
         patch,
         data,
+        redacted: change.is_redacted().then_some(true),
     })
 }

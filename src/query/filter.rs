@@ -109,6 +109,11 @@ impl Filter {
         Self::parse(&filter.into(), "").expect("an id is text")
     }
 
+    /// Whether it is the filter that every record matches, `{}`.
+    pub fn is_everything(&self) -> bool {
+        matches!(&self.root, Node::And(nodes) if nodes.is_empty())
+    }
+
     /// The filter that every record matches, `{}`.
     pub fn all() -> Self {
         Self {

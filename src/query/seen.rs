@@ -70,9 +70,33 @@ impl Filter {
         }
     }
 
+    /// Where its event stood before the change. One whose contents were erased may have stood where it is seen.
+    pub fn standing_before(&self, change: &Change) -> Standing {
+        match (change.is_redacted(), change.kind()) {
+            (true, Kind::Update | Kind::Delete) => Standing::Shown,
+            (true, Kind::Create) => Standing::Absent,
+            (false, _) => self.standing(change.before().map(|event| &**event)),
+        }
+    }
+
+    /// Where its event stands after the change. One whose contents were erased is seen by nobody.
+    pub fn standing_after(&self, change: &Change) -> Standing {
+        match (change.is_redacted(), change.kind()) {
+            (true, Kind::Create | Kind::Update) => Standing::Hidden,
+            (true, Kind::Delete) => Standing::Absent,
+            (false, _) => self.standing(change.after().map(|event| &**event)),
+        }
+    }
+
     /// What the change is to someone who sees what this filter admits; `None` if nothing.
+    ///
+    /// Of a change whose contents were erased only that its event is gone, which it comes to in the end: whoever
+    /// has the event must hear that, and to all others it is nothing new.
     pub fn sees(&self, change: &Change) -> Option<Seen> {
-        let before = self.standing(change.before().map(|event| &**event));
-        before.to(self.standing(change.after().map(|event| &**event)))
+        match (change.is_redacted(), change.kind()) {
+            (true, _) if self.is_everything() => Some(Seen::plainly(change)),
+            (true, Kind::Create | Kind::Update) => None,
+            _ => self.standing_before(change).to(self.standing_after(change)),
+        }
     }
 }

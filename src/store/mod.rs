@@ -192,6 +192,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Nodes that have the store open, this one too, go on under the old one until they open it again.
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError>;
 
+    /// Erases the contents of all changes of an event up to its deletion at `upto`, for good: what
+    /// [`Change::redact`] leaves of them stays in the log. How many there were that had contents.
+    ///
+    /// Calling it again goes on where an earlier call broke off.
+    async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError>;
+
     /// Begins to rebuild the view from the log, beside the live one.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
 

@@ -86,6 +86,12 @@ pub(super) struct ChangeLine<'a> {
     before: Option<&'a Event>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<&'a Patch>,
+    /// Its contents were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted: Option<bool>,
+    /// With that, the change of the event before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prior: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<KeyLine<'a>>,
 }
@@ -113,6 +119,8 @@ impl<'a> ChangeLine<'a> {
                 .map(Arc::as_ref),
             before: change.before().map(Arc::as_ref),
             patch: change.patch(),
+            redacted: change.is_redacted().then_some(true),
+            prior: change.prior().filter(|_| change.is_redacted()),
             command: change.command.as_ref().map(|key| KeyLine {
                 id: key.id.as_str(),
                 digest: key.hex(),
@@ -176,6 +184,9 @@ struct ReadChange {
     data: Option<Document>,
     before: Option<Document>,
     patch: Option<ReadPatch>,
+    #[serde(default)]
+    redacted: bool,
+    prior: Option<u64>,
     command: Option<ReadKey>,
 }
 
@@ -195,22 +206,26 @@ struct ReadPatch {
 
 fn change(line: ReadChange) -> Result<Change, String> {
     let (seq, at) = (Seq::new(line.seq), timestamp(&line.at)?);
-    let effect = match (line.kind.as_str(), line.data, line.before, line.patch) {
-        ("create", Some(data), None, None) => Effect::Create {
+    let kind = kind(&line.kind)?;
+    let effect = match (kind, line.data, line.before, line.patch) {
+        (_, None, None, None) if line.redacted => {
+            redacted(kind, &line.event_id, line.version, line.prior)?
+        }
+        _ if line.redacted => return Err("what is redacted has no contents".to_owned()),
+        (Kind::Create, Some(data), None, None) => Effect::Create {
             after: event(data)?,
         },
-        ("update", None, Some(before), Some(patch)) => {
+        (Kind::Update, None, Some(before), Some(patch)) => {
             update(event(before)?, self::patch(patch)?, seq, at)?
         }
-        ("delete", None, Some(before), None) => Effect::Delete {
+        (Kind::Delete, None, Some(before), None) => Effect::Delete {
             before: event(before)?,
         },
-        ("create" | "update" | "delete", ..) => {
+        (Kind::Create | Kind::Update | Kind::Delete, ..) => {
             return Err(
                 "a create has data, an update before and patch, a delete before".to_owned(),
             );
         }
-        (other, ..) => return Err(format!("{other:?} is no kind of change")),
     };
     let change = Change {
         seq,
@@ -223,6 +238,29 @@ fn change(line: ReadChange) -> Result<Change, String> {
         true => Ok(change),
         false => Err("its event is not that of the change".to_owned()),
     }
+}
+
+fn kind(word: &str) -> Result<Kind, String> {
+    match word {
+        "create" => Ok(Kind::Create),
+        "update" => Ok(Kind::Update),
+        "delete" => Ok(Kind::Delete),
+        other => Err(format!("{other:?} is no kind of change")),
+    }
+}
+
+fn redacted(kind: Kind, id: &str, version: u64, prior: Option<u64>) -> Result<Effect, String> {
+    if prior.is_some() == (kind == Kind::Create) {
+        return Err(
+            "what is redacted names the change before it, unless it is a create".to_owned(),
+        );
+    }
+    Ok(Effect::Redacted {
+        kind,
+        id: EventId::parse(id)?,
+        version,
+        prior: prior.map(Seq::new),
+    })
 }
 
 fn key(line: &ReadKey) -> Result<CommandKey, String> {

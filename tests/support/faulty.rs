@@ -159,6 +159,10 @@ impl Store for FaultyStore {
         self.store.adopt(epoch, head).await
     }
 
+    async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
+        self.store.redact(id, upto).await
+    }
+
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         self.store.rebuild().await
     }

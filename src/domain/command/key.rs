@@ -53,6 +53,9 @@ pub struct CommandKey {
 }
 
 impl CommandKey {
+    /// The digest of a command whose contents were erased: of no command.
+    pub const FORGOTTEN: [u8; 16] = [0; 16];
+
     /// The key of what is asked in this word with this payload.
     pub fn new(id: CommandId, word: &str, payload: &Document) -> Self {
         let json = serde_json::to_vec(payload).expect("a document is JSON");

@@ -57,6 +57,14 @@ impl Restore {
         if state.current.is_none() && (state.earlier.is_none() || self.expected_version.is_some()) {
             return Err(state.not_found());
         }
+        if state
+            .earlier
+            .as_ref()
+            .is_some_and(|change| change.is_redacted())
+        {
+            let id = self.id.clone();
+            return Err(Rejection::Redacted { id });
+        }
         let wanted = state.earlier.as_ref().and_then(|change| change.after());
         let wanted = wanted.ok_or_else(|| Rejection::NoSuchVersion {
             id: self.id.clone(),

@@ -38,6 +38,9 @@ pub(super) mod flag {
     pub(in super::super) const OPENS_BATCH: u8 = 1;
     /// The key of the command that asked for it.
     pub(in super::super) const HAS_COMMAND: u8 = 2;
+    /// The event's id, its version and its change before, instead of what happened to it.
+    pub(in super::super) const REDACTED: u8 = 4;
+    pub(in super::super) const ALL: u8 = OPENS_BATCH | HAS_COMMAND | REDACTED;
 }
 
 /// What kind of value follows.
@@ -94,6 +97,7 @@ pub(super) struct Link {
     pub(super) version: u64,
     /// The change of the event before this one.
     pub(super) prior: Option<Seq>,
+    pub(super) is_redacted: bool,
 }
 
 /// The same change without what it did.
@@ -122,7 +126,8 @@ pub(super) fn version(id: &str, bytes: &[u8]) -> Result<(u64, Seq), StoreError> 
 
 /// A log entry up to its effect.
 struct Entry<'a> {
-    kind: u8,
+    kind: Kind,
+    is_redacted: bool,
     batch: Option<Uuid>,
     command: Option<Arc<CommandKey>>,
     rest: Rest<'a>,
@@ -130,9 +135,14 @@ struct Entry<'a> {
 
 fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
     let mut rest = unseal(&log_key(seq), bytes)?;
-    let kind = rest.byte()?;
+    let kind = match rest.byte()? {
+        kind::CREATE => Kind::Create,
+        kind::UPDATE => Kind::Update,
+        kind::DELETE => Kind::Delete,
+        _ => return Err(Unreadable("an unknown kind of change")),
+    };
     let flags = rest.byte()?;
-    if flags & !(flag::OPENS_BATCH | flag::HAS_COMMAND) != 0 {
+    if flags & !flag::ALL != 0 {
         return Err(Unreadable("an unknown flag"));
     }
     let batch = match flags & flag::OPENS_BATCH {
@@ -145,6 +155,7 @@ fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
     };
     Ok(Entry {
         kind,
+        is_redacted: flags & flag::REDACTED != 0,
         batch,
         command,
         rest,
@@ -156,18 +167,20 @@ impl Entry<'_> {
     fn link(mut self) -> Read<Link> {
         let rest = &mut self.rest;
         rest.timestamp()?;
+        if self.is_redacted {
+            return rest.redacted(self.kind);
+        }
         let (id, version, seq) = (rest.id()?, rest.number()?, Seq::new(rest.number()?));
-        let (kind, version, prior) = match self.kind {
-            kind::CREATE => (Kind::Create, version, None),
-            kind::UPDATE => (Kind::Update, version + 1, Some(seq)),
-            kind::DELETE => (Kind::Delete, version + 1, Some(seq)),
-            _ => return Err(Unreadable("an unknown kind of change")),
+        let (version, prior) = match self.kind {
+            Kind::Create => (version, None),
+            Kind::Update | Kind::Delete => (version + 1, Some(seq)),
         };
         Ok(Link {
             id,
-            kind,
+            kind: self.kind,
             version,
             prior,
+            is_redacted: false,
         })
     }
 
@@ -175,18 +188,28 @@ impl Entry<'_> {
         let rest = &mut self.rest;
         let at = rest.timestamp()?;
         let effect = match self.kind {
-            kind::CREATE => Effect::Create {
+            kind if self.is_redacted => {
+                let Link {
+                    id, version, prior, ..
+                } = rest.redacted(kind)?;
+                Effect::Redacted {
+                    kind,
+                    id,
+                    version,
+                    prior,
+                }
+            }
+            Kind::Create => Effect::Create {
                 after: rest.event()?,
             },
-            kind::UPDATE => Effect::Update {
+            Kind::Update => Effect::Update {
                 before: rest.event()?,
                 patch: rest.patch()?,
                 after: rest.event()?,
             },
-            kind::DELETE => Effect::Delete {
+            Kind::Delete => Effect::Delete {
                 before: rest.event()?,
             },
-            _ => return Err(Unreadable("an unknown kind of change")),
         };
         let command = self.command;
         self.rest.end(Change {
@@ -219,6 +242,17 @@ impl<'a> Rest<'a> {
     fn event(&mut self) -> Read<Arc<Event>> {
         let id = self.id()?;
         self.event_body(id).map(Arc::new)
+    }
+
+    fn redacted(&mut self, kind: Kind) -> Read<Link> {
+        Ok(Link {
+            id: self.id()?,
+            kind,
+            version: self.number()?,
+            // No change is at 0.
+            prior: Some(Seq::new(self.number()?)).filter(|prior| *prior != Seq::ZERO),
+            is_redacted: true,
+        })
     }
 
     fn id(&mut self) -> Read<EventId> {

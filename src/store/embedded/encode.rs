@@ -21,7 +21,12 @@ pub(super) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
     });
     let opening = batch.map_or(0, |_| flag::OPENS_BATCH);
     let command = change.command.as_ref().map_or(0, |_| flag::HAS_COMMAND);
-    to.push(opening | command);
+    let redacted = if change.is_redacted() {
+        flag::REDACTED
+    } else {
+        0
+    };
+    to.push(opening | command | redacted);
     if let Some(id) = batch {
         to.extend_from_slice(id.as_bytes());
     }
@@ -42,6 +47,13 @@ pub(super) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
             named_event(to, after);
         }
         Effect::Delete { before } => named_event(to, before),
+        Effect::Redacted {
+            id, version, prior, ..
+        } => {
+            self::id(to, id);
+            number(to, *version);
+            number(to, prior.unwrap_or_default().get());
+        }
     }
     seal(to, &log_key(change.seq));
 }
@@ -171,6 +183,7 @@ mod tests {
     const UPDATE: &str = include_str!("../../../fixtures/embedded/log-1-update.hex");
     const DELETE: &str = include_str!("../../../fixtures/embedded/log-1-delete.hex");
     const COMMAND: &str = include_str!("../../../fixtures/embedded/log-1-command.hex");
+    const REDACTED: &str = include_str!("../../../fixtures/embedded/log-1-redacted.hex");
     const EVENT: &str = include_str!("../../../fixtures/embedded/view-1-event.hex");
 
     fn at(text: &str) -> Timestamp {
@@ -190,7 +203,7 @@ mod tests {
         })
     }
 
-    fn changes() -> [(Change, &'static str); 4] {
+    fn changes() -> [(Change, &'static str); 5] {
         let (before, path) = (born(), |text| Path::parse(text).unwrap());
         let patch = Patch {
             set: vec![(path("list.0"), Value::Float(2.5))],
@@ -231,7 +244,9 @@ mod tests {
             after: Arc::clone(&after),
         };
         let delete = Effect::Delete { before: after };
+        let redacted = change(300, update.clone()).redact();
         [
+            (redacted, REDACTED),
             (change(7, create), CREATE),
             (change(300, update), UPDATE),
             (change(70_000, delete), DELETE),

@@ -177,7 +177,12 @@ impl Snapshot {
 
     /// The change before the one at `seq`, which names it unless it created the event: then it is what ended
     /// the event's life before, if there was one.
-    fn prior(&self, id: &EventId, seq: Seq, named: Option<Seq>) -> Result<Option<Seq>, StoreError> {
+    pub(super) fn prior(
+        &self,
+        id: &EventId,
+        seq: Seq,
+        named: Option<Seq>,
+    ) -> Result<Option<Seq>, StoreError> {
         match named {
             Some(prior) => Ok(Some(prior)),
             None => self.milestone_back(id, seq, 0),

@@ -34,6 +34,7 @@ mod hub;
 mod open;
 mod overlay;
 mod rebuild;
+mod redact;
 mod shared;
 mod snapshot;
 mod tables;
@@ -216,6 +217,11 @@ impl Store for EmbeddedStore {
         self.desk
             .ask(|reply| Task::Adopt(epoch, head, reply))
             .await?
+    }
+
+    async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
+        let id = id.clone();
+        self.desk.ask(|reply| Task::Redact(id, upto, reply)).await?
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

@@ -30,7 +30,7 @@ use crate::limits;
 use crate::store::{Epoch, StoreError};
 
 /// The format of the tables that this program makes.
-const FORMAT: u128 = 3;
+pub(super) const FORMAT: u128 = 3;
 
 /// The oldest that is read, and made into the one of today. In 1 no log names commands; before 3 there was no
 /// history.
@@ -81,6 +81,15 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error,
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 /// Opens the file in its folder; makes both if they are missing.
 pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
     let place = Place {
@@ -89,11 +98,13 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
     let lock = place.lock()?;
     let file = place.dir.join(FILE);
     if !file.exists() {
-        place.create(&file)?;
+        place.create()?;
     }
+    place.remove_draft()?;
     let database = builder().open(file).map_err(|error| place.explain(error))?;
     let mut writer = begin(database, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
     writer.lock = Some(lock);
+    writer.place = Some(place);
     Ok(writer)
 }
 
@@ -135,6 +146,7 @@ fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<
     Ok(Writer {
         database,
         lock: None,
+        place: None,
         sealed: false,
         shared: Arc::new(Shared::new(epoch, snapshot)),
         checkpoint: Checkpoint::new(covered, overlay_bytes_max),
@@ -240,7 +252,7 @@ fn fold(snapshot: &Snapshot, covered: Seq) -> Result<Overlay, StoreError> {
 }
 
 /// Where the file is.
-struct Place {
+pub(super) struct Place {
     dir: PathBuf,
 }
 
@@ -274,26 +286,38 @@ impl Place {
         sync_folder(whole.parent().unwrap_or(&whole))
     }
 
-    /// Makes the file under another name first: if the power goes meanwhile, half a file is no file.
-    fn create(&self, file: &Path) -> Result<(), OpenError> {
+    fn create(&self) -> Result<(), OpenError> {
+        let prepare = |database: &Database| prepare(database).map(drop);
+        self.write_anew(prepare).map(drop)
+    }
+
+    /// Makes the file, or another in its place: under another name first, for if the power goes meanwhile, half a
+    /// file is no file.
+    pub(super) fn write_anew(
+        &self,
+        fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
+    ) -> Result<Database, OpenError> {
+        self.remove_draft()?;
         let draft = self.dir.join(DRAFT_FILE);
-        let removed = fs::remove_file(&draft);
-        if let Err(error) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(self.unusable(&error));
-        }
         let database = builder()
             .create(&draft)
             .map_err(|error| self.explain(error))?;
-        prepare(&database).map_err(fault)?;
-        drop(database);
+        fill(&database).map_err(fault)?;
         let put_in_place = || {
             File::open(&draft)?.sync_all()?;
-            fs::rename(&draft, file)?;
+            fs::rename(&draft, self.dir.join(FILE))?;
             sync_folder(&self.dir)
         };
-        put_in_place().map_err(|error| self.unusable(&error))
+        put_in_place().map_err(|error| self.unusable(&error))?;
+        Ok(database)
+    }
+
+    /// Removes what is left of a file that was not finished.
+    fn remove_draft(&self) -> Result<(), OpenError> {
+        match fs::remove_file(self.dir.join(DRAFT_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn explain(&self, error: DatabaseError) -> OpenError {

@@ -15,12 +15,13 @@ use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, Step};
 use super::encode;
+use super::open::Place;
 use super::overlay::Overlay;
 use super::rebuild::Slots;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault};
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, EventId, Seq};
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
 /// A pause in the writing this long is used to seal the file.
@@ -39,6 +40,8 @@ pub(super) enum Task {
     Abandon(u64),
     /// Give the log another identity, if this is its head.
     Adopt(Epoch, Seq, oneshot::Sender<Result<(), StoreError>>),
+    /// Erase what happened to an event up to its deletion here.
+    Redact(EventId, Seq, oneshot::Sender<Result<u64, StoreError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Writer {
     pub(super) database: Database,
     /// Let go of after the database, in the order of these fields.
     pub(super) lock: Option<File>,
+    /// Where the file is, if it is one.
+    pub(super) place: Option<Place>,
     pub(super) shared: Arc<Shared>,
     pub(super) checkpoint: Checkpoint,
     /// Whether a start after a crash would find the file as it is now at once.
@@ -79,6 +84,7 @@ impl Writer {
                 Task::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
                 Task::Abandon(rebuild) => self.abandon(rebuild),
                 Task::Adopt(epoch, head, reply) => drop(reply.send(self.adopt(epoch, head))),
+                Task::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
                 Task::Close(reply) => {
                     drop(self);
                     let _ = reply.send(());

@@ -9,8 +9,8 @@ use bson::raw::{RawBsonRef, RawDocument};
 use uuid::Uuid;
 
 use crate::domain::{
-    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
-    Value,
+    Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
+    Timestamp, Value,
 };
 use crate::store::StoreError;
 
@@ -38,13 +38,19 @@ type Result<T> = std::result::Result<T, Unreadable>;
 pub(super) fn change(entry: &RawDocument) -> Result<Change> {
     let seq = self::seq(entry, "_id")?;
     let at = timestamp(entry, "at")?;
-    let effect = match text(entry, "kind")? {
-        "create" => create(entry, seq, at)?,
-        "update" => update(entry, seq, at)?,
-        "delete" => Effect::Delete {
+    let kind = match text(entry, "kind")? {
+        "create" => Kind::Create,
+        "update" => Kind::Update,
+        "delete" => Kind::Delete,
+        _ => return Err(Unreadable::new("kind is unknown")),
+    };
+    let effect = match kind {
+        kind if entry.get_bool("redacted").is_ok_and(|redacted| redacted) => redacted(entry, kind)?,
+        Kind::Create => create(entry, seq, at)?,
+        Kind::Update => update(entry, seq, at)?,
+        Kind::Delete => Effect::Delete {
             before: before(entry)?,
         },
-        _ => return Err(Unreadable::new("kind is unknown")),
     };
     let command = match entry.get("command").ok().flatten() {
         None => None,
@@ -64,6 +70,19 @@ fn command(key: &RawDocument) -> Result<CommandKey> {
     let id = id.map_err(|invalid| Unreadable::new(invalid.to_string()))?;
     let key = CommandKey::from_hex(id, text(key, "digest")?);
     key.ok_or_else(|| Unreadable::new("command.digest is none"))
+}
+
+fn redacted(entry: &RawDocument, kind: Kind) -> Result<Effect> {
+    let prior = match kind {
+        Kind::Create => None,
+        Kind::Update | Kind::Delete => Some(self::seq(entry, "prior")?),
+    };
+    Ok(Effect::Redacted {
+        kind,
+        id: id(text(entry, "event")?)?,
+        version: number(entry, "version")?,
+        prior,
+    })
 }
 
 fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {

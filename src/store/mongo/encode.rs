@@ -169,6 +169,12 @@ pub(super) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option
             self::patch(to, patch);
         }
         Effect::Delete { before } => event(to, "before", before),
+        Effect::Redacted { prior, .. } => {
+            to.flag("redacted", true);
+            if let Some(prior) = prior {
+                to.int("prior", prior.get().cast_signed());
+            }
+        }
     }
     if let Some(key) = &change.command {
         to.document("command");

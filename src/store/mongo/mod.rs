@@ -23,6 +23,7 @@ mod hub;
 mod log;
 mod open;
 mod rebuild;
+mod redact;
 mod tail;
 mod turn;
 mod view;
@@ -195,6 +196,10 @@ impl Store for MongoStore {
             true => Ok(()),
             false => Err(super::not_at(head)),
         }
+    }
+
+    async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
+        redact::redact(&self.database, id, upto).await
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
