@@ -20,6 +20,7 @@ mod feed; // what a thousand subscriptions cost the store
 mod filters; // the query language, judged by a real MongoDB
 mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach
+mod nodes; // several nodes on one MongoDB
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
