@@ -14,13 +14,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::{StreamExt, TryStreamExt};
 use livelog::domain::{
     Change, Document, Effect, Event, EventId, Patch, Path as FieldPath, Seq, Timestamp, Value,
 };
 use livelog::limits;
-use livelog::query::Filter;
+use livelog::query::{Direction, Filter, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::{Batch, Store};
+use livelog::store::{Batch, Store, Stretch};
 use uuid::Uuid;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
@@ -41,6 +42,7 @@ async fn main() {
     match_filter();
     fill(folder.path(), events).await;
     read_log(folder.path()).await;
+    look_back(folder.path()).await;
     for task in ["verify", "replay", "export"] {
         run(folder.path(), task, events + events / UPDATE_EVERY);
     }
@@ -186,6 +188,66 @@ async fn read_log(dir: &Path) {
         seq = last.seq;
     }
     say_rate("log: read and decode", seq.get(), started, "changes/s");
+    store.close().await;
+}
+
+/// The view as it was half a log ago, whole and by single events, and histories.
+async fn look_back(dir: &Path) {
+    const READS: u64 = 20_000;
+    let store = open(dir).await;
+    let at = Seq::new(store.head().await.unwrap().get() / 2);
+    let everything = Arc::new(Query::everything());
+    let started = Instant::now();
+    let found = store.find_at(&everything, at).await.unwrap();
+    let ids: Vec<EventId> = found
+        .events
+        .map_ok(|event| event.id)
+        .try_collect()
+        .await
+        .unwrap();
+    say_rate(
+        "past: all events, half a log ago",
+        ids.len() as u64,
+        started,
+        "events/s",
+    );
+    let some = || {
+        ids.iter()
+            .cycle()
+            .step_by(7919)
+            .take(usize::try_from(READS).unwrap())
+    };
+    let started = Instant::now();
+    for id in some() {
+        let filter = Filter::of_id(id);
+        let query = Query {
+            filter,
+            ..Query::everything()
+        };
+        let found = store.find_at(&Arc::new(query), at).await.unwrap();
+        assert_eq!(found.events.count().await, 1);
+    }
+    say_rate(
+        "past: one event, half a log ago",
+        READS,
+        started,
+        "reads/s, one at a time",
+    );
+    let newest = Stretch {
+        direction: Direction::Descending,
+        after: None,
+        limit: limits::FETCH_COUNT_DEFAULT,
+    };
+    let started = Instant::now();
+    for id in some() {
+        assert!(!store.history(id, newest).await.unwrap().is_empty());
+    }
+    say_rate(
+        "past: the history of an event",
+        READS,
+        started,
+        "reads/s, one at a time",
+    );
     store.close().await;
 }
 
