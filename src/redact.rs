@@ -28,10 +28,7 @@ pub async fn redact(options: &StoreOptions, id: &EventId) -> anyhow::Result<Exit
     let (count, upto) = redacted?;
     println!("redacted {count} changes of event {id}, the last at seq {upto}");
     if let StoreOptions::Mongo(_) = options {
-        eprintln!(
-            "servers keep recent changes in memory, and MongoDB an oplog: restart the servers to have \
-             theirs forgotten at once"
-        );
+        eprintln!("MongoDB's oplog and backups hold the contents for as long as they are kept");
     }
     Ok(ExitCode::SUCCESS)
 }

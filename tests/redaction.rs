@@ -10,7 +10,7 @@ use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
 use crate::support::database::{command, stdin};
-use crate::support::{Client, Database, Server, on_every_store};
+use crate::support::{Client, Database, Server, eventually, on_every_store};
 
 /// What must not be found anywhere.
 const SECRET: &str = "Ada-Lovelace-1815";
@@ -328,6 +328,13 @@ async fn an_event_is_erased_beside_running_servers() {
     );
     client.create(json!({"_id": "person", "n": 1})).await;
     assert_eq!(client.change().await["seq"], 14);
+    // What the server kept in memory for those who come back is forgotten too.
+    eventually("it is forgotten", async || {
+        let mut late = server.connect("/ws?after=0").await;
+        let heard = late.changes_through(14).await;
+        (!Value::from(heard).to_string().contains(SECRET)).then_some(())
+    })
+    .await;
     verified(&server.database).await;
     assert!(!holds(&server.database, SECRET).await);
 }

@@ -825,7 +825,7 @@ async fn next_payload(tail: &mut BoxStream<'static, Tidings>) -> String {
             Tidings::Broadcast(broadcast) if !broadcast.payload.starts_with("probe") => {
                 return broadcast.payload.to_string();
             }
-            Tidings::Broadcast(_) | Tidings::Changes(_) => {}
+            Tidings::Broadcast(_) | Tidings::Changes(_) | Tidings::Redaction => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::entry::Entry;
 use crate::domain::{Change, Seq};
 use crate::protocol::{self, Frame};
-use crate::store::{Broadcast, Tidings};
+use crate::store::Broadcast;
 
 /// A place in the window: items are numbered as they arrive at this node, changes and broadcasts alike.
 pub(super) type Place = u64;
@@ -97,22 +97,35 @@ impl Live {
             .then(|| window.start + window.items.partition_point(|item| item.seq <= seq) as Place)
     }
 
-    /// Adds what the tail told, and wakes all who wait.
-    pub(super) fn publish(&self, tidings: &Tidings) {
+    /// Adds the next changes, and wakes all who wait.
+    pub(super) fn publish(&self, changes: &[Arc<Change>]) {
+        self.push(|window| {
+            for change in changes {
+                window.push_change(Arc::clone(change));
+            }
+        });
+    }
+
+    /// Adds a broadcast, and wakes all who wait.
+    pub(super) fn broadcast(&self, broadcast: &Broadcast) {
+        let end = self.push(|window| window.push_broadcast(broadcast));
+        self.broadcasts_end.send_replace(end);
+    }
+
+    /// Empties the window, as if much had come since: who has not read everything goes on in the log.
+    pub(super) fn forget(&self) {
         let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
-        match tidings {
-            Tidings::Changes(changes) => changes
-                .iter()
-                .for_each(|change| window.push_change(Arc::clone(change))),
-            Tidings::Broadcast(broadcast) => window.push_broadcast(broadcast),
-        }
+        window.clear();
+    }
+
+    fn push(&self, add: impl FnOnce(&mut Window)) -> Place {
+        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        add(&mut window);
         window.trim();
         let end = window.end();
         drop(window);
         self.end.send_replace(end);
-        if matches!(tidings, Tidings::Broadcast(_)) {
-            self.broadcasts_end.send_replace(end);
-        }
+        end
     }
 
     /// Shows the items from `place` on to `visit`, until that has enough; the place to go on from.
@@ -219,6 +232,13 @@ impl Window {
         });
     }
 
+    fn clear(&mut self) {
+        self.start = self.end();
+        self.items.clear();
+        self.broadcasts.clear();
+        self.bytes = 0;
+    }
+
     /// Drops the oldest items beyond the bound, but never the newest.
     fn trim(&mut self) {
         while self.bytes > self.bytes_max && self.items.len() > 1 {
@@ -265,8 +285,8 @@ mod tests {
     }
 
     fn publish(live: &Live, seqs: impl IntoIterator<Item = u64>, text: &str) {
-        let changes = seqs.into_iter().map(|seq| change(seq, text)).collect();
-        live.publish(&Tidings::Changes(changes));
+        let changes: Vec<_> = seqs.into_iter().map(|seq| change(seq, text)).collect();
+        live.publish(&changes);
     }
 
     /// The changes from `place` on, and where to go on.
@@ -289,7 +309,7 @@ mod tests {
 
     fn say(live: &Live, payload: &str) {
         let payload = payload.into();
-        live.publish(&Tidings::Broadcast(Broadcast { payload }));
+        live.broadcast(&Broadcast { payload });
     }
 
     #[test]
@@ -315,6 +335,21 @@ mod tests {
         }
         assert_eq!(live.place_after(Seq::new(9)), None);
         assert_eq!(live.place_after(Seq::new(25)), Some(live.now().0));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_from_the_window_and_what_comes_later_is_not() {
+        let live = live(10);
+        let (early, _) = live.now();
+        publish(&live, 11..=13, "");
+        let (late, _) = live.now();
+        live.forget();
+        assert!(read(&live, early).is_err(), "it must read the log");
+        assert_eq!(live.place_after(Seq::new(12)), None);
+        assert_eq!(live.place_after(Seq::new(13)), Some(late));
+        publish(&live, [14], "");
+        assert_eq!(read(&live, late).expect("within the window").0, [14]);
+        assert_eq!(live.place_after(Seq::new(12)), None);
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Log {
         }
     }
 
+    /// Keeps no page that was read, or is being read: what they tell may be told no more.
+    pub(super) fn forget(&self) {
+        self.shelf().pages.clear();
+    }
+
     /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
     /// asked for something else meanwhile without losing what was read.
     pub(super) fn read(self: &Arc<Self>, seq: Seq) -> AbortOnDropHandle<Arc<Page>> {

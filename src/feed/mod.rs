@@ -59,11 +59,17 @@ impl Feed {
         let live = Arc::new(Live::new(head, window_bytes));
         let audience = Audience::new(head);
         let tail = store.tail(head).await?;
-        let pump = pump::run(tail, Arc::clone(&live), Arc::clone(&audience));
+        let log = Arc::new(Log::new(store));
+        let pump = pump::run(
+            tail,
+            Arc::clone(&live),
+            Arc::clone(&audience),
+            Arc::clone(&log),
+        );
         Ok(Self {
             live,
             audience,
-            log: Arc::new(Log::new(store)),
+            log,
             turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
             _pump: Arc::new(AbortOnDropHandle::new(tokio::spawn(pump))),
         })

@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 
 use super::audience::Audience;
 use super::live::Live;
+use super::log::Log;
 use crate::store::Tidings;
 
 /// Publishes everything that the store's tail tells, for as long as the node lives.
@@ -16,11 +17,19 @@ pub(super) async fn run(
     mut tail: BoxStream<'static, Tidings>,
     live: Arc<Live>,
     audience: Arc<Audience>,
+    log: Arc<Log>,
 ) {
     while let Some(tidings) = tail.next().await {
-        live.publish(&tidings);
-        if let Tidings::Changes(changes) = &tidings {
-            audience.judge(changes);
+        match tidings {
+            Tidings::Changes(changes) => {
+                live.publish(&changes);
+                audience.judge(&changes);
+            }
+            Tidings::Broadcast(broadcast) => live.broadcast(&broadcast),
+            Tidings::Redaction => {
+                live.forget();
+                log.forget();
+            }
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Tidings {
     Changes(Vec<Arc<Change>>),
     /// A broadcast by any node, this one included.
     Broadcast(Broadcast),
+    /// Something in the log was erased: changes that were told before are to be read again. At most once.
+    Redaction,
 }
 
 /// The answer to a query.
@@ -195,7 +197,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Erases the contents of all changes of an event up to its deletion at `upto`, for good: what
     /// [`Change::redact`] leaves of them stays in the log. How many there were that had contents.
     ///
-    /// Calling it again goes on where an earlier call broke off.
+    /// Every node's tail tells of it in the end. Calling it again goes on where an earlier call broke off.
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError>;
 
     /// Begins to rebuild the view from the log, beside the live one.

@@ -62,6 +62,13 @@ impl Hub {
             .send_replace(batch.after.plus(batch.changes.len()));
     }
 
+    /// Says that something was erased. A tail with as much before it as a line takes hears nothing.
+    pub(super) fn redacted(&self) {
+        for line in &*self.lines() {
+            let _ = line.try_send(Tidings::Redaction);
+        }
+    }
+
     /// Hands broadcasts on, waiting for lines that are full.
     pub(super) async fn publish(&self, broadcasts: &[Broadcast]) {
         let lines = self.lines().clone();

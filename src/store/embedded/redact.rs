@@ -52,6 +52,7 @@ impl Writer {
         self.sealed = false;
         self.publish(current.seq, current.overlay.clone())
             .inspect_err(|error| self.shared.fail(&error.to_string()))?;
+        self.shared.hub.redacted();
         Ok(erased.len() as u64)
     }
 

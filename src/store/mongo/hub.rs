@@ -18,6 +18,8 @@ pub(super) enum Signal {
     /// Appended by this node.
     Own(Arc<Batch>),
     Broadcast(Broadcast),
+    /// Some node erased something.
+    Redaction,
 }
 
 /// Rings when the log may hold more than the tail has seen.

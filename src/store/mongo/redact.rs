@@ -12,7 +12,7 @@ use mongodb::options::{Hint, TransactionOptions};
 use mongodb::{ClientSession, Collection, Database};
 
 use super::call::{CALL_DEADLINE, backoff, within};
-use super::{LOG, durable, history};
+use super::{LOG, broadcasts, durable, history};
 use crate::domain::{CommandKey, EventId, Seq};
 use crate::store::StoreError;
 
@@ -36,10 +36,13 @@ pub(super) async fn redact(
     let mut erased = 0;
     loop {
         match erase_some(database, id, upto).await? {
-            0 => return Ok(erased),
+            0 => break,
             some => erased += some,
         }
     }
+    // Also if an earlier call erased everything and came no further.
+    broadcasts::announce_redaction(database).await?;
+    Ok(erased)
 }
 
 async fn ensure_deleted(database: &Database, id: &EventId, upto: Seq) -> Result<(), StoreError> {

@@ -138,6 +138,7 @@ impl Tail {
     fn hear(&mut self, signal: Signal) -> Option<Tidings> {
         match signal {
             Signal::Broadcast(broadcast) => Some(Tidings::Broadcast(broadcast)),
+            Signal::Redaction => Some(Tidings::Redaction),
             Signal::Own(batch) => self.own(&batch),
         }
     }

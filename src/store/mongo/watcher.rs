@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
 use super::hub::{Hub, Line, Signal};
-use super::{BROADCASTS, LOG, decode};
+use super::{BROADCASTS, LOG, broadcasts, decode};
 use crate::store::{Broadcast, StoreError};
 
 /// Pauses between two attempts to open the stream.
@@ -90,15 +90,20 @@ impl Watcher {
         };
         if let Ok(payload) = document.get_str("payload") {
             let payload = payload.into();
-            // Waits for a tail that is behind: nobody is held up but this stream.
-            let signal = Signal::Broadcast(Broadcast { payload });
-            let _ = self.line.signals.send(signal).await;
+            self.signal(Signal::Broadcast(Broadcast { payload })).await;
+        } else if document.get_bool(broadcasts::REDACTION).is_ok() {
+            self.signal(Signal::Redaction).await;
         } else if !decode::batch(document).is_some_and(|batch| self.hub.awaits(batch)) {
             match decode::seq(document, "_id") {
                 Ok(seq) => self.line.bell.ring(seq),
                 Err(_) => self.line.bell.alarm(),
             }
         }
+    }
+
+    /// Waits for a tail that is behind: nobody is held up but this stream.
+    async fn signal(&self, signal: Signal) {
+        let _ = self.line.signals.send(signal).await;
     }
 }
 
@@ -121,6 +126,7 @@ fn pipeline() -> [Document; 2] {
             "fullDocument._id": 1,
             "fullDocument.batch": 1,
             "fullDocument.payload": 1,
+            (format!("fullDocument.{}", broadcasts::REDACTION)): 1,
         } },
     ]
 }
