@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{FutureExt, TryStreamExt};
-use livelog::domain::{Change, Event, Seq, Value};
-use livelog::query::Query;
+use livelog::domain::{Change, Event, Kind, Seq, Value};
+use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
-use livelog::store::{Batch, Epoch, Store};
+use livelog::store::{Batch, Epoch, Store, Stretch};
 use redb::StorageBackend;
 use uuid::Uuid;
 
@@ -35,6 +35,9 @@ const IMAGES_PER_HISTORY: usize = 200;
 
 /// Batches in a history.
 const BATCHES: u64 = 24;
+
+/// Events whose histories are looked at in each image.
+const HISTORIES: usize = 3;
 
 /// So small that the view moves into its table several times in a history.
 const OVERLAY_BYTES: usize = 1_500;
@@ -246,6 +249,7 @@ impl Recording {
         if found.seq.get() != head || !events.iter().eq(expected.values().map(|event| &**event)) {
             return Err(format!("the view at {head} is not the fold of the log"));
         }
+        self.check_histories(&store, &log).await?;
         if sync == Sync::Ignored {
             return Ok(());
         }
@@ -255,6 +259,29 @@ impl Recording {
             .await
             .map_err(|error| error.to_string())?;
         store.close().await;
+        Ok(())
+    }
+
+    /// Of some events: those that died are found by what moves into a table with the view.
+    async fn check_histories(
+        &self,
+        store: &EmbeddedStore,
+        log: &[Arc<Change>],
+    ) -> Result<(), String> {
+        let from_the_oldest = Stretch {
+            direction: Direction::Ascending,
+            after: None,
+            limit: usize::MAX,
+        };
+        let died = log.iter().filter(|change| change.kind() == Kind::Delete);
+        for id in died.map(|change| change.event_id()).take(HISTORIES) {
+            let found = store.history(id, from_the_oldest).await;
+            let found = found.map_err(|error| error.to_string())?;
+            let expected = log.iter().filter(|change| change.event_id() == id);
+            if !found.iter().eq(expected) {
+                return Err(format!("the history of {id} is not what the log says"));
+            }
+        }
         Ok(())
     }
 
