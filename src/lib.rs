@@ -16,8 +16,9 @@
 //!                    domain  query  protocol     pure: rules, filters, words
 //! ```
 //!
-//! Beside the server stand `replay` (rebuild the view, or verify it) and `transfer` (export the log, or
-//! import it), which know the store alone, and `bench`, which knows the wire alone.
+//! Beside the server stand `replay` (rebuild the view, or verify it) and `transfer` (export the log, import it,
+//! or copy it up to some moment), which know the store's trait and nothing else of it; `redact` (erase an event),
+//! which has a writer of its own; and `bench`, which knows the wire alone.
 //!
 //! Arrows point down only. What is deliberately not there:
 //!
@@ -35,9 +36,6 @@
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
 //!   group of subscriptions remembers is places in the window, and few.
 //!
-//! Beside all this, `replay` and `transfer` are what the command line does with a log as a whole: they know
-//! the store's trait and nothing else of it.
-//!
 //! # Invariants
 //!
 //! - The log is the truth: `seq` 1, 2, 3 … without a gap. The view is its fold, at every moment
@@ -46,6 +44,8 @@
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.
 //! - A listener's or subscription's `seq` only grows, and passes no change that it should tell.
+//! - The past does not change, but for what is erased: of that the places stay, and a life of which any change
+//!   is erased ends with its deletion, so the view never rests on it.
 //!
 //! # A command, from frame to answer
 //!
@@ -74,6 +74,15 @@
 //!    to a flush of frames to the socket, and flushes once.
 //! 5. Who is left behind by the window reads the log, in pages that are shared with everyone else who is,
 //!    until the window is reached again.
+//!
+//! # A read of the past
+//!
+//! 1. [`Query::at`](query::Query::at) names a [`Moment`](domain::Moment), and [`service`] finds the place in the log
+//!    that it means.
+//! 2. [`Store::find_at`](store::Store::find_at) goes through the events that there ever were, in the order of their
+//!    ids, and takes of each what its last change up to that place left. The embedded store follows the changes of
+//!    an event back from a milestone; MongoDB has an index. No view is copied, then or now.
+//! 3. From there on it is an answer like any other.
 
 #![cfg_attr(
     test,

@@ -117,8 +117,8 @@ impl Snapshot {
                 Ordering::Greater => {
                     let nearest = version.div_ceil(INTERVAL);
                     match (passed / INTERVAL).checked_sub(nearest) {
-                        Some(count) if nearest > 0 => self.milestone_back(id, seq, count)?,
-                        _ => change.prior(),
+                        Some(count) => self.milestone_back(id, seq, count)?,
+                        None => change.prior(),
                     }
                 }
             };
