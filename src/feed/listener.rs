@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::live::{Content, Item, Live, Overrun, Place};
+use super::live::Live;
 use super::log::{Log, Page};
+use super::window::{Content, Item, Overrun, Place};
 use crate::domain::Seq;
 use crate::limits;
 use crate::protocol::Frame;

@@ -1,19 +1,16 @@
 //! The live window: the latest changes and broadcasts, shared by all sessions.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
 use super::entry::Entry;
+use super::window::{Item, Overrun, Place, Window};
 use crate::domain::{Change, Seq};
-use crate::protocol::{self, Frame};
+use crate::protocol::Frame;
 use crate::store::Broadcast;
 
-/// A place in the window: items are numbered as they arrive at this node, changes and broadcasts alike.
-pub(super) type Place = u64;
-
-/// Bounded in bytes: the oldest items go when new ones come, read or not.
+/// The window, and what tells that it has moved.
 #[derive(Debug)]
 pub(super) struct Live {
     window: RwLock<Window>,
@@ -23,49 +20,10 @@ pub(super) struct Live {
     broadcasts_end: watch::Sender<Place>,
 }
 
-#[derive(Debug)]
-struct Window {
-    items: VecDeque<Item>,
-    /// Places of the broadcasts among them.
-    broadcasts: VecDeque<Place>,
-    /// The place of the first item.
-    start: Place,
-    bytes: usize,
-    bytes_max: usize,
-    /// The last change published.
-    seq: Seq,
-}
-
-#[derive(Debug)]
-pub(super) struct Item {
-    /// The last change at or before this item.
-    pub(super) seq: Seq,
-    pub(super) content: Content,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-pub(super) enum Content {
-    Change(Entry),
-    Broadcast(Frame),
-}
-
-/// The window has moved on without a reader.
-#[derive(Debug)]
-pub(super) struct Overrun;
-
 impl Live {
     pub(super) fn new(seq: Seq, bytes_max: usize) -> Self {
-        let window = Window {
-            items: VecDeque::new(),
-            broadcasts: VecDeque::new(),
-            start: 0,
-            bytes: 0,
-            bytes_max,
-            seq,
-        };
         Self {
-            window: RwLock::new(window),
+            window: RwLock::new(Window::new(seq, bytes_max)),
             end: watch::Sender::new(0),
             broadcasts_end: watch::Sender::new(0),
         }
@@ -81,20 +39,9 @@ impl Live {
         (window.end(), window.seq)
     }
 
-    /// Where a reader of all changes up to `seq` goes on; `None` if the window begins after that.
-    ///
-    /// A position beyond the last published change is fine: the reader has read the log ahead of the pump.
+    /// See [`Window::place_after`].
     pub(super) fn place_after(&self, seq: Seq) -> Option<Place> {
-        let window = self.window();
-        let reaches_back = window
-            .items
-            .front()
-            .is_some_and(|first| first.covers_after(seq));
-        if seq >= window.seq {
-            return Some(window.end());
-        }
-        reaches_back
-            .then(|| window.start + window.items.partition_point(|item| item.seq <= seq) as Place)
+        self.window().place_after(seq)
     }
 
     /// Adds the next changes, and wakes all who wait.
@@ -112,14 +59,13 @@ impl Live {
         self.broadcasts_end.send_replace(end);
     }
 
-    /// Empties the window, as if much had come since: who has not read everything goes on in the log.
+    /// Empties the window: who has not read everything goes on in the log.
     pub(super) fn forget(&self) {
-        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
-        window.clear();
+        self.change().clear();
     }
 
     fn push(&self, add: impl FnOnce(&mut Window)) -> Place {
-        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.change();
         add(&mut window);
         window.trim();
         let end = window.end();
@@ -128,36 +74,18 @@ impl Live {
         end
     }
 
-    /// Shows the items from `place` on to `visit`, until that has enough; the place to go on from.
+    /// See [`Window::read`].
     pub(super) fn read(
         &self,
         place: Place,
-        mut visit: impl FnMut(&Item) -> bool,
+        visit: impl FnMut(&Item) -> bool,
     ) -> Result<Place, Overrun> {
-        let window = self.window();
-        let skip = place.checked_sub(window.start).ok_or(Overrun)?;
-        let skip = usize::try_from(skip).expect("the window is in memory");
-        let mut place = place;
-        for item in window.items.range(skip..) {
-            if !visit(item) {
-                break;
-            }
-            place += 1;
-        }
-        Ok(place)
+        self.window().read(place, visit)
     }
 
-    /// Shows the broadcasts from `place` on that are still there; the place to go on from.
-    pub(super) fn read_broadcasts(&self, place: Place, mut visit: impl FnMut(&Frame)) -> Place {
-        let window = self.window();
-        let first = window.broadcasts.partition_point(|known| *known < place);
-        for known in window.broadcasts.range(first..) {
-            let at = usize::try_from(known - window.start).expect("the window is in memory");
-            if let Content::Broadcast(frame) = &window.items[at].content {
-                visit(frame);
-            }
-        }
-        window.end()
+    /// See [`Window::read_broadcasts`].
+    pub(super) fn read_broadcasts(&self, place: Place, visit: impl FnMut(&Frame)) -> Place {
+        self.window().read_broadcasts(place, visit)
     }
 
     /// Shows these changes to `visit`, until that has enough or one has left the window.
@@ -189,85 +117,15 @@ impl Live {
         // A reader cannot leave the window half changed.
         self.window.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Window {
-    fn end(&self) -> Place {
-        self.start + self.items.len() as Place
-    }
-
-    fn entry(&self, seq: Seq) -> Option<&Entry> {
-        // A change stands before the broadcasts that came after it.
-        let at = self.items.partition_point(|item| item.seq < seq);
-        match self.items.get(at) {
-            Some(Item {
-                content: Content::Change(entry),
-                ..
-            }) if entry.change.seq == seq => Some(entry),
-            _ => None,
-        }
-    }
-
-    fn push_change(&mut self, change: Arc<Change>) {
-        assert_eq!(change.seq, self.seq.next(), "the tail is contiguous");
-        self.seq = change.seq;
-        let entry = Entry::new(change);
-        let bytes = entry.weight();
-        self.push(Content::Change(entry), bytes);
-    }
-
-    fn push_broadcast(&mut self, broadcast: &Broadcast) {
-        let frame = protocol::broadcast(&broadcast.payload);
-        let bytes = 64 + frame.len();
-        self.broadcasts.push_back(self.end());
-        self.push(Content::Broadcast(frame), bytes);
-    }
-
-    fn push(&mut self, content: Content, bytes: usize) {
-        self.bytes += bytes;
-        self.items.push_back(Item {
-            seq: self.seq,
-            content,
-            bytes,
-        });
-    }
-
-    fn clear(&mut self) {
-        self.start = self.end();
-        self.items.clear();
-        self.broadcasts.clear();
-        self.bytes = 0;
-    }
-
-    /// Drops the oldest items beyond the bound, but never the newest.
-    fn trim(&mut self) {
-        while self.bytes > self.bytes_max && self.items.len() > 1 {
-            let oldest = self.items.pop_front().expect("the length was checked");
-            self.bytes -= oldest.bytes;
-            self.start += 1;
-        }
-        while self
-            .broadcasts
-            .front()
-            .is_some_and(|first| *first < self.start)
-        {
-            self.broadcasts.pop_front();
-        }
-    }
-}
-
-impl Item {
-    /// Whether a reader of all changes up to `seq` misses none by beginning with this item.
-    fn covers_after(&self, seq: Seq) -> bool {
-        match self.content {
-            Content::Change(..) => self.seq <= seq.next(),
-            Content::Broadcast(_) => self.seq <= seq,
-        }
+    fn change(&self) -> RwLockWriteGuard<'_, Window> {
+        self.window.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::Content;
     use super::*;
     use crate::domain::{Command, Create, Document, EventId, Stamp, State, Timestamp, decide};
 

@@ -22,6 +22,7 @@ mod log;
 mod pump;
 mod snapshot;
 mod subscription;
+mod window;
 
 use std::sync::Arc;
 
