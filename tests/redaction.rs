@@ -101,6 +101,9 @@ async fn what_is_erased_is_found_nowhere_and_all_else_is_as_it_was(server: Serve
         .await;
     let database = server.stop().await;
     assert!(holds(&database, SECRET).await, "or this test is blind");
+    // Now it stands in the view's table too, and not in memory alone.
+    let (code, said) = database.livelog("replay").await;
+    assert_eq!(code, Some(0), "{said}");
 
     let said = redact(&database, "person").await;
     assert!(
