@@ -13,10 +13,9 @@ use crate::store::{self, Store};
 /// differ, so positions in one are none in the other.
 pub(super) async fn copy(
     store: &Arc<dyn Store>,
-    until: Moment,
+    until: Seq,
     target: &dyn Store,
 ) -> anyhow::Result<Ledger> {
-    let until = place_of(&**store, until).await?;
     let mut load = Load::begin(target).await?;
     let mut ledger = Ledger::default();
     let copied = copy_until(store, until, &mut load, &mut ledger).await;
@@ -24,7 +23,8 @@ pub(super) async fn copy(
     Ok(ledger)
 }
 
-async fn place_of(store: &dyn Store, until: Moment) -> anyhow::Result<Seq> {
+/// The last change to copy.
+pub(super) async fn place_of(store: &dyn Store, until: Moment) -> anyhow::Result<Seq> {
     match until {
         Moment::Time(time) => Ok(store::last_until(store, time).await?),
         Moment::Seq(seq) => {

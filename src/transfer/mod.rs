@@ -68,6 +68,8 @@ pub async fn copy(
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
     let store = store::open_existing(options).await?;
+    // Before the target is made: what cannot be copied leaves nothing.
+    let until = copy::place_of(&*store, until).await?;
     let target = store::open(into).await?;
     let copied = copy::copy(&store, until, &*target).await;
     target.close().await;
