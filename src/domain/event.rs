@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::decide::Stamp;
 use super::patch::{Patch, PatchError};
 use super::seq::Seq;
 use super::timestamp::Timestamp;
@@ -96,13 +95,13 @@ pub struct Event {
 
 impl Event {
     /// A new event. The one rule by which events come to be.
-    pub(super) fn created(id: &EventId, fields: Document, stamp: Stamp) -> Self {
+    pub(super) fn created(id: &EventId, fields: Document, seq: Seq, at: Timestamp) -> Self {
         Self {
             id: id.clone(),
             version: 1,
-            seq: stamp.seq,
-            created_at: stamp.at,
-            updated_at: stamp.at,
+            seq,
+            created_at: at,
+            updated_at: at,
             fields,
         }
     }

@@ -52,7 +52,7 @@ impl Create {
                 id: state.id.clone(),
             });
         }
-        let after = Event::created(&state.id, self.fields.clone(), stamp);
+        let after = Event::created(&state.id, self.fields.clone(), stamp.seq, stamp.at);
         Ok(Effect::Create {
             after: Arc::new(after),
         })

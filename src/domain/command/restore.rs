@@ -71,7 +71,7 @@ impl Restore {
             version: self.version,
         })?;
         if state.current.is_none() {
-            let after = Event::created(&self.id, wanted.fields.clone(), stamp);
+            let after = Event::created(&self.id, wanted.fields.clone(), stamp.seq, stamp.at);
             return Ok(Effect::Create {
                 after: Arc::new(after),
             });

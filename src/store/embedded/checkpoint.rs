@@ -9,7 +9,8 @@
 
 use std::ops::Bound;
 
-use super::overlay::{self, Milestone, Overlay, Slot};
+use super::milestone::Milestone;
+use super::overlay::{self, Overlay, Slot};
 use crate::domain::{EventId, Seq};
 use crate::limits;
 

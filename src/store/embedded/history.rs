@@ -15,28 +15,17 @@ use std::sync::Arc;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::decode::{self, Link};
-use super::overlay::Milestone;
+use super::milestone::{INTERVAL, LAST, Milestone, is_milestone};
 use super::snapshot::Snapshot;
 use super::tables::{self, LOG, fault};
 use super::walk::Walk;
-use crate::domain::{Change, Event, EventId, Kind, Seq};
+use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Direction;
 use crate::store::{StoreError, Stretch};
 
-/// Versions from one milestone to the next. More would cost less to write, and more to read.
-const INTERVAL: u64 = 64;
-
-/// After every change.
-pub(super) const LAST: Seq = Seq::new(u64::MAX);
-
 /// Milestones that are put in order before they are written.
 const INDEXED_AT_ONCE: usize = 200_000;
-
-/// Whether a change is one that its event's history is found by.
-pub(super) fn is_milestone(kind: Kind, version: u64) -> bool {
-    kind == Kind::Delete || version.is_multiple_of(INTERVAL)
-}
 
 /// Finds the milestones of a file that has none.
 pub(super) fn index(transaction: &WriteTransaction) -> Result<(), redb::Error> {

@@ -31,8 +31,10 @@ mod encode;
 mod find;
 mod history;
 mod hub;
+mod milestone;
 mod open;
 mod overlay;
+mod place;
 mod rebuild;
 mod redact;
 mod shared;
@@ -49,9 +51,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use redb::StorageBackend;
 
-pub use self::open::OpenError;
+pub use self::place::OpenError;
 
 use self::desk::Desk;
+use self::place::Place;
 use self::shared::{Shared, blocking};
 use self::writer::{Task, Writer};
 use super::{
@@ -61,9 +64,6 @@ use super::{
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
-
-/// The file in the data folder.
-const FILE: &str = "livelog.redb";
 
 /// Where the file is.
 #[derive(Debug, Clone)]
@@ -76,11 +76,10 @@ impl EmbeddedOptions {
     /// # Errors
     /// [`OpenError::Empty`] if the folder is missing or a livelog never used it.
     pub(super) fn ensure_data(&self) -> Result<(), OpenError> {
-        match self.dir.join(FILE).exists() {
+        let place = Place::new(self.dir.clone());
+        match place.has_file() {
             true => Ok(()),
-            false => Err(OpenError::Empty {
-                dir: self.dir.display().to_string(),
-            }),
+            false => Err(OpenError::Empty { dir: place.name() }),
         }
     }
 }

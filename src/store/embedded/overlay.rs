@@ -11,14 +11,11 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
-use super::history;
+use super::milestone::{LAST, Milestone, is_milestone};
 use crate::domain::{Change, Event, EventId, Seq};
 
 /// What the view holds at an id: an event, or nothing since it was deleted.
 pub(super) type Slot = Option<Arc<Event>>;
-
-/// A change that an event's history is found by: in order, those of each event together.
-pub(super) type Milestone = (EventId, Seq);
 
 /// Ids whose slot differs from what the table holds, in order, and their milestones.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +38,7 @@ impl Overlay {
         if let Some(old) = self.slots.insert(id.clone(), slot) {
             self.bytes -= weight(id, &old);
         }
-        if history::is_milestone(change.kind(), change.version()) {
+        if is_milestone(change.kind(), change.version()) {
             self.milestones.insert((id.clone(), change.seq));
         }
     }
@@ -83,7 +80,7 @@ impl Overlay {
         &self,
         id: &EventId,
     ) -> impl DoubleEndedIterator<Item = &Milestone> {
-        self.milestones((id.clone(), Seq::ZERO)..=(id.clone(), history::LAST))
+        self.milestones((id.clone(), Seq::ZERO)..=(id.clone(), LAST))
     }
 }
 

@@ -14,8 +14,8 @@ use super::decode;
 use super::encode;
 use super::snapshot::Snapshot;
 use super::tables::{
-    COMMANDS, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES, REBUILD_PREFIX, VIEW,
-    fault,
+    COMMANDS, FORMAT, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES, REBUILD_PREFIX,
+    VIEW, fault,
 };
 use super::writer::Writer;
 use crate::domain::{EventId, Kind, Seq};
@@ -38,7 +38,7 @@ impl Writer {
             return Err(StoreError::Refused("it is in no file".to_owned()));
         };
         let meta = [
-            (META_FORMAT, super::open::FORMAT),
+            (META_FORMAT, FORMAT),
             (META_EPOCH, self.shared.epoch.0.as_u128()),
             (META_COVERED, u128::from(self.checkpoint.covered().get())),
         ];
@@ -48,7 +48,10 @@ impl Writer {
             erased: &erased,
         };
         let rewritten = place.write_anew(|to| rewrite.run(to, meta));
-        self.database = rewritten.map_err(StoreError::from)?;
+        // Whether the new file is in the old one's place, an error does not tell: nothing may be written to either.
+        self.database = rewritten
+            .map_err(StoreError::from)
+            .inspect_err(|error| self.shared.fail(&error.to_string()))?;
         self.sealed = false;
         self.publish(current.seq, current.overlay.clone())
             .inspect_err(|error| self.shared.fail(&error.to_string()))?;

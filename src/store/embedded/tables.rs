@@ -4,9 +4,13 @@ use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransact
 
 use super::decode;
 use super::encode;
-use super::overlay::{Milestone, Slot};
+use super::milestone::Milestone;
+use super::overlay::Slot;
 use crate::domain::{EventId, Seq};
 use crate::store::StoreError;
+
+/// The format of the tables that this program makes.
+pub(super) const FORMAT: u128 = 3;
 
 /// Everything that is one number: see the keys below.
 pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");

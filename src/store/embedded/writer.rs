@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, Step};
 use super::encode;
-use super::open::Place;
 use super::overlay::Overlay;
+use super::place::Place;
 use super::rebuild::Slots;
 use super::shared::Shared;
 use super::snapshot::Snapshot;

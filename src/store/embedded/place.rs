@@ -1,0 +1,205 @@
+//! Where the file is: whose folder that is, and how a file comes to be in it whole or not at all.
+
+use std::cell::Cell;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redb::{Builder, Database, DatabaseError, StorageBackend};
+
+use super::tables::{FORMAT, fault};
+use crate::limits;
+use crate::store::StoreError;
+
+/// The file in the data folder.
+const FILE: &str = "livelog.redb";
+
+/// Locked while a process uses the folder.
+const LOCK_FILE: &str = "lock";
+
+/// How long to wait for a process that is just ending, or for one that inherited the lock in the moment
+/// before it became another program.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The file while it is made.
+const DRAFT_FILE: &str = "livelog.redb.new";
+
+/// Why the data folder cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "the data folder {dir} is in use by another livelog. Stop that one first: every command \
+         needs the folder for itself (or name another with --data DIR)"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Locked { dir: String },
+    /// Nothing to look at.
+    #[error("there is no data in {dir}: name the folder that has it with --data DIR")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Empty { dir: String },
+    /// Made by a livelog of another format.
+    #[error(
+        "the data folder {dir} was written in format {found}; this livelog reads format {FORMAT}. \
+         Use the livelog that wrote it, or a newer one"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Format { dir: String, found: u128 },
+    /// Something else has that name.
+    #[error("{file} is not a livelog data file: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Foreign { file: String, reason: String },
+    /// The system refuses.
+    #[error("cannot use the data folder {dir}: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unusable { dir: String, reason: String },
+    /// What is stored cannot be what livelog wrote.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error,
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Where the file is.
+pub(super) struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// As the operator knows it.
+    pub(super) fn name(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    /// Whether there is a file to open.
+    pub(super) fn has_file(&self) -> bool {
+        self.dir.join(FILE).exists()
+    }
+
+    /// Opens the file, and removes what is left of another that was to take its place.
+    pub(super) fn open_file(&self) -> Result<Database, OpenError> {
+        self.remove_draft()?;
+        let opened = builder().open(self.dir.join(FILE));
+        opened.map_err(|error| self.explain(error))
+    }
+
+    /// Opens a storage of the caller's.
+    pub(super) fn open_storage(&self, storage: impl StorageBackend) -> Result<Database, OpenError> {
+        let opened = builder().create_with_backend(storage);
+        opened.map_err(|error| self.explain(error))
+    }
+
+    /// Makes the folder and takes it for this process alone, before anything in it is touched.
+    pub(super) fn lock(&self) -> Result<File, OpenError> {
+        self.make().map_err(|error| self.unusable(&error))?;
+        let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let dir = self.name();
+                    return Err(OpenError::Locked { dir });
+                }
+                Err(TryLockError::Error(error)) => return Err(self.unusable(&error)),
+            }
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.dir.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.dir)?;
+        let whole = self.dir.canonicalize()?;
+        sync_folder(whole.parent().unwrap_or(&whole))
+    }
+
+    /// Makes the file, or another in its place: under another name first, for if the power goes meanwhile, half a
+    /// file is no file.
+    pub(super) fn write_anew(
+        &self,
+        fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
+    ) -> Result<Database, OpenError> {
+        self.remove_draft()?;
+        let draft = self.dir.join(DRAFT_FILE);
+        let database = builder()
+            .create(&draft)
+            .map_err(|error| self.explain(error))?;
+        fill(&database).map_err(fault)?;
+        let put_in_place = || {
+            File::open(&draft)?.sync_all()?;
+            fs::rename(&draft, self.dir.join(FILE))?;
+            sync_folder(&self.dir)
+        };
+        put_in_place().map_err(|error| self.unusable(&error))?;
+        Ok(database)
+    }
+
+    /// Removes what is left of a file that was not finished.
+    fn remove_draft(&self) -> Result<(), OpenError> {
+        match fs::remove_file(self.dir.join(DRAFT_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn explain(&self, error: DatabaseError) -> OpenError {
+        let dir = self.name();
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                OpenError::Locked { dir }
+            }
+            DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() != io::ErrorKind::InvalidData =>
+            {
+                self.unusable(&error)
+            }
+            error => OpenError::Foreign {
+                file: self.dir.join(FILE).display().to_string(),
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn unusable(&self, error: &io::Error) -> OpenError {
+        OpenError::Unusable {
+            dir: self.name(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Makes the names in the folder durable: a file whose name is lost with the power is lost too.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(limits::EMBEDDED_CACHE_BYTES);
+    let told = Cell::new(false);
+    builder.set_repair_callback(move |_| {
+        if !told.replace(true) {
+            tracing::info!("the last run ended in the middle of writing: checking the data file");
+        }
+    });
+    builder
+}
