@@ -11,6 +11,7 @@ use livelog::store::mongo::{MongoOptions, MongoStore};
 use livelog::store::{Store, Stretch};
 use redb::TableDefinition;
 use redb::backends::InMemoryBackend;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::support::dice::{Dice, number};
@@ -19,6 +20,9 @@ use crate::support::mongod;
 
 /// Changes in a log: some events see hundreds, some die and live again.
 const CHANGES: u64 = 1_500;
+
+/// How often the past is looked at, each time while some changes are written.
+const LOOKS: usize = 150;
 
 fn dice() -> Dice {
     let seed = number("LIVELOG_PAST_SEED").unwrap_or(0x9a57);
@@ -104,6 +108,65 @@ async fn the_embedded_store_tells_the_same_past_after_a_restart_and_after_a_rebu
         judge(&*store, &history.log, &mut dice).await;
         store.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_stays_as_it_was_while_writes_go_on() {
+    // So little that every append moves something from memory into the tables.
+    let embedded = EmbeddedStore::open_on(InMemoryBackend::new(), 2_000);
+    look_back_while_writing(embedded.await.unwrap()).await;
+    let options = MongoOptions {
+        uri: mongod::uri().await,
+        database: Some(format!("past_{}", Uuid::new_v4().simple())),
+    };
+    look_back_while_writing(MongoStore::open(options).await.unwrap()).await;
+}
+
+/// Answers about random moments, checked when the log is known.
+async fn look_back_while_writing(store: Arc<dyn Store>) {
+    let turns = Arc::new(Semaphore::new(0));
+    let writing = {
+        let (store, turns, mut dice) = (Arc::clone(&store), Arc::clone(&turns), dice());
+        tokio::spawn(async move {
+            let mut history = History::default();
+            while let Ok(turn) = turns.acquire().await {
+                turn.forget();
+                write(&*store, &mut history, &mut dice, 30).await;
+            }
+            history.log
+        })
+    };
+    let mut dice = Dice::new(7, 1);
+    let everything = read("{}", None, None);
+    let busy = id("e0");
+    let newest = Stretch {
+        direction: Direction::Descending,
+        after: None,
+        limit: 100,
+    };
+    let (mut views, mut histories) = (Vec::new(), Vec::new());
+    for _ in 0..LOOKS {
+        turns.add_permits(1);
+        let head = store.head().await.unwrap().get();
+        let at = Seq::new(dice.below(head + 1) as u64);
+        views.push((at, answer(&*store, &everything, at).await));
+        histories.push((head, store.history(&busy, newest).await.unwrap()));
+    }
+    turns.close();
+    let log = writing.await.unwrap();
+    for (at, view) in views {
+        let events = fold(&log[..usize::try_from(at.get()).unwrap()]);
+        let expected: Vec<Event> = events.values().map(|event| (**event).clone()).collect();
+        assert_eq!(view, expected, "at {at}");
+    }
+    for (head, told) in histories {
+        let from = told.first().map_or(0, |newest| newest.seq.get());
+        let upto = from.max(head);
+        let of = |change: &&Arc<Change>| change.event_id() == &busy && change.seq.get() <= upto;
+        let expected: Vec<Arc<Change>> = log.iter().filter(of).rev().take(100).cloned().collect();
+        assert_eq!(told, expected, "as of {head}");
+    }
+    store.close().await;
 }
 
 /// The milestones of a log that had none are found when it is opened.

@@ -20,84 +20,6 @@ on_every_store!(
     an_import_that_stops_halfway_says_how_far_it_came_and_has_not_the_logs_identity,
 );
 
-async fn a_log_up_to_a_moment_becomes_a_livelog_of_its_own(server: Server) {
-    let mut client = server.client().await;
-    for n in 0..30 {
-        client.create(json!({"_id": format!("e{n}"), "n": n})).await;
-        let payload = json!({"id": format!("e{}", n / 2), "updateData": {"n": -n}});
-        client.ok("UPDATE", payload).await;
-    }
-    client.ok("DELETE", json!({"id": "e3"})).await;
-    let changes = client.changes(61).await;
-    let then = client.ok("FETCH", json!({"at": 41})).await;
-    let epoch = client.welcome["epoch"].clone();
-    let database = server.stop().await;
-    let before = verified(&database).await;
-
-    let past = database.another().await;
-    let words = format!("replay --until 41 --into {}", past.name());
-    let (code, said) = database.livelog(&words).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(
-        said.contains("41 changes into 21 events as of seq 41, digest "),
-        "{said}"
-    );
-    let digest = verified(&past).await;
-    assert!(said.contains(&digest), "{said}: {digest}");
-    let served = Server::on(past, &[]).await;
-    let mut client = served.client().await;
-    let now = client.ok("FETCH", json!({})).await;
-    assert_eq!((&now["data"], &now["seq"]), (&then["data"], &json!(41)));
-    assert_ne!(
-        client.welcome["epoch"], epoch,
-        "from here on it is another log"
-    );
-    client.create(json!({"n": "after"})).await;
-    assert_eq!(
-        verified(&database).await,
-        before,
-        "the original is as it was"
-    );
-
-    // A time means the last change up to it.
-    let at = changes[10]["at"].as_str().unwrap();
-    let last = changes.iter().rfind(|change| change["at"] == at).unwrap();
-    let past = database.another().await;
-    let words = format!("replay --until {at} --into {}", past.name());
-    let (code, said) = database.livelog(&words).await;
-    assert_eq!(code, Some(0), "{said}");
-    let expected = format!("replayed {} changes into", last["seq"]);
-    assert!(said.contains(&expected), "{said}: {expected}");
-}
-
-async fn a_log_is_copied_to_nowhere_but_an_empty_place_and_no_further_than_it_goes(server: Server) {
-    server.client().await.create(json!({})).await;
-    let database = server.stop().await;
-    let other = Server::on(database.another().await, &[]).await;
-    other.client().await.create(json!({})).await;
-    let other = other.stop().await;
-    let empty = database.another().await;
-    for (until, into, status, reason) in [
-        ("1", other.name(), 1, "is not empty: its log ends at 1"),
-        (
-            "2",
-            empty.name(),
-            1,
-            "the log has no change 2: it ends at 1",
-        ),
-        ("soon", empty.name(), 2, "expected a seq, or a time"),
-    ] {
-        let words = format!("replay --until {until} --into {into}");
-        let (code, said) = database.livelog(&words).await;
-        assert_eq!(code, Some(status), "{said}");
-        assert!(said.contains(reason), "{said}");
-    }
-    for words in ["replay --until 1", "replay --into somewhere"] {
-        let (code, said) = database.livelog(words).await;
-        assert_eq!(code, Some(2), "{said}");
-    }
-}
-
 /// What it said on stdout and stderr, after checking that it did as told.
 fn succeeded(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -254,6 +176,84 @@ async fn long_log(server: &Server, count: usize) -> String {
     let load = Load::bounded(&[server], 4, count / 4).await;
     load.finish().await;
     export(&server.database).await
+}
+
+async fn a_log_up_to_a_moment_becomes_a_livelog_of_its_own(server: Server) {
+    let mut client = server.client().await;
+    for n in 0..30 {
+        client.create(json!({"_id": format!("e{n}"), "n": n})).await;
+        let payload = json!({"id": format!("e{}", n / 2), "updateData": {"n": -n}});
+        client.ok("UPDATE", payload).await;
+    }
+    client.ok("DELETE", json!({"id": "e3"})).await;
+    let changes = client.changes(61).await;
+    let then = client.ok("FETCH", json!({"at": 41})).await;
+    let epoch = client.welcome["epoch"].clone();
+    let database = server.stop().await;
+    let before = verified(&database).await;
+
+    let past = database.another().await;
+    let words = format!("replay --until 41 --into {}", past.name());
+    let (code, said) = database.livelog(&words).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("41 changes into 21 events as of seq 41, digest "),
+        "{said}"
+    );
+    let digest = verified(&past).await;
+    assert!(said.contains(&digest), "{said}: {digest}");
+    let served = Server::on(past, &[]).await;
+    let mut client = served.client().await;
+    let now = client.ok("FETCH", json!({})).await;
+    assert_eq!((&now["data"], &now["seq"]), (&then["data"], &json!(41)));
+    assert_ne!(
+        client.welcome["epoch"], epoch,
+        "from here on it is another log"
+    );
+    client.create(json!({"n": "after"})).await;
+    assert_eq!(
+        verified(&database).await,
+        before,
+        "the original is as it was"
+    );
+
+    // A time means the last change up to it.
+    let at = changes[10]["at"].as_str().unwrap();
+    let last = changes.iter().rfind(|change| change["at"] == at).unwrap();
+    let past = database.another().await;
+    let words = format!("replay --until {at} --into {}", past.name());
+    let (code, said) = database.livelog(&words).await;
+    assert_eq!(code, Some(0), "{said}");
+    let expected = format!("replayed {} changes into", last["seq"]);
+    assert!(said.contains(&expected), "{said}: {expected}");
+}
+
+async fn a_log_is_copied_to_nowhere_but_an_empty_place_and_no_further_than_it_goes(server: Server) {
+    server.client().await.create(json!({})).await;
+    let database = server.stop().await;
+    let other = Server::on(database.another().await, &[]).await;
+    other.client().await.create(json!({})).await;
+    let other = other.stop().await;
+    let empty = database.another().await;
+    for (until, into, status, reason) in [
+        ("1", other.name(), 1, "is not empty: its log ends at 1"),
+        (
+            "2",
+            empty.name(),
+            1,
+            "the log has no change 2: it ends at 1",
+        ),
+        ("soon", empty.name(), 2, "expected a seq, or a time"),
+    ] {
+        let words = format!("replay --until {until} --into {into}");
+        let (code, said) = database.livelog(&words).await;
+        assert_eq!(code, Some(status), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+    for words in ["replay --until 1", "replay --into somewhere"] {
+        let (code, said) = database.livelog(words).await;
+        assert_eq!(code, Some(2), "{said}");
+    }
 }
 
 async fn an_import_that_stops_halfway_says_how_far_it_came_and_has_not_the_logs_identity(
