@@ -30,6 +30,19 @@ fn dice() -> Dice {
     Dice::new(seed, 0)
 }
 
+async fn open(folder: &tempfile::TempDir) -> Arc<EmbeddedStore> {
+    let dir = folder.path().to_owned();
+    EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
+}
+
+async fn mongodb() -> Arc<MongoStore> {
+    let options = MongoOptions {
+        uri: mongod::uri().await,
+        database: Some(format!("past_{}", Uuid::new_v4().simple())),
+    };
+    MongoStore::open(options).await.unwrap()
+}
+
 /// One more change, of an event that is the busier the lower its number.
 fn change(history: &mut History, dice: &mut Dice) {
     let name = format!("e{}", dice.below(12).min(dice.below(12)));
@@ -58,11 +71,7 @@ async fn write(store: &dyn Store, history: &mut History, dice: &mut Dice, count:
 async fn mongodb_tells_the_past_as_the_log_does() {
     let mut dice = dice();
     let mut history = History::default();
-    let options = MongoOptions {
-        uri: mongod::uri().await,
-        database: Some(format!("past_{}", Uuid::new_v4().simple())),
-    };
-    let store = MongoStore::open(options).await.unwrap();
+    let store = mongodb().await;
     write(&*store, &mut history, &mut dice, CHANGES).await;
     judge(&*store, &history.log, &mut dice).await;
     store.close().await;
@@ -90,16 +99,12 @@ async fn the_embedded_store_tells_the_same_past_after_a_restart_and_after_a_rebu
     let mut dice = dice();
     let mut history = History::default();
     let folder = tempfile::tempdir().unwrap();
-    let open = async || {
-        let dir = folder.path().to_owned();
-        EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
-    };
     for _ in 0..2 {
-        let store = open().await;
+        let store = open(&folder).await;
         write(&*store, &mut history, &mut dice, CHANGES / 3).await;
         store.close().await;
         drop(store);
-        let store = open().await;
+        let store = open(&folder).await;
         judge(&*store, &history.log, &mut dice).await;
         let mut rebuild = store.rebuild().await.unwrap();
         rebuild.apply(&history.log).await.unwrap();
@@ -115,11 +120,7 @@ async fn the_past_stays_as_it_was_while_writes_go_on() {
     // So little that every append moves something from memory into the tables.
     let embedded = EmbeddedStore::open_on(InMemoryBackend::new(), 2_000);
     look_back_while_writing(embedded.await.unwrap()).await;
-    let options = MongoOptions {
-        uri: mongod::uri().await,
-        database: Some(format!("past_{}", Uuid::new_v4().simple())),
-    };
-    look_back_while_writing(MongoStore::open(options).await.unwrap()).await;
+    look_back_while_writing(mongodb().await).await;
 }
 
 /// Answers about random moments, checked when the log is known.
@@ -175,11 +176,7 @@ async fn a_file_from_before_there_were_histories_tells_them_all_the_same() {
     let mut dice = dice();
     let mut history = History::default();
     let folder = tempfile::tempdir().unwrap();
-    let open = async || {
-        let dir = folder.path().to_owned();
-        EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
-    };
-    let store = open().await;
+    let store = open(&folder).await;
     write(&*store, &mut history, &mut dice, CHANGES).await;
     store.close().await;
     drop(store);
@@ -196,7 +193,7 @@ async fn a_file_from_before_there_were_histories_tells_them_all_the_same() {
             .unwrap();
         transaction.commit().unwrap();
     }
-    let store = open().await;
+    let store = open(&folder).await;
     judge(&*store, &history.log, &mut dice).await;
     write(&*store, &mut history, &mut dice, CHANGES / 3).await;
     judge(&*store, &history.log, &mut dice).await;

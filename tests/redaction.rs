@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -53,6 +54,14 @@ async fn redact(database: &Database, event: &str) -> String {
     let (code, said) = database.livelog(&format!("redact --event {event}")).await;
     assert_eq!(code, Some(0), "{said}");
     said
+}
+
+/// Stocks the server, stops it, and has the person erased.
+async fn without_person(server: Server) -> Arc<Database> {
+    stock(&mut server.connect("/ws?changes=none").await).await;
+    let database = server.stop().await;
+    redact(&database, "person").await;
+    database
 }
 
 async fn verified(database: &Database) {
@@ -146,11 +155,7 @@ async fn what_is_erased_is_found_nowhere_and_all_else_is_as_it_was(server: Serve
 }
 
 async fn an_erased_event_is_told_by_its_places_alone(server: Server) {
-    let mut client = server.connect("/ws?changes=none").await;
-    stock(&mut client).await;
-    let database = server.stop().await;
-    redact(&database, "person").await;
-    let server = Server::on(database, &[]).await;
+    let server = Server::on(without_person(server).await, &[]).await;
     for (order, expected) in [
         ("oldest", [4, 5, 6, 7, 9, 11, 13]),
         ("newest", [13, 11, 9, 7, 6, 5, 4]),
@@ -187,11 +192,7 @@ async fn an_erased_event_is_told_by_its_places_alone(server: Server) {
 }
 
 async fn what_is_erased_is_neither_restored_nor_answered_again(server: Server) {
-    let mut client = server.connect("/ws?changes=none").await;
-    stock(&mut client).await;
-    let database = server.stop().await;
-    redact(&database, "person").await;
-    let server = Server::on(database, &[]).await;
+    let server = Server::on(without_person(server).await, &[]).await;
     let mut client = server.connect("/ws?changes=none").await;
     let error = client
         .refused("RESTORE", json!({"id": "person", "version": 2}))
@@ -214,11 +215,7 @@ async fn what_is_erased_is_neither_restored_nor_answered_again(server: Server) {
 }
 
 async fn an_event_can_live_again_and_be_erased_again(server: Server) {
-    let mut client = server.connect("/ws?changes=none").await;
-    stock(&mut client).await;
-    let database = server.stop().await;
-    redact(&database, "person").await;
-    let server = Server::on(database, &[]).await;
+    let server = Server::on(without_person(server).await, &[]).await;
     let mut client = server.connect("/ws?changes=none").await;
     for n in 0..150 {
         match n {
@@ -248,10 +245,7 @@ async fn an_event_can_live_again_and_be_erased_again(server: Server) {
 }
 
 async fn an_erased_log_moves_to_the_other_store_and_back(server: Server) {
-    let mut client = server.connect("/ws?changes=none").await;
-    stock(&mut client).await;
-    let database = server.stop().await;
-    redact(&database, "person").await;
+    let database = without_person(server).await;
     let export = async |database: &Database| {
         let output = database.run("export", Stdio::null()).await;
         assert_eq!(output.status.code(), Some(0));

@@ -73,6 +73,12 @@ impl Kind {
             Self::Delete => "delete",
         }
     }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Create, Self::Update, Self::Delete];
+        all.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 impl Change {

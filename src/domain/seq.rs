@@ -28,6 +28,11 @@ impl Seq {
         Self(self.0 + count as u64)
     }
 
+    /// The place before this one; before the first there is none but [`Seq::ZERO`].
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The place after this one.
     pub const fn next(self) -> Self {
         self.plus(1)

@@ -241,7 +241,7 @@ impl Subscription {
         match group.matches(from, limits::FLUSH_COUNT_MAX, &mut matches) {
             Ok(more) => self.tell_matches(&matches, more, out),
             Err(Forgotten) => {
-                self.seq = Seq::new(from.get() - 1);
+                self.seq = from.before();
                 self.seek(out);
             }
         }
@@ -268,7 +268,7 @@ impl Subscription {
             Some(_) if is_full => self.position = Position::Matches { more: true },
             // The window has moved on: nothing before this one was missed.
             Some((missed, _)) => {
-                self.seq = Seq::new(missed.get() - 1);
+                self.seq = missed.before();
                 self.seek(out);
             }
         }

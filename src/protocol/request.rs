@@ -60,17 +60,27 @@ pub enum Name {
 
 impl Name {
     fn parse(word: &str) -> Option<Self> {
+        if let Some(verb) = Verb::parse(word) {
+            return Some(verb.into());
+        }
         match word {
-            "CREATE" => Some(Self::Create),
-            "UPDATE" => Some(Self::Update),
-            "DELETE" => Some(Self::Delete),
-            "RESTORE" => Some(Self::Restore),
             "FETCH" => Some(Self::Fetch),
             "BROADCAST" => Some(Self::Broadcast),
             "BATCH" => Some(Self::Batch),
             "SUBSCRIBE" => Some(Self::Subscribe),
             "UNSUBSCRIBE" => Some(Self::Unsubscribe),
             _ => None,
+        }
+    }
+}
+
+impl From<Verb> for Name {
+    fn from(verb: Verb) -> Self {
+        match verb {
+            Verb::Create => Self::Create,
+            Verb::Update => Self::Update,
+            Verb::Delete => Self::Delete,
+            Verb::Restore => Self::Restore,
         }
     }
 }

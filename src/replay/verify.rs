@@ -159,8 +159,7 @@ async fn compare(
     if logged == Entry::of(event, buffer) {
         return Ok(None);
     }
-    let before = Seq::new(logged.seq.get() - 1);
-    let change = store.read(before, 1).await?;
+    let change = store.read(logged.seq.before(), 1).await?;
     let expected = change.first().and_then(|change| change.after());
     let names = expected.map_or_else(String::new, |expected| {
         differing(expected, event).join(", ")

@@ -16,7 +16,7 @@ pub async fn last_until(store: &dyn Store, time: Timestamp) -> Result<Seq, Store
     let (mut reached, mut passed) = (0, store.head().await?.next().get());
     while passed - reached > 1 {
         let middle = reached.midpoint(passed);
-        let before = Seq::new(middle - 1);
+        let before = Seq::new(middle).before();
         match store.read(before, 1).await?.pop() {
             Some(change) if change.at <= time => reached = middle,
             _ => passed = middle,

@@ -206,7 +206,8 @@ struct ReadPatch {
 
 fn change(line: ReadChange) -> Result<Change, String> {
     let (seq, at) = (Seq::new(line.seq), timestamp(&line.at)?);
-    let kind = kind(&line.kind)?;
+    let kind = Kind::parse(&line.kind);
+    let kind = kind.ok_or_else(|| format!("{:?} is no kind of change", line.kind))?;
     let effect = match (kind, line.data, line.before, line.patch) {
         (_, None, None, None) if line.redacted => {
             redacted(kind, &line.event_id, line.version, line.prior)?
@@ -237,15 +238,6 @@ fn change(line: ReadChange) -> Result<Change, String> {
     match agrees && is_stamped(&change) {
         true => Ok(change),
         false => Err("its event is not that of the change".to_owned()),
-    }
-}
-
-fn kind(word: &str) -> Result<Kind, String> {
-    match word {
-        "create" => Ok(Kind::Create),
-        "update" => Ok(Kind::Update),
-        "delete" => Ok(Kind::Delete),
-        other => Err(format!("{other:?} is no kind of change")),
     }
 }
 

@@ -128,13 +128,7 @@ async fn write(
     let order = order(verb, payload.into_iter().collect(), headers)?;
     let written = app.service.write(order, bytes).await;
     let done = written.map_err(conditions::failed)?;
-    let name = match verb {
-        Verb::Create => Name::Create,
-        Verb::Update => Name::Update,
-        Verb::Delete => Name::Delete,
-        Verb::Restore => Name::Restore,
-    };
-    Ok(answer(name, &done))
+    Ok(answer(verb.into(), &done))
 }
 
 fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {

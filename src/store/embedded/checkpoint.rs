@@ -55,11 +55,6 @@ impl Checkpoint {
         }
     }
 
-    /// Every change up to this one is in the view's table.
-    pub(super) fn covered(&self) -> Seq {
-        self.covered
-    }
-
     /// What to move with an append of `changes` that makes the head `head` and the overlay `overlay`.
     pub(super) fn plan(&self, overlay: &Overlay, head: Seq, changes: usize) -> Step {
         let round = match &self.round {

@@ -66,7 +66,7 @@ impl Snapshot {
         let mut page = Page::new(stretch.limit);
         match stretch.direction {
             Direction::Descending => {
-                let from = stretch.after.map_or(LAST, before);
+                let from = stretch.after.map_or(LAST, Seq::before);
                 let mut next = self.last_change(id, from)?;
                 while let Some(seq) = next.filter(|_| page.has_room()) {
                     let change = self.change(seq)?;
@@ -209,7 +209,7 @@ impl Snapshot {
         count: u64,
     ) -> Result<Option<Seq>, StoreError> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut back = self.milestones(id, Seq::ZERO, before(seq))?.rev();
+        let mut back = self.milestones(id, Seq::ZERO, seq.before())?.rev();
         back.nth(count).transpose()
     }
 
@@ -340,10 +340,6 @@ impl Page {
         self.bytes += change.weight();
         self.changes.push(Arc::new(change));
     }
-}
-
-fn before(seq: Seq) -> Seq {
-    Seq::new(seq.get().saturating_sub(1))
 }
 
 fn key(bound: &Bound<Milestone>) -> Bound<(&str, u64)> {

@@ -13,10 +13,7 @@ use redb::{
 use super::decode;
 use super::encode;
 use super::snapshot::Snapshot;
-use super::tables::{
-    COMMANDS, FORMAT, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES, REBUILD_PREFIX,
-    VIEW, fault,
-};
+use super::tables::{COMMANDS, LOG, META, MILESTONES, MetaTable, REBUILD_PREFIX, VIEW, fault};
 use super::writer::Writer;
 use crate::domain::{EventId, Kind, Seq};
 use crate::store::StoreError;
@@ -28,7 +25,7 @@ impl Writer {
     /// See [`Store::redact`](crate::store::Store::redact).
     pub(super) fn redact(&mut self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         self.writable()?;
-        self.ensure_no_rebuild()?;
+        let meta = self.meta_unless_rebuilding()?;
         let current = self.shared.snapshot();
         let erased = current.unredacted(id, upto)?;
         if erased.is_empty() {
@@ -37,17 +34,13 @@ impl Writer {
         let Some(place) = &self.place else {
             return Err(StoreError::Refused("it is in no file".to_owned()));
         };
-        let meta = [
-            (META_FORMAT, FORMAT),
-            (META_EPOCH, self.shared.epoch.0.as_u128()),
-            (META_COVERED, u128::from(self.checkpoint.covered().get())),
-        ];
         let rewrite = Rewrite {
             from: &current,
+            meta: &meta,
             id,
             erased: &erased,
         };
-        let rewritten = place.write_anew(|to| rewrite.run(to, meta));
+        let rewritten = place.write_anew(|to| rewrite.run(to));
         // Whether the new file is in the old one's place, an error does not tell: nothing may be written to either.
         self.database = rewritten
             .map_err(StoreError::from)
@@ -59,15 +52,15 @@ impl Writer {
         Ok(erased.len() as u64)
     }
 
-    /// What a rebuild has made so far would be lost.
-    fn ensure_no_rebuild(&self) -> Result<(), StoreError> {
+    /// Refuses while the view is being rebuilt: what was made of the new one so far would be lost.
+    fn meta_unless_rebuilding(&self) -> Result<MetaTable, StoreError> {
         let reading = self.database.begin_read().map_err(fault)?;
         let mut tables = reading.list_tables().map_err(fault)?;
         match tables.any(|table| table.name().starts_with(REBUILD_PREFIX)) {
             true => Err(StoreError::Unavailable(
                 "the view is being rebuilt".to_owned(),
             )),
-            false => Ok(()),
+            false => reading.open_table(META).map_err(fault),
         }
     }
 }
@@ -96,12 +89,13 @@ impl Snapshot {
 /// Everything but what is to be forgotten.
 struct Rewrite<'a> {
     from: &'a Snapshot,
+    meta: &'a MetaTable,
     id: &'a EventId,
     erased: &'a HashSet<Seq>,
 }
 
 impl Rewrite<'_> {
-    fn run(&self, to: &Database, meta: [(&str, u128); 3]) -> Result<(), redb::Error> {
+    fn run(&self, to: &Database) -> Result<(), redb::Error> {
         let mut buffer = Vec::new();
         entries(to, LOG, &self.from.log, |log, place, entry| {
             let seq = Seq::new(place);
@@ -127,12 +121,13 @@ impl Rewrite<'_> {
             table.insert(key, ())?;
             Ok(())
         })?;
-        // The only commit that is synced: it takes all before it along.
+        // IMPORTANT: the only commit that is synced. It takes all before it along, and must not be empty.
         let transaction = to.begin_write()?;
         {
-            let mut table = transaction.open_table(META)?;
-            for (key, number) in meta {
-                table.insert(key, number)?;
+            let mut meta = transaction.open_table(META)?;
+            for entry in self.meta.iter()? {
+                let (key, number) = entry?;
+                meta.insert(key.value(), number.value())?;
             }
         }
         Ok(transaction.commit()?)

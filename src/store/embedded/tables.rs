@@ -40,6 +40,7 @@ pub(super) const META_EPOCH: &str = "epoch";
 /// Every change up to this one is in the view's table, and its milestones in theirs; later ones may be or not.
 pub(super) const META_COVERED: &str = "covered";
 
+pub(super) type MetaTable = ReadOnlyTable<&'static str, u128>;
 pub(super) type LogTable = ReadOnlyTable<u64, &'static [u8]>;
 pub(super) type CommandTable = ReadOnlyTable<&'static str, u64>;
 pub(super) type MilestoneTable = ReadOnlyTable<(&'static str, u64), ()>;

@@ -65,7 +65,7 @@ impl Tail {
     }
 
     async fn catch_up(&mut self) -> Option<Tidings> {
-        let after = Seq::new(self.next.get() - 1);
+        let after = self.next.before();
         match self.shared.read(after, limits::LOG_PAGE_COUNT).await {
             Ok(changes) => self.take(changes),
             Err(error) => {

@@ -38,12 +38,8 @@ type Result<T> = std::result::Result<T, Unreadable>;
 pub(super) fn change(entry: &RawDocument) -> Result<Change> {
     let seq = self::seq(entry, "_id")?;
     let at = timestamp(entry, "at")?;
-    let kind = match text(entry, "kind")? {
-        "create" => Kind::Create,
-        "update" => Kind::Update,
-        "delete" => Kind::Delete,
-        _ => return Err(Unreadable::new("kind is unknown")),
-    };
+    let kind = Kind::parse(text(entry, "kind")?);
+    let kind = kind.ok_or_else(|| Unreadable::new("kind is unknown"))?;
     let effect = match kind {
         kind if entry.get_bool("redacted").is_ok_and(|redacted| redacted) => redacted(entry, kind)?,
         Kind::Create => create(entry, seq, at)?,

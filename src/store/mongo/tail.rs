@@ -105,7 +105,7 @@ impl Tail {
 
     /// Reads the next page of the log. What is handed over meanwhile is dropped later as known.
     async fn catch_up(&mut self) -> Option<Tidings> {
-        let after = Seq::new(self.next.get() - 1);
+        let after = self.next.before();
         match log::page(&self.database, after, limits::LOG_PAGE_COUNT).await {
             Ok(Page { changes, more }) => {
                 self.failures = 0;
