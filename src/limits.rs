@@ -35,6 +35,9 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// livelog's own wrapping, and enough that recursion over a document cannot exhaust a stack.
 pub const DOCUMENT_DEPTH_MAX: usize = 32;
 
+/// Levels of nesting in a text that is read at all: serde_json recurses, and this is where it ends.
+pub const JSON_DEPTH_MAX: usize = 127;
+
 /// Segments of a dotted path: a path cannot reach deeper than a document may be.
 pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
 

@@ -49,7 +49,7 @@ async fn messages_that_are_no_requests_are_refused_and_the_connection_lives_on()
         (
             r#"{"type":"CREATE","payload":{"n":9223372036854775808}}"#,
             "bad_request",
-            Some("payload"),
+            Some("payload.n"),
         ),
         (r#"{"type":"BROADCAST"}"#, "bad_request", Some("payload")),
     ] {

@@ -39,3 +39,4 @@ mod tidy; // rules about the source itself
 mod time_travel; // histories, reads of the past, and restoring what was
 mod transfer; // the log exported and imported
 mod updates; // update operators, judged by a real MongoDB
+mod words; // what a request says is read or refused

@@ -393,6 +393,26 @@ async fn an_input_that_is_no_whole_and_faithful_export_is_refused_and_nothing_of
             "line 8: _again: names beginning with _",
         ),
         (
+            "a number that no 64 bits hold",
+            replaced(4, "\"n\":1", "\"n\":18446744073709551616"),
+            "line 4: before.deep.n: the number does not fit 64 bits",
+        ),
+        (
+            "a place beyond 64 bits",
+            replaced(4, "\"seq\":3", "\"seq\":9223372036854775808"),
+            "line 4: seq: the number does not fit 64 bits",
+        ),
+        (
+            "a name twice in an event",
+            replaced(4, "\"n\":1", "\"n\":1,\"n\":1"),
+            "line 4: before.deep.n: the same name twice in one object",
+        ),
+        (
+            "a name twice in a change",
+            replaced(4, "\"seq\":3", "\"seq\":3,\"seq\":3"),
+            "line 4: seq: the same name twice in one object",
+        ),
+        (
             "another before",
             replaced(4, "\"n\":1", "\"n\":9"),
             "line 4: change 3 does not follow",

@@ -6,6 +6,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::read::TWICE;
 use super::value::{Document, Value, ValueRef};
 
 impl Serialize for Value {
@@ -78,7 +79,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     /// Refused past `i64::MAX`: neither store has such an integer, and rounding to a float would
-    /// change what the client wrote.
+    /// change what the client wrote. Beyond `u64::MAX` serde_json does round; [`super::read()`] notices.
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
         i64::try_from(number)
             .map(Value::Int)
@@ -119,12 +120,15 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         formatter.write_str("a JSON object")
     }
 
-    /// Keeps repeated names: [`super::check_document`] refuses them with their path.
+    /// Refuses a name that stands twice, wherever documents are read.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
         let mut document = Document::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             document.push(name, value);
         }
-        Ok(document)
+        match document.repeated_name() {
+            None => Ok(document),
+            Some(name) => Err(de::Error::custom(format!("{name}: {TWICE}"))),
+        }
     }
 }

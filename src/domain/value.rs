@@ -1,5 +1,7 @@
 //! JSON values as livelog keeps them: integers and floats apart, fields in the order they came.
 
+use super::read::repeated;
+
 /// A JSON value. Numbers keep their kind: `1` is an integer and `1.0` a float, here and in every store.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -74,6 +76,11 @@ impl Document {
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// The first name that was there before, in this very document.
+    pub(super) fn repeated_name(&self) -> Option<&str> {
+        repeated(&self.fields, |(name, _)| name)
     }
 
     /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::error::Category;
 
 use super::code::Code;
-use crate::domain::{Event, Invalid, Rejection, join};
+use crate::domain::{Event, Invalid, Rejection, Unread, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -59,6 +60,25 @@ impl Failure {
         Self {
             path: Some(invalid.path),
             ..Self::new(code, invalid.reason)
+        }
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Offence(invalid) => Self::at(Code::BadRequest, invalid),
+            Unread::Json { at, error } => {
+                let code = match error.classify() {
+                    Category::Data => Code::BadRequest,
+                    Category::Syntax | Category::Eof | Category::Io => Code::MalformedJson,
+                };
+                let path = Some(at).filter(|at| code == Code::BadRequest && !at.is_empty());
+                Self {
+                    path,
+                    ..Self::new(code, error.to_string())
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! language, never the engine, the feed or a store.
 
 mod code;
+mod envelope;
 mod failure;
 mod frame;
 mod history;
@@ -19,5 +20,5 @@ pub use reply::{
     Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, page, refusal,
     reset, snapshot, subscribed, unsubscribed, welcome, written,
 };
-pub use request::{Asked, Name, Refused, Request, RequestId, read_broadcast, read_document};
+pub use request::{Asked, Name, Refused, Request, RequestId, read_broadcast, read_document, utf8};
 pub use subscribe::{Mode, SubName, Subscribe};

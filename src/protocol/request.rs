@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::error::Category;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::code::Code;
+use super::envelope::Envelope;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Document, Invalid, Order, Value, Verb};
+use crate::domain::{CommandId, Document, Invalid, Order, Unread, Value, Verb, read};
 use crate::limits;
 use crate::query::{Conditions, Query};
 
@@ -118,53 +118,47 @@ pub struct Refused {
     pub failure: Failure,
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, rename = "type")]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "commandId")]
-    command_id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "given")]
-    payload: Option<&'a RawValue>,
-}
-
-/// A payload of `null` is one: a message like any other to BROADCAST.
-fn given<'de, D: Deserializer<'de>>(payload: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(payload).map(Some)
-}
-
 impl Asked {
     /// Reads one message.
     ///
     /// # Errors
     /// What is wrong and where; nothing of the request has had an effect.
     pub fn parse(text: &str) -> Result<Self, Refused> {
-        let refused = |failure| Refused {
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| Refused {
             id: None,
             name: None,
-            failure,
+            failure: Unread::json(error, "").into(),
+        })?;
+        let (id, checked) = read_id(&envelope);
+        let name = match checked.and_then(|()| read_name(envelope.get("type"))) {
+            Ok(name) => name,
+            Err(failure) => {
+                return Err(Refused {
+                    id,
+                    name: None,
+                    failure,
+                });
+            }
         };
-        let envelope: Envelope<'_> =
-            serde_json::from_str(text).map_err(|error| refused(not_json(&error, "")))?;
-        let id = envelope.id.map(RequestId::parse).transpose();
-        let id = id.map_err(|invalid| refused(Failure::at(Code::BadRequest, invalid)))?;
-        match read_name(envelope.name) {
+        match read_request(&envelope, name) {
+            Ok(request) => Ok(Self { id, name, request }),
             Err(failure) => Err(Refused {
                 id,
-                name: None,
+                name: Some(name),
                 failure,
             }),
-            Ok(name) => match envelope.read_request(name) {
-                Ok(request) => Ok(Self { id, name, request }),
-                Err(failure) => Err(Refused {
-                    id,
-                    name: Some(name),
-                    failure,
-                }),
-            },
         }
+    }
+}
+
+/// The id that the answer repeats, and what is wrong with it or with the names of the message.
+fn read_id(envelope: &Envelope<'_>) -> (Option<RequestId>, Result<(), Failure>) {
+    let bad = |invalid| Err(Failure::at(Code::BadRequest, invalid));
+    let id = envelope.get("id").map(RequestId::parse).transpose();
+    match (id, envelope.check_names()) {
+        (Ok(id), Ok(())) => (id, Ok(())),
+        (Ok(id), Err(invalid)) => (id.filter(|_| invalid.path != "id"), bad(invalid)),
+        (Err(invalid), _) => (None, bad(invalid)),
     }
 }
 
@@ -180,39 +174,39 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
     })
 }
 
-impl Envelope<'_> {
-    fn read_request(&self, name: Name) -> Result<Request, Failure> {
-        let payload = self.payload;
-        match name {
-            Name::Create => self.read_order(Verb::Create),
-            Name::Update => self.read_order(Verb::Update),
-            Name::Delete => self.read_order(Verb::Delete),
-            Name::Restore => self.read_order(Verb::Restore),
-            Name::Batch => self.read_write(|payload, id| {
-                Order::parse_batch(payload, id, &mut Conditions::default())
-            }),
-            Name::Fetch => read_fetch(payload),
-            Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
-            Name::Subscribe => read_subscribe(&document(payload)?),
-            Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
-                .map(Request::Unsubscribe)
-                .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
-        }
+fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure> {
+    let payload = envelope.payload("payload");
+    match name {
+        Name::Create => read_order(envelope, Verb::Create),
+        Name::Update => read_order(envelope, Verb::Update),
+        Name::Delete => read_order(envelope, Verb::Delete),
+        Name::Restore => read_order(envelope, Verb::Restore),
+        Name::Batch => read_write(envelope, |payload, id| {
+            Order::parse_batch(payload, id, &mut Conditions::default())
+        }),
+        Name::Fetch => read_fetch(payload),
+        Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
+        Name::Subscribe => read_subscribe(&document(payload)?),
+        Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
+            .map(Request::Unsubscribe)
+            .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
     }
+}
 
-    fn read_order(&self, verb: Verb) -> Result<Request, Failure> {
-        self.read_write(|payload, id| Order::parse(verb, payload, id, &mut Conditions::default()))
-    }
+fn read_order(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
+    read_write(envelope, |payload, id| {
+        Order::parse(verb, payload, id, &mut Conditions::default())
+    })
+}
 
-    fn read_write(
-        &self,
-        parse: impl FnOnce(Document, Option<CommandId>) -> Result<Order, Invalid>,
-    ) -> Result<Request, Failure> {
-        let bad = |invalid| Failure::at(Code::BadRequest, invalid);
-        let id = self.command_id.map(read_command_id).transpose();
-        let order = parse(document(self.payload)?, id.map_err(bad)?);
-        Ok(Request::Write(order.map_err(bad)?))
-    }
+fn read_write(
+    envelope: &Envelope<'_>,
+    parse: impl FnOnce(Document, Option<CommandId>) -> Result<Order, Invalid>,
+) -> Result<Request, Failure> {
+    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+    let id = envelope.get("commandId").map(read_command_id).transpose();
+    let order = parse(document(envelope.payload("payload"))?, id.map_err(bad)?);
+    Ok(Request::Write(order.map_err(bad)?))
 }
 
 fn read_command_id(raw: &RawValue) -> Result<CommandId, Invalid> {
@@ -249,22 +243,21 @@ fn read_subscribe(asked: &Document) -> Result<Request, Failure> {
     Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 
-/// Reads a document that is no message: the body of a request.
+/// Reads a document that is no message: the body of a request, which stands for what is `at` in its payload.
 ///
 /// # Errors
-/// If it is no JSON object.
-pub fn read_document(json: &[u8]) -> Result<Document, Failure> {
-    serde_json::from_slice(json).map_err(|error| not_json(&error, "payload"))
+/// If it is no JSON object, or holds what livelog does not take.
+pub fn read_document(json: &[u8], at: &str) -> Result<Document, Failure> {
+    Ok(read(utf8(json)?, at)?)
 }
 
 /// Reads what a BROADCAST carries, JSON text. It is passed on as it is; its depth is checked because other
 /// clients' parsers will meet it.
 ///
 /// # Errors
-/// If it is no JSON, or nested too deep.
+/// If it is no JSON, holds what livelog does not take, or is nested too deep.
 pub fn read_broadcast(payload: &str) -> Result<Arc<str>, Failure> {
-    let value: Value =
-        serde_json::from_str(payload).map_err(|error| not_json(&error, "payload"))?;
+    let value: Value = read(payload, "payload")?;
     if value.depth() > limits::DOCUMENT_DEPTH_MAX {
         let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
         return Err(Failure::at(
@@ -280,18 +273,15 @@ fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
 }
 
 fn document(payload: Option<&RawValue>) -> Result<Document, Failure> {
-    serde_json::from_str(required(payload)?.get()).map_err(|error| not_json(&error, "payload"))
+    Ok(read(required(payload)?.get(), "payload")?)
 }
 
-/// `path` is where the text stands that `error` speaks of; its line and column count from there.
-fn not_json(error: &serde_json::Error, path: &str) -> Failure {
-    match error.classify() {
-        Category::Data if path.is_empty() => Failure::new(Code::BadRequest, error.to_string()),
-        Category::Data => Failure::at(Code::BadRequest, Invalid::new(path, error.to_string())),
-        Category::Syntax | Category::Eof | Category::Io => {
-            Failure::new(Code::MalformedJson, error.to_string())
-        }
-    }
+/// The text of a body: JSON is UTF-8 (RFC 8259, 8.1), and nothing takes the place of bytes that are not.
+///
+/// # Errors
+/// If it is no UTF-8.
+pub fn utf8(body: &[u8]) -> Result<&str, Failure> {
+    std::str::from_utf8(body).map_err(|_| Failure::new(Code::MalformedJson, "the body is no UTF-8"))
 }
 
 #[cfg(test)]
@@ -358,7 +348,7 @@ mod tests {
         );
         assert_eq!(
             refused(r#"{"type":"CREATE","payload":{"n":9223372036854775808}}"#),
-            (bad, path("payload"), None)
+            (bad, path("payload.n"), None)
         );
         assert_eq!(
             refused(r#"{"type":"BROADCAST"}"#),
@@ -366,7 +356,7 @@ mod tests {
         );
         assert_eq!(
             refused(r#"{"type":"CREATE","payload":{"a":1e999}}"#),
-            (Code::MalformedJson, None, None)
+            (bad, path("payload.a"), None)
         );
         let long = format!(
             r#"{{"type":"FETCH","id":"{}"}}"#,

@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::keys::{Key, Keys};
 use super::operand::expected;
 use super::sort::Sort;
-use crate::domain::{Document, Invalid, Value, ValueRef};
+use crate::domain::{Document, Invalid, Value, ValueRef, read};
 use crate::limits;
 
 /// A longer token would leave little of a message for the query itself. Sort keys of three quarters
@@ -143,8 +143,8 @@ struct Content {
 }
 
 fn decode(token: &str) -> Option<Content> {
-    let json = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let Value::Array(parts) = serde_json::from_slice(&json).ok()? else {
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let Value::Array(parts) = read(&json, "").ok()? else {
         return None;
     };
     let Ok([Value::String(fingerprint), Value::Array(keys)]) = <[Value; 2]>::try_from(parts) else {

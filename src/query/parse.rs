@@ -46,7 +46,6 @@ impl Parser {
     fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<Node, Invalid> {
         check_depth(at, depth)?;
         let document = object(value, at)?;
-        check_names_differ(document, at)?;
         if document.is_empty() {
             self.count_node(at)?;
         }
@@ -132,7 +131,6 @@ impl Parser {
         at: &str,
         depth: usize,
     ) -> Result<Vec<Clause>, Invalid> {
-        check_names_differ(operators, at)?;
         if let Some((name, _)) = operators.iter().find(|(name, _)| !name.starts_with('$')) {
             let reason = "operators and names of fields cannot stand side by side";
             return Err(Invalid::new(join(at, name), reason));
@@ -275,25 +273,6 @@ fn check_depth(at: &str, depth: usize) -> Result<(), Invalid> {
         return Err(Invalid::new(at, reason));
     }
     Ok(())
-}
-
-/// Pairwise is cheap: what has more names than [`limits::FILTER_NODES_MAX`] is refused anyway.
-fn check_names_differ(document: &Document, at: &str) -> Result<(), Invalid> {
-    if document.len() > limits::FILTER_NODES_MAX + 1 {
-        let reason = format!("more than {} conditions", limits::FILTER_NODES_MAX);
-        return Err(Invalid::new(at, reason));
-    }
-    let names = || document.iter().map(|(name, _)| name);
-    match names()
-        .enumerate()
-        .find(|(i, name)| names().take(*i).any(|other| other == *name))
-    {
-        Some((_, name)) => Err(Invalid::new(
-            join(at, name),
-            "the same name twice in one object",
-        )),
-        None => Ok(()),
-    }
 }
 
 fn unsupported(name: &str, at: &str) -> Invalid {

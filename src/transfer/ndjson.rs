@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
-    Timestamp, Value, check_document,
+    Timestamp, Unread, Value, check_document, read,
 };
 use crate::store::Epoch;
 
@@ -141,7 +141,7 @@ pub(super) fn header(text: &str) -> Result<Header, String> {
         epoch: Epoch,
         head: u64,
     }
-    let name: Option<Name> = serde_json::from_str(text).ok();
+    let name: Option<Name> = read(text, "").ok();
     match name {
         Some(Name { livelog, format }) if livelog == NAME && format == FORMAT => {}
         Some(Name { livelog, format }) if livelog == NAME => {
@@ -164,11 +164,14 @@ pub(super) fn line(text: &str) -> Result<Line, String> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
-        // serde_json counts lines within the text, which is one line of many.
-        let said = error.to_string();
-        let reason = said.split(" at line ").next().unwrap_or_default();
-        format!("{reason} (at column {})", error.column())
+    read(text, "").map_err(|unread| match unread {
+        Unread::Offence(invalid) => invalid.to_string(),
+        Unread::Json { error, .. } => {
+            // serde_json counts lines within the text, which is one line of many.
+            let said = error.to_string();
+            let reason = said.split(" at line ").next().unwrap_or_default();
+            format!("{reason} (at column {})", error.column())
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! Query parameters as the payload of the request they stand for.
 
-use crate::domain::{Document, Invalid, Value};
+use crate::domain::{self, Document, Invalid, Unread, Value};
 use crate::protocol::{Code, Failure};
 
 /// Reads the parameters that livelog knows; others are ignored. `filter` and `sort` are JSON, `fields` is JSON
@@ -44,7 +44,11 @@ fn add(asked: &mut Document, name: &str, value: Value) -> Result<(), Failure> {
 }
 
 fn json(name: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| invalid(name, format!("malformed JSON: {error}")))
+    let at = format!("query.{name}");
+    domain::read(text, &at).map_err(|unread| match unread {
+        Unread::Offence(offence) => Failure::at(Code::BadRequest, offence),
+        Unread::Json { error, .. } => invalid(name, format!("malformed JSON: {error}")),
+    })
 }
 
 fn integer(name: &str, text: &str) -> Result<Value, Failure> {

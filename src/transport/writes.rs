@@ -55,7 +55,7 @@ pub(super) async fn update(
         _ => return Err(unsupported(&[PLAIN, MERGE_PATCH])),
     };
     let body = body(request).await?;
-    let asked = protocol::read_document(&body)?;
+    let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
     let payload = vec![("id", Value::from(id.as_str())), (field, asked.into())];
     write(&app, Verb::Update, payload, &headers, body.len()).await
 }
@@ -107,8 +107,7 @@ pub(super) async fn broadcast(
 ) -> Result<Response, Failure> {
     app.origins.check(&headers)?;
     let body = json(&headers, request).await?;
-    let text = std::str::from_utf8(&body).map_err(|_| not_json("the body is no UTF-8"))?;
-    let payload = protocol::read_broadcast(text)?;
+    let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
     let sent = app.service.announce(payload)?.await;
     sent.unwrap_or(Err(crate::engine::Refused::Unknown))?;
     Ok((JSON, r#"{"success":true}"#).into_response())
@@ -178,7 +177,7 @@ async fn document(
     request: Request<Body>,
 ) -> Result<(Document, usize), Failure> {
     let body = json(headers, request).await?;
-    let document = protocol::read_document(&body)?;
+    let document = protocol::read_document(&body, "payload")?;
     Ok((document, body.len()))
 }
 
@@ -219,8 +218,4 @@ fn unread(rejection: &BytesRejection) -> Failure {
         }
         _ => Failure::new(Code::BadRequest, "the body broke off"),
     }
-}
-
-fn not_json(reason: &str) -> Failure {
-    Failure::new(Code::MalformedJson, reason)
 }

@@ -20,20 +20,15 @@ pub(in crate::domain) fn parse(
         values: 0,
         conditions,
     };
-    let mut seen: Vec<String> = Vec::new();
     for (name, fields) in data {
         let at = join(at, &name);
         let read = reader(&name).ok_or_else(|| unknown(&name, &at))?;
-        if seen.contains(&name) {
-            return Err(Invalid::new(at, "the same name twice in one object"));
-        }
         let Value::Object(fields) = fields else {
             return Err(expected("an object of paths", &fields, &at));
         };
         for (path, operand) in fields {
             parser.operation(read, &path, operand, &at)?;
         }
-        seen.push(name);
     }
     let mut operations = parser.operations;
     if operations.is_empty() {
@@ -148,9 +143,6 @@ impl Parser<'_> {
         for (name, operand) in modifiers {
             let at = join(at, &name);
             match (name.as_str(), operand) {
-                ("$each", _) if each.is_some() => {
-                    return Err(Invalid::new(at, "the same name twice in one object"));
-                }
                 ("$each", Value::Array(values)) => each = Some((values, at)),
                 ("$each", other) => return Err(expected("an array", &other, &at)),
                 _ => return Err(Invalid::new(at, "only $each can stand here")),

@@ -1,0 +1,240 @@
+//! What a request says is read or refused: each request in `fixtures/requests`, spoilt in every way at every place.
+
+use reqwest::RequestBuilder;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::support::client::error_of;
+use crate::support::{Client, Server};
+
+/// No 64 bits hold one of these.
+const TOO_LARGE: [&str; 5] = [
+    "9223372036854775808",
+    "-9223372036854775809",
+    "18446744073709551616",
+    "1234567890123456789012345678901234567890",
+    "1e400",
+];
+
+/// A request that would be carried out on the event `e`.
+#[derive(Deserialize)]
+struct Good {
+    request: String,
+    payload: Value,
+    body: Option<Body>,
+    query: Option<String>,
+}
+
+/// A way to ask the same over HTTP: what of the payload the body is.
+#[derive(Deserialize)]
+struct Body {
+    method: String,
+    path: String,
+    of: String,
+}
+
+fn requests() -> Vec<Good> {
+    serde_json::from_str(include_str!("../fixtures/requests/requests.json")).unwrap()
+}
+
+/// A server that has the event `e`, and a session.
+async fn stocked() -> (Server, Client) {
+    let server = Server::in_folder().await;
+    let mut client = server.client().await;
+    client.create(json!({"_id": "e", "n": 1})).await;
+    (server, client)
+}
+
+fn join(at: &str, name: &str) -> String {
+    match at {
+        "" => name.to_owned(),
+        _ => format!("{at}.{name}"),
+    }
+}
+
+/// Every value in it, itself too, with its path.
+fn places(value: &Value, at: &str) -> Vec<(String, String)> {
+    let mut found = vec![(at.to_owned(), String::new())];
+    let nested: Vec<(String, &Value)> = match value {
+        Value::Array(items) => (0..).map(|n: usize| n.to_string()).zip(items).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), value))
+            .collect(),
+        _ => return found,
+    };
+    for (name, value) in nested {
+        let token = name.replace('~', "~0").replace('/', "~1");
+        let inner = places(value, &join(at, &name)).into_iter();
+        found.extend(inner.map(|(path, pointer)| (path, format!("/{token}{pointer}"))));
+    }
+    found
+}
+
+const MARK: &str = "@@";
+
+/// The value's text with a number in place of each value that holds no others, and the path of the number.
+fn with_large_numbers(value: &Value, at: &str) -> Vec<(String, String)> {
+    let mut spoilt = Vec::new();
+    for (path, pointer) in places(value, at) {
+        let mut marked = value.clone();
+        let place = marked.pointer_mut(&pointer).unwrap();
+        if place.is_object() || place.is_array() {
+            continue;
+        }
+        *place = MARK.into();
+        let text = marked.to_string();
+        let numbers = TOO_LARGE.map(|number| text.replace(&format!("\"{MARK}\""), number));
+        spoilt.extend(numbers.map(|text| (text, path.clone())));
+    }
+    spoilt
+}
+
+/// The value's text with each name of each object given twice, and its path.
+fn with_names_twice(value: &Value, at: &str) -> Vec<(String, String)> {
+    let mut spoilt = Vec::new();
+    for (path, pointer) in places(value, at) {
+        let Some(Value::Object(fields)) = value.pointer(&pointer) else {
+            continue;
+        };
+        for (name, field) in fields {
+            let mut marked = value.clone();
+            marked.pointer_mut(&pointer).unwrap()[MARK] = field.clone();
+            let escaped: String = name
+                .chars()
+                .map(|c| format!("\\u{:04x}", u32::from(c)))
+                .collect();
+            for again in [name, &escaped] {
+                let text = marked.to_string().replace(MARK, again);
+                spoilt.push((text, join(&path, name)));
+            }
+        }
+    }
+    spoilt
+}
+
+fn spoilt(value: &Value, at: &str) -> Vec<(String, String)> {
+    let mut spoilt = with_large_numbers(value, at);
+    spoilt.extend(with_names_twice(value, at));
+    spoilt
+}
+
+/// The error that this message must be answered with, under its id.
+async fn refused(client: &mut Client, kind: &str, payload: &str) -> Value {
+    let text = format!(r#"{{"type":"{kind}","payload":{payload},"id":"spoilt"}}"#);
+    client.send_text(&text).await;
+    let answer = client.answer().await;
+    assert_eq!(answer["id"], "spoilt", "{text} {answer}");
+    error_of(&answer)
+}
+
+async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap())
+}
+
+fn assert_offence(error: &Value, path: &str, said: &str) {
+    let found = (&error["code"], &error["path"]);
+    assert_eq!(
+        found,
+        (&json!("bad_request"), &json!(path)),
+        "{said} {error}"
+    );
+}
+
+#[tokio::test]
+async fn numbers_beyond_64_bits_and_names_twice_are_refused_wherever_they_stand() {
+    let (_server, mut client) = stocked().await;
+    for good in requests() {
+        for (text, path) in spoilt(&good.payload, "payload") {
+            let error = refused(&mut client, &good.request, &text).await;
+            assert_offence(&error, &path, &text);
+        }
+    }
+    client.lives().await;
+    let found = client.ok("FETCH", json!({})).await;
+    assert_eq!(found["seq"], 1, "nothing refused took a place in the log");
+    assert_eq!(client.broadcasts.len(), 0);
+}
+
+#[tokio::test]
+async fn they_are_refused_in_bodies_and_in_parameters_too() {
+    let (server, mut client) = stocked().await;
+    for good in requests() {
+        for (text, path) in good.body.iter().flat_map(|body| body.spoilt(&good.payload)) {
+            let body = good.body.as_ref().unwrap();
+            let kind = match body.of.as_str() {
+                "mergePatch" => "application/merge-patch+json",
+                _ => "application/json",
+            };
+            let request = server.http(&body.method, &body.path);
+            let request = request.header("Content-Type", kind).body(text.clone());
+            let (status, said) = answer(request).await;
+            assert_eq!(status, 400, "{} {text} {said}", body.path);
+            assert_offence(&said["error"], &path, &text);
+        }
+        for name in ["filter", "sort"] {
+            let Some((address, value)) = good.query.as_ref().zip(good.payload.get(name)) else {
+                continue;
+            };
+            for (text, path) in spoilt(value, &format!("query.{name}")) {
+                let (status, said) = server.get(address, &[(name, &text)]).await;
+                assert_eq!(status, 400, "{text} {said}");
+                assert_offence(&said["error"], &path, &text);
+            }
+        }
+    }
+    assert_eq!(client.ok("FETCH", json!({})).await["seq"], 1);
+}
+
+impl Body {
+    fn spoilt(&self, payload: &Value) -> Vec<(String, String)> {
+        match self.of.as_str() {
+            "" => spoilt(payload, "payload"),
+            of => spoilt(&payload[of], &format!("payload.{of}")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_says_each_of_its_names_once() {
+    let (_server, mut client) = stocked().await;
+    let message = r#""type":"CREATE","id":"x","commandId":"c","payload":{},"extra":[]"#;
+    for (name, again, id) in [
+        ("type", r#""FETCH""#, json!("x")),
+        ("commandId", r#""d""#, json!("x")),
+        ("payload", r#"{"n":1}"#, json!("x")),
+        ("extra", "1", json!("x")),
+        ("id", r#""y""#, Value::Null),
+    ] {
+        client
+            .send_text(&format!(r#"{{{message},"{name}":{again}}}"#))
+            .await;
+        let answer = client.answer().await;
+        assert_offence(&error_of(&answer), name, name);
+        assert_eq!(answer.get("id").unwrap_or(&Value::Null), &id);
+    }
+    assert_eq!(client.ok("FETCH", json!({})).await["seq"], 1);
+}
+
+#[tokio::test]
+async fn a_number_is_answered_in_the_kind_it_was_written_in() {
+    let (server, mut watcher) = stocked().await;
+    let numbers = r#"[1,1.0,1E5,-0,0.0,-9223372036854775808,9223372036854775807,9223372036854775808.0,5e-324]"#;
+    let kept = "[1,1.0,100000.0,-0.0,0.0,-9223372036854775808,9223372036854775807,9.223372036854776e+18,5e-324]";
+    let body = format!(r#"{{"_id":"kinds","n":{numbers}}}"#);
+    let request = server
+        .http("POST", "/api/events")
+        .header("Content-Type", "application/json");
+    let text = request
+        .body(body)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(text.contains(kept), "{text}");
+    watcher.change().await;
+}
