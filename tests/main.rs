@@ -33,6 +33,7 @@ mod rest; // writes and reads over HTTP
 mod shutdown; // the server is stopped or killed under load
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 mod store_contract; // what every store promises
+mod strangers; // what is not livelog's is not harmed, filled or taken for its own
 mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself

@@ -54,7 +54,7 @@ async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
         .driver()
         .await
         .collection::<Document>("events");
-    // Changed: e01 has what e03 has. Lost: e07. Extra: a copy of e09.
+    // Changed: e01 has what e03 has. Lost: e07. Extra: e10, which the log deleted.
     let find = async |id: &str| events.find_one(doc! {"_id": id}).await.unwrap().expect(id);
     let mut changed = find("e03").await;
     changed.insert("_id", "e01");
@@ -64,12 +64,12 @@ async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
         .unwrap();
     events.delete_one(doc! {"_id": "e07"}).await.unwrap();
     let mut extra = find("e09").await;
-    extra.insert("_id", "extra");
+    extra.insert("_id", "e10");
     events.insert_one(extra).await.unwrap();
 
     let (code, said) = server.database.livelog("verify").await;
     assert_eq!(code, Some(1), "{said}");
-    for id in ["e01", "e07", "extra"] {
+    for id in ["e01", "e07", "e10"] {
         let named = said.contains(&format!("event {id}:"));
         assert!(named, "{id} is not named:\n{said}");
     }
@@ -92,7 +92,7 @@ async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
         .await;
     assert_eq!(answer["data"]["n"], -7);
     assert_eq!(
-        client.refused("DELETE", json!({"id": "extra"})).await["code"],
+        client.refused("DELETE", json!({"id": "e10"})).await["code"],
         "not_found"
     );
 }

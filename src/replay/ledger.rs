@@ -82,6 +82,11 @@ impl Ledger {
         self.entries.remove(id)
     }
 
+    /// Whether the event is there as of the last change.
+    pub(super) fn has(&self, id: &EventId) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// Events not taken out.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&EventId, Entry)> {
         self.entries.iter().map(|(id, entry)| (id, *entry))

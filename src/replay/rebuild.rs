@@ -29,11 +29,25 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
     let mut reader = Reader::open(store).await?;
     let mut ledger = Ledger::default();
     fold(&mut reader, None, &mut *rebuild, &mut ledger).await?;
+    refuse_to_lose(store, &ledger).await?;
     let head = rebuild.hold().await?;
     fold(&mut reader, Some(head), &mut *rebuild, &mut ledger).await?;
     rebuild.swap().await?;
     reader.bar.finish_and_clear();
     Ok(ledger)
+}
+
+/// The new view holds what the log tells. What the live one holds beside that, and the log never named, is
+/// somebody else's, and would be gone.
+async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &Ledger) -> Result<(), StoreError> {
+    let strangers = store.strangers(&|id| ledger.has(id)).await?;
+    match strangers.first() {
+        None => Ok(()),
+        Some(first) => Err(StoreError::Refused(format!(
+            "the view holds what the log never named ({first}), and a rebuild would lose it. \
+             `livelog verify` lists all of it: keep it elsewhere, take it out, and try again"
+        ))),
+    }
 }
 
 async fn fold(

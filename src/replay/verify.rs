@@ -79,6 +79,9 @@ pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError>
     reader.bar.finish_and_clear();
     report.summary = ledger.to_string();
     compare_all(store, events, &mut ledger, &mut report).await?;
+    for stranger in store.strangers(&|_| true).await? {
+        report.add(format!("{stranger}: in the view, and none of livelog's"));
+    }
     for (id, entry) in ledger.rest() {
         report.add(format!(
             "event {id}: missing from the view; the log has it at version {}",

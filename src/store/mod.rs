@@ -37,15 +37,20 @@ pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     }
 }
 
-/// The same for who only looks at what is there: a folder without data is refused, not filled.
+/// The same for who only looks at what is there: a folder or a database without data is refused, not filled.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
 pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
-    if let StoreOptions::Embedded(options) = options {
-        options.ensure_data()?;
+    match options {
+        StoreOptions::Embedded(embedded) => {
+            embedded.ensure_data()?;
+            open(options).await
+        }
+        StoreOptions::Mongo(options) => {
+            Ok(mongo::MongoStore::open_existing(options.clone()).await?)
+        }
     }
-    open(options).await
 }
 
 /// The log's identity: a recreated log has another, so a position in the old one is noticed.
@@ -200,12 +205,23 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Every node's tail tells of it in the end. Calling it again goes on where an earlier call broke off.
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError>;
 
+    /// What the view holds that no livelog wrote, in words; at most [`STRANGERS_MAX`] of them: what is not
+    /// shaped as an event, which reads of the view pass over, and events that are neither known to the caller
+    /// nor named anywhere in the log.
+    async fn strangers(
+        &self,
+        is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
+    ) -> Result<Vec<String>, StoreError>;
+
     /// Begins to rebuild the view from the log, beside the live one.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
 
     /// Lets go of the store in good order: nothing is written after this.
     async fn close(&self);
 }
+
+/// Documents of others that [`Store::strangers`] tells of: who has more knows by then.
+pub(crate) const STRANGERS_MAX: usize = 100;
 
 /// Why a store that has moved on adopts no identity.
 fn not_at(head: Seq) -> StoreError {

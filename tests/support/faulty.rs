@@ -163,6 +163,13 @@ impl Store for FaultyStore {
         self.store.redact(id, upto).await
     }
 
+    async fn strangers(
+        &self,
+        is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.strangers(is_known).await
+    }
+
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         self.store.rebuild().await
     }

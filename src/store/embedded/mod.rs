@@ -77,7 +77,7 @@ impl EmbeddedOptions {
     /// [`OpenError::Empty`] if the folder is missing or a livelog never used it.
     pub(super) fn ensure_data(&self) -> Result<(), OpenError> {
         let place = Place::new(self.dir.clone());
-        match place.has_file() {
+        match place.has_file()? {
             true => Ok(()),
             false => Err(OpenError::Empty { dir: place.name() }),
         }
@@ -221,6 +221,14 @@ impl Store for EmbeddedStore {
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         let id = id.clone();
         self.desk.ask(|reply| Task::Redact(id, upto, reply)).await?
+    }
+
+    /// Nobody else writes to the file.
+    async fn strangers(
+        &self,
+        _: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

@@ -31,7 +31,7 @@ const FORMAT_MIN: u128 = 1;
 pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
     let place = Place::new(options.dir.clone());
     let lock = place.lock()?;
-    if !place.has_file() {
+    if !place.has_file()? {
         place.write_anew(|database| prepare(database).map(drop))?;
     }
     let database = place.open_file()?;

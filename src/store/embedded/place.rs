@@ -41,6 +41,13 @@ pub enum OpenError {
     #[error("there is no data in {dir}: name the folder that has it with --data DIR")]
     #[expect(missing_docs, reason = "the message says it")]
     Empty { dir: String },
+    /// A link that leads nowhere.
+    #[error(
+        "{file} is a link to something that is not there: mount the volume that has it, or remove the link \
+         to begin an empty log"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Dangling { file: String },
     /// Made by a livelog of another format.
     #[error(
         "the data folder {dir} was written in format {found}; this livelog reads format {FORMAT}. \
@@ -85,15 +92,39 @@ impl Place {
         self.dir.display().to_string()
     }
 
-    /// Whether there is a file to open.
-    pub(super) fn has_file(&self) -> bool {
-        self.dir.join(FILE).exists()
+    /// Whether there is a file to open. Only the answer that there is nothing of that name counts as no:
+    /// a link whose target is missing stands for data on a volume that is not mounted.
+    pub(super) fn has_file(&self) -> Result<bool, OpenError> {
+        let file = self.dir.join(FILE);
+        match fs::symlink_metadata(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(self.unusable(&error)),
+            Ok(_) => {}
+        }
+        match fs::metadata(&file) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Dangling {
+                file: file.display().to_string(),
+            }),
+            Err(error) => Err(self.unusable(&error)),
+        }
+    }
+
+    /// The file, or where it is to be made. Where the name is a link, the file it leads to: what is
+    /// written anew must replace that one, on its own volume, and not the link.
+    fn file(&self) -> io::Result<PathBuf> {
+        let file = self.dir.join(FILE);
+        match file.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
+            resolved => resolved,
+        }
     }
 
     /// Opens the file, and removes what is left of another that was to take its place.
     pub(super) fn open_file(&self) -> Result<Database, OpenError> {
-        self.remove_draft()?;
-        let opened = builder().open(self.dir.join(FILE));
+        let file = self.file().map_err(|error| self.unusable(&error))?;
+        self.remove_draft(&file)?;
+        let opened = builder().open(file);
         opened.map_err(|error| self.explain(error))
     }
 
@@ -105,6 +136,9 @@ impl Place {
 
     /// Makes the folder and takes it for this process alone, before anything in it is touched.
     pub(super) fn lock(&self) -> Result<File, OpenError> {
+        if self.dir.is_symlink() && !self.dir.exists() {
+            return Err(OpenError::Dangling { file: self.name() });
+        }
         self.make().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
         let deadline = Instant::now() + LOCK_PATIENCE;
@@ -138,24 +172,25 @@ impl Place {
         &self,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
     ) -> Result<Database, OpenError> {
-        self.remove_draft()?;
-        let draft = self.dir.join(DRAFT_FILE);
+        let file = self.file().map_err(|error| self.unusable(&error))?;
+        self.remove_draft(&file)?;
+        let draft = file.with_file_name(DRAFT_FILE);
         let database = builder()
             .create(&draft)
             .map_err(|error| self.explain(error))?;
         fill(&database).map_err(fault)?;
         let put_in_place = || {
             File::open(&draft)?.sync_all()?;
-            fs::rename(&draft, self.dir.join(FILE))?;
-            sync_folder(&self.dir)
+            fs::rename(&draft, &file)?;
+            sync_folder(file.parent().unwrap_or(&self.dir))
         };
         put_in_place().map_err(|error| self.unusable(&error))?;
         Ok(database)
     }
 
     /// Removes what is left of a file that was not finished.
-    fn remove_draft(&self) -> Result<(), OpenError> {
-        match fs::remove_file(self.dir.join(DRAFT_FILE)) {
+    fn remove_draft(&self, file: &Path) -> Result<(), OpenError> {
+        match fs::remove_file(file.with_file_name(DRAFT_FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
             Ok(()) | Err(_) => Ok(()),
         }

@@ -21,9 +21,12 @@ mod head;
 mod history;
 mod hub;
 mod log;
+mod name;
+mod occupants;
 mod open;
 mod rebuild;
 mod redact;
+mod strangers;
 mod tail;
 mod turn;
 mod view;
@@ -44,7 +47,7 @@ pub use self::open::OpenError;
 use self::append::Appender;
 use self::call::within;
 use self::hub::Hub;
-use self::open::Opened;
+use self::open::{Absent, Opened};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
     Tidings,
@@ -106,11 +109,23 @@ impl MongoStore {
     /// # Errors
     /// Why it cannot be used, and what to do about it; within about ten seconds.
     pub async fn open(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+        Self::start(&options, Absent::Found).await
+    }
+
+    /// The same for a database that has a livelog; in one without, nothing is made.
+    ///
+    /// # Errors
+    /// [`OpenError::Empty`], or as [`open`](Self::open).
+    pub(super) async fn open_existing(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+        Self::start(&options, Absent::Refuse).await
+    }
+
+    async fn start(options: &MongoOptions, absent: Absent) -> Result<Arc<Self>, OpenError> {
         let Opened {
             database,
             watched,
             head,
-        } = open::open(&options).await?;
+        } = open::open(options, absent).await?;
         let client = database.client().clone();
         let session = within(call::CALL_DEADLINE, async move {
             let options = SessionOptions::builder().causal_consistency(false).build();
@@ -200,6 +215,13 @@ impl Store for MongoStore {
 
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         redact::redact(&self.database, id, upto).await
+    }
+
+    async fn strangers(
+        &self,
+        is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
+    ) -> Result<Vec<String>, StoreError> {
+        strangers::list(&self.database, is_known).await
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

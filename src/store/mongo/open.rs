@@ -10,8 +10,11 @@ use mongodb::{Client, Database, IndexModel};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, Head};
+use super::name::{self, BadName};
+use super::occupants::{self, Occupants};
 use super::{
-    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, history, writers,
+    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, history, rebuild,
+    writers,
 };
 use crate::store::StoreError;
 
@@ -68,6 +71,23 @@ pub enum OpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     NotJournaled { address: String },
+    /// No database can have this name, or it belongs to MongoDB itself.
+    #[error("{0}; name another with --database NAME")]
+    BadName(#[from] BadName),
+    /// Something else keeps its documents there.
+    #[error(
+        "the database {name} is not livelog's: {found}, and no log that they belong to. Nothing was \
+         touched. Name another database with --database NAME. (Taking over what another server left, \
+         `livelog adopt`, comes with a later version.)"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Foreign { name: String, found: String },
+    /// Nothing to look at.
+    #[error(
+        "there is no livelog in the database {name}: name the one that has it with --database NAME"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Empty { name: String },
     /// The database holds a log of another livelog.
     #[error("the log has format {found}; this livelog reads and writes format {FORMAT}")]
     #[expect(missing_docs, reason = "the message says it")]
@@ -91,16 +111,35 @@ pub(super) struct Opened {
     pub(super) head: Head,
 }
 
-pub(super) async fn open(options: &MongoOptions) -> Result<Opened, OpenError> {
+/// What to do where there is no livelog yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// Found one.
+    Found,
+    /// Refuse, and make nothing.
+    Refuse,
+}
+
+pub(super) async fn open(options: &MongoOptions, absent: Absent) -> Result<Opened, OpenError> {
     let client = client_options(&options.uri).await?;
     let name = database_name(options, &client);
+    name::check(&name)?;
     let database = connect(&client, &name)?;
     check(&database, &client).await?;
+    match occupants::look(&database).await? {
+        Occupants::Livelog => {}
+        Occupants::Others(found) => return Err(OpenError::Foreign { name, found }),
+        Occupants::None if absent == Absent::Refuse => return Err(OpenError::Empty { name }),
+        Occupants::None => {}
+    }
     prepare(&database).await?;
     head::found(&database).await?;
     let head = head::read(&database, CALL_DEADLINE).await?;
     if head.format != FORMAT {
         return Err(OpenError::UnknownFormat { found: head.format });
+    }
+    if absent == Absent::Found {
+        rebuild::remove_replaced(&database).await?;
     }
     let watched = connect(&client, &name)?;
     Ok(Opened {

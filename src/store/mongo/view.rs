@@ -14,7 +14,7 @@ use mongodb::{ClientSession, Collection, Database};
 
 use super::call::{Failure, QUERY_CALL_DEADLINE, code, within};
 use super::decode::{self, Unreadable};
-use super::{EVENTS, collection, head, meta};
+use super::{EVENTS, collection, head, meta, strangers};
 use crate::domain::{Event, EventId};
 use crate::limits;
 use crate::query::{self, Query};
@@ -190,7 +190,11 @@ fn decode_into(batch: &RawBatch, mut take: impl FnMut(Event)) -> Result<(), Stor
         let Ok(RawBsonRef::Document(document)) = document else {
             return Err(Unreadable::new("not BSON").at("the view"));
         };
-        take(decode::event(document).map_err(|unreadable| unreadable.at(place(document)))?);
+        match decode::event(document) {
+            Ok(event) => take(event),
+            Err(_) if strangers::is_one(document) => {}
+            Err(unreadable) => return Err(unreadable.at(place(document))),
+        }
     }
     Ok(())
 }

@@ -1,0 +1,310 @@
+//! What is not livelog's: databases, documents and names that no command may harm, fill or take for its own.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
+use serde_json::json;
+
+use crate::support::database::{livelog, scratch};
+use crate::support::{Database, Server, mongod};
+
+/// What the server that livelog replaces leaves in its collection, by the types of its driver.
+fn mongoose() -> Vec<Document> {
+    let document = |n: i32| {
+        let now = DateTime::now();
+        doc! { "_id": ObjectId::new(), "field1": format!("value {n}"), "createdAt": now, "__v": 0 }
+    };
+    (0..3).map(document).collect()
+}
+
+/// Everything a database holds: each collection, its documents and its indexes.
+async fn contents(database: &Database) -> Vec<(String, Vec<Document>, Vec<String>)> {
+    let driver = database.driver().await;
+    let mut names = driver.list_collection_names().await.unwrap();
+    names.sort_unstable();
+    let mut contents = Vec::new();
+    for name in names {
+        let collection = driver.collection::<Document>(&name);
+        let find = collection.find(doc! {}).sort(doc! { "_id": 1 });
+        let documents = find.await.unwrap().try_collect().await.unwrap();
+        let indexes = collection.list_index_names().await.unwrap();
+        contents.push((name, documents, indexes));
+    }
+    contents
+}
+
+/// Every command that opens a store.
+const COMMANDS: [&str; 6] = [
+    "serve --listen 127.0.0.1:0",
+    "replay",
+    "verify",
+    "export",
+    "import",
+    "redact --event e1",
+];
+
+#[tokio::test]
+async fn no_command_harms_a_database_that_is_not_livelogs() {
+    for name in ["events", "log", "broadcasts", "meta"] {
+        let database = Database::shared().await;
+        let driver = database.driver().await;
+        let collection = driver.collection::<Document>(name);
+        collection.insert_many(mongoose()).await.unwrap();
+        let before = contents(&database).await;
+        for command in COMMANDS {
+            let (code, said) = database.livelog(command).await;
+            assert_eq!(code, Some(1), "{command} on {name}: {said}");
+            for word in [name, "3 documents", "ObjectId", "--database", "adopt"] {
+                assert!(said.contains(word), "{command} does not say {word}: {said}");
+            }
+        }
+        assert_eq!(contents(&database).await, before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_copied_into_no_database_of_others() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.ok("CREATE", json!({"n": 1})).await;
+    let target = Database::shared().await;
+    let events = target.driver().await.collection::<Document>("events");
+    events.insert_many(mongoose()).await.unwrap();
+    let before = contents(&target).await;
+    let words = format!("replay --until 1 --into {}", target.name());
+    let (code, said) = server.database.livelog(&words).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not livelog's"), "{said}");
+    assert_eq!(contents(&target).await, before);
+}
+
+#[tokio::test]
+async fn an_application_that_keeps_a_head_of_its_own_is_not_taken_for_a_log() {
+    let database = Database::shared().await;
+    let meta = database.driver().await.collection::<Document>("meta");
+    meta.insert_one(doc! { "_id": "head", "title": "ours" })
+        .await
+        .unwrap();
+    let before = contents(&database).await;
+    for command in COMMANDS {
+        let (code, said) = database.livelog(command).await;
+        assert_eq!(code, Some(1), "{command}: {said}");
+    }
+    assert_eq!(contents(&database).await, before);
+}
+
+#[tokio::test]
+async fn reads_pass_over_documents_of_others_and_verify_lists_them() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    for n in 0..3 {
+        client
+            .ok("CREATE", json!({"_id": format!("e{n}"), "n": n}))
+            .await;
+    }
+    let events = server
+        .database
+        .driver()
+        .await
+        .collection::<Document>("events");
+    let strangers = mongoose();
+    events.insert_many(&strangers).await.unwrap();
+    events
+        .insert_one(doc! { "_id": "note", "text": "no event" })
+        .await
+        .unwrap();
+    let page = client.ok("FETCH", json!({})).await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 3, "{page}");
+    let (_, listed) = server.get("/api/events", &[]).await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 3, "{listed}");
+
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(1), "{said}");
+    let ids = strangers
+        .iter()
+        .map(|stranger| stranger.get_object_id("_id").unwrap().to_hex());
+    for id in ids.chain(["note".to_owned()]) {
+        assert!(said.contains(&id), "{id} is not listed: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_loses_no_document_that_the_log_never_named() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.ok("CREATE", json!({"_id": "e1", "n": 1})).await;
+    let driver = server.database.driver().await;
+    let events = driver.collection::<Document>("events");
+    let shaped_as_an_event = {
+        let mut copy = events
+            .find_one(doc! { "_id": "e1" })
+            .await
+            .unwrap()
+            .unwrap();
+        copy.insert("_id", "extra");
+        copy
+    };
+    for stranger in [mongoose().remove(0), shaped_as_an_event] {
+        let id: Bson = stranger.get("_id").unwrap().clone();
+        events.insert_one(&stranger).await.unwrap();
+        let (code, said) = server.database.livelog("replay").await;
+        assert_eq!(code, Some(1), "{said}");
+        let name = id
+            .as_object_id()
+            .map_or("extra".to_owned(), |id| id.to_hex());
+        assert!(said.contains(&name), "{said}");
+        let kept = events.find_one(doc! { "_id": id.clone() }).await.unwrap();
+        assert_eq!(kept, Some(stranger));
+        events.delete_one(doc! { "_id": id }).await.unwrap();
+    }
+    let (code, said) = server.database.livelog("replay").await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_replay_replaced_is_kept_until_the_next_start() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.ok("CREATE", json!({"_id": "e1", "n": 1})).await;
+    let driver = server.database.driver().await;
+    // Somebody else's field in livelog's own event: the rebuilt view does not have it.
+    let events = driver.collection::<Document>("events");
+    let touched = doc! { "$set": { "theirs": true } };
+    events
+        .update_one(doc! { "_id": "e1" }, touched)
+        .await
+        .unwrap();
+    let before = events.find_one(doc! {}).await.unwrap();
+    let (code, said) = server.database.livelog("replay").await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+    let replaced = driver.collection::<Document>("events_replaced");
+    assert_eq!(replaced.find_one(doc! {}).await.unwrap(), before);
+
+    let next = server.beside().await;
+    assert_eq!(replaced.find_one(doc! {}).await.unwrap(), None);
+    drop(next);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_not_made_by_those_who_only_look() {
+    let database = Database::shared().await;
+    for command in [
+        "replay",
+        "verify",
+        "export",
+        "redact --event e1",
+        "replay --until 0 --into other",
+    ] {
+        let (code, said) = database.livelog(command).await;
+        assert_eq!(code, Some(1), "{command}: {said}");
+        assert!(
+            said.contains("there is no livelog in the database"),
+            "{command}: {said}"
+        );
+        assert!(said.contains(database.name()), "{command}: {said}");
+    }
+    assert!(contents(&database).await.is_empty());
+}
+
+#[tokio::test]
+async fn names_that_are_no_database_or_mongodbs_own_are_refused_as_such() {
+    let uri = mongod::uri().await;
+    let long = "x".repeat(64);
+    let cases = [
+        ("admin", "MongoDB's own"),
+        ("local", "MongoDB's own"),
+        ("config", "MongoDB's own"),
+        ("a.b", "must not have '.'"),
+        ("a b", "must not have ' '"),
+        ("a/b", "must not have '/'"),
+        ("$a", "must not have '$'"),
+        (long.as_str(), "at most 63 bytes"),
+    ];
+    for (name, reason) in cases {
+        for command in ["serve", "verify", "import"] {
+            let output = livelog(&[command, "--mongodb", &uri, "--database", name]).await;
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command} {name}: {said}");
+            assert!(said.contains(reason), "{command} {name}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_data_that_is_not_there_is_not_replaced_by_an_empty_log() {
+    let (folder, volume) = (scratch(), scratch());
+    let (link, target) = (
+        folder.path().join("livelog.redb"),
+        volume.path().join("gone.redb"),
+    );
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let whole = scratch();
+    let dangling = whole.path().join("data");
+    std::os::unix::fs::symlink(volume.path().join("nowhere"), &dangling).unwrap();
+    for dir in [folder.path(), &dangling] {
+        let dir = dir.to_str().unwrap();
+        for command in ["serve", "verify", "export", "replay", "import", "redact"] {
+            let mut words = vec![command, "--data", dir];
+            words.extend(["--event", "e1"].iter().filter(|_| command == "redact"));
+            let output = livelog(&words).await;
+            assert_eq!(output.status.code(), Some(1), "{command} {dir}");
+        }
+    }
+    assert!(link.is_symlink() && dangling.is_symlink());
+    assert_eq!(std::fs::read_dir(volume.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_written_anew_replaces_the_file_and_not_a_link_to_it() {
+    let (folder, volume) = (scratch(), scratch());
+    let database = Database::folder();
+    let server = Server::on(Arc::clone(&database), &[]).await;
+    let mut client = server.client().await;
+    client
+        .ok("CREATE", json!({"_id": "e1", "secret": "abracadabra"}))
+        .await;
+    drop(client);
+    server.stop().await;
+    let (link, target) = (
+        folder.path().join("livelog.redb"),
+        volume.path().join("there.redb"),
+    );
+    std::fs::copy(database.path().join("livelog.redb"), &target).unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+
+    let dir = folder.path().to_str().unwrap();
+    let output = livelog(&["redact", "--data", dir, "--event", "e1"]).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(link.is_symlink());
+    let bytes = std::fs::read(&target).unwrap();
+    let holds_secret = bytes.windows(11).any(|bytes| bytes == b"abracadabra");
+    assert!(
+        !holds_secret,
+        "the file that the link leads to still has it"
+    );
+    let output = livelog(&["verify", "--data", dir]).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one() {
+    let folder = scratch();
+    // A file where the folder should be: every look below it fails with something else than "not found".
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let output = livelog(&["verify", "--data", file.to_str().unwrap()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("cannot use the data folder"), "{said}");
+}
