@@ -72,8 +72,11 @@ async fn mongodb_tells_the_past_as_the_log_does() {
     let mut dice = dice();
     let mut history = History::default();
     let store = mongodb().await;
-    write(&*store, &mut history, &mut dice, CHANGES).await;
-    judge(&*store, &history.log, &mut dice).await;
+    for begins_anew in [true, false] {
+        history.begins_anew = begins_anew;
+        write(&*store, &mut history, &mut dice, CHANGES / 2).await;
+        judge(&*store, &history.log, &mut dice).await;
+    }
     store.close().await;
 }
 
@@ -86,9 +89,46 @@ async fn the_embedded_store_tells_the_past_as_the_log_does_while_its_tables_lag_
         let store = EmbeddedStore::open_on(disk, overlay_bytes_max)
             .await
             .unwrap();
-        for _ in 0..3 {
+        for round in 0..3 {
+            history.begins_anew = round == 0 && overlay_bytes_max != 20_000;
             write(&*store, &mut history, &mut dice, CHANGES / 3).await;
             judge(&*store, &history.log, &mut dice).await;
+        }
+    }
+}
+
+/// Lives so short that most changes begin or end one; longer than from milestone to milestone now and then.
+#[tokio::test]
+async fn versions_are_found_over_many_lives_whether_they_go_on_or_begin_anew() {
+    let mut dice = dice();
+    for anew in [0, 400, 800] {
+        let embedded = EmbeddedStore::open_on(InMemoryBackend::new(), 5_000).await;
+        let stores: [Arc<dyn Store>; 2] = [embedded.unwrap(), mongodb().await];
+        let mut history = History::default();
+        while history.log.len() < 800 {
+            let after = history.head();
+            history.begins_anew = history.log.len() < anew;
+            for _ in 0..20 {
+                let name = format!("e{}", dice.below(3));
+                let deaths = if dice.below(3) == 0 { 1 } else { 3 };
+                match history.events.contains_key(&id(&name)) {
+                    true if dice.below(20) < deaths => history.delete(&name),
+                    true => history.set(&name, "n", Value::Int(1)),
+                    false => history.create(&name, Document::new()),
+                }
+            }
+            let batch = history.batch(after);
+            for store in &stores {
+                store.append(&batch).await.unwrap();
+            }
+        }
+        for store in &stores {
+            for name in ["e0", "e1", "e2", "nobody"].map(id) {
+                let of = |change: &&Arc<Change>| *change.event_id() == name;
+                let all: Vec<Arc<Change>> = history.log.iter().filter(of).cloned().collect();
+                judge_versions(&**store, &name, &all).await;
+            }
+            store.close().await;
         }
     }
 }
@@ -258,6 +298,10 @@ fn direction_of(direction: Direction, seq: Seq, after: Seq) -> bool {
 
 async fn judge_versions(store: &dyn Store, id: &EventId, all: &[Arc<Change>]) {
     let most = all.iter().map(|change| change.version()).max();
+    let ids = std::slice::from_ref(id);
+    let last = store.last_versions(ids).await.unwrap();
+    let expected: Vec<_> = most.iter().map(|version| (id.clone(), *version)).collect();
+    assert_eq!(last, expected, "of {} changes", all.len());
     for version in 1..=most.unwrap_or(0) + 2 {
         let newest = all.iter().rfind(|change| change.version() == version);
         let found = store.version(id, version).await.unwrap();

@@ -232,9 +232,11 @@ async fn an_event_can_live_again_and_be_erased_again(server: Server) {
         }
     }
     let restored = client
-        .ok("RESTORE", json!({"id": "person", "version": 3}))
+        .ok("RESTORE", json!({"id": "person", "version": 10}))
         .await;
-    assert_eq!(restored["data"]["n"], 2);
+    assert_eq!(restored["data"]["n"], 2, "what was erased had 7 versions");
+    let erased = json!({"id": "person", "version": 3});
+    assert_eq!(client.refused("RESTORE", erased).await["code"], "redacted");
     let database = server.stop().await;
     verified(&database).await;
     assert!(holds(&database, SECRET).await);

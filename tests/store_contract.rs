@@ -620,6 +620,7 @@ struct Writer {
     store: Arc<dyn Store>,
     head: Seq,
     events: Events,
+    last_versions: BTreeMap<EventId, u64>,
     log: Vec<Arc<Change>>,
     pending: Vec<Arc<Change>>,
 }
@@ -630,6 +631,7 @@ impl Writer {
             store,
             head: Seq::ZERO,
             events: Events::new(),
+            last_versions: BTreeMap::new(),
             log: Vec::new(),
             pending: Vec::new(),
         }
@@ -680,7 +682,7 @@ impl Writer {
     fn create(&mut self, name: &str, fields: Document) {
         let after = Arc::new(Event {
             id: id(name),
-            version: 1,
+            version: self.last_versions.get(&id(name)).unwrap_or(&0) + 1,
             seq: self.next(),
             created_at: now(),
             updated_at: now(),
@@ -708,6 +710,7 @@ impl Writer {
 
     fn remove(&mut self, name: &str) {
         let before = self.events.remove(&id(name)).unwrap();
+        self.last_versions.insert(id(name), before.version + 1);
         self.push(Effect::Delete { before });
     }
 
@@ -739,6 +742,7 @@ async fn write_randomly(store: Arc<dyn Store>, batches: usize) {
                 .map(|byte| format!("r{}", byte % 10));
             let names: Vec<String> = names.collect();
             let ids: Vec<EventId> = names.iter().map(|name| id(name)).collect();
+            writer.last_versions = last_versions(&*store, &ids).await;
             for event in store.load(&ids).await.unwrap() {
                 writer.events.insert(event.id.clone(), Arc::new(event));
             }
@@ -790,11 +794,21 @@ async fn find_all(store: &dyn Store) -> (Seq, Events) {
     (found.seq, events.collect())
 }
 
+async fn last_versions(store: &dyn Store, ids: &[EventId]) -> BTreeMap<EventId, u64> {
+    let versions = store.last_versions(ids).await.unwrap();
+    versions.into_iter().collect()
+}
+
+/// The events that the changes come to, if each follows from those before it.
 fn fold(log: &[Arc<Change>]) -> Events {
     let mut events = Events::new();
+    let mut versions = BTreeMap::new();
     for change in log {
         let was = events.remove(change.event_id());
         assert_eq!(was.as_ref(), change.before(), "before {}", change.seq);
+        let version = versions.entry(change.event_id()).or_insert(0);
+        *version += 1;
+        assert_eq!(change.version(), *version, "versions go on over deletions");
         if let Some(after) = change.after() {
             events.insert(after.id.clone(), Arc::clone(after));
         }

@@ -157,11 +157,13 @@ impl Change {
         }
     }
 
-    /// The event's version after this change; a delete counts as one more.
+    /// The event's version after this change. A delete counts as one more, and a create goes on from there, so
+    /// no two states of an id have the same. In logs written before that was the rule, each life begins at 1.
     pub fn version(&self) -> u64 {
-        match self.effect {
-            Effect::Redacted { version, .. } => version,
-            _ => self.before().map_or(0, |before| before.version) + 1,
+        match &self.effect {
+            Effect::Create { after } | Effect::Update { after, .. } => after.version,
+            Effect::Delete { before } => before.version + 1,
+            Effect::Redacted { version, .. } => *version,
         }
     }
 

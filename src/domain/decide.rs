@@ -8,6 +8,7 @@ use super::document::Invalid;
 use super::event::{Event, EventId};
 use super::seq::Seq;
 use super::timestamp::Timestamp;
+use super::value::Document;
 
 /// Where and when the change will stand, if the command is accepted.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct State {
     pub id: EventId,
     /// As it is now; `None` if it is not there.
     pub current: Option<Arc<Event>>,
+    /// Of one that is not there, the highest version that it ever had; 0 if it never was.
+    pub last_version: u64,
     /// The change that left it at the version that the command asks for, if it asks for one and there is one.
     pub earlier: Option<Arc<Change>>,
 }
@@ -93,6 +96,15 @@ impl State {
             id: self.id.clone(),
         }
     }
+
+    /// The event that comes to be where none is.
+    pub(super) fn created(&self, fields: &Document, stamp: Stamp) -> Effect {
+        let version = self.last_version + 1;
+        let after = Event::created(&self.id, version, fields.clone(), stamp.seq, stamp.at);
+        Effect::Create {
+            after: Arc::new(after),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +135,7 @@ mod tests {
     /// Decides `when` after all of `given`, each of which must be accepted.
     fn decided(given: &[Command], when: &Command) -> Result<Change, Rejection> {
         let mut current = None;
+        let mut last_version = 0;
         let mut seq = Seq::ZERO;
         let mut next = |current: &mut Option<Arc<Event>>, command: &Command| {
             seq = seq.next();
@@ -137,9 +150,11 @@ mod tests {
             let state = State {
                 id,
                 current: current.clone(),
+                last_version,
                 earlier: None,
             };
             let change = decide(&state, command, stamp)?;
+            last_version = change.version();
             *current = change.after().cloned();
             Ok::<_, Rejection>(change)
         };
@@ -194,7 +209,12 @@ mod tests {
             decided(&[], &delete(r#"{"id":"e"}"#).unwrap()),
             Err(Rejection::NotFound { .. })
         ));
-        assert_eq!(decided(&gone, &again).unwrap().version(), 1);
+        let reborn = decided(&gone, &again).unwrap();
+        assert_eq!(
+            (reborn.version(), reborn.after().unwrap().version),
+            (3, 3),
+            "its deletion was version 2"
+        );
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Serialize for EventId {
 pub struct Event {
     /// `_id`
     pub id: EventId,
-    /// `_version`: how many changes this event has seen; 1 when created.
+    /// `_version`: how many changes its id has seen, those of lives before its deletion too.
     pub version: u64,
     /// `_seq`: the change that made it what it is.
     pub seq: Seq,
@@ -94,11 +94,17 @@ pub struct Event {
 }
 
 impl Event {
-    /// A new event. The one rule by which events come to be.
-    pub(super) fn created(id: &EventId, fields: Document, seq: Seq, at: Timestamp) -> Self {
+    /// A new event at this version. The one rule by which events come to be.
+    pub(super) fn created(
+        id: &EventId,
+        version: u64,
+        fields: Document,
+        seq: Seq,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id: id.clone(),
-            version: 1,
+            version,
             seq,
             created_at: at,
             updated_at: at,

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::facts::{Answered, Facts, Sources, States, decide_all};
+use super::facts::{Answered, Facts, LastVersions, Sources, States, decide_all};
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
@@ -140,13 +140,34 @@ impl Committer {
                     .map(|event| (event.id.clone(), Arc::new(event))),
             );
         }
+        let last_versions = self.learn_last_versions(&states, submission).await?;
         Ok(Facts {
             head,
             states,
+            last_versions,
             answered: self.learn_answered(submission).await?,
             sources: self.learn_sources(submission).await?,
             remembered,
         })
+    }
+
+    /// The highest versions of events that may be created anew: of those that are not there, or may be gone when
+    /// their turn comes. The view does not tell them.
+    async fn learn_last_versions(
+        &mut self,
+        states: &States,
+        submission: &mut Submission,
+    ) -> Result<LastVersions, Setback> {
+        let ends = submission.ends();
+        let may_be_reborn = |id: &&EventId| !states.contains_key(*id) || ends.contains(*id);
+        let reborn: HashSet<&EventId> = submission.births().filter(may_be_reborn).collect();
+        if reborn.is_empty() {
+            return Ok(LastVersions::new());
+        }
+        let ids: Vec<EventId> = reborn.into_iter().cloned().collect();
+        let store = Arc::clone(&self.store);
+        let found = self.ask(submission, store.last_versions(&ids)).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// The commands among these that were carried out before. Asked after the head is known: should another

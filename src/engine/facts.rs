@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, Refused};
 use crate::domain::{
-    Change, Command, CommandId, Event, EventId, Order, Rejection, Seq, Stamp, State, Timestamp,
-    decide,
+    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State,
+    Timestamp, decide,
 };
 use crate::limits;
 
@@ -20,6 +20,8 @@ pub(super) struct Decided {
 pub(super) struct Facts {
     pub(super) head: Seq,
     pub(super) states: States,
+    /// Of those that are not there, or may be gone when a command brings them back.
+    pub(super) last_versions: LastVersions,
     pub(super) answered: Answered,
     pub(super) sources: Sources,
     /// Some of it was remembered rather than read now, so another node may have changed it.
@@ -28,6 +30,9 @@ pub(super) struct Facts {
 
 /// Events as they are at the point of deciding; one that is not there is not there.
 pub(super) type States = HashMap<EventId, Arc<Event>>;
+
+/// The highest version that an event ever had; one that never was is not there.
+pub(super) type LastVersions = HashMap<EventId, u64>;
 
 /// Changes by the id of the order that they carried out.
 pub(super) type Answered = HashMap<CommandId, Vec<Arc<Change>>>;
@@ -111,6 +116,7 @@ impl Facts {
             let state = State {
                 id: id.clone(),
                 current: self.states.get(id).cloned(),
+                last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.source(command, decided, &changes),
             };
             match decide(&state, command, stamp) {
@@ -118,7 +124,7 @@ impl Facts {
                     // The first stands for all: they are found one after the other.
                     let command = order.key.clone().filter(|_| at == 0);
                     let change = Arc::new(Change { command, ..change });
-                    self.put(id, change.after());
+                    self.take_in(&change);
                     changes.push(change);
                 }
                 Err(rejection) => {
@@ -155,9 +161,24 @@ impl Facts {
         unwritten.or_else(written).cloned()
     }
 
+    fn take_in(&mut self, change: &Change) {
+        let id = change.event_id();
+        self.put(id, change.after());
+        if change.kind() == Kind::Delete {
+            let last = self.last_versions.entry(id.clone()).or_default();
+            // An older log may have had higher ones in a life before.
+            *last = change.version().max(*last);
+        }
+    }
+
     fn undo(&mut self, changes: &[Arc<Change>]) {
         for change in changes.iter().rev() {
-            self.put(change.event_id(), change.before());
+            let id = change.event_id();
+            self.put(id, change.before());
+            if change.kind() == Kind::Create {
+                // It may have been deleted again meanwhile.
+                self.last_versions.insert(id.clone(), change.version() - 1);
+            }
         }
     }
 

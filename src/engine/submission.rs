@@ -44,10 +44,30 @@ impl Submission {
 
     /// Events that must be known to decide; not those whose id was made here.
     pub(super) fn targets(&self) -> impl Iterator<Item = &EventId> {
-        self.letters
-            .iter()
-            .flat_map(|(_, letter)| &letter.content.commands)
-            .filter_map(Command::target)
+        self.commands().filter_map(Command::target)
+    }
+
+    fn commands(&self) -> impl Iterator<Item = &Command> {
+        let letters = self.letters.iter();
+        letters.flat_map(|(_, letter)| &letter.content.commands)
+    }
+
+    /// Events that a command may bring to be.
+    pub(super) fn births(&self) -> impl Iterator<Item = &EventId> {
+        let births = self.commands().filter(|command| match command {
+            Command::Create(_) | Command::Restore(_) => true,
+            Command::Update(_) | Command::Delete(_) => false,
+        });
+        births.filter_map(Command::target)
+    }
+
+    /// Events that a command may end.
+    pub(super) fn ends(&self) -> HashSet<&EventId> {
+        let ends = self.commands().filter_map(|command| match command {
+            Command::Delete(delete) => Some(&delete.id),
+            Command::Create(_) | Command::Update(_) | Command::Restore(_) => None,
+        });
+        ends.collect()
     }
 
     /// Ids of orders that may have been carried out before, with the number of their commands.
@@ -59,10 +79,7 @@ impl Submission {
 
     /// Versions of events whose contents are asked for.
     pub(super) fn sources(&self) -> HashSet<(EventId, u64)> {
-        let orders = self.letters.iter().map(|(_, letter)| &letter.content);
-        let sources = orders
-            .flat_map(|order| &order.commands)
-            .filter_map(Command::source);
+        let sources = self.commands().filter_map(Command::source);
         sources.map(|(id, version)| (id.clone(), version)).collect()
     }
 

@@ -142,6 +142,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Holds every change that was durable when the call began.
     async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
 
+    /// The highest version that each of these events ever had, also in a life that has ended, in any order; those
+    /// that never were are left out.
+    ///
+    /// Holds every change that was durable when the call began. Costs a look-up for each, and where one was
+    /// deleted a few more; where it began at 1 again, as older logs have it, a step for each of those lives.
+    async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError>;
+
     /// The changes that commands with these ids made, in any order; ids that no change carries are left out.
     ///
     /// Holds every change that was durable when the call began.
@@ -170,8 +177,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn history(&self, id: &EventId, stretch: Stretch)
     -> Result<Vec<Arc<Change>>, StoreError>;
 
-    /// The newest change that left the event at this version, or deleted it as this version. An event that was
-    /// deleted and created again had some versions more than once.
+    /// The newest change that left the event at this version, or deleted it as this version. Older logs have some
+    /// versions of an event that was deleted and created again more than once.
     async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError>;
 
     /// Every change after `after` as it becomes durable, from any node: contiguous, in order, once;

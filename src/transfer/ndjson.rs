@@ -271,7 +271,7 @@ fn is_stamped(change: &Change) -> bool {
     };
     let Event { version, seq, .. } = **after;
     let times = [after.created_at, after.updated_at];
-    version == 1 && seq == change.seq && times == [change.at; 2]
+    version > 0 && seq == change.seq && times == [change.at; 2]
 }
 
 fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<Effect, String> {

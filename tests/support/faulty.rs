@@ -86,6 +86,10 @@ impl Store for FaultyStore {
         self.store.load(ids).await
     }
 
+    async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
+        self.store.last_versions(ids).await
+    }
+
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
         self.store.answered(ids).await
     }

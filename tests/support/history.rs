@@ -16,15 +16,18 @@ pub type Events = BTreeMap<EventId, Arc<Event>>;
 pub struct History {
     pub events: Events,
     pub log: Vec<Arc<Change>>,
+    /// Each life begins at version 1, as in the logs of earlier livelogs.
+    pub begins_anew: bool,
+    /// The highest version that each event ever had.
+    pub last_versions: BTreeMap<EventId, u64>,
 }
 
 impl History {
     /// The history that this log tells.
     pub fn of(log: Vec<Arc<Change>>) -> Self {
-        Self {
-            events: fold(&log),
-            log,
-        }
+        let mut history = Self::default();
+        log.into_iter().for_each(|change| history.take(change));
+        history
     }
 
     pub fn head(&self) -> Seq {
@@ -32,9 +35,11 @@ impl History {
     }
 
     pub fn create(&mut self, name: &str, fields: Document) {
+        let last = self.last_versions.get(&id(name)).copied();
+        let last = last.filter(|_| !self.begins_anew);
         let after = Arc::new(Event {
             id: id(name),
-            version: 1,
+            version: last.unwrap_or(0) + 1,
             seq: self.head().next(),
             created_at: now(),
             updated_at: now(),
@@ -86,8 +91,15 @@ impl History {
             effect,
             command: None,
         };
+        self.take(Arc::new(change));
+    }
+
+    fn take(&mut self, change: Arc<Change>) {
         apply(&mut self.events, &change);
-        self.log.push(Arc::new(change));
+        let last = self.last_versions.entry(change.event_id().clone());
+        let last = last.or_default();
+        *last = change.version().max(*last);
+        self.log.push(change);
     }
 }
 

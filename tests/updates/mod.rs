@@ -48,6 +48,7 @@ fn decided(before: &Document, update: &Document) -> Result<Change, String> {
     let state = State {
         id: current.id.clone(),
         current: Some(Arc::new(current)),
+        last_version: 0,
         earlier: None,
     };
     decide(&state, &command, stamp).map_err(|rejection| {

@@ -1,11 +1,9 @@
 //! CREATE: the payload is the event's fields.
 
-use std::sync::Arc;
-
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::{Invalid, check_document};
-use crate::domain::event::{Event, EventId};
+use crate::domain::event::EventId;
 use crate::domain::value::{Document, Value};
 
 /// Asks for a new event.
@@ -52,9 +50,6 @@ impl Create {
                 id: state.id.clone(),
             });
         }
-        let after = Event::created(&state.id, self.fields.clone(), stamp.seq, stamp.at);
-        Ok(Effect::Create {
-            after: Arc::new(after),
-        })
+        Ok(state.created(&self.fields, stamp))
     }
 }

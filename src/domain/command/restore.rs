@@ -7,7 +7,7 @@ use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::Invalid;
-use crate::domain::event::{Event, EventId};
+use crate::domain::event::EventId;
 use crate::domain::patch::{Patch, Path};
 use crate::domain::value::{Document, Value};
 use crate::limits;
@@ -71,10 +71,7 @@ impl Restore {
             version: self.version,
         })?;
         if state.current.is_none() {
-            let after = Event::created(&self.id, wanted.fields.clone(), stamp.seq, stamp.at);
-            return Ok(Effect::Create {
-                after: Arc::new(after),
-            });
+            return Ok(state.created(&wanted.fields, stamp));
         }
         let before = state.expect_version(self.expected_version)?;
         let patch = difference(&before.fields, &wanted.fields)?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::decode::{self, Link};
-use super::milestone::{INTERVAL, LAST, Milestone, is_milestone};
+use super::milestone::{LAST, Milestone, is_milestone};
 use super::snapshot::Snapshot;
 use super::tables::{self, LOG, fault};
 use super::walk::Walk;
@@ -89,32 +89,6 @@ impl Snapshot {
         Ok(page.changes)
     }
 
-    /// See [`Store::version`](crate::store::Store::version).
-    pub(super) fn change_to(
-        &self,
-        id: &EventId,
-        version: u64,
-    ) -> Result<Option<Change>, StoreError> {
-        let mut next = self.last_change(id, LAST)?;
-        while let Some(seq) = next {
-            let change = self.change(seq)?;
-            let passed = change.version() - 1;
-            next = match change.version().cmp(&version) {
-                Ordering::Equal => return Ok(Some(change)),
-                // The milestones of this life end where the one before it ended.
-                Ordering::Less => self.milestone_back(id, seq, passed / INTERVAL)?,
-                Ordering::Greater => {
-                    let nearest = version.div_ceil(INTERVAL);
-                    match (passed / INTERVAL).checked_sub(nearest) {
-                        Some(count) => self.milestone_back(id, seq, count)?,
-                        None => change.prior(),
-                    }
-                }
-            };
-        }
-        Ok(None)
-    }
-
     /// The event as it was after change `at`; `None` if it was not there.
     pub(super) fn event_at(&self, id: &EventId, at: Seq) -> Result<Option<Event>, StoreError> {
         match self.last_change(id, at)? {
@@ -157,7 +131,7 @@ impl Snapshot {
     }
 
     /// That of the view, or its deletion.
-    fn newest_change(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
+    pub(super) fn newest_change(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
         match self.seq_of(id)? {
             Some(seq) => Ok(Some(seq)),
             None => self.milestone_back(id, LAST, 0),
@@ -179,7 +153,7 @@ impl Snapshot {
     }
 
     /// The changes of the event after some place, up to its next milestone; `None` if there are none.
-    fn piece(&self, id: &EventId, after: Seq) -> Result<Option<Vec<Seq>>, StoreError> {
+    pub(super) fn piece(&self, id: &EventId, after: Seq) -> Result<Option<Vec<Seq>>, StoreError> {
         let milestone = self
             .milestones(id, after.next(), LAST)?
             .next()
@@ -197,12 +171,12 @@ impl Snapshot {
         Ok((!piece.is_empty()).then_some(piece))
     }
 
-    fn link(&self, seq: Seq) -> Result<Link, StoreError> {
+    pub(super) fn link(&self, seq: Seq) -> Result<Link, StoreError> {
         self.entry(seq, decode::link)
     }
 
     /// The milestone of the event that is before `seq`, `count` others passed over.
-    fn milestone_back(
+    pub(super) fn milestone_back(
         &self,
         id: &EventId,
         seq: Seq,
@@ -214,7 +188,7 @@ impl Snapshot {
     }
 
     /// Milestones of the event from one place to another: those in the table, then the later ones in the overlay.
-    fn milestones<'a>(
+    pub(super) fn milestones<'a>(
         &'a self,
         id: &EventId,
         from: Seq,

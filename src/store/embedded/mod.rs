@@ -41,6 +41,7 @@ mod shared;
 mod snapshot;
 mod tables;
 mod tail;
+mod versions;
 mod walk;
 mod writer;
 
@@ -148,6 +149,18 @@ impl Store for EmbeddedStore {
         blocking(move || {
             let events = ids.iter().map(|id| snapshot.event(id));
             events.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
+        let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
+        blocking(move || {
+            let versions = ids.into_iter().map(|id| match snapshot.last_version(&id)? {
+                0 => Ok(None),
+                version => Ok(Some((id, version))),
+            });
+            versions.filter_map(Result::transpose).collect()
         })
         .await
     }

@@ -84,7 +84,7 @@ fn redacted(entry: &RawDocument, kind: Kind) -> Result<Effect> {
 fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
     let after = Event {
         id: id(text(entry, "event")?)?,
-        version: 1,
+        version: number(entry, "version")?,
         seq,
         created_at: at,
         updated_at: at,

@@ -3,7 +3,6 @@
 //! Both rest on one index of the log, by event and from the newest change back. The last change of each event
 //! up to some place is then one step in it: the server goes from event to event, whatever lies between.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -40,34 +39,8 @@ pub(super) async fn history(
     skipping(database, id, stretch, 0).await
 }
 
-/// See [`Store::version`](crate::store::Store::version).
-pub(super) async fn version(
-    database: &Database,
-    id: &EventId,
-    version: u64,
-) -> Result<Option<Arc<Change>>, StoreError> {
-    let mut stretch = Stretch {
-        direction: Direction::Descending,
-        after: None,
-        limit: 1,
-    };
-    let mut passed = 0;
-    loop {
-        let Some(change) = skipping(database, id, stretch, passed).await?.pop() else {
-            return Ok(None);
-        };
-        // Going back, versions fall one by one to 1, where the event was created.
-        passed = match change.version().cmp(&version) {
-            Ordering::Equal => return Ok(Some(change)),
-            Ordering::Greater => change.version() - version - 1,
-            Ordering::Less => change.version() - 1,
-        };
-        stretch.after = Some(change.seq);
-    }
-}
-
 /// Changes of an event, some passed over by the index alone.
-async fn skipping(
+pub(super) async fn skipping(
     database: &Database,
     id: &EventId,
     stretch: Stretch,

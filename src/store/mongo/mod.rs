@@ -29,6 +29,7 @@ mod redact;
 mod strangers;
 mod tail;
 mod turn;
+mod versions;
 mod view;
 mod watcher;
 mod writers;
@@ -160,6 +161,10 @@ impl Store for MongoStore {
         view::load(&self.database, ids).await
     }
 
+    async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
+        versions::last(&self.database, ids).await
+    }
+
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
         log::answered(&self.database, ids).await
     }
@@ -186,7 +191,7 @@ impl Store for MongoStore {
     }
 
     async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
-        history::version(&self.database, id, version).await
+        versions::change_to(&self.database, id, version).await
     }
 
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
