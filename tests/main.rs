@@ -40,5 +40,5 @@ mod tidy; // rules about the source itself
 mod time_travel; // histories, reads of the past, and restoring what was
 mod transfer; // the log exported and imported
 mod updates; // update operators, judged by a real MongoDB
-mod words; // what a request says is read or refused
-mod versions; // a version names one state of an event, over all of its lives
+mod versions;
+mod words; // what a request says is read or refused // a version names one state of an event, over all of its lives
