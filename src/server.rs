@@ -5,23 +5,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::limits;
@@ -120,7 +110,7 @@ async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output =
             // Beyond the bound a connection is dropped at once: an answer would cost what is short.
             Ok((stream, _)) => {
                 if let Ok(permit) = Arc::clone(&seats).try_acquire_owned() {
-                    connections.spawn(serve(
+                    connections.spawn(transport::serve(
                         stream,
                         router.clone(),
                         Seat::new(permit),
@@ -133,40 +123,5 @@ async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output =
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
-    }
-}
-
-/// A stream that ends when its client takes nothing for too long: a download or a stream of events would
-/// hold on to what it reads from. A session has a deadline of its own, and comes first.
-fn impatient(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits::WRITE_DEADLINE + Duration::from_secs(1)));
-    Box::pin(stream)
-}
-
-/// Serves one connection until the client leaves, or until `closing` and the request under way is answered.
-async fn serve(stream: TcpStream, router: Router, seat: Seat, closing: CancellationToken) {
-    // Small frames must not wait for each other's acknowledgements.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(seat.clone());
-        router.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_READ_DEADLINE)
-        .serve_connection(TokioIo::new(impatient(stream)), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection failed");
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod conditions;
+mod connection;
 mod failure;
 mod origin;
 mod params;
@@ -24,6 +25,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::limits;
 use crate::service::Service;
+pub use connection::serve;
 pub use origin::Origins;
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
