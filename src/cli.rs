@@ -1,10 +1,11 @@
 //! The command line. Doc comments here are the text of `--help`; flags win over the environment.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::config::Config;
@@ -13,7 +14,7 @@ use crate::limits;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
 use crate::store::mongo::MongoOptions;
-use crate::transport::Origins;
+use crate::transport::{Guests, Hosts, Origins};
 
 /// An event-sourced server with change streams.
 ///
@@ -62,7 +63,17 @@ struct Serve {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
-    /// Origins of web pages that may connect beside the server's own, e.g. `https://app.example.org`.
+    /// Names by which this server is called, beside `localhost` and IP addresses: `livelog.example.org`,
+    /// `livelog:3000`, `*.example.org`. A request to any other is refused.
+    #[arg(
+        long = "allow-host",
+        env = "LIVELOG_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    hosts: Vec<String>,
+    /// Origins of web pages that may connect beside the server's own: `https://app.example.org`,
+    /// `https://*.example.org`.
     #[arg(
         long = "allow-origin",
         env = "LIVELOG_ALLOW_ORIGIN",
@@ -154,6 +165,13 @@ pub enum Task {
 }
 
 impl Cli {
+    /// Reads the command line and the environment; a variable that is set to nothing is not set. Ends the process
+    /// if they cannot be read.
+    pub fn read() -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// The task, and what to log meanwhile.
     ///
     /// # Errors
@@ -162,10 +180,13 @@ impl Cli {
         let (task, log) = match self.command.unwrap_or(Subcommands::Serve(self.serve)) {
             Subcommands::Serve(Serve {
                 listen,
+                hosts,
                 origins,
                 window_bytes,
                 common,
             }) => {
+                let hosts = Hosts::parse(&hosts)
+                    .map_err(|reason| anyhow::anyhow!("--allow-host {reason}"))?;
                 let origins = Origins::parse(&origins)
                     .map_err(|reason| anyhow::anyhow!("--allow-origin {reason}"))?;
                 let (store, log) = common.into_options()?;
@@ -173,7 +194,7 @@ impl Cli {
                     Task::Serve(Config {
                         listen,
                         store,
-                        origins,
+                        guests: Guests::new(hosts, origins),
                         window_bytes,
                     }),
                     log,
@@ -243,6 +264,16 @@ const DATA_DEFAULT: &str = "./livelog-data";
 
 fn embedded(dir: PathBuf) -> StoreOptions {
     StoreOptions::Embedded(EmbeddedOptions { dir })
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
+            true => arg.env(Resettable::Reset),
+            false => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// A variable that is set to nothing is not set.

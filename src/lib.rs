@@ -27,7 +27,7 @@
 //! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node
 //!   wrote takes the very same path as one's own.
 //! - Only `store::mongo` (and the translation of filters, `query::mongo`) knows MongoDB, only
-//!   `store::embedded` knows redb, and only `transport` and `server` know HTTP.
+//!   `store::embedded` knows redb, and only `transport` knows HTTP.
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
 //!   translated.
 //! - `domain` knows no filters. The conditions of `$pull` are [`Condition`](domain::Condition)s, which `query`

@@ -7,13 +7,24 @@ use std::time::Duration;
 
 // What a client may send.
 
-/// A WebSocket message or a query string larger than this is refused. Sixteen times the largest
+/// A WebSocket message or the body of an HTTP request larger than this is refused. Sixteen times the largest
 /// ordinary document, and small enough that a thousand clients sending one at once fit in memory.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// A WebSocket message beyond this cannot be skipped cheaply, so its connection is closed; between
 /// [`MESSAGE_BYTES_MAX`] and this the message gets an error and the connection lives on.
 pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
+
+/// The address and headers of an HTTP request together. hyper takes no address beyond 65 534 bytes; this leaves
+/// as much again for headers, and a connection that sends no more than half a head costs the node as much.
+pub const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Headers of an HTTP request: several times what any browser and the proxies before it send.
+pub const HEADERS_MAX: usize = 100;
+
+/// What is read, and dropped, of a body that was refused before it was whole: its client hears the answer once it
+/// has sent it. Larger ones are cut off.
+pub const PARTING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -232,6 +243,17 @@ pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a client may take to send the body of a request.
 pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often at most the log says that a request was turned away for its host or origin: any page can have its
+/// visitors' browsers ask as often as it likes.
+pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// For how long a connection that the server ends is read on, so that a client that is still sending can hear the
+/// answer. One connection holds its seat and [`PARTING_BYTES_MAX`] of traffic for that, and no memory.
+pub const PARTING_DEADLINE: Duration = Duration::from_secs(20);
+
+/// ... unless nothing comes for so long.
+pub const PARTING_SILENCE: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for the store.
 pub const READY_DEADLINE: Duration = Duration::from_secs(2);

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use livelog::bench;
 use livelog::cli::{Cli, Task};
 use livelog::config::Config;
@@ -19,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    match run(Cli::read()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("livelog: {error:#}");

@@ -46,7 +46,7 @@ impl Server {
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
             service,
-            origins: Arc::new(config.origins),
+            guests: Arc::new(config.guests),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
@@ -98,7 +98,7 @@ impl Server {
 
 async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output = ()>) {
     let (connections, closing) = (app.connections.clone(), app.closing.clone());
-    let router = transport::router(app);
+    let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     tokio::pin!(shutdown);
     loop {
@@ -112,7 +112,7 @@ async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output =
                 if let Ok(permit) = Arc::clone(&seats).try_acquire_owned() {
                     connections.spawn(transport::serve(
                         stream,
-                        router.clone(),
+                        gate.clone(),
                         Seat::new(permit),
                         closing.clone(),
                     ));

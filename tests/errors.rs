@@ -287,9 +287,11 @@ async fn what_the_database_says_stays_in_the_servers_log() {
 #[test]
 fn every_code_is_reached_by_a_test() {
     let mut tests = String::new();
-    let mut folders = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/tests").into()];
+    let mut folders: Vec<std::path::PathBuf> = ["tests", "fixtures/http"]
+        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .into();
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);

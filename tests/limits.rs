@@ -435,7 +435,7 @@ async fn no_pong(server: &Server) {
 /// `PING_INTERVAL` in a stream of events, for what stands between and cuts what is idle.
 async fn no_change(server: &Server) {
     let mut socket = TcpStream::connect(server.address()).await.unwrap();
-    let request = "GET /api/changes?filter=%7B%22n%22:1%7D HTTP/1.1\r\nHost: livelog\r\nAccept: text/event-stream\r\n\r\n";
+    let request = "GET /api/changes?filter=%7B%22n%22:1%7D HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
     socket.write_all(request.as_bytes()).await.unwrap();
     let listening = async {
         let mut said = String::new();

@@ -18,6 +18,7 @@ mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
 mod feed; // what a thousand subscriptions cost the store
 mod filters; // the query language, judged by a real MongoDB
+mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod nodes; // several nodes on one MongoDB

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table below says it")]
 pub enum Code {
+    AddressTooLong,
     AlreadyExists,
     BadRequest,
     BatchTooLarge,
@@ -15,7 +16,9 @@ pub enum Code {
     CommandIdReused,
     DoesNotFit,
     EventTooLarge,
+    ForbiddenHost,
     ForbiddenOrigin,
+    HeadersTooLarge,
     Internal,
     InvalidFilter,
     MalformedJson,
@@ -36,6 +39,7 @@ pub enum Code {
     Unavailable,
     UnknownType,
     UnsupportedMediaType,
+    UpgradeRequired,
     VersionConflict,
 }
 
@@ -72,7 +76,8 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
+        Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
         Self::BatchTooLarge,
@@ -81,7 +86,9 @@ impl Code {
         Self::CommandIdReused,
         Self::DoesNotFit,
         Self::EventTooLarge,
+        Self::ForbiddenHost,
         Self::ForbiddenOrigin,
+        Self::HeadersTooLarge,
         Self::Internal,
         Self::InvalidFilter,
         Self::MalformedJson,
@@ -102,11 +109,13 @@ impl Code {
         Self::Unavailable,
         Self::UnknownType,
         Self::UnsupportedMediaType,
+        Self::UpgradeRequired,
         Self::VersionConflict,
     ];
 
     const fn rule(self) -> Rule {
         match self {
+            Self::AddressTooLong => rule("address_too_long", 414),
             Self::AlreadyExists => rule("already_exists", 409),
             Self::BadRequest => rule("bad_request", 400),
             Self::BatchTooLarge => rule("batch_too_large", 413),
@@ -115,7 +124,9 @@ impl Code {
             Self::CommandIdReused => rule("command_id_reused", 422),
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
+            Self::ForbiddenHost => rule("forbidden_host", 403),
             Self::ForbiddenOrigin => rule("forbidden_origin", 403),
+            Self::HeadersTooLarge => rule("headers_too_large", 431),
             Self::Internal => rule("internal", 500),
             Self::InvalidFilter => rule("invalid_filter", 400),
             Self::MalformedJson => rule("malformed_json", 400),
@@ -136,6 +147,7 @@ impl Code {
             Self::Unavailable => rule("unavailable", 503).retryable(),
             Self::UnknownType => rule("unknown_type", 400),
             Self::UnsupportedMediaType => rule("unsupported_media_type", 415),
+            Self::UpgradeRequired => rule("upgrade_required", 426),
             Self::VersionConflict => rule("version_conflict", 409),
         }
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query as Params, State};
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
+use super::accept::wants_events;
 use super::sse::EventStream;
 use super::{App, JSON, params, rest};
 use crate::domain::{Document, Invalid, Value};
@@ -24,23 +25,14 @@ pub(super) async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let asked = params::read(params)?;
-    match wants_events(&headers) {
-        true => events(app, asked, &headers).await,
-        false => page(&app, &asked).await,
-    }
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter();
-    accepted.any(|value| {
-        value
-            .to_str()
-            .is_ok_and(|value| value.contains("text/event-stream"))
-    })
+    let answer = match wants_events(&headers) {
+        true => events(app, asked, &headers).await?,
+        false => page(&app, &asked).await?,
+    };
+    Ok(([(VARY, "accept")], answer).into_response())
 }
 
 async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
-    app.origins.check(headers)?;
     let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
     let bell = Arc::new(Notify::new());
     let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;
@@ -54,7 +46,9 @@ async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Respon
 
 /// A client that comes back goes on where it was, whatever its address says.
 fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
-    let Some(last) = headers.get(LAST_EVENT_ID) else {
+    let last = headers.get(LAST_EVENT_ID);
+    // A browser that has heard no id yet may send an empty one.
+    let Some(last) = last.filter(|last| !last.is_empty()) else {
         return Ok(asked);
     };
     let (epoch, after) = last

@@ -1,9 +1,9 @@
 //! One connection: HTTP/1.1 as hyper speaks it, until its client leaves or the server stops.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -13,9 +13,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use super::Seat;
+use super::wire::Wire;
+use super::{Gate, Seat};
 use crate::limits;
 
 /// A stream that ends when its client takes nothing for too long: a download or a stream of events would
@@ -27,18 +27,22 @@ fn impatient(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
 }
 
 /// Serves one connection until the client leaves, or until `closing` and the request under way is answered.
-pub async fn serve(stream: TcpStream, router: Router, seat: Seat, closing: CancellationToken) {
+pub async fn serve(stream: TcpStream, gate: Gate, seat: Seat, closing: CancellationToken) {
     // Small frames must not wait for each other's acknowledgements.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(seat.clone());
-        router.clone().oneshot(request)
+        let answer = gate.clone().answer(request);
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_READ_DEADLINE)
-        .serve_connection(TokioIo::new(impatient(stream)), service)
+        .max_header_size(limits::HEAD_BYTES_MAX)
+        .max_buf_size(limits::HEAD_BYTES_MAX)
+        .max_headers(limits::HEADERS_MAX)
+        .serve_connection(TokioIo::new(Wire::new(impatient(stream))), service)
         .with_upgrades();
     tokio::pin!(connection);
     let served = tokio::select! {

@@ -1,31 +1,38 @@
 //! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
 
+mod accept;
 mod changes;
 mod conditions;
 mod connection;
+mod content;
 mod failure;
+mod gate;
+mod guests;
+mod host;
 mod origin;
 mod params;
 mod rest;
 mod sse;
 mod websocket;
+mod wire;
 mod writes;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::cors::{Any, CorsLayer};
 
 use crate::limits;
 use crate::service::Service;
 pub use connection::serve;
+pub use gate::Gate;
+pub use guests::Guests;
+pub use host::Hosts;
 pub use origin::Origins;
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
@@ -35,8 +42,8 @@ const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/j
 pub struct App {
     /// The node.
     pub service: Service,
-    /// Which web pages may connect.
-    pub origins: Arc<Origins>,
+    /// Who may ask.
+    pub guests: Arc<Guests>,
     /// Connections and sessions that are open.
     pub connections: TaskTracker,
     /// Cancelled when the server stops: sessions answer what is in flight and close.
@@ -54,14 +61,10 @@ impl Seat {
     }
 }
 
-/// All routes.
-pub fn router(app: App) -> Router {
-    let cors = CorsLayer::new()
-        .allow_origin(app.origins.listed())
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers(Any)
-        .expose_headers([ETAG, LOCATION]);
-    Router::new()
+/// All routes, and the way to them.
+pub fn gate(app: App) -> Gate {
+    let guests = Arc::clone(&app.guests);
+    let routes = Router::new()
         .route("/ws", get(websocket::upgrade))
         .route("/api/events", get(rest::events).post(writes::create))
         .route(
@@ -80,6 +83,6 @@ pub fn router(app: App) -> Router {
         .fallback(failure::no_such_route)
         .method_not_allowed_fallback(failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
-        .layer(cors)
-        .with_state(app)
+        .with_state(app);
+    Gate::new(routes, guests)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query as Params, State};
-use axum::http::header::ETAG;
+use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
@@ -19,6 +19,9 @@ use crate::store::{Found, StoreError};
 /// A body is sent in pieces of about this size: large enough to amortise a write, small enough that
 /// thousands of downloads fit in memory.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// One event may be kept by the browser that asked for it, which asks whether it is still that before it shows it.
+const KEPT: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
 
 pub(super) async fn events(
     State(app): State<App>,
@@ -40,12 +43,12 @@ pub(super) async fn event(
     let (seq, event) = app.service.event(&id, &asked).await?;
     let tag = conditions::tag(event.version);
     if conditions::is_known(&headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, [KEPT], [(ETAG, tag)]).into_response());
     }
     let data = serde_json::to_string(&Shaped::of(event, &asked.fields));
     let data = data.expect("an event is JSON");
     let body = format!(r#"{{"success":true,"seq":{seq},"data":{data}}}"#);
-    Ok((JSON, [(ETAG, tag)], body).into_response())
+    Ok((JSON, [KEPT], [(ETAG, tag)], body).into_response())
 }
 
 pub(super) async fn history(

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
+use axum::http::header::SEC_WEBSOCKET_KEY;
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -47,9 +51,10 @@ pub(super) async fn upgrade(
     Extension(seat): Extension<Seat>,
     wishes: Result<Query<Wishes>, QueryRejection>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
+    let upgrade = upgrade.map_err(|rejection| no_handshake(&rejection))?;
+    check_key(&headers)?;
     let Query(wishes) = wishes
         .map_err(|error| Failure::at(Code::BadRequest, Invalid::new("query", error.body_text())))?;
     let opening = Opening {
@@ -72,6 +77,28 @@ pub(super) async fn upgrade(
                 .await;
             drop((seat, token));
         }))
+}
+
+/// What is served here is WebSocket, version 13, and whoever asks for something else is told so.
+fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Failure {
+    let code = match rejection {
+        WebSocketUpgradeRejection::WebSocketKeyHeaderMissing(_) => Code::BadRequest,
+        _ => Code::UpgradeRequired,
+    };
+    Failure::new(code, format!("expected a WebSocket handshake: {rejection}"))
+}
+
+/// Sixteen bytes in base64, once. axum answers to any text.
+fn check_key(headers: &HeaderMap) -> Result<(), Failure> {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let key = keys.next().and_then(|key| BASE64.decode(key).ok());
+    match key.is_some_and(|key| key.len() == 16) && keys.next().is_none() {
+        true => Ok(()),
+        false => Err(Failure::at(
+            Code::BadRequest,
+            Invalid::new(SEC_WEBSOCKET_KEY.as_str(), "expected 16 bytes in base64"),
+        )),
+    }
 }
 
 /// A socket, and when it last was heard of.

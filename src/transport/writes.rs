@@ -2,33 +2,27 @@
 //! `/api/broadcast`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Path, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio::time::timeout;
 
+use super::content::{self, MERGE_PATCH, PLAIN};
 use super::rest::read_id;
 use super::{App, JSON, conditions};
 use crate::domain::{CommandId, Document, EventId, Invalid, Order, Value, Verb};
 use crate::engine::Done;
-use crate::limits;
 use crate::protocol::{self, Code, Failure, Name};
 use crate::query::Conditions;
 
 /// The header that names a command, so that repeating it has no second effect.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-const PLAIN: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
-
 pub(super) async fn create(
     State(app): State<App>,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
     let must_be_none = conditions::expects_none(&headers)?;
     let order = order(Verb::Create, payload, &headers)?;
@@ -47,14 +41,12 @@ pub(super) async fn update(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let id = read_id(&id)?;
-    let field = match content_type(&headers) {
-        Some(kind) if kind.eq_ignore_ascii_case(MERGE_PATCH) => "mergePatch",
-        Some(kind) if kind.eq_ignore_ascii_case(PLAIN) => "updateData",
-        _ => return Err(unsupported(&[PLAIN, MERGE_PATCH])),
+    let field = match content::kind(&headers, &[PLAIN, MERGE_PATCH])? {
+        MERGE_PATCH => "mergePatch",
+        _ => "updateData",
     };
-    let body = body(request).await?;
+    let body = content::read(request).await?;
     let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
     let payload = vec![("id", Value::from(id.as_str())), (field, asked.into())];
     write(&app, Verb::Update, payload, &headers, body.len()).await
@@ -65,7 +57,6 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let payload = vec![("id", Value::from(read_id(&id)?.as_str()))];
     write(&app, Verb::Delete, payload, &headers, id.len()).await
 }
@@ -77,7 +68,6 @@ pub(super) async fn restore(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let id = read_id(&id)?;
     let (mut asked, bytes) = document(&headers, request).await?;
     let mut payload = vec![("id", Value::from(id.as_str()))];
@@ -91,7 +81,6 @@ pub(super) async fn batch(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
     let order = Order::parse_batch(payload, command_id(&headers)?, &mut Conditions::default())
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
@@ -105,7 +94,6 @@ pub(super) async fn broadcast(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    app.origins.check(&headers)?;
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
     let sent = app.service.announce(payload)?.await;
@@ -182,40 +170,6 @@ async fn document(
 }
 
 async fn json(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
-    match content_type(headers) {
-        Some(kind) if kind.eq_ignore_ascii_case(PLAIN) => body(request).await,
-        _ => Err(unsupported(&[PLAIN])),
-    }
-}
-
-/// What the body is, without parameters.
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    kind.split(';').next().map(str::trim)
-}
-
-fn unsupported(expected: &[&str]) -> Failure {
-    let message = format!("expected Content-Type: {}", expected.join(" or "));
-    Failure::new(Code::UnsupportedMediaType, message)
-}
-
-async fn body(request: Request<Body>) -> Result<Bytes, Failure> {
-    let reading = Bytes::from_request(request, &());
-    match timeout(limits::BODY_READ_DEADLINE, reading).await {
-        Ok(body) => body.map_err(|rejection| unread(&rejection)),
-        Err(_) => Err(Failure::new(
-            Code::TimedOut,
-            "the body did not come in time",
-        )),
-    }
-}
-
-fn unread(rejection: &BytesRejection) -> Failure {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("a body must not exceed {} bytes", limits::MESSAGE_BYTES_MAX);
-            Failure::new(Code::MessageTooLarge, message)
-        }
-        _ => Failure::new(Code::BadRequest, "the body broke off"),
-    }
+    content::kind(headers, &[PLAIN])?;
+    content::read(request).await
 }

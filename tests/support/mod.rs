@@ -10,6 +10,7 @@ pub mod history;
 pub mod load;
 pub mod mongod;
 pub mod process;
+pub mod raw;
 pub mod server;
 pub mod sse;
 pub mod subscriber;

@@ -24,7 +24,7 @@ impl Create {
         let id = match payload.remove("_id") {
             None => None,
             Some(Value::String(text)) => {
-                Some(EventId::parse(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
+                Some(new_id(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
             }
             Some(other) => {
                 return Err(Invalid::new(
@@ -51,5 +51,14 @@ impl Create {
             });
         }
         Ok(state.created(&self.fields, stamp))
+    }
+}
+
+/// An event is reached by its address too, and in addresses these two are steps: whoever writes one leaves them out,
+/// however they are escaped. They stay the names of events that have them.
+fn new_id(text: &str) -> Result<EventId, String> {
+    match text {
+        "." | ".." => Err("an id must not be . or .., which no address can name".to_owned()),
+        _ => EventId::parse(text),
     }
 }
