@@ -201,6 +201,13 @@ pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The more, the fewer times it comes back to the same page of the table.
 pub const EMBEDDED_REBUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Writes are refused as `storage_full` while the file system has less room than this (and three times what
+/// they bring): the last of it is kept for the file's own bookkeeping, so that nothing breaks off in the middle.
+pub const EMBEDDED_ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
+
+/// With this much room nobody looks how much a write brings: three times the largest commit, and more.
+pub const EMBEDDED_ROOM_BYTES_AMPLE: u64 = 256 * 1024 * 1024;
+
 /// Changes of the log that the view's table may lack: a start folds them, in less than a second.
 pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 

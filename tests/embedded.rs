@@ -16,11 +16,11 @@ use livelog::store::{AppendError, Store, StoreError};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
-use crate::support::DEADLINE;
 use crate::support::database::{livelog, scratch};
 use crate::support::history::{History, id};
 use crate::support::process::Process;
 use crate::support::server::BINARY;
+use crate::support::{DEADLINE, eventually};
 
 const FILE: &str = "livelog.redb";
 const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");
@@ -297,7 +297,7 @@ impl StorageBackend for Failing {
 }
 
 #[tokio::test]
-async fn after_a_failed_fsync_nothing_is_written_until_a_restart() {
+async fn after_a_failed_fsync_nothing_is_written_until_the_file_was_read_anew() {
     let fails = Arc::new(AtomicBool::new(false));
     let disk = Failing {
         memory: InMemoryBackend::new(),
@@ -316,16 +316,22 @@ async fn after_a_failed_fsync_nothing_is_written_until_a_restart() {
         matches!(unknown, Err(AppendError::Unknown(_))),
         "{unknown:?}"
     );
-    // The disk is well again, but what it lost meanwhile nobody knows.
-    fails.store(false, Memory::SeqCst);
     let again = store.append(&batch).await;
     assert!(matches!(again, Err(AppendError::Unknown(_))), "{again:?}");
     let other = store.append(&history.batch(Seq::new(1))).await;
-    let refused = matches!(&other, Err(AppendError::Failed(StoreError::Unavailable(_))));
+    let refused = matches!(&other, Err(AppendError::Failed(StoreError::Unwritable(_))));
     assert!(refused, "{other:?}");
-    let head = store.head().await;
-    assert!(matches!(head, Err(StoreError::Unavailable(_))), "{head:?}");
-    assert!(!store.holds(&batch).await.unwrap_or(false));
+    assert_eq!(store.head().await.unwrap(), Seq::new(1));
+    assert!(!store.holds(&batch).await.unwrap());
+    // The disk is well again: what it lost meanwhile is seen when the file is read anew.
+    fails.store(false, Memory::SeqCst);
+    let settled = eventually("it is settled", async || match store.append(&batch).await {
+        Ok(()) | Err(AppendError::Moved) => Some(()),
+        Err(_) => None,
+    });
+    settled.await;
+    assert!(store.holds(&batch).await.unwrap());
+    assert_eq!(store.head().await.unwrap(), Seq::new(2));
 }
 
 // Queries.

@@ -12,6 +12,7 @@
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
+mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 mod embedded; // the embedded store: its folder, its file, its failures, its queries
 mod embedded_crash; // the embedded store when the power goes
 mod engine; // the engine on a store that fails as told

@@ -84,13 +84,13 @@ impl Committer {
                 Ok(()) => {}
                 Err(Setback::Moved) => self.catch_up(submission).await,
                 Err(Setback::Replaced) => self.forget(),
-                Err(Setback::Failed(error)) if is_passing(&error) => {
-                    submission.refuse(&Refused::Unavailable);
-                }
-                Err(Setback::Failed(error)) => {
-                    tracing::error!(%error, "the store refused a batch");
-                    return Ended::Refused;
-                }
+                Err(Setback::Failed(error)) => match passing(&error) {
+                    Some(refused) => submission.refuse(&refused),
+                    None => {
+                        tracing::error!(%error, "the store refused a batch");
+                        return Ended::Refused;
+                    }
+                },
             }
         }
         Ended::Answered
@@ -336,13 +336,15 @@ impl Committer {
     }
 }
 
-/// Whether it is the store's state that is at fault, not what it was asked to take.
-fn is_passing(error: &StoreError) -> bool {
+/// What callers hear if it is the store's state that is at fault, not what it was asked to take.
+fn passing(error: &StoreError) -> Option<Refused> {
     match error {
-        StoreError::Unavailable(_) | StoreError::QueryTooSlow => true,
+        StoreError::Unavailable(_) | StoreError::QueryTooSlow => Some(Refused::Unavailable),
+        StoreError::Full(_) => Some(Refused::StorageFull),
+        StoreError::Unwritable(_) => Some(Refused::StorageFailed),
         StoreError::CannotSort
         | StoreError::SortTooLarge
         | StoreError::Refused(_)
-        | StoreError::Corrupt { .. } => false,
+        | StoreError::Corrupt { .. } => None,
     }
 }

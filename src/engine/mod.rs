@@ -67,6 +67,12 @@ pub enum Refused {
     /// The store could not be reached in time. Certainly no effect.
     #[error("the store is unavailable")]
     Unavailable,
+    /// The disk has no room for it. Certainly no effect.
+    #[error("the disk is full: nothing can be written until there is room")]
+    StorageFull,
+    /// The disk takes no writes. Certainly no effect.
+    #[error("the disk cannot be written: nothing can be until it can")]
+    StorageFailed,
     /// The store refused what it should take. Certainly no effect.
     #[error("the store refused the change")]
     Internal,

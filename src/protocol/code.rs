@@ -32,6 +32,8 @@ pub enum Code {
     SeqNotReached,
     ShuttingDown,
     StalePosition,
+    StorageFailed,
+    StorageFull,
     SubscriptionExists,
     TimedOut,
     TooManySubscriptions,
@@ -76,7 +78,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -102,6 +104,8 @@ impl Code {
         Self::SeqNotReached,
         Self::ShuttingDown,
         Self::StalePosition,
+        Self::StorageFailed,
+        Self::StorageFull,
         Self::SubscriptionExists,
         Self::TimedOut,
         Self::TooManySubscriptions,
@@ -140,6 +144,8 @@ impl Code {
             Self::SeqNotReached => rule("seq_not_reached", 503).retryable(),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
             Self::StalePosition => rule("stale_position", 410),
+            Self::StorageFailed => rule("storage_failed", 503).retryable(),
+            Self::StorageFull => rule("storage_full", 507).retryable(),
             Self::SubscriptionExists => rule("subscription_exists", 409),
             Self::TimedOut => rule("timed_out", 408).closes(4001),
             Self::TooManySubscriptions => rule("too_many_subscriptions", 429),

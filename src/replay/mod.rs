@@ -31,7 +31,7 @@ pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// If the store cannot be reached.
 pub async fn verify(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open_existing(options).await?;
+    let store = store::open_unwritten(options, true).await?;
     let report = verify::verify(&store).await?;
     println!("{report}");
     store.close().await;

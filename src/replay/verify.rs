@@ -63,8 +63,16 @@ impl fmt::Display for Report {
     }
 }
 
-/// Folds the log up to the position that a reading of the view is as of, and compares the two.
+/// Compares the view with the log, and makes sure that what the log has is found.
 pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
+    let mut report = compare_view(store).await?;
+    let unfound = store.check().await?;
+    unfound.into_iter().for_each(|text| report.add(text));
+    Ok(report)
+}
+
+/// Folds the log up to the position that a reading of the view is as of, and compares the two.
+async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut reader = Reader::open(store).await?;
     let mut ledger = Ledger::default();

@@ -188,6 +188,11 @@ impl Service {
         self.parts.feed.seq()
     }
 
+    /// Why nothing can be written at the moment, though reads go on.
+    pub fn trouble(&self) -> Option<Failure> {
+        self.parts.store.trouble().map(Failure::from)
+    }
+
     /// The head of the log, asked of the store: an error means not ready.
     ///
     /// # Errors
@@ -298,6 +303,8 @@ impl From<Refused> for Failure {
             }
             Refused::Busy => Self::new(Code::Busy, message),
             Refused::Unavailable => Self::new(Code::Unavailable, message),
+            Refused::StorageFull => Self::new(Code::StorageFull, message),
+            Refused::StorageFailed => Self::new(Code::StorageFailed, message),
             Refused::Internal => Self::new(Code::Internal, message),
             Refused::ShuttingDown => Self::new(Code::ShuttingDown, message),
             Refused::Unknown => Self::new(Code::OutcomeUnknown, message),
@@ -325,6 +332,10 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
+            StoreError::Full(_) => Self::new(Code::StorageFull, "the disk is full"),
+            StoreError::Unwritable(_) => {
+                Self::new(Code::StorageFailed, "the disk cannot be written")
+            }
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
             StoreError::CannotSort | StoreError::SortTooLarge => {
                 Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))

@@ -53,6 +53,25 @@ pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Sto
     }
 }
 
+/// The same for who writes nothing: the embedded store's file may lie where nothing can be written, and stays as
+/// it is. With `is_checked` all of it is held to its checksums first.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open_unwritten(
+    options: &StoreOptions,
+    is_checked: bool,
+) -> anyhow::Result<Arc<dyn Store>> {
+    match options {
+        StoreOptions::Embedded(options) => {
+            options.ensure_data()?;
+            let options = options.clone();
+            Ok(embedded::EmbeddedStore::open_unwritten(options, is_checked).await?)
+        }
+        StoreOptions::Mongo(_) => open_existing(options).await,
+    }
+}
+
 /// The log's identity: a recreated log has another, so a position in the old one is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -132,6 +151,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The log's identity, fixed when the store was opened.
     fn epoch(&self) -> Epoch;
 
+    /// Why nothing can be written at the moment though reads go on; `None` as far as is known, if it can.
+    fn trouble(&self) -> Option<StoreError> {
+        None
+    }
+
     /// The place of the last durable change; [`Seq::ZERO`] for an empty log.
     ///
     /// Reaches the store: an error says that it cannot be reached now.
@@ -200,6 +224,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;
 
+    /// What in the log is not found by what it is looked for, such as a command's id or an event's history; and what
+    /// is found that the log does not have. In words, a line each; reads all of the log, and takes as long.
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Gives the log another identity, if its head is still `head`: the last step of copying a log, after
     /// which positions in the original are good here. A store that has moved on refuses and is as it was.
     ///
@@ -258,6 +288,12 @@ pub enum StoreError {
     /// It cannot be reached, or did not answer in time. Worth trying again.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The disk has no room for it: certainly not written. Writing goes on when there is room.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The disk takes no writes: certainly not written. Writing goes on when it does.
+    #[error("the disk cannot be written: {0}")]
+    Unwritable(String),
     /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
     #[error("the query took too long")]
     QueryTooSlow,

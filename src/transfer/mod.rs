@@ -36,7 +36,7 @@ const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// If the log cannot be read to its end or contradicts itself, or stdout takes no more. What was written
 /// lacks its last line then, by which an import notices.
 pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open_existing(options).await?;
+    let store = store::open_unwritten(options, false).await?;
     // Waiting for stdout blocks this thread, which is the main one: no worker of the runtime.
     let output = BufWriter::with_capacity(WRITE_BUFFER_BYTES, io::stdout().lock());
     let exported = export::export(&store, output).await;
@@ -67,7 +67,7 @@ pub async fn copy(
     until: Moment,
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
-    let store = store::open_existing(options).await?;
+    let store = store::open_unwritten(options, false).await?;
     // Before the target is made: what cannot be copied leaves nothing.
     let until = copy::place_of(&*store, until).await?;
     let target = store::open(into).await?;

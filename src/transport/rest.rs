@@ -100,13 +100,28 @@ fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
     Query::parse(&asked, "query").map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))
 }
 
-pub(super) async fn healthz() -> Response {
-    (JSON, r#"{"success":true}"#).into_response()
+pub(super) async fn healthz(State(app): State<App>) -> Response {
+    match app.service.trouble() {
+        None => (JSON, r#"{"success":true}"#).into_response(),
+        Some(trouble) => unwell(trouble),
+    }
 }
 
-pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
-    let seq = app.service.head().await?;
-    Ok((JSON, format!(r#"{{"success":true,"seq":{seq}}}"#)).into_response())
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    if let Some(trouble) = app.service.trouble() {
+        return unwell(trouble);
+    }
+    match app.service.head().await {
+        Ok(seq) => (JSON, format!(r#"{{"success":true,"seq":{seq}}}"#)).into_response(),
+        Err(failure) => unwell(failure),
+    }
+}
+
+/// Whatever the reason, who watches over servers expects one status.
+fn unwell(reason: Failure) -> Response {
+    let mut response = reason.into_response();
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }
 
 /// A list of events being written: a few chunks in memory, however long it is.

@@ -55,6 +55,11 @@ impl Checkpoint {
         }
     }
 
+    /// Bytes of overlay at which a round begins.
+    pub(super) fn overlay_bytes_max(&self) -> usize {
+        self.overlay_bytes_max
+    }
+
     /// What to move with an append of `changes` that makes the head `head` and the overlay `overlay`.
     pub(super) fn plan(&self, overlay: &Overlay, head: Seq, changes: usize) -> Step {
         let round = match &self.round {

@@ -14,8 +14,8 @@ use super::writer::{Appended, Task, Writer};
 use crate::limits;
 use crate::store::{AppendError, Batch, StoreError};
 
-/// What a caller hears late when nothing can be written any more: the engine asks again at once.
-const FAILED_PAUSE: Duration = Duration::from_secs(1);
+/// What a caller hears late whose batch is in doubt: the engine asks again at once.
+const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Closing waits this long for the transaction in progress.
 const CLOSE_DEADLINE: Duration = limits::COMMAND_DEADLINE;
@@ -80,11 +80,10 @@ impl Desk {
         let deadline = Instant::now() + limits::APPEND_DEADLINE;
         let mut held = self.shared.held.subscribe();
         loop {
-            let appended = self.append_once(batch, deadline).await;
-            match appended {
+            match self.append_once(batch, deadline).await {
                 Appended::Done(outcome) => {
-                    if outcome.is_err() && self.shared.failure().is_some() {
-                        tokio::time::sleep(FAILED_PAUSE).await;
+                    if matches!(outcome, Err(AppendError::Unknown(_))) {
+                        tokio::time::sleep(DOUBT_PAUSE).await;
                     }
                     return outcome;
                 }
@@ -100,19 +99,20 @@ impl Desk {
     }
 
     async fn append_once(&self, batch: &Arc<Batch>, deadline: Instant) -> Appended {
+        // Before the thread is asked: it may be opening the file anew, which takes as long as the file is large.
+        if let Some(refusal) = self.shared.refusal(batch.id) {
+            return Appended::Done(Err(refusal));
+        }
         let (reply, answer) = oneshot::channel();
         if !self.tell(Task::Append(Arc::clone(batch), reply)) {
-            // If it died rather than was closed, it may have died of this very batch.
-            return Appended::Done(Err(match self.shared.failure() {
-                Some(failure) => AppendError::Unknown(failure.to_string()),
-                None => AppendError::Failed(gone()),
-            }));
+            return Appended::Done(Err(AppendError::Failed(gone())));
         }
         match timeout_at(deadline, answer).await {
             Ok(Ok(appended)) => appended,
             // It panicked in the middle of it.
             Ok(Err(_)) => {
-                self.shared.fail("the writer's thread died");
+                self.shared.stop(gone());
+                self.shared.doubt(batch.id);
                 Appended::Done(Err(AppendError::Unknown(gone().to_string())))
             }
             Err(_) => {

@@ -62,6 +62,11 @@ impl Hub {
             .send_replace(batch.after.plus(batch.changes.len()));
     }
 
+    /// Says how far the log goes, to read there what no batch was handed on of.
+    pub(super) fn reached(&self, head: Seq) {
+        self.head.send_replace(head);
+    }
+
     /// Says that something was erased. A tail with as much before it as a line takes hears nothing.
     pub(super) fn redacted(&self) {
         for line in &*self.lines() {

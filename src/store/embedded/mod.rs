@@ -24,6 +24,7 @@
 //! 0.44 ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. To note it now
 //! and then saves nothing: what was noted is good until the next append that does not.
 
+mod check;
 mod checkpoint;
 mod decode;
 mod desk;
@@ -31,11 +32,13 @@ mod encode;
 mod find;
 mod history;
 mod hub;
+mod medium;
 mod milestone;
 mod open;
 mod overlay;
 mod place;
 mod rebuild;
+mod recovery;
 mod redact;
 mod shared;
 mod snapshot;
@@ -101,6 +104,19 @@ impl EmbeddedStore {
         Self::start(move || open::open(&options)).await
     }
 
+    /// Opens the data folder to look at it: nothing is written to the file, and the file system may be one that
+    /// takes no writes. What would be written, such as repairs after a crash, stays in memory. With `is_checked`
+    /// every page is held to its checksum first.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and what to do about it.
+    pub async fn open_unwritten(
+        options: EmbeddedOptions,
+        is_checked: bool,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::start(move || open::open_unwritten(&options, is_checked)).await
+    }
+
     /// Opens a storage other than a file, for tests that lose power. What the view's table lacks may
     /// take `overlay_bytes_max` bytes of memory before it is written down.
     ///
@@ -138,10 +154,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn head(&self) -> Result<Seq, StoreError> {
-        match self.shared.failure() {
-            Some(failure) => Err(failure),
-            None => Ok(self.shared.snapshot().seq),
-        }
+        Ok(self.shared.snapshot().seq)
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.shared.trouble()
     }
 
     async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
@@ -223,6 +240,13 @@ impl Store for EmbeddedStore {
         tokio::time::timeout(limits::APPEND_DEADLINE, publishing)
             .await
             .map_err(|_| PublishError::Unknown("a tail does not take them".to_owned()))
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let snapshot = self.shared.snapshot();
+        // Without a deadline: it reads all of the log.
+        let checking = tokio::task::spawn_blocking(move || snapshot.check());
+        checking.await.unwrap_or_else(|_| Err(shared::panicked()))
     }
 
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {

@@ -10,13 +10,15 @@ use uuid::Uuid;
 use super::EmbeddedOptions;
 use super::checkpoint::Checkpoint;
 use super::history;
+use super::medium::{self, Medium};
 use super::overlay::Overlay;
 use super::place::{OpenError, Place};
+use super::recovery::Watch;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::tables::{
     self, COMMANDS, FORMAT, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES,
-    REBUILD_PREFIX, VIEW, fault,
+    REBUILD_PREFIX, VIEW, fault, written,
 };
 use super::writer::Writer;
 use crate::domain::Seq;
@@ -34,11 +36,44 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
     if !place.has_file()? {
         place.write_anew(|database| prepare(database).map(drop))?;
     }
-    let database = place.open_file()?;
-    let mut writer = begin(database, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
+    let opened = place.open_file()?;
+    let mut writer = begin(opened, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
     writer.lock = Some(lock);
     writer.place = Some(place);
     Ok(writer)
+}
+
+/// Opens the file in its folder to look at it. Memory takes what would be written.
+pub(super) fn open_unwritten(
+    options: &EmbeddedOptions,
+    is_checked: bool,
+) -> Result<Writer, OpenError> {
+    let place = Place::new(options.dir.clone());
+    let lock = place.lock_if_possible()?;
+    let (mut database, medium) = place.open_unwritten()?;
+    if is_checked {
+        check(&mut database, &place)?;
+    }
+    let mut writer = begin(
+        (database, medium),
+        &place,
+        limits::EMBEDDED_OVERLAY_BYTES_MAX,
+    )?;
+    writer.lock = lock;
+    // Nothing is to be written.
+    writer.sealed = true;
+    Ok(writer)
+}
+
+/// Holds every page to its checksum. A flipped bit in one that leads to others hides what they hold.
+fn check(database: &mut Database, place: &Place) -> Result<(), OpenError> {
+    let reason = match database.check_integrity() {
+        Ok(true) => return Ok(()),
+        Ok(false) => "pages of it are not what was written".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let at = place.path().display().to_string();
+    Err(StoreError::Corrupt { at, reason }.into())
 }
 
 /// The same on a storage of the caller's.
@@ -46,31 +81,49 @@ pub(super) fn open_on(
     storage: impl StorageBackend,
     overlay_bytes_max: usize,
 ) -> Result<Writer, OpenError> {
-    let place = Place::new("(a storage of the caller's)".into());
-    let database = place.open_storage(storage)?;
-    begin(database, &place, overlay_bytes_max)
+    let place = Place::nowhere();
+    let medium = Medium::storage(Arc::new(storage)).map_err(|error| medium::trouble(&error))?;
+    begin(place.open_medium(medium)?, &place, overlay_bytes_max)
 }
 
-fn begin(database: Database, place: &Place, overlay_bytes_max: usize) -> Result<Writer, OpenError> {
-    let format = prepare(&database).map_err(fault)?;
-    if format != FORMAT {
-        return Err(OpenError::Format {
-            dir: place.name(),
-            found: format,
-        });
-    }
-    let (epoch, covered, snapshot) = recover(&database)?;
+fn begin(
+    (database, medium): (Database, Medium),
+    place: &Place,
+    overlay_bytes_max: usize,
+) -> Result<Writer, OpenError> {
+    let (epoch, covered, snapshot) = read(&database, &medium, place)?;
     Ok(Writer {
         database,
+        medium,
         lock: None,
         place: None,
         sealed: false,
         shared: Arc::new(Shared::new(epoch, snapshot)),
         checkpoint: Checkpoint::new(covered, overlay_bytes_max),
         holder: None,
-        doubt: None,
+        rebuilds_from: 0,
+        watch: Watch::default(),
         buffer: Vec::new(),
     })
+}
+
+/// Brings the file up to date, and reads where it stands.
+pub(super) fn read(
+    database: &Database,
+    medium: &Medium,
+    place: &Place,
+) -> Result<(Epoch, Seq, Snapshot), OpenError> {
+    let format = prepare(database).map_err(written)?;
+    if format != FORMAT {
+        return Err(OpenError::Format {
+            dir: place.name(),
+            found: format,
+        });
+    }
+    let found = recover(database)?;
+    // What opening it wrote must be on the disk.
+    medium.sound().map_err(|error| medium::trouble(&error))?;
+    Ok(found)
 }
 
 /// Makes the tables of an empty file, brings those of an older format up to date, and removes the views that

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
-use super::tables::{FORMAT, fault};
+use super::medium::Medium;
+use super::tables::{FORMAT, written};
 use crate::limits;
 use crate::store::StoreError;
 
@@ -87,6 +88,11 @@ impl Place {
         Self { dir }
     }
 
+    /// For a storage of the caller's.
+    pub(super) fn nowhere() -> Self {
+        Self::new("(a storage of the caller's)".into())
+    }
+
     /// As the operator knows it.
     pub(super) fn name(&self) -> String {
         self.dir.display().to_string()
@@ -95,7 +101,7 @@ impl Place {
     /// Whether there is a file to open. Only the answer that there is nothing of that name counts as no:
     /// a link whose target is missing stands for data on a volume that is not mounted.
     pub(super) fn has_file(&self) -> Result<bool, OpenError> {
-        let file = self.dir.join(FILE);
+        let file = self.path();
         match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(self.unusable(&error)),
@@ -110,28 +116,63 @@ impl Place {
         }
     }
 
+    /// The file's name.
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.join(FILE)
+    }
+
     /// The file, or where it is to be made. Where the name is a link, the file it leads to: what is
     /// written anew must replace that one, on its own volume, and not the link.
-    fn file(&self) -> io::Result<PathBuf> {
-        let file = self.dir.join(FILE);
+    fn file(&self) -> Result<PathBuf, OpenError> {
+        let file = self.path();
         match file.canonicalize() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
-            resolved => resolved,
+            resolved => resolved.map_err(|error| self.unusable(&error)),
         }
     }
 
     /// Opens the file, and removes what is left of another that was to take its place.
-    pub(super) fn open_file(&self) -> Result<Database, OpenError> {
-        let file = self.file().map_err(|error| self.unusable(&error))?;
-        self.remove_draft(&file)?;
-        let opened = builder().open(file);
-        opened.map_err(|error| self.explain(error))
+    pub(super) fn open_file(&self) -> Result<(Database, Medium), OpenError> {
+        self.remove_draft(&self.file()?)?;
+        let opened = File::options().read(true).write(true).open(self.path());
+        self.open_with(opened.and_then(Medium::file))
     }
 
-    /// Opens a storage of the caller's.
-    pub(super) fn open_storage(&self, storage: impl StorageBackend) -> Result<Database, OpenError> {
-        let opened = builder().create_with_backend(storage);
-        opened.map_err(|error| self.explain(error))
+    /// Opens the file to read what the disk has of it, whatever the system has in memory.
+    pub(super) fn open_again(&self) -> Result<(Database, Medium), OpenError> {
+        let opened = File::options().read(true).write(true).open(self.path());
+        self.open_with(opened.and_then(|file| {
+            let medium = Medium::file(file)?;
+            medium.forget_cached()?;
+            Ok(medium)
+        }))
+    }
+
+    /// Opens the file without writing to it.
+    pub(super) fn open_unwritten(&self) -> Result<(Database, Medium), OpenError> {
+        let opened = File::open(self.path());
+        self.open_with(opened.and_then(Medium::reading))
+    }
+
+    fn open_with(&self, medium: io::Result<Medium>) -> Result<(Database, Medium), OpenError> {
+        let medium = medium.map_err(|error| self.unusable(&error))?;
+        // redb would make a database of it.
+        if medium.len().map_err(|error| self.unusable(&error))? == 0 {
+            return Err(OpenError::Foreign {
+                file: self.path().display().to_string(),
+                reason: "it is empty".to_owned(),
+            });
+        }
+        self.open_medium(medium)
+    }
+
+    /// Opens what is there, or makes it where there is nothing.
+    pub(super) fn open_medium(&self, medium: Medium) -> Result<(Database, Medium), OpenError> {
+        let opened = builder().create_with_backend(medium.clone());
+        match opened {
+            Ok(database) => Ok((database, medium)),
+            Err(error) => Err(self.explain(error)),
+        }
     }
 
     /// Makes the folder and takes it for this process alone, before anything in it is touched.
@@ -141,6 +182,20 @@ impl Place {
         }
         self.make().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
+        self.take(lock)
+    }
+
+    /// The same for who only reads: `None` where nothing can be made, on a file system that takes no writes or
+    /// in a folder of somebody else's. Then the lock that redb has on the file keeps a server away.
+    pub(super) fn lock_if_possible(&self) -> Result<Option<File>, OpenError> {
+        match File::create(self.dir.join(LOCK_FILE)) {
+            Ok(lock) => self.take(lock).map(Some),
+            Err(error) if is_forbidden(&error) => Ok(None),
+            Err(error) => Err(self.unusable(&error)),
+        }
+    }
+
+    fn take(&self, lock: File) -> Result<File, OpenError> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             match lock.try_lock() {
@@ -167,25 +222,35 @@ impl Place {
     }
 
     /// Makes the file, or another in its place: under another name first, for if the power goes meanwhile, half a
-    /// file is no file.
+    /// file is no file. What was there is there until then, and after an error too.
     pub(super) fn write_anew(
         &self,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
-    ) -> Result<Database, OpenError> {
-        let file = self.file().map_err(|error| self.unusable(&error))?;
+    ) -> Result<(), OpenError> {
+        let file = self.file()?;
         self.remove_draft(&file)?;
         let draft = file.with_file_name(DRAFT_FILE);
-        let database = builder()
-            .create(&draft)
-            .map_err(|error| self.explain(error))?;
-        fill(&database).map_err(fault)?;
+        let drafted = self.draft(&draft, fill);
+        // What is left of it takes room.
+        drafted.or_else(|error| self.remove_draft(&file).and(Err(error)))?;
         let put_in_place = || {
             File::open(&draft)?.sync_all()?;
             fs::rename(&draft, &file)?;
             sync_folder(file.parent().unwrap_or(&self.dir))
         };
-        put_in_place().map_err(|error| self.unusable(&error))?;
-        Ok(database)
+        put_in_place().map_err(|error| self.unusable(&error))
+    }
+
+    fn draft(
+        &self,
+        draft: &Path,
+        fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
+    ) -> Result<(), OpenError> {
+        let database = builder()
+            .create(draft)
+            .map_err(|error| self.explain(error))?;
+        fill(&database).map_err(written)?;
+        database.close().map_err(|error| self.explain(error))
     }
 
     /// Removes what is left of a file that was not finished.
@@ -207,8 +272,14 @@ impl Place {
             {
                 self.unusable(&error)
             }
+            DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
+                OpenError::Store(StoreError::Corrupt {
+                    at: self.path().display().to_string(),
+                    reason,
+                })
+            }
             error => OpenError::Foreign {
-                file: self.dir.join(FILE).display().to_string(),
+                file: self.path().display().to_string(),
                 reason: error.to_string(),
             },
         }
@@ -225,6 +296,14 @@ impl Place {
 /// Makes the names in the folder durable: a file whose name is lost with the power is lost too.
 fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+/// Whether the file system takes no writes, or none of this user's.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn builder() -> Builder {

@@ -159,6 +159,7 @@ impl Drop for EmbeddedRebuild {
 /// The writer's side.
 impl Writer {
     pub(super) fn hold(&mut self, rebuild: u64) -> Result<Seq, StoreError> {
+        self.stands(rebuild)?;
         if self.holder.is_some_and(|holder| holder != rebuild) {
             return Err(StoreError::Unavailable(
                 "another rebuild holds the writers off".to_owned(),
@@ -171,6 +172,8 @@ impl Writer {
 
     pub(super) fn write_shadow(&mut self, rebuild: u64, slots: &Slots) -> Result<(), StoreError> {
         self.writable()?;
+        self.stands(rebuild)?;
+        self.room_for(std::iter::once(slots.bytes.len()))?;
         self.try_write_shadow(rebuild, slots)
             .map_err(|error| self.fail(error))
     }
@@ -188,7 +191,7 @@ impl Writer {
                 }
             }
         }
-        Ok(transaction.commit()?)
+        self.commit(transaction)
     }
 
     pub(super) fn swap(&mut self, rebuild: u64) -> Result<(), StoreError> {
@@ -202,8 +205,8 @@ impl Writer {
         self.try_swap(rebuild, head)
             .map_err(|error| self.fail(error))?;
         self.checkpoint.restart(head);
-        self.publish(head, Overlay::default())
-            .inspect_err(|error| self.shared.fail(&error.to_string()))?;
+        let published = self.publish(head, Overlay::default());
+        published.inspect_err(|error| self.stop(error.clone()))?;
         self.release();
         Ok(())
     }
@@ -221,15 +224,14 @@ impl Writer {
         transaction
             .open_table(META)?
             .insert(META_COVERED, u128::from(head.get()))?;
-        transaction.commit()?;
-        Ok(())
+        self.commit(transaction)
     }
 
     pub(super) fn abandon(&mut self, rebuild: u64) {
         if self.holder == Some(rebuild) {
             self.release();
         }
-        if self.shared.failure().is_some() {
+        if self.shared.trouble().is_some() {
             return;
         }
         if let Err(error) = self.remove_shadow(rebuild) {
@@ -246,8 +248,22 @@ impl Writer {
         }
         let transaction = self.begin()?;
         transaction.delete_table(shadow)?;
-        transaction.commit()?;
-        Ok(())
+        self.commit(transaction)
+    }
+
+    /// The views in the making are gone, as after a restart.
+    pub(super) fn void_rebuilds(&mut self) {
+        self.rebuilds_from = NEXT.load(Ordering::Relaxed);
+        self.release();
+    }
+
+    fn stands(&self, rebuild: u64) -> Result<(), StoreError> {
+        match rebuild >= self.rebuilds_from {
+            true => Ok(()),
+            false => Err(StoreError::Unavailable(
+                "the file was opened anew meanwhile".to_owned(),
+            )),
+        }
     }
 
     fn release(&mut self) {
@@ -256,7 +272,7 @@ impl Writer {
     }
 
     pub(super) fn writable(&self) -> Result<(), StoreError> {
-        self.shared.failure().map_or(Ok(()), Err)
+        self.shared.trouble().map_or(Ok(()), Err)
     }
 }
 

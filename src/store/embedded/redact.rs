@@ -12,6 +12,7 @@ use redb::{
 
 use super::decode;
 use super::encode;
+use super::medium;
 use super::snapshot::Snapshot;
 use super::tables::{COMMANDS, LOG, META, MILESTONES, MetaTable, REBUILD_PREFIX, VIEW, fault};
 use super::writer::Writer;
@@ -40,14 +41,17 @@ impl Writer {
             id,
             erased: &erased,
         };
-        let rewritten = place.write_anew(|to| rewrite.run(to));
-        // Whether the new file is in the old one's place, an error does not tell: nothing may be written to either.
-        self.database = rewritten
-            .map_err(StoreError::from)
-            .inspect_err(|error| self.shared.fail(&error.to_string()))?;
+        place.write_anew(|to| rewrite.run(to))?;
+        // What was there has no name any more, and takes no more writes.
+        let opened = self
+            .medium
+            .give_up()
+            .map_err(|error| medium::trouble(&error));
+        let opened = opened.and_then(|()| Ok(place.open_file()?));
+        (self.database, self.medium) = opened.inspect_err(|error| self.stop(error.clone()))?;
         self.sealed = false;
-        self.publish(current.seq, current.overlay.clone())
-            .inspect_err(|error| self.shared.fail(&error.to_string()))?;
+        let published = self.publish(current.seq, current.overlay.clone());
+        published.inspect_err(|error| self.stop(error.clone()))?;
         self.shared.hub.redacted();
         Ok(erased.len() as u64)
     }

@@ -1,15 +1,16 @@
 //! What readers, tails and the writer's thread have in common.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::hub::Hub;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Epoch, StoreError};
+use crate::store::{AppendError, Epoch, StoreError};
 
 /// How long one step of reading may take: a disk that hangs must not hang whoever asks. Beyond the
 /// deadline of a query, which ends by itself.
@@ -22,7 +23,15 @@ pub(super) struct Shared {
     /// Whether a rebuild holds the writers off.
     pub(super) held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
-    failure: OnceLock<String>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// Why nothing is written at the moment.
+#[derive(Debug)]
+struct Trouble {
+    error: StoreError,
+    /// The batch of which nobody knows whether it is in the file.
+    doubt: Option<Uuid>,
 }
 
 impl Shared {
@@ -32,7 +41,7 @@ impl Shared {
             hub: Hub::new(snapshot.seq),
             held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
-            failure: OnceLock::new(),
+            trouble: Mutex::default(),
         }
     }
 
@@ -48,22 +57,47 @@ impl Shared {
         drop(old);
     }
 
-    /// Notes that nothing can be written any more, and says so once.
-    pub(super) fn fail(&self, reason: &str) {
-        if self.failure.set(reason.to_owned()).is_ok() {
-            tracing::error!(
-                reason,
-                "the data file cannot be written: no more writes until livelog is restarted"
-            );
+    /// Notes that nothing can be written until [`resume`](Self::resume), and says why, once for each kind.
+    pub(super) fn stop(&self, error: StoreError) {
+        let mut trouble = self.trouble_now();
+        let doubt = trouble.as_ref().and_then(|trouble| trouble.doubt);
+        let is_known = trouble.as_ref().is_some_and(|trouble| {
+            std::mem::discriminant(&trouble.error) == std::mem::discriminant(&error)
+        });
+        if !is_known {
+            tracing::error!(%error, "no writes until this is over; reads go on");
+        }
+        *trouble = Some(Trouble { error, doubt });
+    }
+
+    /// Notes that the batch may be in the file or not.
+    pub(super) fn doubt(&self, batch: Uuid) {
+        if let Some(trouble) = &mut *self.trouble_now() {
+            trouble.doubt = Some(batch);
         }
     }
 
-    /// Why nothing can be written any more.
-    pub(super) fn failure(&self) -> Option<StoreError> {
-        let reason = self.failure.get()?;
-        Some(StoreError::Unavailable(format!(
-            "it stopped writing after an error and needs a restart: {reason}"
-        )))
+    /// Notes that what stopped the writing is over.
+    pub(super) fn resume(&self) {
+        if self.trouble_now().take().is_some() {
+            tracing::info!("writes go on");
+        }
+    }
+
+    /// Why nothing can be written at the moment.
+    pub(super) fn trouble(&self) -> Option<StoreError> {
+        let trouble = self.trouble_now();
+        trouble.as_ref().map(|trouble| trouble.error.clone())
+    }
+
+    /// What an append hears while nothing can be written.
+    pub(super) fn refusal(&self, batch: Uuid) -> Option<AppendError> {
+        let trouble = self.trouble_now();
+        let Trouble { error, doubt } = trouble.as_ref()?;
+        Some(match *doubt == Some(batch) {
+            true => AppendError::Unknown(error.to_string()),
+            false => AppendError::Failed(error.clone()),
+        })
     }
 
     /// Changes after `after`, of what is acknowledged now.
@@ -74,6 +108,10 @@ impl Shared {
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         let snapshot = self.snapshot();
         blocking(move || snapshot.changes(after, limit)).await
+    }
+
+    fn trouble_now(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
@@ -90,12 +128,17 @@ pub(super) async fn blocking<T: Send + 'static>(
     let working = tokio::task::spawn_blocking(work);
     match tokio::time::timeout(READ_DEADLINE, working).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(StoreError::Corrupt {
-            at: "the data file".to_owned(),
-            reason: "reading it panicked".to_owned(),
-        }),
+        Ok(Err(_)) => Err(panicked()),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer in {READ_DEADLINE:?}"
         ))),
+    }
+}
+
+/// What it means that redb did not understand what it read.
+pub(super) fn panicked() -> StoreError {
+    StoreError::Corrupt {
+        at: "the data file".to_owned(),
+        reason: "reading it panicked".to_owned(),
     }
 }

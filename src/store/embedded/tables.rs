@@ -4,6 +4,7 @@ use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransact
 
 use super::decode;
 use super::encode;
+use super::medium;
 use super::milestone::Milestone;
 use super::overlay::Slot;
 use crate::domain::{EventId, Seq};
@@ -111,6 +112,14 @@ pub(super) fn seq(number: u128) -> Result<Seq, StoreError> {
             at: "meta".to_owned(),
             reason: "a seq of more than 64 bits".to_owned(),
         })
+}
+
+/// What an error of redb means to who writes.
+pub(super) fn written(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Io(error) => medium::trouble(&error),
+        error => fault(error),
+    }
 }
 
 /// What an error of redb means to those who ask the store.

@@ -1,26 +1,28 @@
 //! The thread that writes: every transaction on the file is made here, one after the other.
 //!
 //! Promises: an append is one durable transaction, acknowledged after it is on disk and readers see it.
-//! After the first error of the disk nothing is written any more: what a failed fsync left behind
-//! nobody can tell, so only a restart, which reads the file anew, may go on.
+//! After an error of the disk nothing is written: what a failed fsync left behind nobody can tell, so the file
+//! is opened and read anew first, see [`recovery`](super::recovery).
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::checkpoint::{Checkpoint, Step};
 use super::encode;
+use super::medium::Medium;
 use super::overlay::Overlay;
 use super::place::Place;
 use super::rebuild::Slots;
+use super::recovery::Watch;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault};
+use super::tables::{self, COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault, written};
 use crate::domain::{Change, EventId, Seq};
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
@@ -54,6 +56,8 @@ pub(super) enum Appended {
 
 pub(super) struct Writer {
     pub(super) database: Database,
+    /// What it writes through.
+    pub(super) medium: Medium,
     /// Let go of after the database, in the order of these fields.
     pub(super) lock: Option<File>,
     /// Where the file is, if it is one.
@@ -64,8 +68,9 @@ pub(super) struct Writer {
     pub(super) sealed: bool,
     /// The rebuild that holds the appends off.
     pub(super) holder: Option<u64>,
-    /// The batch at which writing failed: it may be in the file.
-    pub(super) doubt: Option<Uuid>,
+    /// Rebuilds before this one are void: what they wrote was lost when the file was opened anew.
+    pub(super) rebuilds_from: u64,
+    pub(super) watch: Watch,
     /// Lent to every encoding.
     pub(super) buffer: Vec<u8>,
 }
@@ -94,18 +99,21 @@ impl Writer {
         }
     }
 
-    /// The next task; `None` when nobody is left to ask. A pause is used to seal the file.
+    /// The next task; `None` when nobody is left to ask. A pause is used to seal the file, and between tasks it
+    /// is looked after.
     fn next(&mut self, tasks: &Receiver<Task>) -> Option<Task> {
-        if self.sealed {
-            return tasks.recv().ok();
-        }
-        match tasks.recv_timeout(SEAL_AFTER) {
-            Ok(task) => Some(task),
-            Err(RecvTimeoutError::Timeout) => {
-                self.seal();
-                tasks.recv().ok()
+        loop {
+            self.look_after(Instant::now());
+            let patience = match self.sealed {
+                true => Watch::INTERVAL,
+                false => SEAL_AFTER,
+            };
+            match tasks.recv_timeout(patience) {
+                Ok(task) => return Some(task),
+                Err(RecvTimeoutError::Timeout) if self.sealed => {}
+                Err(RecvTimeoutError::Timeout) => self.seal(),
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
-            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
@@ -113,7 +121,7 @@ impl Writer {
     /// by reading all of it. What that takes grows with the file, and would be the better part of a
     /// small append.
     fn seal(&mut self) {
-        if self.shared.failure().is_none()
+        if self.shared.trouble().is_none()
             && let Err(error) = self.try_seal()
         {
             self.fail(error);
@@ -121,18 +129,15 @@ impl Writer {
         self.sealed = true;
     }
 
-    fn try_seal(&mut self) -> Result<(), redb::Error> {
+    pub(super) fn try_seal(&mut self) -> Result<(), redb::Error> {
         let mut transaction = self.begin()?;
         transaction.set_quick_repair(true);
-        Ok(transaction.commit()?)
+        self.commit(transaction)
     }
 
     fn append(&mut self, batch: &Arc<Batch>) -> Appended {
-        if let Some(failure) = self.shared.failure() {
-            return Appended::Done(Err(match self.doubt == Some(batch.id) {
-                true => AppendError::Unknown(failure.to_string()),
-                false => AppendError::Failed(failure),
-            }));
+        if let Some(refusal) = self.shared.refusal(batch.id) {
+            return Appended::Done(Err(refusal));
         }
         if self.holder.is_some() {
             return Appended::Held;
@@ -145,15 +150,16 @@ impl Writer {
         if batch.after != current.seq {
             return Err(AppendError::Moved);
         }
+        let weights = batch.changes.iter().map(|change| change.weight());
+        self.room_for(weights).map_err(AppendError::Failed)?;
         let mut overlay = fold(&current, batch).map_err(AppendError::Failed)?;
         let head = batch.after.plus(batch.changes.len());
         let step = self.checkpoint.plan(&overlay, head, batch.changes.len());
         let transaction = self
             .prepare(batch, &step)
             .map_err(|error| AppendError::Failed(self.fail(error)))?;
-        if let Err(error) = transaction.commit() {
-            self.doubt = Some(batch.id);
-            return Err(AppendError::Unknown(self.fail(error).to_string()));
+        if let Err(error) = self.commit(transaction) {
+            return Err(self.fail_over(batch, error));
         }
         self.checkpoint.done(step, &mut overlay);
         drop(current);
@@ -161,8 +167,8 @@ impl Writer {
             Ok(()) => self.shared.hub.appended(batch),
             // It is durable, but nobody could see it.
             Err(error) => {
-                self.doubt = Some(batch.id);
-                self.shared.fail(&error.to_string());
+                self.stop(error.clone());
+                self.shared.doubt(batch.id);
                 return Err(AppendError::Unknown(error.to_string()));
             }
         }
@@ -181,7 +187,7 @@ impl Writer {
         let transaction = self.begin()?;
         let epoch = epoch.0.as_u128();
         transaction.open_table(META)?.insert(META_EPOCH, epoch)?;
-        Ok(transaction.commit()?)
+        self.commit(transaction)
     }
 
     fn prepare(&mut self, batch: &Batch, step: &Step) -> Result<WriteTransaction, redb::Error> {
@@ -246,10 +252,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes nothing any more.
-    pub(super) fn fail(&self, error: impl Into<redb::Error>) -> StoreError {
-        let error = fault(error);
-        self.shared.fail(&error.to_string());
+    /// Commits, and makes sure that the disk took all of it, and that the file is still the one that a restart
+    /// would open.
+    pub(super) fn commit(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
+        let committed = transaction.commit();
+        self.medium.sound()?;
+        committed?;
+        match self.medium.has_name() {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        }
+    }
+
+    /// What the append of this batch hears whose commit failed.
+    fn fail_over(&mut self, batch: &Batch, error: redb::Error) -> AppendError {
+        let is_in_doubt = self.medium.is_in_doubt();
+        let error = self.fail(error);
+        match is_in_doubt {
+            true => {
+                self.shared.doubt(batch.id);
+                AppendError::Unknown(error.to_string())
+            }
+            false => AppendError::Failed(error),
+        }
+    }
+
+    /// Writes nothing until the file is opened anew.
+    pub(super) fn fail(&mut self, error: impl Into<redb::Error>) -> StoreError {
+        let error = written(error);
+        self.stop(error.clone());
         error
     }
 }
