@@ -137,6 +137,14 @@ pub const BATCH_COUNT_MAX: usize = 1_024;
 /// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of events, and of changes that are repeated or restored, which are known at once to decide a batch: twice
+/// what a batch may write. What does not fit in waits for the next batch. One event or change may lie beyond.
+pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same for the commands of one BATCH, which are decided together: each change that they make holds the event
+/// as it was, and those of more than this would exceed [`ORDER_BYTES_MAX`].
+pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
 pub const ORDER_COMMANDS_MAX: usize = 100;
 
@@ -221,9 +229,12 @@ pub const IMPORT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 // How long things may take.
 
-/// A command that is not committed by then is answered `unavailable` (certainly not applied) or
-/// `outcome_unknown`.
+/// When the store has done nothing for this long, a command that has waited as long is answered `unavailable`
+/// (certainly not applied) or `outcome_unknown`.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a command waits for its turn while the store works on others; then it is refused as busy.
+pub const COMMAND_TURN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a store tries to append a batch before it says that it could not. Shorter than
 /// [`COMMAND_DEADLINE`], so that commands hear "certainly not applied" rather than "unknown".

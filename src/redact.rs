@@ -10,7 +10,7 @@ use anyhow::bail;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Document, EventId, Kind, Order, Rejection, Seq, Value, Verb};
-use crate::engine::{Engine, Refused};
+use crate::engine::{Engine, Refused, Source};
 use crate::query::{Conditions, Direction};
 use crate::store::{self, Store, StoreOptions, Stretch};
 
@@ -59,7 +59,7 @@ async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
     let order = Order::parse(Verb::Delete, payload, None, &mut Conditions::default());
     let order = order.expect("an id is all that a DELETE needs");
-    let outcome = engine.submit(order, 0)?.await?;
+    let outcome = engine.submit(&Source::new(), order, 0)?.await?;
     drop(engine);
     tasks.close();
     tasks.wait().await;

@@ -540,7 +540,9 @@ async fn try_read(store: &EmbeddedStore, log: &[Arc<Change>]) -> Result<bool, St
         .iter()
         .map(|change| change.command.as_ref().unwrap().id.clone())
         .collect();
-    if store.answered(&ids).await? != log || store.read(Seq::ZERO, usize::MAX).await? != log {
+    let places = log.iter().map(|change| change.seq);
+    let places: Vec<_> = ids.iter().cloned().zip(places).collect();
+    if store.answered(&ids).await? != places || store.read(Seq::ZERO, usize::MAX).await? != log {
         return Ok(false);
     }
     let from_the_oldest = Stretch {

@@ -245,9 +245,9 @@ async fn a_corrupt_event_of_the_view_is_told_by_its_id_and_repaired_by_replay() 
         view.insert("b", bytes.as_slice()).unwrap();
     });
     let store = open(folder.path()).await.unwrap();
-    let corrupt = store.load(&[id("b")]).await.unwrap_err().to_string();
+    let corrupt = store.load(&[id("b")], 1).await.unwrap_err().to_string();
     assert!(corrupt.contains("event b"), "{corrupt}");
-    assert_eq!(store.load(&[id("a")]).await.unwrap().len(), 1);
+    assert_eq!(store.load(&[id("a")], 1).await.unwrap().events.len(), 1);
     drop(store);
     let output = livelog(&["verify", "--data", dir]).await;
     let said = String::from_utf8(output.stdout).unwrap();
@@ -258,7 +258,7 @@ async fn a_corrupt_event_of_the_view_is_told_by_its_id_and_repaired_by_replay() 
         assert!(status.success(), "{subcommand}");
     }
     let store = open(folder.path()).await.unwrap();
-    let loaded = store.load(&[id("b")]).await.unwrap();
+    let loaded = store.load(&[id("b")], 1).await.unwrap().events;
     assert_eq!(loaded[0], *history.events[&id("b")]);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livelog::domain::{Change, Command, Create, Document, Order, Rejection, Seq, Update};
-use livelog::engine::{Engine, Outcome, Refused};
+use livelog::engine::{Engine, Outcome, Refused, Source};
 use livelog::limits;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
@@ -84,7 +84,13 @@ fn order(command: Command) -> Order {
 }
 
 fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
-    engine.submit(order(command), 100).unwrap()
+    engine.submit(&source(), order(command), 100).unwrap()
+}
+
+/// All of a test's commands are one session's.
+fn source() -> Source {
+    thread_local!(static SOURCE: Source = Source::new());
+    SOURCE.with(Source::clone)
 }
 
 async fn answer(engine: &Engine, command: Command) -> Result<Arc<Change>, Refused> {
@@ -204,10 +210,10 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
-    let _first = engine.submit(order(create("a")), large).unwrap();
+    let _first = engine.submit(&source(), order(create("a")), large).unwrap();
     assert!(matches!(
-        engine.submit(order(create("b")), large),
+        engine.submit(&source(), order(create("b")), large),
         Err(Refused::Busy)
     ));
-    assert!(engine.submit(order(create("c")), 100).is_ok());
+    assert!(engine.submit(&source(), order(create("c")), 100).is_ok());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use livelog::domain::{Command, Create, Document, Order, Seq, Update};
-use livelog::engine::Engine;
+use livelog::engine::{Engine, Source};
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;
@@ -30,8 +30,9 @@ async fn store_of(changes: u64) -> (tempfile::TempDir, Arc<FaultyStore>) {
 async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
     let engine = Engine::start(&dynamic, &TaskTracker::new());
+    let source = Source::new();
     let answers: Vec<_> = steps
-        .map(|step| engine.submit(order(step), 0).unwrap())
+        .map(|step| engine.submit(&source, order(step), 0).unwrap())
         .collect();
     for answer in answers {
         answer.await.unwrap().unwrap();

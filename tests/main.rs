@@ -32,6 +32,7 @@ mod redaction; // an event is erased for good
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP
+mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 mod store_contract; // what every store promises

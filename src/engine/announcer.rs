@@ -8,14 +8,11 @@ use crate::store::{Broadcast, PublishError, Store, StoreError};
 
 pub(super) struct Announcer {
     store: Arc<dyn Store>,
-    mailbox: Mailbox<Broadcast, Result<(), Refused>>,
+    mailbox: Mailbox<Broadcast, ()>,
 }
 
 impl Announcer {
-    pub(super) fn new(
-        store: Arc<dyn Store>,
-        mailbox: Mailbox<Broadcast, Result<(), Refused>>,
-    ) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Broadcast, ()>) -> Self {
         Self { store, mailbox }
     }
 
@@ -27,11 +24,11 @@ impl Announcer {
                 .map(|letter| letter.content.clone())
                 .collect();
             let sending = self.store.publish(&broadcasts);
-            let outcome = self
-                .mailbox
-                .attend(sending, || Err(Refused::Unavailable))
-                .await;
+            let outcome = self.mailbox.attend(sending).await;
             let outcome = outcome.map_err(|error| refused(&error));
+            if outcome.is_ok() {
+                self.mailbox.note_progress();
+            }
             for letter in letters {
                 let _ = letter.reply.send(outcome.clone());
             }

@@ -1,34 +1,35 @@
 //! The task that decides, appends and answers.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::facts::{Answered, Facts, LastVersions, Sources, States, decide_all};
+use super::facts::{Facts, decide_all};
 use super::mailbox::Mailbox;
 use super::recent::Recent;
 use super::submission::Submission;
-use super::{Outcome, Refused};
-use crate::domain::{Change, CommandId, EventId, Order, Seq};
+use super::{Done, Refused};
+use crate::domain::{Change, Order, Seq};
 use crate::limits;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
 /// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
 /// what another node wrote is read from the log and taken in; after anything else both are forgotten.
 pub(super) struct Committer {
-    store: Arc<dyn Store>,
-    mailbox: Mailbox<Order, Outcome>,
-    head: Option<Seq>,
-    recent: Recent,
+    pub(super) store: Arc<dyn Store>,
+    mailbox: Mailbox<Order, Done>,
+    pub(super) head: Option<Seq>,
+    pub(super) recent: Recent,
     clock: Clock,
+    /// Events that are asked for at once: as many as there was room for lately.
+    pub(super) load_count: usize,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
-enum Setback {
+pub(super) enum Setback {
     /// Another node wrote first: decide again.
     Moved,
     /// What was remembered may be wrong: load and decide again.
@@ -48,13 +49,14 @@ enum Ended {
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 impl Committer {
-    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Order, Outcome>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Order, Done>) -> Self {
         Self {
             store,
             mailbox,
             head: None,
             recent: Recent::default(),
             clock: Clock::default(),
+            load_count: limits::BATCH_COUNT_MAX,
         }
     }
 
@@ -99,108 +101,27 @@ impl Committer {
     async fn attempt(&mut self, submission: &mut Submission) -> Result<(), Setback> {
         let mut facts = self.learn(submission).await?;
         if submission.is_answered() {
-            // The deadline passed before anything was written.
+            // Before anything was written: the deadline passed, or it cannot be decided.
             return Ok(());
         }
         let decided = decide_all(submission.orders(), &mut facts, self.clock.now());
-        self.mailbox
-            .put_back(submission.put_off(decided.outcomes.len()));
+        self.put_off(submission, decided.outcomes.len());
+        for (letter, cost) in submission.letters().zip(&decided.costs) {
+            self.mailbox.charge(letter, *cost);
+        }
         if decided.changes.is_empty() {
             self.confirm(&facts, submission).await?;
         } else {
-            self.append(facts.head, decided.changes, submission).await?;
+            self.append(&facts, decided.changes, submission).await?;
         }
+        self.mailbox.note_progress();
         submission.answer(decided.outcomes);
         Ok(())
     }
 
-    /// The head, and the events that the commands name, as they are there.
-    async fn learn(&mut self, submission: &mut Submission) -> Result<Facts, Setback> {
-        let store = Arc::clone(&self.store);
-        let head = match self.head {
-            Some(head) => head,
-            None => self.ask(submission, store.head()).await?,
-        };
-        self.head = Some(head);
-        let mut states = States::new();
-        let mut missing = HashSet::new();
-        for id in submission.targets() {
-            match self.recent.get(id) {
-                Some(event) => drop(states.insert(id.clone(), event)),
-                None => drop(missing.insert(id.clone())),
-            }
-        }
-        let remembered = !states.is_empty();
-        if !missing.is_empty() {
-            let ids: Vec<EventId> = missing.into_iter().collect();
-            let loaded = self.ask(submission, store.load(&ids)).await?;
-            states.extend(
-                loaded
-                    .into_iter()
-                    .map(|event| (event.id.clone(), Arc::new(event))),
-            );
-        }
-        let last_versions = self.learn_last_versions(&states, submission).await?;
-        Ok(Facts {
-            head,
-            states,
-            last_versions,
-            answered: self.learn_answered(submission).await?,
-            sources: self.learn_sources(submission).await?,
-            remembered,
-        })
-    }
-
-    /// The highest versions of events that may be created anew: of those that are not there, or may be gone when
-    /// their turn comes. The view does not tell them.
-    async fn learn_last_versions(
-        &mut self,
-        states: &States,
-        submission: &mut Submission,
-    ) -> Result<LastVersions, Setback> {
-        let ends = submission.ends();
-        let may_be_reborn = |id: &&EventId| !states.contains_key(*id) || ends.contains(*id);
-        let reborn: HashSet<&EventId> = submission.births().filter(may_be_reborn).collect();
-        if reborn.is_empty() {
-            return Ok(LastVersions::new());
-        }
-        let ids: Vec<EventId> = reborn.into_iter().cloned().collect();
-        let store = Arc::clone(&self.store);
-        let found = self.ask(submission, store.last_versions(&ids)).await?;
-        Ok(found.into_iter().collect())
-    }
-
-    /// The commands among these that were carried out before. Asked after the head is known: should another
-    /// node carry one out meanwhile, the head moves, and nothing of this is appended.
-    async fn learn_answered(&mut self, submission: &mut Submission) -> Result<Answered, Setback> {
-        let counts = submission.command_ids();
-        if counts.is_empty() {
-            return Ok(Answered::new());
-        }
-        let store = Arc::clone(&self.store);
-        let ids: Vec<CommandId> = counts.keys().cloned().collect();
-        let mut answered = Answered::new();
-        for first in self.ask(submission, store.answered(&ids)).await? {
-            let Some(key) = first.command.clone() else {
-                continue;
-            };
-            let rest = store.read(first.seq, counts.get(&key.id).map_or(0, |count| count - 1));
-            let rest = self.ask(submission, rest).await?;
-            let changes = std::iter::once(first).chain(rest).collect();
-            answered.insert(key.id.clone(), changes);
-        }
-        Ok(answered)
-    }
-
-    /// The changes whose contents are asked for. The past stays as it is, so what is read holds at any head.
-    async fn learn_sources(&mut self, submission: &mut Submission) -> Result<Sources, Setback> {
-        let store = Arc::clone(&self.store);
-        let mut sources = Sources::new();
-        for (id, version) in submission.sources() {
-            let found = self.ask(submission, store.version(&id, version)).await?;
-            sources.extend(found.map(|change| ((id, version), change)));
-        }
-        Ok(sources)
+    /// Lets the letters after the first `count` wait for a batch to come.
+    pub(super) fn put_off(&mut self, submission: &mut Submission, count: usize) {
+        self.mailbox.put_back(submission.put_off(count));
     }
 
     /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
@@ -217,10 +138,11 @@ impl Committer {
 
     async fn append(
         &mut self,
-        head: Seq,
+        facts: &Facts,
         changes: Vec<Arc<Change>>,
         submission: &mut Submission,
     ) -> Result<(), Setback> {
+        let head = facts.head;
         let batch = Arc::new(Batch {
             id: Uuid::now_v7(),
             after: head,
@@ -228,6 +150,11 @@ impl Committer {
         });
         self.append_for_certain(&batch, submission).await?;
         self.head = Some(head.plus(batch.changes.len()));
+        // That it could be appended proves what it was decided on, and what was put off need not be loaded again.
+        facts
+            .loaded
+            .iter()
+            .for_each(|event| self.recent.meet(event));
         batch
             .changes
             .iter()
@@ -289,7 +216,7 @@ impl Committer {
     }
 
     /// Asks the store something, while nothing is written: who waits too long hears `Unavailable`.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &mut self,
         submission: &mut Submission,
         question: impl Future<Output = Result<T, StoreError>>,
@@ -307,10 +234,12 @@ impl Committer {
         why: &Refused,
         work: impl Future<Output = T>,
     ) -> T {
-        let watched = submission.watch(why, work);
-        self.mailbox
-            .attend(watched, || Err(Refused::Unavailable))
-            .await
+        let deadline = match submission.since() {
+            Some(arrived) => self.mailbox.patience(arrived),
+            None => Instant::now(),
+        };
+        let watched = submission.watch(deadline, why, work);
+        self.mailbox.attend(watched).await
     }
 
     /// Takes in what another node wrote, so that what is remembered holds at its head.

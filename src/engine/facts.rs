@@ -13,6 +13,8 @@ use crate::limits;
 /// Decided, not yet durable.
 pub(super) struct Decided {
     pub(super) outcomes: Vec<Outcome>,
+    /// Of each outcome: bytes that it took to decide and to write it.
+    pub(super) costs: Vec<usize>,
     pub(super) changes: Vec<Arc<Change>>,
 }
 
@@ -22,6 +24,8 @@ pub(super) struct Facts {
     pub(super) states: States,
     /// Of those that are not there, or may be gone when a command brings them back.
     pub(super) last_versions: LastVersions,
+    /// Of the states those that were read now.
+    pub(super) loaded: Vec<Arc<Event>>,
     pub(super) answered: Answered,
     pub(super) sources: Sources,
     /// Some of it was remembered rather than read now, so another node may have changed it.
@@ -49,6 +53,7 @@ pub(super) fn decide_all<'a>(
 ) -> Decided {
     let mut decided = Decided {
         outcomes: Vec::new(),
+        costs: Vec::new(),
         changes: Vec::new(),
     };
     let mut bytes = 0;
@@ -61,12 +66,17 @@ pub(super) fn decide_all<'a>(
             Some(answer) => answer,
             None => facts.decide(ids, order, Stamp { seq: head, at }, &decided.changes),
         };
+        let cost = match &outcome {
+            Ok(done) => weight(&done.changes),
+            Err(_) => facts.weight_of(ids),
+        };
         if let Ok(done) = &outcome
             && !done.is_repeated
         {
-            bytes += weight(&done.changes);
+            bytes += cost;
             decided.changes.extend_from_slice(&done.changes);
         }
+        decided.costs.push(cost);
         decided.outcomes.push(outcome);
     }
     decided
@@ -77,18 +87,26 @@ fn weight(changes: &[Arc<Change>]) -> usize {
 }
 
 impl Facts {
+    /// Bytes of what these events are.
+    fn weight_of(&self, ids: &[EventId]) -> usize {
+        let states = ids.iter().filter_map(|id| self.states.get(id));
+        states.map(|event| event.weight()).sum()
+    }
+
     /// The answer to an order that was carried out before.
     fn answer(&self, order: &Order) -> Option<Outcome> {
         let key = order.key.as_ref()?;
         let changes = self.answered.get(&key.id)?;
         let first = changes.first()?;
-        if let Some(erased) = changes.iter().find(|change| change.is_redacted()) {
+        // More were read if another order in the batch has the same id.
+        let own = order.commands.len().min(changes.len());
+        if let Some(erased) = changes[..own].iter().find(|change| change.is_redacted()) {
             let id = erased.event_id().clone();
             return Some(Err(Refused::Rejected(Rejection::Redacted { id }, None)));
         }
         Some(match first.command.as_ref() == Some(key) {
             true => Ok(Done {
-                changes: changes.clone(),
+                changes: changes[..own].to_vec(),
                 is_repeated: true,
             }),
             false => {

@@ -1,23 +1,43 @@
-//! A queue that is paid for in bytes, and whose letters expire.
+//! What waits for the writer: paid for in bytes, taken in turns of its sources, and not for ever.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::Refused;
+use super::turns::{Source, Turns, Waiting};
 use crate::limits;
 
 /// Something asked, and where its answer goes.
 pub(super) struct Letter<T, A> {
     pub(super) content: T,
-    pub(super) bytes: usize,
-    pub(super) reply: oneshot::Sender<A>,
-    pub(super) deadline: Instant,
+    pub(super) source: Source,
+    pub(super) reply: oneshot::Sender<Result<A, Refused>>,
+    pub(super) arrived: Instant,
+    bytes: usize,
+    /// Whether it costs no more than its bytes, whatever it is about.
+    is_plain: bool,
     /// Given back when it is answered.
     _room: OwnedSemaphorePermit,
 }
+
+impl<T, A> Waiting for Letter<T, A> {
+    fn cost(&self) -> usize {
+        match self.is_plain {
+            true => self.bytes,
+            false => self.bytes.max(self.source.expected()),
+        }
+    }
+
+    fn is_heavy(&self) -> bool {
+        !self.is_plain && self.source.expected() >= LIGHT_BYTES
+    }
+}
+
+/// What costs less is light.
+const LIGHT_BYTES: usize = 16 * 1024;
 
 /// The end that clients hold.
 #[derive(Debug)]
@@ -38,20 +58,31 @@ impl<T, A> Clone for Sender<T, A> {
 /// What a small letter costs beside its content: without it, millions of tiny ones would fit.
 const LETTER_BYTES: usize = 256;
 
+/// What is done with a letter.
+pub(super) type Answer<A> = oneshot::Receiver<Result<A, Refused>>;
+
 impl<T, A> Sender<T, A> {
-    pub(super) fn send(&self, content: T, bytes: usize) -> Result<oneshot::Receiver<A>, Refused> {
-        let cost = u32::try_from(bytes + LETTER_BYTES).map_err(|_| Refused::Busy)?;
+    pub(super) fn send(
+        &self,
+        source: &Source,
+        content: T,
+        bytes: usize,
+        is_plain: bool,
+    ) -> Result<Answer<A>, Refused> {
+        let bytes = bytes + LETTER_BYTES;
+        let cost = u32::try_from(bytes).map_err(|_| Refused::Busy)?;
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(cost)
             .map_err(|_| Refused::Busy)?;
         let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + limits::COMMAND_DEADLINE;
         self.letters
             .send(Letter {
                 content,
-                bytes,
+                source: source.clone(),
                 reply,
-                deadline,
+                arrived: Instant::now(),
+                bytes,
+                is_plain,
                 _room: room,
             })
             .map_err(|_| Refused::ShuttingDown)?;
@@ -62,14 +93,18 @@ impl<T, A> Sender<T, A> {
 /// The end that one task empties, a batch at a time.
 pub(super) struct Mailbox<T, A> {
     letters: mpsc::UnboundedReceiver<Letter<T, A>>,
-    /// Received and not yet taken, oldest first; so the first to expire stands in front.
-    waiting: VecDeque<Letter<T, A>>,
+    waiting: Turns<Letter<T, A>>,
+    /// When the store last did something of what it was asked.
+    progress: Instant,
+    /// When to look for letters that waited too long.
+    look: Instant,
 }
 
 impl<T, A> Mailbox<T, A> {
     pub(super) fn new() -> (Sender<T, A>, Self) {
         let (sender, letters) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(limits::MAILBOX_BYTES_MAX));
+        let now = Instant::now();
         (
             Sender {
                 letters: sender,
@@ -77,66 +112,150 @@ impl<T, A> Mailbox<T, A> {
             },
             Self {
                 letters,
-                waiting: VecDeque::new(),
+                waiting: Turns::default(),
+                progress: now,
+                look: now,
             },
         )
     }
 
-    /// All that waits, up to the bounds of a batch; at least one letter. `None` once every sender is gone.
+    /// What waits, in turns of its sources, up to the bounds of a batch; at least one letter. `None` once every
+    /// sender is gone.
     pub(super) async fn take_batch(&mut self) -> Option<Vec<Letter<T, A>>> {
-        if self.waiting.is_empty() {
-            self.waiting.push_back(self.letters.recv().await?);
+        loop {
+            if self.waiting.is_empty() {
+                let letter = self.letters.recv().await?;
+                self.keep(letter);
+            }
+            self.receive();
+            if self.look <= Instant::now() {
+                self.expire();
+            }
+            let batch = self.fitting();
+            if !batch.is_empty() {
+                return Some(batch);
+            }
         }
-        self.receive();
-        let mut bytes = 0;
-        let fitting = self
-            .waiting
-            .iter()
-            .take(limits::BATCH_COUNT_MAX)
-            .take_while(|letter| {
-                bytes += letter.bytes;
-                bytes <= limits::BATCH_BYTES_MAX
-            });
-        let count = fitting.count().max(1);
-        Some(self.waiting.drain(..count).collect())
+    }
+
+    /// One of what is heavy, what is light, and more of what is heavy: a flood of either delays the other by no more
+    /// than the batch.
+    fn fitting(&mut self) -> Vec<Letter<T, A>> {
+        let mut batch = Fitting::default();
+        batch.take(&mut self.waiting, true);
+        while batch.take(&mut self.waiting, false) {}
+        while batch.take(&mut self.waiting, true) {}
+        batch.letters
     }
 
     /// Puts letters back that were taken too early, in their old order.
     pub(super) fn put_back(&mut self, letters: impl DoubleEndedIterator<Item = Letter<T, A>>) {
         for letter in letters.rev() {
-            self.waiting.push_front(letter);
+            let source = letter.source.clone();
+            self.waiting.put_back(&source, letter);
         }
     }
 
-    /// Waits for `work` while letters that expire meanwhile are answered with `answer`.
-    pub(super) async fn attend<F: Future>(&mut self, work: F, answer: impl Fn() -> A) -> F::Output {
+    /// Lets a source pay for what a letter of it turned out to cost.
+    pub(super) fn charge(&mut self, letter: &Letter<T, A>, bytes: usize) {
+        if letter.is_plain {
+            return;
+        }
+        let known = letter.cost();
+        letter.source.note(bytes);
+        if bytes > known {
+            self.waiting.charge(&letter.source, bytes - known);
+        }
+    }
+
+    /// The store did as it was asked: who waits, waits for others and not for nothing.
+    pub(super) fn note_progress(&mut self) {
+        self.progress = Instant::now();
+    }
+
+    /// When what arrived then has waited too long for a store that does nothing.
+    pub(super) fn patience(&self, arrived: Instant) -> Instant {
+        self.progress.max(arrived) + limits::COMMAND_DEADLINE
+    }
+
+    /// Waits for `work` while letters that wait too long are answered.
+    pub(super) async fn attend<F: Future>(&mut self, work: F) -> F::Output {
         tokio::pin!(work);
-        let mut look = interval_at(Instant::now() + EXPIRY_INTERVAL, EXPIRY_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 output = &mut work => return output,
-                _ = look.tick() => self.expire(&answer),
+                () = sleep_until(self.look) => self.expire(),
             }
         }
     }
 
+    fn keep(&mut self, letter: Letter<T, A>) {
+        let source = letter.source.clone();
+        self.waiting.push(&source, letter);
+    }
+
     fn receive(&mut self) {
         while let Ok(letter) = self.letters.try_recv() {
-            self.waiting.push_back(letter);
+            self.keep(letter);
         }
     }
 
-    fn expire(&mut self, answer: &impl Fn() -> A) {
+    fn expire(&mut self) {
         self.receive();
         let now = Instant::now();
-        while let Some(letter) = self.waiting.pop_front_if(|letter| letter.deadline <= now) {
-            // A dropped receiver is a client that left.
-            let _ = letter.reply.send(answer());
+        self.look = now + EXPIRY_INTERVAL;
+        let stalled = self.progress + limits::COMMAND_DEADLINE <= now;
+        let why = |letter: &Letter<T, A>| {
+            let waited = now.duration_since(letter.arrived);
+            if stalled && waited >= limits::COMMAND_DEADLINE {
+                return Some(Refused::Unavailable);
+            }
+            (waited >= limits::COMMAND_TURN_DEADLINE).then_some(Refused::Busy)
+        };
+        self.waiting.expire(
+            |letter| why(letter).is_some(),
+            |letter| {
+                let why = why(&letter).unwrap_or(Refused::Busy);
+                // A dropped receiver is a client that left.
+                let _ = letter.reply.send(Err(why));
+            },
+        );
+    }
+}
+
+/// A batch being filled.
+struct Fitting<T, A> {
+    letters: Vec<Letter<T, A>>,
+    bytes: usize,
+}
+
+impl<T, A> Default for Fitting<T, A> {
+    fn default() -> Self {
+        Self {
+            letters: Vec::new(),
+            bytes: 0,
         }
     }
 }
 
-/// How exactly the deadline is kept.
-const EXPIRY_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
+impl<T, A> Fitting<T, A> {
+    /// Takes the next letter of this kind, if there is one and it fits. Into an empty batch any does.
+    fn take(&mut self, waiting: &mut Turns<Letter<T, A>>, is_heavy: bool) -> bool {
+        if self.letters.len() >= limits::BATCH_COUNT_MAX {
+            return false;
+        }
+        let is_first = self.letters.is_empty();
+        let most = limits::BATCH_BYTES_MAX;
+        let fits = |letter: &Letter<T, A>| is_first || self.bytes + letter.cost() <= most;
+        let Some(letter) = waiting.pop_if(is_heavy, is_first, fits) else {
+            return false;
+        };
+        self.bytes += letter.cost();
+        self.letters.push(letter);
+        true
+    }
+}
+
+/// How exactly the deadlines are kept.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);

@@ -1,8 +1,8 @@
 //! The single writer of a node.
 //!
-//! Commands wait in one mailbox, bounded in bytes; one task decides them in order, appends each
-//! batch to the log, and only then answers: refusals too wait until the facts they rest on are
-//! durable. While one append is under way the next batch gathers by itself, so there is no timer.
+//! Commands wait in one mailbox, bounded in bytes, and are taken in turns of those who sent them; one task
+//! decides them, appends each batch to the log, and only then answers: refusals too wait until the facts they
+//! rest on are durable. While one append is under way the next batch gathers by itself, so there is no timer.
 //!
 //! Knows nothing of sessions or of the feed: a change reaches them through the log.
 //!
@@ -12,27 +12,30 @@ mod announcer;
 mod clock;
 mod committer;
 mod facts;
+mod learning;
 mod mailbox;
 mod recent;
 mod submission;
+mod turns;
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Order, Rejection};
+use crate::domain::{Change, Command, Order, Rejection};
 use crate::store::{Broadcast, Store};
 use announcer::Announcer;
 use committer::Committer;
 use mailbox::{Mailbox, Sender};
+pub use turns::{Source, TURN_BYTES, Turns, Waiting};
 
 /// Where commands and broadcasts go in. Cheap to clone; the writer ends when the last one is dropped
 /// and what was submitted is answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    commands: Sender<Order, Outcome>,
-    broadcasts: Sender<Broadcast, Result<(), Refused>>,
+    commands: Sender<Order, Done>,
+    broadcasts: Sender<Broadcast, ()>,
 }
 
 /// What became of an order.
@@ -61,7 +64,7 @@ pub enum Refused {
     /// The rules say no to a command, and which of several it is. Certainly no effect of any.
     #[error("{0}")]
     Rejected(Rejection, Option<usize>),
-    /// Too much is waiting already. Certainly no effect.
+    /// Too much is waiting, or it waited too long for its turn. Certainly no effect.
     #[error("too many commands are waiting")]
     Busy,
     /// The store could not be reached in time. Certainly no effect.
@@ -97,20 +100,24 @@ impl Engine {
         }
     }
 
-    /// Queues an order of roughly `bytes`; its outcome arrives within [`crate::limits::COMMAND_DEADLINE`].
+    /// Queues an order of roughly `bytes`. Its outcome arrives within [`crate::limits::COMMAND_DEADLINE`] of its
+    /// turn; until then others are served, and after [`crate::limits::COMMAND_TURN_DEADLINE`] it is refused.
     ///
     /// An order with a key has its effect once, however often and to whichever node it is submitted.
-    /// Outcomes of orders submitted one after the other are decided, and arrive, in that order.
+    /// Orders of one source are decided, and their outcomes arrive, in the order in which they were submitted.
     ///
     /// # Errors
     /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
     pub fn submit(
         &self,
+        from: &Source,
         order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Refused> {
         let bytes = bytes + order.weight();
-        self.commands.send(order, bytes)
+        // What others do to an event may make it large; of a new one all is known.
+        let is_plain = order.commands.iter().all(Command::is_create);
+        self.commands.send(from, order, bytes, is_plain)
     }
 
     /// Queues a broadcast; the answer means that the store has it.
@@ -119,9 +126,10 @@ impl Engine {
     /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
     pub fn announce(
         &self,
+        from: &Source,
         broadcast: Broadcast,
     ) -> Result<oneshot::Receiver<Result<(), Refused>>, Refused> {
         let bytes = broadcast.payload.len();
-        self.broadcasts.send(broadcast, bytes)
+        self.broadcasts.send(from, broadcast, bytes, true)
     }
 }

@@ -31,15 +31,18 @@ impl Recent {
     /// Takes in what a durable change made of its event.
     pub(super) fn learn(&mut self, change: &Change) {
         match change.after() {
-            Some(event) => {
-                self.old.remove(&event.id);
-                self.keep(Arc::clone(event));
-            }
+            Some(event) => self.meet(event),
             None => {
                 self.young.remove(change.event_id());
                 self.old.remove(change.event_id());
             }
         }
+    }
+
+    /// Takes in an event as it is at the head.
+    pub(super) fn meet(&mut self, event: &Arc<Event>) {
+        self.old.remove(&event.id);
+        self.keep(Arc::clone(event));
     }
 
     /// Forgets everything: another node may have changed any of it.

@@ -1,30 +1,27 @@
 //! Commands on their way through the committer, and those who wait for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::mailbox::Letter;
-use super::{Outcome, Refused};
+use super::mailbox;
+use super::{Done, Outcome, Refused};
 use crate::domain::{Command, CommandId, EventId, Order};
+
+/// An order, and who waits for it.
+pub(super) type Letter = mailbox::Letter<Order, Done>;
 
 /// Commands that stand or fall together. Empty once everyone has an answer.
 pub(super) struct Submission {
     /// Each with the events that its commands are about, whose ids are made here for those CREATEs that left
     /// them to the server.
-    letters: Vec<(Vec<EventId>, Letter<Order, Outcome>)>,
-    /// Of the letter that has waited longest.
-    deadline: Instant,
+    letters: Vec<(Vec<EventId>, Letter)>,
 }
 
 impl Submission {
-    pub(super) fn open(letters: Vec<Letter<Order, Outcome>>) -> Self {
-        let deadline = letters
-            .first()
-            .map(|letter| letter.deadline)
-            .expect("a batch holds at least one letter");
-        let address = |letter: Letter<Order, Outcome>| {
+    pub(super) fn open(letters: Vec<Letter>) -> Self {
+        let address = |letter: Letter| {
             let targets = letter.content.commands.iter().map(|command| {
                 let target = command.target().cloned();
                 target.unwrap_or_else(|| Uuid::now_v7().into())
@@ -32,7 +29,7 @@ impl Submission {
             (targets.collect(), letter)
         };
         let letters = letters.into_iter().map(address).collect();
-        Self { letters, deadline }
+        Self { letters }
     }
 
     /// Each order with the events its commands are about.
@@ -42,9 +39,11 @@ impl Submission {
             .map(|(ids, letter)| (ids.as_slice(), &letter.content))
     }
 
-    /// Events that must be known to decide; not those whose id was made here.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &EventId> {
-        self.commands().filter_map(Command::target)
+    /// Of each order the events that must be known to decide it; not those whose id was made here.
+    pub(super) fn targets(&self) -> impl Iterator<Item = impl Iterator<Item = &EventId>> {
+        self.letters
+            .iter()
+            .map(|(_, letter)| letter.content.commands.iter().filter_map(Command::target))
     }
 
     fn commands(&self) -> impl Iterator<Item = &Command> {
@@ -70,17 +69,33 @@ impl Submission {
         ends.collect()
     }
 
-    /// Ids of orders that may have been carried out before, with the number of their commands.
-    pub(super) fn command_ids(&self) -> HashMap<CommandId, usize> {
-        let orders = self.letters.iter().map(|(_, letter)| &letter.content);
-        let keyed = orders.filter_map(|order| Some((order.key.as_ref()?, order.commands.len())));
-        keyed.map(|(key, count)| (key.id.clone(), count)).collect()
+    /// Versions of events whose contents are asked for, each with the place of the order that asks.
+    pub(super) fn sources(&self) -> Vec<(usize, EventId, u64)> {
+        let orders = self.letters.iter().enumerate();
+        let commands = orders.flat_map(|(at, (_, letter))| {
+            let commands = letter.content.commands.iter();
+            commands.filter_map(move |command| Some((at, command.source()?)))
+        });
+        commands
+            .map(|(at, (id, version))| (at, id.clone(), version))
+            .collect()
     }
 
-    /// Versions of events whose contents are asked for.
-    pub(super) fn sources(&self) -> HashSet<(EventId, u64)> {
-        let sources = self.commands().filter_map(Command::source);
-        sources.map(|(id, version)| (id.clone(), version)).collect()
+    pub(super) fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.iter().map(|(_, letter)| letter)
+    }
+
+    /// When the one that has waited longest arrived.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.letters.iter().map(|(_, letter)| letter.arrived).min()
+    }
+
+    /// Of each order its id, by which it may have been carried out before, and the number of its commands.
+    pub(super) fn keyed(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
+        self.letters.iter().map(|(_, letter)| {
+            let Order { commands, key } = &letter.content;
+            Some((key.as_ref()?.id.clone(), commands.len()))
+        })
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -91,19 +106,16 @@ impl Submission {
     pub(super) fn put_off(
         &mut self,
         count: usize,
-    ) -> impl DoubleEndedIterator<Item = Letter<Order, Outcome>> {
-        self.letters
-            .split_off(count)
-            .into_iter()
-            .map(|(_, letter)| letter)
+    ) -> impl DoubleEndedIterator<Item = Letter> + use<> {
+        let count = count.min(self.letters.len());
+        let rest = self.letters.split_off(count);
+        rest.into_iter().map(|(_, letter)| letter)
     }
 
     /// Each command as a submission of its own.
     pub(super) fn split(self) -> impl Iterator<Item = Self> {
-        let deadline = self.deadline;
-        self.letters.into_iter().map(move |letter| Self {
+        self.letters.into_iter().map(|letter| Self {
             letters: vec![letter],
-            deadline,
         })
     }
 
@@ -111,6 +123,14 @@ impl Submission {
     pub(super) fn answer(&mut self, outcomes: Vec<Outcome>) {
         for ((_, letter), outcome) in self.letters.drain(..).zip(outcomes) {
             let _ = letter.reply.send(outcome);
+        }
+    }
+
+    /// Answers the first letter alone.
+    pub(super) fn refuse_first(&mut self, why: Refused) {
+        if !self.letters.is_empty() {
+            let (_, letter) = self.letters.remove(0);
+            let _ = letter.reply.send(Err(why));
         }
     }
 
@@ -122,12 +142,17 @@ impl Submission {
 
     /// Waits for work on which everything hangs; at the deadline those who wait hear `why`, and the
     /// work goes on.
-    pub(super) async fn watch<F: Future>(&mut self, why: &Refused, work: F) -> F::Output {
+    pub(super) async fn watch<F: Future>(
+        &mut self,
+        deadline: Instant,
+        why: &Refused,
+        work: F,
+    ) -> F::Output {
         tokio::pin!(work);
         tokio::select! {
             biased;
             output = &mut work => return output,
-            () = sleep_until(self.deadline), if !self.is_answered() => self.refuse(why),
+            () = sleep_until(deadline), if !self.is_answered() => self.refuse(why),
         }
         work.await
     }

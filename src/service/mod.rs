@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Change, Event, EventId, Invalid, Order, Seq};
-use crate::engine::{Done, Engine, Outcome, Refused};
+use crate::engine::{Done, Engine, Outcome, Refused, Source};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
 use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
@@ -64,7 +64,7 @@ impl Service {
     /// # Errors
     /// Why it was not carried out, as far as is known.
     pub async fn write(&self, order: Order, bytes: usize) -> Result<Done, Failure> {
-        let outcome = self.submit(order, bytes)?.await;
+        let outcome = self.submit(&Source::new(), order, bytes)?.await;
         outcome
             .unwrap_or(Err(Refused::Unknown))
             .map_err(Failure::from)
@@ -76,12 +76,13 @@ impl Service {
     /// Busy or shutting down.
     pub fn submit(
         &self,
+        from: &Source,
         order: Order,
         bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
         self.parts
             .engine
-            .submit(order, bytes)
+            .submit(from, order, bytes)
             .map_err(Failure::from)
     }
 
@@ -91,11 +92,12 @@ impl Service {
     /// Busy or shutting down.
     pub fn announce(
         &self,
+        from: &Source,
         payload: Arc<str>,
     ) -> Result<oneshot::Receiver<Result<(), Refused>>, Failure> {
         self.parts
             .engine
-            .announce(Broadcast { payload })
+            .announce(from, Broadcast { payload })
             .map_err(Failure::from)
     }
 

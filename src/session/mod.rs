@@ -12,6 +12,7 @@ mod subscriptions;
 use uuid::Uuid;
 
 use crate::domain::Seq;
+use crate::engine::Source;
 use crate::feed::{Interest, Listener};
 use crate::limits;
 use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request};
@@ -35,6 +36,8 @@ pub struct Opening {
 #[derive(Debug)]
 pub struct Session {
     service: Service,
+    /// Its share of the writer is its own.
+    source: Source,
     answers: Answers,
     listener: Listener,
     subscriptions: Subscriptions,
@@ -55,6 +58,7 @@ impl Session {
         Ok((
             Self {
                 service,
+                source: Source::new(),
                 answers: Answers::default(),
                 listener,
                 subscriptions: Subscriptions::default(),
@@ -155,11 +159,11 @@ impl Session {
         let begun = match request {
             Request::Write(order) => self
                 .service
-                .submit(order, bytes)
+                .submit(&self.source, order, bytes)
                 .map(Pending::write(id.clone(), name)),
             Request::Broadcast(payload) => self
                 .service
-                .announce(payload)
+                .announce(&self.source, payload)
                 .map(Pending::announcement(id.clone())),
             Request::Fetch(query) => Ok(Pending::fetch(self.service.clone(), id.clone(), query)),
             Request::Subscribe(sub, asked) => {

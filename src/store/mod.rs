@@ -83,6 +83,15 @@ impl fmt::Display for Epoch {
     }
 }
 
+/// Events that were asked for by their ids.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// In any order; missing ones are left out.
+    pub events: Vec<Event>,
+    /// How many of the ids, from the first on, were looked at.
+    pub looked_at: usize,
+}
+
 /// Changes to append together, all or none.
 #[derive(Debug)]
 pub struct Batch {
@@ -161,10 +170,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reaches the store: an error says that it cannot be reached now.
     async fn head(&self) -> Result<Seq, StoreError>;
 
-    /// The current events with these ids, in any order; missing ones are left out.
+    /// The current events with these ids, as far as they are looked at: in order, until those that were found
+    /// weigh `bytes`, and at least one.
     ///
     /// Holds every change that was durable when the call began.
-    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
+    async fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError>;
 
     /// The highest version that each of these events ever had, also in a life that has ended, in any order; those
     /// that never were are left out.
@@ -173,10 +183,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// deleted a few more; where it began at 1 again, as older logs have it, a step for each of those lives.
     async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError>;
 
-    /// The changes that commands with these ids made, in any order; ids that no change carries are left out.
+    /// Where the first change of each command with one of these ids is, in any order; ids that no change
+    /// carries are left out.
     ///
     /// Holds every change that was durable when the call began.
-    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError>;
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError>;
 
     /// Appends `batch` directly after `batch.after` and applies it to the view, all or nothing.
     ///

@@ -11,7 +11,7 @@ use super::content::{self, MERGE_PATCH, PLAIN};
 use super::rest::read_id;
 use super::{App, JSON, conditions};
 use crate::domain::{CommandId, Document, EventId, Invalid, Order, Value, Verb};
-use crate::engine::Done;
+use crate::engine::{Done, Refused, Source};
 use crate::protocol::{self, Code, Failure, Name};
 use crate::query::Conditions;
 
@@ -96,8 +96,8 @@ pub(super) async fn broadcast(
 ) -> Result<Response, Failure> {
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
-    let sent = app.service.announce(payload)?.await;
-    sent.unwrap_or(Err(crate::engine::Refused::Unknown))?;
+    let sent = app.service.announce(&Source::new(), payload)?.await;
+    sent.unwrap_or(Err(Refused::Unknown))?;
     Ok((JSON, r#"{"success":true}"#).into_response())
 }
 

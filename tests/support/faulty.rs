@@ -10,8 +10,8 @@ use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
 use livelog::query::Query;
 use livelog::store::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
-    Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
+    Stretch, Tidings,
 };
 
 /// What happens to an append.
@@ -37,6 +37,8 @@ pub struct FaultyStore {
     store: Arc<dyn Store>,
     faults: Mutex<VecDeque<Fault>>,
     reads: AtomicUsize,
+    /// The most that was loaded at once, and all of it, in bytes.
+    loads: Mutex<(usize, usize)>,
 }
 
 impl FaultyStore {
@@ -47,6 +49,7 @@ impl FaultyStore {
             store,
             faults,
             reads,
+            loads: Mutex::default(),
         })
     }
 
@@ -66,6 +69,16 @@ impl FaultyStore {
         self.reads.load(Ordering::Relaxed)
     }
 
+    /// The most bytes of events that were loaded at once, and of all that were.
+    pub fn loads(&self) -> (usize, usize) {
+        *self.loads.lock().unwrap()
+    }
+
+    /// Counts loads anew.
+    pub fn forget_loads(&self) {
+        *self.loads.lock().unwrap() = (0, 0);
+    }
+
     /// Faults that no append has met yet.
     pub fn faults_left(&self) -> usize {
         self.faults.lock().unwrap().len()
@@ -82,15 +95,19 @@ impl Store for FaultyStore {
         self.store.head().await
     }
 
-    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
-        self.store.load(ids).await
+    async fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
+        let loaded = self.store.load(ids, bytes).await?;
+        let weight = loaded.events.iter().map(Event::weight).sum();
+        let mut loads = self.loads.lock().unwrap();
+        *loads = (loads.0.max(weight), loads.1 + weight);
+        Ok(loaded)
     }
 
     async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
         self.store.last_versions(ids).await
     }
 
-    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         self.store.answered(ids).await
     }
 

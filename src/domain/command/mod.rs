@@ -29,6 +29,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it is a CREATE.
+    pub fn is_create(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+
     /// The event it is about; `None` for a create that leaves the id to the server.
     pub fn target(&self) -> Option<&EventId> {
         match self {

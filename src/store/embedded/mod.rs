@@ -62,10 +62,10 @@ use self::place::Place;
 use self::shared::{Shared, blocking};
 use self::writer::{Task, Writer};
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
-    Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
+    Stretch, Tidings,
 };
-use crate::domain::{Change, CommandId, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
 
@@ -161,13 +161,9 @@ impl Store for EmbeddedStore {
         self.shared.trouble()
     }
 
-    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+    async fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
         let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
-        blocking(move || {
-            let events = ids.iter().map(|id| snapshot.event(id));
-            events.filter_map(Result::transpose).collect()
-        })
-        .await
+        blocking(move || snapshot.load(&ids, bytes)).await
     }
 
     async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
@@ -182,11 +178,13 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
         blocking(move || {
-            let changes = ids.iter().map(|id| snapshot.answered(id));
-            changes.filter_map(Result::transpose).collect()
+            let places = ids
+                .into_iter()
+                .map(|id| Ok(snapshot.answered(&id)?.map(|seq| (id, seq))));
+            places.filter_map(Result::transpose).collect()
         })
         .await
     }

@@ -11,7 +11,7 @@ use super::overlay::Overlay;
 use super::tables::{self, CommandTable, LogTable, MilestoneTable, ViewTable, fault};
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, Loaded, StoreError};
 
 /// Everything acknowledged up to `seq`, and nothing else.
 pub(super) struct Snapshot {
@@ -42,6 +42,23 @@ impl Snapshot {
         found
             .map(|bytes| decode::event(id.as_str(), bytes.value()))
             .transpose()
+    }
+
+    /// See [`Store::load`](crate::store::Store::load).
+    pub(super) fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        let mut weight = 0;
+        for id in ids {
+            if let Some(event) = self.event(id)? {
+                weight += event.weight();
+                loaded.events.push(event);
+            }
+            loaded.looked_at += 1;
+            if weight >= bytes {
+                break;
+            }
+        }
+        Ok(loaded)
     }
 
     /// The version of the event at `id`, after the changes in `overlay` too.
@@ -91,13 +108,10 @@ impl Snapshot {
         }
     }
 
-    /// The change that the command with this id made, if there is one.
-    pub(super) fn answered(&self, id: &CommandId) -> Result<Option<Arc<Change>>, StoreError> {
+    /// Where the change is that the command with this id made, if there is one.
+    pub(super) fn answered(&self, id: &CommandId) -> Result<Option<Seq>, StoreError> {
         let found = self.commands.get(id.as_str()).map_err(fault)?;
-        let Some(seq) = found.map(|seq| Seq::new(seq.value())) else {
-            return Ok(None);
-        };
-        self.change(seq).map(|change| Some(Arc::new(change)))
+        Ok(found.map(|seq| Seq::new(seq.value())))
     }
 
     /// The change at a place that the log has.

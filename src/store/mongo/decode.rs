@@ -61,10 +61,19 @@ pub(super) fn change(entry: &RawDocument) -> Result<Change> {
     })
 }
 
-fn command(key: &RawDocument) -> Result<CommandKey> {
+/// Which command made the change of a log entry, and where that is; of the entry no more is needed.
+pub(super) fn command_place(entry: &RawDocument) -> Result<(CommandId, Seq)> {
+    let key = nested(entry, "command")?;
+    Ok((command_id(key)?, seq(entry, "_id")?))
+}
+
+fn command_id(key: &RawDocument) -> Result<CommandId> {
     let id = CommandId::parse(text(key, "id")?, "command.id");
-    let id = id.map_err(|invalid| Unreadable::new(invalid.to_string()))?;
-    let key = CommandKey::from_hex(id, text(key, "digest")?);
+    id.map_err(|invalid| Unreadable::new(invalid.to_string()))
+}
+
+fn command(key: &RawDocument) -> Result<CommandKey> {
+    let key = CommandKey::from_hex(command_id(key)?, text(key, "digest")?);
     key.ok_or_else(|| Unreadable::new("command.digest is none"))
 }
 

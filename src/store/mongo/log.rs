@@ -83,7 +83,7 @@ async fn first_batch(
 }
 
 /// Whether the server kept a cursor because not everything fitted into this batch.
-fn is_open(batch: &RawBatch) -> bool {
+pub(super) fn is_open(batch: &RawBatch) -> bool {
     let cursor = batch.as_raw_document().get_document("cursor");
     cursor.is_ok_and(|cursor| cursor.get_i64("id").is_ok_and(|id| id != 0))
 }
@@ -112,15 +112,16 @@ fn unreadable_after(after: Seq) -> StoreError {
 pub(super) async fn answered(
     database: &Database,
     ids: &[CommandId],
-) -> Result<Vec<Arc<Change>>, StoreError> {
+) -> Result<Vec<(CommandId, Seq)>, StoreError> {
     let log = collection(database, LOG);
     let ids: Vec<&str> = ids.iter().map(CommandId::as_str).collect();
     let filter = doc! { COMMAND_ID: { "$in": ids } };
     let batches = within(QUERY_CALL_DEADLINE, async move {
-        let find = log.find(filter).max_time(limits::QUERY_DEADLINE);
+        let find = log.find(filter).projection(doc! { COMMAND_ID: 1 });
+        let find = find.max_time(limits::QUERY_DEADLINE);
         find.batch().await?.try_collect::<Vec<RawBatch>>().await
     });
-    let mut changes = Vec::new();
+    let mut places = Vec::new();
     for batch in &batches.await? {
         let entries = batch
             .doc_slices()
@@ -129,13 +130,11 @@ pub(super) async fn answered(
             let Ok(RawBsonRef::Document(entry)) = entry else {
                 return Err(unreadable_after(Seq::ZERO));
             };
-            let change = decode::change(entry);
-            changes.push(Arc::new(
-                change.map_err(|unreadable| unreadable.at("a command's log entry"))?,
-            ));
+            let place = decode::command_place(entry);
+            places.push(place.map_err(|unreadable| unreadable.at("a command's log entry"))?);
         }
     }
-    Ok(changes)
+    Ok(places)
 }
 
 /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last

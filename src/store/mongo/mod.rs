@@ -20,6 +20,7 @@ mod encode;
 mod head;
 mod history;
 mod hub;
+mod load;
 mod log;
 mod name;
 mod occupants;
@@ -50,10 +51,10 @@ use self::call::within;
 use self::hub::Hub;
 use self::open::{Absent, Opened};
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, PublishError, Rebuild, Store, StoreError, Stretch,
-    Tidings,
+    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
+    Stretch, Tidings,
 };
-use crate::domain::{Change, CommandId, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
 
@@ -157,15 +158,15 @@ impl Store for MongoStore {
         Ok(head.seq)
     }
 
-    async fn load(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
-        view::load(&self.database, ids).await
+    async fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
+        load::load(&self.database, ids, bytes).await
     }
 
     async fn last_versions(&self, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
         versions::last(&self.database, ids).await
     }
 
-    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<Arc<Change>>, StoreError> {
+    async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         log::answered(&self.database, ids).await
     }
 

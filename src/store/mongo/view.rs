@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bson::RawDocumentBuf;
 use bson::raw::RawBsonRef;
-use bson::{RawDocumentBuf, doc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::{ReadConcern, SessionOptions};
@@ -15,7 +15,7 @@ use mongodb::{ClientSession, Collection, Database};
 use super::call::{Failure, QUERY_CALL_DEADLINE, code, within};
 use super::decode::{self, Unreadable};
 use super::{EVENTS, collection, head, meta, strangers};
-use crate::domain::{Event, EventId};
+use crate::domain::Event;
 use crate::limits;
 use crate::query::{self, Query};
 use crate::store::{Found, StoreError};
@@ -26,25 +26,6 @@ pub(super) const BATCH_COUNT: u32 = 1_000;
 /// How often a query is begun anew when the snapshot it would read is not there: the view was
 /// replaced by a rebuild in that moment.
 const SNAPSHOTS_MAX: usize = 5;
-
-/// See [`Store::load`](crate::store::Store::load).
-pub(super) async fn load(database: &Database, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let events = collection(database, EVENTS);
-    let ids: Vec<&str> = ids.iter().map(EventId::as_str).collect();
-    let filter = doc! { "_id": { "$in": ids } };
-    let batches = within(QUERY_CALL_DEADLINE, async move {
-        let find = events.find(filter).max_time(limits::QUERY_DEADLINE);
-        find.batch().await?.try_collect::<Vec<RawBatch>>().await
-    });
-    let mut events = Vec::new();
-    for batch in &batches.await? {
-        decode_into(batch, |event| events.push(event))?;
-    }
-    Ok(events)
-}
 
 /// See [`Store::find`](crate::store::Store::find).
 pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
@@ -184,7 +165,7 @@ impl Reading {
     }
 }
 
-fn decode_into(batch: &RawBatch, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
+pub(super) fn decode_into(batch: &RawBatch, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
     let unreadable = |_| Unreadable::new("not BSON").at("the view");
     for document in batch.doc_slices().map_err(unreadable)? {
         let Ok(RawBsonRef::Document(document)) = document else {
