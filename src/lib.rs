@@ -69,7 +69,9 @@
 //!    session's [`Listener`](feed::Listener) wakes and takes what is new.
 //! 3. Then the pump finds the groups of subscriptions whose filter may see it, by the values it has now
 //!    and had before; judges it once for each group; and rings for the sessions concerned. Each
-//!    [`Subscription`](feed::Subscription) takes what its group remembers.
+//!    [`Subscription`](feed::Subscription) takes what its group remembers. Judging counts its
+//!    [`Steps`](domain::Steps): what takes many is left to the subscriptions themselves, and by them to one thread of
+//!    the node that does nothing else.
 //! 4. What they take are frames that the first who needed them has encoded for all. [`transport`] hands up
 //!    to a flush of frames to the socket, and flushes once.
 //! 5. Who is left behind by the window reads the log, in pages that are shared with everyone else who is,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use livelog::domain::{Command, Create, Document, Order, Seq, Update};
+use livelog::domain::{Command, Create, Document, Order, Seq, Steps, Update};
 use livelog::engine::{Engine, Source};
 use livelog::feed::{Feed, Notice, Start, Subscription};
+use livelog::limits;
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -79,7 +80,8 @@ async fn until_live(mut subscription: Subscription) -> Vec<(String, u64)> {
             let word = frame["kind"].as_str().unwrap_or(notice.word);
             told.push((word.to_owned(), frame["seq"].as_u64().unwrap()));
         };
-        subscription.take(&mut out).unwrap();
+        let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
+        subscription.take(&slice, &mut out).unwrap();
     }
     told
 }
@@ -129,7 +131,7 @@ async fn within_the_window_nothing_is_read_from_the_store() {
     write(&store, 4..404).await;
     while feed.seq() < Seq::new(404) {
         live.ready().await;
-        live.take(&mut drop::<Notice>).unwrap();
+        live.take(&Steps::unbounded(), &mut drop::<Notice>).unwrap();
     }
     let resumed = subscribe(&feed, &filter, Start::After(Seq::new(4)));
     assert_eq!(until_live(resumed).await, expected(4, 404));
@@ -148,7 +150,9 @@ async fn more_matches_than_a_filter_remembers_reach_a_sleeping_subscription_in_o
     let mut watching = subscribe(&feed, &filter, Start::Now);
     while feed.seq() < Seq::new(2_004) {
         watching.ready().await;
-        watching.take(&mut drop::<Notice>).unwrap();
+        watching
+            .take(&Steps::unbounded(), &mut drop::<Notice>)
+            .unwrap();
     }
     assert_eq!(until_live(sleeping).await, expected(4, 2_004));
     assert_eq!(store.reads(), before, "the window held them all");

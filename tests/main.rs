@@ -12,6 +12,7 @@
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
+mod costly; // filters and events that take very long to judge
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 mod embedded; // the embedded store: its folder, its file, its failures, its queries
 mod embedded_crash; // the embedded store when the power goes
@@ -23,6 +24,7 @@ mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod nodes; // several nodes on one MongoDB
+mod operands; // operands, paths and orders from one end of their range to the other
 mod origin; // which web pages may connect
 mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages

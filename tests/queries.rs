@@ -11,6 +11,7 @@ on_every_store!(
     sort_limit_and_fields_shape_the_answer,
     paging_goes_through_everything_exactly_once,
     a_cursor_stands_still_while_events_come_and_go,
+    a_cursor_fits_where_it_was_given_however_long_the_keys,
     one_event_is_found_by_its_id,
     a_filter_that_is_not_understood_is_refused_by_name_and_place,
     all_events_are_streamed_however_many,
@@ -283,4 +284,40 @@ async fn an_answer_is_as_of_its_seq_even_under_load() {
     }
     assert!(seqs.is_sorted() && seqs.len() > 2, "{seqs:?}");
     load.finish().await;
+}
+
+/// Keys of 50 KB made cursors of 66 KB, which no address holds.
+async fn a_cursor_fits_where_it_was_given_however_long_the_keys(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let text = |n: usize| format!("{}{n}", "x".repeat(50_000));
+    for n in 0..6 {
+        let event = json!({"_id": format!("e{n}"), "text": text(n)});
+        client.ok("CREATE", event).await;
+    }
+    let sort = json!({"text": -1});
+    let (mut found, mut cursor) = (Vec::new(), None::<String>);
+    while found.len() < 6 {
+        let mut asked = json!({"sort": sort, "limit": 1, "fields": ["_id"]});
+        let sort = sort.to_string();
+        let mut parameters = vec![("sort", &*sort), ("limit", "1"), ("fields", "_id")];
+        if let Some(cursor) = &cursor {
+            assert!(cursor.len() <= 2_048, "{} bytes", cursor.len());
+            asked["cursor"] = json!(cursor);
+            parameters.push(("cursor", cursor));
+        }
+        let (status, rest) = server.get("/api/events", &parameters).await;
+        assert_eq!(status, 200, "{rest}");
+        let answer = client.ok("FETCH", asked).await;
+        assert_eq!(answer["data"], rest["data"]);
+        found.extend(ids(&answer["data"]).into_iter().map(str::to_owned));
+        let last = found.last().unwrap();
+        // What became of the event since is not where the page ended.
+        let moved = json!({"id": last, "updateData": {"text": "moved to the end"}});
+        client.ok("UPDATE", moved).await;
+        let next = [&answer["next"], &rest["next"]];
+        let [one, other] = next.map(|next| next.as_str().map(str::to_owned));
+        assert_eq!(one, other);
+        cursor = one;
+    }
+    assert_eq!(found, ["e5", "e4", "e3", "e2", "e1", "e0"]);
 }

@@ -5,7 +5,11 @@
 
 use std::cmp::Ordering;
 
+use super::steps::{Free, Meter, Steps, TooCostly};
 use super::value::{Document, Value, ValueRef};
+
+/// Bytes of text that are compared in about one step.
+const BYTES_PER_STEP: usize = 64;
 
 /// Kinds of values that compare with each other; kinds among themselves order as listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,17 +36,35 @@ pub(crate) fn class(value: ValueRef<'_>) -> Class {
 
 /// The order of two values: by class, then within it. Strings order by their UTF-8 bytes.
 pub(crate) fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
-    match (a, b) {
+    let Ok(order) = counted(a, b, &Free);
+    order
+}
+
+/// The same, for as long as there are steps left. Values without parts take none.
+pub(crate) fn compare_within(
+    a: ValueRef<'_>,
+    b: ValueRef<'_>,
+    steps: &Steps,
+) -> Result<Ordering, TooCostly> {
+    counted(a, b, steps)
+}
+
+#[inline]
+fn counted<M: Meter>(a: ValueRef<'_>, b: ValueRef<'_>, meter: &M) -> Result<Ordering, M::Over> {
+    Ok(match (a, b) {
         (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),
         (ValueRef::Int(a), ValueRef::Int(b)) => a.cmp(&b),
         (ValueRef::Float(a), ValueRef::Float(b)) => compare_floats(a, b),
         (ValueRef::Int(a), ValueRef::Float(b)) => compare_int_with_float(a, b),
         (ValueRef::Float(a), ValueRef::Int(b)) => compare_int_with_float(b, a).reverse(),
-        (ValueRef::String(a), ValueRef::String(b)) => a.cmp(b),
-        (ValueRef::Array(a), ValueRef::Array(b)) => compare_arrays(a, b),
-        (ValueRef::Object(a), ValueRef::Object(b)) => compare_documents(a, b),
+        (ValueRef::String(a), ValueRef::String(b)) => {
+            meter.count(a.len().min(b.len()) / BYTES_PER_STEP)?;
+            a.cmp(b)
+        }
+        (ValueRef::Array(a), ValueRef::Array(b)) => return compare_arrays(a, b, meter),
+        (ValueRef::Object(a), ValueRef::Object(b)) => return compare_documents(a, b, meter),
         _ => class(a).cmp(&class(b)),
-    }
+    })
 }
 
 /// Total, because JSON has no NaN; zero has one place whatever its sign.
@@ -68,27 +90,32 @@ fn compare_int_with_float(int: i64, float: f64) -> Ordering {
         .then_with(|| compare_floats(0.0, float.fract()))
 }
 
-fn compare_arrays(a: &[Value], b: &[Value]) -> Ordering {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| compare(a.borrow(), b.borrow()))
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| a.len().cmp(&b.len()))
+fn compare_arrays<M: Meter>(a: &[Value], b: &[Value], meter: &M) -> Result<Ordering, M::Over> {
+    for (a, b) in a.iter().zip(b) {
+        meter.count(1)?;
+        let order = counted(a.borrow(), b.borrow(), meter)?;
+        if order.is_ne() {
+            return Ok(order);
+        }
+    }
+    Ok(a.len().cmp(&b.len()))
 }
 
 /// Field by field: the class of the value decides before the name, and the name before the value.
-fn compare_documents(a: &Document, b: &Document) -> Ordering {
-    a.iter()
-        .zip(b.iter())
-        .map(|((name_a, a), (name_b, b))| {
-            let (a, b) = (a.borrow(), b.borrow());
-            class(a)
-                .cmp(&class(b))
-                .then_with(|| name_a.cmp(name_b))
-                .then_with(|| compare(a, b))
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or_else(|| a.len().cmp(&b.len()))
+fn compare_documents<M: Meter>(a: &Document, b: &Document, meter: &M) -> Result<Ordering, M::Over> {
+    for ((name_a, a), (name_b, b)) in a.iter().zip(b.iter()) {
+        meter.count(1 + name_a.len().min(name_b.len()) / BYTES_PER_STEP)?;
+        let (a, b) = (a.borrow(), b.borrow());
+        let order = class(a).cmp(&class(b)).then_with(|| name_a.cmp(name_b));
+        let order = match order {
+            Ordering::Equal => counted(a, b, meter)?,
+            other => other,
+        };
+        if order.is_ne() {
+            return Ok(order);
+        }
+    }
+    Ok(a.len().cmp(&b.len()))
 }
 
 #[cfg(test)]

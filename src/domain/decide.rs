@@ -7,6 +7,7 @@ use super::command::{Command, CommandId};
 use super::document::Invalid;
 use super::event::{Event, EventId};
 use super::seq::Seq;
+use super::steps::Steps;
 use super::timestamp::Timestamp;
 use super::value::Document;
 
@@ -48,6 +49,8 @@ pub enum Rejection {
     VersionConflict { expected: u64, current: Arc<Event> },
     #[error("{}", .0.reason)]
     DoesNotFit(Invalid),
+    #[error("{}", .0.reason)]
+    TooCostly(Invalid),
     #[error(
         "the changes of the batch would exceed {} bytes",
         crate::limits::ORDER_BYTES_MAX
@@ -59,14 +62,19 @@ pub enum Rejection {
     TooLarge { id: EventId },
 }
 
-/// Decides `command` against the state of its event.
+/// Decides `command` against the state of its event. The conditions of its `$pull` take no more than `steps`.
 ///
 /// # Errors
 /// Why the command has no effect; the log stays as it is.
-pub fn decide(state: &State, command: &Command, stamp: Stamp) -> Result<Change, Rejection> {
+pub fn decide(
+    state: &State,
+    command: &Command,
+    stamp: Stamp,
+    steps: &Steps,
+) -> Result<Change, Rejection> {
     let effect: Effect = match command {
         Command::Create(create) => create.decide(state, stamp),
-        Command::Update(update) => update.decide(state, stamp),
+        Command::Update(update) => update.decide(state, stamp, steps),
         Command::Delete(delete) => delete.decide(state),
         Command::Restore(restore) => restore.decide(state, stamp),
     }?;
@@ -153,7 +161,7 @@ mod tests {
                 last_version,
                 earlier: None,
             };
-            let change = decide(&state, command, stamp)?;
+            let change = decide(&state, command, stamp, &Steps::unbounded())?;
             last_version = change.version();
             *current = change.after().cloned();
             Ok::<_, Rejection>(change)

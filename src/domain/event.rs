@@ -161,6 +161,10 @@ impl Record for Event {
                 .map(|(name, value)| (name, value.borrow())),
         )
     }
+
+    fn width(&self) -> usize {
+        self.fields.len()
+    }
 }
 
 impl Serialize for Event {

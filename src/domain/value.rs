@@ -206,6 +206,9 @@ pub trait Record {
 
     /// All top-level fields in order.
     fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
+
+    /// How many fields a look-up may go through.
+    fn width(&self) -> usize;
 }
 
 impl Record for Document {
@@ -215,6 +218,10 @@ impl Record for Document {
 
     fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> {
         self.iter().map(|(name, value)| (name, value.borrow()))
+    }
+
+    fn width(&self) -> usize {
+        self.len()
     }
 }
 

@@ -271,7 +271,7 @@ fn passing(error: &StoreError) -> Option<Refused> {
         StoreError::Unavailable(_) | StoreError::QueryTooSlow => Some(Refused::Unavailable),
         StoreError::Full(_) => Some(Refused::StorageFull),
         StoreError::Unwritable(_) => Some(Refused::StorageFailed),
-        StoreError::CannotSort
+        StoreError::FilterTooSlow(_)
         | StoreError::SortTooLarge
         | StoreError::Refused(_)
         | StoreError::Corrupt { .. } => None,

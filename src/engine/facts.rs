@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, Refused};
 use crate::domain::{
-    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State,
+    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State, Steps,
     Timestamp, decide,
 };
 use crate::limits;
@@ -45,7 +45,7 @@ pub(super) type Answered = HashMap<CommandId, Vec<Arc<Change>>>;
 pub(super) type Sources = HashMap<(EventId, u64), Arc<Change>>;
 
 /// Decides the orders one after the other, each seeing what the ones before it did, until their changes are
-/// enough for one append: a small command can make a large change.
+/// enough for one append (a small command can make a large change) or have taken long enough to decide.
 pub(super) fn decide_all<'a>(
     orders: impl Iterator<Item = (&'a [EventId], &'a Order)>,
     facts: &mut Facts,
@@ -57,14 +57,21 @@ pub(super) fn decide_all<'a>(
         changes: Vec::new(),
     };
     let mut bytes = 0;
+    let mut steps = 0;
     for (ids, order) in orders {
-        if bytes >= limits::BATCH_BYTES_MAX {
+        if bytes >= limits::BATCH_BYTES_MAX || steps >= limits::BATCH_STEPS_MAX {
             break;
         }
         let head = facts.head.plus(decided.changes.len());
         let outcome = match facts.answer(order) {
             Some(answer) => answer,
-            None => facts.decide(ids, order, Stamp { seq: head, at }, &decided.changes),
+            None => {
+                let own = Steps::new(limits::ORDER_STEPS_MAX);
+                let stamp = Stamp { seq: head, at };
+                let outcome = facts.decide(ids, order, stamp, &decided.changes, &own);
+                steps += own.taken();
+                outcome
+            }
         };
         let cost = match &outcome {
             Ok(done) => weight(&done.changes),
@@ -124,6 +131,7 @@ impl Facts {
         order: &Order,
         head: Stamp,
         decided: &[Arc<Change>],
+        steps: &Steps,
     ) -> Outcome {
         let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
         for (at, (id, command)) in ids.iter().zip(&order.commands).enumerate() {
@@ -137,7 +145,7 @@ impl Facts {
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.source(command, decided, &changes),
             };
-            match decide(&state, command, stamp) {
+            match decide(&state, command, stamp, steps) {
                 Ok(change) => {
                     // The first stands for all: they are found one after the other.
                     let command = order.key.clone().filter(|_| at == 0);

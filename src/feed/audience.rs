@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::group::{Group, Member};
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, Seq, Steps};
+use crate::limits;
 use crate::query::{Filter, Index};
 
 /// All groups of a node.
@@ -68,23 +69,28 @@ impl Audience {
         }
     }
 
-    /// Judges the next changes, which are in the window already, and rings for those who see some.
-    pub(super) fn judge(&self, changes: &[Arc<Change>]) {
+    /// Judges the next changes, which are in the window already, and rings for those who may see some. Says how many:
+    /// after those that take long, others are to have their turn.
+    pub(super) fn judge(&self, changes: &[Arc<Change>]) -> usize {
         let mut groups = self.groups();
-        let Some(last) = changes.last() else {
-            return;
-        };
-        groups.seq = last.seq;
         let mut concerned = Vec::new();
         let mut candidates = Vec::new();
+        let (mut judged, mut taken) = (0, 0);
         for change in changes {
-            groups.candidates(change, &mut candidates);
+            if taken >= limits::JUDGE_SLICE_STEPS {
+                break;
+            }
+            let steps = Steps::new(limits::CHANGE_STEPS_MAX);
+            groups.candidates(change, &steps, &mut candidates);
             for key in &candidates {
                 let group = &groups.by_key[key];
-                if group.judge(change) {
+                if group.judge(change, &steps) {
                     concerned.push((*key, change.seq));
                 }
             }
+            groups.seq = change.seq;
+            taken += steps.taken();
+            judged += 1;
         }
         // Rung once for all of its changes, from the first on.
         concerned.sort_unstable();
@@ -92,6 +98,7 @@ impl Audience {
         for (key, first) in concerned {
             groups.by_key[&key].ring(first);
         }
+        judged
     }
 
     fn groups(&self) -> MutexGuard<'_, Groups> {
@@ -121,14 +128,14 @@ impl Groups {
     }
 
     /// Replaces `found` with the groups that the change may concern, each once.
-    fn candidates(&self, change: &Change, found: &mut Vec<Key>) {
+    fn candidates(&self, change: &Change, steps: &Steps, found: &mut Vec<Key>) {
         found.clear();
         if change.is_redacted() {
             // By what it was nobody can be found.
             found.extend(self.by_key.keys());
         }
         for event in [change.before(), change.after()].into_iter().flatten() {
-            self.index.candidates(&**event, found);
+            self.index.candidates(&**event, steps, found);
         }
         found.sort_unstable();
         found.dedup();

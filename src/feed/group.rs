@@ -1,12 +1,12 @@
 //! Subscriptions with the same filter: a change is judged once for all of them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, Seq, Steps, TooCostly};
 use crate::limits;
 use crate::query::{Filter, Seen};
 
@@ -15,13 +15,16 @@ use crate::query::{Filter, Seen};
 pub(super) struct Group {
     pub(super) key: u64,
     pub(super) filter: Arc<Filter>,
+    /// So many of the next changes are left to the members, because one took too long.
+    rest: AtomicU32,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// At most [`limits::MATCHES_MAX`].
-    matches: VecDeque<(Seq, Seen)>,
+    /// At most [`limits::MATCHES_MAX`]. `None` is a change that takes too long to judge for all: each member finds out
+    /// for itself whether it is one.
+    matches: VecDeque<(Seq, Option<Seen>)>,
     /// Every match from here on is among them.
     complete_from: Seq,
     members: Vec<Arc<Member>>,
@@ -50,6 +53,7 @@ impl Group {
         Self {
             key,
             filter,
+            rest: AtomicU32::new(0),
             state: Mutex::new(state),
         }
     }
@@ -66,10 +70,13 @@ impl Group {
         members.is_empty()
     }
 
-    /// Remembers the change if the filter sees something of it, and says whether it does.
-    pub(super) fn judge(&self, change: &Change) -> bool {
-        let Some(seen) = self.filter.sees(change) else {
-            return false;
+    /// Remembers the change if the filter sees something of it, or if it takes too many steps to tell; and says
+    /// whether the members are to look.
+    pub(super) fn judge(&self, change: &Change, steps: &Steps) -> bool {
+        let seen = match self.verdict(change, steps) {
+            Ok(None) => return false,
+            Ok(Some(seen)) => Some(seen),
+            Err(TooCostly) => None,
         };
         let mut state = self.state();
         if state.matches.len() == limits::MATCHES_MAX {
@@ -79,6 +86,22 @@ impl Group {
         }
         state.matches.push_back((change.seq, seen));
         true
+    }
+
+    fn verdict(&self, change: &Change, steps: &Steps) -> Result<Option<Seen>, TooCostly> {
+        let rest = self.rest.load(Ordering::Relaxed);
+        if rest > 0 {
+            self.rest.store(rest - 1, Ordering::Relaxed);
+            return Err(TooCostly);
+        }
+        let own = Steps::new(limits::GROUP_STEPS_MAX.min(steps.left()));
+        let seen = self.filter.sees(change, &own);
+        steps.spend(own.taken());
+        if seen.is_err() && own.taken() == limits::GROUP_STEPS_MAX {
+            self.rest
+                .store(limits::GROUP_REST_CHANGES, Ordering::Relaxed);
+        }
+        seen
     }
 
     /// Tells all members of matches from `first` on. They are remembered already, so who looks finds them.
@@ -93,7 +116,7 @@ impl Group {
         &self,
         from: Seq,
         limit: usize,
-        found: &mut Vec<(Seq, Seen)>,
+        found: &mut Vec<(Seq, Option<Seen>)>,
     ) -> Result<bool, Forgotten> {
         found.clear();
         let state = self.state();

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::judges::{Job, Judges};
 use super::log::{Log, Page};
 use super::snapshot::{Interrupted, Turn};
-use crate::domain::{Change, EventId, Seq};
+use crate::domain::{Change, EventId, Seq, Steps, TooCostly};
 use crate::limits;
 use crate::protocol::{self, Frame};
-use crate::query::{Fields, Filter, Seen, Standing};
+use crate::query::{Fields, Filter, Seen};
 
 /// The changes from a position to the head as it was, being gathered, then told.
 #[derive(Debug)]
@@ -24,19 +26,31 @@ pub(super) struct Latest {
     log: Arc<Log>,
     turn: Turn,
     reading: Option<AbortOnDropHandle<Arc<Page>>>,
-    /// Where each event stood at first, and the last of its changes.
-    touched: HashMap<EventId, (Standing, Arc<Change>)>,
+    /// The first and the last change of each event.
+    touched: HashMap<EventId, Span>,
     bytes: usize,
+    judges: Arc<Judges>,
+    job: Option<Job<Result<Judging, TooCostly>>>,
+    /// Of judging, altogether.
+    took: Duration,
+    is_too_slow: bool,
     /// What they came to, the last first.
     outcomes: Vec<(Arc<Change>, Seen)>,
 }
 
+/// An event's first change of those that are gathered, and its last.
+type Span = (Arc<Change>, Arc<Change>);
+
+/// What is still to be judged, and what was.
+type Judging = (Vec<Span>, Vec<(Arc<Change>, Seen)>);
+
 impl Latest {
+    /// Gathers changes after the first of these places, up to the other.
     pub(super) fn new(
         log: &Arc<Log>,
+        judges: &Arc<Judges>,
         filter: &Arc<Filter>,
-        after: Seq,
-        until: Seq,
+        (after, until): (Seq, Seq),
         turn: Turn,
     ) -> Self {
         Self {
@@ -48,23 +62,57 @@ impl Latest {
             reading: None,
             touched: HashMap::new(),
             bytes: 0,
+            judges: Arc::clone(judges),
+            job: None,
+            took: Duration::ZERO,
+            is_too_slow: false,
             outcomes: Vec::new(),
         }
     }
 
     /// Gathers until there is something to tell, or nothing more to gather.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.outcomes.is_empty() && self.seq < self.until {
+        loop {
+            ready!(self.poll_judged(context));
+            if self.is_too_slow || !self.outcomes.is_empty() || self.seq >= self.until {
+                return Poll::Ready(());
+            }
             let (log, seq) = (&self.log, self.seq);
             let reading = self.reading.get_or_insert_with(|| log.read(seq));
             let page = ready!(reading.poll_unpin(context));
             self.reading = None;
             self.gather(&page.expect("reading the log does not panic"));
             if self.seq == self.until || self.bytes >= limits::LATEST_BYTES_MAX {
-                self.conclude();
+                let touched = self.touched.drain().map(|(_, span)| span).collect();
+                self.bytes = 0;
+                self.judge((touched, Vec::new()));
+            }
+        }
+    }
+
+    fn poll_judged(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while let Some(job) = &mut self.job {
+            let done = ready!(job.poll_unpin(context));
+            self.job = None;
+            let (judged, took) = done.expect("judging does not panic");
+            self.took += took;
+            self.is_too_slow |= judged.is_err() || self.took > limits::JUDGE_TIME_MAX;
+            match judged {
+                Ok((left, outcomes)) if left.is_empty() => {
+                    self.outcomes = outcomes;
+                    self.outcomes
+                        .sort_unstable_by_key(|(change, _)| std::cmp::Reverse(change.seq));
+                }
+                Ok(judging) if !self.is_too_slow => self.judge(judging),
+                Ok(_) | Err(_) => {}
             }
         }
         Poll::Ready(())
+    }
+
+    fn judge(&mut self, judging: Judging) {
+        let filter = Arc::clone(&self.filter);
+        self.job = Some(self.judges.begin(move || judge_some(&filter, judging)));
     }
 
     /// Hands out what is ready, up to one flush; `true` when all is told.
@@ -74,6 +122,9 @@ impl Latest {
         mut out: impl FnMut(Seq, Frame),
     ) -> Result<bool, Interrupted> {
         self.turn.check()?;
+        if self.is_too_slow {
+            return Err(Interrupted::FilterTooSlow);
+        }
         let rest = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
         for (change, seen) in self.outcomes.drain(rest..).rev() {
             out(change.seq, protocol::latest(&change, seen, fields));
@@ -90,27 +141,33 @@ impl Latest {
             self.seq = change.seq;
             self.bytes += change.weight();
             match self.touched.get_mut(change.event_id()) {
-                Some((_, last)) => {
-                    self.bytes -= last.weight();
+                Some((first, last)) => {
+                    if !Arc::ptr_eq(first, last) {
+                        self.bytes -= last.weight();
+                    }
                     *last = Arc::clone(change);
                 }
                 None => {
-                    let known = (self.filter.standing_before(change), Arc::clone(change));
-                    self.touched.insert(change.event_id().clone(), known);
+                    let span = (Arc::clone(change), Arc::clone(change));
+                    self.touched.insert(change.event_id().clone(), span);
                 }
             }
         }
     }
+}
 
-    fn conclude(&mut self) {
-        let filter = &self.filter;
-        let touched = self.touched.drain().filter_map(|(_, (before, last))| {
-            let seen = before.to(filter.standing_after(&last))?;
-            Some((last, seen))
-        });
-        self.outcomes = touched.collect();
-        self.outcomes
-            .sort_unstable_by_key(|(change, _)| std::cmp::Reverse(change.seq));
-        self.bytes = 0;
+/// Goes on for as long as one job may take.
+fn judge_some(filter: &Filter, (mut left, mut outcomes): Judging) -> Result<Judging, TooCostly> {
+    let mut taken = 0;
+    while taken < limits::JUDGE_JOB_STEPS {
+        let Some((first, last)) = left.pop() else {
+            break;
+        };
+        let steps = Steps::new(limits::MATCH_STEPS_MAX);
+        let before = filter.standing_before(&first, &steps)?;
+        let seen = before.to(filter.standing_after(&last, &steps)?);
+        outcomes.extend(seen.map(|seen| (last, seen)));
+        taken += steps.taken();
     }
+    Ok((left, outcomes))
 }

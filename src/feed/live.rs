@@ -127,7 +127,9 @@ impl Live {
 mod tests {
     use super::super::window::Content;
     use super::*;
-    use crate::domain::{Command, Create, Document, EventId, Stamp, State, Timestamp, decide};
+    use crate::domain::{
+        Command, Create, Document, EventId, Stamp, State, Steps, Timestamp, decide,
+    };
 
     fn change(seq: u64, text: &str) -> Arc<Change> {
         let payload = Document::from_iter([("text", text.into())]);
@@ -139,7 +141,8 @@ mod tests {
             earlier: None,
         };
         let seq = Seq::new(seq);
-        Arc::new(decide(&state, &command, Stamp { seq, at }).unwrap())
+        let decided = decide(&state, &command, Stamp { seq, at }, &Steps::unbounded());
+        Arc::new(decided.unwrap())
     }
 
     fn publish(live: &Live, seqs: impl IntoIterator<Item = u64>, text: &str) {

@@ -6,7 +6,8 @@
 //!
 //! A session listens to everything (`listener`) or subscribes to what a filter sees (`subscription`).
 //! Subscriptions with the same filter form a group (`group`), and the pump finds the groups that a
-//! change concerns (`audience`): what nobody asked for wakes nobody.
+//! change concerns (`audience`): what nobody asked for wakes nobody. What takes long to judge is judged where
+//! nobody waits for it (`judges`), for those who asked for it (`look`).
 //!
 //! Knows nothing of the engine: a change that this node wrote arrives like any other.
 //!
@@ -15,10 +16,12 @@
 mod audience;
 mod entry;
 mod group;
+mod judges;
 mod latest;
 mod listener;
 mod live;
 mod log;
+mod look;
 mod pump;
 mod snapshot;
 mod subscription;
@@ -29,11 +32,12 @@ use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::domain::Seq;
+use crate::domain::{Change, Seq, TooCostly};
 use crate::limits;
-use crate::query::{Fields, Filter};
+use crate::query::{Fields, Filter, Seen};
 use crate::store::{Store, StoreError};
 use audience::Audience;
+use judges::Judges;
 pub use listener::{Interest, Listener};
 use live::Live;
 use log::Log;
@@ -46,6 +50,7 @@ pub struct Feed {
     live: Arc<Live>,
     audience: Arc<Audience>,
     log: Arc<Log>,
+    judges: Arc<Judges>,
     turns: Arc<Semaphore>,
     _pump: Arc<AbortOnDropHandle<()>>,
 }
@@ -71,6 +76,7 @@ impl Feed {
             live,
             audience,
             log,
+            judges: Judges::new(),
             turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
             _pump: Arc::new(AbortOnDropHandle::new(tokio::spawn(pump))),
         })
@@ -112,11 +118,24 @@ impl Feed {
         Subscription::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
+            &self.judges,
             self.audience.join(filter, bell),
             Arc::clone(bell),
             Arc::clone(fields),
             start,
         )
+    }
+
+    /// Those of these changes of which the filter sees something.
+    ///
+    /// # Errors
+    /// If one of them takes too long to judge.
+    pub async fn judge(
+        &self,
+        filter: &Arc<Filter>,
+        changes: &[Arc<Change>],
+    ) -> Result<Vec<(Arc<Change>, Seen)>, TooCostly> {
+        look::judge_page(&self.judges, filter, changes).await
     }
 
     /// Waits for leave to begin with a snapshot, or with what became of events.

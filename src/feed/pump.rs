@@ -23,7 +23,13 @@ pub(super) async fn run(
         match tidings {
             Tidings::Changes(changes) => {
                 live.publish(&changes);
-                audience.judge(&changes);
+                let mut rest = &changes[..];
+                while !rest.is_empty() {
+                    rest = &rest[audience.judge(rest)..];
+                    if !rest.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
+                }
             }
             Tidings::Broadcast(broadcast) => live.broadcast(&broadcast),
             Tidings::Redaction => {

@@ -29,6 +29,8 @@ pub enum Interrupted {
     Store(StoreError),
     /// The client took longer than [`limits::SNAPSHOT_DEADLINE`].
     TooSlow,
+    /// Its filter takes more than [`limits::MATCH_STEPS_MAX`] on one event, or [`limits::JUDGE_TIME_MAX`] on many.
+    FilterTooSlow,
 }
 
 /// The events that match as of one seq, being handed out.

@@ -11,19 +11,18 @@ use tokio_util::task::AbortOnDropHandle;
 use super::audience::Membership;
 use super::entry::Entry;
 use super::group::Forgotten;
+use super::judges::Judges;
 use super::latest::Latest;
 use super::live::Live;
 use super::log::{Log, Page};
+use super::look::{Judged, Look};
 use super::snapshot::{Interrupted, Snapshot, Turn};
 use super::window::{Content, Overrun, Place};
-use crate::domain::Seq;
+use crate::domain::{Seq, Steps};
 use crate::limits;
 use crate::protocol::{self, Frame};
-use crate::query::{Fields, Filter, Seen};
+use crate::query::{Fields, Seen};
 use crate::store::Found;
-
-/// Entries looked at before others have their turn.
-const LOOK_MAX: usize = 1_000;
 
 /// Where a subscription begins.
 #[derive(Debug)]
@@ -62,6 +61,7 @@ pub struct Subscription {
     /// Every change up to here was handed out, or the filter sees nothing of it.
     seq: Seq,
     position: Position,
+    judged: Judged,
     /// Whether the client was told that it hears of changes as they happen.
     is_live: bool,
 }
@@ -72,8 +72,8 @@ enum Position {
     Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
     Reading(AbortOnDropHandle<Arc<Page>>),
-    /// Behind the window, with a page of the log to look at from here on.
-    Page(Arc<Page>, usize),
+    /// Behind the window, with a page of the log to look at.
+    Page(Arc<Page>),
     /// Looking at every item of the window.
     Window(Place),
     /// At the window's end: the group knows what matches. `more` was there when it last looked.
@@ -86,6 +86,7 @@ impl Subscription {
     pub(super) fn new(
         live: Arc<Live>,
         log: Arc<Log>,
+        judges: &Arc<Judges>,
         membership: Membership,
         bell: Arc<Notify>,
         fields: Arc<Fields>,
@@ -97,7 +98,7 @@ impl Subscription {
             Start::Now => (head, Position::Matches { more: true }),
             Start::After(after) => (after, Position::after(after, &live, &log)),
             Start::Latest(after, turn) => {
-                let latest = Latest::new(&log, filter, after, head.max(after), turn);
+                let latest = Latest::new(&log, judges, filter, (after, head.max(after)), turn);
                 (after, Position::Latest(Box::new(latest)))
             }
             Start::Snapshot(found, turn) => {
@@ -113,6 +114,7 @@ impl Subscription {
             fields,
             seq,
             position,
+            judged: Judged::new(judges),
             is_live: false,
         }
     }
@@ -120,6 +122,11 @@ impl Subscription {
     /// Every change up to here was handed out, or the filter sees nothing of it.
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// Bytes that its filter takes in memory, if it is the only one with that.
+    pub fn filter_weight(&self) -> usize {
+        self.membership.group.filter.weight()
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
@@ -137,12 +144,13 @@ impl Subscription {
     /// Whether [`take`](Self::take) may have something. When matches come while this is pending, the
     /// bell rings instead of the context's waker.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.judged.poll_ready(context));
         match &mut self.position {
             Position::Snapshot(snapshot) => return snapshot.poll_ready(context),
             Position::Latest(latest) => return latest.poll_ready(context),
             Position::Reading(page) => {
                 let page = ready!(page.poll_unpin(context));
-                self.position = Position::Page(page.expect("reading the log does not panic"), 0);
+                self.position = Position::Page(page.expect("reading the log does not panic"));
             }
             Position::Page(..) | Position::Window(_) => {}
             Position::Matches { more } => {
@@ -154,11 +162,15 @@ impl Subscription {
         Poll::Ready(())
     }
 
-    /// Hands out what is there without waiting, up to about one flush.
+    /// Hands out what is there without waiting, up to about one flush and as long as `slice` has steps left.
     ///
     /// # Errors
-    /// If it broke off before it was live: it is over.
-    pub fn take(&mut self, out: &mut impl FnMut(Notice)) -> Result<(), Interrupted> {
+    /// If it broke off: it is over.
+    pub fn take(&mut self, slice: &Steps, out: &mut impl FnMut(Notice)) -> Result<(), Interrupted> {
+        self.judged.check()?;
+        if self.judged.is_busy() {
+            return Ok(());
+        }
         match &mut self.position {
             Position::Snapshot(snapshot) => {
                 let (frame, last) = snapshot.take()?;
@@ -176,57 +188,63 @@ impl Subscription {
                 }
             }
             Position::Reading(_) => {}
-            Position::Page(page, at) => {
-                let (page, at) = (Arc::clone(page), *at);
-                self.look_at_page(&page, at, out);
+            Position::Page(page) => {
+                let page = Arc::clone(page);
+                self.look_at_page(&page, slice, out);
             }
             Position::Window(place) => {
                 let place = *place;
-                self.look_at_window(place, out);
+                self.look_at_window(place, slice, out);
             }
             Position::Matches { more } => {
                 let more = *more;
-                self.take_matches(more, out);
+                self.take_matches(more, slice, out);
             }
         }
         Ok(())
     }
 
-    fn look_at_page(&mut self, page: &Arc<Page>, from: usize, out: &mut impl FnMut(Notice)) {
-        let mut look = Look::new(self.seq);
-        for (at, entry) in page.entries.iter().enumerate().skip(from) {
-            if look.has_enough() {
-                self.seq = look.seq;
-                self.position = Position::Page(Arc::clone(page), at);
-                return;
+    fn look_at_page(&mut self, page: &Arc<Page>, slice: &Steps, out: &mut impl FnMut(Notice)) {
+        let from = page
+            .entries
+            .partition_point(|entry| entry.change.seq <= self.seq);
+        let mut look = self.look(slice);
+        for entry in &page.entries[from..] {
+            if !look.at(entry, None, out) {
+                break;
             }
-            look.at(entry, &self.membership.group.filter, &self.fields, out);
         }
-        self.seq = look.seq;
-        self.seek(out);
+        self.seq = look.end();
+        let last = page.entries.last();
+        if last.is_none_or(|last| last.change.seq <= self.seq) {
+            self.seek(out);
+        }
     }
 
-    fn look_at_window(&mut self, place: Place, out: &mut impl FnMut(Notice)) {
-        let mut look = Look::new(self.seq);
-        let mut at_end = true;
-        let read = self.live.read(place, |item| {
-            at_end = !look.has_enough();
-            if let Content::Change(entry) = &item.content
-                && at_end
-            {
-                look.at(entry, &self.membership.group.filter, &self.fields, out);
+    fn look_at_window(&mut self, place: Place, slice: &Steps, out: &mut impl FnMut(Notice)) {
+        let live = Arc::clone(&self.live);
+        let mut look = self.look(slice);
+        let mut end = look.seq;
+        let read = live.read(place, |item| {
+            end = end.max(item.seq);
+            match &item.content {
+                Content::Change(entry) => look.at(entry, None, out),
+                Content::Broadcast(_) => true,
             }
-            at_end
         });
-        self.seq = look.seq;
+        self.seq = look.end();
         match read {
-            Ok(_) if at_end => self.position = Position::Matches { more: true },
-            Ok(place) => self.position = Position::Window(place),
-            Err(Overrun) => self.seek(out),
+            Ok(_) if end <= self.seq => self.position = Position::Matches { more: true },
+            Ok(_) | Err(Overrun) => self.seek(out),
         }
     }
 
-    fn take_matches(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
+    fn look<'a>(&'a mut self, slice: &'a Steps) -> Look<'a> {
+        let filter = &self.membership.group.filter;
+        Look::new(&mut self.judged, filter, &self.fields, slice, self.seq)
+    }
+
+    fn take_matches(&mut self, more: bool, slice: &Steps, out: &mut impl FnMut(Notice)) {
         let first = self.membership.member.look();
         if first.is_none() && !more && self.is_live {
             return;
@@ -239,7 +257,7 @@ impl Subscription {
         let mut matches = Vec::new();
         let group = &self.membership.group;
         match group.matches(from, limits::FLUSH_COUNT_MAX, &mut matches) {
-            Ok(more) => self.tell_matches(&matches, more, out),
+            Ok(more) => self.tell_matches(&matches, more, slice, out),
             Err(Forgotten) => {
                 self.seq = from.before();
                 self.seek(out);
@@ -247,25 +265,29 @@ impl Subscription {
         }
     }
 
-    fn tell_matches(&mut self, found: &[(Seq, Seen)], more: bool, out: &mut impl FnMut(Notice)) {
-        let (mut told, mut bytes) = (0, 0);
-        let fields = &self.fields;
+    fn tell_matches(
+        &mut self,
+        found: &[(Seq, Option<Seen>)],
+        more: bool,
+        slice: &Steps,
+        out: &mut impl FnMut(Notice),
+    ) {
+        let live = Arc::clone(&self.live);
         let seqs = found.iter().map(|(seq, _)| *seq);
-        let mut is_full = false;
-        self.live.entries(seqs, |entry| {
-            let frame = entry.frame(found[told].1, fields);
-            told += 1;
-            bytes += frame.len();
-            is_full = bytes >= limits::FLUSH_BYTES_MAX;
-            out(Notice::change(entry, frame));
-            !is_full
+        let mut look = self.look(slice);
+        let mut seen = found.iter().map(|(_, seen)| *seen);
+        let mut is_cut = false;
+        live.entries(seqs, |entry| {
+            let seen = seen.next().expect("as many as there are seqs");
+            is_cut = !look.at(entry, seen, out);
+            !is_cut
         });
-        if let Some((last, _)) = told.checked_sub(1).map(|last| found[last]) {
-            self.seq = last;
-        }
-        match found.get(told) {
+        self.seq = look.end();
+        match found.iter().find(|(seq, _)| *seq > self.seq) {
             None => self.arrive(more, out),
-            Some(_) if is_full => self.position = Position::Matches { more: true },
+            Some(_) if is_cut || self.judged.is_busy() => {
+                self.position = Position::Matches { more: true };
+            }
             // The window has moved on: nothing before this one was missed.
             Some((missed, _)) => {
                 self.seq = missed.before();
@@ -276,6 +298,9 @@ impl Subscription {
 
     fn arrive(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
         self.position = Position::Matches { more };
+        if !more {
+            self.judged.rest();
+        }
         if !more && !self.is_live {
             self.is_live = true;
             out(Notice::new(
@@ -315,52 +340,7 @@ impl Notice {
         }
     }
 
-    fn change(entry: &Entry, frame: Frame) -> Self {
+    pub(super) fn change(entry: &Entry, frame: Frame) -> Self {
         Self::new("change", Some(entry.change.seq), frame)
-    }
-}
-
-/// Looking through changes for those that the filter sees.
-struct Look {
-    seq: Seq,
-    looked: usize,
-    told: usize,
-    bytes: usize,
-}
-
-impl Look {
-    fn new(seq: Seq) -> Self {
-        Self {
-            seq,
-            looked: 0,
-            told: 0,
-            bytes: 0,
-        }
-    }
-
-    fn has_enough(&self) -> bool {
-        self.looked >= LOOK_MAX
-            || self.told >= limits::FLUSH_COUNT_MAX
-            || self.bytes >= limits::FLUSH_BYTES_MAX
-    }
-
-    fn at(
-        &mut self,
-        entry: &Entry,
-        filter: &Filter,
-        fields: &Arc<Fields>,
-        out: &mut impl FnMut(Notice),
-    ) {
-        if entry.change.seq <= self.seq {
-            return;
-        }
-        self.looked += 1;
-        self.seq = entry.change.seq;
-        if let Some(seen) = filter.sees(&entry.change) {
-            let frame = entry.frame(seen, fields);
-            self.told += 1;
-            self.bytes += frame.len();
-            out(Notice::change(entry, frame));
-        }
     }
 }

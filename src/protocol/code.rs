@@ -16,6 +16,7 @@ pub enum Code {
     CommandIdReused,
     DoesNotFit,
     EventTooLarge,
+    FilterTooSlow,
     ForbiddenHost,
     ForbiddenOrigin,
     HeadersTooLarge,
@@ -78,7 +79,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -88,6 +89,7 @@ impl Code {
         Self::CommandIdReused,
         Self::DoesNotFit,
         Self::EventTooLarge,
+        Self::FilterTooSlow,
         Self::ForbiddenHost,
         Self::ForbiddenOrigin,
         Self::HeadersTooLarge,
@@ -128,6 +130,7 @@ impl Code {
             Self::CommandIdReused => rule("command_id_reused", 422),
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
+            Self::FilterTooSlow => rule("filter_too_slow", 422),
             Self::ForbiddenHost => rule("forbidden_host", 403),
             Self::ForbiddenOrigin => rule("forbidden_origin", 403),
             Self::HeadersTooLarge => rule("headers_too_large", 431),

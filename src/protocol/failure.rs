@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::error::Category;
 
 use super::code::Code;
-use crate::domain::{Event, Invalid, Rejection, Unread, join};
+use crate::domain::{Event, Invalid, Rejection, TooCostly, Unread, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -99,6 +99,7 @@ impl From<Rejection> for Failure {
             Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),
+            Rejection::TooCostly(invalid) => Self::at(Code::FilterTooSlow, invalid),
             Rejection::VersionConflict { current, .. } => Self {
                 details: Some(Details::Conflict {
                     current_version: current.version,
@@ -107,6 +108,12 @@ impl From<Rejection> for Failure {
                 ..Self::new(Code::VersionConflict, message)
             },
         }
+    }
+}
+
+impl From<TooCostly> for Failure {
+    fn from(costly: TooCostly) -> Self {
+        Self::new(Code::FilterTooSlow, costly.to_string())
     }
 }
 

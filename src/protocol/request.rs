@@ -26,7 +26,8 @@ impl RequestId {
     fn parse(raw: &RawValue) -> Result<Self, Invalid> {
         let text = raw.get();
         let fits = match text.as_bytes().first() {
-            Some(b'"') => text.len() <= limits::REQUEST_ID_BYTES_MAX + 2,
+            Some(b'"') => serde_json::from_str::<String>(text)
+                .is_ok_and(|id| id.len() <= limits::REQUEST_ID_BYTES_MAX),
             _ => text.parse::<i64>().is_ok(),
         };
         match fits {
@@ -358,6 +359,14 @@ mod tests {
             refused(r#"{"type":"CREATE","payload":{"a":1e999}}"#),
             (bad, path("payload.a"), None)
         );
+        let escaped = "\\u00e9".repeat(limits::REQUEST_ID_BYTES_MAX / 2);
+        let asked =
+            |id: &str| Asked::parse(&format!(r#"{{"type":"FETCH","id":"{id}","payload":{{}}}}"#));
+        assert!(
+            asked(&escaped).is_ok(),
+            "an id is as long as it is, not as it is written"
+        );
+        assert!(asked(&format!("{escaped}x")).is_err());
         let long = format!(
             r#"{{"type":"FETCH","id":"{}"}}"#,
             "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1)

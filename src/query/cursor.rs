@@ -1,8 +1,10 @@
 //! Where a page ended, as a token that a client hands back.
 //!
 //! The token holds the sort keys of the last record rather than a count, so records that come and go
-//! between pages neither repeat nor hide others. It works with the query it was made for and no
-//! other. It is not signed: whoever forges one can only start reading elsewhere in their own answer.
+//! between pages neither repeat nor hide others. Where these are long it names the record, and the seq as of which
+//! its keys are to be looked up: so a token is short enough for an address, whatever the keys. It works with the
+//! query it was made for and no other. It is not signed: whoever forges one can only start reading elsewhere in their
+//! own answer.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,12 +14,22 @@ use super::filter::Filter;
 use super::keys::{Key, Keys};
 use super::operand::expected;
 use super::sort::Sort;
-use crate::domain::{Document, Invalid, Value, ValueRef, read};
-use crate::limits;
+use crate::domain::{Document, EventId, Invalid, Seq, Value, ValueRef, read};
 
-/// A longer token would leave little of a message for the query itself. Sort keys of three quarters
-/// of this cannot be paged past.
-const TOKEN_BYTES_MAX: usize = limits::MESSAGE_BYTES_MAX / 2;
+/// Longer keys, as JSON, are looked up.
+const KEYS_BYTES_MAX: usize = 1024;
+
+/// What keys of that length come to, with room for what stands beside them.
+const TOKEN_BYTES_MAX: usize = 2 * KEYS_BYTES_MAX;
+
+/// Where a page ended, as a token says it.
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    /// After these keys.
+    Keys(Cursor),
+    /// After the event with this id, as it was after that change.
+    Event(EventId, Seq),
+}
 
 /// The sort keys of the last record of a page.
 #[derive(Debug, Clone)]
@@ -31,7 +43,7 @@ enum OwnedKey {
     Value(Value),
 }
 
-impl Cursor {
+impl Mark {
     /// Reads a token that must have been made for this filter and sort.
     pub(super) fn parse(
         value: &Value,
@@ -46,17 +58,47 @@ impl Cursor {
             let reason = format!("a cursor must not exceed {TOKEN_BYTES_MAX} bytes");
             return Err(Invalid::new(at, reason));
         }
-        let content =
-            decode(token).ok_or_else(|| Invalid::new(at, "not a cursor of this server"))?;
+        let not_ours = || Invalid::new(at, "not a cursor of this server");
+        let content = decode(token).ok_or_else(not_ours)?;
         if content.fingerprint != fingerprint(filter, sort) {
             return Err(Invalid::new(at, "made for another filter or sort"));
         }
-        if content.keys.len() != sort.keys().len() {
-            return Err(Invalid::new(at, "not a cursor of this server"));
+        match &content.mark {
+            Self::Keys(cursor) if cursor.keys.len() != sort.keys().len() => Err(not_ours()),
+            Self::Keys(_) | Self::Event(..) => Ok(content.mark),
         }
-        Ok(Self { keys: content.keys })
     }
 
+    /// The token that goes on after a record: one with these keys, or with this id as it was after that change.
+    pub(super) fn token(
+        keys: Option<&Keys<'_>>,
+        (id, seq): (&str, Seq),
+        filter: &Filter,
+        sort: &Sort,
+    ) -> String {
+        let fingerprint = Value::from(fingerprint(filter, sort));
+        let json = |content: Value| {
+            let content = Value::Array(vec![fingerprint.clone(), content]);
+            serde_json::to_vec(&content).expect("a value has nothing JSON cannot say")
+        };
+        let keys = keys.map(|keys| {
+            let keys = keys.iter().take(sort.keys().len()).map(|key| match key {
+                Key::EmptyArray => tag(EMPTY_ARRAY, Value::Null),
+                Key::Value(value) => pack(*value),
+            });
+            json(Value::Array(keys.collect()))
+        });
+        let short = keys.filter(|json| json.len() <= KEYS_BYTES_MAX);
+        let named = || {
+            let seq = Value::Int(seq.get().cast_signed());
+            let event = [("id", Value::from(id)), ("seq", seq)];
+            json(Value::Object(event.into_iter().collect()))
+        };
+        URL_SAFE_NO_PAD.encode(short.unwrap_or_else(named))
+    }
+}
+
+impl Cursor {
     /// After the record with these keys.
     pub(super) fn at(keys: &Keys<'_>, sort: &Sort) -> Self {
         let keys = keys.iter().take(sort.keys().len());
@@ -80,20 +122,6 @@ impl Cursor {
             OwnedKey::Value(value) => value.weight(),
         });
         24 + keys.map(|weight| 32 + weight).sum::<usize>()
-    }
-
-    /// The token that goes on after the record with these keys.
-    pub(super) fn token(keys: &Keys<'_>, filter: &Filter, sort: &Sort) -> String {
-        let keys = keys.iter().take(sort.keys().len()).map(|key| match key {
-            Key::EmptyArray => tag(EMPTY_ARRAY, Value::Null),
-            Key::Value(value) => pack(*value),
-        });
-        let content = Value::Array(vec![
-            fingerprint(filter, sort).into(),
-            Value::Array(keys.collect()),
-        ]);
-        let json = serde_json::to_vec(&content).expect("a value has nothing JSON cannot say");
-        URL_SAFE_NO_PAD.encode(json)
     }
 
     /// The keys, as a record's.
@@ -139,7 +167,7 @@ const FLOAT: &str = "$float";
 
 struct Content {
     fingerprint: String,
-    keys: Vec<OwnedKey>,
+    mark: Mark,
 }
 
 fn decode(token: &str) -> Option<Content> {
@@ -147,11 +175,24 @@ fn decode(token: &str) -> Option<Content> {
     let Value::Array(parts) = read(&json, "").ok()? else {
         return None;
     };
-    let Ok([Value::String(fingerprint), Value::Array(keys)]) = <[Value; 2]>::try_from(parts) else {
+    let [Value::String(fingerprint), mark] = <[Value; 2]>::try_from(parts).ok()? else {
         return None;
     };
-    let keys = keys.into_iter().map(unpack_key).collect::<Option<_>>()?;
-    Some(Content { fingerprint, keys })
+    let mark = match mark {
+        Value::Array(keys) => {
+            let keys = keys.into_iter().map(unpack_key).collect::<Option<_>>()?;
+            Mark::Keys(Cursor { keys })
+        }
+        Value::Object(event) => {
+            let Some(Value::Int(seq @ 0..)) = event.get("seq") else {
+                return None;
+            };
+            let id = EventId::parse(event.get("id")?.as_str()?).ok()?;
+            Mark::Event(id, Seq::new(seq.cast_unsigned()))
+        }
+        _ => return None,
+    };
+    Some(Content { fingerprint, mark })
 }
 
 fn unpack_key(value: Value) -> Option<OwnedKey> {
@@ -212,6 +253,7 @@ fn unpack(value: Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Steps;
     use crate::query::Query;
 
     fn query(filter: &str, sort: &str, cursor: Option<&str>) -> Result<Query, Invalid> {
@@ -223,6 +265,11 @@ mod tests {
 
     fn document(json: &str) -> Document {
         serde_json::from_str(json).expect("the test's own JSON")
+    }
+
+    fn admits(query: &Query, record: &Document) -> bool {
+        let admits = query.admits(record, &Steps::unbounded());
+        admits.expect("enough steps")
     }
 
     fn refusal(cursor: &str) -> String {
@@ -251,9 +298,13 @@ mod tests {
             .collect();
         let first = query("{}", r#"{"a":1}"#, None).expect("a good query");
         for (n, record) in records.iter().enumerate() {
-            let next = query("{}", r#"{"a":1}"#, Some(&first.cursor_after(record)))
-                .expect("a good cursor");
-            let admitted: Vec<bool> = records.iter().map(|record| next.admits(record)).collect();
+            let next = query(
+                "{}",
+                r#"{"a":1}"#,
+                Some(&first.cursor_after(record, Seq::ZERO)),
+            )
+            .expect("a good cursor");
+            let admitted: Vec<bool> = records.iter().map(|record| admits(&next, record)).collect();
             let expected: Vec<bool> = (0..records.len()).map(|other| other > n).collect();
             assert_eq!(admitted, expected, "after {}", keys[n]);
         }
@@ -263,7 +314,7 @@ mod tests {
     fn a_token_belongs_to_its_filter_and_sort() {
         let token = query(r#"{"a":1}"#, r#"{"a":1}"#, None)
             .expect("a good query")
-            .cursor_after(&document(r#"{"_id":"e","a":1}"#));
+            .cursor_after(&document(r#"{"_id":"e","a":1}"#), Seq::ZERO);
         assert!(query(r#"{"a":1}"#, r#"{"a":1}"#, Some(&token)).is_ok());
         for (filter, sort) in [
             (r#"{"a":2}"#, r#"{"a":1}"#),
@@ -309,7 +360,26 @@ mod tests {
         );
         assert_eq!(
             refusal(&token(TOKEN_BYTES_MAX + 1)),
-            "a cursor must not exceed 131072 bytes"
+            "a cursor must not exceed 2048 bytes"
         );
+    }
+
+    #[test]
+    fn a_token_of_long_keys_names_the_record_and_is_short() {
+        let first = query("{}", r#"{"a":1}"#, None).expect("a good query");
+        for (bytes, id) in [(100, "e"), (2_000, "e"), (1_000_000, "\u{1}\"é")] {
+            let id = id.repeat(128 / id.len());
+            let text = "x".repeat(bytes);
+            let record = Document::from_iter([("_id", Value::from(&*id)), ("a", text.into())]);
+            let token = first.cursor_after(&record, Seq::new(u64::MAX / 4));
+            assert!(token.len() <= TOKEN_BYTES_MAX, "{bytes}: {}", token.len());
+            let next = query("{}", r#"{"a":1}"#, Some(&token)).expect("a good cursor");
+            let named = next.ends_after.as_ref().map(|(id, _)| id.as_str());
+            assert_eq!(named, (bytes > 1_000).then_some(&*id));
+            let next = next
+                .from(&record, &Steps::unbounded())
+                .expect("enough steps");
+            assert!(!admits(&next, &record), "it was on the page before");
+        }
     }
 }

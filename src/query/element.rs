@@ -8,7 +8,10 @@ use std::sync::Arc;
 use super::filter::{Clause, Node};
 use super::parse;
 use super::path::{FieldPath, Named, Segment};
-use crate::domain::{Condition, Invalid, ReadCondition, Value, ValueRef, compare};
+use super::verdict::all;
+use crate::domain::{
+    Condition, Invalid, ReadCondition, Steps, TooCostly, Value, ValueRef, compare_within,
+};
 use crate::limits;
 
 /// Reads the conditions of one request.
@@ -45,16 +48,21 @@ pub(super) enum Asked {
 }
 
 impl Condition for Element {
-    fn holds(&self, element: &Value) -> bool {
+    fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly> {
+        steps.take(1)?;
         match &self.asked {
-            Asked::Equal(value) => compare(value.borrow(), element.borrow()).is_eq(),
-            Asked::Fields(node) => element
-                .as_object()
-                .is_some_and(|document| node.matches(document)),
+            Asked::Equal(value) => {
+                let order = compare_within(value.borrow(), element.borrow(), steps)?;
+                Ok(order.is_eq())
+            }
+            Asked::Fields(node) => match element.as_object() {
+                Some(document) => node.matches(document, steps),
+                None => Ok(false),
+            },
             Asked::Operators(clauses) => {
                 let alone = Alone(element);
                 let path = FieldPath::to_element();
-                clauses.iter().all(|clause| clause.holds(&path, &alone))
+                all(clauses, |clause| clause.holds(&path, &alone, steps))
             }
         }
     }
@@ -70,6 +78,10 @@ struct Alone<'a>(&'a Value);
 impl Named for Alone<'_> {
     fn named(&self, _: &Segment) -> Option<ValueRef<'_>> {
         Some(self.0.borrow())
+    }
+
+    fn names(&self) -> usize {
+        0
     }
 }
 
@@ -103,8 +115,8 @@ mod tests {
             let element: Value = serde_json::from_str(element).expect("the test's own JSON");
             let condition = read(condition).expect("a good condition");
             assert_eq!(
-                condition.holds(&element),
-                holds,
+                condition.holds(&element, &Steps::unbounded()),
+                Ok(holds),
                 "{condition:?} {element:?}"
             );
         }

@@ -1,23 +1,29 @@
 //! The tree a filter is parsed into, and what it says about a record.
 //!
-//! Everything that can be wrong with a filter is found by `parse`, so matching cannot fail. It has no
-//! state either, and allocates nothing. The shape of the tree is the shape of the filter as it was
+//! Everything that can be wrong with a filter is found by `parse`, so matching fails for one reason only: that
+//! it takes more steps than it may. It has no state, and but for patterns allocates nothing. The shape of the tree is the shape of the filter as it was
 //! written, one variant an operator: `mongo` writes it back down.
 
-use regex::Regex;
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
-use super::operand::truncated;
+use super::held::Held;
 use super::parse;
-use super::path::{FieldPath, Leaf, Named, Places};
-use crate::domain::{Class, Document, EventId, Invalid, Record, Value, ValueRef, class, compare};
+use super::path::{FieldPath, Named};
+use super::test::{Relation, Test};
+use super::verdict::{Verdict, all, any};
+use crate::domain::{Document, EventId, Invalid, Record, Steps, TooCostly, Value, ValueRef};
 
-/// What must hold of a record.
+/// What must hold of a record. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    pub(super) root: Node,
+    pub(super) root: Arc<Node>,
     /// Of the filter as it was written; tells whether a cursor belongs to it.
     pub(super) digest: [u8; 32],
+    /// Its values; patterns are counted where they are shared.
+    held: Arc<Held>,
+    patterns: usize,
 }
 
 /// A condition on a record, or on an element of an array seen as one.
@@ -47,60 +53,24 @@ pub(super) enum Clause {
     Not(Vec<Clause>),
 }
 
-/// A question about one value.
-#[derive(Debug, Clone)]
-pub(super) enum Test {
-    Compare(Relation, Value),
-    /// Sorted, for searching.
-    In(Vec<Value>),
-    Exists,
-    Type(Vec<Type>),
-    Size(usize),
-    Mod {
-        divisor: i64,
-        remainder: i64,
-    },
-    Regex(Regex),
-    /// An array with an element, itself an object or array, of which the node holds.
-    ElementWhere(Box<Node>),
-    /// An array with an element of which, taken alone, every clause holds.
-    ElementThat(Vec<Clause>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
-    Equal,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-/// What `$type` can ask for, by MongoDB's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
-    Double,
-    String,
-    Object,
-    Array,
-    Bool,
-    Null,
-    /// 32 bits wide. Nothing is: every integer is stored in 64 bits.
-    Int,
-    Long,
-    Number,
-}
-
 impl Filter {
     /// Reads a filter; `at` is where it stands, e.g. `payload.filter`.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
+        let (root, patterns) = parse::filter(value, at)?;
         Ok(Self {
-            root: parse::filter(value, at)?,
+            root: Arc::new(root),
             digest: digest(value),
+            held: Arc::new(Held::new(value.weight())),
+            patterns,
         })
+    }
+
+    /// Roughly the bytes it takes in memory, its compiled patterns included.
+    pub fn weight(&self) -> usize {
+        self.held.bytes() + self.patterns
     }
 
     /// The filter that the event with this id alone matches.
@@ -111,20 +81,25 @@ impl Filter {
 
     /// Whether it is the filter that every record matches, `{}`.
     pub fn is_everything(&self) -> bool {
-        matches!(&self.root, Node::And(nodes) if nodes.is_empty())
+        matches!(&*self.root, Node::And(nodes) if nodes.is_empty())
     }
 
     /// The filter that every record matches, `{}`.
     pub fn all() -> Self {
         Self {
-            root: Node::And(Vec::new()),
+            root: Arc::new(Node::And(Vec::new())),
             digest: digest(&Value::Object(Document::new())),
+            held: Arc::new(Held::new(0)),
+            patterns: 0,
         }
     }
 
-    /// Whether it holds of the record. Neither fails nor allocates.
-    pub fn matches(&self, record: &impl Record) -> bool {
-        self.root.matches(record)
+    /// Whether it holds of the record.
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn matches(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
+        self.root.matches(record, steps)
     }
 
     /// Tells filters apart: two that were written alike have the same.
@@ -145,12 +120,12 @@ fn digest(value: &Value) -> [u8; 32] {
 }
 
 impl Node {
-    pub(super) fn matches(&self, root: &impl Named) -> bool {
+    pub(super) fn matches(&self, root: &impl Named, steps: &Steps) -> Verdict {
         match self {
-            Self::And(nodes) => nodes.iter().all(|node| node.matches(root)),
-            Self::Or(nodes) => nodes.iter().any(|node| node.matches(root)),
-            Self::Nor(nodes) => !nodes.iter().any(|node| node.matches(root)),
-            Self::Field { path, clauses } => clauses.iter().all(|clause| clause.holds(path, root)),
+            Self::And(nodes) => all(nodes, |node| node.matches(root, steps)),
+            Self::Or(nodes) => any(nodes, |node| node.matches(root, steps)),
+            Self::Nor(nodes) => any(nodes, |node| node.matches(root, steps)).map(|some| !some),
+            Self::Field { path, clauses } => all(clauses, |clause| clause.holds(path, root, steps)),
         }
     }
 
@@ -167,25 +142,32 @@ impl Node {
 
 impl Clause {
     /// Whether it holds of the values that `path` leads to.
-    pub(super) fn holds(&self, path: &FieldPath, root: &impl Named) -> bool {
-        let some = |test: &Test| path.any(root, test.leaf(), &|value| test.passes(value));
+    pub(super) fn holds(&self, path: &FieldPath, root: &impl Named, steps: &Steps) -> Verdict {
+        let some =
+            |test: &Test| path.any(root, test.leaf(), steps, &|value| test.passes(value, steps));
         match self {
             Self::Is(test) => some(test),
-            Self::IsNot(test) => !some(test),
-            Self::All(tests) => !tests.is_empty() && tests.iter().all(some),
-            Self::Not(clauses) => !clauses.iter().all(|clause| clause.holds(path, root)),
+            Self::IsNot(test) => some(test).map(|some| !some),
+            Self::All(tests) => Ok(!tests.is_empty() && all(tests, some)?),
+            Self::Not(clauses) => {
+                all(clauses, |clause| clause.holds(path, root, steps)).map(|all| !all)
+            }
         }
     }
 
     /// Whether it holds of this value alone, not of what an array contains.
-    fn holds_alone(&self, value: ValueRef<'_>) -> bool {
+    pub(super) fn holds_alone(&self, value: ValueRef<'_>, steps: &Steps) -> Verdict {
+        let passes = |test: &Test| {
+            steps.take(1)?;
+            test.passes(Some(value), steps)
+        };
         match self {
-            Self::Is(test) => test.passes(Some(value)),
-            Self::IsNot(test) => !test.passes(Some(value)),
-            Self::All(tests) => {
-                !tests.is_empty() && tests.iter().all(|test| test.passes(Some(value)))
+            Self::Is(test) => passes(test),
+            Self::IsNot(test) => passes(test).map(|passes| !passes),
+            Self::All(tests) => Ok(!tests.is_empty() && all(tests, passes)?),
+            Self::Not(clauses) => {
+                all(clauses, |clause| clause.holds_alone(value, steps)).map(|all| !all)
             }
-            Self::Not(clauses) => !clauses.iter().all(|clause| clause.holds_alone(value)),
         }
     }
 
@@ -201,113 +183,6 @@ impl Clause {
                 Some(texts)
             }
             Self::Is(_) | Self::IsNot(_) | Self::All(_) | Self::Not(_) => None,
-        }
-    }
-}
-
-impl Test {
-    /// What the test wants to see where a path ends at an array.
-    fn leaf(&self) -> Leaf {
-        match self {
-            Self::Compare(..) | Self::In(_) | Self::Type(_) | Self::Mod { .. } | Self::Regex(_) => {
-                Leaf::Elements
-            }
-            Self::Exists | Self::Size(_) | Self::ElementWhere(_) | Self::ElementThat(_) => {
-                Leaf::Whole
-            }
-        }
-    }
-
-    /// Whether a value passes; `None` is a missing one, which passes as null does unless the test
-    /// asks for its type.
-    fn passes(&self, value: Option<ValueRef<'_>>) -> bool {
-        let known = value.unwrap_or(ValueRef::Null);
-        match self {
-            Self::Compare(relation, operand) => relation.holds(known, operand.borrow()),
-            Self::In(values) => values
-                .binary_search_by(|candidate| compare(candidate.borrow(), known))
-                .is_ok(),
-            Self::Exists => value.is_some(),
-            Self::Type(types) => {
-                value.is_some_and(|value| types.iter().any(|wanted| wanted.is_of(value)))
-            }
-            Self::Size(size) => elements(known).is_some_and(|items| items.len() == *size),
-            Self::Mod { divisor, remainder } => {
-                whole(known).is_some_and(|number| number.wrapping_rem(*divisor) == *remainder)
-            }
-            Self::Regex(regex) => matches!(known, ValueRef::String(text) if regex.is_match(text)),
-            Self::ElementWhere(node) => elements(known)
-                .is_some_and(|items| items.iter().any(|item| holds_inside(node, item))),
-            Self::ElementThat(clauses) => elements(known).is_some_and(|items| {
-                let all = |item: &Value| clauses.iter().all(|c| c.holds_alone(item.borrow()));
-                items.iter().any(all)
-            }),
-        }
-    }
-}
-
-fn elements(value: ValueRef<'_>) -> Option<&[Value]> {
-    match value {
-        ValueRef::Array(items) => Some(items),
-        ValueRef::Null
-        | ValueRef::Bool(_)
-        | ValueRef::Int(_)
-        | ValueRef::Float(_)
-        | ValueRef::String(_)
-        | ValueRef::Object(_) => None,
-    }
-}
-
-fn holds_inside(node: &Node, item: &Value) -> bool {
-    match item {
-        Value::Object(document) => node.matches(document),
-        Value::Array(items) => node.matches(&Places(items)),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => false,
-    }
-}
-
-/// A number without its fraction, as `$mod` sees it; `None` beyond 64 bits.
-fn whole(value: ValueRef<'_>) -> Option<i64> {
-    match value {
-        ValueRef::Int(number) => Some(number),
-        ValueRef::Float(number) => truncated(number),
-        ValueRef::Null
-        | ValueRef::Bool(_)
-        | ValueRef::String(_)
-        | ValueRef::Array(_)
-        | ValueRef::Object(_) => None,
-    }
-}
-
-impl Relation {
-    /// Values of different classes are in no relation: `5 > "a"` is as false as `5 < "a"`.
-    fn holds(self, value: ValueRef<'_>, operand: ValueRef<'_>) -> bool {
-        if class(value) != class(operand) {
-            return false;
-        }
-        let order = compare(value, operand);
-        match self {
-            Self::Equal => order.is_eq(),
-            Self::Greater => order.is_gt(),
-            Self::GreaterOrEqual => order.is_ge(),
-            Self::Less => order.is_lt(),
-            Self::LessOrEqual => order.is_le(),
-        }
-    }
-}
-
-impl Type {
-    fn is_of(self, value: ValueRef<'_>) -> bool {
-        match self {
-            Self::Int => false,
-            Self::Double => matches!(value, ValueRef::Float(_)),
-            Self::Long => matches!(value, ValueRef::Int(_)),
-            Self::Number => class(value) == Class::Number,
-            Self::String => class(value) == Class::String,
-            Self::Object => class(value) == Class::Object,
-            Self::Array => class(value) == Class::Array,
-            Self::Bool => class(value) == Class::Bool,
-            Self::Null => class(value) == Class::Null,
         }
     }
 }
@@ -333,16 +208,20 @@ mod tests {
             updated_at: at,
             fields: Document::from_iter([("a", Value::Int(1))]),
         };
+        let matches = |filter: &Filter| {
+            let matches = filter.matches(&event, &Steps::unbounded());
+            matches.expect("enough steps")
+        };
         for json in [
             r#"{"_id":"e","_version":{"$gt":2},"_seq":7.0}"#,
             r#"{"_createdAt":{"$gte":"2026-01-31","$lt":"2026-02-01"},"a":1}"#,
             r#"{"_updatedAt":{"$type":"string"},"_other":null}"#,
             "{}",
         ] {
-            assert!(filter(json).matches(&event), "{json}");
+            assert!(matches(&filter(json)), "{json}");
         }
-        assert!(!filter(r#"{"_version":2}"#).matches(&event));
-        assert!(Filter::all().matches(&event));
+        assert!(!matches(&filter(r#"{"_version":2}"#)));
+        assert!(matches(&Filter::all()));
     }
 
     #[test]

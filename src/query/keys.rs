@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 
 use super::path::Segment;
 use super::sort::Sort;
-use crate::domain::{Document, Record, Value, ValueRef, compare};
+use crate::domain::{Document, Record, Steps, TooCostly, Value, ValueRef, compare, compare_within};
 use crate::limits;
 
 /// The fields asked for, and `_id` after them to tell equals apart.
@@ -32,14 +32,21 @@ pub(super) type Keys<'a> = [Key<'a>; KEYS_MAX];
 pub(super) struct Members(u16);
 
 impl Sort {
-    pub(super) fn keys_of<'a>(&self, record: &'a impl Record) -> Keys<'a> {
+    /// For as long as there are steps left: every element of every array on the way may offer a key.
+    pub(super) fn keys_of<'a>(
+        &self,
+        record: &'a impl Record,
+        steps: &Steps,
+    ) -> Result<Keys<'a>, TooCostly> {
         let mut keys = [Key::MISSING; KEYS_MAX];
+        let expansion = Expansion { sort: self, steps };
         for (segment, members) in self.steps(self.members(), 0) {
+            steps.take(record.width() as u64)?;
             if let Some(value) = record.field(&segment.name) {
-                self.reach(value, members, 1, &mut keys);
+                expansion.reach(value, members, 1, &mut keys)?;
             }
         }
-        keys
+        Ok(keys)
     }
 
     pub(super) fn members(&self) -> Members {
@@ -55,8 +62,7 @@ impl Sort {
     }
 }
 
-/// Walking down a record with all paths at once, because paths through one array share its elements.
-/// `depth` is how many segments are behind; all `members` have these in common.
+/// The paths of the keys, of which some have their beginnings in common.
 impl Sort {
     fn segments(&self, slot: usize) -> &[Segment] {
         self.keys()[slot].path.segments()
@@ -75,16 +81,34 @@ impl Sort {
     fn ending(&self, members: Members, depth: usize) -> Members {
         members.only(|slot| self.segments(slot).len() == depth)
     }
+}
 
-    fn reach<'a>(&self, value: ValueRef<'a>, members: Members, depth: usize, keys: &mut Keys<'a>) {
+/// Walking down a record with all paths at once, because paths through one array share its elements.
+/// `depth` is how many segments are behind; all `members` have these in common.
+struct Expansion<'s> {
+    sort: &'s Sort,
+    steps: &'s Steps,
+}
+
+type Reached = Result<(), TooCostly>;
+
+impl Expansion<'_> {
+    fn reach<'a>(
+        &self,
+        value: ValueRef<'a>,
+        members: Members,
+        depth: usize,
+        keys: &mut Keys<'a>,
+    ) -> Reached {
         if let ValueRef::Array(items) = value {
             return self.reach_into(items, members, depth, keys);
         }
-        for slot in self.ending(members, depth).slots() {
+        for slot in self.sort.ending(members, depth).slots() {
             keys[slot] = Key::Value(value);
         }
-        if let ValueRef::Object(document) = value {
-            self.descend(document, members, depth, keys);
+        match value {
+            ValueRef::Object(document) => self.descend(document, members, depth, keys),
+            _ => Ok(()),
         }
     }
 
@@ -94,12 +118,14 @@ impl Sort {
         members: Members,
         depth: usize,
         keys: &mut Keys<'a>,
-    ) {
-        for (segment, members) in self.steps(members, depth) {
+    ) -> Reached {
+        for (segment, members) in self.sort.steps(members, depth) {
+            self.steps.take(1 + document.len() as u64)?;
             if let Some(value) = document.get(&segment.name) {
-                self.reach(value.borrow(), members, depth + 1, keys);
+                self.reach(value.borrow(), members, depth + 1, keys)?;
             }
         }
+        Ok(())
     }
 
     fn reach_into<'a>(
@@ -108,24 +134,24 @@ impl Sort {
         members: Members,
         depth: usize,
         keys: &mut Keys<'a>,
-    ) {
-        let mut over_elements = self.ending(members, depth);
-        for (segment, members) in self.steps(members, depth) {
+    ) -> Reached {
+        let mut over_elements = self.sort.ending(members, depth);
+        for (segment, members) in self.sort.steps(members, depth) {
             match segment.index.and_then(|index| items.get(index)) {
-                Some(item) => self.reach_place(item, members, depth + 1, keys),
+                Some(item) => self.reach_place(item, members, depth + 1, keys)?,
                 None => over_elements = over_elements.and(members),
             }
         }
         if over_elements.is_none() {
-            return;
+            return Ok(());
         }
         if items.is_empty() {
-            for slot in self.ending(over_elements, depth).slots() {
+            for slot in self.sort.ending(over_elements, depth).slots() {
                 keys[slot] = Key::EmptyArray;
             }
-            return;
+            return Ok(());
         }
-        self.reach_least(items, over_elements, depth, keys);
+        self.reach_least(items, over_elements, depth, keys)
     }
 
     /// An array that ends a path by its place is a key as it is, and not opened.
@@ -135,8 +161,8 @@ impl Sort {
         members: Members,
         depth: usize,
         keys: &mut Keys<'a>,
-    ) {
-        let ending = self.ending(members, depth);
+    ) -> Reached {
+        let ending = self.sort.ending(members, depth);
         for slot in ending.slots() {
             keys[slot] = match item {
                 Value::Array(items) if items.is_empty() => Key::EmptyArray,
@@ -144,8 +170,9 @@ impl Sort {
             };
         }
         let going_on = members.without(ending);
-        if !going_on.is_none() {
-            self.reach(item.borrow(), going_on, depth, keys);
+        match going_on.is_none() {
+            true => Ok(()),
+            false => self.reach(item.borrow(), going_on, depth, keys),
         }
     }
 
@@ -156,26 +183,53 @@ impl Sort {
         members: Members,
         depth: usize,
         keys: &mut Keys<'a>,
-    ) {
-        let ending = self.ending(members, depth);
-        let candidate = |item: &'a Value| {
-            let mut keys = [Key::MISSING; KEYS_MAX];
-            for slot in ending.slots() {
-                keys[slot] = Key::Value(item.borrow());
+    ) -> Reached {
+        let mut least: Option<Keys<'a>> = None;
+        for item in items {
+            let candidate = self.candidate(item, members, depth)?;
+            let comes_first = match &least {
+                Some(least) => self.compare(&candidate, least, members)?.is_lt(),
+                None => true,
+            };
+            if comes_first {
+                least = Some(candidate);
             }
-            if let Value::Object(document) = item {
-                self.descend(document, members, depth, &mut keys);
-            }
-            keys
-        };
-        let least = items
-            .iter()
-            .map(candidate)
-            .min_by(|a, b| self.compare_keys(a, b, members))
-            .expect("an empty array has no elements to compare, and is dealt with before");
+        }
+        let least = least.expect("an empty array is dealt with before");
         for slot in members.slots() {
             keys[slot] = least[slot];
         }
+        Ok(())
+    }
+
+    fn candidate<'a>(
+        &self,
+        item: &'a Value,
+        members: Members,
+        depth: usize,
+    ) -> Result<Keys<'a>, TooCostly> {
+        self.steps.take(4)?;
+        let mut keys = [Key::MISSING; KEYS_MAX];
+        for slot in self.sort.ending(members, depth).slots() {
+            keys[slot] = Key::Value(item.borrow());
+        }
+        if let Value::Object(document) = item {
+            self.descend(document, members, depth, &mut keys)?;
+        }
+        Ok(keys)
+    }
+
+    fn compare(&self, a: &Keys<'_>, b: &Keys<'_>, members: Members) -> Result<Ordering, TooCostly> {
+        for slot in members.slots() {
+            let order = match (a[slot], b[slot]) {
+                (Key::Value(a), Key::Value(b)) => compare_within(a, b, self.steps)?,
+                (a, b) => a.compare(b),
+            };
+            if order.is_ne() {
+                return Ok(self.sort.keys()[slot].direction.apply(order));
+            }
+        }
+        Ok(Ordering::Equal)
     }
 }
 

@@ -24,6 +24,8 @@ mod cut;
 mod element;
 mod fields;
 mod filter;
+mod follow;
+mod held;
 mod index;
 mod keys;
 pub mod mongo;
@@ -35,16 +37,23 @@ mod pattern;
 mod refusals;
 mod seen;
 mod sort;
+mod test;
+mod verdict;
 
 use std::cmp::Ordering;
 
-use crate::domain::{Document, Invalid, Moment, Record, Seq, Value, join};
+use crate::domain::{
+    Document, EventId, Invalid, Moment, Record, Seq, Steps, TooCostly, Value, ValueRef, join,
+};
+use crate::limits;
+use cursor::Mark;
 use operand::expected;
 
 pub use cursor::Cursor;
 pub use element::Conditions;
 pub use fields::Fields;
 pub use filter::Filter;
+pub use held::held_bytes;
 pub use index::Index;
 pub use seen::{Seen, Standing};
 pub use sort::{Direction, Sort};
@@ -60,6 +69,8 @@ pub struct Query {
     pub limit: Option<usize>,
     /// After which event.
     pub cursor: Option<Cursor>,
+    /// After which event, by its id, as it was after some change: to be looked up, and then its cursor is.
+    pub ends_after: Option<(EventId, Seq)>,
     /// What of each event.
     pub fields: Fields,
     /// How far the log must be that the answer is as of.
@@ -87,7 +98,10 @@ impl Query {
         }
         if let Some(cursor) = asked.get("cursor") {
             let at = join(at, "cursor");
-            query.cursor = Some(Cursor::parse(cursor, &query.filter, &query.sort, &at)?);
+            match Mark::parse(cursor, &query.filter, &query.sort, &at)? {
+                Mark::Keys(cursor) => query.cursor = Some(cursor),
+                Mark::Event(id, seq) => query.ends_after = Some((id, seq)),
+            }
         }
         if let Some(fields) = asked.get("fields") {
             query.fields = Fields::parse(fields, &join(at, "fields"))?;
@@ -109,6 +123,7 @@ impl Query {
             sort: Sort::by_id(),
             limit: None,
             cursor: None,
+            ends_after: None,
             fields: Fields::all(),
             min_seq: Seq::ZERO,
             at: None,
@@ -116,23 +131,48 @@ impl Query {
     }
 
     /// Whether the filter matches and the record comes after the cursor.
-    pub fn admits(&self, record: &impl Record) -> bool {
-        self.filter.matches(record) && self.is_ahead(record)
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn admits(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
+        Ok(self.filter.matches(record, steps)? && self.is_ahead(record, steps)?)
     }
 
-    /// The cursor that goes on after this record.
-    pub fn cursor_after(&self, record: &impl Record) -> String {
-        Cursor::token(&self.sort.keys_of(record), &self.filter, &self.sort)
+    /// The same query, which goes on after this record.
+    ///
+    /// # Errors
+    /// If there are not enough steps to find the record's place.
+    pub fn from(&self, record: &impl Record, steps: &Steps) -> Result<Self, TooCostly> {
+        Ok(Self {
+            cursor: Some(self.place_of(record, steps)?),
+            ends_after: None,
+            ..self.clone()
+        })
     }
 
-    /// The order of two records in the answer.
+    /// The cursor that goes on after this record, which is as it was after change `seq`. Short, whatever its keys.
+    pub fn cursor_after(&self, record: &impl Record, seq: Seq) -> String {
+        let keys = self
+            .sort
+            .keys_of(record, &Steps::new(limits::MATCH_STEPS_INLINE));
+        let id = match record.field("_id") {
+            Some(ValueRef::String(id)) => id,
+            _ => "",
+        };
+        Mark::token(keys.as_ref().ok(), (id, seq), &self.filter, &self.sort)
+    }
+
+    /// The order of two records in the answer, however long it takes to tell.
     pub fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
         self.sort.compare(a, b)
     }
 
     /// The record's place in the answer, kept apart from the record.
-    pub fn place_of(&self, record: &impl Record) -> Cursor {
-        Cursor::at(&self.sort.keys_of(record), &self.sort)
+    ///
+    /// # Errors
+    /// If there are not enough steps to find it.
+    pub fn place_of(&self, record: &impl Record, steps: &Steps) -> Result<Cursor, TooCostly> {
+        Ok(Cursor::at(&self.sort.keys_of(record, steps)?, &self.sort))
     }
 
     /// The order of two places.
@@ -142,8 +182,16 @@ impl Query {
     }
 
     /// The order of a record and a place.
-    pub fn compare_with_place(&self, record: &impl Record, place: &Cursor) -> Ordering {
-        self.sort.compare_with(record, &place.keys())
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn compare_with_place(
+        &self,
+        record: &impl Record,
+        place: &Cursor,
+        steps: &Steps,
+    ) -> Result<Ordering, TooCostly> {
+        self.sort.compare_with(record, &place.keys(), steps)
     }
 
     /// The direction of the answer if it is in the order of ids, and nothing else decides.
@@ -152,17 +200,23 @@ impl Query {
         first.is_id().then_some(first.direction)
     }
 
+    /// Whether fields beside the id decide the order, and more than one.
+    pub fn sorts_by_several(&self) -> bool {
+        self.sort.keys().iter().filter(|key| !key.is_id()).count() > 1
+    }
+
     /// The id after which an answer in the order of ids goes on.
     pub fn after_id(&self) -> Option<&str> {
         self.id_order()?;
         self.cursor.as_ref()?.first_text()
     }
 
-    fn is_ahead(&self, record: &impl Record) -> bool {
+    fn is_ahead(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         let Some(cursor) = &self.cursor else {
-            return true;
+            return Ok(true);
         };
-        self.sort.compare_with(record, &cursor.keys()).is_gt()
+        let order = self.sort.compare_with(record, &cursor.keys(), steps)?;
+        Ok(order.is_gt())
     }
 }
 
@@ -194,7 +248,9 @@ mod tests {
     fn nothing_asked_is_everything_by_id() {
         let query = parse(r#"{"other":1}"#).expect("unknown names are ignored");
         let record = |id: &str| Document::from_iter([("_id", Value::from(id))]);
-        assert!(query.admits(&record("a")) && query.fields.is_all() && query.limit.is_none());
+        let steps = Steps::unbounded();
+        assert_eq!(query.admits(&record("a"), &steps), Ok(true));
+        assert!(query.fields.is_all() && query.limit.is_none());
         assert!(query.compare(&record("a"), &record("b")).is_lt());
     }
 

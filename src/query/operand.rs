@@ -2,7 +2,7 @@
 //!
 //! Like `parse`, of which this is the lower half, it refuses by name and place.
 
-use super::filter::{Test, Type};
+use super::test::{Test, Type};
 use crate::domain::{Document, Invalid, Value, join};
 use crate::limits;
 
@@ -57,15 +57,30 @@ pub(super) fn types(value: &Value, at: &str) -> Result<Vec<Type>, Invalid> {
 
 fn one_type(value: &Value, at: &str) -> Result<Type, Invalid> {
     let found = match value {
+        Value::String(alias) if alias == "int" => return Err(no_small_integers(at)),
         Value::String(alias) => by_alias(alias),
-        Value::Int(_) | Value::Float(_) => integer(value).and_then(by_code),
+        Value::Int(_) | Value::Float(_) => match integer(value) {
+            Some(INT_CODE) => return Err(no_small_integers(at)),
+            code => code.and_then(by_code),
+        },
         _ => return Err(expected("the name or number of a type", value, at)),
     };
     found.ok_or_else(|| {
         let reason = "no such type in JSON: expected double, string, object, array, bool, null, \
-                      int, long or number";
+                      long or number";
         Invalid::new(at, reason)
     })
+}
+
+/// BSON's number of integers of 32 bits.
+const INT_CODE: i64 = 16;
+
+/// Where MongoDB's own clients make of `5` an integer of 32 bits, or none, nobody could say what it should match.
+fn no_small_integers(at: &str) -> Invalid {
+    Invalid::new(
+        at,
+        "integers have 64 bits here: ask for long, or for number",
+    )
 }
 
 fn by_alias(alias: &str) -> Option<Type> {
@@ -76,7 +91,6 @@ fn by_alias(alias: &str) -> Option<Type> {
         "array" => Type::Array,
         "bool" => Type::Bool,
         "null" => Type::Null,
-        "int" => Type::Int,
         "long" => Type::Long,
         "number" => Type::Number,
         _ => return None,
@@ -92,7 +106,6 @@ fn by_code(code: i64) -> Option<Type> {
         4 => Type::Array,
         8 => Type::Bool,
         10 => Type::Null,
-        16 => Type::Int,
         18 => Type::Long,
         _ => return None,
     })

@@ -4,16 +4,19 @@
 //! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
 
 use super::element::Asked;
-use super::filter::{Clause, Node, Relation, Test};
+use super::filter::{Clause, Node};
 use super::operand::{array, flag, literal, modulo, object, size, types};
 use super::path::FieldPath;
-use super::pattern;
+use super::pattern::Pattern;
+use super::test::{Relation, Test};
 use crate::domain::{Document, Invalid, Value, compare, join};
 use crate::limits;
 
-/// Reads a whole filter that stands `at`.
-pub(super) fn filter(value: &Value, at: &str) -> Result<Node, Invalid> {
-    Parser::default().filter(value, at, 1)
+/// Reads a whole filter that stands `at`; says how many bytes its patterns take.
+pub(super) fn filter(value: &Value, at: &str) -> Result<(Node, usize), Invalid> {
+    let mut parser = Parser::default();
+    let node = parser.filter(value, at, 1)?;
+    Ok((node, parser.pattern_bytes))
 }
 
 /// Reads a condition on an element that stands `at`; says how many patterns are in it.
@@ -39,6 +42,7 @@ struct Parser {
     nodes: usize,
     values: usize,
     patterns: usize,
+    pattern_bytes: usize,
 }
 
 /// Fields of one record side by side: `{"a": …, "b": …, "$or": […]}`.
@@ -152,8 +156,14 @@ impl Parser {
     fn regex(&mut self, operators: &Document, value: &Value, at: &str) -> Result<Clause, Invalid> {
         self.count_node(at)?;
         self.patterns += 1;
-        pattern::parse(value, operators.get("$options"), at)
-            .map(|regex| Clause::Is(Test::Regex(regex)))
+        let pattern = Pattern::parse(value, operators.get("$options"), at)?;
+        self.pattern_bytes += pattern.weight();
+        if self.pattern_bytes > limits::FILTER_PATTERN_BYTES_MAX {
+            let most = limits::FILTER_PATTERN_BYTES_MAX / 1024 / 1024;
+            let reason = format!("the patterns of one filter need more than {most} MiB of memory");
+            return Err(Invalid::new(join(at, "$regex"), reason));
+        }
+        Ok(Clause::Is(Test::Regex(pattern)))
     }
 
     fn operator(

@@ -4,8 +4,12 @@
 //! fact that something is missing, which is not the same as leading nowhere. Following a path
 //! allocates nothing.
 
-use crate::domain::{Document, Invalid, Record, Value, ValueRef};
+use super::verdict::{Verdict, any};
+use crate::domain::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
 use crate::limits;
+
+/// Names that a look-up goes through, or elements that are passed over, in about one step.
+const PASSED_PER_STEP: usize = 4;
 
 /// A path such as `a.0.b`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +38,18 @@ pub(super) enum Leaf {
 /// Something that knows values by name: a record, or an array seen as a document of its places.
 pub(super) trait Named {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>>;
+
+    /// How many names a look-up may go through.
+    fn names(&self) -> usize;
 }
 
 impl<R: Record> Named for R {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
         self.field(&segment.name)
+    }
+
+    fn names(&self) -> usize {
+        self.width()
     }
 }
 
@@ -48,6 +59,10 @@ pub(super) struct Places<'a>(pub(super) &'a [Value]);
 impl Named for Places<'_> {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
         self.0.get(segment.index?).map(Value::borrow)
+    }
+
+    fn names(&self) -> usize {
+        0
     }
 }
 
@@ -88,17 +103,26 @@ impl FieldPath {
     }
 
     /// Whether any value that the path leads to passes; `None` stands for a missing one.
-    pub(super) fn any<F>(&self, root: &impl Named, leaf: Leaf, passes: &F) -> bool
+    ///
+    /// A number on the path leads to the documents of an array twice, by its place and by its name, so arrays
+    /// in arrays can make it lead to very many values.
+    pub(super) fn any<F>(&self, root: &impl Named, leaf: Leaf, steps: &Steps, passes: &F) -> Verdict
     where
-        F: Fn(Option<ValueRef<'_>>) -> bool,
+        F: Fn(Option<ValueRef<'_>>) -> Verdict,
     {
+        let walk = Walk {
+            leaf,
+            steps,
+            passes,
+        };
         let (first, beyond) = self
             .segments
             .split_first()
             .expect("splitting text yields at least one segment");
+        walk.pass(root.names())?;
         match root.named(first) {
-            None => passes(None),
-            Some(value) => follow(value, beyond, leaf, passes),
+            None => walk.visit(None),
+            Some(value) => walk.follow(value, beyond),
         }
     }
 }
@@ -122,76 +146,95 @@ impl Segment {
     }
 }
 
-fn follow<F>(value: ValueRef<'_>, rest: &[Segment], leaf: Leaf, passes: &F) -> bool
-where
-    F: Fn(Option<ValueRef<'_>>) -> bool,
-{
-    let Some((first, beyond)) = rest.split_first() else {
-        return arrive(value, leaf, passes);
-    };
-    match value {
-        ValueRef::Object(document) => step(document, first, beyond, leaf, passes),
-        ValueRef::Array(items) => fan_out(items, rest, leaf, passes),
-        ValueRef::Null
-        | ValueRef::Bool(_)
-        | ValueRef::Int(_)
-        | ValueRef::Float(_)
-        | ValueRef::String(_) => passes(None),
-    }
+/// Following one path through one record.
+struct Walk<'a, F> {
+    leaf: Leaf,
+    steps: &'a Steps,
+    passes: &'a F,
 }
 
-fn step<F>(document: &Document, to: &Segment, beyond: &[Segment], leaf: Leaf, passes: &F) -> bool
+impl<F> Walk<'_, F>
 where
-    F: Fn(Option<ValueRef<'_>>) -> bool,
+    F: Fn(Option<ValueRef<'_>>) -> Verdict,
 {
-    match document.get(&to.name) {
-        None => passes(None),
-        Some(value) => follow(value.borrow(), beyond, leaf, passes),
+    fn pass(&self, count: usize) -> Result<(), TooCostly> {
+        self.steps.take(1 + (count / PASSED_PER_STEP) as u64)
     }
-}
 
-fn arrive<F>(value: ValueRef<'_>, leaf: Leaf, passes: &F) -> bool
-where
-    F: Fn(Option<ValueRef<'_>>) -> bool,
-{
-    if let (ValueRef::Array(items), Leaf::Elements) = (value, leaf)
-        && items.iter().any(|item| passes(Some(item.borrow())))
-    {
-        return true;
+    /// Looking at what was reached was counted with the way there.
+    fn visit(&self, value: Option<ValueRef<'_>>) -> Verdict {
+        (self.passes)(value)
     }
-    passes(Some(value))
-}
 
-/// A number on the path means a field of the array's documents and a place in the array, both.
-///
-/// NOTE: elements that are not documents lead nowhere: not even to something missing.
-fn fan_out<F>(items: &[Value], rest: &[Segment], leaf: Leaf, passes: &F) -> bool
-where
-    F: Fn(Option<ValueRef<'_>>) -> bool,
-{
-    let (first, beyond) = rest
-        .split_first()
-        .expect("an array is fanned out only for what is left of a path");
-    let by_name = items
-        .iter()
-        .filter_map(Value::as_object)
-        .any(|document| step(document, first, beyond, leaf, passes));
-    let place = || first.index.and_then(|index| items.get(index));
-    by_name || place().is_some_and(|item| from_place(item, beyond, leaf, passes))
-}
-
-/// An array at a place named by the path is not opened again: `a.0` is that array, not its elements.
-fn from_place<F>(item: &Value, rest: &[Segment], leaf: Leaf, passes: &F) -> bool
-where
-    F: Fn(Option<ValueRef<'_>>) -> bool,
-{
-    if rest.is_empty() {
-        return passes(Some(item.borrow()));
+    fn visit_each(&self, items: &[Value]) -> Verdict {
+        any(items, |item| {
+            self.steps.take(1)?;
+            self.visit(Some(item.borrow()))
+        })
     }
-    match item {
-        Value::Object(_) => follow(item.borrow(), rest, leaf, passes),
-        Value::Array(items) => fan_out(items, rest, leaf, passes),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => false,
+
+    fn follow(&self, value: ValueRef<'_>, rest: &[Segment]) -> Verdict {
+        let Some((first, beyond)) = rest.split_first() else {
+            return self.arrive(value);
+        };
+        match value {
+            ValueRef::Object(document) => self.step(document, first, beyond),
+            ValueRef::Array(items) => self.fan_out(items, rest),
+            ValueRef::Null
+            | ValueRef::Bool(_)
+            | ValueRef::Int(_)
+            | ValueRef::Float(_)
+            | ValueRef::String(_) => self.visit(None),
+        }
+    }
+
+    fn step(&self, document: &Document, to: &Segment, beyond: &[Segment]) -> Verdict {
+        self.pass(document.len())?;
+        match document.get(&to.name) {
+            None => self.visit(None),
+            Some(value) => self.follow(value.borrow(), beyond),
+        }
+    }
+
+    fn arrive(&self, value: ValueRef<'_>) -> Verdict {
+        if let (ValueRef::Array(items), Leaf::Elements) = (value, self.leaf)
+            && self.visit_each(items)?
+        {
+            return Ok(true);
+        }
+        self.visit(Some(value))
+    }
+
+    /// A number on the path means a field of the array's documents and a place in the array, both.
+    ///
+    /// NOTE: elements that are not documents lead nowhere: not even to something missing.
+    fn fan_out(&self, items: &[Value], rest: &[Segment]) -> Verdict {
+        let (first, beyond) = rest
+            .split_first()
+            .expect("an array is fanned out only for what is left of a path");
+        self.pass(items.len())?;
+        let documents = items.iter().filter_map(Value::as_object);
+        if any(documents, |document| self.step(document, first, beyond))? {
+            return Ok(true);
+        }
+        match first.index.and_then(|index| items.get(index)) {
+            Some(item) => self.from_place(item, beyond),
+            None => Ok(false),
+        }
+    }
+
+    /// An array at a place named by the path is not opened again: `a.0` is that array, not its elements.
+    fn from_place(&self, item: &Value, rest: &[Segment]) -> Verdict {
+        if rest.is_empty() {
+            return self.visit(Some(item.borrow()));
+        }
+        match item {
+            Value::Object(_) => self.follow(item.borrow(), rest),
+            Value::Array(items) => self.fan_out(items, rest),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
+                Ok(false)
+            }
+        }
     }
 }
 

@@ -1,76 +1,273 @@
 //! `$regex` and `$options`: patterns whose matching takes time linear in the text, or none.
+//!
+//! A pattern is an automaton (an NFA), and states of another (a DFA) that are made of it as texts ask for them. While
+//! the states that a text asks for fit into their memory, it is matched at memory speed. Where they do not, the states
+//! of the first automaton are followed, of which each byte may reach all.
 
-use regex::{Regex, RegexBuilder};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
+use regex_automata::hybrid::dfa::{self, DFA};
+use regex_automata::nfa::thompson::{NFA, WhichCaptures};
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::util::syntax;
+use regex_automata::{Input, MatchError, MatchKind};
+
+use super::follow;
+use super::held::Held;
 use super::operand::expected;
-use crate::domain::{Invalid, Value, join};
+use super::verdict::Verdict;
+use crate::domain::{Invalid, Steps, TooCostly, Value, join};
 use crate::limits;
 
-/// Reads the operands of `$regex` and `$options` of the field that stands `at`.
-///
-/// # Errors
-/// Refuses what the linear-time engine cannot take (look-around, back-references), and patterns
-/// that are too long or need too much memory.
-pub(super) fn parse(pattern: &Value, options: Option<&Value>, at: &str) -> Result<Regex, Invalid> {
-    let pattern_at = join(at, "$regex");
-    let text = pattern
-        .as_str()
-        .ok_or_else(|| expected("a string", pattern, &pattern_at))?;
-    if text.len() > limits::REGEX_BYTES_MAX {
-        let reason = format!(
-            "a pattern must not exceed {} bytes",
-            limits::REGEX_BYTES_MAX
-        );
-        return Err(Invalid::new(pattern_at, reason));
-    }
-    let mut builder = RegexBuilder::new(text);
-    builder
-        .size_limit(limits::REGEX_COMPILED_BYTES_MAX)
-        .dfa_size_limit(limits::REGEX_COMPILED_BYTES_MAX);
-    if let Some(options) = options {
-        set_options(&mut builder, options, &join(at, "$options"))?;
-    }
-    builder
-        .build()
-        .map_err(|error| Invalid::new(pattern_at, reason(&error)))
+/// Bytes of text that are passed in about one step where the states are there.
+const BYTES_PER_STEP: usize = 8;
+
+/// Bytes of states that are made in about one step.
+const STATE_BYTES_PER_STEP: usize = 8;
+
+/// A text that asks for a state more often than once in so many bytes, for each state of the first automaton, is
+/// matched by that one alone.
+const BYTES_PER_STATE: usize = 1;
+
+/// A compiled `$regex`. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Pattern {
+    compiled: Arc<Compiled>,
 }
 
-fn set_options(builder: &mut RegexBuilder, options: &Value, at: &str) -> Result<(), Invalid> {
+struct Compiled {
+    key: Key,
+    dfa: DFA,
+    /// The states that were made. Who finds them in use makes his own.
+    states: Mutex<Option<Box<dfa::Cache>>>,
+    held: Held,
+}
+
+/// A pattern as it was written, and the letters of its options in order.
+type Key = (String, String);
+
+/// Every pattern that some filter has, once.
+static KNOWN: Mutex<BTreeMap<Key, Weak<Compiled>>> = Mutex::new(BTreeMap::new());
+
+/// Why a text was not matched by the states of the second automaton.
+struct GaveUp;
+
+impl Pattern {
+    /// Reads the operands of `$regex` and `$options` of the field that stands `at`.
+    ///
+    /// # Errors
+    /// Refuses what the linear-time engine cannot take (look-around, back-references), and patterns
+    /// that are too long or need too much memory.
+    pub(super) fn parse(
+        pattern: &Value,
+        options: Option<&Value>,
+        at: &str,
+    ) -> Result<Self, Invalid> {
+        let pattern_at = join(at, "$regex");
+        let text = pattern
+            .as_str()
+            .ok_or_else(|| expected("a string", pattern, &pattern_at))?;
+        if text.len() > limits::REGEX_BYTES_MAX {
+            let most = limits::REGEX_BYTES_MAX;
+            let reason = format!("a pattern must not exceed {most} bytes");
+            return Err(Invalid::new(pattern_at, reason));
+        }
+        let letters = match options {
+            Some(options) => letters(options, &join(at, "$options"))?,
+            None => String::new(),
+        };
+        let key = (text.to_owned(), letters);
+        let known = known().get(&key).and_then(Weak::upgrade);
+        let compiled = match known {
+            Some(known) => known,
+            None => {
+                let compiled = Compiled::new(key);
+                let compiled = compiled.map_err(|reason| Invalid::new(pattern_at, reason))?;
+                compiled.shared()
+            }
+        };
+        Ok(Self { compiled })
+    }
+
+    /// Roughly the bytes it takes in memory, with the states that texts may ask for.
+    pub(super) fn weight(&self) -> usize {
+        self.compiled.held.bytes()
+    }
+
+    /// Whether it matches somewhere in the text.
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub(super) fn is_match(&self, text: &str, steps: &Steps) -> Verdict {
+        self.compiled.is_match(text, steps)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.compiled.key.fmt(formatter)
+    }
+}
+
+fn known() -> MutexGuard<'static, BTreeMap<Key, Weak<Compiled>>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        let mut known = known();
+        // Another of the same text may have been made meanwhile.
+        if known
+            .get(&self.key)
+            .is_some_and(|known| known.strong_count() == 0)
+        {
+            known.remove(&self.key);
+        }
+    }
+}
+
+impl Compiled {
+    fn new(key: Key) -> Result<Self, String> {
+        let (text, letters) = &key;
+        let unsupported =
+            |error: &dyn Error| format!("the pattern is not supported: {}", last_line(error));
+        let parsed =
+            syntax::parse_with(text, &options(letters)).map_err(|error| unsupported(&error))?;
+        let config = NFA::config()
+            .nfa_size_limit(Some(limits::REGEX_COMPILED_BYTES_MAX))
+            .which_captures(WhichCaptures::None);
+        let nfa = NFA::compiler().configure(config).build_from_hir(&parsed);
+        let nfa = nfa.map_err(|error| match error.size_limit() {
+            Some(_) => TOO_LARGE.to_owned(),
+            None => unsupported(&error),
+        })?;
+        let config = DFA::config()
+            .prefilter(Prefilter::from_hir_prefix(
+                MatchKind::LeftmostFirst,
+                &parsed,
+            ))
+            .unicode_word_boundary(true)
+            .cache_capacity(limits::REGEX_STATES_BYTES_MAX)
+            .skip_cache_capacity_check(true)
+            .minimum_cache_clear_count(Some(0))
+            .minimum_bytes_per_state(Some(8 + BYTES_PER_STATE * nfa.states().len()));
+        let dfa = DFA::builder().configure(config).build_from_nfa(nfa.clone());
+        let dfa = dfa.map_err(|error| unsupported(&error))?;
+        let states = dfa.get_config().get_minimum_cache_capacity(&nfa);
+        let states = states.map_or(0, |least| least.max(limits::REGEX_STATES_BYTES_MAX));
+        let held = Held::new(nfa.memory_usage() + states);
+        Ok(Self {
+            key,
+            dfa,
+            states: Mutex::default(),
+            held,
+        })
+    }
+
+    /// The one that all share who ask for the same.
+    fn shared(self) -> Arc<Self> {
+        let new = Arc::new(self);
+        let mut known = known();
+        let slot = known.entry(new.key.clone()).or_default();
+        match slot.upgrade() {
+            Some(earlier) => {
+                drop(known);
+                earlier
+            }
+            None => {
+                *slot = Arc::downgrade(&new);
+                new
+            }
+        }
+    }
+
+    fn is_match(&self, text: &str, steps: &Steps) -> Verdict {
+        steps.take(1 + (text.len() / BYTES_PER_STEP) as u64)?;
+        match self.is_match_by_states(text, steps)? {
+            Ok(matches) => Ok(matches),
+            Err(GaveUp) => follow::is_match(self.dfa.get_nfa(), text, steps),
+        }
+    }
+
+    fn is_match_by_states(
+        &self,
+        text: &str,
+        steps: &Steps,
+    ) -> Result<Result<bool, GaveUp>, TooCostly> {
+        let mut shared = match self.states.try_lock() {
+            Ok(states) => Some(states),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let taken = shared.as_mut().and_then(|states| states.take());
+        let mut states = taken.unwrap_or_else(|| Box::new(self.dfa.create_cache()));
+        let (clears, bytes) = (states.clear_count(), states.memory_usage());
+        let found = self
+            .dfa
+            .try_search_fwd(&mut states, &Input::new(text).earliest(true));
+        let made = match states.clear_count() - clears {
+            0 => states.memory_usage().saturating_sub(bytes),
+            again => again * limits::REGEX_STATES_BYTES_MAX,
+        };
+        // Those of a text that they did not help with would not help with the next.
+        if let (Ok(_), Some(shared)) = (&found, &mut shared) {
+            **shared = Some(states);
+        }
+        steps.take((made / STATE_BYTES_PER_STEP) as u64)?;
+        Ok(found
+            .map(|found| found.is_some())
+            .map_err(|_: MatchError| GaveUp))
+    }
+}
+
+const TOO_LARGE: &str = "the pattern needs too much memory";
+
+/// The letters of the options, each once and in order.
+fn letters(options: &Value, at: &str) -> Result<String, Invalid> {
     let text = options
         .as_str()
         .ok_or_else(|| expected("a string", options, at))?;
-    for option in text.chars() {
-        match option {
-            'i' => builder.case_insensitive(true),
-            'm' => builder.multi_line(true),
-            's' => builder.dot_matches_new_line(true),
-            'x' => builder.ignore_whitespace(true),
-            _ => return Err(Invalid::new(at, "expected only the letters i, m, s and x")),
-        };
+    if text.chars().any(|letter| !"imsx".contains(letter)) {
+        return Err(Invalid::new(at, "expected only the letters i, m, s and x"));
     }
-    Ok(())
+    Ok("imsx"
+        .chars()
+        .filter(|letter| text.contains(*letter))
+        .collect())
+}
+
+fn options(letters: &str) -> syntax::Config {
+    let has = |letter: char| letters.contains(letter);
+    syntax::Config::new()
+        .case_insensitive(has('i'))
+        .multi_line(has('m'))
+        .dot_matches_new_line(has('s'))
+        .ignore_whitespace(has('x'))
 }
 
 /// One line: the engine's own message draws the pattern with a pointer below it.
-fn reason(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => "the pattern needs too much memory".to_owned(),
-        _ => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            let what = last.strip_prefix("error: ").unwrap_or(last);
-            format!("the pattern is not supported: {what}")
-        }
-    }
+fn last_line(error: &dyn Error) -> String {
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(pattern: &str, options: Option<&str>) -> Invalid {
+    fn parse(pattern: &str, options: Option<&str>) -> Result<Pattern, Invalid> {
         let options = options.map(Value::from);
-        parse(&pattern.into(), options.as_ref(), "f").expect_err("it is refused")
+        Pattern::parse(&pattern.into(), options.as_ref(), "f")
+    }
+
+    fn refused(pattern: &str, options: Option<&str>) -> Invalid {
+        parse(pattern, options).expect_err("it is refused")
     }
 
     #[test]
@@ -87,9 +284,9 @@ mod tests {
 
     #[test]
     fn a_pattern_is_bounded_in_bytes_and_in_memory() {
-        let pattern = |bytes: usize| Value::from("a".repeat(bytes));
-        assert!(parse(&pattern(limits::REGEX_BYTES_MAX), None, "f").is_ok());
-        assert!(parse(&pattern(limits::REGEX_BYTES_MAX + 1), None, "f").is_err());
+        let pattern = |bytes: usize| "a".repeat(bytes);
+        assert!(parse(&pattern(limits::REGEX_BYTES_MAX), None).is_ok());
+        assert!(parse(&pattern(limits::REGEX_BYTES_MAX + 1), None).is_err());
         assert_eq!(
             refused(r"\w{1000}", None).reason,
             "the pattern needs too much memory"
@@ -97,9 +294,61 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_compiled_once_for_all_and_forgotten_with_the_last() {
+        let text = "of_this_test_alone[a-z]+";
+        let (one, other) = (parse(text, Some("mi")), parse(text, Some("im")));
+        let (one, other) = (one.expect("good"), other.expect("good"));
+        assert!(Arc::ptr_eq(&one.compiled, &other.compiled));
+        let plain = parse(text, None).expect("good");
+        assert!(!Arc::ptr_eq(&one.compiled, &plain.compiled));
+        drop((one, other, plain));
+        assert!(!known().keys().any(|(known, _)| known == text));
+    }
+
+    #[test]
     fn options_are_letters_that_are_known() {
         assert_eq!(refused("a", Some("iu")).path, "f.$options");
-        let every = parse(&"^ A.b $".into(), Some(&"imsx".into()), "f").expect("known letters");
-        assert!(every.is_match("x\na\nb\n"));
+        let every = parse("^ A.b $", Some("imsx")).expect("known letters");
+        assert_eq!(every.is_match("x\na\nb\n", &Steps::unbounded()), Ok(true));
+    }
+
+    /// Patterns of few and of many states, and texts that each can be made to take long over.
+    const COSTLY: &[(&str, &str)] = &[
+        ("ab", "a"),
+        ("(a|b)*a(a|b){60}x", "ab"),
+        ("(.*a.{20}|.*b.{20})x", "ab"),
+        (r"(\w+\s+){3}é", "word ßord "),
+        (r"(?i)(\pL|\d){4}!$", "äbc DEF-"),
+        ("(x+x+)+y", "x"),
+        (r"\b(foo|bár)+\b.{0,80}z$", "foobár "),
+        ("[a-q][^u-z]{13}x", "abcdefxz"),
+    ];
+
+    #[test]
+    fn steps_tell_how_long_a_match_takes() {
+        for (pattern, piece) in COSTLY {
+            let compiled = parse(pattern, None).expect("a good pattern");
+            let pieces: Vec<char> = piece.chars().collect();
+            for bytes in [100, 1_000, 10_000, 250_000] {
+                // As if diced, so that a state helps but once.
+                let mut dice = 7_u64;
+                let text: String = std::iter::repeat_with(|| {
+                    dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    pieces[usize::try_from(dice >> 33).expect("31 bits") % pieces.len()]
+                })
+                .take(bytes)
+                .collect();
+                let steps = Steps::new(4_000_000);
+                let started = std::time::Instant::now();
+                let outcome = compiled.is_match(&text, &steps);
+                let took = started.elapsed();
+                println!(
+                    "{pattern:40} {bytes:7} bytes: {outcome:?} {took:?} {} steps, {:.1} ns each, {} states",
+                    steps.taken(),
+                    took.as_nanos() as f64 / steps.taken() as f64,
+                    compiled.compiled.dfa.get_nfa().states().len(),
+                );
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::filter::Filter;
-use crate::domain::{Change, Event, Kind};
+use crate::domain::{Change, Event, Kind, Steps, TooCostly};
 
 /// A change in one word, as a subscription hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,29 +62,35 @@ impl Standing {
 
 impl Filter {
     /// Where the event stands; `None` is one that is not there.
-    pub fn standing(&self, event: Option<&Event>) -> Standing {
-        match event {
+    fn standing(&self, event: Option<&Event>, steps: &Steps) -> Result<Standing, TooCostly> {
+        Ok(match event {
             None => Standing::Absent,
-            Some(event) if self.matches(event) => Standing::Shown,
+            Some(event) if self.matches(event, steps)? => Standing::Shown,
             Some(_) => Standing::Hidden,
-        }
+        })
     }
 
     /// Where its event stood before the change. One whose contents were erased may have stood where it is seen.
-    pub fn standing_before(&self, change: &Change) -> Standing {
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn standing_before(&self, change: &Change, steps: &Steps) -> Result<Standing, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Update | Kind::Delete) => Standing::Shown,
-            (true, Kind::Create) => Standing::Absent,
-            (false, _) => self.standing(change.before().map(|event| &**event)),
+            (true, Kind::Update | Kind::Delete) => Ok(Standing::Shown),
+            (true, Kind::Create) => Ok(Standing::Absent),
+            (false, _) => self.standing(change.before().map(|event| &**event), steps),
         }
     }
 
     /// Where its event stands after the change. One whose contents were erased is seen by nobody.
-    pub fn standing_after(&self, change: &Change) -> Standing {
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn standing_after(&self, change: &Change, steps: &Steps) -> Result<Standing, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Create | Kind::Update) => Standing::Hidden,
-            (true, Kind::Delete) => Standing::Absent,
-            (false, _) => self.standing(change.after().map(|event| &**event)),
+            (true, Kind::Create | Kind::Update) => Ok(Standing::Hidden),
+            (true, Kind::Delete) => Ok(Standing::Absent),
+            (false, _) => self.standing(change.after().map(|event| &**event), steps),
         }
     }
 
@@ -92,11 +98,17 @@ impl Filter {
     ///
     /// Of a change whose contents were erased only that its event is gone, which it comes to in the end: whoever
     /// has the event must hear that, and to all others it is nothing new.
-    pub fn sees(&self, change: &Change) -> Option<Seen> {
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn sees(&self, change: &Change, steps: &Steps) -> Result<Option<Seen>, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, _) if self.is_everything() => Some(Seen::plainly(change)),
-            (true, Kind::Create | Kind::Update) => None,
-            _ => self.standing_before(change).to(self.standing_after(change)),
+            (true, _) if self.is_everything() => Ok(Some(Seen::plainly(change))),
+            (true, Kind::Create | Kind::Update) => Ok(None),
+            _ => {
+                let before = self.standing_before(change, steps)?;
+                Ok(before.to(self.standing_after(change, steps)?))
+            }
         }
     }
 }

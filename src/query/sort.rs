@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::keys::Keys;
 use super::operand::{expected, integer, object};
 use super::path::FieldPath;
-use crate::domain::{Invalid, Record, Value, join};
+use crate::domain::{Invalid, Record, Steps, TooCostly, Value, join};
 use crate::limits;
 
 /// What decides the order, first key first. `_id` is always among the keys, so no two events are equal.
@@ -61,12 +61,20 @@ impl Sort {
     }
 
     pub(super) fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
-        self.compare_keys(&self.keys_of(a), &self.keys_of(b), self.members())
+        let steps = Steps::unbounded();
+        let endless = "steps without a bound do not run out";
+        let keys = self.keys_of(b, &steps).expect(endless);
+        self.compare_with(a, &keys, &steps).expect(endless)
     }
 
     /// The order of a record and the keys of another.
-    pub(super) fn compare_with(&self, record: &impl Record, keys: &Keys<'_>) -> Ordering {
-        self.compare_keys(&self.keys_of(record), keys, self.members())
+    pub(super) fn compare_with(
+        &self,
+        record: &impl Record,
+        keys: &Keys<'_>,
+        steps: &Steps,
+    ) -> Result<Ordering, TooCostly> {
+        Ok(self.compare_keys(&self.keys_of(record, steps)?, keys, self.members()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every transport calls: submit, announce, fetch, find, history, listen, subscribe.
 
+mod asked;
 mod past;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use futures::StreamExt;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Change, Event, EventId, Invalid, Order, Seq};
+use crate::domain::{Change, Event, EventId, Invalid, Order, Seq, TooCostly};
 use crate::engine::{Done, Engine, Outcome, Refused, Source};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
@@ -116,6 +117,7 @@ impl Service {
         asked: &Subscribe,
         bell: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
+        self.admit(&asked.filter)?;
         let stale = self.stale(asked.after, asked.epoch.map(Epoch)).await?;
         let after = asked.after.filter(|_| stale.is_none());
         let start = match (after, asked.mode) {
@@ -216,7 +218,9 @@ impl Service {
     /// # Errors
     /// If the store cannot answer.
     pub async fn find(&self, query: &Arc<Query>) -> Result<Found, Failure> {
+        self.admit(&query.filter)?;
         self.reach(query.min_seq).await?;
+        let query = &self.resumed(query).await?;
         if let Some(moment) = query.at {
             let at = self.place_of(moment).await?;
             return Ok(self.parts.store.find_at(query, at).await?);
@@ -279,7 +283,7 @@ impl Service {
             if page.events.len() + usize::from(last.is_some()) == limit
                 || bytes > limits::FETCH_BYTES_MAX
             {
-                page.next = last.as_ref().map(|last| query.cursor_after(last));
+                page.next = last.as_ref().map(|last| query.cursor_after(last, seq));
                 break;
             }
             bytes += event.weight();
@@ -318,6 +322,7 @@ impl From<Interrupted> for Failure {
     fn from(interrupted: Interrupted) -> Self {
         match interrupted {
             Interrupted::Store(error) => error.into(),
+            Interrupted::FilterTooSlow => TooCostly.into(),
             Interrupted::TooSlow => {
                 let message = format!(
                     "the snapshot was not taken in {:?}",
@@ -339,9 +344,10 @@ impl From<StoreError> for Failure {
                 Self::new(Code::StorageFailed, "the disk cannot be written")
             }
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
-            StoreError::CannotSort | StoreError::SortTooLarge => {
+            StoreError::SortTooLarge => {
                 Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
             }
+            StoreError::FilterTooSlow(costly) => costly.into(),
             StoreError::Corrupt { .. } | StoreError::Refused(_) => {
                 tracing::error!(%error, "a read failed");
                 Self::new(Code::Internal, "the store could not answer")

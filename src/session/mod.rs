@@ -144,7 +144,7 @@ impl Session {
             subscription,
             stale,
         } = subscribed;
-        if let Err(failure) = self.subscriptions.check(&sub) {
+        if let Err(failure) = self.subscriptions.check(&sub, subscription.filter_weight()) {
             let error = protocol::error(id.as_ref(), Some(Name::Subscribe), &failure);
             return frames.push(error);
         }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
+use crate::domain::Steps;
 use crate::feed::{Notice, Subscription};
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Frame, Name, SubName};
@@ -17,6 +18,8 @@ pub(super) struct Subscriptions {
     bell: Arc<Notify>,
     /// Whose turn is next.
     turn: usize,
+    /// Whether judging took its share of time: others have their turn first.
+    is_tired: bool,
 }
 
 #[derive(Debug)]
@@ -46,8 +49,8 @@ impl Subscriptions {
         known.map(|at| self.named.remove(at)).is_some()
     }
 
-    /// Why one of this name cannot be added.
-    pub(super) fn check(&self, name: &SubName) -> Result<(), Failure> {
+    /// Why one of this name, with a filter of this weight, cannot be added.
+    pub(super) fn check(&self, name: &SubName, weight: usize) -> Result<(), Failure> {
         if self.named.iter().any(|known| known.name == *name) {
             let message = format!("there is a subscription {} already", name.as_str());
             return Err(Failure::new(Code::SubscriptionExists, message));
@@ -59,11 +62,23 @@ impl Subscriptions {
             );
             return Err(Failure::new(Code::TooManySubscriptions, message));
         }
+        let weights = self
+            .named
+            .iter()
+            .map(|known| known.subscription.filter_weight());
+        if weights.sum::<usize>() + weight > limits::SESSION_FILTER_BYTES_MAX {
+            let most = limits::SESSION_FILTER_BYTES_MAX / 1024 / 1024;
+            let message = format!("the filters of a session take at most {most} MiB, compiled");
+            return Err(Failure::new(Code::TooManySubscriptions, message));
+        }
         Ok(())
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
     pub(super) async fn ready(&mut self) {
+        if std::mem::take(&mut self.is_tired) {
+            tokio::task::yield_now().await;
+        }
         let bell = self.bell();
         loop {
             let ready = std::future::poll_fn(|context| self.poll_ready(context));
@@ -87,28 +102,33 @@ impl Subscriptions {
 
     /// Adds what is there without waiting, up to about one flush.
     pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
+        let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         for _ in 0..self.named.len() {
-            if frames.len() >= limits::FLUSH_COUNT_MAX {
+            self.is_tired = slice.left() < limits::MATCH_STEPS_INLINE;
+            if self.is_tired || frames.len() >= limits::FLUSH_COUNT_MAX {
                 return;
             }
             let at = self.turn % self.named.len();
             self.turn = at + 1;
             let named = &mut self.named[at];
             if std::mem::take(&mut named.is_ready)
-                && let Err(failure) = named.take(frames)
+                && let Err(failure) = named.take(&slice, frames)
             {
                 frames.push(protocol::error(None, Some(Name::Subscribe), &failure).of(&named.name));
                 self.named.remove(at);
                 return;
             }
         }
+        self.is_tired = slice.left() < limits::MATCH_STEPS_INLINE;
     }
 }
 
 impl Named {
-    fn take(&mut self, frames: &mut Vec<Frame>) -> Result<(), Failure> {
+    fn take(&mut self, slice: &Steps, frames: &mut Vec<Frame>) -> Result<(), Failure> {
         let name = &self.name;
         let mut out = |notice: Notice| frames.push(notice.frame.of(name));
-        self.subscription.take(&mut out).map_err(Failure::from)
+        self.subscription
+            .take(slice, &mut out)
+            .map_err(Failure::from)
     }
 }

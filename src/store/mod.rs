@@ -19,7 +19,8 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Change, CommandId, Event, EventId, Seq};
+use crate::domain::{Change, CommandId, Event, EventId, Seq, Steps, TooCostly};
+use crate::limits;
 use crate::query::{Direction, Query};
 pub use moment::last_until;
 pub use options::StoreOptions;
@@ -268,6 +269,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn close(&self);
 }
 
+/// The event, if the query admits it.
+fn admitted(query: &Query, event: Event) -> Result<Option<Event>, StoreError> {
+    let steps = Steps::new(limits::MATCH_STEPS_MAX);
+    Ok(query.admits(&event, &steps)?.then_some(event))
+}
+
 /// Documents of others that [`Store::strangers`] tells of: who has more knows by then.
 pub(crate) const STRANGERS_MAX: usize = 100;
 
@@ -308,15 +315,15 @@ pub enum StoreError {
     /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
     #[error("the query took too long")]
     QueryTooSlow,
-    /// The order asked for cannot be had: an event has arrays in two of its fields.
-    #[error("an event has arrays in two of the fields to sort by")]
-    CannotSort,
     /// Sorting would take more memory than [`crate::limits::SORT_BYTES_MAX`].
     #[error(
         "sorting this takes more than {} MiB: name a smaller limit, a narrower filter, or no order but _id's",
         crate::limits::SORT_BYTES_MAX / 1024 / 1024
     )]
     SortTooLarge,
+    /// One event would take the query more than [`crate::limits::MATCH_STEPS_MAX`].
+    #[error(transparent)]
+    FilterTooSlow(#[from] TooCostly),
     /// What is stored cannot be what livelog wrote. `at` says where.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]

@@ -1,9 +1,8 @@
 //! The first so many events of an order that is not the file's own.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use crate::domain::{Event, EventId};
+use crate::domain::{Event, EventId, Steps, TooCostly};
 use crate::limits;
 use crate::query::{Cursor, Query};
 use crate::store::StoreError;
@@ -36,10 +35,11 @@ impl<'a> Top<'a> {
     }
 
     pub(super) fn offer(&mut self, event: &Event) -> Result<(), StoreError> {
-        if !self.query.admits(event) || self.is_hopeless(event) {
+        let steps = Steps::new(limits::MATCH_STEPS_MAX);
+        if !self.query.admits(event, &steps)? || self.is_hopeless(event, &steps)? {
             return Ok(());
         }
-        let place = self.query.place_of(event);
+        let place = self.query.place_of(event, &steps)?;
         self.bytes += weight(&place, &event.id);
         self.gathered.push((place, event.id.clone()));
         if self.gathered.len() / 2 >= self.wanted || self.bytes > limits::SORT_BYTES_MAX {
@@ -56,10 +56,12 @@ impl<'a> Top<'a> {
         self.gathered.into_iter().map(|(_, id)| id).collect()
     }
 
-    fn is_hopeless(&self, event: &Event) -> bool {
-        self.worst
-            .as_ref()
-            .is_some_and(|worst| self.query.compare_with_place(event, worst) == Ordering::Greater)
+    fn is_hopeless(&self, event: &Event, steps: &Steps) -> Result<bool, TooCostly> {
+        let Some(worst) = &self.worst else {
+            return Ok(false);
+        };
+        let order = self.query.compare_with_place(event, worst, steps)?;
+        Ok(order.is_gt())
     }
 
     fn shrink(&mut self) {

@@ -74,10 +74,10 @@ async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(asked, "query")?;
     let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
     let epoch = app.service.epoch();
-    let told = changes.iter().filter_map(|change| {
-        let seen = subscribe.filter.sees(change)?;
-        Some(protocol::change(change, seen, &subscribe.fields))
-    });
+    let seen = app.service.judge(&subscribe.filter, &changes).await?;
+    let told = seen
+        .iter()
+        .map(|(change, seen)| protocol::change(change, *seen, &subscribe.fields));
     let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
     let last = changes.last().filter(|last| last.seq < seq);
     let body = rest::list(head, told, last.map(|last| last.seq));

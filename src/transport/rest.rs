@@ -205,8 +205,8 @@ impl Listing {
     fn finish(&mut self, more: bool, chunk: &mut Vec<u8>) {
         chunk.push(b']');
         if let Some(last) = self.last.as_ref().filter(|_| more) {
-            let cursor =
-                serde_json::to_string(&self.query.cursor_after(last)).expect("text is JSON");
+            let cursor = serde_json::to_string(&self.query.cursor_after(last, self.seq))
+                .expect("text is JSON");
             chunk.extend_from_slice(format!(r#","next":{cursor}"#).as_bytes());
         }
         chunk.push(b'}');

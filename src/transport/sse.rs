@@ -8,7 +8,7 @@ use futures::{Stream, stream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Seq;
+use crate::domain::{Seq, Steps};
 use crate::feed::{Notice, Subscription};
 use crate::limits;
 use crate::protocol::{self, Failure, Name};
@@ -60,7 +60,13 @@ impl EventStream {
         while self.chunk.is_empty() && !self.is_over {
             let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
             match closing.run_until_cancelled(ready).await {
-                Some(Ok(())) => self.take(),
+                Some(Ok(())) => {
+                    self.take();
+                    if self.chunk.is_empty() {
+                        // It judges changes of which its filter sees nothing: others have their turn too.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 // Something must be heard of an idle connection, or what is between will cut it.
                 Some(Err(_)) => self.chunk.push_str(": keep-alive\n\n"),
                 None => return None,
@@ -76,7 +82,8 @@ impl EventStream {
             let id = notice.position.map(|seq| (epoch, seq));
             write(chunk, notice.word, id, notice.frame.as_str());
         };
-        if let Err(interrupted) = self.subscription.take(&mut out) {
+        let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
+        if let Err(interrupted) = self.subscription.take(&slice, &mut out) {
             let failure = Failure::from(interrupted);
             let error = protocol::error(None, Some(Name::Subscribe), &failure);
             // Not `error`, which is what an EventSource calls a lost connection.

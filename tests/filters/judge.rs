@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bson::{Bson, doc};
 use futures::TryStreamExt;
-use livelog::domain::{Document, Event, EventId, Record, Value};
+use livelog::domain::{Document, Event, EventId, Record, Steps, Value};
 use livelog::query::Query;
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Store};
@@ -63,6 +63,13 @@ where
             "LIVELOG_SEED={seed}: {reason}\nsmallest input: {input:?}"
         )),
     }
+}
+
+/// Whether the query admits the record, however long it takes to tell.
+pub(crate) fn admits(query: &Query, record: &impl Record) -> bool {
+    query
+        .admits(record, &Steps::unbounded())
+        .expect("steps without a bound do not run out")
 }
 
 /// So small that of every set some events are in the embedded store's table, some in its memory, and some

@@ -96,6 +96,18 @@ impl Server {
         &self.address
     }
 
+    /// Bytes of memory that it has now.
+    pub fn resident_bytes(&self) -> usize {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        let kibibytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes * 1024
+    }
+
     /// A session that hears every change from now on.
     pub async fn client(&self) -> Client {
         self.connect("/ws").await

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{
-    Change, Command, Document, Event, EventId, Seq, Stamp, State, Timestamp, Update, Value, decide,
+    Change, Command, Document, Event, EventId, Seq, Stamp, State, Steps, Timestamp, Update, Value,
+    decide,
 };
 use livelog::protocol::Failure;
 use livelog::query::{Conditions, Fields};
@@ -51,7 +52,7 @@ fn decided(before: &Document, update: &Document) -> Result<Change, String> {
         last_version: 0,
         earlier: None,
     };
-    decide(&state, &command, stamp).map_err(|rejection| {
+    decide(&state, &command, stamp, &Steps::unbounded()).map_err(|rejection| {
         Failure::from(rejection)
             .path
             .expect("it names the operator")

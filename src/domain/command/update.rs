@@ -9,8 +9,9 @@ use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
 use crate::domain::merge::Merge;
-use crate::domain::operators::{self, Operators, ReadCondition};
+use crate::domain::operators::{self, Misfit, Operators, ReadCondition};
 use crate::domain::patch::{Patch, PatchError, Path};
+use crate::domain::steps::Steps;
 use crate::domain::value::{Document, Value};
 use crate::limits;
 
@@ -76,10 +77,14 @@ impl Update {
         &self,
         state: &State,
         stamp: Stamp,
+        steps: &Steps,
     ) -> Result<Effect, Rejection> {
         let before = state.expect_version(self.expected_version)?;
-        let patch = self.data.effect(&before.fields);
-        let patch = patch.map_err(Rejection::DoesNotFit)?;
+        let patch = self.data.effect(&before.fields, steps);
+        let patch = patch.map_err(|misfit| match misfit {
+            Misfit::DoesNotFit(invalid) => Rejection::DoesNotFit(invalid),
+            Misfit::TooCostly(invalid) => Rejection::TooCostly(invalid),
+        })?;
         let after = before
             .patched(&patch, stamp.seq, stamp.at)
             .map_err(|error| Rejection::DoesNotFit(self.data.misfit(&error)))?;
@@ -116,10 +121,10 @@ impl Data {
     }
 
     /// What it does to a document: values where they will stand, whatever asked for them.
-    fn effect(&self, before: &Document) -> Result<Cow<'_, Patch>, Invalid> {
+    fn effect(&self, before: &Document, steps: &Steps) -> Result<Cow<'_, Patch>, Misfit> {
         match self {
             Self::Fields(patch) => Ok(Cow::Borrowed(patch)),
-            Self::Operators(operators) => operators.effect(before).map(Cow::Owned),
+            Self::Operators(operators) => operators.effect(before, steps).map(Cow::Owned),
             Self::Merge(merge) => Ok(Cow::Owned(merge.effect(before))),
         }
     }

@@ -7,12 +7,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::document::Invalid;
+use crate::domain::steps::{Steps, TooCostly};
 use crate::domain::value::Value;
 
 /// A question about one element, read and checked.
 pub trait Condition: fmt::Debug + Send + Sync {
     /// Whether the element is meant.
-    fn holds(&self, element: &Value) -> bool;
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly>;
 
     /// Roughly the bytes it keeps that its text does not show.
     fn weight(&self) -> usize;

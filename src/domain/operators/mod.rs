@@ -16,6 +16,7 @@ use std::sync::Arc;
 use super::compare::compare;
 use super::document::Invalid;
 use super::patch::{Patch, PatchError, Path};
+use super::steps::{Steps, TooCostly};
 use super::value::{Document, Value};
 use crate::limits;
 use number::{Arithmetic, Number};
@@ -57,12 +58,11 @@ impl Operators {
     ///
     /// # Errors
     /// The operator that does not fit, by where it stands in the command.
-    pub(super) fn effect(&self, before: &Document) -> Result<Patch, Invalid> {
+    pub(super) fn effect(&self, before: &Document, steps: &Steps) -> Result<Patch, Misfit> {
         let mut patch = Patch::default();
         for operation in &self.0 {
-            operation
-                .decide(before, &mut patch)
-                .map_err(|reason| Invalid::new(operation.at.as_str(), reason))?;
+            let decided = operation.decide(before, &mut patch, steps);
+            decided.map_err(|why| why.at(&operation.at))?;
         }
         Ok(patch)
     }
@@ -83,6 +83,42 @@ impl Operators {
     }
 }
 
+/// Why an update cannot be decided, and by which of its operators.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// What stands there is not what the operator needs.
+    DoesNotFit(Invalid),
+    /// Its condition takes too many steps.
+    TooCostly(Invalid),
+}
+
+/// The same of one operator.
+enum Why {
+    DoesNotFit(String),
+    TooCostly(TooCostly),
+}
+
+impl Why {
+    fn at(self, at: &str) -> Misfit {
+        match self {
+            Self::DoesNotFit(reason) => Misfit::DoesNotFit(Invalid::new(at, reason)),
+            Self::TooCostly(costly) => Misfit::TooCostly(Invalid::new(at, costly.to_string())),
+        }
+    }
+}
+
+impl From<String> for Why {
+    fn from(reason: String) -> Self {
+        Self::DoesNotFit(reason)
+    }
+}
+
+impl From<TooCostly> for Why {
+    fn from(costly: TooCostly) -> Self {
+        Self::TooCostly(costly)
+    }
+}
+
 impl Operation {
     /// Where it leaves a value, if it does.
     fn target(&self) -> &Path {
@@ -93,7 +129,7 @@ impl Operation {
     }
 
     /// Adds what it does to `patch`; nothing, if everything is already as it should be.
-    fn decide(&self, before: &Document, patch: &mut Patch) -> Result<(), String> {
+    fn decide(&self, before: &Document, patch: &mut Patch, steps: &Steps) -> Result<(), Why> {
         let place = self.path.find(before);
         match &self.operator {
             Operator::Unset => {
@@ -101,10 +137,10 @@ impl Operation {
                     patch.unset.push(self.path.clone());
                 }
             }
-            Operator::Rename(target) => return self.rename(target, before, patch),
+            Operator::Rename(target) => self.rename(target, before, patch)?,
             operator => {
                 let current = place.map_err(|error| error.to_string())?.value;
-                if let Some(value) = operator.value_after(current)? {
+                if let Some(value) = operator.value_after(current, steps)? {
                     patch.set.push((self.path.clone(), value));
                 }
             }
@@ -136,7 +172,7 @@ impl Operation {
 
 impl Operator {
     /// The value that stands there afterwards; `None` if it is the one that does now, or none.
-    fn value_after(&self, current: Option<&Value>) -> Result<Option<Value>, String> {
+    fn value_after(&self, current: Option<&Value>, steps: &Steps) -> Result<Option<Value>, Why> {
         match self {
             Self::Set(value) => Ok(Some(value.clone())),
             Self::Calculate(arithmetic, operand) => {
@@ -155,11 +191,12 @@ impl Operator {
             }
             Self::Pull(condition) => {
                 let items = elements(current)?;
-                let kept: Vec<Value> = items
-                    .iter()
-                    .filter(|item| !condition.holds(item))
-                    .cloned()
-                    .collect();
+                let mut kept = Vec::new();
+                for item in items {
+                    if !condition.holds(item, steps)? {
+                        kept.push(item.clone());
+                    }
+                }
                 Ok((kept.len() < items.len()).then_some(Value::Array(kept)))
             }
             Self::Unset | Self::Rename(_) => Ok(None),

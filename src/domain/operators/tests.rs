@@ -1,12 +1,16 @@
 //! What operators come to as a patch, what they must not say, and every bound from both sides.
 
-use super::{NoConditions, parse};
-use crate::domain::{Document, Invalid, Patch};
+use super::{Misfit, NoConditions, parse};
+use crate::domain::{Document, Invalid, Patch, Steps};
 use crate::limits;
 
 fn effect(before: &str, update: &str) -> Result<Patch, Invalid> {
     let document = |json: &str| -> Document { serde_json::from_str(json).unwrap() };
-    parse(document(update), "data", &mut NoConditions)?.effect(&document(before))
+    let operators = parse(document(update), "data", &mut NoConditions)?;
+    let effect = operators.effect(&document(before), &Steps::unbounded());
+    effect.map_err(|misfit| match misfit {
+        Misfit::DoesNotFit(invalid) | Misfit::TooCostly(invalid) => invalid,
+    })
 }
 
 fn told(before: &str, update: &str) -> String {

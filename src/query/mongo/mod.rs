@@ -9,18 +9,26 @@
 //! The only module of the query language that knows `bson`.
 
 mod after;
+mod dear;
 
 use bson::{Bson, Document as Bdoc, doc};
 
 use super::Query;
-use super::filter::{Clause, Node, Relation, Test, Type};
+use super::filter::{Clause, Node};
+use super::test::{Relation, Test, Type};
 use crate::domain::{Document, Value};
+pub use dear::has_order;
+use dear::{ALL_MAX, is_dear};
 
 /// A MongoDB filter that matches at least every event the query admits.
 pub fn narrow(query: &Query) -> Bdoc {
     let filter = node(&query.filter.root).document();
     let ahead = query.cursor.as_ref().and_then(|cursor| {
-        let first = query.sort.keys().first()?;
+        let first = query
+            .sort
+            .keys()
+            .first()
+            .filter(|first| !is_dear(&first.path))?;
         after::after(first, cursor.keys()[0])
     });
     match ahead {
@@ -73,6 +81,7 @@ fn node(node: &Node) -> Written {
         Node::And(nodes) => and(nodes),
         Node::Or(nodes) => branches("$or", nodes),
         Node::Nor(nodes) => nor(nodes),
+        Node::Field { path, .. } if is_dear(path) => Written::everything(),
         Node::Field { path, clauses } => {
             let (operators, exact) = operators(clauses);
             if operators.is_empty() {
@@ -165,7 +174,7 @@ fn is(test: &Test) -> (&'static str, Option<Bson>, bool) {
                 .collect::<Vec<_>>()
                 .into(),
         ),
-        Test::Size(size) => ("$size", i64::try_from(*size).unwrap_or(i64::MAX).into()),
+        Test::Size(size) => ("$size", i32::try_from(*size).unwrap_or(i32::MAX).into()),
         Test::Mod { divisor, remainder } => (
             "$mod",
             vec![Bson::from(*divisor), Bson::from(*remainder)].into(),
@@ -206,9 +215,10 @@ fn is_not(test: &Test, operand: Option<Bson>) -> Option<Bson> {
 }
 
 fn all(tests: &[Test]) -> (&'static str, Option<Bson>, bool) {
-    let mut exact = true;
+    let mut exact = tests.len() <= ALL_MAX;
     let items: Vec<Bson> = tests
         .iter()
+        .take(ALL_MAX)
         .filter_map(|test| {
             let (name, operand, same) = is(test);
             exact &= same;
@@ -239,7 +249,6 @@ fn alias(wanted: Type) -> &'static str {
         Type::Array => "array",
         Type::Bool => "bool",
         Type::Null => "null",
-        Type::Int => "int",
         Type::Long => "long",
         Type::Number => "number",
     }
@@ -281,7 +290,7 @@ mod tests {
     fn continued(sort: &str, last: &str) -> Bdoc {
         let first = query(&format!(r#"{{"sort":{sort}}}"#));
         let last: Document = serde_json::from_str(last).expect("the test's own JSON");
-        let token = first.cursor_after(&last);
+        let token = first.cursor_after(&last, crate::domain::Seq::ZERO);
         narrow(&query(&format!(r#"{{"sort":{sort},"cursor":"{token}"}}"#)))
     }
 
@@ -324,6 +333,26 @@ mod tests {
             let array = doc! { "a": { "$type": ["array"] } };
             assert_eq!(narrowed(&format!(r#"{{"a":{both}}}"#)), array);
         }
+    }
+
+    #[test]
+    fn what_would_take_mongodb_long_is_left_to_the_tree() {
+        let numbers = |count: usize| format!("a{}", ".0".repeat(count));
+        let asked = |count: usize| format!(r#"{{"{}":{{"$gt":1}},"b":2}}"#, numbers(count));
+        let both = doc! { "$and": [
+            { numbers(dear::PATH_NUMBERS_MAX): { "$gt": 1_i64 } },
+            { "b": { "$eq": 2_i64 } },
+        ] };
+        assert_eq!(narrowed(&asked(dear::PATH_NUMBERS_MAX)), both);
+        let rest = doc! { "$and": [{}, { "b": { "$eq": 2_i64 } }] };
+        assert_eq!(narrowed(&asked(dear::PATH_NUMBERS_MAX + 1)), rest);
+        let negated = format!(r#"{{"$nor":[{}]}}"#, asked(dear::PATH_NUMBERS_MAX + 1));
+        assert_eq!(narrowed(&negated), doc! {});
+        let values: Vec<i64> = (0..100).collect();
+        let few = doc! { "a": { "$all": &values[..ALL_MAX] } };
+        assert_eq!(narrowed(&format!(r#"{{"a":{{"$all":{values:?}}}}}"#)), few);
+        let not = format!(r#"{{"a":{{"$not":{{"$all":{values:?}}}}}}}"#);
+        assert_eq!(narrowed(&not), doc! {});
     }
 
     #[test]

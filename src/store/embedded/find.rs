@@ -21,7 +21,7 @@ use crate::domain::{Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::top::Top;
-use crate::store::{Found, StoreError};
+use crate::store::{Found, StoreError, admitted};
 
 /// Events in a chunk, and bytes after which it ends.
 const CHUNK_COUNT: usize = 256;
@@ -213,7 +213,7 @@ fn walk(
         clock.tick()?;
         let Some(event) = event? else { continue };
         let id = event.id.clone();
-        if chunk.takes(event) {
+        if chunk.takes(event)? {
             return Ok(Some(Source::Walk(direction, Some(id))));
         }
     }
@@ -227,7 +227,7 @@ fn look_up(
 ) -> Result<Option<Source>, StoreError> {
     while let Some(id) = ids.pop_front() {
         if let Some(event) = events.get(&id)?
-            && chunk.takes(event)
+            && chunk.takes(event)?
         {
             return Ok(Some(Source::Listed(ids)));
         }
@@ -255,12 +255,12 @@ impl<'a> Chunk<'a> {
     }
 
     /// Takes the event if the query admits it; whether that was enough.
-    fn takes(&mut self, event: Event) -> bool {
-        if self.query.admits(&event) {
+    fn takes(&mut self, event: Event) -> Result<bool, StoreError> {
+        if let Some(event) = admitted(self.query, event)? {
             self.bytes += event.weight();
             self.events.push(event);
         }
-        self.events.len() >= self.count || self.bytes >= CHUNK_BYTES
+        Ok(self.events.len() >= self.count || self.bytes >= CHUNK_BYTES)
     }
 }
 

@@ -29,9 +29,56 @@ pub(super) mod code {
     pub(in crate::store::mongo) const NAMESPACE_NOT_FOUND: i32 = 26;
     pub(in crate::store::mongo) const NAMESPACE_EXISTS: i32 = 48;
     pub(in crate::store::mongo) const MAX_TIME_EXPIRED: i32 = 50;
+    pub(in crate::store::mongo) const PARALLEL_ARRAYS: i32 = 171;
     pub(in crate::store::mongo) const SNAPSHOT_TOO_OLD: i32 = 239;
     pub(in crate::store::mongo) const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub(in crate::store::mongo) const DUPLICATE_KEY: i32 = 11_000;
+    pub(in crate::store::mongo) const AMBIGUOUS_FIELD: i32 = 16_746;
+
+    /// Those that pass: the same call may succeed when another primary is there, or what was in the way is gone.
+    /// Whatever else a command is answered with stays as it is however often one asks.
+    pub(in crate::store::mongo) const PASSING: &[i32] = &[
+        6,      // HostUnreachable
+        7,      // HostNotFound
+        24,     // LockTimeout
+        43,     // CursorNotFound
+        46,     // LockBusy
+        64,     // WriteConcernFailed
+        89,     // NetworkTimeout
+        91,     // ShutdownInProgress
+        94,     // NotYetInitialized
+        95,     // NotSecondary
+        100,    // UnsatisfiableWriteConcern
+        112,    // WriteConflict
+        117,    // ConflictingOperationInProgress
+        133,    // FailedToSatisfyReadPreference
+        134,    // ReadConcernMajorityNotAvailableYet
+        175,    // QueryPlanKilled: the view was replaced by a rebuild
+        189,    // PrimarySteppedDown
+        202,    // NetworkInterfaceExceededTimeLimit
+        211,    // KeyNotFound: of the cluster's clock, after an election
+        225,    // TransactionTooOld
+        237,    // CursorKilled
+        239,    // SnapshotTooOld
+        244,    // TransactionAborted
+        246,    // SnapshotUnavailable
+        251,    // NoSuchTransaction
+        262,    // ExceededTimeLimit
+        290,    // TransactionExceededLifetimeLimitSeconds
+        314,    // ExceededMemoryLimit
+        317,    // ConnectionPoolExpired
+        358,    // InternalTransactionNotSupported: while it is upgraded
+        365,    // TemporarilyUnavailable
+        384,    // ConnectionError
+        9_001,  // SocketException
+        10_107, // NotWritablePrimary
+        11_600, // InterruptedAtShutdown
+        11_601, // Interrupted
+        11_602, // InterruptedDueToReplStateChange
+        13_435, // NotPrimaryNoSecondaryOk
+        13_436, // NotPrimaryOrSecondary
+        14_031, // OutOfDiskSpace
+    ];
 }
 
 /// Why a call did not end well.
@@ -109,7 +156,7 @@ pub(super) fn store_error(error: &Error) -> StoreError {
         ErrorKind::Command(command) if command.code == code::MAX_TIME_EXPIRED => {
             StoreError::QueryTooSlow
         }
-        ErrorKind::Command(command) if refused(command.code) => {
+        ErrorKind::Command(command) if !passes(error, command.code) => {
             StoreError::Refused(format!("{} ({})", command.code_name, command.code))
         }
         ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
@@ -122,21 +169,14 @@ pub(super) fn store_error(error: &Error) -> StoreError {
     }
 }
 
-/// Codes that stay the same however often one asks.
-fn refused(server: i32) -> bool {
-    const AUTHENTICATION_FAILED: i32 = 18;
-    const ILLEGAL_OPERATION: i32 = 20;
-    const DOCUMENT_TOO_LARGE: [i32; 2] = [10_334, 17_419];
-    const REGEX_COMPILE_FAILED: i32 = 51_091;
-    [
-        code::UNAUTHORIZED,
-        AUTHENTICATION_FAILED,
-        ILLEGAL_OPERATION,
-        code::BAD_VALUE,
-        REGEX_COMPILE_FAILED,
-    ]
-    .contains(&server)
-        || DOCUMENT_TOO_LARGE.contains(&server)
+/// Whether the same may succeed later. The server says so by labels too.
+fn passes(error: &Error, server: i32) -> bool {
+    const LABELS: [&str; 3] = [
+        "TransientTransactionError",
+        "RetryableWriteError",
+        "SystemOverloadedError",
+    ];
+    code::PASSING.contains(&server) || LABELS.iter().any(|label| error.contains_label(label))
 }
 
 /// A driver error in words that quote no document and no secret.

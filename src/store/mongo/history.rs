@@ -20,7 +20,7 @@ use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::top::Top;
-use crate::store::{Found, StoreError, Stretch};
+use crate::store::{Found, StoreError, Stretch, admitted};
 
 /// Events that are looked up together when they are wanted in an order of their own.
 const LOOKED_UP_COUNT: usize = 256;
@@ -97,7 +97,7 @@ pub(super) async fn find_at(
         Some(Direction::Descending) | None => past.sorted().await?,
     };
     let query = Arc::clone(query);
-    let admitted = events.try_filter(move |event| std::future::ready(query.admits(event)));
+    let admitted = events.try_filter_map(move |event| std::future::ready(admitted(&query, event)));
     Ok(Found {
         seq: at,
         events: admitted.boxed(),

@@ -14,11 +14,11 @@ use mongodb::{ClientSession, Collection, Database};
 
 use super::call::{Failure, QUERY_CALL_DEADLINE, code, within};
 use super::decode::{self, Unreadable};
-use super::{EVENTS, collection, head, meta, strangers};
+use super::{EVENTS, collection, head, history, meta, strangers};
 use crate::domain::Event;
 use crate::limits;
 use crate::query::{self, Query};
-use crate::store::{Found, StoreError};
+use crate::store::{Found, StoreError, admitted};
 
 /// Events in a batch when the query has no limit. The server ends a batch at 16 MiB besides.
 pub(super) const BATCH_COUNT: u32 = 1_000;
@@ -29,13 +29,16 @@ const SNAPSHOTS_MAX: usize = 5;
 
 /// See [`Store::find`](crate::store::Store::find).
 pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
+    if !query::mongo::has_order(query) {
+        return find_sorted(database, query).await;
+    }
     let mut tries = 1;
     let (head, reading) = loop {
         match begin(database, query).await {
             Ok(begun) => break begun,
             Err(failure) if snapshot_is_gone(&failure) && tries < SNAPSHOTS_MAX => tries += 1,
-            Err(failure) if failure.code() == Some(code::BAD_VALUE) => {
-                return Err(StoreError::CannotSort);
+            Err(failure) if cannot_sort(&failure, query) => {
+                return find_sorted(database, query).await;
             }
             Err(failure) => return Err(failure.into()),
         }
@@ -44,11 +47,27 @@ pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Foun
     let query = Arc::clone(query);
     let admitted = reading
         .into_stream()
-        .try_filter(move |event| std::future::ready(query.admits(event)));
+        .try_filter_map(move |event| std::future::ready(admitted(&query, event)));
     Ok(Found {
         seq,
         events: admitted.boxed(),
     })
+}
+
+/// Whether some event has two values to sort by where MongoDB takes one: arrays in two fields of the order, or a
+/// number on a path that is a place and a name.
+fn cannot_sort(failure: &Failure, query: &Query) -> bool {
+    match failure.code() {
+        Some(code::BAD_VALUE | code::PARALLEL_ARRAYS) => query.sorts_by_several(),
+        Some(code::AMBIGUOUS_FIELD) => true,
+        _ => false,
+    }
+}
+
+/// In an order that MongoDB does not have: what the log says of every event, sorted here.
+async fn find_sorted(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let head = head::read(database, QUERY_CALL_DEADLINE).await?;
+    history::find_at(database, query, head.seq).await
 }
 
 fn snapshot_is_gone(failure: &Failure) -> bool {

@@ -1,0 +1,101 @@
+//! Following the automaton of a pattern through a text, all of its states at once.
+//!
+//! Every state that is looked at is a step: so it is known while it runs how long it takes, which is what no engine
+//! of the crate can tell.
+
+use regex_automata::nfa::thompson::{NFA, State};
+use regex_automata::util::primitives::StateID;
+
+use super::verdict::Verdict;
+use crate::domain::{Steps, TooCostly};
+
+/// Whether the pattern matches somewhere in the text.
+pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {
+    let mut now = Reached::new(nfa);
+    let mut next = Reached::new(nfa);
+    for at in 0..=text.len() {
+        // A match may begin anywhere, but not inside of a character.
+        if text.is_char_boundary(at) {
+            now.reach(nfa, nfa.start_anchored(), (text, at), steps)?;
+        }
+        let byte = text.as_bytes().get(at).copied();
+        for id in &now.states {
+            let target = match (nfa.state(*id), byte) {
+                (State::Match { .. }, _) => return Ok(true),
+                (State::ByteRange { trans }, Some(byte)) if trans.matches_byte(byte) => {
+                    Some(trans.next)
+                }
+                (State::Sparse(transitions), Some(byte)) => transitions.matches_byte(byte),
+                (State::Dense(transitions), Some(byte)) => transitions.matches_byte(byte),
+                _ => None,
+            };
+            if let Some(target) = target {
+                next.reach(nfa, target, (text, at + 1), steps)?;
+            }
+        }
+        std::mem::swap(&mut now, &mut next);
+        next.clear();
+    }
+    Ok(false)
+}
+
+/// The states that are reached at one place of the text.
+struct Reached {
+    /// Those that wait for a byte, or are the end.
+    states: Vec<StateID>,
+    /// In which round each was reached last, whatever it waits for.
+    round: Vec<usize>,
+    current: usize,
+    /// Still to be looked at.
+    stack: Vec<StateID>,
+}
+
+impl Reached {
+    fn new(nfa: &NFA) -> Self {
+        Self {
+            states: Vec::new(),
+            round: vec![0; nfa.states().len()],
+            current: 1,
+            stack: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.states.clear();
+        self.current += 1;
+    }
+
+    /// Adds a state, and those that it leads to without a byte.
+    fn reach(
+        &mut self,
+        nfa: &NFA,
+        id: StateID,
+        (text, at): (&str, usize),
+        steps: &Steps,
+    ) -> Result<(), TooCostly> {
+        self.stack.push(id);
+        while let Some(id) = self.stack.pop() {
+            steps.take(1)?;
+            let round = &mut self.round[id.as_usize()];
+            if std::mem::replace(round, self.current) == self.current {
+                continue;
+            }
+            match nfa.state(id) {
+                State::Look { look, next } => {
+                    if nfa.look_matcher().matches(*look, text.as_bytes(), at) {
+                        self.stack.push(*next);
+                    }
+                }
+                State::Union { alternates } => self.stack.extend(alternates.iter().rev()),
+                State::BinaryUnion { alt1, alt2 } => self.stack.extend([*alt2, *alt1]),
+                State::Capture { next, .. } => self.stack.push(*next),
+                State::Fail => {}
+                State::ByteRange { .. }
+                | State::Sparse(_)
+                | State::Dense(_)
+                | State::Match { .. } => self.states.push(id),
+            }
+        }
+        Ok(())
+    }
+}
