@@ -32,6 +32,8 @@
 //!   translated.
 //! - `domain` knows no filters. The conditions of `$pull` are [`Condition`](domain::Condition)s, which `query`
 //!   reads for whoever parses a command.
+//! - Nothing is started again within a process: [`Supervisor`](service::Supervisor) is told when a task that the node
+//!   cannot do without has ended, and the node ends.
 //! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
 //!   group of subscriptions remembers is places in the window, and few.

@@ -307,6 +307,13 @@ pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for answers in flight and for sessions to close.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// … of which this much is left for the store to write out what it has begun.
+pub const STORE_CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a node that cannot go on still answers, so that whoever looks after it hears why before it ends. Its
+/// sessions are sent away at once.
+pub const FAILED_GRACE: Duration = Duration::from_secs(2);
+
 /// How long a read waits until the log has come to its `minSeq`: far longer than a change takes to reach
 /// another node, and short enough for who named a seq that is nowhere.
 pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);

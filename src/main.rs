@@ -10,21 +10,28 @@ use livelog::replay;
 use livelog::server::Server;
 use livelog::telemetry;
 use livelog::transfer;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Many small values, made by one thread and dropped by another, are what glibc's allocator is slowest at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Cli::read()).await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("livelog: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    let runtime = match Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let outcome = runtime.block_on(run(cli));
+    // What is left is work for clients that are gone: reads on other threads, which would hold up the end.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("livelog: {error:#}");
+    ExitCode::FAILURE
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -51,13 +58,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     tracing::info!("{}", config.store);
     let server = Server::bind(config).await?;
     println!("listening on http://{}", server.local_addr()?);
-    server
-        .run(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        })
-        .await;
+    let told_to_stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    server.run(told_to_stop).await?;
     Ok(ExitCode::SUCCESS)
 }

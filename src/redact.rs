@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::bail;
-use tokio_util::task::TaskTracker;
 
 use crate::domain::{Document, EventId, Kind, Order, Rejection, Seq, Value, Verb};
 use crate::engine::{Engine, Refused, Source};
@@ -54,15 +53,13 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
 
 /// By a writer of its own, as if a client had asked for it.
 async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
-    let tasks = TaskTracker::new();
-    let engine = Engine::start(store, &tasks);
+    let (engine, tasks) = Engine::start(store);
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
     let order = Order::parse(Verb::Delete, payload, None, &mut Conditions::default());
     let order = order.expect("an id is all that a DELETE needs");
     let outcome = engine.submit(&Source::new(), order, 0)?.await?;
     drop(engine);
-    tasks.close();
-    tasks.wait().await;
+    tasks.committer.await?;
     match outcome {
         Ok(_) | Err(Refused::Rejected(Rejection::NotFound { .. }, _)) => Ok(()),
         Err(refused) => bail!("event {id} cannot be deleted: {refused}"),

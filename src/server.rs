@@ -3,6 +3,7 @@
 //! [`Server::bind`] opens the store, starts the node and takes the address; [`Server::run`] serves
 //! until it is told to stop. Tests call the same two.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::limits;
-use crate::service::Service;
+use crate::service::{NodeFailed, Service, Supervisor};
 use crate::store::{self, Store};
 use crate::transport::{self, App, Seat};
 
@@ -25,8 +26,7 @@ pub struct Server {
     listener: TcpListener,
     store: Arc<dyn Store>,
     app: App,
-    /// The writer's tasks: they end when what was submitted is answered.
-    writers: TaskTracker,
+    supervisor: Supervisor,
 }
 
 /// After a failed accept (no file descriptors, say): trying again at once would only burn the processor.
@@ -39,8 +39,15 @@ impl Server {
     /// If the store cannot be opened, or the address is taken.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
         let store = store::open(&config.store).await?;
-        let writers = TaskTracker::new();
-        let service = Service::start(Arc::clone(&store), &writers, config.window_bytes).await?;
+        Self::bind_on(store, config).await
+    }
+
+    /// The same on a store that is open already, whatever the configuration says of one.
+    ///
+    /// # Errors
+    /// If the store cannot be reached, or the address is taken.
+    pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
+        let (service, supervisor) = Service::start(Arc::clone(&store), config.window_bytes).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
@@ -54,7 +61,7 @@ impl Server {
             listener,
             store,
             app,
-            writers,
+            supervisor,
         })
     }
 
@@ -69,44 +76,69 @@ impl Server {
     /// Serves until `shutdown` is done; then stops accepting, answers what is in flight, closes
     /// sessions with a code that says "reconnect", and lets go of the store. That takes at most
     /// [`limits::SHUTDOWN_DEADLINE`].
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    ///
+    /// # Errors
+    /// If the node cannot go on. Its sessions were sent away at once, its health said why for
+    /// [`limits::FAILED_GRACE`], and then it stopped as ever.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeFailed> {
         let Self {
             listener,
             store,
             app,
-            writers,
+            mut supervisor,
         } = self;
         let (connections, closing) = (app.connections.clone(), app.closing.clone());
-        accept(&listener, app, shutdown).await;
+        let leaving = CancellationToken::new();
+        let outcome = {
+            tokio::pin!(shutdown);
+            let accepting = accept(&listener, app, &leaving);
+            tokio::pin!(accepting);
+            tokio::select! {
+                never = &mut accepting => match never {},
+                () = &mut shutdown => Ok(()),
+                failed = supervisor.failed() => {
+                    closing.cancel();
+                    tokio::select! {
+                        never = &mut accepting => match never {},
+                        () = &mut shutdown => {}
+                        () = tokio::time::sleep(limits::FAILED_GRACE) => {}
+                    }
+                    Err(failed)
+                }
+            }
+        };
         drop(listener);
         closing.cancel();
+        leaving.cancel();
         connections.close();
-        writers.close();
-        let drain = async {
+        let answering = async {
             connections.wait().await;
-            writers.wait().await;
-            store.close().await;
+            supervisor.finish().await;
         };
-        if tokio::time::timeout(limits::SHUTDOWN_DEADLINE, drain)
-            .await
-            .is_err()
-        {
-            tracing::warn!("stopped before everything was answered");
-        }
+        within(ANSWERING_DEADLINE, answering).await;
+        // Whatever is left, so that what the store has begun is not cut off.
+        within(limits::STORE_CLOSE_DEADLINE, store.close()).await;
+        outcome
     }
 }
 
-async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output = ()>) {
-    let (connections, closing) = (app.connections.clone(), app.closing.clone());
+/// How long a shutdown waits for answers.
+const ANSWERING_DEADLINE: Duration =
+    limits::SHUTDOWN_DEADLINE.saturating_sub(limits::STORE_CLOSE_DEADLINE);
+
+async fn within(deadline: Duration, work: impl Future<Output = ()>) {
+    if tokio::time::timeout(deadline, work).await.is_err() {
+        tracing::warn!("stopped before everything was answered");
+    }
+}
+
+/// Takes connections for as long as it is polled. They end when `leaving` is cancelled.
+async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -> Infallible {
+    let connections = app.connections.clone();
     let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-    tokio::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
-            () = &mut shutdown => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
+        match listener.accept().await {
             // Beyond the bound a connection is dropped at once: an answer would cost what is short.
             Ok((stream, _)) => {
                 if let Ok(permit) = Arc::clone(&seats).try_acquire_owned() {
@@ -114,7 +146,7 @@ async fn accept(listener: &TcpListener, app: App, shutdown: impl Future<Output =
                         stream,
                         gate.clone(),
                         Seat::new(permit),
-                        closing.clone(),
+                        leaving.clone(),
                     ));
                 }
             }

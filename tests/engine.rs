@@ -10,7 +10,6 @@ use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
 use serde_json::json;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::mongod;
@@ -34,13 +33,13 @@ impl World {
     fn engine(&self, faults: impl IntoIterator<Item = Fault>) -> (Engine, Arc<FaultyStore>) {
         let faulty = FaultyStore::new(Arc::clone(&self.store), faults);
         let store: Arc<dyn Store> = faulty.clone();
-        (Engine::start(&store, &TaskTracker::new()), faulty)
+        (Engine::start(&store).0, faulty)
     }
 
     /// Another node's engine, on a connection of its own.
     async fn another(&self) -> Engine {
         let store: Arc<dyn Store> = MongoStore::open(self.options.clone()).await.unwrap();
-        Engine::start(&store, &TaskTracker::new())
+        Engine::start(&store).0
     }
 
     /// The ids in the log, in order.

@@ -11,7 +11,6 @@ use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
 
 use crate::support::database::scratch;
 use crate::support::faulty::FaultyStore;
@@ -30,7 +29,7 @@ async fn store_of(changes: u64) -> (tempfile::TempDir, Arc<FaultyStore>) {
 
 async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
-    let engine = Engine::start(&dynamic, &TaskTracker::new());
+    let (engine, _tasks) = Engine::start(&dynamic);
     let source = Source::new();
     let answers: Vec<_> = steps
         .map(|step| engine.submit(&source, order(step), 0).unwrap())
@@ -102,7 +101,7 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
     let (_folder, store) = store_of(changes).await;
     let dynamic: Arc<dyn Store> = store.clone();
     // A feed that has just started has an empty window: all of this comes from the log.
-    let feed = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let before = store.reads();
     let all = (changes - 1_000..changes).map(|after| {
@@ -124,7 +123,7 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
 async fn within_the_window_nothing_is_read_from_the_store() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let feed = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let mut live = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();
@@ -142,7 +141,7 @@ async fn within_the_window_nothing_is_read_from_the_store() {
 async fn more_matches_than_a_filter_remembers_reach_a_sleeping_subscription_in_order() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let feed = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let sleeping = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();

@@ -22,6 +22,7 @@ mod feed; // what a thousand subscriptions cost the store
 mod filters; // the query language, judged by a real MongoDB
 mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again
+mod life; // a node whose tasks die says so and ends; nothing else takes it down
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod nodes; // several nodes on one MongoDB
 mod operands; // operands, paths and orders from one end of their range to the other
@@ -31,6 +32,7 @@ mod pages; // GET /api/changes: the log in pages
 mod past; // what the stores tell of the past, judged by the log
 mod queries; // FETCH and GET /api/events
 mod redaction; // an event is erased for good
+mod refounded; // another log in the place of the one that a node has open
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP
@@ -44,6 +46,7 @@ mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
 mod time_travel; // histories, reads of the past, and restoring what was
 mod transfer; // the log exported and imported
+mod unreadable; // an entry of the log that cannot be read
 mod updates; // update operators, judged by a real MongoDB
 mod versions;
 mod words; // what a request says is read or refused // a version names one state of an event, over all of its lives

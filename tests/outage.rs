@@ -103,7 +103,7 @@ async fn a_database_that_is_killed_and_restarted_costs_nothing_acknowledged() {
 }
 
 /// Makes these commands of MongoDB fail: `how` is what `failCommand` takes as data.
-async fn fail(mongod: &Mongod, mode: impl Into<mongodb::bson::Bson>, how: Document) {
+pub async fn fail(mongod: &Mongod, mode: impl Into<mongodb::bson::Bson>, how: Document) {
     let client = mongodb::Client::with_uri_str(mongod.uri()).await.unwrap();
     let command = doc! {"configureFailPoint": "failCommand", "mode": mode.into(), "data": how};
     client.database("admin").run_command(command).await.unwrap();

@@ -10,8 +10,9 @@ use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
+use crate::outage::fail;
 use crate::support::database::{command, stdin};
-use crate::support::{Client, Database, Server, eventually, on_every_store};
+use crate::support::{Client, Database, Mongod, Server, eventually, on_every_store};
 
 /// What must not be found anywhere.
 const SECRET: &str = "Ada-Lovelace-1815";
@@ -336,6 +337,38 @@ async fn an_event_is_erased_beside_running_servers() {
     .await;
     verified(&server.database).await;
     assert!(!holds(&server.database, SECRET).await);
+}
+
+/// What a change stream told while it was away is told by no other.
+#[tokio::test]
+async fn a_node_that_was_cut_off_while_something_was_erased_tells_it_no_more() {
+    let mongod = Mongod::start().await.unwrap();
+    let server = Server::on(Database::on(mongod.uri()), &[]).await;
+    let mut client = server.client().await;
+    stock(&mut client).await;
+    client.changes(12).await;
+    // ChangeStreamHistoryLost, after which a stream cannot be resumed where it was.
+    let how = doc! {"failCommands": ["getMore", "aggregate"], "errorCode": 286};
+    fail(&mongod, "alwaysOn", how).await;
+    eventually("its change stream is lost", async || {
+        server
+            .logged()
+            .contains("the change stream broke")
+            .then_some(())
+    })
+    .await;
+    redact(&server.database, "person").await;
+    assert_eq!(client.change().await["kind"], "delete");
+    let mut early = server.connect("/ws?after=0").await;
+    let heard = Value::from(early.changes_through(13).await).to_string();
+    assert!(heard.contains(SECRET), "nobody has told it yet");
+    fail(&mongod, "off", doc! {}).await;
+    eventually("it is forgotten", async || {
+        let mut late = server.connect("/ws?after=0").await;
+        let heard = late.changes_through(13).await;
+        (!Value::from(heard).to_string().contains(SECRET)).then_some(())
+    })
+    .await;
 }
 
 /// The file is written anew beside the old one: whenever that breaks off, the old one or the new one is there, whole.

@@ -12,7 +12,6 @@ use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
 use crate::support::database::scratch;
 use crate::support::faulty::{Fault, FaultyStore};
@@ -49,7 +48,7 @@ impl World {
         let store = FaultyStore::new(store, faults);
         let dynamic: Arc<dyn Store> = store.clone();
         Self {
-            engine: Engine::start(&dynamic, &TaskTracker::new()),
+            engine: Engine::start(&dynamic).0,
             store,
             _folder: folder,
         }
@@ -71,7 +70,7 @@ impl World {
             made.unwrap().unwrap();
         }
         let dynamic: Arc<dyn Store> = self.store.clone();
-        self.engine = Engine::start(&dynamic, &TaskTracker::new());
+        self.engine = Engine::start(&dynamic).0;
     }
 }
 

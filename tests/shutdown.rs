@@ -72,6 +72,40 @@ async fn a_server_that_is_told_to_stop_while_the_database_is_away_stops_in_time(
     );
 }
 
+/// Patterns that cannot be looked for quickly, in texts that none of them matches.
+#[tokio::test]
+async fn reads_that_go_on_do_not_hold_up_the_end() {
+    let mut server = Server::in_folder().await;
+    let mut client = server.connect("/ws?changes=none").await;
+    let text = "\u{e9}".repeat(100_000);
+    for _ in 0..60 {
+        client.create(json!({"text": text})).await;
+    }
+    let patterns: Vec<_> = (0..10)
+        .map(|n| json!({"text": {"$regex": format!(r"\w+\b{n}")}}))
+        .collect();
+    let mut askers = Vec::new();
+    for _ in 0..8 {
+        let mut asker = server.connect("/ws?changes=none").await;
+        let payload = json!({"filter": {"$or": patterns}});
+        asker
+            .send(&json!({"type": "FETCH", "id": 1, "payload": payload}))
+            .await;
+        askers.push(asker);
+    }
+    client.create(json!({})).await;
+    let asked = Instant::now();
+    server.signal(Signal::TERM);
+    let status = server.exit().await;
+    println!("ended after {:?}", asked.elapsed());
+    assert!(status.success(), "{status}");
+    assert!(
+        asked.elapsed() < limits::SHUTDOWN_DEADLINE + SLACK,
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
 async fn a_server_that_is_killed_loses_nothing_acknowledged(server: Server) {
     let mut watcher = server.client().await;
     let load = Load::start(&[&server], 6).await;

@@ -15,6 +15,7 @@ use livelog::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore, OpenError};
 use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, Tidings};
 use mongodb::bson::{Document as Bson, doc};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::support::faulty::{Fault, FaultyStore};
@@ -843,17 +844,20 @@ async fn take_changes(tail: &mut BoxStream<'static, Tidings>, count: usize) -> V
 async fn next_payload(tail: &mut BoxStream<'static, Tidings>) -> String {
     loop {
         match next(tail).await {
-            Tidings::Broadcast(broadcast) if !broadcast.payload.starts_with("probe") => {
-                return broadcast.payload.to_string();
+            Tidings::Broadcast(broadcast) if !broadcast.payload.get().starts_with("\"probe") => {
+                return broadcast.payload.get().to_owned();
             }
-            Tidings::Broadcast(_) | Tidings::Changes(_) | Tidings::Redaction => {}
+            Tidings::Broadcast(_)
+            | Tidings::Changes(_)
+            | Tidings::Unreadable(_)
+            | Tidings::Redaction => {}
         }
     }
 }
 
 fn broadcast(payload: &str) -> Broadcast {
     Broadcast {
-        payload: payload.into(),
+        payload: RawValue::from_string(payload.to_owned()).unwrap().into(),
     }
 }
 

@@ -21,7 +21,7 @@ mod turns;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinHandle;
 
 use crate::domain::{Change, Command, Order, Rejection};
 use crate::store::{Broadcast, Store};
@@ -36,6 +36,15 @@ pub use turns::{Source, TURN_BYTES, Turns, Waiting};
 pub struct Engine {
     commands: Sender<Order, Done>,
     broadcasts: Sender<Broadcast, ()>,
+}
+
+/// What runs as long as there is an [`Engine`], and ends when what was submitted is answered.
+#[derive(Debug)]
+pub struct Tasks {
+    /// Decides, appends and answers.
+    pub committer: JoinHandle<()>,
+    /// Sends broadcasts.
+    pub announcer: JoinHandle<()>,
 }
 
 /// What became of an order.
@@ -88,16 +97,21 @@ pub enum Refused {
 }
 
 impl Engine {
-    /// Starts the writer's tasks on `tasks`.
-    pub fn start(store: &Arc<dyn Store>, tasks: &TaskTracker) -> Self {
-        let (commands, mailbox) = Mailbox::new();
-        tasks.spawn(Committer::new(Arc::clone(store), mailbox).run());
-        let (broadcasts, mailbox) = Mailbox::new();
-        tasks.spawn(Announcer::new(Arc::clone(store), mailbox).run());
-        Self {
+    /// Starts the writer, and hands up its tasks: an engine whose tasks have ended takes nothing.
+    pub fn start(store: &Arc<dyn Store>) -> (Self, Tasks) {
+        let (commands, letters) = Mailbox::new();
+        let committer = Committer::new(Arc::clone(store), letters);
+        let (broadcasts, letters) = Mailbox::new();
+        let announcer = Announcer::new(Arc::clone(store), letters);
+        let engine = Self {
             commands,
             broadcasts,
-        }
+        };
+        let tasks = Tasks {
+            committer: tokio::spawn(committer.run()),
+            announcer: tokio::spawn(announcer.run()),
+        };
+        (engine, tasks)
     }
 
     /// Queues an order of roughly `bytes`. Its outcome arrives within [`crate::limits::COMMAND_DEADLINE`] of its
@@ -129,7 +143,7 @@ impl Engine {
         from: &Source,
         broadcast: Broadcast,
     ) -> Result<oneshot::Receiver<Result<(), Refused>>, Refused> {
-        let bytes = broadcast.payload.len();
+        let bytes = broadcast.payload.get().len();
         self.broadcasts.send(from, broadcast, bytes, true)
     }
 }

@@ -101,6 +101,16 @@ impl Audience {
         judged
     }
 
+    /// Passes over a change that cannot be read: nobody can tell whom it concerns, so all are told to look.
+    pub(super) fn skip(&self, seq: Seq) {
+        let mut groups = self.groups();
+        groups.seq = seq;
+        for group in groups.by_key.values() {
+            group.forget_through(seq);
+            group.ring(seq);
+        }
+    }
+
     fn groups(&self) -> MutexGuard<'_, Groups> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }

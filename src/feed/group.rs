@@ -104,6 +104,13 @@ impl Group {
         seen
     }
 
+    /// Remembers matches after `seq` alone.
+    pub(super) fn forget_through(&self, seq: Seq) {
+        let mut state = self.state();
+        state.matches.clear();
+        state.complete_from = seq.next();
+    }
+
     /// Tells all members of matches from `first` on. They are remembered already, so who looks finds them.
     pub(super) fn ring(&self, first: Seq) {
         for member in &self.state().members {

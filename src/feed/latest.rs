@@ -6,15 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::judges::{Job, Judges};
-use super::log::{Log, Page};
+use super::log::{Log, Page, Reading};
 use super::snapshot::{Interrupted, Turn};
 use crate::domain::{Change, EventId, Seq, Steps, TooCostly};
 use crate::limits;
 use crate::protocol::{self, Frame};
 use crate::query::{Fields, Filter, Seen};
+use crate::store::StoreError;
 
 /// The changes from a position to the head as it was, being gathered, then told.
 #[derive(Debug)]
@@ -25,7 +25,9 @@ pub(super) struct Latest {
     filter: Arc<Filter>,
     log: Arc<Log>,
     turn: Turn,
-    reading: Option<AbortOnDropHandle<Arc<Page>>>,
+    reading: Option<Reading>,
+    /// Why no more can be gathered.
+    broken: Option<StoreError>,
     /// The first and the last change of each event.
     touched: HashMap<EventId, Span>,
     bytes: usize,
@@ -60,6 +62,7 @@ impl Latest {
             log: Arc::clone(log),
             turn,
             reading: None,
+            broken: None,
             touched: HashMap::new(),
             bytes: 0,
             judges: Arc::clone(judges),
@@ -74,14 +77,18 @@ impl Latest {
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.poll_judged(context));
-            if self.is_too_slow || !self.outcomes.is_empty() || self.seq >= self.until {
+            let is_over = self.is_too_slow || self.broken.is_some();
+            if is_over || !self.outcomes.is_empty() || self.seq >= self.until {
                 return Poll::Ready(());
             }
             let (log, seq) = (&self.log, self.seq);
             let reading = self.reading.get_or_insert_with(|| log.read(seq));
             let page = ready!(reading.poll_unpin(context));
             self.reading = None;
-            self.gather(&page.expect("reading the log does not panic"));
+            match page {
+                Ok(page) => self.gather(&page),
+                Err(error) => self.broken = Some(error),
+            }
             if self.seq == self.until || self.bytes >= limits::LATEST_BYTES_MAX {
                 let touched = self.touched.drain().map(|(_, span)| span).collect();
                 self.bytes = 0;
@@ -124,6 +131,9 @@ impl Latest {
         self.turn.check()?;
         if self.is_too_slow {
             return Err(Interrupted::FilterTooSlow);
+        }
+        if let Some(error) = &self.broken {
+            return Err(Interrupted::Store(error.clone()));
         }
         let rest = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
         for (change, seen) in self.outcomes.drain(rest..).rev() {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::live::Live;
-use super::log::{Log, Page};
+use super::log::{Log, Page, Reading};
 use super::window::{Content, Item, Overrun, Place};
 use crate::domain::Seq;
 use crate::limits;
 use crate::protocol::Frame;
+use crate::store::StoreError;
 
 /// What a session wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,11 @@ enum Position {
     /// The next item of the window.
     Live(Place),
     /// Behind the window: the next page of the log is being read.
-    Reading(AbortOnDropHandle<Arc<Page>>),
+    Reading(Reading),
     /// Behind the window, with a page of the log to hand out from here on.
     Page(Arc<Page>, usize),
+    /// What comes next cannot be read.
+    Broken(StoreError),
 }
 
 impl Listener {
@@ -88,15 +90,20 @@ impl Listener {
                 more.expect("this listener keeps the window alive");
             }
             Position::Reading(page) => {
-                let page = page.await.expect("reading the log does not panic");
-                self.position = Position::Page(page, 0);
+                self.position = match page.await {
+                    Ok(page) => Position::Page(page, 0),
+                    Err(error) => Position::Broken(error),
+                };
             }
-            Position::Page(..) => {}
+            Position::Page(..) | Position::Broken(_) => {}
         }
     }
 
     /// Adds what is there without waiting, up to one flush.
-    pub fn take(&mut self, frames: &mut Vec<Frame>) {
+    ///
+    /// # Errors
+    /// If it cannot go on, because the log cannot be read there: it is over.
+    pub fn take(&mut self, frames: &mut Vec<Frame>) -> Result<(), StoreError> {
         match (&mut self.position, self.interest) {
             // A session is woken for other reasons too: then the window is not touched.
             (Position::Live(place), _) if *self.end.borrow() <= *place => {}
@@ -116,7 +123,9 @@ impl Listener {
                 self.read_page(&page, at, frames);
             }
             (Position::Reading(_), _) => {}
+            (Position::Broken(error), _) => return Err(error.clone()),
         }
+        Ok(())
     }
 
     fn read_window(&mut self, place: Place, frames: &mut Vec<Frame>) -> Result<Place, Overrun> {

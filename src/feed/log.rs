@@ -5,16 +5,19 @@
 //! and the latest read are kept.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::entry::Entry;
 use crate::domain::Seq;
 use crate::limits;
-use crate::store::{Store, StoreError};
+use crate::store::{Complaints, Spot, Store, StoreError};
 
 /// Between attempts to read the log from a store that is away.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -32,6 +35,26 @@ pub(super) struct Log {
     store: Arc<dyn Store>,
     turns: Semaphore,
     shelf: Mutex<Shelf>,
+    unreadable: OnceLock<Seq>,
+    complaints: Complaints,
+}
+
+/// A page that is being read.
+#[derive(Debug)]
+pub(super) struct Reading(AbortOnDropHandle<Result<Arc<Page>, StoreError>>);
+
+impl Future for Reading {
+    type Output = Result<Arc<Page>, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(context).map(|read| {
+            read.unwrap_or_else(|_| {
+                let reason = "reading it panicked".to_owned();
+                let at = "the log".into();
+                Err(StoreError::Corrupt { at, reason })
+            })
+        })
+    }
 }
 
 /// Pages by the position they begin after, the least recently read first.
@@ -52,6 +75,8 @@ impl Log {
             store: Arc::clone(store),
             turns: Semaphore::new(limits::CATCH_UPS_MAX),
             shelf: Mutex::default(),
+            unreadable: OnceLock::new(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -62,30 +87,56 @@ impl Log {
 
     /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
     /// asked for something else meanwhile without losing what was read.
-    pub(super) fn read(self: &Arc<Self>, seq: Seq) -> AbortOnDropHandle<Arc<Page>> {
+    pub(super) fn read(self: &Arc<Self>, seq: Seq) -> Reading {
         let log = Arc::clone(self);
-        AbortOnDropHandle::new(tokio::spawn(async move {
+        Reading(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 match log.page_with(seq.next()).await {
-                    Ok(page) => return page,
+                    Ok(page) => return Ok(page),
+                    // It stays so, however often it is read.
+                    Err(corrupt @ StoreError::Corrupt { .. }) => return Err(corrupt),
                     Err(error) => {
                         tracing::debug!(%error, "a subscription waits to catch up");
                         tokio::time::sleep(RETRY_DELAY).await;
                     }
                 }
             }
-        }))
+        })))
+    }
+
+    /// The first entry that was found unreadable.
+    pub(super) fn unreadable(&self) -> Option<Seq> {
+        self.unreadable.get().copied()
+    }
+
+    /// Notes an entry that cannot be read.
+    pub(super) fn note_unreadable(&self, seq: Seq) {
+        self.unreadable.get_or_init(|| seq);
+        self.complaints.warn(|kept_back| {
+            tracing::error!(%seq, kept_back, "an entry of the log cannot be read: who needs it is told so");
+        });
     }
 
     /// The page that `wanted` is in; it may be empty if `wanted` is beyond the head.
     async fn page_with(&self, wanted: Seq) -> Result<Arc<Page>, StoreError> {
         let mut after = start_of_page(wanted);
         loop {
-            let page = self.page(after).await?;
-            match page.entries.last() {
-                // Pages of large changes end early, and so do those at the head.
-                Some(last) if last.change.seq < wanted => after = last.change.seq,
-                _ => return Ok(page),
+            match self.page(after).await {
+                Ok(page) => match page.entries.last() {
+                    // Pages of large changes end early, and so do those at the head or before an unreadable entry.
+                    Some(last) if last.change.seq < wanted => after = last.change.seq,
+                    _ => return Ok(page),
+                },
+                // One that nobody asks for here.
+                Err(StoreError::Corrupt {
+                    at: Spot::Log(seq), ..
+                }) if after < seq && seq < wanted => after = seq,
+                Err(error) => {
+                    if let StoreError::Corrupt { .. } = error {
+                        self.note_unreadable(wanted);
+                    }
+                    return Err(error);
+                }
             }
         }
     }

@@ -29,8 +29,10 @@ mod window;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::domain::{Change, Seq, TooCostly};
 use crate::limits;
@@ -52,15 +54,20 @@ pub struct Feed {
     log: Arc<Log>,
     judges: Arc<Judges>,
     turns: Arc<Semaphore>,
-    _pump: Arc<AbortOnDropHandle<()>>,
+    /// Stops the pump.
+    _pump: Arc<DropGuard>,
 }
 
 impl Feed {
-    /// Starts to follow the log from its head, with a window of this many bytes.
+    /// Starts to follow the log from its head, with a window of this many bytes, and hands up the pump's task: a
+    /// feed whose pump has ended tells nothing new.
     ///
     /// # Errors
     /// If the store cannot tell its head.
-    pub async fn open(store: &Arc<dyn Store>, window_bytes: usize) -> Result<Self, StoreError> {
+    pub async fn open(
+        store: &Arc<dyn Store>,
+        window_bytes: usize,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let head = store.head().await?;
         let live = Arc::new(Live::new(head, window_bytes));
         let audience = Audience::new(head);
@@ -72,19 +79,27 @@ impl Feed {
             Arc::clone(&audience),
             Arc::clone(&log),
         );
-        Ok(Self {
+        let stop = CancellationToken::new();
+        let pump = tokio::spawn(stop.clone().run_until_cancelled_owned(pump).map(drop));
+        let feed = Self {
             live,
             audience,
             log,
             judges: Judges::new(),
             turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
-            _pump: Arc::new(AbortOnDropHandle::new(tokio::spawn(pump))),
-        })
+            _pump: Arc::new(stop.drop_guard()),
+        };
+        Ok((feed, pump))
     }
 
     /// The last change that reached this node.
     pub fn seq(&self) -> Seq {
         self.live.seq()
+    }
+
+    /// The first entry of the log that was found unreadable.
+    pub fn unreadable(&self) -> Option<Seq> {
+        self.log.unreadable()
     }
 
     /// Waits until the log has come this far, as this node knows it.

@@ -32,6 +32,11 @@ pub(super) async fn run(
                 }
             }
             Tidings::Broadcast(broadcast) => live.broadcast(&broadcast),
+            Tidings::Unreadable(seq) => {
+                log.note_unreadable(seq);
+                live.skip(seq);
+                audience.skip(seq);
+            }
             Tidings::Redaction => {
                 live.forget();
                 log.forget();

@@ -22,7 +22,7 @@ pub struct Turn {
     until: Instant,
 }
 
-/// Why a subscription broke off before it was live.
+/// Why a subscription broke off.
 #[derive(Debug)]
 pub enum Interrupted {
     /// The store could not go on.

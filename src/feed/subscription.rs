@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use futures::FutureExt;
 use tokio::sync::Notify;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::audience::Membership;
 use super::entry::Entry;
@@ -14,7 +13,7 @@ use super::group::Forgotten;
 use super::judges::Judges;
 use super::latest::Latest;
 use super::live::Live;
-use super::log::{Log, Page};
+use super::log::{Log, Page, Reading};
 use super::look::{Judged, Look};
 use super::snapshot::{Interrupted, Snapshot, Turn};
 use super::window::{Content, Overrun, Place};
@@ -22,7 +21,7 @@ use crate::domain::{Seq, Steps};
 use crate::limits;
 use crate::protocol::{self, Frame};
 use crate::query::{Fields, Seen};
-use crate::store::Found;
+use crate::store::{Found, StoreError};
 
 /// Where a subscription begins.
 #[derive(Debug)]
@@ -71,9 +70,11 @@ enum Position {
     Snapshot(Box<Snapshot>),
     Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
-    Reading(AbortOnDropHandle<Arc<Page>>),
+    Reading(Reading),
     /// Behind the window, with a page of the log to look at.
     Page(Arc<Page>),
+    /// What comes next cannot be read.
+    Broken(StoreError),
     /// Looking at every item of the window.
     Window(Place),
     /// At the window's end: the group knows what matches. `more` was there when it last looked.
@@ -149,10 +150,12 @@ impl Subscription {
             Position::Snapshot(snapshot) => return snapshot.poll_ready(context),
             Position::Latest(latest) => return latest.poll_ready(context),
             Position::Reading(page) => {
-                let page = ready!(page.poll_unpin(context));
-                self.position = Position::Page(page.expect("reading the log does not panic"));
+                self.position = match ready!(page.poll_unpin(context)) {
+                    Ok(page) => Position::Page(page),
+                    Err(error) => Position::Broken(error),
+                };
             }
-            Position::Page(..) | Position::Window(_) => {}
+            Position::Page(..) | Position::Window(_) | Position::Broken(_) => {}
             Position::Matches { more } => {
                 if !*more && self.is_live && !self.membership.member.has_news() {
                     return Poll::Pending;
@@ -188,6 +191,7 @@ impl Subscription {
                 }
             }
             Position::Reading(_) => {}
+            Position::Broken(error) => return Err(Interrupted::Store(error.clone())),
             Position::Page(page) => {
                 let page = Arc::clone(page);
                 self.look_at_page(&page, slice, out);

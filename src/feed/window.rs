@@ -153,6 +153,13 @@ impl Window {
         self.bytes = 0;
     }
 
+    /// Empties it, and leaves out a place, so that whoever has read everything notices too.
+    pub(super) fn skip(&mut self, seq: Seq) {
+        self.clear();
+        self.start += 1;
+        self.seq = seq;
+    }
+
     /// Drops the oldest items beyond the bound, but never the newest.
     pub(super) fn trim(&mut self) {
         while self.bytes > self.bytes_max && self.items.len() > 1 {

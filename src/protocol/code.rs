@@ -14,6 +14,7 @@ pub enum Code {
     BinaryFrame,
     Busy,
     CommandIdReused,
+    Corrupt,
     DoesNotFit,
     EventTooLarge,
     FilterTooSlow,
@@ -25,6 +26,7 @@ pub enum Code {
     MalformedJson,
     MessageTooLarge,
     MethodNotAllowed,
+    NodeFailed,
     NotFound,
     OutcomeUnknown,
     PreconditionFailed,
@@ -52,7 +54,7 @@ struct Rule {
     status: u16,
     /// Whether the same request may succeed later, unchanged, with no risk of a second effect.
     retryable: bool,
-    /// 4000-4499: reconnect and resume. 4500-4999: the client is at fault, stop.
+    /// 4000-4499: reconnect and resume. 4500-4999: do not come back the same way.
     close: Option<u16>,
 }
 
@@ -79,7 +81,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -87,6 +89,7 @@ impl Code {
         Self::BinaryFrame,
         Self::Busy,
         Self::CommandIdReused,
+        Self::Corrupt,
         Self::DoesNotFit,
         Self::EventTooLarge,
         Self::FilterTooSlow,
@@ -98,6 +101,7 @@ impl Code {
         Self::MalformedJson,
         Self::MessageTooLarge,
         Self::MethodNotAllowed,
+        Self::NodeFailed,
         Self::NotFound,
         Self::OutcomeUnknown,
         Self::PreconditionFailed,
@@ -128,6 +132,7 @@ impl Code {
             Self::BinaryFrame => rule("binary_frame", 400),
             Self::Busy => rule("busy", 429).retryable(),
             Self::CommandIdReused => rule("command_id_reused", 422),
+            Self::Corrupt => rule("corrupt", 500).closes(4501),
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
             Self::FilterTooSlow => rule("filter_too_slow", 422),
@@ -139,6 +144,7 @@ impl Code {
             Self::MalformedJson => rule("malformed_json", 400),
             Self::MessageTooLarge => rule("message_too_large", 413).closes(4500),
             Self::MethodNotAllowed => rule("method_not_allowed", 405),
+            Self::NodeFailed => rule("node_failed", 503).retryable(),
             Self::NotFound => rule("not_found", 404),
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::PreconditionFailed => rule("precondition_failed", 412),
@@ -207,6 +213,6 @@ mod tests {
         assert!(codes.iter().all(|code| (4000..5000).contains(code)));
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 4);
+        assert_eq!(codes.len(), 5);
     }
 }

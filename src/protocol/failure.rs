@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::error::Category;
 
 use super::code::Code;
-use crate::domain::{Event, Invalid, Rejection, TooCostly, Unread, join};
+use crate::domain::{Event, Invalid, Rejection, Seq, TooCostly, Unread, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -33,6 +33,9 @@ pub enum Details {
         current_version: u64,
         current: Arc<Event>,
     },
+    /// With `corrupt`: the place in the log that cannot be read.
+    #[expect(missing_docs, reason = "the variant says it")]
+    Unreadable { seq: Seq },
 }
 
 impl Failure {
@@ -44,6 +47,11 @@ impl Failure {
             path: None,
             details: None,
         }
+    }
+
+    /// The server is at fault, in a way that nothing is known of but to its log.
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "the server is at fault; its log says why")
     }
 
     /// The same of the command that stands `at` in a batch.

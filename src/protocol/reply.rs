@@ -217,15 +217,13 @@ pub fn refusal(failure: &Failure) -> Frame {
     })
 }
 
-/// A broadcast by some session of some node. `payload` is JSON text.
-pub fn broadcast(payload: &str) -> Frame {
+/// A broadcast by some session of some node.
+pub fn broadcast(payload: &RawValue) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "broadcast")]
     struct Broadcast<'a> {
         payload: &'a RawValue,
     }
-    let payload =
-        serde_json::from_str(payload).expect("a broadcast's payload was parsed when it was sent");
     Frame::encode(&Broadcast { payload })
 }
 

@@ -94,7 +94,7 @@ pub enum Request {
     /// FETCH.
     Fetch(Arc<Query>),
     /// BROADCAST; the payload is JSON text.
-    Broadcast(Arc<str>),
+    Broadcast(Arc<RawValue>),
     /// SUBSCRIBE, under a name.
     Subscribe(SubName, Box<Subscribe>),
     /// UNSUBSCRIBE.
@@ -257,7 +257,7 @@ pub fn read_document(json: &[u8], at: &str) -> Result<Document, Failure> {
 ///
 /// # Errors
 /// If it is no JSON, holds what livelog does not take, or is nested too deep.
-pub fn read_broadcast(payload: &str) -> Result<Arc<str>, Failure> {
+pub fn read_broadcast(payload: &str) -> Result<Arc<RawValue>, Failure> {
     let value: Value = read(payload, "payload")?;
     if value.depth() > limits::DOCUMENT_DEPTH_MAX {
         let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
@@ -266,7 +266,7 @@ pub fn read_broadcast(payload: &str) -> Result<Arc<str>, Failure> {
             Invalid::new("payload", reason),
         ));
     }
-    Ok(payload.into())
+    Ok(read::<Box<RawValue>>(payload, "payload")?.into())
 }
 
 fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
@@ -312,7 +312,7 @@ mod tests {
         assert!(matches!(order.commands[..], [Command::Create(_)]) && order.key.is_none());
         let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
         assert_eq!(asked.id.unwrap().0.get(), "-7");
-        assert!(matches!(asked.request, Request::Broadcast(payload) if &*payload == "[1, 2]"));
+        assert!(matches!(asked.request, Request::Broadcast(payload) if payload.get() == "[1, 2]"));
         assert!(Asked::parse(r#"{"type":"FETCH"}"#).unwrap().id.is_none());
     }
 

@@ -74,7 +74,7 @@ fn follow(ledger: &mut Ledger, page: &[Arc<Change>]) -> Result<(), StoreError> {
         match ledger.apply(change) {
             Err(contradiction) if contradiction.in_version => {
                 return Err(StoreError::Corrupt {
-                    at: format!("log {}", contradiction.at),
+                    at: contradiction.at.into(),
                     reason: contradiction.to_string(),
                 });
             }

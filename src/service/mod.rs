@@ -2,21 +2,24 @@
 
 mod asked;
 mod past;
+mod supervisor;
 
 use std::sync::Arc;
 
 use futures::StreamExt;
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio_util::task::TaskTracker;
 
 use crate::domain::{Change, Event, EventId, Invalid, Order, Seq, TooCostly};
 use crate::engine::{Done, Engine, Outcome, Refused, Source};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
 use crate::limits;
-use crate::protocol::{Code, Failure, Mode, Page, Shaped, Subscribe};
+use crate::protocol::{Code, Details, Failure, Mode, Page, Shaped, Subscribe};
 use crate::query::{Filter, Query};
-use crate::store::{Broadcast, Epoch, Found, Store, StoreError};
+use crate::store::{Broadcast, Epoch, Found, Spot, Store, StoreError};
 pub use past::Chapter;
+use supervisor::Health;
+pub use supervisor::{NodeFailed, Supervisor};
 
 /// One node's livelog, without any transport. Cheap to clone, and small: every session holds one.
 #[derive(Debug, Clone)]
@@ -30,29 +33,54 @@ struct Parts {
     engine: Engine,
     feed: Feed,
     fetches: Arc<Semaphore>,
+    health: Health,
 }
 
 impl Service {
-    /// Starts the node's writer (on `tasks`) and its feed, with a live window of this many bytes.
+    /// Starts the node's writer and its feed, with a live window of this many bytes, and hands them to a supervisor.
     ///
     /// # Errors
     /// If the store cannot be reached.
     pub async fn start(
         store: Arc<dyn Store>,
-        tasks: &TaskTracker,
         window_bytes: usize,
-    ) -> Result<Self, StoreError> {
-        let feed = Feed::open(&store, window_bytes).await?;
-        let engine = Engine::start(&store, tasks);
+    ) -> Result<(Self, Supervisor), StoreError> {
+        let (feed, pump) = Feed::open(&store, window_bytes).await?;
+        let (engine, writer) = Engine::start(&store);
+        let health = Health::default();
+        let tasks = [
+            ("pump", pump),
+            ("committer", writer.committer),
+            ("announcer", writer.announcer),
+        ];
+        let supervisor = Supervisor::new(&store, health.clone(), tasks);
         let parts = Parts {
             store,
             engine,
             feed,
             fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
+            health,
         };
-        Ok(Self {
+        let service = Self {
             parts: Arc::new(parts),
-        })
+        };
+        Ok((service, supervisor))
+    }
+
+    /// Whether the node can go on.
+    ///
+    /// # Errors
+    /// `node_failed`, with the reason: it sends its sessions away and ends.
+    pub fn alive(&self) -> Result<(), Failure> {
+        match self.parts.health.failure() {
+            None => Ok(()),
+            Some(failed) => Err(Failure::new(Code::NodeFailed, failed.to_string())),
+        }
+    }
+
+    /// The first entry of the log that was found unreadable: who needs it hears `corrupt`, everyone else is served.
+    pub fn unreadable(&self) -> Option<Seq> {
+        self.parts.feed.unreadable()
     }
 
     /// The log's identity.
@@ -87,14 +115,14 @@ impl Service {
             .map_err(Failure::from)
     }
 
-    /// Sends a message to every session of every node. `payload` is JSON text.
+    /// Sends a message to every session of every node.
     ///
     /// # Errors
     /// Busy or shutting down.
     pub fn announce(
         &self,
         from: &Source,
-        payload: Arc<str>,
+        payload: Arc<RawValue>,
     ) -> Result<oneshot::Receiver<Result<(), Refused>>, Failure> {
         self.parts
             .engine
@@ -194,7 +222,8 @@ impl Service {
 
     /// Why nothing can be written at the moment, though reads go on.
     pub fn trouble(&self) -> Option<Failure> {
-        self.parts.store.trouble().map(Failure::from)
+        let failed = self.alive().err();
+        failed.or_else(|| self.parts.store.trouble().map(Failure::from))
     }
 
     /// The head of the log, asked of the store: an error means not ready.
@@ -337,7 +366,7 @@ impl From<Interrupted> for Failure {
 /// What the store says of itself stays in the server's log.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        match error {
+        match &error {
             StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
             StoreError::Full(_) => Self::new(Code::StorageFull, "the disk is full"),
             StoreError::Unwritable(_) => {
@@ -347,8 +376,20 @@ impl From<StoreError> for Failure {
             StoreError::SortTooLarge => {
                 Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
             }
-            StoreError::FilterTooSlow(costly) => costly.into(),
-            StoreError::Corrupt { .. } | StoreError::Refused(_) => {
+            StoreError::FilterTooSlow(costly) => (*costly).into(),
+            StoreError::Corrupt { at, .. } => {
+                tracing::error!(%error, "a read failed");
+                let message = format!("what is stored at {at} cannot be read");
+                let seq = match at {
+                    Spot::Log(seq) => Some(Details::Unreadable { seq: *seq }),
+                    Spot::Other(_) => None,
+                };
+                Self {
+                    details: seq,
+                    ..Self::new(Code::Corrupt, message)
+                }
+            }
+            StoreError::Refused(_) => {
                 tracing::error!(%error, "a read failed");
                 Self::new(Code::Internal, "the store could not answer")
             }

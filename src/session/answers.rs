@@ -1,6 +1,7 @@
 //! The answers a session owes, in the order of their requests.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -173,7 +174,7 @@ impl Pending {
             }),
             Self::Running(task, _) => task
                 .poll_unpin(context)
-                .map(|answer| answer.expect("reading the store does not panic")),
+                .map(|answer| answer.expect("a read catches its panics")),
             Self::Ready(_) | Self::Held(_) => Poll::Pending,
         }
     }
@@ -200,13 +201,34 @@ impl Held {
         }
     }
 
+    /// A panic is in the server's log already, and costs its own request alone.
     async fn run(self: Box<Self>) -> Answer {
+        let (id, name) = (self.id.clone(), self.name());
+        let answer = AssertUnwindSafe(self.answer()).catch_unwind().await;
+        answer.unwrap_or_else(|_| {
+            Answer::Frame(protocol::error(
+                id.as_ref(),
+                Some(name),
+                &Failure::internal(),
+            ))
+        })
+    }
+
+    fn name(&self) -> Name {
+        match self.read {
+            Read::Fetch(_) => Name::Fetch,
+            Read::Subscribe(..) => Name::Subscribe,
+        }
+    }
+
+    async fn answer(self: Box<Self>) -> Answer {
+        let name = self.name();
         let Self { service, id, read } = *self;
-        let (name, answer) = match read {
+        let answer = match read {
             Read::Fetch(query) => {
                 let page = service.fetch(&query).await;
                 let frame = page.map(|page| protocol::page(id.as_ref(), &page));
-                (Name::Fetch, frame.map(Answer::Frame))
+                frame.map(Answer::Frame)
             }
             Read::Subscribe(sub, asked, bell) => {
                 let armed = service.subscribe(&asked, &bell).await;
@@ -217,7 +239,7 @@ impl Held {
                     stale,
                 });
                 let boxed = subscribed.map(Box::new);
-                (Name::Subscribe, boxed.map(Answer::Subscribed))
+                boxed.map(Answer::Subscribed)
             }
         };
         answer.unwrap_or_else(|failure| {

@@ -41,6 +41,7 @@ pub struct Session {
     answers: Answers,
     listener: Listener,
     subscriptions: Subscriptions,
+    over: Option<Code>,
 }
 
 impl Session {
@@ -62,6 +63,7 @@ impl Session {
                 answers: Answers::default(),
                 listener,
                 subscriptions: Subscriptions::default(),
+                over: None,
             },
             greeting,
         ))
@@ -103,8 +105,17 @@ impl Session {
             () = self.subscriptions.ready() => {}
         }
         self.answer(frames);
-        self.listener.take(frames);
+        if let Err(error) = self.listener.take(frames) {
+            let failure = Failure::from(error);
+            frames.push(protocol::error(None, None, &failure));
+            self.over = Some(failure.code);
+        }
         self.subscriptions.take(frames);
+    }
+
+    /// Why the session cannot go on, when it has said all that it can: then it is to be closed.
+    pub fn over(&self) -> Option<Code> {
+        self.over
     }
 
     /// Waits until every request that was taken in is answered.

@@ -5,7 +5,10 @@
 //!
 //! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
 
+mod complaints;
 pub mod embedded;
+mod error;
+mod fate;
 mod moment;
 pub mod mongo;
 mod options;
@@ -17,11 +20,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::{Change, CommandId, Event, EventId, Seq, Steps, TooCostly};
+use crate::domain::{Change, CommandId, Event, EventId, Seq, Steps};
 use crate::limits;
 use crate::query::{Direction, Query};
+pub use complaints::Complaints;
+pub use error::{AppendError, PublishError, Spot, StoreError};
+pub use fate::cause_of;
 pub use moment::last_until;
 pub use options::StoreOptions;
 
@@ -104,11 +111,11 @@ pub struct Batch {
     pub changes: Vec<Arc<Change>>,
 }
 
-/// A message for every session of every node. Its payload is JSON text, kept as the client wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A message for every session of every node, kept as the client wrote it.
+#[derive(Debug, Clone)]
 pub struct Broadcast {
-    /// JSON text.
-    pub payload: Arc<str>,
+    /// What it says.
+    pub payload: Arc<RawValue>,
 }
 
 /// Which changes of one event are asked for.
@@ -129,7 +136,9 @@ pub enum Tidings {
     Changes(Vec<Arc<Change>>),
     /// A broadcast by any node, this one included.
     Broadcast(Broadcast),
-    /// Something in the log was erased: changes that were told before are to be read again. At most once.
+    /// The next change of the log is there and cannot be read. What follows is told as ever.
+    Unreadable(Seq),
+    /// Something in the log was erased, or may have been: changes that were told before are to be read again.
     Redaction,
 }
 
@@ -168,6 +177,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The place of the last durable change; [`Seq::ZERO`] for an empty log.
     ///
+    /// A store that finds another log in the place of its own has [`failed`](Self::failed).
     /// Reaches the store: an error says that it cannot be reached now.
     async fn head(&self) -> Result<Seq, StoreError>;
 
@@ -204,6 +214,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Changes after `after`, in order and contiguous: at most `limit`, fewer once they pass
     /// [`LOG_PAGE_BYTES_MAX`](crate::limits::LOG_PAGE_BYTES_MAX). Empty means `after` is the head (or
     /// beyond it).
+    ///
+    /// An entry that cannot be read ends the page before it, and asked for first it is [`StoreError::Corrupt`] at
+    /// [`Spot::Log`].
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// Changes of one event, each once: at most the stretch's limit, fewer once they pass
@@ -245,7 +258,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Gives the log another identity, if its head is still `head`: the last step of copying a log, after
     /// which positions in the original are good here. A store that has moved on refuses and is as it was.
     ///
-    /// Nodes that have the store open, this one too, go on under the old one until they open it again.
+    /// Nodes that have the store open, this one too, have another log open from then on: they must open it again.
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError>;
 
     /// Erases the contents of all changes of an event up to its deletion at `upto`, for good: what
@@ -264,6 +277,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to rebuild the view from the log, beside the live one.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError>;
+
+    /// Waits until the store cannot go on though nobody closed it: a task of its own has ended. Says which and
+    /// why, in words for the operator; a store that lives never answers.
+    async fn failed(&self) -> String;
 
     /// Lets go of the store in good order: nothing is written after this.
     async fn close(&self);
@@ -298,66 +315,4 @@ pub trait Rebuild: Send {
     ///
     /// `Err(StoreError::Unavailable)` with the hold lost means: begin again.
     async fn swap(self: Box<Self>) -> Result<(), StoreError>;
-}
-
-/// Why the store did not do as asked.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached, or did not answer in time. Worth trying again.
-    #[error("the store is unavailable: {0}")]
-    Unavailable(String),
-    /// The disk has no room for it: certainly not written. Writing goes on when there is room.
-    #[error("the disk is full: {0}")]
-    Full(String),
-    /// The disk takes no writes: certainly not written. Writing goes on when it does.
-    #[error("the disk cannot be written: {0}")]
-    Unwritable(String),
-    /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
-    #[error("the query took too long")]
-    QueryTooSlow,
-    /// Sorting would take more memory than [`crate::limits::SORT_BYTES_MAX`].
-    #[error(
-        "sorting this takes more than {} MiB: name a smaller limit, a narrower filter, or no order but _id's",
-        crate::limits::SORT_BYTES_MAX / 1024 / 1024
-    )]
-    SortTooLarge,
-    /// One event would take the query more than [`crate::limits::MATCH_STEPS_MAX`].
-    #[error(transparent)]
-    FilterTooSlow(#[from] TooCostly),
-    /// What is stored cannot be what livelog wrote. `at` says where.
-    #[error("the store is corrupt at {at}: {reason}")]
-    #[expect(missing_docs, reason = "the message says it")]
-    Corrupt { at: String, reason: String },
-    /// It refuses, and would again.
-    #[error("the store refused: {0}")]
-    Refused(String),
-}
-
-/// Why broadcasts are not known to be sent.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum PublishError {
-    /// None was sent, certainly.
-    #[error(transparent)]
-    Failed(#[from] StoreError),
-    /// They may or may not have been sent.
-    #[error("the outcome is unknown: {0}")]
-    Unknown(String),
-}
-
-/// Why a batch is not known to be appended.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AppendError {
-    /// Nothing was written: the head is beyond `batch.after`.
-    #[error("the log has moved on")]
-    Moved,
-    /// Nothing was written: the view was rebuilt, so what was loaded from the old one may be wrong.
-    #[error("the view was replaced")]
-    Replaced,
-    /// Nothing was written, certainly.
-    #[error(transparent)]
-    Failed(StoreError),
-    /// It may or may not have been written. The caller finds out with [`Store::holds`] after
-    /// appending again.
-    #[error("the outcome is unknown: {0}")]
-    Unknown(String),
 }

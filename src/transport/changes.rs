@@ -33,6 +33,7 @@ pub(super) async fn changes(
 }
 
 async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
+    app.service.alive()?;
     let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
     let bell = Arc::new(Notify::new());
     let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;

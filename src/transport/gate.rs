@@ -3,6 +3,7 @@
 //! Refusals are made, or put into words, here rather than in each handler, so that a route that is added has them
 //! too: whose request it is, whether its address can be read, and that nothing is refused without a code.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::http::header::{self, HeaderName};
 use axum::http::uri::Scheme;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use axum::response::IntoResponse;
+use futures::FutureExt;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 
@@ -53,8 +55,12 @@ impl Gate {
                 allowed(METHODS)
             }
             Ok(_) => {
-                let answer = self.routes.oneshot(request).await;
-                answer.unwrap_or_else(|never| match never {})
+                let answer = AssertUnwindSafe(self.routes.oneshot(request)).catch_unwind();
+                match answer.await {
+                    Ok(answer) => answer.unwrap_or_else(|never| match never {}),
+                    // It is in the server's log already: the node and its other requests go on.
+                    Err(_) => Failure::internal().into_response(),
+                }
             }
         };
         let mut answer = in_words(asked.options(answer)).await;

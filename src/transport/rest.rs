@@ -102,7 +102,7 @@ fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
 
 pub(super) async fn healthz(State(app): State<App>) -> Response {
     match app.service.trouble() {
-        None => (JSON, r#"{"success":true}"#).into_response(),
+        None => healthy(&app, ""),
         Some(trouble) => unwell(trouble),
     }
 }
@@ -112,9 +112,16 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         return unwell(trouble);
     }
     match app.service.head().await {
-        Ok(seq) => (JSON, format!(r#"{{"success":true,"seq":{seq}}}"#)).into_response(),
+        Ok(seq) => healthy(&app, &format!(r#","seq":{seq}"#)),
         Err(failure) => unwell(failure),
     }
+}
+
+/// A log with an unreadable entry is served all the same, but whoever looks after it must know.
+fn healthy(app: &App, more: &str) -> Response {
+    let corrupt = app.service.unreadable();
+    let corrupt = corrupt.map_or(String::new(), |seq| format!(r#","corrupt":{seq}"#));
+    (JSON, format!(r#"{{"success":true{more}{corrupt}}}"#)).into_response()
 }
 
 /// Whatever the reason, who watches over servers expects one status.

@@ -55,6 +55,7 @@ pub(super) async fn upgrade(
 ) -> Result<Response, Failure> {
     let upgrade = upgrade.map_err(|rejection| no_handshake(&rejection))?;
     check_key(&headers)?;
+    app.service.alive()?;
     let Query(wishes) = wishes
         .map_err(|error| Failure::at(Code::BadRequest, Invalid::new("query", error.body_text())))?;
     let opening = Opening {
@@ -147,6 +148,9 @@ impl Connection {
         loop {
             if let ControlFlow::Break(end) = self.send(frames).await {
                 return end;
+            }
+            if let Some(code) = session.over() {
+                return End::Because(code);
             }
             let step = tokio::select! {
                 message = self.socket.next(), if session.has_room() => self.hear(message, session),

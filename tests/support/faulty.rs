@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
 use livelog::query::Query;
@@ -31,6 +32,19 @@ pub enum Fault {
     Refuse(&'static str),
 }
 
+/// What else a store does from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    Nothing,
+    AppendPanics,
+    PublishPanics,
+    /// At the next tidings.
+    TailPanics,
+    TailEnds,
+    /// Of the view and of histories.
+    ReadsPanic,
+}
+
 /// Wraps a store; the first appends meet the faults in turn, later ones none.
 #[derive(Debug)]
 pub struct FaultyStore {
@@ -39,6 +53,7 @@ pub struct FaultyStore {
     reads: AtomicUsize,
     /// The most that was loaded at once, and all of it, in bytes.
     loads: Mutex<(usize, usize)>,
+    planted: Arc<Mutex<Plant>>,
 }
 
 impl FaultyStore {
@@ -50,6 +65,7 @@ impl FaultyStore {
             faults,
             reads,
             loads: Mutex::default(),
+            planted: Arc::new(Mutex::new(Plant::Nothing)),
         })
     }
 
@@ -62,6 +78,15 @@ impl FaultyStore {
             }
             again => again,
         }
+    }
+
+    pub fn plant(&self, plant: Plant) {
+        *self.planted.lock().unwrap() = plant;
+    }
+
+    fn panic_if(&self, plant: Plant) {
+        let planted = *self.planted.lock().unwrap();
+        assert!(planted != plant, "planted");
     }
 
     /// How often the log was read.
@@ -112,6 +137,7 @@ impl Store for FaultyStore {
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        self.panic_if(Plant::AppendPanics);
         let lost = || AppendError::Unknown("a fault".to_owned());
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
@@ -153,6 +179,7 @@ impl Store for FaultyStore {
         id: &EventId,
         stretch: Stretch,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
+        self.panic_if(Plant::ReadsPanic);
         self.store.history(id, stretch).await
     }
 
@@ -161,10 +188,18 @@ impl Store for FaultyStore {
     }
 
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
-        self.store.tail(after).await
+        let planted = Arc::clone(&self.planted);
+        let tail = self.store.tail(after).await?;
+        let tail = tail.take_while(move |_| {
+            let planted = *planted.lock().unwrap();
+            assert!(planted != Plant::TailPanics, "planted");
+            std::future::ready(planted != Plant::TailEnds)
+        });
+        Ok(tail.boxed())
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+        self.panic_if(Plant::ReadsPanic);
         self.store.find(query).await
     }
 
@@ -173,6 +208,7 @@ impl Store for FaultyStore {
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
+        self.panic_if(Plant::PublishPanics);
         self.store.publish(broadcasts).await
     }
 
@@ -193,6 +229,10 @@ impl Store for FaultyStore {
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         self.store.rebuild().await
+    }
+
+    async fn failed(&self) -> String {
+        self.store.failed().await
     }
 
     async fn close(&self) {

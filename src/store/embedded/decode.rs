@@ -12,7 +12,7 @@ use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
     Timestamp, Value,
 };
-use crate::store::StoreError;
+use crate::store::{Spot, StoreError};
 
 /// The format of stored values that this program writes, and the only one it reads so far.
 pub(super) const FORMAT: u8 = 1;
@@ -62,9 +62,9 @@ pub(super) struct Unreadable(&'static str);
 type Read<T> = Result<T, Unreadable>;
 
 impl Unreadable {
-    pub(super) fn at(&self, at: String) -> StoreError {
+    pub(super) fn at(&self, at: impl Into<Spot>) -> StoreError {
         StoreError::Corrupt {
-            at,
+            at: at.into(),
             reason: self.0.to_owned(),
         }
     }
@@ -79,14 +79,14 @@ pub(super) fn checksum(key: &[u8], content: &[u8]) -> u32 {
 pub(super) fn change(seq: Seq, bytes: &[u8]) -> Result<Change, StoreError> {
     entry(seq, bytes)
         .and_then(|entry| entry.change(seq))
-        .map_err(|unreadable| unreadable.at(format!("log {seq}")))
+        .map_err(|unreadable| unreadable.at(seq))
 }
 
 /// The id of the batch that begins at `seq` of the log, if one does.
 pub(super) fn batch(seq: Seq, bytes: &[u8]) -> Result<Option<Uuid>, StoreError> {
     match entry(seq, bytes) {
         Ok(entry) => Ok(entry.batch),
-        Err(unreadable) => Err(unreadable.at(format!("log {seq}"))),
+        Err(unreadable) => Err(unreadable.at(seq)),
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Link {
 pub(super) fn link(seq: Seq, bytes: &[u8]) -> Result<Link, StoreError> {
     entry(seq, bytes)
         .and_then(Entry::link)
-        .map_err(|unreadable| unreadable.at(format!("log {seq}")))
+        .map_err(|unreadable| unreadable.at(seq))
 }
 
 /// The event at `id` of the view.

@@ -1,7 +1,8 @@
 //! Where the writer's thread is asked, and where it is let go of.
 
 use std::fmt;
-use std::sync::mpsc::{self, Sender};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::shared::Shared;
 use super::writer::{Appended, Task, Writer};
 use crate::limits;
-use crate::store::{AppendError, Batch, StoreError};
+use crate::store::{AppendError, Batch, StoreError, cause_of};
 
 /// What a caller hears late whose batch is in doubt: the engine asks again at once.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ impl Desk {
         let (tasks, asked) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("livelog-writer".to_owned())
-            .spawn(move || writer.run(&asked))?;
+            .spawn(move || work(writer, &asked))?;
         Ok(Self {
             shared,
             tasks: Mutex::new(Some(tasks)),
@@ -127,6 +128,8 @@ impl Desk {
         let Some(tasks) = self.tasks().take() else {
             return;
         };
+        // It answers when the file is free. Should it hang, nobody waits for it a second time.
+        drop(self.thread().take());
         let (reply, closed) = oneshot::channel();
         if tasks.send(Task::Close(reply)).is_ok() {
             // A disk that hangs is left to its own: what it does cannot be undone from here.
@@ -134,16 +137,31 @@ impl Desk {
         }
     }
 
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tasks(&self) -> MutexGuard<'_, Option<Sender<Task>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread. A panic is nobody's to catch but here, and the store ends with it: what it was in the middle of
+/// nobody can tell.
+fn work(writer: Writer, asked: &Receiver<Task>) {
+    let shared = Arc::clone(&writer.shared);
+    let working = panic::catch_unwind(AssertUnwindSafe(|| writer.run(asked)));
+    if let Err(panic) = working {
+        let reason = format!("the writer's thread panicked: {}", cause_of(&*panic));
+        shared.stop(StoreError::Unavailable(reason.clone()));
+        shared.fate.fail(reason);
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
         drop(self.tasks().take());
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
+        if let Some(thread) = self.thread().take() {
             // It may have panicked; then it has let go of the file all the same.
             drop(thread.join());
         }

@@ -322,7 +322,7 @@ fn key(bound: &Bound<Milestone>) -> Bound<(&str, u64)> {
 
 fn read_id(text: &str) -> Result<EventId, StoreError> {
     EventId::parse(text).map_err(|reason| StoreError::Corrupt {
-        at: "the milestones".to_owned(),
+        at: "the milestones".into(),
         reason,
     })
 }

@@ -134,7 +134,7 @@ impl EmbeddedStore {
     ) -> Result<Arc<Self>, OpenError> {
         let opening = tokio::task::spawn_blocking(open).await;
         let writer = opening.map_err(|_| StoreError::Corrupt {
-            at: "the data file".to_owned(),
+            at: "the data file".into(),
             reason: "opening it panicked".to_owned(),
         })??;
         let shared = Arc::clone(&writer.shared);
@@ -268,6 +268,10 @@ impl Store for EmbeddedStore {
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         rebuild::begin(&self.desk).await
+    }
+
+    async fn failed(&self) -> String {
+        self.shared.fate.failed().await
     }
 
     async fn close(&self) {

@@ -73,7 +73,11 @@ fn check(database: &mut Database, place: &Place) -> Result<(), OpenError> {
         Err(error) => error.to_string(),
     };
     let at = place.path().display().to_string();
-    Err(StoreError::Corrupt { at, reason }.into())
+    Err(StoreError::Corrupt {
+        at: at.into(),
+        reason,
+    }
+    .into())
 }
 
 /// The same on a storage of the caller's.
@@ -188,7 +192,7 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
     let number = |key: &str| match meta.get(key).map_err(fault)? {
         Some(number) => Ok(number.value()),
         None => Err(StoreError::Corrupt {
-            at: format!("meta {key}"),
+            at: format!("meta {key}").into(),
             reason: "missing".to_owned(),
         }),
     };

@@ -274,7 +274,7 @@ impl Place {
             }
             DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
                 OpenError::Store(StoreError::Corrupt {
-                    at: self.path().display().to_string(),
+                    at: self.path().display().to_string().into(),
                     reason,
                 })
             }

@@ -121,7 +121,7 @@ impl EmbeddedRebuild {
     fn gather(&mut self, change: &Change) -> Result<(), StoreError> {
         if change.seq != self.seq.next() {
             return Err(StoreError::Corrupt {
-                at: format!("log {}", change.seq),
+                at: change.seq.into(),
                 reason: format!("change {} should be next", self.seq.next()),
             });
         }

@@ -10,7 +10,8 @@ use super::hub::Hub;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{AppendError, Epoch, StoreError};
+use crate::store::fate::Fate;
+use crate::store::{AppendError, Epoch, Spot, StoreError};
 
 /// How long one step of reading may take: a disk that hangs must not hang whoever asks. Beyond the
 /// deadline of a query, which ends by itself.
@@ -20,6 +21,7 @@ const READ_DEADLINE: Duration = limits::COMMAND_DEADLINE;
 pub(super) struct Shared {
     pub(super) epoch: Epoch,
     pub(super) hub: Hub,
+    pub(super) fate: Fate,
     /// Whether a rebuild holds the writers off.
     pub(super) held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
@@ -39,6 +41,7 @@ impl Shared {
         Self {
             epoch,
             hub: Hub::new(snapshot.seq),
+            fate: Fate::default(),
             held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
@@ -106,8 +109,24 @@ impl Shared {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
-        let snapshot = self.snapshot();
-        blocking(move || snapshot.changes(after, limit)).await
+        let mut limit = limit;
+        loop {
+            let snapshot = self.snapshot();
+            match blocking(move || snapshot.changes(after, limit)).await {
+                // A page of the file is broken, and what was read before it is lost with it: fewer may do.
+                Err(StoreError::Corrupt {
+                    at: Spot::Other(_), ..
+                }) if limit > 1 => limit /= 2,
+                Err(StoreError::Corrupt {
+                    at: Spot::Other(_),
+                    reason,
+                }) => {
+                    let at = after.next().into();
+                    return Err(StoreError::Corrupt { at, reason });
+                }
+                read => return read,
+            }
+        }
     }
 
     fn trouble_now(&self) -> MutexGuard<'_, Option<Trouble>> {
@@ -138,7 +157,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// What it means that redb did not understand what it read.
 pub(super) fn panicked() -> StoreError {
     StoreError::Corrupt {
-        at: "the data file".to_owned(),
+        at: "the data file".into(),
         reason: "reading it panicked".to_owned(),
     }
 }

@@ -90,22 +90,20 @@ impl Snapshot {
             return Ok(changes);
         }
         let entries = self.log.range(next.get()..=self.seq.get());
-        for entry in entries.map_err(fault)? {
-            let (key, value) = entry.map_err(fault)?;
-            if key.value() != next.get() {
-                return Err(missing(next));
+        let mut entries = entries.map_err(fault)?;
+        while next <= self.seq && changes.len() < limit && bytes < limits::LOG_PAGE_BYTES_MAX {
+            match read_next(&mut entries, next) {
+                Ok((change, size)) => {
+                    bytes += size;
+                    changes.push(Arc::new(change));
+                }
+                Err(unreadable) if changes.is_empty() => return Err(unreadable),
+                // Who asks for it will hear of it.
+                Err(_) => break,
             }
-            bytes += value.value().len();
-            changes.push(Arc::new(decode::change(next, value.value())?));
             next = next.next();
-            if changes.len() == limit || bytes >= limits::LOG_PAGE_BYTES_MAX {
-                return Ok(changes);
-            }
         }
-        match next > self.seq {
-            true => Ok(changes),
-            false => Err(missing(next)),
-        }
+        Ok(changes)
     }
 
     /// Where the change is that the command with this id made, if there is one.
@@ -142,9 +140,22 @@ impl Snapshot {
     }
 }
 
+/// The change at `seq`, which must be the next entry, and the bytes that it takes.
+fn read_next(
+    entries: &mut redb::Range<'_, u64, &'static [u8]>,
+    seq: Seq,
+) -> Result<(Change, usize), StoreError> {
+    let entry = entries.next().transpose().map_err(fault)?;
+    let Some((_, value)) = entry.filter(|(key, _)| key.value() == seq.get()) else {
+        return Err(missing(seq));
+    };
+    let change = decode::change(seq, value.value())?;
+    Ok((change, value.value().len()))
+}
+
 fn missing(seq: Seq) -> StoreError {
     StoreError::Corrupt {
-        at: format!("log {seq}"),
+        at: seq.into(),
         reason: "missing".to_owned(),
     }
 }

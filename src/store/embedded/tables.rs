@@ -109,7 +109,7 @@ pub(super) fn seq(number: u128) -> Result<Seq, StoreError> {
     u64::try_from(number)
         .map(Seq::new)
         .map_err(|_| StoreError::Corrupt {
-            at: "meta".to_owned(),
+            at: "meta".into(),
             reason: "a seq of more than 64 bits".to_owned(),
         })
 }
@@ -126,12 +126,12 @@ pub(super) fn written(error: impl Into<redb::Error>) -> StoreError {
 pub(super) fn fault(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Corrupted(reason) => StoreError::Corrupt {
-            at: "the data file".to_owned(),
+            at: "the data file".into(),
             reason,
         },
         error @ (redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_)) => {
             StoreError::Corrupt {
-                at: "the data file".to_owned(),
+                at: "the data file".into(),
                 reason: error.to_string(),
             }
         }

@@ -13,7 +13,7 @@ use super::hub::Line;
 use super::shared::Shared;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::Tidings;
+use crate::store::{Spot, StoreError, Tidings};
 
 /// Between two attempts to read a log that cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl Tail {
 
     fn hear(&mut self, tidings: Tidings) -> Option<Tidings> {
         match tidings {
-            Tidings::Broadcast(_) | Tidings::Redaction => Some(tidings),
+            Tidings::Broadcast(_) | Tidings::Unreadable(_) | Tidings::Redaction => Some(tidings),
             Tidings::Changes(changes) if changes.first()?.seq == self.next => self.take(changes),
             // Read from the log already; or something before it was missed, as the head will tell.
             Tidings::Changes(_) => None,
@@ -68,6 +68,13 @@ impl Tail {
         let after = self.next.before();
         match self.shared.read(after, limits::LOG_PAGE_COUNT).await {
             Ok(changes) => self.take(changes),
+            // It was acknowledged, so it is there, and it stays as it is.
+            Err(StoreError::Corrupt {
+                at: Spot::Log(seq), ..
+            }) if seq == self.next => {
+                self.next = seq.next();
+                Some(Tidings::Unreadable(seq))
+            }
             Err(error) => {
                 tracing::warn!(%error, %after, "cannot read the log");
                 tokio::time::sleep(PAUSE).await;

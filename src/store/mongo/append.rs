@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use bson::Document;
+use mongodb::ClientSession;
 use mongodb::error::{Error, TRANSIENT_TRANSACTION_ERROR};
 use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, TransactionOptions};
-use mongodb::{ClientSession, Database};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 /// The one writer of this node.
 #[derive(Debug)]
 pub(super) struct Appender {
-    database: Database,
+    log: head::Opened,
     /// `None` once closed.
     session: Arc<Mutex<Option<ClientSession>>>,
     /// Which view this node writes to. A view replaced by a rebuild has the next number.
@@ -49,14 +49,9 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    pub(super) fn new(
-        database: Database,
-        session: ClientSession,
-        view: i64,
-        hub: Arc<Hub>,
-    ) -> Self {
+    pub(super) fn new(log: head::Opened, session: ClientSession, view: i64, hub: Arc<Hub>) -> Self {
         Self {
-            database,
+            log,
             name: session.id().clone(),
             registered: Lock::new(Instant::now()),
             session: Arc::new(Mutex::new(Some(session))),
@@ -108,7 +103,7 @@ impl Appender {
         let closing = async { self.session.lock().await.take() };
         // A session that hangs is left to its own: what it does cannot be undone from here.
         let _ = tokio::time::timeout(limits::APPEND_DEADLINE, closing).await;
-        let _ = writers::remove(&self.database, &self.name).await;
+        let _ = writers::remove(&self.log.database, &self.name).await;
     }
 
     /// Renews what other nodes know of this one, now and then and beside the append.
@@ -123,7 +118,7 @@ impl Appender {
         *registered = Instant::now();
         let appender = Arc::clone(self);
         tokio::spawn(async move {
-            let _ = writers::register(&appender.database, &appender.name).await;
+            let _ = writers::register(&appender.log.database, &appender.name).await;
         });
     }
 }
@@ -221,7 +216,7 @@ impl Work {
                 return Err(AppendError::Failed(StoreError::Unavailable(reason)));
             }
             if stuck.elapsed() > STUCK {
-                let _ = writers::end_others(&self.appender.database, &self.appender.name).await;
+                let _ = writers::end_others(&self.appender.log.database, &self.appender.name).await;
                 stuck = Instant::now();
             }
             tokio::time::sleep(backoff(tries, Duration::from_millis(1), MAX_PAUSE)).await;
@@ -260,7 +255,8 @@ impl Work {
         let after = self.batch.after;
         let to = after.plus(self.batch.changes.len());
         let view = self.appender.view.load(Ordering::Relaxed);
-        let move_head = commands::move_head(after, to, view, self.appender.turn.name());
+        let (epoch, writer) = (self.appender.log.epoch, self.appender.turn.name());
+        let move_head = commands::move_head(after, to, epoch, view, writer);
         if self.command(session, &move_head).await? != move_head.count {
             return Err(Ended::Again("the head is elsewhere".to_owned()));
         }
@@ -275,7 +271,11 @@ impl Work {
 
     /// Runs one write command; how many documents it reports as written.
     async fn command(&self, session: &mut ClientSession, write: &Command) -> Result<usize, Ended> {
-        let run = self.appender.database.run_raw_command(write.body.clone());
+        let run = self
+            .appender
+            .log
+            .database
+            .run_raw_command(write.body.clone());
         let answer = run.session(session).await.map_err(|error| ended(&error))?;
         // Refused documents come in an answer that is otherwise good.
         match call::write_error(&answer) {
@@ -288,9 +288,12 @@ impl Work {
 
     /// Why the head could not be moved. `Ok`, with the reason, if it is worth another try.
     async fn look(&self, reason: String) -> Result<String, AppendError> {
-        let database = &self.appender.database;
-        let Ok(head) = head::read(database, CALL_DEADLINE).await else {
-            return Ok(reason);
+        let log = &self.appender.log;
+        let database = &log.database;
+        let head = match log.head(CALL_DEADLINE).await {
+            Ok(head) => head,
+            Err(error) if log.fate.has_failed() => return Err(AppendError::Failed(error)),
+            Err(_) => return Ok(reason),
         };
         let view = self.appender.view.swap(head.view, Ordering::Relaxed);
         if head.view != view {
@@ -324,7 +327,7 @@ const STUCK: Duration = Duration::from_secs(1);
 /// The head moved, yet the log or the view did not take what must follow it.
 fn torn() -> StoreError {
     StoreError::Corrupt {
-        at: "the log's end or the view".to_owned(),
+        at: "the log's end or the view".into(),
         reason: "it is not what the head says; rebuild the view".to_owned(),
     }
 }

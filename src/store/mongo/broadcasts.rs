@@ -2,11 +2,16 @@
 //! a redaction too.
 
 use bson::oid::ObjectId;
+use bson::raw::RawDocument;
 use bson::{DateTime, Document, doc};
 use mongodb::Database;
+use serde_json::value::RawValue;
 
 use super::BROADCASTS;
 use super::call::{CALL_DEADLINE, Failure, within};
+use super::decode::{self, Unreadable};
+use super::hub::Signal;
+use crate::limits;
 use crate::store::{Broadcast, PublishError, StoreError};
 
 /// How long one is kept, in seconds. The change stream needs it for a moment only.
@@ -32,6 +37,9 @@ pub(super) async fn publish(
     }
 }
 
+/// The field of a document that has what is broadcast, as JSON text.
+const PAYLOAD: &str = "payload";
+
 /// The field of a document that says that something was erased.
 pub(super) const REDACTION: &str = "redaction";
 
@@ -45,11 +53,31 @@ pub(super) async fn announce_redaction(database: &Database) -> Result<(), Failur
     inserted.await.map(drop)
 }
 
+/// What a document says.
+///
+/// Nothing but JSON of a size that livelog sends is passed on: every session of the node would get it.
+pub(super) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
+    if document.get_bool(REDACTION).is_ok() {
+        return Ok(Signal::Redaction);
+    }
+    let payload = decode::text(document, PAYLOAD)?;
+    if payload.len() > limits::MESSAGE_BYTES_MAX {
+        return Err(Unreadable::new(format!(
+            "{PAYLOAD} has {} bytes",
+            payload.len()
+        )));
+    }
+    let payload = serde_json::from_str::<Box<RawValue>>(payload)
+        .map_err(|_| Unreadable::new(format!("{PAYLOAD} is no JSON")))?;
+    let payload = payload.into();
+    Ok(Signal::Broadcast(Broadcast { payload }))
+}
+
 /// Its `at` is this node's clock: only the time until it is removed depends on it.
 fn document(broadcast: &Broadcast) -> Document {
     doc! {
         "_id": ObjectId::new(),
         "at": DateTime::now(),
-        "payload": &*broadcast.payload,
+        PAYLOAD: broadcast.payload.get(),
     }
 }

@@ -161,7 +161,7 @@ pub(super) fn store_error(error: &Error) -> StoreError {
         }
         ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
             StoreError::Corrupt {
-                at: "an answer of the database".to_owned(),
+                at: "an answer of the database".into(),
                 reason: "not readable".to_owned(),
             }
         }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::encode::{self, Encoder, position};
 use super::{EVENTS, LOG, META};
 use crate::domain::{Change, Event, EventId, Seq, ValueRef};
+use crate::store::Epoch;
 
 /// A command is closed once it is this long. The server takes 16 MiB, and what one more entry may
 /// add (an event of 1 MiB before, and a patch as large) stays well inside the rest.
@@ -22,9 +23,9 @@ pub(super) struct Command {
     pub(super) count: usize,
 }
 
-/// Moves the head from `after` to `to`, if it stands there, the view is the one known, no rebuild
+/// Moves the head from `after` to `to`, if it stands there, it is this log's, the view is the one known, no rebuild
 /// holds the writers off, and it is not the turn of another than `writer`. Ends a turn.
-pub(super) fn move_head(after: Seq, to: Seq, view: i64, writer: &str) -> Command {
+pub(super) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &str) -> Command {
     let mut body = Encoder::new();
     body.text("update", META);
     body.array("updates");
@@ -32,6 +33,7 @@ pub(super) fn move_head(after: Seq, to: Seq, view: i64, writer: &str) -> Command
     body.document("q");
     body.text("_id", "head");
     body.int("seq", after.get().cast_signed());
+    body.text("epoch", &epoch.to_string());
     body.int("view", view);
     body.document("hold");
     body.flag("$exists", false);

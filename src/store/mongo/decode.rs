@@ -12,7 +12,7 @@ use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
     Timestamp, Value,
 };
-use crate::store::StoreError;
+use crate::store::{Spot, StoreError};
 
 /// Why something stored is not what livelog wrote.
 #[derive(Debug)]
@@ -24,15 +24,29 @@ impl Unreadable {
     }
 
     /// As the store's error about what stands at `at`.
-    pub(super) fn at(self, at: impl fmt::Display) -> StoreError {
+    pub(super) fn at(self, at: impl Into<Spot>) -> StoreError {
         StoreError::Corrupt {
-            at: at.to_string(),
+            at: at.into(),
             reason: self.0,
         }
     }
 }
 
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 type Result<T> = std::result::Result<T, Unreadable>;
+
+/// A log entry, wherever in the log it is found.
+pub(super) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreError> {
+    change(entry).map_err(|unreadable| {
+        let seq = seq(entry, "_id").map(Spot::Log);
+        unreadable.at(seq.unwrap_or_else(|_| "an entry of the log".into()))
+    })
+}
 
 /// A log entry.
 pub(super) fn change(entry: &RawDocument) -> Result<Change> {

@@ -3,6 +3,7 @@
 //! Every append moves its `seq` by compare-and-set inside its transaction, so two appends, or an append
 //! and a rebuild's hold, can never both succeed on what they saw.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocument, doc};
@@ -13,6 +14,7 @@ use super::call::{Failure, code, within};
 use super::decode::{self, Unreadable};
 use super::{META, meta};
 use crate::domain::Seq;
+use crate::store::fate::Fate;
 use crate::store::{Epoch, StoreError};
 
 /// What this code writes. Another number was written by another livelog.
@@ -55,7 +57,39 @@ pub(super) async fn found(database: &Database) -> Result<(), Failure> {
     }
 }
 
-/// Reads the head.
+/// The log that a node has opened. Whoever looks at its head learns whether it is still that log: a database can
+/// be dropped, and another log be founded in it, under a running node.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) epoch: Epoch,
+    pub(super) fate: Arc<Fate>,
+}
+
+impl Opened {
+    /// Reads the head.
+    pub(super) async fn head(&self, deadline: Duration) -> Result<Head, StoreError> {
+        self.check(read(&self.database, deadline).await)
+    }
+
+    /// A head that was read, if it is this log's. Otherwise the store has failed: nothing that is read from now on
+    /// belongs to what was read before.
+    pub(super) fn check(&self, head: Result<Head, StoreError>) -> Result<Head, StoreError> {
+        let reason = match head {
+            Ok(head) if head.epoch == self.epoch => return Ok(head),
+            Ok(head) => format!(
+                "its database holds another log, with epoch {} instead of {}",
+                head.epoch, self.epoch
+            ),
+            Err(corrupt @ StoreError::Corrupt { .. }) => corrupt.to_string(),
+            Err(error) => return Err(error),
+        };
+        self.fate.fail(reason.clone());
+        Err(StoreError::Unavailable(reason))
+    }
+}
+
+/// Reads the head, whichever log's it is.
 pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head, StoreError> {
     let meta = meta(database);
     let found = within(deadline, async move {

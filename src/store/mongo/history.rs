@@ -241,7 +241,7 @@ fn documents(
 }
 
 fn change(entry: &RawDocument) -> Result<Change, StoreError> {
-    decode::change(entry).map_err(|unreadable| unreadable.at("an entry of the log"))
+    decode::entry(entry)
 }
 
 fn unreadable() -> StoreError {

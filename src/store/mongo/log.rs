@@ -55,7 +55,17 @@ pub(super) async fn page(
             return Err(unreadable_after(after));
         };
         bytes += entry.as_bytes().len();
-        changes.push(Arc::new(expect(entry, next)?));
+        match expect(entry, next) {
+            Ok(change) => changes.push(Arc::new(change)),
+            Err(unreadable) if changes.is_empty() => return Err(unreadable),
+            // Who asks for it will hear of it.
+            Err(_) => {
+                return Ok(Page {
+                    changes,
+                    more: true,
+                });
+            }
+        }
         next = next.next();
     }
     let more = changes.len() == limit || is_open(&batch);
@@ -90,20 +100,19 @@ pub(super) fn is_open(batch: &RawBatch) -> bool {
 
 /// The change of this entry, which must stand at `next`: a hole would be a lost change.
 fn expect(entry: &RawDocument, next: Seq) -> Result<Change, StoreError> {
-    let at = || format!("log {next}");
-    let change = decode::change(entry).map_err(|unreadable| unreadable.at(at()))?;
+    let change = decode::change(entry).map_err(|unreadable| unreadable.at(next))?;
     if change.seq == next {
         return Ok(change);
     }
     Err(StoreError::Corrupt {
-        at: at(),
+        at: next.into(),
         reason: format!("missing; the entry found there is {}", change.seq),
     })
 }
 
 fn unreadable_after(after: Seq) -> StoreError {
     StoreError::Corrupt {
-        at: format!("log after {after}"),
+        at: after.next().into(),
         reason: "not BSON".to_owned(),
     }
 }

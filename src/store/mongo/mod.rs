@@ -89,7 +89,7 @@ impl fmt::Debug for MongoOptions {
 pub struct MongoStore {
     database: Database,
     watched: Database,
-    epoch: Epoch,
+    log: head::Opened,
     hub: Arc<Hub>,
     appender: Arc<Appender>,
 }
@@ -99,7 +99,7 @@ impl fmt::Debug for MongoStore {
         formatter
             .debug_struct("MongoStore")
             .field("database", &self.database.name())
-            .field("epoch", &self.epoch)
+            .field("epoch", &self.log.epoch)
             .finish_non_exhaustive()
     }
 }
@@ -136,11 +136,16 @@ impl MongoStore {
         let session = session.await?;
         writers::register(&database, session.id()).await?;
         let hub = Arc::new(Hub::default());
-        let appender = Appender::new(database.clone(), session, head.view, Arc::clone(&hub));
+        let log = head::Opened {
+            database: database.clone(),
+            epoch: head.epoch,
+            fate: Arc::default(),
+        };
+        let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&hub));
         Ok(Arc::new(Self {
             database,
             watched,
-            epoch: head.epoch,
+            log,
             hub,
             appender: Arc::new(appender),
         }))
@@ -150,11 +155,11 @@ impl MongoStore {
 #[async_trait]
 impl Store for MongoStore {
     fn epoch(&self) -> Epoch {
-        self.epoch
+        self.log.epoch
     }
 
     async fn head(&self) -> Result<Seq, StoreError> {
-        let head = head::read(&self.database, limits::READY_DEADLINE).await?;
+        let head = self.log.head(limits::READY_DEADLINE).await?;
         Ok(head.seq)
     }
 
@@ -179,8 +184,15 @@ impl Store for MongoStore {
     }
 
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
-        let page = log::page(&self.database, after, limit).await?;
-        Ok(page.changes)
+        let page = log::page(&self.database, after, limit).await;
+        // After the page: what was read before the head is this log's if the head still is.
+        let head = self.log.head(call::CALL_DEADLINE).await?;
+        match page {
+            Ok(page) => Ok(page.changes),
+            // Beyond the head is no log, whatever is there.
+            Err(StoreError::Corrupt { .. }) if after >= head.seq => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn history(
@@ -196,12 +208,11 @@ impl Store for MongoStore {
     }
 
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
-        let (database, watched) = (self.database.clone(), self.watched.clone());
-        tail::tail(database, watched, &self.hub, after).await
+        tail::tail(&self.log, self.watched.clone(), &self.hub, after).await
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
-        view::find(&self.database, query).await
+        view::find(&self.log, query).await
     }
 
     async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
@@ -232,6 +243,10 @@ impl Store for MongoStore {
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
         rebuild::begin(&self.database).await
+    }
+
+    async fn failed(&self) -> String {
+        self.log.fate.failed().await
     }
 
     async fn close(&self) {

@@ -126,7 +126,7 @@ impl Rebuild for MongoRebuild {
             let written = self.run(command.body).await?;
             if written.contains_key("writeErrors") || call::count(&written) != command.count {
                 return Err(StoreError::Corrupt {
-                    at: format!("log {} to {}", first.seq, last.seq),
+                    at: format!("log {} to {}", first.seq, last.seq).into(),
                     reason: "a change does not follow from those before it".to_owned(),
                 });
             }

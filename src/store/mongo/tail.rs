@@ -12,13 +12,14 @@ use mongodb::Database;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::call::backoff;
+use super::call::{CALL_DEADLINE, backoff};
+use super::head;
 use super::hub::{Bell, Hub, Line, Signal};
 use super::log::{self, Page};
 use super::watcher::Watcher;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Batch, StoreError, Tidings};
+use crate::store::{Batch, Complaints, Spot, StoreError, Tidings};
 
 /// How often the log is looked at though nothing rang: a change stream can stall without an error.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// Begins to watch, and then to yield. Dropping the stream ends the watching.
 pub(super) async fn tail(
-    database: Database,
+    log: &head::Opened,
     watched: Database,
     hub: &Arc<Hub>,
     after: Seq,
@@ -56,11 +57,14 @@ pub(super) async fn tail(
         hub: Arc::clone(hub),
         line,
         stop: stop.clone(),
+        complaints: Complaints::default(),
     };
-    tokio::spawn(watcher.run());
+    let (fate, stopped) = (Arc::clone(&log.fate), stop.clone());
+    tokio::spawn(async move { fate.guard("the watcher", &stopped, watcher.run()).await });
     let tail = Tail {
-        database,
+        log: log.clone(),
         next: after.next(),
+        head: after,
         behind: false,
         failures: 0,
         signals,
@@ -78,9 +82,11 @@ pub(super) async fn tail(
 }
 
 struct Tail {
-    database: Database,
+    log: head::Opened,
     /// The place of the next change to yield.
     next: Seq,
+    /// The head, when it was last looked at.
+    head: Seq,
     /// Whether the log may hold it already.
     behind: bool,
     failures: u32,
@@ -106,13 +112,21 @@ impl Tail {
     /// Reads the next page of the log. What is handed over meanwhile is dropped later as known.
     async fn catch_up(&mut self) -> Option<Tidings> {
         let after = self.next.before();
-        match log::page(&self.database, after, limits::LOG_PAGE_COUNT).await {
-            Ok(Page { changes, more }) => {
-                self.failures = 0;
+        let page = log::page(&self.log.database, after, limits::LOG_PAGE_COUNT).await;
+        // The head is looked at after the page: if it is still this log's, so is what was read before it.
+        match (page, self.log.head(CALL_DEADLINE).await) {
+            (Ok(Page { changes, more }), Ok(head)) => {
+                (self.failures, self.head) = (0, head.seq);
                 self.behind = more;
                 self.take(changes)
             }
-            Err(error) => {
+            (
+                Err(StoreError::Corrupt {
+                    at: Spot::Log(seq), ..
+                }),
+                Ok(head),
+            ) => self.pass_over(seq, head.seq),
+            (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(%error, %after, "cannot read the log");
                 let pause = backoff(self.failures, PAUSE_LEAST, PAUSE_MOST);
                 self.failures += 1;
@@ -120,6 +134,19 @@ impl Tail {
                 None
             }
         }
+    }
+
+    /// What to do about an entry that cannot be read, with the head as it was found after that.
+    fn pass_over(&mut self, seq: Seq, head: Seq) -> Option<Tidings> {
+        let was_there = seq <= std::mem::replace(&mut self.head, head);
+        // Beyond the head is no log, whatever is there; and an entry that was appended between the two looks is
+        // looked for again.
+        self.behind = seq <= head;
+        if seq != self.next || !was_there {
+            return None;
+        }
+        self.next = seq.next();
+        Some(Tidings::Unreadable(seq))
     }
 
     async fn wait(&mut self) -> Option<Tidings> {

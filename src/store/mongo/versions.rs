@@ -151,9 +151,8 @@ async fn newest_of_version(
         let find = find.hint(Hint::Keys(history::index()));
         find.max_time(limits::QUERY_DEADLINE).await
     });
-    let change = found.await?.map(|entry| decode::change(&entry)).transpose();
-    let change = change.map_err(|unreadable| unreadable.at("an entry of the log"))?;
-    Ok(change.map(Arc::new))
+    let change = found.await?.map(|entry| decode::entry(&entry));
+    Ok(change.transpose()?.map(Arc::new))
 }
 
 async fn aggregate<const N: usize>(

@@ -28,22 +28,22 @@ pub(super) const BATCH_COUNT: u32 = 1_000;
 const SNAPSHOTS_MAX: usize = 5;
 
 /// See [`Store::find`](crate::store::Store::find).
-pub(super) async fn find(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
+pub(super) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
     if !query::mongo::has_order(query) {
-        return find_sorted(database, query).await;
+        return find_sorted(log, query).await;
     }
     let mut tries = 1;
     let (head, reading) = loop {
-        match begin(database, query).await {
+        match begin(&log.database, query).await {
             Ok(begun) => break begun,
             Err(failure) if snapshot_is_gone(&failure) && tries < SNAPSHOTS_MAX => tries += 1,
             Err(failure) if cannot_sort(&failure, query) => {
-                return find_sorted(database, query).await;
+                return find_sorted(log, query).await;
             }
             Err(failure) => return Err(failure.into()),
         }
     };
-    let seq = head::parse(head.as_deref())?.seq;
+    let seq = log.check(head::parse(head.as_deref()))?.seq;
     let query = Arc::clone(query);
     let admitted = reading
         .into_stream()
@@ -65,9 +65,9 @@ fn cannot_sort(failure: &Failure, query: &Query) -> bool {
 }
 
 /// In an order that MongoDB does not have: what the log says of every event, sorted here.
-async fn find_sorted(database: &Database, query: &Arc<Query>) -> Result<Found, StoreError> {
-    let head = head::read(database, QUERY_CALL_DEADLINE).await?;
-    history::find_at(database, query, head.seq).await
+async fn find_sorted(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let head = log.head(QUERY_CALL_DEADLINE).await?;
+    history::find_at(&log.database, query, head.seq).await
 }
 
 fn snapshot_is_gone(failure: &Failure) -> bool {

@@ -1,7 +1,8 @@
 //! The one change stream of a node: a doorbell for the log, and the way broadcasts arrive.
 //!
 //! It carries no change and keeps no resume token. Whatever goes wrong with it, it is opened anew from
-//! now on and the bell is rung, after which the log tells what was missed. Runs on a client of its own,
+//! now on and the bell is rung, after which the log tells what was missed, and what is remembered of the log is
+//! forgotten, because a redaction may have been missed too. Runs on a client of its own,
 //! so that a stalled watcher cannot take the writers' connections.
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
 use super::hub::{Hub, Line, Signal};
 use super::{BROADCASTS, LOG, broadcasts, decode};
-use crate::store::{Broadcast, StoreError};
+use crate::store::{Complaints, StoreError};
 
 /// Pauses between two attempts to open the stream.
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
@@ -37,18 +38,25 @@ pub(super) struct Watcher {
     /// Told when the stream is open: broadcasts sent from then on arrive.
     pub(super) opened: Arc<Notify>,
     pub(super) stop: CancellationToken,
+    /// About broadcasts.
+    pub(super) complaints: Complaints,
 }
 
 impl Watcher {
     /// A stop is looked for between calls only: the driver's futures must not be dropped half-way.
     pub(super) async fn run(self) {
         let mut failures = 0;
+        let mut was_open = false;
         while !self.stop.is_cancelled() {
             match open(&self.database).await {
                 Ok(stream) => {
                     failures = 0;
                     // Only now: what is written from here on rings, what was before is read.
                     self.line.bell.alarm();
+                    if std::mem::replace(&mut was_open, true) {
+                        // Something may have been erased while nobody listened.
+                        self.signal(Signal::Redaction).await;
+                    }
                     self.opened.notify_one();
                     self.listen(stream).await;
                 }
@@ -75,7 +83,12 @@ impl Watcher {
         while !self.stop.is_cancelled() {
             match stream.next_if_any().await {
                 Ok(Some(news)) => self.pass(&news).await,
-                Ok(None) => {}
+                Ok(None) if stream.is_alive() => {}
+                // The database was dropped, say. An ended stream would answer so at once, and for ever.
+                Ok(None) => {
+                    tracing::warn!("the change stream ended");
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(reason = call::describe(&error), "the change stream broke");
                     return;
@@ -88,16 +101,20 @@ impl Watcher {
         let Ok(document) = news.get_document("fullDocument") else {
             return self.line.bell.alarm();
         };
-        if let Ok(payload) = document.get_str("payload") {
-            let payload = payload.into();
-            self.signal(Signal::Broadcast(Broadcast { payload })).await;
-        } else if document.get_bool(broadcasts::REDACTION).is_ok() {
-            self.signal(Signal::Redaction).await;
-        } else if !decode::batch(document).is_some_and(|batch| self.hub.awaits(batch)) {
-            match decode::seq(document, "_id") {
-                Ok(seq) => self.line.bell.ring(seq),
-                Err(_) => self.line.bell.alarm(),
-            }
+        if is_broadcast(news) {
+            return match broadcasts::read(document) {
+                Ok(signal) => self.signal(signal).await,
+                // Whoever may write to the database may write anything there.
+                Err(unreadable) => self.complaints.warn(|skipped| {
+                    tracing::warn!(%unreadable, skipped, "a broadcast that cannot be read is skipped");
+                }),
+            };
+        }
+        match (decode::batch(document), decode::seq(document, "_id")) {
+            (Some(batch), _) if self.hub.awaits(batch) => {}
+            (Some(_), Ok(seq)) => self.line.bell.ring(seq),
+            // Not livelog's, so it says nothing of how far the log goes.
+            _ => self.line.bell.alarm(),
         }
     }
 
@@ -105,6 +122,11 @@ impl Watcher {
     async fn signal(&self, signal: Signal) {
         let _ = self.line.signals.send(signal).await;
     }
+}
+
+fn is_broadcast(news: &RawDocument) -> bool {
+    let origin = news.get_document("ns");
+    origin.is_ok_and(|origin| origin.get_str("coll").is_ok_and(|name| name == BROADCASTS))
 }
 
 async fn open(database: &Database) -> Result<Stream, Failure> {
@@ -123,6 +145,7 @@ fn pipeline() -> [Document; 2] {
     [
         doc! { "$match": { "operationType": "insert", "$or": [doorbell, broadcast] } },
         doc! { "$project": {
+            "ns.coll": 1,
             "fullDocument._id": 1,
             "fullDocument.batch": 1,
             "fullDocument.payload": 1,

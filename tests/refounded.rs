@@ -1,0 +1,98 @@
+//! A database that is dropped, and another log founded in it, under running nodes.
+
+use std::sync::Arc;
+
+use livelog::limits;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::client::{COME_BACK, End};
+use crate::support::{Server, eventually};
+
+/// Longer than the shutdown of a node that has failed.
+const ENDS: std::time::Duration = limits::SHUTDOWN_DEADLINE
+    .saturating_add(limits::FAILED_GRACE)
+    .saturating_add(crate::support::DEADLINE);
+
+/// It has ended, of itself and not well, and says why.
+async fn has_failed(mut server: Server) {
+    let status = tokio::time::timeout(ENDS, server.exit()).await.unwrap();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let logged = server.logged();
+    assert!(logged.contains("the node has failed"), "{logged}");
+    assert!(!logged.contains("panicked"), "{logged}");
+}
+
+#[tokio::test]
+async fn a_node_under_which_another_log_is_founded_tells_nothing_of_it_and_ends() {
+    let one = Server::start().await;
+    let mut writer = one.connect("/ws?changes=none").await;
+    for n in 1..=5 {
+        writer.create(json!({"old": n})).await;
+    }
+    let two = one.beside().await;
+    let mut listening = two.client().await;
+    let mut asking = two.connect("/ws?changes=none").await;
+    let epoch = listening.welcome["epoch"].clone();
+    assert_eq!(listening.start(), 5);
+    two.signal(Signal::STOP);
+    let database = Arc::clone(&one.database);
+    database.driver().await.drop().await.unwrap();
+    has_failed(one).await;
+    let three = Server::on(Arc::clone(&database), &[]).await;
+    let mut founder = three.client().await;
+    assert_ne!(founder.welcome["epoch"], epoch);
+    // Longer than the old log, so that it could be taken for its continuation; and just as long, at first.
+    for n in 1..=5 {
+        founder.create(json!({"_id": format!("new{n}")})).await;
+    }
+    two.signal(Signal::CONT);
+    asking
+        .try_send(&json!({"type": "CREATE", "id": 1, "payload": {"_id": "astray"}}))
+        .await;
+    for n in 6..=20 {
+        founder.create(json!({"_id": format!("new{n}")})).await;
+    }
+    if let Ok(answer) = asking.try_answer().await {
+        assert_eq!(answer["success"], false, "{answer}");
+    }
+    let End::Closed(code) = listening.end().await else {
+        panic!("it was not sent away");
+    };
+    assert!(COME_BACK.contains(&code), "{code}");
+    assert!(listening.changes.is_empty(), "{:?}", listening.changes);
+    has_failed(two).await;
+    // Who comes back with its old position is told that the log is another.
+    let epoch = epoch.as_str().unwrap();
+    let mut back = three.connect(&format!("/ws?after=5&epoch={epoch}")).await;
+    let reset = back.notice().await;
+    assert_eq!(
+        (&reset["type"], &reset["seq"]),
+        (&json!("reset"), &json!(20))
+    );
+    let (_, page) = three.get("/api/changes", &[("limit", "1000")]).await;
+    let ids = page["data"].as_array().unwrap().iter();
+    assert!(
+        ids.map(|change| change["eventId"].as_str().unwrap().to_owned())
+            .eq((1..=20).map(|n| format!("new{n}")))
+    );
+}
+
+#[tokio::test]
+async fn a_node_whose_database_is_dropped_ends() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.create(json!({})).await;
+    let database = Arc::clone(&server.database);
+    database.driver().await.drop().await.unwrap();
+    let error = eventually("its health says so", async || {
+        let answer = server.http("GET", "/healthz").send().await.ok()?;
+        let is_failed = answer.status() == 503;
+        let body: serde_json::Value = answer.json().await.unwrap();
+        is_failed.then_some(body)
+    })
+    .await;
+    assert_eq!(error["error"]["code"], "node_failed", "{error}");
+    assert!(matches!(client.end().await, End::Closed(code) if COME_BACK.contains(&code)));
+    has_failed(server).await;
+}
