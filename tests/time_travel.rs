@@ -1,6 +1,11 @@
 //! Histories, reads of the past, and restoring what was: over HTTP and the socket.
 
+use std::sync::Arc;
+
+use livelog::domain::{Change, Document, Effect, Event, EventId, Seq, Timestamp};
+use livelog::store::{Batch, Store};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Client, Server, on_every_store};
 
@@ -14,6 +19,7 @@ on_every_store!(
     a_restore_sees_what_was_sent_before_it_without_waiting,
     a_version_that_never_was_cannot_be_restored,
     a_restore_is_one_command_among_others,
+    times_do_not_run_back_where_the_log_is_ahead_of_the_clock,
 );
 
 /// An event with two lives: versions 1 to 3 and its deletion as 4, then version 5. The seq of each change.
@@ -400,4 +406,74 @@ async fn a_restore_is_one_command_among_others(server: Server) {
         "{second}"
     );
     assert_eq!(second["data"], first["data"]);
+}
+
+/// What a node whose clock is ahead would write.
+async fn create_at(store: &dyn Store, name: &str, at: &str) {
+    let (after, at) = (store.head().await.unwrap(), Timestamp::parse(at).unwrap());
+    let event = Event {
+        id: EventId::parse(name).unwrap(),
+        version: 1,
+        seq: after.next(),
+        created_at: at,
+        updated_at: at,
+        fields: Document::new(),
+    };
+    let change = Change {
+        seq: after.next(),
+        at,
+        effect: Effect::Create {
+            after: Arc::new(event),
+        },
+        command: None,
+    };
+    let batch = Batch {
+        id: Uuid::new_v4(),
+        after,
+        changes: vec![Arc::new(change)],
+    };
+    store.append(&Arc::new(batch)).await.unwrap();
+}
+
+async fn times_do_not_run_back_where_the_log_is_ahead_of_the_clock(server: Server) {
+    const AHEAD: &str = "2999-01-31T12:00:00.000Z";
+    let database = server.database.another().await;
+    let store = database.store().await;
+    assert_eq!(store.head().await.unwrap(), Seq::ZERO);
+    create_at(&*store, "ahead", AHEAD).await;
+    store.close().await;
+    drop(store);
+    let mut database = database;
+    for restart in 1..=2 {
+        let server = Server::on(database, &[]).await;
+        let mut client = server.connect("/ws?changes=none").await;
+        let answer = client.ok("CREATE", json!({})).await;
+        assert_eq!(answer["data"]["_createdAt"], AHEAD);
+        let body = get(&server, "/api/events", &[("at", AHEAD)]).await;
+        assert_eq!(body["data"].as_array().map(Vec::len), Some(1 + restart));
+        database = server.stop().await;
+    }
+    let exported = database.run("export", std::process::Stdio::null()).await;
+    let copy = database.another().await;
+    let stdin = crate::support::database::stdin(&exported.stdout);
+    assert!(copy.run("import", stdin).await.status.success());
+    let server = Server::on(copy, &[]).await;
+    let mut client = server.connect("/ws?changes=none").await;
+    let answer = client.ok("CREATE", json!({})).await;
+    assert_eq!(answer["data"]["_createdAt"], AHEAD);
+}
+
+/// A node that has written takes note of what another writes later.
+#[tokio::test]
+async fn a_node_does_not_write_earlier_times_than_another() {
+    let server = Server::start().await;
+    let mut client = server.connect("/ws?changes=none").await;
+    client.create(json!({})).await;
+    let other = server.database.store().await;
+    for at in ["2998-01-31T12:00:00.000Z", "2999-01-31T12:00:00.000Z"] {
+        create_at(&*other, at, at).await;
+        let answer = client.ok("CREATE", json!({})).await;
+        assert_eq!(answer["data"]["_createdAt"], at);
+    }
+    other.close().await;
 }

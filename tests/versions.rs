@@ -1,16 +1,12 @@
 //! A version names one state of an event for ever: lives go on where those before them ended.
 
 use std::process::Stdio;
-use std::sync::Arc;
 
 use livelog::domain::{Document, Seq};
-use livelog::store::Store;
-use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::mongo::{MongoOptions, MongoStore};
 use serde_json::{Value, json};
 
 use crate::support::history::History;
-use crate::support::{Client, Database, Server, database, mongod, on_every_store};
+use crate::support::{Client, Database, Server, database, on_every_store};
 
 on_every_store!(
     an_event_that_comes_back_goes_on_with_its_versions_however_it_comes,
@@ -207,19 +203,7 @@ async fn versions_go_on_after_a_restart_an_erasure_a_copy_and_a_move(server: Ser
 
 /// What an earlier livelog left: lives that each begin at 1, the longest of them first.
 async fn fill_as_before(database: &Database) {
-    let store: Arc<dyn Store> = match database.is_folder() {
-        true => {
-            let dir = database.path().to_owned();
-            EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
-        }
-        false => {
-            let options = MongoOptions {
-                uri: mongod::uri().await,
-                database: Some(database.name().to_owned()),
-            };
-            MongoStore::open(options).await.unwrap()
-        }
-    };
+    let store = database.store().await;
     let mut history = History {
         begins_anew: true,
         ..History::default()

@@ -15,7 +15,7 @@ use super::timestamp::Timestamp;
 pub struct Change {
     /// Its place in the log.
     pub seq: Seq,
-    /// When the server decided it; never earlier than the change before on the same node.
+    /// When the server decided it; never earlier than the change before, but in logs of earlier livelogs.
     pub at: Timestamp,
     /// What happened.
     pub effect: Effect,

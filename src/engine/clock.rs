@@ -1,23 +1,29 @@
 //! The writer's clock.
 
+use std::sync::Arc;
+
 use chrono::{SecondsFormat, Utc};
 
-use crate::domain::Timestamp;
+use crate::domain::{Change, Timestamp};
 
-/// Tells the time for a batch of changes, never earlier than it told before: a wall clock that is set
-/// back must not make the log's times run backwards.
+/// Tells the time for a batch of changes, never earlier than the log's last change: a wall clock that is set
+/// back, or behind another node's, must not make the log's times run backwards.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     last: Option<Timestamp>,
 }
 
 impl Clock {
+    /// Takes note of the times of changes that are in the log, whoever wrote them.
+    pub(super) fn see(&mut self, changes: &[Arc<Change>]) {
+        let times = changes.iter().map(|change| change.at);
+        self.last = times.chain(self.last).max();
+    }
+
     pub(super) fn now(&mut self) -> Timestamp {
         let text = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let now =
             Timestamp::parse(&text).expect("chrono writes years up to 9999 in this very shape");
-        let now = self.last.map_or(now, |last| last.max(now));
-        self.last = Some(now);
-        now
+        self.last.map_or(now, |last| last.max(now))
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Committer {
     mailbox: Mailbox<Order, Done>,
     pub(super) head: Option<Seq>,
     pub(super) recent: Recent,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Events that are asked for at once: as many as there was room for lately.
     pub(super) load_count: usize,
 }
@@ -150,6 +150,7 @@ impl Committer {
         });
         self.append_for_certain(&batch, submission).await?;
         self.head = Some(head.plus(batch.changes.len()));
+        self.clock.see(&batch.changes);
         // That it could be appended proves what it was decided on, and what was put off need not be loaded again.
         facts
             .loaded
@@ -251,6 +252,7 @@ impl Committer {
             .await
         {
             Ok(changes) if !changes.is_empty() => {
+                self.clock.see(&changes);
                 changes.iter().for_each(|change| self.recent.learn(change));
                 self.head = changes.last().map(|last| last.seq);
             }

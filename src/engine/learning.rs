@@ -13,6 +13,7 @@ use super::facts::{Answered, Facts, LastVersions, Sources, States};
 use super::submission::Submission;
 use crate::domain::{Change, CommandId, Event, EventId, Rejection, Seq};
 use crate::limits;
+use crate::store::StoreError;
 
 /// Bytes that may still be taken in.
 struct Room(usize);
@@ -43,12 +44,10 @@ impl Committer {
     /// The head, and what the orders rest on, as it is there. Orders for which there is no room are put off; the
     /// first is refused if there could never be.
     pub(super) async fn learn(&mut self, submission: &mut Submission) -> Result<Facts, Setback> {
-        let store = Arc::clone(&self.store);
         let head = match self.head {
             Some(head) => head,
-            None => self.ask(submission, store.head()).await?,
+            None => self.learn_head(submission).await?,
         };
-        self.head = Some(head);
         let mut room = Room(limits::FACTS_BYTES_MAX);
         let known = self.learn_states(submission, &mut room).await?;
         let last_versions = self.learn_last_versions(&known.states, submission).await?;
@@ -61,6 +60,24 @@ impl Committer {
             sources: self.learn_sources(submission, &mut room).await?,
             remembered: known.remembered,
         })
+    }
+
+    /// The end of the log, and the time there, before which nothing may happen any more.
+    async fn learn_head(&mut self, submission: &mut Submission) -> Result<Seq, Setback> {
+        let store = Arc::clone(&self.store);
+        let head = self.ask(submission, store.head()).await?;
+        if head != Seq::ZERO {
+            match self.ask(submission, store.read(head.before(), 1)).await {
+                Ok(last) => self.clock.see(&last),
+                // Whoever reads it hears so; it is no reason to write nothing any more.
+                Err(Setback::Failed(error @ StoreError::Corrupt { .. })) => {
+                    tracing::error!(%error, "the time of the log's last change cannot be read");
+                }
+                Err(setback) => return Err(setback),
+            }
+        }
+        self.head = Some(head);
+        Ok(head)
     }
 
     async fn learn_states(

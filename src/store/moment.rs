@@ -6,8 +6,7 @@ use crate::domain::{Seq, Timestamp};
 /// The last change up to a time; [`Seq::ZERO`] if all are later.
 ///
 /// Halves the log until it is found, so it reads some twenty changes of a million. The times of a log that
-/// several nodes wrote may go back by what their clocks differ: then it is one of the places where the log
-/// passes the time.
+/// earlier livelogs wrote may go back: then it is one of the places where the log passes the time.
 ///
 /// # Errors
 /// If the log cannot be read.

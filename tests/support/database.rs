@@ -5,6 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use livelog::store::Store;
+use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use livelog::store::mongo::{MongoOptions, MongoStore};
+
 use super::server::BINARY;
 use super::{DEADLINE, mongod};
 
@@ -76,6 +80,23 @@ impl Database {
         };
         let client = mongodb::Client::with_uri_str(uri).await.unwrap();
         client.database(name)
+    }
+
+    /// Its store, opened as a node would.
+    pub async fn store(&self) -> Arc<dyn Store> {
+        match &self.place {
+            Place::Mongo { uri, name } => {
+                let options = MongoOptions {
+                    uri: uri.clone(),
+                    database: Some(name.clone()),
+                };
+                MongoStore::open(options).await.unwrap()
+            }
+            Place::Folder(folder) => {
+                let dir = folder.path().to_owned();
+                EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
+            }
+        }
     }
 
     /// What `--into` calls it.
