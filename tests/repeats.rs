@@ -10,6 +10,11 @@ use crate::support::{Server, on_every_store};
 on_every_store!(
     a_repeated_command_has_the_answer_it_had_and_no_second_effect,
     an_id_given_to_another_command_is_refused,
+    a_command_is_known_by_what_it_asks_however_it_is_written,
+    a_command_is_the_same_over_http_and_over_the_socket,
+    a_batch_repeated_beside_another_order_with_its_id_has_its_whole_answer,
+    a_large_batch_is_answered_whole_again,
+    what_an_earlier_livelog_kept_of_a_command_is_still_known,
     a_command_repeated_in_one_batch_is_carried_out_once,
     what_was_refused_is_decided_anew,
     a_command_id_that_is_none_is_refused,
@@ -213,4 +218,203 @@ async fn a_log_that_moves_to_mongodb_takes_its_commands_along() {
     let mut client = server.connect("/ws?changes=none").await;
     let again = command(&mut client, "c", "CREATE", json!({"_id": "e", "n": 1})).await;
     assert_eq!(again, repeated(first));
+}
+
+/// Sends the same command as other text.
+async fn repeat_as(client: &mut Client, texts: &[&str]) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for text in texts {
+        client.send_text(text).await;
+        answers.push(client.answer().await);
+    }
+    answers
+}
+
+async fn a_command_is_known_by_what_it_asks_however_it_is_written(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    for texts in [
+        [
+            r#"{"type":"CREATE","commandId":"c","payload":{"_id":"e","a":{"x":1,"y":[{"p":1,"q":2}]},"f":15.0}}"#,
+            r#"{"payload":{"f":1.5e1,"a":{"y":[{"q":2,"p":1}],"x":1},"_id":"\u0065"},"commandId":"c","type":"CREATE"}"#,
+        ],
+        [
+            r#"{"type":"UPDATE","commandId":"u","payload":{"id":"e","updateData":{"$inc":{"n":1,"m":2},"$set":{"s":1}}}}"#,
+            r#"{"type":"UPDATE","commandId":"u","payload":{"expectedVersion":null,"updateData":{"$set":{"s":1},"$inc":{"m":2,"n":1}},"id":"e"}}"#,
+        ],
+        [
+            r#"{"type":"RESTORE","commandId":"r","payload":{"id":"e","version":1}}"#,
+            r#"{"type":"RESTORE","commandId":"r","payload":{"version":1,"id":"e","expectedVersion":null}}"#,
+        ],
+        [
+            r#"{"type":"BATCH","commandId":"b","payload":{"commands":[{"type":"CREATE","payload":{"a":1,"b":2}},{"type":"DELETE","payload":{"id":"e","expectedVersion":3}}]}}"#,
+            r#"{"type":"BATCH","commandId":"b","payload":{"commands":[{"payload":{"b":2,"a":1},"type":"CREATE"},{"payload":{"expectedVersion":3,"id":"e"},"type":"DELETE"}]}}"#,
+        ],
+    ] {
+        let answers = repeat_as(&mut client, &texts).await;
+        assert_eq!(answers[0]["type"], "response", "{}", answers[0]);
+        assert_eq!(answers[1], repeated(answers[0].clone()), "{}", texts[1]);
+    }
+    for text in [
+        r#"{"type":"CREATE","commandId":"c","payload":{"_id":"e","a":{"x":1,"y":[{"p":1,"q":2}]},"f":15}}"#,
+        r#"{"type":"UPDATE","commandId":"u","payload":{"id":"e","updateData":{"$inc":{"n":2,"m":1},"$set":{"s":1}}}}"#,
+        r#"{"type":"RESTORE","commandId":"r","payload":{"id":"e","version":1,"expectedVersion":2}}"#,
+        r#"{"type":"BATCH","commandId":"b","payload":{"commands":[{"type":"DELETE","payload":{"id":"e","expectedVersion":3}},{"type":"CREATE","payload":{"a":1,"b":2}}]}}"#,
+    ] {
+        let answers = repeat_as(&mut client, &[text]).await;
+        assert_eq!(error_of(&answers[0])["code"], "command_id_reused", "{text}");
+    }
+}
+
+async fn a_command_is_the_same_over_http_and_over_the_socket(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let path = "/api/events/e";
+    let merge = [("content-type", "application/merge-patch+json")];
+    for (kind, payload, method, path, headers, body) in [
+        (
+            "CREATE",
+            json!({"_id": "e", "a": 1, "b": 2}),
+            "POST",
+            "/api/events",
+            &[][..],
+            r#"{"b":2,"a":1,"_id":"e"}"#,
+        ),
+        (
+            "UPDATE",
+            json!({"id": "e", "updateData": {"a": 2}}),
+            "PATCH",
+            path,
+            &[],
+            r#"{"a":2}"#,
+        ),
+        (
+            "UPDATE",
+            json!({"id": "e", "mergePatch": {"b": null}, "expectedVersion": 2}),
+            "PATCH",
+            path,
+            &merge,
+            r#"{"b":null}"#,
+        ),
+        (
+            "RESTORE",
+            json!({"id": "e", "version": 1}),
+            "POST",
+            "/api/events/e/restore",
+            &[],
+            r#"{"version":1}"#,
+        ),
+        (
+            "BATCH",
+            json!({"commands": [{"type": "DELETE", "payload": {"id": "e"}}]}),
+            "POST",
+            "/api/batch",
+            &[],
+            r#"{"commands":[{"payload":{"id":"e"},"type":"DELETE"}]}"#,
+        ),
+    ] {
+        let id = format!("{kind} {}", body.len());
+        let first = command(&mut client, &id, kind, payload.clone()).await;
+        assert_eq!(first["type"], "response", "{first}");
+        let mut request = server
+            .http(method, path)
+            .body(body)
+            .header("Idempotency-Key", &id);
+        request = request.header("content-type", "application/json");
+        if !headers.is_empty() {
+            request = server
+                .http(method, path)
+                .body(body)
+                .header("Idempotency-Key", &id);
+            request = request
+                .header(headers[0].0, headers[0].1)
+                .header("If-Match", "\"2\"");
+        }
+        let again: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(
+            (&again["duplicate"], &again["seq"], &again["data"]),
+            (&json!(true), &first["seq"], &first["data"]),
+            "{id}: {again}"
+        );
+    }
+}
+
+/// In one commit with an order that is shorter, or longer, and was given the same id by mistake.
+async fn a_batch_repeated_beside_another_order_with_its_id_has_its_whole_answer(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let create = |n: usize| json!({"type": "CREATE", "payload": {"n": n}});
+    let batch = |id: &str, count: usize| {
+        let commands: Vec<Value> = (0..count).map(create).collect();
+        json!({"type": "BATCH", "commandId": id, "payload": {"commands": commands}})
+    };
+    for round in 0..10 {
+        let id = format!("b{round}");
+        let request = batch(&id, 20);
+        client.send(&request).await;
+        let first = repeated(client.answer().await);
+        assert_eq!(first["data"].as_array().unwrap().len(), 20, "{first}");
+        let single = json!({"type": "CREATE", "commandId": id, "payload": {"n": 0}});
+        let others = [single.clone(), batch(&id, 3), batch(&id, 30)];
+        let mut requests = vec![request.clone()];
+        for other in others {
+            requests.extend([other, request.clone()]);
+        }
+        // Whichever of them is counted, none may be taken for all.
+        requests.push(single);
+        client.send_all(requests).await;
+        for at in 0..8 {
+            let answer = client.answer().await;
+            match at % 2 {
+                0 => assert_eq!(answer, first, "{at}"),
+                _ => assert_eq!(error_of(&answer)["code"], "command_id_reused"),
+            }
+        }
+    }
+}
+
+/// Its changes are more than a page of the log.
+async fn a_large_batch_is_answered_whole_again(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let text = "x".repeat(150_000);
+    client.create(json!({"_id": "e", "text": text})).await;
+    let update =
+        json!({"type": "UPDATE", "payload": {"id": "e", "updateData": {"$inc": {"n": 1}}}});
+    let commands = json!({"commands": vec![update; 25]});
+    let first = command(&mut client, "b", "BATCH", commands.clone()).await;
+    assert_eq!(first["type"], "response", "{}", first["error"]);
+    let again = command(&mut client, "b", "BATCH", commands).await;
+    assert_eq!(again["data"].as_array().map(Vec::len), Some(25));
+    assert_eq!(again, repeated(first));
+}
+
+/// Digests over the text of the payload, as they are in the logs of earlier livelogs.
+async fn what_an_earlier_livelog_kept_of_a_command_is_still_known(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let database = server.database.another().await;
+    let log = include_bytes!("../fixtures/export/commands.ndjson");
+    let imported = database
+        .run("import", crate::support::database::stdin(log))
+        .await;
+    assert!(imported.status.success(), "{imported:?}");
+    client.create(json!({})).await;
+    let server = Server::on(database, &[]).await;
+    let mut client = server.connect("/ws?changes=none").await;
+    let texts = [
+        r#"{"type":"CREATE","commandId":"c1","payload":{"_id":"e","n":1,"a":[1.0,null]}}"#,
+        r#"{"type":"BATCH","commandId":"b1","payload":{"commands":[{"type":"UPDATE","payload":{"id":"e","updateData":{"n":2}}},{"type":"CREATE","payload":{"_id":"f"}}]}}"#,
+        r#"{"type":"CREATE","commandId":"c1","payload":{"_id":"e","n":2,"a":[1.0,null]}}"#,
+    ];
+    let answers = repeat_as(&mut client, &texts).await;
+    assert_eq!(
+        (&answers[0]["duplicate"], &answers[0]["seq"]),
+        (&json!(true), &json!(1)),
+        "{}",
+        answers[0]
+    );
+    assert_eq!(
+        (&answers[1]["duplicate"], &answers[1]["seq"]),
+        (&json!(true), &json!(4)),
+        "{}",
+        answers[1]
+    );
+    assert_eq!(answers[1]["data"].as_array().unwrap().len(), 2);
+    assert_eq!(error_of(&answers[2])["code"], "command_id_reused");
 }

@@ -23,7 +23,9 @@ mod timestamp;
 mod value;
 
 pub use change::{Change, Effect, Kind};
-pub use command::{Command, CommandId, CommandKey, Create, Delete, Order, Restore, Update, Verb};
+pub use command::{
+    Command, CommandId, CommandKey, Create, Delete, Order, OrderKey, Restore, Update, Verb,
+};
 pub(crate) use compare::{Class, class, compare, compare_within};
 pub use decide::{Rejection, Stamp, State, decide};
 pub(crate) use document::join;

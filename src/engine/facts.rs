@@ -102,8 +102,8 @@ impl Facts {
 
     /// The answer to an order that was carried out before.
     fn answer(&self, order: &Order) -> Option<Outcome> {
-        let key = order.key.as_ref()?;
-        let changes = self.answered.get(&key.id)?;
+        let asked = order.key.as_ref()?;
+        let changes = self.answered.get(&asked.key.id)?;
         let first = changes.first()?;
         // More were read if another order in the batch has the same id.
         let own = order.commands.len().min(changes.len());
@@ -111,13 +111,14 @@ impl Facts {
             let id = erased.event_id().clone();
             return Some(Err(Refused::Rejected(Rejection::Redacted { id }, None)));
         }
-        Some(match first.command.as_ref() == Some(key) {
+        let kept = first.command.as_ref();
+        Some(match kept.is_some_and(|kept| asked.is_of(kept)) {
             true => Ok(Done {
                 changes: changes[..own].to_vec(),
                 is_repeated: true,
             }),
             false => {
-                let id = key.id.clone();
+                let id = asked.key.id.clone();
                 Err(Refused::Rejected(Rejection::CommandIdReused { id }, None))
             }
         })
@@ -148,7 +149,8 @@ impl Facts {
             match decide(&state, command, stamp, steps) {
                 Ok(change) => {
                     // The first stands for all: they are found one after the other.
-                    let command = order.key.clone().filter(|_| at == 0);
+                    let first = order.key.as_ref().filter(|_| at == 0);
+                    let command = first.map(|asked| Arc::clone(&asked.key));
                     let change = Arc::new(Change { command, ..change });
                     self.take_in(&change);
                     changes.push(change);
@@ -164,8 +166,8 @@ impl Facts {
             self.undo(&changes);
             return Err(Refused::Rejected(Rejection::OrderTooLarge, None));
         }
-        if let Some(key) = &order.key {
-            self.answered.insert(key.id.clone(), changes.clone());
+        if let Some(asked) = &order.key {
+            self.answered.insert(asked.key.id.clone(), changes.clone());
         }
         Ok(Done {
             changes,

@@ -94,7 +94,7 @@ impl Submission {
     pub(super) fn keyed(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
         self.letters.iter().map(|(_, letter)| {
             let Order { commands, key } = &letter.content;
-            Some((key.as_ref()?.id.clone(), commands.len()))
+            Some((key.as_ref()?.key.id.clone(), commands.len()))
         })
     }
 

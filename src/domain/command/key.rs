@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
+use super::meaning::Meaning;
 use crate::domain::document::Invalid;
 use crate::domain::value::Document;
 use crate::limits;
@@ -48,29 +49,16 @@ impl fmt::Debug for CommandId {
 pub struct CommandKey {
     /// The client's id for it.
     pub id: CommandId,
-    /// Of what it asks, so that an id given to two commands is noticed: the first half of a SHA-256.
-    pub digest: [u8; 16],
+    /// Of what it asks, so that an id given to two commands is noticed; of its meaning, or in older logs of its text.
+    pub digest: Digest,
 }
+
+/// The first half of a SHA-256.
+type Digest = [u8; 16];
 
 impl CommandKey {
     /// The digest of a command whose contents were erased: of no command.
-    pub const FORGOTTEN: [u8; 16] = [0; 16];
-
-    /// The key of what is asked in this word with this payload.
-    pub fn new(id: CommandId, word: &str, payload: &Document) -> Self {
-        let json = serde_json::to_vec(payload).expect("a document is JSON");
-        let sum = Sha256::new()
-            .chain_update(word)
-            .chain_update(json)
-            .finalize();
-        let (digest, _) = sum
-            .split_first_chunk()
-            .expect("SHA-256 is longer than 16 bytes");
-        Self {
-            id,
-            digest: *digest,
-        }
-    }
+    pub const FORGOTTEN: Digest = [0; 16];
 
     /// The digest in hexadecimal.
     pub fn hex(&self) -> String {
@@ -93,4 +81,42 @@ impl CommandKey {
     pub fn weight(&self) -> usize {
         48 + self.id.as_str().len()
     }
+}
+
+/// The key of an order that waits to be decided.
+#[derive(Debug, Clone)]
+pub struct OrderKey {
+    /// What is kept with its first change.
+    pub key: Arc<CommandKey>,
+    /// The digest that earlier livelogs kept: over the word and the text of the payload.
+    text: Digest,
+}
+
+impl OrderKey {
+    /// The key of what is asked in this word with this payload, which means this.
+    pub(super) fn new(id: CommandId, word: &str, payload: &Document, meaning: &Meaning) -> Self {
+        let json = serde_json::to_vec(payload).expect("a document is JSON");
+        let key = CommandKey {
+            id,
+            digest: digest(&[meaning.as_bytes()]),
+        };
+        Self {
+            key: Arc::new(key),
+            text: digest(&[word.as_bytes(), &json]),
+        }
+    }
+
+    /// Whether the command that was kept under this key is the same.
+    pub fn is_of(&self, kept: &CommandKey) -> bool {
+        kept.id == self.key.id && [self.key.digest, self.text].contains(&kept.digest)
+    }
+}
+
+fn digest(parts: &[&[u8]]) -> Digest {
+    let sum = parts.iter().fold(Sha256::new(), Sha256::chain_update);
+    let sum = sum.finalize();
+    let (digest, _) = sum
+        .split_first_chunk()
+        .expect("SHA-256 is longer than 16 bytes");
+    *digest
 }

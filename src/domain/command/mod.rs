@@ -3,13 +3,14 @@
 mod create;
 mod delete;
 mod key;
+mod meaning;
 mod order;
 mod restore;
 mod update;
 
 pub use create::Create;
 pub use delete::Delete;
-pub use key::{CommandId, CommandKey};
+pub use key::{CommandId, CommandKey, OrderKey};
 pub use order::Order;
 pub use restore::Restore;
 pub use update::Update;

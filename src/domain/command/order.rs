@@ -1,8 +1,7 @@
 //! Commands that a client asks for together.
 
-use std::sync::Arc;
-
-use super::{Command, CommandId, CommandKey, Create, Delete, Restore, Update, Verb};
+use super::meaning::Meaning;
+use super::{Command, CommandId, Create, Delete, OrderKey, Restore, Update, Verb};
 use crate::domain::document::{Invalid, join};
 use crate::domain::operators::ReadCondition;
 use crate::domain::value::{Document, Value};
@@ -14,7 +13,7 @@ pub struct Order {
     /// What is asked, in order; never nothing.
     pub commands: Vec<Command>,
     /// If the client gave it an id.
-    pub key: Option<Arc<CommandKey>>,
+    pub key: Option<OrderKey>,
 }
 
 const COMMANDS: &str = "payload.commands";
@@ -30,7 +29,8 @@ impl Order {
         id: Option<CommandId>,
         conditions: &mut dyn ReadCondition,
     ) -> Result<Self, Invalid> {
-        let key = id.map(|id| Arc::new(CommandKey::new(id, verb.tag(), &payload)));
+        let meaning = |payload| Meaning::of(verb, payload);
+        let key = id.map(|id| OrderKey::new(id, verb.tag(), &payload, &meaning(&payload)));
         let commands = vec![command(verb, payload, conditions)?];
         Ok(Self { commands, key })
     }
@@ -44,7 +44,8 @@ impl Order {
         id: Option<CommandId>,
         conditions: &mut dyn ReadCondition,
     ) -> Result<Self, Invalid> {
-        let key = id.map(|id| Arc::new(CommandKey::new(id, "batch", &payload)));
+        let meaning = Meaning::of_batch;
+        let key = id.map(|id| OrderKey::new(id, "batch", &payload, &meaning(&payload)));
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
             Some(Value::Array(items)) => items,
