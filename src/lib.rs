@@ -42,6 +42,8 @@
 //!
 //! - The log is the truth: `seq` 1, 2, 3 … without a gap. The view is its fold, at every moment
 //!   anyone can see.
+//! - A version names one state of an id for ever, and times never run backwards along the log; but for logs that
+//!   earlier livelogs wrote, which are read as they are.
 //! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.

@@ -38,9 +38,15 @@ pub const SUB_NAME_BYTES_MAX: usize = 64;
 /// An event's id: part of every log entry, index key and answer.
 pub const EVENT_ID_BYTES_MAX: usize = 128;
 
-/// What updates may let one event grow to. Its change carries it before and after, and MongoDB
-/// takes 16 MiB a document.
+/// Bytes of JSON that an event's own fields may be. Every CREATE fits: what a message of
+/// [`MESSAGE_BYTES_MAX`] says takes at most 3.8 times as much written in full (`1e15`). Its changes carry it before
+/// and after.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Fields and items of arrays in one event, at all depths: nearly twice what one message can hold. MongoDB takes
+/// 16 bytes for each besides its text, so with its name and [`EVENT_BYTES_MAX`] of text an event is at most 5 MiB
+/// there, and a log entry with the event before and a patch as large stays below MongoDB's 16 MiB.
+pub const EVENT_VALUES_MAX: usize = 250_000;
 
 /// Levels of nesting in a document, itself included: below BSON's 100 and JSON's 128 with room for
 /// livelog's own wrapping, and enough that recursion over a document cannot exhaust a stack.
@@ -200,8 +206,12 @@ pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
 pub const ORDER_COMMANDS_MAX: usize = 100;
 
-/// Bytes of changes that one BATCH may make: they cannot be parted into several commits.
+/// Bytes of JSON of the events of one BATCH, each as large as it was before a command or is after it: its changes
+/// cannot be parted into several commits.
 pub const ORDER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Values in all those events: 16 MiB in memory, and twice 8 MiB in a transaction of MongoDB's.
+pub const ORDER_VALUES_MAX: usize = 500_000;
 
 /// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
 pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -275,8 +285,12 @@ pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 /// gathers none, and a limit as many as it lets through.
 pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// A line of an exported log: an update's event before, at most [`EVENT_BYTES_MAX`] in memory and a few times
-/// that as JSON, and its patch. An input without line ends must not fill the memory.
+/// Bytes of JSON of the largest event that any livelog kept: earlier ones weighed what it takes in memory, where a
+/// control character is one byte and not six.
+pub const IMPORT_EVENT_BYTES_MAX: usize = 6 * EVENT_BYTES_MAX;
+
+/// A line of an exported log: an update's event before, at most [`IMPORT_EVENT_BYTES_MAX`], and its patch. An input
+/// without line ends must not fill the memory.
 pub const IMPORT_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 // How long things may take.

@@ -153,7 +153,6 @@ async fn a_batch_is_bounded_in_commands_and_in_bytes(server: Server) {
         (&error["code"], &error["path"]),
         (&json!("bad_request"), &json!("payload.commands"))
     );
-    // Each update tells of a large event twice.
     client
         .create(json!({"_id": "e", "text": "x".repeat(200 * 1024)}))
         .await;
@@ -163,7 +162,7 @@ async fn a_batch_is_bounded_in_commands_and_in_bytes(server: Server) {
             count
         ])
     };
-    let error = client.refused("BATCH", updates(20)).await;
+    let error = client.refused("BATCH", updates(21)).await;
     assert_eq!(error["code"], "batch_too_large", "{error}");
     let answer = client.ok("BATCH", updates(5)).await;
     assert_eq!(answer["seq"], 106);

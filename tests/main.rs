@@ -38,6 +38,7 @@ mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP
 mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
+mod sizes; // how large events and batches may be, and that what is too large can shrink
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 mod store_contract; // what every store promises
 mod strangers; // what is not livelog's is not harmed, filled or taken for its own

@@ -6,10 +6,13 @@ use super::change::{Change, Effect};
 use super::command::{Command, CommandId};
 use super::document::Invalid;
 use super::event::{Event, EventId};
+use super::patch::Patch;
 use super::seq::Seq;
+use super::size::{Excess, check_growth};
 use super::steps::Steps;
 use super::timestamp::Timestamp;
 use super::value::Document;
+use crate::limits;
 
 /// Where and when the change will stand, if the command is accepted.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +55,15 @@ pub enum Rejection {
     #[error("{}", .0.reason)]
     TooCostly(Invalid),
     #[error(
-        "the changes of the batch would exceed {} bytes",
-        crate::limits::ORDER_BYTES_MAX
+        "the events of the batch would be more than {} bytes of JSON, or hold more than {} values, together",
+        limits::ORDER_BYTES_MAX,
+        limits::ORDER_VALUES_MAX
     )]
     OrderTooLarge,
     #[error("command id {} was given to another command before", id.as_str())]
     CommandIdReused { id: CommandId },
-    #[error("event {id} would exceed {} bytes", crate::limits::EVENT_BYTES_MAX)]
-    TooLarge { id: EventId },
+    #[error("the fields of event {id} would {excess}")]
+    TooLarge { id: EventId, excess: Excess },
 }
 
 /// Decides `command` against the state of its event. The conditions of its `$pull` take no more than `steps`.
@@ -106,12 +110,35 @@ impl State {
     }
 
     /// The event that comes to be where none is.
-    pub(super) fn created(&self, fields: &Document, stamp: Stamp) -> Effect {
+    pub(super) fn created(&self, fields: &Document, stamp: Stamp) -> Result<Effect, Rejection> {
+        self.check_size(None, fields)?;
         let version = self.last_version + 1;
         let after = Event::created(&self.id, version, fields.clone(), stamp.seq, stamp.at);
-        Effect::Create {
+        Ok(Effect::Create {
             after: Arc::new(after),
-        }
+        })
+    }
+
+    /// What a patch that fits makes of the event.
+    pub(super) fn updated(
+        &self,
+        before: &Arc<Event>,
+        patch: Patch,
+        after: Event,
+    ) -> Result<Effect, Rejection> {
+        self.check_size(Some(&before.fields), &after.fields)?;
+        Ok(Effect::Update {
+            before: Arc::clone(before),
+            patch,
+            after: Arc::new(after),
+        })
+    }
+
+    fn check_size(&self, before: Option<&Document>, after: &Document) -> Result<(), Rejection> {
+        check_growth(before, after).map_err(|excess| Rejection::TooLarge {
+            id: self.id.clone(),
+            excess,
+        })
     }
 }
 
@@ -257,7 +284,7 @@ mod tests {
     }
 
     fn limits_half() -> usize {
-        crate::limits::EVENT_BYTES_MAX / 2
+        limits::EVENT_BYTES_MAX / 2
     }
 
     #[test]

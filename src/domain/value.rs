@@ -83,7 +83,7 @@ impl Document {
         repeated(&self.fields, |(name, _)| name)
     }
 
-    /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.
+    /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         self.iter()
             .map(|(name, value)| 32 + name.len() + value.weight())
@@ -92,10 +92,13 @@ impl Document {
 }
 
 impl Value {
-    /// Roughly the bytes this takes in memory and, within a factor of two, as JSON.
+    /// What no value weighs less than.
+    pub(super) const WEIGHT_MIN: usize = 16;
+
+    /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 16,
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => Self::WEIGHT_MIN,
             Self::String(text) => 24 + text.len(),
             Self::Array(items) => 24 + items.iter().map(Self::weight).sum::<usize>(),
             Self::Object(document) => 24 + document.weight(),

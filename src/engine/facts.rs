@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Done, Outcome, Refused};
 use crate::domain::{
     Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State, Steps,
-    Timestamp, decide,
+    Timestamp, Together, decide,
 };
 use crate::limits;
 
@@ -135,6 +135,7 @@ impl Facts {
         steps: &Steps,
     ) -> Outcome {
         let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
+        let mut together = Together::default();
         for (at, (id, command)) in ids.iter().zip(&order.commands).enumerate() {
             let stamp = Stamp {
                 seq: head.seq.plus(at).next(),
@@ -154,6 +155,10 @@ impl Facts {
                     let change = Arc::new(Change { command, ..change });
                     self.take_in(&change);
                     changes.push(change);
+                    if order.commands.len() > 1 && !together.take_in(&changes) {
+                        self.undo(&changes);
+                        return Err(Refused::Rejected(Rejection::OrderTooLarge, None));
+                    }
                 }
                 Err(rejection) => {
                     self.undo(&changes);
@@ -161,10 +166,6 @@ impl Facts {
                     return Err(Refused::Rejected(rejection, at));
                 }
             }
-        }
-        if changes.len() > 1 && weight(&changes) > limits::ORDER_BYTES_MAX {
-            self.undo(&changes);
-            return Err(Refused::Rejected(Rejection::OrderTooLarge, None));
         }
         if let Some(asked) = &order.key {
             self.answered.insert(asked.key.id.clone(), changes.clone());

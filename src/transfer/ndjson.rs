@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
-    Timestamp, Unread, Value, check_document, read,
+    Timestamp, Unread, Value, can_have_been, check_document, read,
 };
 use crate::store::Epoch;
 
@@ -278,7 +278,7 @@ fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<E
     let after = before
         .patched(&patch, seq, at)
         .map_err(|error| format!("its patch does not fit: {error}"))?;
-    check_document(&after.fields, "").map_err(|invalid| invalid.to_string())?;
+    check_fields(&after.fields)?;
     Ok(Effect::Update {
         before,
         patch,
@@ -315,8 +315,16 @@ fn event(mut document: Document) -> Result<Arc<Event>, String> {
         updated_at: timestamp(text(&take("_updatedAt")?)?)?,
         fields: document,
     };
-    check_document(&event.fields, "").map_err(|invalid| invalid.to_string())?;
+    check_fields(&event.fields)?;
     Ok(Arc::new(event))
+}
+
+fn check_fields(fields: &Document) -> Result<(), String> {
+    check_document(fields, "").map_err(|invalid| invalid.to_string())?;
+    match can_have_been(fields) {
+        true => Ok(()),
+        false => Err("its event is larger than any that a livelog keeps".to_owned()),
+    }
 }
 
 fn text(value: &Value) -> Result<&str, String> {

@@ -50,7 +50,7 @@ impl Create {
                 id: state.id.clone(),
             });
         }
-        Ok(state.created(&self.fields, stamp))
+        state.created(&self.fields, stamp)
     }
 }
 

@@ -1,7 +1,6 @@
 //! RESTORE: an event becomes again what it was at an earlier version.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
@@ -71,18 +70,14 @@ impl Restore {
             version: self.version,
         })?;
         if state.current.is_none() {
-            return Ok(state.created(&wanted.fields, stamp));
+            return state.created(&wanted.fields, stamp);
         }
         let before = state.expect_version(self.expected_version)?;
         let patch = difference(&before.fields, &wanted.fields)?;
         let after = before
             .patched(&patch, stamp.seq, stamp.at)
             .expect("names of fields are paths that fit");
-        Ok(Effect::Update {
-            before: Arc::clone(before),
-            patch,
-            after: Arc::new(after),
-        })
+        state.updated(before, patch, after)
     }
 }
 

@@ -1,7 +1,6 @@
 //! UPDATE: plain fields are set, operators applied, or a merge patch merged; dotted paths reach inside.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
@@ -88,16 +87,7 @@ impl Update {
         let after = before
             .patched(&patch, stamp.seq, stamp.at)
             .map_err(|error| Rejection::DoesNotFit(self.data.misfit(&error)))?;
-        if after.weight() > limits::EVENT_BYTES_MAX {
-            return Err(Rejection::TooLarge {
-                id: state.id.clone(),
-            });
-        }
-        Ok(Effect::Update {
-            before: Arc::clone(before),
-            patch: patch.into_owned(),
-            after: Arc::new(after),
-        })
+        state.updated(before, patch.into_owned(), after)
     }
 }
 

@@ -12,9 +12,9 @@ use super::{EVENTS, LOG, META};
 use crate::domain::{Change, Event, EventId, Seq, ValueRef};
 use crate::store::Epoch;
 
-/// A command is closed once it is this long. The server takes 16 MiB, and what one more entry may
-/// add (an event of 1 MiB before, and a patch as large) stays well inside the rest.
-const COMMAND_BYTES: usize = 8 * 1024 * 1024;
+/// A command is closed once it is this long. The server takes 16 MiB, and what one more entry may add (an event
+/// before and a patch as large, 10 MiB: see [`EVENT_VALUES_MAX`](crate::limits::EVENT_VALUES_MAX)) stays inside the rest.
+const COMMAND_BYTES: usize = 4 * 1024 * 1024;
 
 /// A write command and how many documents it must report as written.
 #[derive(Debug, Clone)]
