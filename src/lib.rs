@@ -35,6 +35,8 @@
 //! - Nothing is started again within a process: [`Supervisor`](service::Supervisor) is told when a task that the node
 //!   cannot do without has ended, and the node ends.
 //! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
+//! - What is held for clients takes room of a [`budget`] before it is made or read, and gives it back when the
+//!   kernel has it. Who holds room waits for the client alone, never for more room: so room always comes back.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
 //!   group of subscriptions remembers is places in the window, and few.
 //!
@@ -77,7 +79,8 @@
 //!    [`Steps`](domain::Steps): what takes many is left to the subscriptions themselves, and by them to one thread of
 //!    the node that does nothing else.
 //! 4. What they take are frames that the first who needed them has encoded for all. [`transport`] hands up
-//!    to a flush of frames to the socket, and flushes once.
+//!    to a flush of frames to the socket, in pieces, and flushes once. It reads nothing more until the kernel has
+//!    taken them, and gives up on a client of which the kernel takes nothing for a while.
 //! 5. Who is left behind by the window reads the log, in pages that are shared with everyone else who is,
 //!    until the window is reached again.
 //!
@@ -108,6 +111,7 @@ pub mod feed;
 pub mod store;
 
 pub mod bench;
+pub mod budget;
 pub mod domain;
 pub mod protocol;
 pub mod query;

@@ -156,8 +156,9 @@ pub const FETCH_COUNT_DEFAULT: usize = 100;
 /// Events one FETCH may ask for.
 pub const FETCH_COUNT_MAX: usize = 1_000;
 
-/// Bytes of events in one FETCH answer: a page ends early rather than building a frame of a gigabyte.
-pub const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
+/// with the event that passes this.
+pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long the database may work on one query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
@@ -167,6 +168,28 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 pub const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 
 // What is kept for whom.
+//
+// The memory of a node is at most: what it takes at rest, the live window, the caches
+// (`RECENT_EVENTS_BYTES_MAX`, `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
+// `LATEST_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`,
+// `LINGERING_BYTES_MAX`, and for each connection what `SESSION_FREE_BYTES`, `FLUSH_BYTES_MAX`, the
+// buffers of its socket and the request that it is sending come to.
+
+/// Bytes of answers that are being made or wait for a client to read them, and of pages of the log that are held
+/// for those who catch up: over all sessions. Beyond this reads wait their turn or are answered with shorter
+/// pages, and answers to writes are read from the log again when their client wants them.
+pub const BUDGET_BYTES: usize = 96 * 1024 * 1024;
+
+/// The same for what subscriptions tell, which is copied for each: apart, because who waits for this may hold a
+/// page of the log.
+pub const NEWS_BUDGET_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of other messages that wait for all those clients together that take nothing, beside
+/// [`SESSION_FREE_BYTES`] for each. Most of them share what they wait for; it counts for each all the same.
+pub const LINGERING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of answers that wait for one session, beside the node's budget: small ones cost nothing to count.
+pub const SESSION_FREE_BYTES: usize = 16 * 1024;
 
 /// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
@@ -225,7 +248,7 @@ pub const LIVE_WINDOW_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 pub const MATCHES_MAX: usize = 256;
 
 /// Bytes of changes read from the log at once; a page ends early beyond this.
-pub const LOG_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const LOG_PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Changes read from the log at once.
 pub const LOG_PAGE_COUNT: usize = 500;
@@ -241,12 +264,19 @@ pub const LOG_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// of the store, or up to [`LATEST_BYTES_MAX`]. More wait their turn.
 pub const SNAPSHOTS_MAX: usize = 16;
 
-/// How long a client may take for a snapshot; then the subscription ends, and its turn with it.
+/// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`] of it; then
+/// the subscription ends, and its turn with it.
 pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Who reads a snapshot as fast as this is never too slow for it.
+pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
+
+/// How long a SUBSCRIBE waits for its turn to begin with a snapshot. The answers behind it wait as long.
+pub const SNAPSHOT_TURN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes of changes that a subscription with mode `latest` gathers before it tells what they come to; an
 /// event can be told of once in each such round.
-pub const LATEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const LATEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Frames handed to a socket before one flush: a flush each costs ten times as much.
 pub const FLUSH_COUNT_MAX: usize = 64;
@@ -254,8 +284,23 @@ pub const FLUSH_COUNT_MAX: usize = 64;
 /// Bytes handed to a socket before one flush.
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
 
+/// What subscriptions may tell in one flush: [`FLUSH_BYTES_MAX`], and the frame that passes it.
+pub const NEWS_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
+
 /// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that tungstenite gathers before it writes them to the socket. What it copies for a client that does
+/// not read is this and one piece of [`PIECE_BYTES_MAX`].
+pub const SOCKET_WRITE_BUFFER_BYTES: usize = 32 * 1024;
+
+/// A message larger than this goes out in several WebSocket frames, so that no socket copies more of it.
+pub const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes that the kernel holds for a client that does not read (Linux takes as much again for its own use). Its
+/// own choice grows to megabytes, and says that there is room again only when a third of them is read: who
+/// reads 100 KB/s would look as if it took nothing for half a minute.
+pub const KERNEL_SEND_BUFFER_BYTES: u32 = 128 * 1024;
 
 // What the embedded store holds in memory.
 
@@ -309,8 +354,25 @@ pub const APPEND_DEADLINE: Duration = Duration::from_secs(7);
 /// How long a client may take to send a request's header.
 pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long one flush to a socket may take before its session is closed as too slow.
+/// How long a client may take nothing of what is being sent to it.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client that takes nothing for this long is given up early if there is no room for what waits for it: in
+/// [`LINGERING_BYTES_MAX`], or in [`BUDGET_BYTES`] for who waits for that.
+pub const LINGERING_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What a client must take at least in each [`SLOWEST_PERIOD`] while there is something to send to it (8 KiB/s):
+/// it holds on to what others wait for.
+pub const SLOWEST_BYTES: u64 = 480 * 1024;
+
+/// See [`SLOWEST_BYTES`].
+pub const SLOWEST_PERIOD: Duration = Duration::from_secs(60);
+
+/// How long a client may take to send the rest of a WebSocket message of which it has sent a part …
+pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// … beside a second for each so many bytes of it that have come.
+pub const MESSAGE_BYTES_PER_SECOND: u64 = 8 * 1024;
 
 /// A session that was silent this long is pinged …
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +32,9 @@ pub struct Server {
 /// After a failed accept (no file descriptors, say): trying again at once would only burn the processor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// Connections that the kernel holds until they are accepted: a burst of sessions that come back.
+const BACKLOG: u32 = 1024;
+
 impl Server {
     /// Opens the store and takes the address.
     ///
@@ -48,8 +51,7 @@ impl Server {
     /// If the store cannot be reached, or the address is taken.
     pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
         let (service, supervisor) = Service::start(Arc::clone(&store), config.window_bytes).await?;
-        let listener = TcpListener::bind(config.listen)
-            .await
+        let listener = listen(config.listen)
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
             service,
@@ -120,6 +122,18 @@ impl Server {
         within(limits::STORE_CLOSE_DEADLINE, store.close()).await;
         outcome
     }
+}
+
+/// Takes the address, with what every connection inherits.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(limits::KERNEL_SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How long a shutdown waits for answers.

@@ -270,11 +270,9 @@ async fn a_session_that_stops_reading_loses_nothing_and_holds_up_nobody(server: 
             continue;
         }
         if let Err(end) = asleep.read().await {
-            // A session too slow to be kept is told to come back, and does.
-            assert!(
-                matches!(end, End::Closed(code) if COME_BACK.contains(&code)),
-                "{end:?}"
-            );
+            // A session too slow to be kept is told to come back if it reads that in time, and does.
+            let told = matches!(end, End::Closed(code) if COME_BACK.contains(&code));
+            assert!(told || end == End::Lost, "{end:?}");
             asleep = server.connect(&format!("/ws?after={heard}")).await;
         }
     }

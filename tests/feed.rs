@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use livelog::budget::Budget;
 use livelog::domain::{Command, Create, Document, Order, Seq, Steps, Update};
 use livelog::engine::{Engine, Source};
 use livelog::feed::{Feed, Notice, Start, Subscription};
@@ -16,6 +17,10 @@ use crate::support::database::scratch;
 use crate::support::faulty::FaultyStore;
 
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+
+fn budget() -> Budget {
+    Budget::new(limits::BUDGET_BYTES)
+}
 
 /// A store with so many changes, of events whose `n` is 0 or 1; each changes its `n` a few times.
 async fn store_of(changes: u64) -> (tempfile::TempDir, Arc<FaultyStore>) {
@@ -101,7 +106,7 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
     let (_folder, store) = store_of(changes).await;
     let dynamic: Arc<dyn Store> = store.clone();
     // A feed that has just started has an empty window: all of this comes from the log.
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let before = store.reads();
     let all = (changes - 1_000..changes).map(|after| {
@@ -123,7 +128,7 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
 async fn within_the_window_nothing_is_read_from_the_store() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let mut live = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();
@@ -141,7 +146,7 @@ async fn within_the_window_nothing_is_read_from_the_store() {
 async fn more_matches_than_a_filter_remembers_reach_a_sleeping_subscription_in_order() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
     let filter = filter(json!({ "n": 1 }));
     let sleeping = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();

@@ -24,6 +24,7 @@ mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again
 mod life; // a node whose tasks die says so and ends; nothing else takes it down
 mod limits; // every bound of `src/limits.rs` that a client can reach
+mod memory; // what a node takes, whatever its clients do
 mod nodes; // several nodes on one MongoDB
 mod operands; // operands, paths and orders from one end of their range to the other
 mod origin; // which web pages may connect
@@ -39,6 +40,7 @@ mod rest; // writes and reads over HTTP
 mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
+mod sockets; // what a socket may hold on to: floods, half messages, slow readers
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 mod store_contract; // what every store promises
 mod strangers; // what is not livelog's is not harmed, filled or taken for its own

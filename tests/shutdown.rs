@@ -16,6 +16,7 @@ const SLACK: Duration = Duration::from_secs(5);
 on_every_store!(
     a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away,
     a_server_that_is_killed_loses_nothing_acknowledged,
+    a_server_that_is_told_to_stop_answers_all_that_it_carried_out_without_a_gap,
 );
 
 async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_sessions_away(
@@ -52,6 +53,42 @@ async fn a_server_that_is_told_to_stop_loses_nothing_acknowledged_and_sends_its_
     }
     let (code, said) = next.stop().await.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// Answers that fill the socket, so that they are half written when the server is told to stop.
+async fn a_server_that_is_told_to_stop_answers_all_that_it_carried_out_without_a_gap(
+    mut server: Server,
+) {
+    const UPDATES: u64 = 60;
+    let text = "x".repeat(200_000);
+    let (id, _) = server.client().await.create(json!({"text": text})).await;
+    let update =
+        |n| json!({"type": "UPDATE", "id": n, "payload": {"id": id, "updateData": {"n": n}}});
+    for round in 1..=4 {
+        let mut client = server.connect("/ws?changes=none").await;
+        let start = client.start();
+        client.send_all((0..UPDATES).map(update)).await;
+        // Each round at another moment.
+        eventually("some are carried out", async || {
+            let (_, said) = server.get("/readyz", &[]).await;
+            (said["seq"].as_u64()? >= start + UPDATES * round / 4).then_some(())
+        })
+        .await;
+        server.signal(Signal::TERM);
+        let mut answered = 0;
+        let end = loop {
+            match client.try_answer().await {
+                Ok(answer) => assert_eq!(answer["id"], answered, "a gap"),
+                Err(end) => break end,
+            }
+            answered += 1;
+        };
+        assert_eq!(end, End::Closed(4000));
+        assert!(server.exit().await.success());
+        server = Server::on(Arc::clone(&server.database), &[]).await;
+        let done = server.client().await.start() - start;
+        assert_eq!(answered, done, "answered of those that were carried out");
+    }
 }
 
 #[tokio::test]

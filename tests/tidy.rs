@@ -96,8 +96,9 @@ fn the_web_framework_stays_under_the_transports() {
 #[test]
 fn each_layer_knows_only_those_below_it() {
     // What each may import of the crate; what is not listed may import anything.
-    let layers: [(&str, &[&str]); 10] = [
+    let layers: [(&str, &[&str]); 11] = [
         ("limits", &[]),
+        ("budget", &[]),
         ("domain", &["domain", "limits"]),
         ("query", &["query", "domain", "limits"]),
         ("protocol", &["protocol", "query", "domain", "limits"]),
@@ -105,7 +106,9 @@ fn each_layer_knows_only_those_below_it() {
         ("engine", &["engine", "store", "domain", "limits"]),
         (
             "feed",
-            &["feed", "protocol", "store", "query", "domain", "limits"],
+            &[
+                "feed", "protocol", "store", "query", "domain", "limits", "budget",
+            ],
         ),
         (
             "redact",

@@ -65,6 +65,8 @@ pub(super) struct Connection {
     outbox: Vec<u8>,
     /// Bytes read and not yet handled: part of a frame, except just after the handshake.
     rest: Vec<u8>,
+    /// Of a message that comes in several frames.
+    begun: Vec<u8>,
     /// Whether `rest` may hold whole frames already.
     unread: bool,
     /// The log's position when the session opened.
@@ -133,6 +135,7 @@ impl Connection {
             stream,
             outbox: Vec::new(),
             rest: Vec::new(),
+            begun: Vec::new(),
             unread: true,
             welcome: 0,
             pings: 0,
@@ -254,7 +257,13 @@ impl Connection {
         let mut bytes = bytes;
         while let Some(frame) = first_frame(bytes)? {
             match frame.opcode {
-                OpCode::Data(_) => each(frame.payload)?,
+                OpCode::Data(_) if frame.is_final && self.begun.is_empty() => each(frame.payload)?,
+                OpCode::Data(_) => {
+                    self.begun.extend_from_slice(frame.payload);
+                    if frame.is_final {
+                        each(&std::mem::take(&mut self.begun))?;
+                    }
+                }
                 OpCode::Control(Control::Ping) => {
                     self.pings += 1;
                     put_frame(

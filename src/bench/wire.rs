@@ -19,6 +19,8 @@ const MASK: [u8; 4] = [0; 4];
 #[derive(Debug, PartialEq)]
 pub(super) struct Frame<'a> {
     pub(super) opcode: OpCode,
+    /// Whether it is the last of its message.
+    pub(super) is_final: bool,
     pub(super) payload: &'a [u8],
     /// Bytes to skip to get to the next frame.
     pub(super) length: usize,
@@ -35,12 +37,12 @@ pub(super) fn first_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>> {
         size <= FRAME_BYTES_MAX,
         "the server sent a frame of {size} bytes"
     );
-    ensure!(header.is_final, "the server sent a fragmented message");
     ensure!(header.mask.is_none(), "the server sent a masked frame");
     let start = usize::try_from(cursor.position())?;
     let length = start + size;
     Ok(bytes.get(start..length).map(|payload| Frame {
         opcode: header.opcode,
+        is_final: header.is_final,
         payload,
         length,
     }))
@@ -111,8 +113,13 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_not_the_last_of_its_message_says_so() {
+        assert!(!first_frame(&[0x01, 0x00]).unwrap().unwrap().is_final);
+        assert!(first_frame(&[0x80, 0x00]).unwrap().unwrap().is_final);
+    }
+
+    #[test]
     fn what_no_server_should_send_is_an_error() {
-        assert!(first_frame(&[0x01, 0x00]).is_err(), "fragmented");
         assert!(first_frame(&[0x81, 0x80, 0, 0, 0, 0]).is_err(), "masked");
         let huge = [0x81, 127, 0, 0, 0, 1, 0, 0, 0, 0];
         assert!(first_frame(&huge).is_err(), "huge");

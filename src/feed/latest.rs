@@ -137,7 +137,9 @@ impl Latest {
         }
         let rest = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
         for (change, seen) in self.outcomes.drain(rest..).rev() {
-            out(change.seq, protocol::latest(&change, seen, fields));
+            let frame = protocol::latest(&change, seen, fields);
+            self.turn.earn(frame.len());
+            out(change.seq, frame);
         }
         Ok(self.outcomes.is_empty() && self.seq == self.until)
     }

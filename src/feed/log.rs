@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::entry::Entry;
+use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
 use crate::store::{Complaints, Spot, Store, StoreError};
@@ -22,17 +23,23 @@ use crate::store::{Complaints, Spot, Store, StoreError};
 /// Between attempts to read the log from a store that is away.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
+/// What a page may come to take: its changes with the one that ends it, and two frames of each.
+const PAGE_BYTES_MAX: usize = 3 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
+
 /// Changes that follow each other.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     /// What they may come to take in memory.
     bytes: usize,
+    /// Held as long as a session or the shelf holds the page.
+    _share: Share,
 }
 
 #[derive(Debug)]
 pub(super) struct Log {
     store: Arc<dyn Store>,
+    budget: Budget,
     turns: Semaphore,
     shelf: Mutex<Shelf>,
     unreadable: OnceLock<Seq>,
@@ -70,9 +77,10 @@ struct Shelved {
 }
 
 impl Log {
-    pub(super) fn new(store: &Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: &Arc<dyn Store>, budget: &Budget) -> Self {
         Self {
             store: Arc::clone(store),
+            budget: budget.clone(),
             turns: Semaphore::new(limits::CATCH_UPS_MAX),
             shelf: Mutex::default(),
             unreadable: OnceLock::new(),
@@ -164,12 +172,18 @@ impl Log {
             .acquire()
             .await
             .expect("the semaphore is never closed");
+        let mut share = self.budget.reserve(PAGE_BYTES_MAX).await;
         let count =
             usize::try_from(end_of_page(after).get() - after.get()).expect("a page is short");
         let changes = self.store.read(after, count).await?;
         let entries: Vec<Entry> = changes.into_iter().map(Entry::new).collect();
         let bytes = entries.iter().map(Entry::weight).sum();
-        Ok(Arc::new(Page { entries, bytes }))
+        share.shrink_to(bytes);
+        Ok(Arc::new(Page {
+            entries,
+            bytes,
+            _share: share,
+        }))
     }
 
     fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {

@@ -34,6 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::budget::Budget;
 use crate::domain::{Change, Seq, TooCostly};
 use crate::limits;
 use crate::query::{Fields, Filter, Seen};
@@ -60,19 +61,21 @@ pub struct Feed {
 
 impl Feed {
     /// Starts to follow the log from its head, with a window of this many bytes, and hands up the pump's task: a
-    /// feed whose pump has ended tells nothing new.
+    /// feed whose pump has ended tells nothing new. Pages of the log that are held for sessions take shares of
+    /// `budget`.
     ///
     /// # Errors
     /// If the store cannot tell its head.
     pub async fn open(
         store: &Arc<dyn Store>,
         window_bytes: usize,
+        budget: &Budget,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let head = store.head().await?;
         let live = Arc::new(Live::new(head, window_bytes));
         let audience = Audience::new(head);
         let tail = store.tail(head).await?;
-        let log = Arc::new(Log::new(store));
+        let log = Arc::new(Log::new(store, budget));
         let pump = pump::run(
             tail,
             Arc::clone(&live),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -27,7 +28,7 @@ pub struct Turn {
 pub enum Interrupted {
     /// The store could not go on.
     Store(StoreError),
-    /// The client took longer than [`limits::SNAPSHOT_DEADLINE`].
+    /// The client took longer than [`limits::SNAPSHOT_DEADLINE`] and what it earned by taking pages.
     TooSlow,
     /// Its filter takes more than [`limits::MATCH_STEPS_MAX`] on one event, or [`limits::JUDGE_TIME_MAX`] on many.
     FilterTooSlow,
@@ -59,6 +60,12 @@ impl Turn {
             _permit: permit,
             until: Instant::now() + limits::SNAPSHOT_DEADLINE,
         }
+    }
+
+    /// So many bytes were taken: who goes on may go on.
+    pub(super) fn earn(&mut self, bytes: usize) {
+        self.until += Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX)
+            / limits::SNAPSHOT_BYTES_PER_SECOND;
     }
 
     pub(super) fn check(&self) -> Result<(), Interrupted> {
@@ -105,6 +112,7 @@ impl Snapshot {
         }
         let last = self.end.is_some();
         let frame = protocol::snapshot(self.seq, &self.page, !last);
+        self.turn.earn(frame.len());
         self.page.clear();
         self.bytes = 0;
         Ok((frame, last))

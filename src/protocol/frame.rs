@@ -9,11 +9,19 @@ use super::subscribe::SubName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
+/// Encodes a part of a message.
+pub(super) fn json(part: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(part).expect("messages have text keys and finite numbers, so they are JSON")
+}
+
 impl Frame {
     /// Encodes a message.
     pub(super) fn encode(message: &impl Serialize) -> Self {
-        let text = serde_json::to_vec(message)
-            .expect("messages have text keys and finite numbers, so they are JSON");
+        Self::of_json(json(message))
+    }
+
+    /// A message that is encoded by hand.
+    pub(super) fn of_json(text: Vec<u8>) -> Self {
         Self(text.into())
     }
 
@@ -30,6 +38,11 @@ impl Frame {
     /// The text as bytes.
     pub fn into_bytes(self) -> Bytes {
         self.0
+    }
+
+    /// The text as bytes, to share parts of it.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
     }
 
     /// The text.

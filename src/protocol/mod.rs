@@ -17,7 +17,7 @@ pub use failure::{Details, Failure};
 pub use frame::Frame;
 pub use history::History;
 pub use reply::{
-    Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, page, refusal,
+    Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,
     reset, snapshot, subscribed, unsubscribed, welcome, written,
 };
 pub use request::{Asked, Name, Refused, Request, RequestId, read_broadcast, read_document, utf8};

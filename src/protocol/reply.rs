@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::frame::Frame;
+use super::frame::{Frame, json};
 use super::request::{Name, RequestId};
 use super::subscribe::SubName;
 use crate::domain::{Change, Document, Event, EventId, Patch, Seq, Timestamp};
@@ -125,17 +125,6 @@ pub fn written(request: Name, changes: &[Arc<Change>], is_repeated: bool) -> Fra
     })
 }
 
-/// Events that answer a query.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The position in the log that the page is as of.
-    pub seq: Seq,
-    /// The events, in the query's order.
-    pub events: Vec<Shaped>,
-    /// Where the next page begins, if there is more.
-    pub next: Option<String>,
-}
-
 /// An event as a query asked for it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
@@ -156,15 +145,65 @@ impl Shaped {
     }
 }
 
-/// The answer to a FETCH.
-pub fn page(id: Option<&RequestId>, page: &Page) -> Frame {
-    let next = page.next.as_deref();
-    Frame::encode(&Response {
-        seq: Some(page.seq),
-        data: Some(&page.events),
-        next,
-        ..response(id, Name::Fetch)
-    })
+/// The answer to a FETCH, encoded as its events come: they are not held beside it.
+#[derive(Debug)]
+pub struct Page {
+    text: Vec<u8>,
+    count: usize,
+}
+
+impl Page {
+    /// One without events, as of `seq`.
+    pub fn new(id: Option<&RequestId>, seq: Seq) -> Self {
+        let head = Response::<()> {
+            seq: Some(seq),
+            ..response(id, Name::Fetch)
+        };
+        let mut text = json(&head);
+        text.pop();
+        text.extend_from_slice(br#","data":["#);
+        Self { text, count: 0 }
+    }
+
+    /// Adds an event, or the fields of it that are wanted.
+    pub fn push(&mut self, event: &Event, fields: &Fields) {
+        if self.count > 0 {
+            self.text.push(b',');
+        }
+        self.count += 1;
+        let written = match fields.is_all() {
+            true => serde_json::to_writer(&mut self.text, event),
+            false => serde_json::to_writer(&mut self.text, &fields.project(event)),
+        };
+        written.expect("an event is JSON, and memory takes it");
+    }
+
+    /// How many events it has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How long it is by now, in bytes.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Never: it says what it is.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The message; `next` is where the next page begins, if there is more.
+    pub fn finish(mut self, next: Option<&str>) -> Frame {
+        self.text.push(b']');
+        if let Some(next) = next {
+            self.text.extend_from_slice(br#","next":"#);
+            self.text.extend_from_slice(&json(next));
+        }
+        self.text.push(b'}');
+        self.text.shrink_to_fit();
+        Frame::of_json(self.text)
+    }
 }
 
 /// The answer to a SUBSCRIBE: changes after `seq` will follow.

@@ -1,6 +1,7 @@
 //! What every transport calls: submit, announce, fetch, find, history, listen, subscribe.
 
 mod asked;
+mod page;
 mod past;
 mod supervisor;
 
@@ -9,12 +10,14 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::timeout;
 
+use crate::budget::Budget;
 use crate::domain::{Change, Event, EventId, Invalid, Order, Seq, TooCostly};
 use crate::engine::{Done, Engine, Outcome, Refused, Source};
-use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription};
+use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription, Turn};
 use crate::limits;
-use crate::protocol::{Code, Details, Failure, Mode, Page, Shaped, Subscribe};
+use crate::protocol::{Code, Details, Failure, Mode, Subscribe};
 use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Epoch, Found, Spot, Store, StoreError};
 pub use past::Chapter;
@@ -34,6 +37,12 @@ struct Parts {
     feed: Feed,
     fetches: Arc<Semaphore>,
     health: Health,
+    /// For what is made or read for clients and not yet with them.
+    budget: Budget,
+    /// For what is told to subscriptions.
+    news: Budget,
+    /// For what waits for clients that take nothing.
+    lingering: Budget,
 }
 
 impl Service {
@@ -45,7 +54,8 @@ impl Service {
         store: Arc<dyn Store>,
         window_bytes: usize,
     ) -> Result<(Self, Supervisor), StoreError> {
-        let (feed, pump) = Feed::open(&store, window_bytes).await?;
+        let budget = Budget::new(limits::BUDGET_BYTES);
+        let (feed, pump) = Feed::open(&store, window_bytes, &budget).await?;
         let (engine, writer) = Engine::start(&store);
         let health = Health::default();
         let tasks = [
@@ -60,6 +70,9 @@ impl Service {
             feed,
             fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
             health,
+            budget,
+            news: Budget::new(limits::NEWS_BUDGET_BYTES),
+            lingering: Budget::new(limits::LINGERING_BYTES_MAX),
         };
         let service = Self {
             parts: Arc::new(parts),
@@ -150,7 +163,7 @@ impl Service {
         let after = asked.after.filter(|_| stale.is_none());
         let start = match (after, asked.mode) {
             (Some(after), Mode::All) => Start::After(after),
-            (Some(after), Mode::Latest) => Start::Latest(after, self.parts.feed.turn().await),
+            (Some(after), Mode::Latest) => Start::Latest(after, self.turn().await?),
             (None, _) if asked.snapshot => self.snapshot(&asked.filter).await?,
             (None, _) => Start::Now,
         };
@@ -183,8 +196,15 @@ impl Service {
         Ok((changes, self.seq().max(last)))
     }
 
+    /// Leave to begin with a snapshot.
+    async fn turn(&self) -> Result<Turn, Failure> {
+        let turn = timeout(limits::SNAPSHOT_TURN_DEADLINE, self.parts.feed.turn()).await;
+        let message = "too many subscriptions begin with a snapshot at once";
+        turn.map_err(|_| Failure::new(Code::Busy, message))
+    }
+
     async fn snapshot(&self, filter: &Arc<Filter>) -> Result<Start, Failure> {
-        let turn = self.parts.feed.turn().await;
+        let turn = self.turn().await?;
         let query = Query {
             filter: (**filter).clone(),
             ..Query::everything()
@@ -235,7 +255,7 @@ impl Service {
         // In a task: the deadline must not drop a call to the store half-way.
         let asking = tokio::spawn(async move { store.head().await });
         let late = || StoreError::Unavailable("no answer in time".to_owned());
-        let answer = tokio::time::timeout(limits::READY_DEADLINE, asking).await;
+        let answer = timeout(limits::READY_DEADLINE, asking).await;
         let answer = answer
             .map_err(|_| late())
             .and_then(|joined| joined.map_err(|_| late()).flatten());
@@ -266,7 +286,7 @@ impl Service {
         if seq <= self.seq() {
             return Ok(());
         }
-        let reached = tokio::time::timeout(limits::MIN_SEQ_DEADLINE, self.parts.feed.reach(seq));
+        let reached = timeout(limits::MIN_SEQ_DEADLINE, self.parts.feed.reach(seq));
         reached.await.map_err(|_| not_reached(seq))
     }
 
@@ -285,41 +305,6 @@ impl Service {
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;
         Ok((seq, event.ok_or_else(missing)?))
-    }
-
-    /// One page of events: at most the query's limit, and at most [`limits::FETCH_BYTES_MAX`] of them.
-    ///
-    /// # Errors
-    /// If the store cannot answer.
-    pub async fn fetch(&self, query: &Arc<Query>) -> Result<Page, Failure> {
-        let _turn = self
-            .parts
-            .fetches
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let Found { seq, mut events } = self.find(query).await?;
-        let limit = query.limit.unwrap_or(usize::MAX);
-        let mut page = Page {
-            seq,
-            events: Vec::new(),
-            next: None,
-        };
-        let shaped = |event| Shaped::of(event, &query.fields);
-        let mut bytes = 0;
-        let mut last: Option<Event> = None;
-        while let Some(event) = events.next().await.transpose()? {
-            if page.events.len() + usize::from(last.is_some()) == limit
-                || bytes > limits::FETCH_BYTES_MAX
-            {
-                page.next = last.as_ref().map(|last| query.cursor_after(last, seq));
-                break;
-            }
-            bytes += event.weight();
-            page.events.extend(last.replace(event).map(shaped));
-        }
-        page.events.extend(last.map(shaped));
-        Ok(page)
     }
 }
 

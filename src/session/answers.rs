@@ -1,34 +1,48 @@
 //! The answers a session owes, in the order of their requests.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::reads::{Held, Overtaking, Read, tell};
+use crate::budget::Share;
 use crate::engine;
 use crate::feed::Subscription;
 use crate::limits;
-use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
-use crate::query::Query;
+use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName};
 use crate::service::Service;
 
 /// Answers owed, the oldest first.
-#[derive(Debug, Default)]
+///
+/// What an answer takes in memory is the session's ([`limits::SESSION_FREE_BYTES`]) or the node's budget's. One
+/// to a write for which there is no room is let go when it arrives, and made again when its turn comes.
+#[derive(Debug)]
 pub(super) struct Answers {
-    owed: VecDeque<(Pending, usize)>,
+    service: Service,
+    owed: VecDeque<Owed>,
     /// Of the requests that are owed an answer.
     bytes: usize,
+    /// Of answers that are ready and hold no share of the budget.
+    free: usize,
+}
+
+#[derive(Debug)]
+struct Owed {
+    pending: Pending,
+    /// What its request counts for.
+    bytes: usize,
+    /// For a request that is kept until it is begun.
+    _share: Option<Share>,
 }
 
 /// An answer whose turn it is.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Nothing is left to do but to send it.
-    Frame(Frame),
+    /// Nothing is left to do but to send it, and then to give back what it holds.
+    Frame(Frame, Option<Share>),
     /// A subscription is armed; the session may yet refuse it.
     Subscribed(Box<Subscribed>),
     /// The session knows whether there is one of this name.
@@ -60,31 +74,7 @@ pub(super) enum Pending {
     /// Not begun: writes stand before it.
     Held(Box<Held>),
     /// In a task of its own, because a call to a store is never dropped half-way.
-    Running(JoinHandle<Answer>, Weight),
-}
-
-/// How much an answer weighs beside its request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
-    /// A page of events is far larger.
-    Page,
-    /// Nothing to speak of.
-    Light,
-}
-
-/// A request that can be begun.
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    service: Service,
-    id: Option<RequestId>,
-    read: Read,
-}
-
-/// What reads the store.
-#[derive(Debug, Clone)]
-enum Read {
-    Fetch(Arc<Query>),
-    Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
+    Running(JoinHandle<Answer>),
 }
 
 impl Pending {
@@ -101,158 +91,101 @@ impl Pending {
         move |outcome| Self::Announcement(id, outcome)
     }
 
-    pub(super) fn fetch(service: Service, id: Option<RequestId>, query: Arc<Query>) -> Self {
-        let read = Read::Fetch(query);
-        Self::Held(Box::new(Held { service, id, read }))
-    }
-
-    pub(super) fn subscribe(
-        service: Service,
-        id: Option<RequestId>,
-        sub: SubName,
-        asked: Box<Subscribe>,
-        bell: Arc<Notify>,
-    ) -> Self {
-        let read = Read::Subscribe(sub, asked, bell);
+    pub(super) fn read(service: Service, id: Option<RequestId>, read: Read) -> Self {
         Self::Held(Box::new(Held { service, id, read }))
     }
 
     pub(super) fn failed(id: Option<&RequestId>, name: Option<Name>, failure: &Failure) -> Self {
-        Self::Ready(Answer::Frame(protocol::error(id, name, failure)))
+        Self::Ready(Answer::Frame(protocol::error(id, name, failure), None))
     }
 
     /// Whether a FETCH behind this one must wait for it.
     fn may_write(&self) -> bool {
         match self {
             Self::Write(..) => true,
-            Self::Ready(_) | Self::Announcement(..) | Self::Held(_) | Self::Running(..) => false,
+            Self::Ready(_) | Self::Announcement(..) | Self::Held(_) | Self::Running(_) => false,
         }
     }
 
     /// What it counts for at least: the answer to a FETCH is far larger than its request.
-    pub(super) fn bytes_min(&self) -> usize {
-        let weight = match self {
-            Self::Held(held) => held.weight(),
-            Self::Running(_, weight) => *weight,
-            Self::Ready(_) | Self::Write(..) | Self::Announcement(..) => Weight::Light,
-        };
-        match weight {
-            Weight::Page => limits::SESSION_REQUEST_BYTES_MAX / limits::SESSION_FETCHES_MAX,
-            Weight::Light => 0,
-        }
-    }
-
-    /// Whether it may be begun with others before it. What takes a turn may not: it would keep the turn until
-    /// they are answered, and they may wait for one.
-    fn may_overtake(&self) -> bool {
+    fn bytes_min(&self) -> usize {
         match self {
-            Self::Held(held) => !held.takes_turn(),
-            Self::Ready(_) | Self::Write(..) | Self::Announcement(..) | Self::Running(..) => true,
+            Self::Held(held) if held.is_fetch() => {
+                limits::SESSION_REQUEST_BYTES_MAX / limits::SESSION_FETCHES_MAX
+            }
+            _ => 0,
         }
     }
 
-    fn begin(&mut self) {
-        if let Self::Held(held) = self {
-            let weight = held.weight();
-            *self = Self::Running(tokio::spawn(held.clone().run()), weight);
-        }
+    /// Begins a read that may be begun; whether it was one.
+    fn begin(&mut self, is_oldest: bool) -> bool {
+        let Self::Held(held) = self else {
+            return false;
+        };
+        let room = match is_oldest {
+            true => None,
+            false => match held.overtake() {
+                Overtaking::No => return false,
+                Overtaking::Yes(room) => room,
+            },
+        };
+        *self = Self::Running(tokio::spawn(held.clone().run(room)));
+        true
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
         match self {
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let done = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                let frame = done.map(|done| {
-                    protocol::answer(id.as_ref(), *name, &done.changes, done.is_repeated)
-                });
-                answer(id.as_ref(), *name, frame)
+                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                Arrived::Outcome(id.take(), *name, outcome)
             }),
             Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let sent = outcome.unwrap_or(Err(engine::Refused::Unknown));
-                let frame = sent.map(|()| protocol::announced(id.as_ref()));
-                answer(id.as_ref(), Name::Broadcast, frame)
+                let frame = match outcome.unwrap_or(Err(engine::Refused::Unknown)) {
+                    Ok(()) => protocol::announced(id.as_ref()),
+                    Err(refused) => {
+                        protocol::error(id.as_ref(), Some(Name::Broadcast), &Failure::from(refused))
+                    }
+                };
+                Arrived::Answer(Answer::Frame(frame, None))
             }),
-            Self::Running(task, _) => task
+            Self::Running(task) => task
                 .poll_unpin(context)
-                .map(|answer| answer.expect("a read catches its panics")),
+                .map(|answer| Arrived::Answer(answer.expect("a read catches its panics"))),
             Self::Ready(_) | Self::Held(_) => Poll::Pending,
         }
     }
 }
 
-fn answer(id: Option<&RequestId>, name: Name, frame: Result<Frame, engine::Refused>) -> Answer {
-    Answer::Frame(
-        frame.unwrap_or_else(|refused| protocol::error(id, Some(name), &Failure::from(refused))),
-    )
-}
-
-impl Held {
-    fn weight(&self) -> Weight {
-        match self.read {
-            Read::Fetch(_) => Weight::Page,
-            Read::Subscribe(..) => Weight::Light,
-        }
-    }
-
-    fn takes_turn(&self) -> bool {
-        match &self.read {
-            Read::Fetch(_) => false,
-            Read::Subscribe(_, asked, _) => asked.snapshot || asked.mode == Mode::Latest,
-        }
-    }
-
-    /// A panic is in the server's log already, and costs its own request alone.
-    async fn run(self: Box<Self>) -> Answer {
-        let (id, name) = (self.id.clone(), self.name());
-        let answer = AssertUnwindSafe(self.answer()).catch_unwind().await;
-        answer.unwrap_or_else(|_| {
-            Answer::Frame(protocol::error(
-                id.as_ref(),
-                Some(name),
-                &Failure::internal(),
-            ))
-        })
-    }
-
-    fn name(&self) -> Name {
-        match self.read {
-            Read::Fetch(_) => Name::Fetch,
-            Read::Subscribe(..) => Name::Subscribe,
-        }
-    }
-
-    async fn answer(self: Box<Self>) -> Answer {
-        let name = self.name();
-        let Self { service, id, read } = *self;
-        let answer = match read {
-            Read::Fetch(query) => {
-                let page = service.fetch(&query).await;
-                let frame = page.map(|page| protocol::page(id.as_ref(), &page));
-                frame.map(Answer::Frame)
-            }
-            Read::Subscribe(sub, asked, bell) => {
-                let armed = service.subscribe(&asked, &bell).await;
-                let subscribed = armed.map(|(subscription, stale)| Subscribed {
-                    id: id.clone(),
-                    sub,
-                    subscription,
-                    stale,
-                });
-                let boxed = subscribed.map(Box::new);
-                boxed.map(Answer::Subscribed)
-            }
-        };
-        answer.unwrap_or_else(|failure| {
-            Answer::Frame(protocol::error(id.as_ref(), Some(name), &failure))
-        })
-    }
+/// What was waited for.
+enum Arrived {
+    Answer(Answer),
+    Outcome(Option<RequestId>, Name, engine::Outcome),
 }
 
 impl Answers {
-    /// Owes one more answer, to a request of `bytes`.
-    pub(super) fn push(&mut self, pending: Pending, bytes: usize) {
+    pub(super) fn new(service: Service) -> Self {
+        Self {
+            service,
+            owed: VecDeque::new(),
+            bytes: 0,
+            free: 0,
+        }
+    }
+
+    /// Owes one more answer, to a request whose text has so many bytes.
+    pub(super) fn push(&mut self, pending: Pending, text: usize) {
+        let bytes = text.max(pending.bytes_min());
+        let is_kept = matches!(pending, Pending::Held(_)) && text > limits::SESSION_FREE_BYTES;
+        let share = is_kept.then(|| self.service.budget().try_reserve(text));
+        if let Pending::Ready(Answer::Frame(frame, None)) = &pending {
+            self.free += frame.len();
+        }
         self.bytes += bytes;
-        self.owed.push_back((pending, bytes));
+        self.owed.push_back(Owed {
+            pending,
+            bytes,
+            _share: share.flatten(),
+        });
         self.begin_reads();
     }
 
@@ -272,39 +205,79 @@ impl Answers {
 
     /// The oldest answer, if [`ready`](Self::ready) found it.
     pub(super) fn pop(&mut self) -> Option<Answer> {
-        let is_ready = |(oldest, _): &mut (Pending, usize)| matches!(oldest, Pending::Ready(_));
-        let (pending, bytes) = self.owed.pop_front_if(is_ready)?;
-        self.bytes -= bytes;
-        self.begin_reads();
+        let is_ready = |oldest: &mut Owed| matches!(oldest.pending, Pending::Ready(_));
+        let Owed { pending, bytes, .. } = self.owed.pop_front_if(is_ready)?;
         let Pending::Ready(answer) = pending else {
             unreachable!("only what is ready is taken");
         };
+        if let Answer::Frame(frame, None) = &answer {
+            self.free -= frame.len();
+        }
+        self.bytes -= bytes;
+        self.begin_reads();
         Some(answer)
     }
 
-    /// Looks at answers in order up to the first that is not ready.
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut found = Poll::Pending;
-        for (pending, _) in &mut self.owed {
-            if !matches!(pending, Pending::Ready(_)) {
-                match pending.poll(context) {
-                    Poll::Ready(answer) => *pending = Pending::Ready(answer),
-                    Poll::Pending => break,
+    /// Takes in what has arrived; whether the oldest answer is ready.
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut is_next = true;
+        for at in 0..self.owed.len() {
+            let pending = &mut self.owed[at].pending;
+            match pending.poll(context) {
+                Poll::Ready(Arrived::Answer(answer)) => {
+                    if let Answer::Frame(frame, None) = &answer {
+                        self.free += frame.len();
+                    }
+                    *pending = Pending::Ready(answer);
                 }
+                Poll::Ready(Arrived::Outcome(id, name, outcome)) => {
+                    self.owed[at].pending = self.keep(id, name, outcome, is_next);
+                }
+                // Writes are decided in order, and reads behind them not begun.
+                Poll::Pending if pending.may_write() => break,
+                Poll::Pending => {}
             }
-            found = Poll::Ready(());
+            is_next &= matches!(self.owed[at].pending, Pending::Ready(_));
         }
-        found
+        if self.begin_reads() {
+            context.waker().wake_by_ref();
+        }
+        match self.owed.front().map(|oldest| &oldest.pending) {
+            Some(Pending::Ready(_)) => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
     }
 
-    /// Begins every read that no unanswered write stands before.
-    fn begin_reads(&mut self) {
-        self.owed
-            .iter_mut()
-            .map(|(pending, _)| pending)
+    /// Keeps what became of a write: encoded if there is room for that, else as little as it takes to tell it.
+    /// A large one whose turn it is not takes no room, or all room could be held by those who wait for others.
+    fn keep(
+        &mut self,
+        id: Option<RequestId>,
+        name: Name,
+        outcome: engine::Outcome,
+        is_next: bool,
+    ) -> Pending {
+        let frame = tell(id.as_ref(), name, &outcome);
+        if self.free + frame.len() <= limits::SESSION_FREE_BYTES {
+            self.free += frame.len();
+            return Pending::Ready(Answer::Frame(frame, None));
+        }
+        if let Some(share) = self.service.budget().try_reserve(frame.len())
+            && is_next
+        {
+            return Pending::Ready(Answer::Frame(frame, Some(share)));
+        }
+        Pending::read(self.service.clone(), id, Read::again(name, outcome))
+    }
+
+    /// Begins every read that no unanswered write stands before; whether there was one.
+    fn begin_reads(&mut self) -> bool {
+        let pending = self.owed.iter_mut().map(|owed| &mut owed.pending);
+        pending
             .take_while(|pending| !pending.may_write())
             .enumerate()
-            .filter(|(before, pending)| *before == 0 || pending.may_overtake())
-            .for_each(|(_, pending)| pending.begin());
+            .fold(false, |begun, (before, pending)| {
+                pending.begin(before == 0) || begun
+            })
     }
 }

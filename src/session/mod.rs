@@ -7,18 +7,26 @@
 //! Beside its answers a session hears what its [`Listener`] hears, and its named subscriptions.
 
 mod answers;
+mod outbox;
+mod reads;
 mod subscriptions;
+
+use std::convert::Infallible;
+use std::task::Poll;
 
 use uuid::Uuid;
 
+use crate::budget::Share;
 use crate::domain::Seq;
 use crate::engine::Source;
 use crate::feed::{Interest, Listener};
 use crate::limits;
-use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request};
+use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request, RequestId};
 use crate::service::Service;
 use crate::store::Epoch;
 use answers::{Answer, Answers, Pending, Subscribed};
+pub use outbox::{Outbox, Piece};
+use reads::Read;
 use subscriptions::Subscriptions;
 
 /// What a client asks for when it connects.
@@ -42,6 +50,10 @@ pub struct Session {
     listener: Listener,
     subscriptions: Subscriptions,
     over: Option<Code>,
+    /// Who was first to fill the last flush.
+    listens_first: bool,
+    /// Taken for what subscriptions tell next.
+    room: Option<Share>,
 }
 
 impl Session {
@@ -58,12 +70,14 @@ impl Session {
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
+                answers: Answers::new(service.clone()),
                 service,
                 source: Source::new(),
-                answers: Answers::default(),
                 listener,
                 subscriptions: Subscriptions::default(),
                 over: None,
+                listens_first: false,
+                room: None,
             },
             greeting,
         ))
@@ -82,8 +96,7 @@ impl Session {
             Ok(asked) => self.begin(asked, text.len()),
             Err(Refused { id, name, failure }) => Pending::failed(id.as_ref(), name, &failure),
         };
-        let bytes = text.len().max(pending.bytes_min());
-        self.answers.push(pending, bytes);
+        self.answers.push(pending, text.len());
     }
 
     /// Answers a message that is no text, or no message at all.
@@ -97,20 +110,41 @@ impl Session {
     }
 
     /// Waits for frames and adds those that are there, up to about one flush. Safe to drop and call again.
-    pub async fn next(&mut self, frames: &mut Vec<Frame>) {
+    pub async fn next(&mut self, outbox: &mut Outbox) {
         tokio::select! {
             biased;
             () = self.answers.ready() => {}
             () = self.listener.ready() => {}
             () = self.subscriptions.ready() => {}
         }
-        self.answer(frames);
-        if let Err(error) = self.listener.take(frames) {
+        self.answer(outbox);
+        // Whoever goes first fills the flush, so they take turns.
+        self.listens_first = !self.listens_first;
+        if self.listens_first {
+            self.listen(outbox);
+        }
+        if self.subscriptions.have_news() && outbox.is_empty() && self.room.is_none() {
+            let reserving = self.service.news().reserve(limits::NEWS_BYTES_MAX);
+            tokio::select! {
+                room = reserving => self.room = Some(room),
+                () = self.answers.ready() => self.answer(outbox),
+            }
+        }
+        self.tell(outbox);
+        if !self.listens_first {
+            self.listen(outbox);
+        }
+    }
+
+    fn listen(&mut self, outbox: &mut Outbox) {
+        let mut frames = Vec::new();
+        let taken = self.listener.take(&mut frames);
+        outbox.extend(frames);
+        if let Err(error) = taken {
             let failure = Failure::from(error);
-            frames.push(protocol::error(None, None, &failure));
+            outbox.push(protocol::error(None, None, &failure), None);
             self.over = Some(failure.code);
         }
-        self.subscriptions.take(frames);
     }
 
     /// Why the session cannot go on, when it has said all that it can: then it is to be closed.
@@ -118,37 +152,70 @@ impl Session {
         self.over
     }
 
-    /// Waits until every request that was taken in is answered.
-    pub async fn finish(&mut self, frames: &mut Vec<Frame>) {
-        while !self.answers.is_empty() {
-            self.answers.ready().await;
-            self.answer(frames);
+    /// What subscriptions tell is copied for each, so it takes room of the node's budget. Without room they wait.
+    fn tell(&mut self, outbox: &mut Outbox) {
+        if !self.subscriptions.have_news() {
+            return;
         }
+        let room = self.room.take();
+        let Some(mut room) =
+            room.or_else(|| self.service.news().try_reserve(limits::NEWS_BYTES_MAX))
+        else {
+            return;
+        };
+        let (_, before) = outbox.size();
+        self.subscriptions.take(outbox);
+        let (_, after) = outbox.size();
+        if after - before > limits::FLUSH_BYTES_MAX {
+            room.shrink_to(after - before);
+            outbox.hold(room);
+        }
+    }
+
+    /// Takes in what arrives for answers whose client does not read them yet. Never ends. Safe to drop.
+    pub async fn settle(&mut self) -> Infallible {
+        std::future::poll_fn(|context| {
+            let _ = self.answers.poll_ready(context);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Whether every request that was taken in is answered.
+    pub fn owes_nothing(&self) -> bool {
+        self.answers.is_empty()
+    }
+
+    /// Waits for the next answers alone: a session that is about to end hears nothing else.
+    pub async fn finish(&mut self, outbox: &mut Outbox) {
+        self.answers.ready().await;
+        self.answer(outbox);
     }
 
     /// Gives the answers that are ready. What a request does to the session itself is done here, so that
     /// its requests take effect in the order of their answers.
-    fn answer(&mut self, frames: &mut Vec<Frame>) {
+    fn answer(&mut self, outbox: &mut Outbox) {
         while let Some(answer) = self.answers.pop() {
             match answer {
-                Answer::Frame(frame) => frames.push(frame),
-                Answer::Subscribed(subscribed) => self.subscribed(*subscribed, frames),
+                Answer::Frame(frame, share) => outbox.push(frame, share),
+                Answer::Subscribed(subscribed) => self.subscribed(*subscribed, outbox),
                 Answer::Unsubscribe(id, sub) => {
                     let known = self.subscriptions.remove(&sub);
-                    frames.push(match known {
+                    let frame = match known {
                         true => protocol::unsubscribed(id.as_ref(), &sub),
                         false => {
                             let message = format!("there is no subscription {}", sub.as_str());
                             let failure = Failure::new(Code::NotFound, message);
                             protocol::error(id.as_ref(), Some(Name::Unsubscribe), &failure)
                         }
-                    });
+                    };
+                    outbox.push(frame, None);
                 }
             }
         }
     }
 
-    fn subscribed(&mut self, subscribed: Subscribed, frames: &mut Vec<Frame>) {
+    fn subscribed(&mut self, subscribed: Subscribed, outbox: &mut Outbox) {
         let Subscribed {
             id,
             sub,
@@ -157,12 +224,16 @@ impl Session {
         } = subscribed;
         if let Err(failure) = self.subscriptions.check(&sub, subscription.filter_weight()) {
             let error = protocol::error(id.as_ref(), Some(Name::Subscribe), &failure);
-            return frames.push(error);
+            return outbox.push(error, None);
         }
         let seq = subscription.seq();
-        frames.push(protocol::subscribed(id.as_ref(), &sub, seq));
-        frames.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
+        outbox.push(protocol::subscribed(id.as_ref(), &sub, seq), None);
+        outbox.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
         self.subscriptions.add(sub, subscription);
+    }
+
+    fn read(&self, id: Option<RequestId>, read: Read) -> Pending {
+        Pending::read(self.service.clone(), id, read)
     }
 
     fn begin(&self, asked: Asked, bytes: usize) -> Pending {
@@ -176,10 +247,10 @@ impl Session {
                 .service
                 .announce(&self.source, payload)
                 .map(Pending::announcement(id.clone())),
-            Request::Fetch(query) => Ok(Pending::fetch(self.service.clone(), id.clone(), query)),
+            Request::Fetch(query) => Ok(self.read(id.clone(), Read::Fetch(query))),
             Request::Subscribe(sub, asked) => {
-                let (service, bell) = (self.service.clone(), self.subscriptions.bell());
-                Ok(Pending::subscribe(service, id.clone(), sub, asked, bell))
+                let read = Read::Subscribe(sub, asked, self.subscriptions.bell());
+                Ok(self.read(id.clone(), read))
             }
             Request::Unsubscribe(sub) => Ok(Pending::Ready(Answer::Unsubscribe(id.clone(), sub))),
         };

@@ -5,10 +5,11 @@ use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
+use super::Outbox;
 use crate::domain::Steps;
 use crate::feed::{Notice, Subscription};
 use crate::limits;
-use crate::protocol::{self, Code, Failure, Frame, Name, SubName};
+use crate::protocol::{self, Code, Failure, Name, SubName};
 
 /// Each takes its turn: none can keep the others from being heard.
 #[derive(Debug, Default)]
@@ -100,21 +101,29 @@ impl Subscriptions {
         found
     }
 
+    /// Whether one of them may have something, as far as [`ready`](Self::ready) saw.
+    pub(super) fn have_news(&self) -> bool {
+        self.named.iter().any(|named| named.is_ready)
+    }
+
     /// Adds what is there without waiting, up to about one flush.
-    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
+    pub(super) fn take(&mut self, outbox: &mut Outbox) {
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         for _ in 0..self.named.len() {
             self.is_tired = slice.left() < limits::MATCH_STEPS_INLINE;
-            if self.is_tired || frames.len() >= limits::FLUSH_COUNT_MAX {
+            let (count, bytes) = outbox.size();
+            let is_full = count >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX;
+            if self.is_tired || is_full {
                 return;
             }
             let at = self.turn % self.named.len();
             self.turn = at + 1;
             let named = &mut self.named[at];
             if std::mem::take(&mut named.is_ready)
-                && let Err(failure) = named.take(&slice, frames)
+                && let Err(failure) = named.take(&slice, outbox)
             {
-                frames.push(protocol::error(None, Some(Name::Subscribe), &failure).of(&named.name));
+                let error = protocol::error(None, Some(Name::Subscribe), &failure);
+                outbox.push(error.of(&named.name), None);
                 self.named.remove(at);
                 return;
             }
@@ -124,9 +133,9 @@ impl Subscriptions {
 }
 
 impl Named {
-    fn take(&mut self, slice: &Steps, frames: &mut Vec<Frame>) -> Result<(), Failure> {
+    fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
-        let mut out = |notice: Notice| frames.push(notice.frame.of(name));
+        let mut out = |notice: Notice| outbox.push(notice.frame.of(name), None);
         self.subscription
             .take(slice, &mut out)
             .map_err(Failure::from)

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
 use super::accept::wants_events;
+use super::held::held;
 use super::sse::EventStream;
 use super::{App, JSON, params, rest};
 use crate::domain::{Document, Invalid, Value};
@@ -37,7 +38,7 @@ async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Respon
     let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
     let bell = Arc::new(Notify::new());
     let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;
-    let stream = EventStream::new(subscription, stale, app.service.epoch(), app.closing);
+    let stream = EventStream::new(subscription, stale, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
@@ -73,6 +74,7 @@ fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 /// One page of the log: what the filter sees of the next `limit` changes, as it is told on the socket.
 async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(asked, "query")?;
+    let share = app.service.budget().reserve(rest::LIST_BYTES_MAX).await;
     let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
     let epoch = app.service.epoch();
     let seen = app.service.judge(&subscribe.filter, &changes).await?;
@@ -82,7 +84,7 @@ async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
     let last = changes.last().filter(|last| last.seq < seq);
     let body = rest::list(head, told, last.map(|last| last.seq));
-    Ok((JSON, body).into_response())
+    Ok((JSON, held(body, share)).into_response())
 }
 
 fn limit(asked: &Document) -> Result<usize, Failure> {

@@ -10,8 +10,11 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
+use super::held::held;
 use super::{App, JSON, conditions, params};
+use crate::budget::Budget;
 use crate::domain::{Event, EventId, Invalid, Seq};
+use crate::limits;
 use crate::protocol::{self, Code, Failure, Frame, History, Shaped};
 use crate::query::{Query, Seen};
 use crate::store::{Found, StoreError};
@@ -22,6 +25,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 
 /// One event may be kept by the browser that asked for it, which asks whether it is still that before it shows it.
 const KEPT: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
+/// What a page of the log may come to: its changes with the one that ends it, and what is told of them.
+pub(super) const LIST_BYTES_MAX: usize = 2 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
 
 pub(super) async fn events(
     State(app): State<App>,
@@ -29,7 +34,11 @@ pub(super) async fn events(
 ) -> Result<Response, Failure> {
     let query = Arc::new(read_query(params)?);
     let found = app.service.find(&query).await?;
-    Ok((JSON, Body::from_stream(body(query, found))).into_response())
+    Ok((
+        JSON,
+        Body::from_stream(body(query, found, app.service.budget().clone())),
+    )
+        .into_response())
 }
 
 pub(super) async fn event(
@@ -59,6 +68,7 @@ pub(super) async fn history(
     let id = read_id(&id)?;
     let asked = History::parse(&params::read(params)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
+    let share = app.service.budget().reserve(LIST_BYTES_MAX).await;
     let chapter = app.service.history(&id, &asked).await?;
     let told = chapter.changes.iter().map(|change| {
         let seen = Seen::plainly(change);
@@ -66,7 +76,8 @@ pub(super) async fn history(
     });
     let head = format!(r#"{{"success":true,"seq":{}"#, chapter.seq);
     let last = chapter.changes.last().filter(|_| chapter.more);
-    Ok((JSON, list(head, told, last.map(|last| last.seq))).into_response())
+    let body = list(head, told, last.map(|last| last.seq));
+    Ok((JSON, held(body, share)).into_response())
 }
 
 /// `{…,"data":[…],"next":41}`, where the next page is what comes after the change at `next`.
@@ -148,7 +159,11 @@ enum Stage {
     Done,
 }
 
-fn body(query: Arc<Query>, found: Found) -> impl Stream<Item = Result<Bytes, StoreError>> {
+fn body(
+    query: Arc<Query>,
+    found: Found,
+    budget: Budget,
+) -> impl Stream<Item = Result<Bytes, StoreError>> {
     let Found { seq, events } = found;
     let listing = Listing {
         query,
@@ -158,9 +173,10 @@ fn body(query: Arc<Query>, found: Found) -> impl Stream<Item = Result<Bytes, Sto
         last: None,
         stage: Stage::Head,
     };
-    stream::try_unfold(listing, async |mut listing| {
+    stream::try_unfold((listing, budget), async |(mut listing, budget)| {
+        let share = budget.reserve(CHUNK_BYTES + limits::EVENT_BYTES_MAX).await;
         let chunk = listing.chunk().await?;
-        Ok(chunk.map(|chunk| (Bytes::from(chunk), listing)))
+        Ok(chunk.map(|chunk| (held(chunk, share), (listing, budget))))
     })
 }
 

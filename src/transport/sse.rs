@@ -8,6 +8,9 @@ use futures::{Stream, stream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::App;
+use super::held::held;
+use crate::budget::Budget;
 use crate::domain::{Seq, Steps};
 use crate::feed::{Notice, Subscription};
 use crate::limits;
@@ -20,22 +23,19 @@ pub(super) struct EventStream {
     subscription: Subscription,
     epoch: Epoch,
     closing: CancellationToken,
+    budget: Budget,
     /// What is written and not yet sent.
     chunk: String,
     is_over: bool,
 }
 
 impl EventStream {
-    pub(super) fn new(
-        subscription: Subscription,
-        stale: Option<&'static str>,
-        epoch: Epoch,
-        closing: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(subscription: Subscription, stale: Option<&'static str>, app: &App) -> Self {
         let mut new = Self {
             subscription,
-            epoch,
-            closing,
+            epoch: app.service.epoch(),
+            closing: app.closing.clone(),
+            budget: app.service.news().clone(),
             // A client that lost its connection comes back after a second.
             chunk: "retry: 1000\n\n".to_owned(),
             is_over: false,
@@ -51,18 +51,21 @@ impl EventStream {
     pub(super) fn chunks(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, async |mut stream| {
             let chunk = stream.next().await?;
-            Some((Ok(Bytes::from(chunk)), stream))
+            Some((Ok(chunk), stream))
         })
     }
 
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         let closing = self.closing.clone();
+        let mut room = None;
         while self.chunk.is_empty() && !self.is_over {
             let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
             match closing.run_until_cancelled(ready).await {
                 Some(Ok(())) => {
+                    room = Some(self.budget.reserve(limits::NEWS_BYTES_MAX).await);
                     self.take();
                     if self.chunk.is_empty() {
+                        room = None;
                         // It judges changes of which its filter sees nothing: others have their turn too.
                         tokio::task::yield_now().await;
                     }
@@ -73,7 +76,13 @@ impl EventStream {
             }
         }
         let chunk = std::mem::take(&mut self.chunk);
-        (!chunk.is_empty()).then_some(chunk)
+        if chunk.is_empty() {
+            return None;
+        }
+        Some(match room {
+            Some(room) => held(chunk, room),
+            None => Bytes::from(chunk),
+        })
     }
 
     fn take(&mut self) {

@@ -1,31 +1,42 @@
 //! `GET /ws`: text frames in and out, ping and pong, and the ways a connection ends.
 
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
-use axum::http::HeaderMap;
-use axum::http::header::SEC_WEBSOCKET_KEY;
-use axum::response::Response;
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, future};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as WireFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::meter::Meter;
+use super::pulse::{Finding, Pulse};
 use super::{App, Seat};
 use crate::domain::{Invalid, Seq};
 use crate::feed::Interest;
 use crate::limits;
-use crate::protocol::{Code, Failure, Frame};
-use crate::session::{Opening, Session};
+use crate::protocol::{Code, Failure};
+use crate::service::Service;
+use crate::session::{Opening, Outbox, Piece, Session};
 use crate::store::Epoch;
 
 /// How long a client may take to answer a close frame, and to take the last one.
@@ -46,14 +57,18 @@ enum Changes {
     None,
 }
 
+/// The handshake is axum's to judge. The socket is tungstenite's without axum around it, because only that
+/// sends a message in pieces.
 pub(super) async fn upgrade(
     State(app): State<App>,
     Extension(seat): Extension<Seat>,
+    Extension(meter): Extension<Meter>,
+    switched: Option<Extension<OnUpgrade>>,
     wishes: Result<Query<Wishes>, QueryRejection>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    handshake: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    let upgrade = upgrade.map_err(|rejection| no_handshake(&rejection))?;
+    let _sound = handshake.map_err(|rejection| no_handshake(&rejection))?;
     check_key(&headers)?;
     app.service.alive()?;
     let Query(wishes) = wishes
@@ -66,18 +81,24 @@ pub(super) async fn upgrade(
         after: wishes.after.map(Seq::new),
         epoch: wishes.epoch.map(Epoch),
     };
-    let token = app.connections.token();
-    let (session, greeting) = Session::open(app.service, opening).await?;
-    Ok(upgrade
-        .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
-        .max_message_size(limits::MESSAGE_BYTES_CLOSE)
-        .max_frame_size(limits::MESSAGE_BYTES_CLOSE)
-        .on_upgrade(async move |socket| {
-            Connection::new(socket)
-                .run(session, greeting, app.closing)
-                .await;
-            drop((seat, token));
-        }))
+    let Extension(switched) = switched.expect("a sound handshake can be switched");
+    let (session, greeting) = Session::open(app.service.clone(), opening).await?;
+    app.connections.spawn(async move {
+        if let Ok(stream) = switched.await {
+            let connection =
+                Connection::new(stream, meter, app.service, Outbox::new(greeting)).await;
+            connection.run(session, app.closing).await;
+        }
+        drop(seat);
+    });
+    let key = headers.get(SEC_WEBSOCKET_KEY);
+    let key = key.expect("a sound handshake has a key");
+    let headers = [
+        (CONNECTION, "upgrade".to_owned()),
+        (UPGRADE, "websocket".to_owned()),
+        (SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
+    ];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
 /// What is served here is WebSocket, version 13, and whoever asks for something else is told so.
@@ -102,11 +123,15 @@ fn check_key(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// A socket, and when it last was heard of.
+/// A socket, what is on its way out, and what is known of the client.
 struct Connection {
-    socket: WebSocket,
-    heard: Instant,
-    pinged: Option<Instant>,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    outbox: Outbox,
+    service: Service,
+    meter: Meter,
+    pulse: Pulse,
+    /// Whether the socket holds an answer to a ping that is not written yet.
+    owes_pong: bool,
 }
 
 /// Why a connection ends.
@@ -118,45 +143,58 @@ enum End {
 }
 
 impl Connection {
-    fn new(socket: WebSocket) -> Self {
+    async fn new(stream: Upgraded, meter: Meter, service: Service, outbox: Outbox) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
+            .write_buffer_size(limits::SOCKET_WRITE_BUFFER_BYTES)
+            .max_message_size(Some(limits::MESSAGE_BYTES_CLOSE))
+            .max_frame_size(Some(limits::MESSAGE_BYTES_CLOSE));
+        let stream = TokioIo::new(stream);
         Self {
-            socket,
-            heard: Instant::now(),
-            pinged: None,
+            socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
+            outbox,
+            service,
+            pulse: Pulse::new(meter.clone()),
+            meter,
+            owes_pong: false,
         }
     }
 
-    async fn run(
-        mut self,
-        mut session: Session,
-        mut frames: Vec<Frame>,
-        closing: CancellationToken,
-    ) {
-        let converse = self.converse(&mut session, &mut frames);
+    async fn run(mut self, mut session: Session, closing: CancellationToken) {
+        let converse = self.converse(&mut session);
         let end = match closing.run_until_cancelled(converse).await {
             Some(end) => end,
-            None => self.finish(&mut session, &mut frames).await,
+            None => self.finish(&mut session).await,
         };
         if let End::Because(code) = end {
             self.close(code).await;
         }
     }
 
-    async fn converse(&mut self, session: &mut Session, frames: &mut Vec<Frame>) -> End {
+    /// Safe to drop: what was taken from the session is in the outbox or with the socket.
+    async fn converse(&mut self, session: &mut Session) -> End {
         let alarm = sleep(limits::PING_INTERVAL);
         tokio::pin!(alarm);
         loop {
-            if let ControlFlow::Break(end) = self.send(frames).await {
+            if let ControlFlow::Break(end) = self.send(session).await {
                 return end;
             }
             if let Some(code) = session.over() {
                 return End::Because(code);
             }
+            if self.pulse.has_begun_half() {
+                alarm.as_mut().reset(Instant::now());
+            }
+            let is_read = session.has_room();
+            let began = (!is_read).then(Instant::now);
             let step = tokio::select! {
-                message = self.socket.next(), if session.has_room() => self.hear(message, session),
-                () = session.next(frames) => ControlFlow::Continue(()),
-                () = &mut alarm => self.check_pulse(alarm.as_mut()).await,
+                message = self.socket.next(), if is_read => self.hear(message, session),
+                () = session.next(&mut self.outbox) => ControlFlow::Continue(()),
+                () = &mut alarm => self.check_pulse(alarm.as_mut(), is_read).await,
             };
+            if let Some(began) = began {
+                self.pulse.excuse(began.elapsed());
+            }
             if let ControlFlow::Break(end) = step {
                 return end;
             }
@@ -165,80 +203,92 @@ impl Connection {
 
     fn hear(
         &mut self,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<Result<Message, Error>>,
         session: &mut Session,
     ) -> ControlFlow<End> {
-        self.heard = Instant::now();
-        self.pinged = None;
         match message {
-            Some(Ok(Message::Text(text))) => session.receive(&text),
+            Some(Ok(Message::Text(text))) => {
+                self.pulse.message();
+                session.receive(&text);
+            }
             Some(Ok(Message::Binary(_))) => {
+                self.pulse.message();
                 session.refuse(&Failure::new(
                     Code::BinaryFrame,
                     "messages are JSON in text frames",
                 ));
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Err(error)) if is_too_large(&error) => {
+            Some(Ok(Message::Ping(payload))) => {
+                self.pulse.control(payload.len());
+                self.owes_pong = true;
+            }
+            Some(Ok(Message::Pong(payload))) => self.pulse.control(payload.len()),
+            Some(Err(Error::Capacity(_))) => {
                 return ControlFlow::Break(End::Because(Code::MessageTooLarge));
             }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return ControlFlow::Break(End::Gone),
+            Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => {
+                return ControlFlow::Break(End::Gone);
+            }
         }
         ControlFlow::Continue(())
     }
 
-    /// Hands all frames to the socket, and flushes once.
-    async fn send(&mut self, frames: &mut Vec<Frame>) -> ControlFlow<End> {
-        if frames.is_empty() {
+    /// Hands everything to the socket, and flushes once. Until that is done nothing more is read, so a client
+    /// that does not read cannot fill the socket with answers to its pings either. Safe to drop and call again.
+    async fn send(&mut self, session: &mut Session) -> ControlFlow<End> {
+        if self.outbox.is_empty() && !self.owes_pong {
             return ControlFlow::Continue(());
         }
-        let sending = async {
-            for frame in frames.drain(..) {
-                self.socket.feed(Message::Text(text(frame))).await?;
+        let began = Instant::now();
+        let weight = self.outbox.weight();
+        let sent = tokio::select! {
+            biased;
+            sent = flush(&mut self.socket, &mut self.outbox) => sent,
+            never = session.settle() => match never {},
+            () = patience(&self.meter, &self.service, began, weight) => {
+                return ControlFlow::Break(End::Because(Code::TooSlow));
             }
-            self.socket.flush().await
         };
-        match timeout(limits::WRITE_DEADLINE, sending).await {
-            Ok(Ok(())) => ControlFlow::Continue(()),
-            Ok(Err(_)) => ControlFlow::Break(End::Gone),
-            Err(_) => ControlFlow::Break(End::Because(Code::TooSlow)),
+        self.owes_pong = false;
+        self.pulse.excuse(began.elapsed());
+        match sent {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(End::Gone),
         }
     }
 
-    /// Pings a silent client; ends a connection whose ping went unanswered. The alarm is set anew only
-    /// when it rings, so that a busy connection costs no timer work.
-    async fn check_pulse(&mut self, alarm: std::pin::Pin<&mut Sleep>) -> ControlFlow<End> {
-        let now = Instant::now();
-        if self
-            .pinged
-            .is_some_and(|pinged| now >= pinged + limits::PONG_DEADLINE)
-        {
-            return ControlFlow::Break(End::Because(Code::TimedOut));
-        }
-        if now < self.heard + limits::PING_INTERVAL {
-            alarm.reset(self.heard + limits::PING_INTERVAL);
-            return ControlFlow::Continue(());
-        }
-        self.pinged = Some(now);
-        alarm.reset(now + limits::PONG_DEADLINE);
-        match timeout(
-            limits::WRITE_DEADLINE,
-            self.socket.send(Message::Ping(bytes::Bytes::new())),
-        )
-        .await
-        {
-            Ok(Ok(())) => ControlFlow::Continue(()),
-            Ok(Err(_)) => ControlFlow::Break(End::Gone),
-            Err(_) => ControlFlow::Break(End::Because(Code::TooSlow)),
+    /// Pings a silent client; ends a connection whose ping went unanswered, or whose message stays half. The
+    /// alarm is set anew only when it rings, so that a busy connection costs no timer work.
+    async fn check_pulse(&mut self, alarm: Pin<&mut Sleep>, is_read: bool) -> ControlFlow<End> {
+        match self.pulse.check(Instant::now(), is_read) {
+            Finding::Over(code) => ControlFlow::Break(End::Because(code)),
+            Finding::Well(next) => {
+                alarm.reset(next);
+                ControlFlow::Continue(())
+            }
+            Finding::Silent(next) => {
+                alarm.reset(next);
+                tokio::select! {
+                    sent = self.socket.send(Message::Ping(bytes::Bytes::new())) => match sent {
+                        Ok(()) => ControlFlow::Continue(()),
+                        Err(_) => ControlFlow::Break(End::Gone),
+                    },
+                    () = self.meter.stalled(Instant::now()) => ControlFlow::Break(End::Because(Code::TooSlow)),
+                }
+            }
         }
     }
 
     /// Takes in nothing more, answers what is in flight, and ends.
-    async fn finish(&mut self, session: &mut Session, frames: &mut Vec<Frame>) -> End {
-        session.finish(frames).await;
-        match self.send(frames).await {
-            ControlFlow::Continue(()) => End::Because(Code::ShuttingDown),
-            ControlFlow::Break(end) => end,
+    async fn finish(&mut self, session: &mut Session) -> End {
+        loop {
+            if let ControlFlow::Break(end) = self.send(session).await {
+                return end;
+            }
+            if session.owes_nothing() {
+                return End::Because(Code::ShuttingDown);
+            }
+            session.finish(&mut self.outbox).await;
         }
     }
 
@@ -248,25 +298,47 @@ impl Connection {
         let frame = CloseFrame {
             code: code
                 .close_code()
-                .expect("connections end for reasons that have a close code"),
+                .expect("connections end for reasons that have a close code")
+                .into(),
             reason: Utf8Bytes::from_static(code.as_str()),
         };
         let closing = async {
             self.socket.send(Message::Close(Some(frame))).await?;
             while let Some(Ok(_)) = self.socket.next().await {}
-            Ok::<(), axum::Error>(())
+            Ok::<(), Error>(())
         };
         // Too slow, or gone: there is nobody left to tell.
         let _ = timeout(CLOSE_DEADLINE, closing).await;
     }
 }
 
-fn text(frame: Frame) -> Utf8Bytes {
-    Utf8Bytes::try_from(frame.into_bytes()).expect("JSON was written as UTF-8")
+/// What is taken out of the outbox is with the socket before anything is waited for.
+async fn flush(
+    socket: &mut WebSocketStream<TokioIo<Upgraded>>,
+    outbox: &mut Outbox,
+) -> Result<(), Error> {
+    loop {
+        future::poll_fn(|context| socket.poll_ready_unpin(context)).await?;
+        let Some(piece) = outbox.next_piece() else {
+            return socket.flush().await;
+        };
+        socket.start_send_unpin(Message::Frame(wire(piece)))?;
+    }
 }
 
-fn is_too_large(error: &axum::Error) -> bool {
-    let cause = std::error::Error::source(error)
-        .and_then(|cause| cause.downcast_ref::<tungstenite::Error>());
-    matches!(cause, Some(tungstenite::Error::Capacity(_)))
+/// Ends when a client has been waited for long enough, for what weighs this.
+async fn patience(meter: &Meter, service: &Service, since: Instant, weight: (usize, bool)) {
+    meter.silent(since, limits::LINGERING_DEADLINE).await;
+    let (bytes, holds_room) = weight;
+    if let Some(_room) = service.linger(bytes, holds_room) {
+        meter.stalled(since).await;
+    }
+}
+
+fn wire(piece: Piece) -> WireFrame {
+    let kind = match piece.is_first {
+        true => Data::Text,
+        false => Data::Continue,
+    };
+    WireFrame::message(piece.bytes, OpCode::Data(kind), piece.is_last)
 }

@@ -2,6 +2,7 @@
 //!
 //! Every wait has a deadline and ends the moment what it waits for is there: no test sleeps for luck.
 
+pub mod by_hand;
 pub mod client;
 pub mod database;
 pub mod dice;

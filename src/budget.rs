@@ -1,0 +1,98 @@
+//! The sum of what a node holds for its clients, in bytes: one place to take from, for all of them.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes that may be held at once. Who finds none left waits, in the order of asking.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    total: usize,
+}
+
+/// Bytes that are taken. Dropping it gives them back.
+#[derive(Debug)]
+pub struct Share(OwnedSemaphorePermit);
+
+impl Budget {
+    /// One of `total` bytes, at most 4 GiB.
+    pub fn new(total: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(total)),
+            total,
+        }
+    }
+
+    /// Waits until so many bytes are free, or all of them if that is less, and takes them.
+    pub async fn reserve(&self, bytes: usize) -> Share {
+        let permit = Arc::clone(&self.free).acquire_many_owned(self.permits(bytes));
+        Share(permit.await.expect("the semaphore is never closed"))
+    }
+
+    /// Takes so many bytes if they are free, and nobody waits for them.
+    pub fn try_reserve(&self, bytes: usize) -> Option<Share> {
+        let permit = Arc::clone(&self.free).try_acquire_many_owned(self.permits(bytes));
+        permit.ok().map(Share)
+    }
+
+    /// Takes so many bytes if half of all are free even then: for what is made before its time, and can wait.
+    pub fn try_reserve_ahead(&self, bytes: usize) -> Option<Share> {
+        let share = self.try_reserve(bytes)?;
+        (self.free.available_permits() >= self.total / 2).then_some(share)
+    }
+
+    /// Whether nothing is left, or someone waits.
+    pub fn is_out(&self) -> bool {
+        self.free.available_permits() == 0
+    }
+
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Share {
+    /// Its size.
+    pub fn bytes(&self) -> usize {
+        self.0.num_permits()
+    }
+
+    /// Gives back all but `bytes`: what was reserved is an estimate, and what is held is known later.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let rest = self.bytes().saturating_sub(bytes);
+        drop(self.0.split(rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_used_is_given_back() {
+        let budget = Budget::new(100);
+        let mut share = budget.try_reserve(80).expect("it is free");
+        assert!(budget.try_reserve(40).is_none());
+        share.shrink_to(60);
+        assert_eq!(share.bytes(), 60);
+        share.shrink_to(70);
+        assert_eq!(share.bytes(), 60, "it never grows");
+        assert!(budget.try_reserve(40).is_some());
+        assert!(budget.try_reserve_ahead(1).is_none());
+        drop(share);
+        assert!(budget.try_reserve_ahead(60).is_none());
+        assert!(budget.try_reserve_ahead(50).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_more_than_there_is_gets_all_of_it_and_keeps_his_place() {
+        let budget = Budget::new(100);
+        let first = budget.reserve(10).await;
+        let mut large = Box::pin(budget.reserve(1_000));
+        assert!(futures::poll!(&mut large).is_pending());
+        assert!(budget.try_reserve(1).is_none(), "he is waited for");
+        drop(first);
+        assert_eq!(large.await.bytes(), 100);
+    }
+}

@@ -1,0 +1,145 @@
+//! Answers that are large, and the room that they take of what the node may hold for its clients.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::Service;
+use crate::budget::{Budget, Share};
+use crate::domain::{Change, Event, Seq};
+use crate::limits;
+use crate::protocol::{Code, Failure, Frame, Page, RequestId};
+use crate::query::Query;
+use crate::store::Found;
+
+/// What a page takes while it is made: when it grows it is in memory twice.
+const PAGE_BYTES: usize = 2 * limits::FETCH_BYTES_MAX;
+
+/// What a page may hold.
+#[derive(Debug, Clone, Copy)]
+enum Bounds {
+    /// [`limits::FETCH_BYTES_MAX`], and the event that passes it.
+    Full,
+    /// What a session may hold beside the budget.
+    Short,
+    /// One event, however large.
+    One,
+}
+
+impl Bounds {
+    fn admit(self, page: &Page, event: &Event) -> bool {
+        match self {
+            Self::Full => page.len() <= limits::FETCH_BYTES_MAX,
+            Self::Short => page.len() + event.weight() <= limits::SESSION_FREE_BYTES,
+            Self::One => page.count() == 0,
+        }
+    }
+}
+
+impl Service {
+    /// What the node may hold for its clients.
+    pub fn budget(&self) -> &Budget {
+        &self.parts.budget
+    }
+
+    /// What the node may hold of what it tells to subscriptions.
+    pub fn news(&self) -> &Budget {
+        &self.parts.news
+    }
+
+    /// Leave to go on waiting for a client that takes nothing of so many bytes; `holds_room` if some
+    /// of them hold a share of a budget. `None` if others need the room.
+    pub fn linger(&self, bytes: usize, holds_room: bool) -> Option<Share> {
+        if holds_room && (self.parts.budget.is_out() || self.parts.news.is_out()) {
+            return None;
+        }
+        let bytes = bytes.saturating_sub(limits::SESSION_FREE_BYTES);
+        self.parts.lingering.try_reserve(bytes)
+    }
+
+    /// Room for a FETCH whose answer waits for others.
+    pub fn room_ahead(&self) -> Option<Share> {
+        self.parts.budget.try_reserve_ahead(PAGE_BYTES)
+    }
+
+    /// The answer to a FETCH: at most the query's limit of events, and at most [`limits::FETCH_BYTES_MAX`] of
+    /// them; at least one. With it the share of the budget that it takes as long as it is held. `room` is from
+    /// [`room_ahead`](Self::room_ahead).
+    ///
+    /// While the budget is out, the page is as short as a session may have it beside the budget; who has a larger
+    /// event to get waits for room. So small answers wait for nobody's large ones.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn fetch(
+        &self,
+        id: Option<&RequestId>,
+        query: &Arc<Query>,
+        room: Option<Share>,
+    ) -> Result<(Frame, Option<Share>), Failure> {
+        // Who waits for the log to get there holds no room meanwhile.
+        self.reach(query.min_seq).await?;
+        let room = room.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
+        let (mut share, bounds) = match room {
+            Some(share) => (share, Bounds::Full),
+            None => match self.page(id, query, Bounds::Short).await? {
+                Some(frame) => return Ok((frame, None)),
+                None => {
+                    let share = self.parts.budget.reserve(2 * limits::EVENT_BYTES_MAX);
+                    (share.await, Bounds::One)
+                }
+            },
+        };
+        let frame = self.page(id, query, bounds).await?;
+        let frame = frame.expect("there is room for an event");
+        share.shrink_to(frame.len());
+        Ok((frame, Some(share)))
+    }
+
+    /// `None` if the first event does not fit.
+    async fn page(
+        &self,
+        id: Option<&RequestId>,
+        query: &Arc<Query>,
+        bounds: Bounds,
+    ) -> Result<Option<Frame>, Failure> {
+        let turn = self.parts.fetches.acquire().await;
+        let _turn = turn.expect("the semaphore is never closed");
+        let Found { seq, mut events } = self.find(query).await?;
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let mut page = Page::new(id, seq);
+        let mut last: Option<Event> = None;
+        let mut next = None;
+        while let Some(event) = events.next().await.transpose()? {
+            let is_full = page.count() == limit || !bounds.admit(&page, &event);
+            match last {
+                None if is_full => return Ok(None),
+                Some(last) if is_full => {
+                    next = Some(query.cursor_after(&last, seq));
+                    break;
+                }
+                _ => page.push(&event, &query.fields),
+            }
+            last = Some(event);
+        }
+        Ok(Some(page.finish(next.as_deref())))
+    }
+
+    /// The changes of a write that was answered before, from the log: they follow each other.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn written(&self, first: Seq, count: usize) -> Result<Vec<Arc<Change>>, Failure> {
+        let mut changes = Vec::with_capacity(count);
+        let mut after = first.before();
+        while changes.len() < count {
+            let more = self.parts.store.read(after, count - changes.len()).await?;
+            let last = more.last().map(|last| last.seq);
+            after = last.ok_or_else(|| {
+                Failure::new(Code::Unavailable, "the log could not be read again")
+            })?;
+            changes.extend(more);
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,167 @@
+//! Answers that are made by reading the store, each in a task of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::Notify;
+
+use super::answers::{Answer, Subscribed};
+use crate::budget::Share;
+use crate::domain::Seq;
+use crate::engine;
+use crate::limits;
+use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
+use crate::query::Query;
+use crate::service::Service;
+
+/// A request that can be begun.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) service: Service,
+    pub(super) id: Option<RequestId>,
+    pub(super) read: Read,
+}
+
+/// What reads the store.
+#[derive(Debug, Clone)]
+pub(super) enum Read {
+    Fetch(Arc<Query>),
+    Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
+    /// A write was carried out: its answer is made of the log, for which there was no room before.
+    Written(Name, Written),
+    /// A write was refused, with more to say than there was room for.
+    Refused(Name, engine::Refused),
+}
+
+/// The place in the log of a write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    first: Seq,
+    count: usize,
+    is_repeated: bool,
+}
+
+/// Whether a read may be begun before its answer is the next.
+pub(super) enum Overtaking {
+    No,
+    /// With the room for its answer, if it takes any.
+    Yes(Option<Share>),
+}
+
+impl Read {
+    fn name(&self) -> Name {
+        match self {
+            Self::Fetch(_) => Name::Fetch,
+            Self::Subscribe(..) => Name::Subscribe,
+            Self::Written(name, _) | Self::Refused(name, _) => *name,
+        }
+    }
+
+    /// What it takes to tell later what became of a write.
+    pub(super) fn again(name: Name, outcome: engine::Outcome) -> Self {
+        match outcome {
+            Err(refused) => Self::Refused(name, refused),
+            Ok(done) => Self::Written(
+                name,
+                Written {
+                    first: done.changes[0].seq,
+                    count: done.changes.len(),
+                    is_repeated: done.is_repeated,
+                },
+            ),
+        }
+    }
+}
+
+impl Held {
+    pub(super) fn is_fetch(&self) -> bool {
+        matches!(self.read, Read::Fetch(_))
+    }
+
+    /// What takes a turn may not: it would keep the turn until those before it are answered, and they may wait for
+    /// one. The same holds for room, unless there is plenty.
+    pub(super) fn overtake(&self) -> Overtaking {
+        match &self.read {
+            Read::Fetch(_) => match self.service.room_ahead() {
+                Some(room) => Overtaking::Yes(Some(room)),
+                None => Overtaking::No,
+            },
+            Read::Subscribe(_, asked, _) if !asked.snapshot && asked.mode != Mode::Latest => {
+                Overtaking::Yes(None)
+            }
+            Read::Subscribe(..) | Read::Written(..) | Read::Refused(..) => Overtaking::No,
+        }
+    }
+
+    /// A panic is in the server's log already, and costs its own request alone.
+    pub(super) async fn run(self: Box<Self>, room: Option<Share>) -> Answer {
+        let (id, name) = (self.id.clone(), self.read.name());
+        let answer = AssertUnwindSafe(self.answer(room)).catch_unwind().await;
+        answer.unwrap_or_else(|_| {
+            let failure = Failure::internal();
+            Answer::Frame(protocol::error(id.as_ref(), Some(name), &failure), None)
+        })
+    }
+
+    async fn answer(self: Box<Self>, room: Option<Share>) -> Answer {
+        let name = self.read.name();
+        let Self { service, id, read } = *self;
+        let id = id.as_ref();
+        let answer = match read {
+            Read::Fetch(query) => {
+                let page = service.fetch(id, &query, room).await;
+                page.map(|(frame, share)| Answer::Frame(frame, share))
+            }
+            Read::Subscribe(sub, asked, bell) => {
+                let armed = service.subscribe(&asked, &bell).await;
+                let subscribed = armed.map(|(subscription, stale)| Subscribed {
+                    id: id.cloned(),
+                    sub,
+                    subscription,
+                    stale,
+                });
+                let boxed = subscribed.map(Box::new);
+                boxed.map(Answer::Subscribed)
+            }
+            Read::Written(_, written) => again(&service, id, name, written).await,
+            Read::Refused(_, refused) => {
+                let share = service.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
+                Ok(held(tell(id, name, &Err(refused)), share))
+            }
+        };
+        answer.unwrap_or_else(|failure| {
+            Answer::Frame(protocol::error(id, Some(name), &failure), None)
+        })
+    }
+}
+
+/// What became of a write, as its client hears it.
+pub(super) fn tell(id: Option<&RequestId>, name: Name, outcome: &engine::Outcome) -> Frame {
+    match outcome {
+        Ok(done) => protocol::answer(id, name, &done.changes, done.is_repeated),
+        Err(refused) => protocol::error(id, Some(name), &Failure::from(refused.clone())),
+    }
+}
+
+/// The answer to a write that was carried out, read from the log.
+async fn again(
+    service: &Service,
+    id: Option<&RequestId>,
+    name: Name,
+    written: Written,
+) -> Result<Answer, Failure> {
+    let most = match written.count {
+        1 => 3 * limits::EVENT_BYTES_MAX,
+        _ => 3 * limits::ORDER_BYTES_MAX,
+    };
+    let share = service.budget().reserve(most).await;
+    let changes = service.written(written.first, written.count).await?;
+    let frame = protocol::answer(id, name, &changes, written.is_repeated);
+    Ok(held(frame, share))
+}
+
+fn held(frame: Frame, mut share: Share) -> Answer {
+    share.shrink_to(frame.len());
+    Answer::Frame(frame, Some(share))
+}

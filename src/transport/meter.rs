@@ -1,0 +1,234 @@
+//! Counts what a connection's peer takes and sends, as the kernel sees it: deadlines follow progress.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use crate::limits;
+
+/// Bytes that went through one connection, and when. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Meter(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    start: Instant,
+    read: Count,
+    written: Count,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    bytes: AtomicU64,
+    /// When they last grew, in milliseconds after the start.
+    at: AtomicU64,
+}
+
+impl Count {
+    fn add(&self, bytes: usize, start: Instant) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let at = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.at.store(at, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn at(&self, start: Instant) -> Instant {
+        start + Duration::from_millis(self.at.load(Ordering::Relaxed))
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self(Arc::new(Counts {
+            start: Instant::now(),
+            read: Count::default(),
+            written: Count::default(),
+        }))
+    }
+}
+
+impl Meter {
+    /// Bytes that came from the peer.
+    pub(super) fn read(&self) -> u64 {
+        self.0.read.bytes()
+    }
+
+    /// When bytes last came from the peer.
+    pub(super) fn heard(&self) -> Instant {
+        self.0.read.at(self.0.start)
+    }
+
+    /// Waits until the peer has taken nothing for so long of what is being written to it since then.
+    pub(super) async fn silent(&self, since: Instant, length: Duration) {
+        loop {
+            let end = since.max(self.taken()) + length;
+            if Instant::now() >= end {
+                return;
+            }
+            sleep_until(end).await;
+        }
+    }
+
+    /// Waits until the peer is too slow for what is being written to it since then.
+    pub(super) async fn stalled(&self, since: Instant) {
+        let mut patience = Patience::new(since, self.0.written.bytes());
+        while let Some(next) = patience.check(Instant::now(), self.taken(), self.0.written.bytes())
+        {
+            sleep_until(next).await;
+        }
+    }
+
+    /// When the kernel last took something for the peer.
+    fn taken(&self) -> Instant {
+        self.0.written.at(self.0.start)
+    }
+}
+
+/// How long a peer is borne with.
+#[derive(Debug)]
+struct Patience {
+    began: Instant,
+    /// Since when the slowest rate is looked at, and what had been taken then.
+    period: (Instant, u64),
+}
+
+impl Patience {
+    fn new(now: Instant, bytes: u64) -> Self {
+        Self {
+            began: now,
+            period: (now, bytes),
+        }
+    }
+
+    /// When to look again; `None` if the kernel has taken nothing for [`limits::WRITE_DEADLINE`], or less than
+    /// [`limits::SLOWEST_BYTES`] in [`limits::SLOWEST_PERIOD`]. `taken` is when it last took some, and `bytes`
+    /// how many in all.
+    fn check(&mut self, now: Instant, taken: Instant, bytes: u64) -> Option<Instant> {
+        let silence = self.began.max(taken) + limits::WRITE_DEADLINE;
+        let mut end = self.period.0 + limits::SLOWEST_PERIOD;
+        if now >= silence {
+            return None;
+        }
+        if now >= end {
+            if bytes - self.period.1 < limits::SLOWEST_BYTES {
+                return None;
+            }
+            self.period = (now, bytes);
+            end = now + limits::SLOWEST_PERIOD;
+        }
+        Some(silence.min(end))
+    }
+}
+
+/// A stream whose bytes are counted.
+#[derive(Debug)]
+pub(super) struct Metered<S> {
+    stream: S,
+    meter: Meter,
+}
+
+impl<S> Metered<S> {
+    /// Counts what goes through `stream` from here on.
+    pub(super) fn new(stream: S, meter: Meter) -> Self {
+        Self { stream, meter }
+    }
+
+    fn written(&self, bytes: usize) -> usize {
+        let Counts { start, written, .. } = &*self.meter.0;
+        written.add(bytes, *start);
+        bytes
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let Counts { start, read, .. } = &*self.meter.0;
+        read.add(buffer.filled().len() - before, *start);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        Poll::Ready(Ok(self.written(written)))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
+        Poll::Ready(Ok(self.written(written)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long one is borne with who takes `piece` bytes each `pause`, if not for ever.
+    fn endured(piece: u64, pause: Duration) -> Option<Duration> {
+        let start = Instant::now();
+        let mut patience = Patience::new(start, 0);
+        let mut now = start;
+        while now < start + limits::SLOWEST_PERIOD * 5 {
+            let rounds = (now - start).as_secs() / pause.as_secs();
+            let taken = start + pause * u32::try_from(rounds).unwrap();
+            let Some(next) = patience.check(now, taken, rounds * piece) else {
+                return Some(now - start);
+            };
+            assert!(next > now, "it would look for ever");
+            now = next;
+        }
+        None
+    }
+
+    #[test]
+    fn a_peer_is_too_slow_when_it_takes_nothing_for_the_deadline() {
+        let endured = endured(u64::MAX / 16, limits::WRITE_DEADLINE * 3);
+        assert_eq!(endured, Some(limits::WRITE_DEADLINE));
+    }
+
+    #[test]
+    fn a_peer_that_takes_little_at_a_time_is_kept_if_that_comes_to_the_slowest_rate() {
+        let pause = limits::WRITE_DEADLINE / 2;
+        let rounds = limits::SLOWEST_PERIOD.as_secs() / pause.as_secs();
+        let piece = limits::SLOWEST_BYTES / rounds;
+        assert_eq!(endured(piece * 2, pause), None);
+        let endured = endured(piece / 2, pause).unwrap();
+        assert!(endured >= limits::SLOWEST_PERIOD && endured < limits::SLOWEST_PERIOD * 2);
+    }
+}
