@@ -149,6 +149,7 @@ mod tests {
             id: EventId::parse(&format!("e{seq}")).unwrap(),
             current: None,
             earlier: None,
+            last_version: 0,
         };
         let seq = Seq::new(seq);
         let decided = decide(&state, &command, Stamp { seq, at }, &Steps::unbounded());

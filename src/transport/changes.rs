@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query as Params, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
 use super::accept::wants_events;
+use super::header::once;
 use super::held::held;
 use super::sse::EventStream;
 use super::{App, JSON, params, rest};
@@ -18,7 +19,7 @@ use crate::limits;
 use crate::protocol::{self, Code, Failure, Subscribe};
 
 /// What a browser's EventSource sends when it comes back: the id of the last event it got.
-const LAST_EVENT_ID: &str = "last-event-id";
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(super) async fn changes(
     State(app): State<App>,
@@ -48,15 +49,13 @@ async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Respon
 
 /// A client that comes back goes on where it was, whatever its address says.
 fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
-    let last = headers.get(LAST_EVENT_ID);
+    let last = once(headers, &LAST_EVENT_ID)?;
     // A browser that has heard no id yet may send an empty one.
     let Some(last) = last.filter(|last| !last.is_empty()) else {
         return Ok(asked);
     };
     let (epoch, after) = last
-        .to_str()
-        .ok()
-        .and_then(|last| last.split_once(':'))
+        .split_once(':')
         .and_then(|(epoch, after)| Some((epoch, after.parse().ok()?)))
         .ok_or_else(|| {
             let reason = "expected the id of an event, EPOCH:SEQ";

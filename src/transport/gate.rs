@@ -8,15 +8,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{self, HeaderName};
+use axum::http::header;
 use axum::http::uri::Scheme;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 use axum::response::IntoResponse;
 use futures::FutureExt;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 
 use super::guests::Guests;
+use super::header::{invalid, once};
 use super::host::Authority;
 use super::origin::{Origin, Visitor};
 use crate::domain::Invalid;
@@ -73,7 +76,7 @@ impl Gate {
     fn admit(&self, request: &Request<Body>) -> Result<Visitor, Failure> {
         let own = own_authority(request)?;
         self.guests.admit_host(own.as_ref())?;
-        let visitor = match one(request.headers(), &header::ORIGIN)? {
+        let visitor = match once(request.headers(), &header::ORIGIN)? {
             None => Visitor::Own,
             Some(text) => {
                 let origin = Origin::parse(text);
@@ -96,8 +99,8 @@ impl Gate {
 /// To whom the request is addressed: an address in full goes before `Host`, which must be there all the same. Only
 /// HTTP/1.0 may leave it out, and no browser speaks that.
 fn own_authority(request: &Request<Body>) -> Result<Option<Authority>, Failure> {
-    let bad = |reason: &str| Failure::at(Code::BadRequest, Invalid::new("host", reason));
-    let host = match one(request.headers(), &header::HOST)? {
+    let bad = |reason: &str| invalid(&header::HOST, reason);
+    let host = match once(request.headers(), &header::HOST)? {
         None if request.version() == Version::HTTP_10 => None,
         None => return Err(bad("a request must say to which host it is addressed")),
         Some(text) => {
@@ -116,20 +119,6 @@ fn own_authority(request: &Request<Body>) -> Result<Option<Authority>, Failure> 
     match host.is_none_or(|host| host == named) {
         true => Ok(Some(named)),
         false => Err(bad("the address names another host")),
-    }
-}
-
-/// A header that can mean one thing only if it is there once.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
-    let bad = |reason: &str| Failure::at(Code::BadRequest, Invalid::new(name.as_str(), reason));
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => match value.to_str() {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(bad("expected text")),
-        },
-        (Some(_), Some(_)) => Err(bad("given twice")),
     }
 }
 
@@ -157,12 +146,9 @@ fn check_escapes(text: &str, part: &str) -> Result<(), Failure> {
 /// Chunks are the one coding of a transfer that is undone here; what is inside another would be taken for the body.
 fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
     let name = &header::TRANSFER_ENCODING;
-    let is_known = |value: &str| value.trim().eq_ignore_ascii_case("chunked");
-    match one(headers, name)? {
-        Some(value) if !is_known(value) => Err(Failure::at(
-            Code::BadRequest,
-            Invalid::new(name.as_str(), "expected chunked"),
-        )),
+    let is_known = |value: &str| value.eq_ignore_ascii_case("chunked");
+    match once(headers, name)? {
+        Some(value) if !is_known(value) => Err(invalid(name, "expected chunked")),
         _ => Ok(()),
     }
 }

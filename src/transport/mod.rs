@@ -8,6 +8,7 @@ mod content;
 mod failure;
 mod gate;
 mod guests;
+mod header;
 mod held;
 mod host;
 mod meter;

@@ -4,19 +4,20 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{ETAG, LOCATION};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::content::{self, MERGE_PATCH, PLAIN};
+use super::header::once;
 use super::rest::read_id;
 use super::{App, JSON, conditions};
-use crate::domain::{CommandId, Document, EventId, Invalid, Order, Value, Verb};
+use crate::domain::{CommandId, Document, EventId, Order, Value, Verb};
 use crate::engine::{Done, Refused, Source};
 use crate::protocol::{self, Code, Failure, Name};
 use crate::query::Conditions;
 
 /// The header that names a command, so that repeating it has no second effect.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(super) async fn create(
     State(app): State<App>,
@@ -125,11 +126,8 @@ fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Fa
 }
 
 fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
-    let id = headers.get(IDEMPOTENCY_KEY).map(|value| {
-        let text = value.to_str();
-        let text = text.map_err(|_| Invalid::new(IDEMPOTENCY_KEY, "expected text"))?;
-        CommandId::parse(text, IDEMPOTENCY_KEY)
-    });
+    let id = once(headers, &IDEMPOTENCY_KEY)?;
+    let id = id.map(|text| CommandId::parse(text, IDEMPOTENCY_KEY.as_str()));
     id.transpose()
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
