@@ -95,16 +95,19 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
     use crate::protocol;
 
     #[test]
     fn a_large_message_goes_out_in_pieces_and_a_small_one_whole() {
         let text = "x".repeat(2 * limits::PIECE_BYTES_MAX);
-        let (large, small) = (
-            protocol::broadcast(&format!("\"{text}\"")),
-            protocol::broadcast("1"),
-        );
+        let say = |json: String| {
+            let payload: Box<RawValue> = serde_json::from_str(&json).unwrap();
+            protocol::broadcast(&payload)
+        };
+        let (large, small) = (say(format!("\"{text}\"")), say("1".to_owned()));
         let mut outbox = Outbox::new(vec![large.clone(), small.clone()]);
         let pieces: Vec<Piece> = std::iter::from_fn(|| outbox.next_piece()).collect();
         let ends: Vec<_> = pieces
