@@ -25,6 +25,7 @@ on_every_store!(
     an_erased_log_moves_to_the_other_store_and_back,
     whoever_comes_back_to_a_log_with_an_erased_event_hears_that_it_is_gone,
     an_event_that_never_was_cannot_be_erased,
+    a_page_does_not_go_on_from_an_event_that_was_erased,
 );
 
 /// A person's event with four versions among those of others, and a life before that.
@@ -418,4 +419,30 @@ fn copy_folder(from: &Path, to: &Path) {
         let file = file.unwrap();
         fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
+}
+
+/// A cursor of long keys names the event that its page ended with, and nobody knows any more where that stood.
+async fn a_page_does_not_go_on_from_an_event_that_was_erased(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    for n in 0..4 {
+        let text = format!("{}{n}", "x".repeat(5_000));
+        client
+            .create(json!({"_id": format!("e{n}"), "text": text}))
+            .await;
+    }
+    let asked = json!({"sort": {"text": 1}, "limit": 2, "fields": ["_id"]});
+    let page = client.ok("FETCH", asked.clone()).await;
+    let mut next = asked;
+    next["cursor"] = page["next"].clone();
+    let rest = client.ok("FETCH", next.clone()).await;
+    assert_eq!(rest["data"], json!([{"_id": "e2"}, {"_id": "e3"}]));
+    let database = server.stop().await;
+    redact(&database, "e1").await;
+    let server = Server::on(database, &[]).await;
+    let mut client = server.connect("/ws?changes=none").await;
+    let error = client.refused("FETCH", next).await;
+    assert_eq!(
+        (&error["code"], &error["path"]),
+        (&json!("redacted"), &json!("cursor"))
+    );
 }

@@ -148,6 +148,7 @@ mod tests {
         let state = State {
             id: EventId::parse(&format!("e{seq}")).unwrap(),
             current: None,
+            last_version: 0,
             earlier: None,
             last_version: 0,
         };
