@@ -224,3 +224,33 @@ pub(super) fn backoff(tries: u32, least: Duration, most: Duration) -> Duration {
     let dice = uuid::Uuid::new_v4().as_u128() & 0xffff;
     half + half.mul_f64(f64::from(u16::try_from(dice).unwrap_or(0)) / 65_536.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+    use mongodb::error::CommandError;
+
+    use super::*;
+
+    /// What the server's answer to a command means.
+    fn meaning(code: i32) -> StoreError {
+        let answer = doc! { "code": code, "codeName": "Name", "errmsg": "quotes a document" };
+        let error: CommandError = bson::deserialize_from_document(answer).expect("an answer");
+        store_error(&Error::from(ErrorKind::Command(error)))
+    }
+
+    #[test]
+    fn only_answers_that_pass_are_outages() {
+        for code in [43, 91, 112, 189, 10_107, 11_602, 13_435] {
+            let meaning = meaning(code);
+            assert!(matches!(meaning, StoreError::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(meaning(50), StoreError::QueryTooSlow));
+        for code in [2, 9, 13, 16_746, 51_091, 5_107_201, 1_234_567] {
+            let StoreError::Refused(said) = meaning(code) else {
+                panic!("{code} is told as if it passed");
+            };
+            assert_eq!(said, format!("Name ({code})"));
+        }
+    }
+}
