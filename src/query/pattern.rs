@@ -324,31 +324,58 @@ mod tests {
         ("[a-q][^u-z]{13}x", "abcdefxz"),
     ];
 
+    /// Pieces of text as if diced, so that a state helps but once.
+    fn diced(piece: &str, count: usize) -> String {
+        let pieces: Vec<char> = piece.chars().collect();
+        let mut dice = 7_u64;
+        let mut next = || {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            pieces[usize::try_from(dice >> 33).expect("31 bits") % pieces.len()]
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
     #[test]
-    fn steps_tell_how_long_a_match_takes() {
-        for (pattern, piece) in COSTLY {
+    fn both_automata_match_what_the_regex_crate_matches() {
+        let more = [
+            (r"^\Bb", "ab é"),
+            (r"\b\w\b", "a é,"),
+            (r"\B", "aé"),
+            ("", "a"),
+            ("^$", "a\n"),
+            ("(?m)^a$", "a\n"),
+            ("(?i)É{2}|x$", "éÉex"),
+        ];
+        for (pattern, piece) in COSTLY.iter().chain(&more) {
             let compiled = parse(pattern, None).expect("a good pattern");
-            let pieces: Vec<char> = piece.chars().collect();
-            for bytes in [100, 1_000, 10_000, 250_000] {
-                // As if diced, so that a state helps but once.
-                let mut dice = 7_u64;
-                let text: String = std::iter::repeat_with(|| {
-                    dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    pieces[usize::try_from(dice >> 33).expect("31 bits") % pieces.len()]
-                })
-                .take(bytes)
-                .collect();
-                let steps = Steps::new(4_000_000);
-                let started = std::time::Instant::now();
-                let outcome = compiled.is_match(&text, &steps);
-                let took = started.elapsed();
-                println!(
-                    "{pattern:40} {bytes:7} bytes: {outcome:?} {took:?} {} steps, {:.1} ns each, {} states",
-                    steps.taken(),
-                    took.as_nanos() as f64 / steps.taken() as f64,
-                    compiled.compiled.dfa.get_nfa().states().len(),
+            let known = regex::Regex::new(pattern).expect("a good pattern");
+            for count in (0..60).chain([500]) {
+                let text = diced(piece, count);
+                let expected = Ok(known.is_match(&text));
+                let steps = Steps::unbounded();
+                assert_eq!(
+                    compiled.is_match(&text, &steps),
+                    expected,
+                    "{pattern} {text:?}"
                 );
+                let nfa = compiled.compiled.dfa.get_nfa();
+                let followed = follow::is_match(nfa, &text, &steps);
+                assert_eq!(followed, expected, "followed: {pattern} {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_match_takes_as_many_steps_as_it_looks_at_states() {
+        let taken = |pattern: &str, piece: &str| {
+            let steps = Steps::new(100_000);
+            let compiled = parse(pattern, None).expect("a good pattern");
+            let matches = compiled.is_match(&diced(piece, 10_000), &steps);
+            matches.map(|_| steps.taken())
+        };
+        assert!(taken("ab", "a").is_ok_and(|taken| (1_250..2_000).contains(&taken)));
+        assert!(taken("(x+x+)+y", "x").is_ok_and(|taken| taken < 2_000));
+        assert_eq!(taken("(a|b)*a(a|b){60}x", "ab"), Err(TooCostly));
+        assert_eq!(taken("(.*a.{20}|.*b.{20})x", "ab"), Err(TooCostly));
     }
 }
