@@ -92,37 +92,28 @@ pub const ORDER_PATTERNS_MAX: usize = 16;
 /// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
 pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 
-/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, of which no thread is
-/// held that others wait for. A filter on an array of a million elements takes as many.
-pub const MATCH_STEPS_MAX: u64 = 4_000_000;
+/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on no thread that others
+/// wait for. Ten conditions on an array of a hundred thousand elements take as many.
+pub const MATCH_STEPS_MAX: u64 = 1_000_000;
 
-/// Steps of judging, in the task of a session, one event by one filter: a tenth of a millisecond. What takes more is
-/// judged where nobody waits.
+/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken where nobody waits.
 pub const MATCH_STEPS_INLINE: u64 = 20_000;
 
 /// Steps of judging that a session's task takes before others have their turn: about a millisecond.
 pub const JUDGE_SLICE_STEPS: u64 = 200_000;
 
-/// Steps of judging in one go where nobody waits; then another has its turn.
-pub const JUDGE_JOB_STEPS: u64 = 1_000_000;
-
-/// Time of judging that a subscription may take without coming to the end of the log: one that takes more would never
-/// come there. At most half of one core is given to such judging, so it is twice as much for its client.
+/// Time of judging, on half a core, that a subscription may take without coming to the end of the log.
 pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Steps of judging one change for one group of subscriptions before it is left to them: the pump, for which every
-/// session waits, takes about five microseconds for it.
+/// Steps of judging one change for one group before it is left to its members: everyone waits for the pump meanwhile.
 pub const GROUP_STEPS_MAX: u64 = 1_000;
 
 /// Steps of finding and judging all groups that one change may concern; those that remain judge it themselves. About
 /// two milliseconds: fifty thousand different filters that compare one number are judged in that.
 pub const CHANGE_STEPS_MAX: u64 = 400_000;
 
-/// Changes that are left to a group of subscriptions after one took too many steps.
-pub const GROUP_REST_CHANGES: u32 = 100;
-
-/// Steps that the `$pull` conditions of one request may take: a few milliseconds, while every other command waits.
-pub const ORDER_STEPS_MAX: u64 = 1_000_000;
+/// Steps of the `$pull` conditions of one request: a few milliseconds, while every other command waits.
+pub const ORDER_STEPS_MAX: u64 = 500_000;
 
 /// Steps of the `$pull` conditions in one commit; the commands that remain wait for the next.
 pub const BATCH_STEPS_MAX: u64 = 4 * ORDER_STEPS_MAX;
@@ -136,10 +127,6 @@ pub const SESSION_FILTER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Memory of all filters of a node, those of reads that are under way included; beyond this more are refused as busy.
 /// What many ask alike counts once.
 pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
-
-/// Beyond [`FILTERS_BYTES_MAX`] filters up to this size are let in until it is twice as much, so that nobody who asks
-/// for much keeps out those who ask for little.
-pub const SMALL_FILTER_BYTES: usize = 4 * 1024;
 
 /// Memory of the states that matching texts makes of one `$regex`; some need more to begin at all.
 pub const REGEX_STATES_BYTES_MAX: usize = 64 * 1024;
@@ -171,7 +158,7 @@ pub const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 //
 // The memory of a node is at most: what it takes at rest, the live window, the caches
 // (`RECENT_EVENTS_BYTES_MAX`, `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
-// `LATEST_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`,
+// `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`,
 // `LINGERING_BYTES_MAX`, and for each connection what `SESSION_FREE_BYTES`, `FLUSH_BYTES_MAX`, the
 // buffers of its socket and the request that it is sending come to.
 

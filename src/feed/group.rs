@@ -10,6 +10,9 @@ use crate::domain::{Change, Seq, Steps, TooCostly};
 use crate::limits;
 use crate::query::{Filter, Seen};
 
+/// Changes that are left to the members after one took too many steps.
+const REST_CHANGES: u32 = 100;
+
 /// The latest changes of which a filter sees something, and who waits for more.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -98,8 +101,7 @@ impl Group {
         let seen = self.filter.sees(change, &own);
         steps.spend(own.taken());
         if seen.is_err() && own.taken() == limits::GROUP_STEPS_MAX {
-            self.rest
-                .store(limits::GROUP_REST_CHANGES, Ordering::Relaxed);
+            self.rest.store(REST_CHANGES, Ordering::Relaxed);
         }
         seen
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+/// Steps of one piece of work; then another has its turn.
+pub(super) const JOB_STEPS: u64 = 500_000;
+
 /// Where all of a node's costly judging is done.
 #[derive(Debug)]
 pub(super) struct Judges {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::judges::{Job, Judges};
+use super::judges::{JOB_STEPS, Job, Judges};
 use super::log::{Log, Page, Reading};
 use super::snapshot::{Interrupted, Turn};
 use crate::domain::{Change, EventId, Seq, Steps, TooCostly};
@@ -171,7 +171,7 @@ impl Latest {
 /// Goes on for as long as one job may take.
 fn judge_some(filter: &Filter, (mut left, mut outcomes): Judging) -> Result<Judging, TooCostly> {
     let mut taken = 0;
-    while taken < limits::JUDGE_JOB_STEPS {
+    while taken < JOB_STEPS {
         let Some((first, last)) = left.pop() else {
             break;
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::entry::Entry;
-use super::judges::{Job, Judges};
+use super::judges::{JOB_STEPS, Job, Judges};
 use super::snapshot::Interrupted;
 use super::subscription::Notice;
 use crate::domain::{Change, Seq, Steps, TooCostly};
@@ -109,7 +109,7 @@ fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), 
     let mut verdicts = Verdicts::new();
     let mut taken = 0;
     for change in changes {
-        if taken >= limits::JUDGE_JOB_STEPS {
+        if taken >= JOB_STEPS {
             break;
         }
         let steps = Steps::new(limits::MATCH_STEPS_MAX);

@@ -11,6 +11,10 @@ use crate::protocol::{Code, Failure};
 use crate::query::{self, Filter, Query, Seen};
 use crate::store::StoreError;
 
+/// Beyond [`limits::FILTERS_BYTES_MAX`] filters up to this size are let in until it is twice as much, so that nobody who
+/// asks for much keeps out those who ask for little.
+const SMALL_FILTER_BYTES: usize = 4 * 1024;
+
 impl Service {
     /// Those of these changes of which the filter sees something.
     ///
@@ -47,7 +51,7 @@ impl Service {
 
     /// Refuses a filter while all of them together take more memory than they may.
     pub(super) fn admit(&self, filter: &Filter) -> Result<(), Failure> {
-        let is_small = filter.weight() <= limits::SMALL_FILTER_BYTES;
+        let is_small = filter.weight() <= SMALL_FILTER_BYTES;
         let most = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
         match query::held_bytes() > most {
             true => {
