@@ -147,12 +147,29 @@ pub const FETCH_COUNT_MAX: usize = 1_000;
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long the database may work on one query.
+/// How long one page may take to be read and judged, from when it has its turn. A listing has no deadline of its
+/// own: it is read as its client takes it.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long the database may work on a listing of everything, whose client may be slow: shorter than the five
-/// minutes for which MongoDB keeps a snapshot.
+/// How long the database may work on a look through a whole collection for a command like `verify`, which nobody
+/// else waits for.
 pub const LISTING_DEADLINE: Duration = Duration::from_secs(240);
+
+/// Reads at once that go through all events, by a filter or an order; more wait their turn. They share the same few
+/// cores: with more of them at once each would take so long that none ends in time.
+pub const PASSES_MAX: usize = 8;
+
+/// How long a read waits for its turn; then it is refused as busy.
+pub const READ_TURN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a listing may hold a snapshot of MongoDB, which keeps old versions of events while it is held. Then it
+/// goes on as of the same seq, from what the log says.
+pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);
+
+/// Steps of answers that the embedded store works on at once, of pages and of listings each: each takes a core.
+pub fn readers_max() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2))
+}
 
 // What is kept for whom.
 //

@@ -32,6 +32,7 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 mod past; // what the stores tell of the past, judged by the log
 mod queries; // FETCH and GET /api/events
+mod reads; // reads beside each other: what they hold, when they end
 mod redaction; // an event is erased for good
 mod refounded; // another log in the place of the one that a node has open
 mod repeats; // a command that is sent again has its effect once

@@ -274,6 +274,7 @@ fn passing(error: &StoreError) -> Option<Refused> {
         StoreError::Full(_) => Some(Refused::StorageFull),
         StoreError::Unwritable(_) => Some(Refused::StorageFailed),
         StoreError::FilterTooSlow(_)
+        | StoreError::Erased
         | StoreError::SortTooLarge
         | StoreError::Refused(_)
         | StoreError::Corrupt { .. } => None,

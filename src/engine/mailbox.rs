@@ -248,7 +248,7 @@ impl<T, A> Fitting<T, A> {
         let is_first = self.letters.is_empty();
         let most = limits::BATCH_BYTES_MAX;
         let fits = |letter: &Letter<T, A>| is_first || self.bytes + letter.cost() <= most;
-        let Some(letter) = waiting.pop_if(is_heavy, is_first, fits) else {
+        let Some(letter) = waiting.pop_if(is_heavy, fits) else {
             return false;
         };
         self.bytes += letter.cost();

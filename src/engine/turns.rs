@@ -139,26 +139,24 @@ impl<T: Waiting> Turns<T> {
         }
     }
 
-    /// Takes the next of what is heavy, or of what is light, if `fits` takes it. Unless `any` will do, not from who
-    /// owes: turns are not passed over only to fill a batch.
-    pub fn pop_if(
-        &mut self,
-        is_heavy: bool,
-        any: bool,
-        fits: impl FnOnce(&T) -> bool,
-    ) -> Option<T> {
-        let id = self.next(is_heavy, any)?;
+    /// Takes the next of what is heavy, or of what is light, if `fits` takes it.
+    pub fn pop_if(&mut self, is_heavy: bool, fits: impl FnOnce(&T) -> bool) -> Option<T> {
+        let id = self.next(is_heavy)?;
         let queue = self.queues.get_mut(&id)?;
         let item = queue.waiting.pop_front_if(|item| fits(item))?;
         queue.credit -= bytes(item.cost());
         self.count -= 1;
         match queue.waiting.front().map(T::is_heavy) {
-            None => drop(self.queues.remove(&id)),
-            Some(next) if next != is_heavy => {
+            Some(next) if next == is_heavy => {}
+            Some(next) => {
                 queue.is_heavy = next;
+                self.ring(is_heavy).pop_front();
                 self.ring(next).push_back(id);
             }
-            Some(_) => {}
+            None => {
+                self.queues.remove(&id);
+                self.ring(is_heavy).pop_front();
+            }
         }
         Some(item)
     }
@@ -174,10 +172,8 @@ impl<T: Waiting> Turns<T> {
     }
 
     /// Goes round until one has its turn and credit.
-    fn next(&mut self, is_heavy: bool, any: bool) -> Option<u64> {
-        let mut visits = self.ring(is_heavy).len();
-        while any || visits > 0 {
-            visits = visits.saturating_sub(1);
+    fn next(&mut self, is_heavy: bool) -> Option<u64> {
+        loop {
             let id = *self.ring(is_heavy).front()?;
             match self.queues.get_mut(&id) {
                 Some(queue) if queue.waiting.is_empty() => {
@@ -193,7 +189,6 @@ impl<T: Waiting> Turns<T> {
                 Some(_) | None => drop(self.ring(is_heavy).pop_front()),
             }
         }
-        None
     }
 
     fn ring(&mut self, is_heavy: bool) -> &mut VecDeque<u64> {
@@ -238,8 +233,8 @@ mod tests {
     }
 
     fn pop(turns: &mut Turns<Thing>) -> Option<u32> {
-        let light = turns.pop_if(false, true, |_| true);
-        let taken = light.or_else(|| turns.pop_if(true, true, |_| true));
+        let light = turns.pop_if(false, |_| true);
+        let taken = light.or_else(|| turns.pop_if(true, |_| true));
         taken.map(|Thing(number, _)| number)
     }
 
@@ -308,15 +303,12 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_not_filled_with_what_is_owed() {
+    fn what_does_not_fit_stays() {
         let a = Source::new();
         let mut turns = Turns::default();
         turns.push(&a, Thing(1, 100));
-        turns.push(&a, Thing(2, 100));
+        assert_eq!(turns.pop_if(false, |_| false), None);
+        assert_eq!(turns.pop_if(true, |_| true), None);
         assert_eq!(pop(&mut turns), Some(1));
-        turns.charge(&a, 10 * TURN_BYTES);
-        assert_eq!(turns.pop_if(false, false, |_| true), None);
-        assert_eq!(turns.pop_if(false, true, |_| false), None);
-        assert_eq!(pop(&mut turns), Some(2));
     }
 }

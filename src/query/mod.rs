@@ -211,6 +211,12 @@ impl Query {
         self.cursor.as_ref()?.first_text()
     }
 
+    /// Whether it takes more than a look at some events: those with an id, or the next ones in the order of ids.
+    pub fn goes_through_all(&self) -> bool {
+        self.filter.pinned_ids().is_none()
+            && (self.id_order().is_none() || !self.filter.is_everything())
+    }
+
     fn is_ahead(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         let Some(cursor) = &self.cursor else {
             return Ok(true);

@@ -2,6 +2,7 @@
 
 mod asked;
 mod page;
+mod passes;
 mod past;
 mod supervisor;
 
@@ -20,6 +21,7 @@ use crate::limits;
 use crate::protocol::{Code, Details, Failure, Mode, Subscribe};
 use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Epoch, Found, Spot, Store, StoreError};
+use passes::Passes;
 pub use past::Chapter;
 use supervisor::Health;
 pub use supervisor::{NodeFailed, Supervisor};
@@ -36,6 +38,7 @@ struct Parts {
     engine: Engine,
     feed: Feed,
     fetches: Arc<Semaphore>,
+    passes: Arc<Passes>,
     health: Health,
     /// For what is made or read for clients and not yet with them.
     budget: Budget,
@@ -69,6 +72,7 @@ impl Service {
             engine,
             feed,
             fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
+            passes: Passes::new(),
             health,
             budget,
             news: Budget::new(limits::NEWS_BUDGET_BYTES),
@@ -361,6 +365,7 @@ impl From<StoreError> for Failure {
             StoreError::SortTooLarge => {
                 Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
             }
+            StoreError::Erased => Self::new(Code::Redacted, error.to_string()),
             StoreError::FilterTooSlow(costly) => (*costly).into(),
             StoreError::Corrupt { at, .. } => {
                 tracing::error!(%error, "a read failed");

@@ -1,16 +1,18 @@
 //! Answers that are large, and the room that they take of what the node may hold for its clients.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 
 use super::Service;
 use crate::budget::{Budget, Share};
 use crate::domain::{Change, Event, Seq};
+use crate::engine::Source;
 use crate::limits;
 use crate::protocol::{Code, Failure, Frame, Page, RequestId};
 use crate::query::Query;
-use crate::store::Found;
+use crate::store::{Found, StoreError};
 
 /// What a page takes while it is made: when it grows it is in memory twice.
 const PAGE_BYTES: usize = 2 * limits::FETCH_BYTES_MAX;
@@ -73,12 +75,15 @@ impl Service {
     /// If the store cannot answer.
     pub async fn fetch(
         &self,
+        from: &Source,
         id: Option<&RequestId>,
         query: &Arc<Query>,
         room: Option<Share>,
     ) -> Result<(Frame, Option<Share>), Failure> {
-        // Who waits for the log to get there holds no room meanwhile.
+        // Who waits for the log to get there, or for a turn, holds no room meanwhile.
         self.reach(query.min_seq).await?;
+        let room = room.filter(|_| !query.goes_through_all());
+        let _pass = self.parts.passes.leave(from, query).await?;
         let room = room.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
         let (mut share, bounds) = match room {
             Some(share) => (share, Bounds::Full),
@@ -105,6 +110,15 @@ impl Service {
     ) -> Result<Option<Frame>, Failure> {
         let turn = self.parts.fetches.acquire().await;
         let _turn = turn.expect("the semaphore is never closed");
+        in_time(self.gather(id, query, bounds)).await
+    }
+
+    async fn gather(
+        &self,
+        id: Option<&RequestId>,
+        query: &Arc<Query>,
+        bounds: Bounds,
+    ) -> Result<Option<Frame>, Failure> {
         let Found { seq, mut events } = self.find(query).await?;
         let limit = query.limit.unwrap_or(usize::MAX);
         let mut page = Page::new(id, seq);
@@ -125,6 +139,17 @@ impl Service {
         Ok(Some(page.finish(next.as_deref())))
     }
 
+    /// All events that match, for a client that takes them as it can: what it takes to begin has its turn and its
+    /// deadline.
+    ///
+    /// # Errors
+    /// If the store cannot answer, or not in time.
+    pub async fn list(&self, query: &Arc<Query>) -> Result<Found, Failure> {
+        self.reach(query.min_seq).await?;
+        let _pass = self.parts.passes.leave(&Source::new(), query).await?;
+        in_time(self.find(query)).await
+    }
+
     /// The changes of a write that was answered before, from the log: they follow each other.
     ///
     /// # Errors
@@ -142,4 +167,11 @@ impl Service {
         }
         Ok(changes)
     }
+}
+
+/// The store ends its own part of it by the same deadline; this holds what it does not count.
+async fn in_time<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let deadline = limits::QUERY_DEADLINE + Duration::from_millis(250);
+    let answer = tokio::time::timeout(deadline, read).await;
+    answer.unwrap_or_else(|_| Err(StoreError::QueryTooSlow.into()))
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::reads::{Held, Overtaking, Read, tell};
 use crate::budget::Share;
@@ -73,8 +73,8 @@ pub(super) enum Pending {
     ),
     /// Not begun: writes stand before it.
     Held(Box<Held>),
-    /// In a task of its own, because a call to a store is never dropped half-way.
-    Running(JoinHandle<Answer>),
+    /// In a task of its own, beside the others; it ends with who asked.
+    Running(AbortOnDropHandle<Answer>),
 }
 
 impl Pending {
@@ -129,7 +129,8 @@ impl Pending {
                 Overtaking::Yes(room) => room,
             },
         };
-        *self = Self::Running(tokio::spawn(held.clone().run(room)));
+        let task = tokio::spawn(held.clone().run(room));
+        *self = Self::Running(AbortOnDropHandle::new(task));
         true
     }
 

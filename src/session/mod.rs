@@ -247,7 +247,10 @@ impl Session {
                 .service
                 .announce(&self.source, payload)
                 .map(Pending::announcement(id.clone())),
-            Request::Fetch(query) => Ok(self.read(id.clone(), Read::Fetch(query))),
+            Request::Fetch(query) => {
+                let read = Read::Fetch(self.source.clone(), query);
+                Ok(self.read(id.clone(), read))
+            }
             Request::Subscribe(sub, asked) => {
                 let read = Read::Subscribe(sub, asked, self.subscriptions.bell());
                 Ok(self.read(id.clone(), read))

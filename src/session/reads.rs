@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::answers::{Answer, Subscribed};
 use crate::budget::Share;
 use crate::domain::Seq;
-use crate::engine;
+use crate::engine::{self, Source};
 use crate::limits;
 use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
 use crate::query::Query;
@@ -26,7 +26,7 @@ pub(super) struct Held {
 /// What reads the store.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
-    Fetch(Arc<Query>),
+    Fetch(Source, Arc<Query>),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
     /// A write was carried out: its answer is made of the log, for which there was no room before.
     Written(Name, Written),
@@ -52,7 +52,7 @@ pub(super) enum Overtaking {
 impl Read {
     fn name(&self) -> Name {
         match self {
-            Self::Fetch(_) => Name::Fetch,
+            Self::Fetch(..) => Name::Fetch,
             Self::Subscribe(..) => Name::Subscribe,
             Self::Written(name, _) | Self::Refused(name, _) => *name,
         }
@@ -76,14 +76,14 @@ impl Read {
 
 impl Held {
     pub(super) fn is_fetch(&self) -> bool {
-        matches!(self.read, Read::Fetch(_))
+        matches!(self.read, Read::Fetch(..))
     }
 
     /// What takes a turn may not: it would keep the turn until those before it are answered, and they may wait for
     /// one. The same holds for room, unless there is plenty.
     pub(super) fn overtake(&self) -> Overtaking {
         match &self.read {
-            Read::Fetch(_) => match self.service.room_ahead() {
+            Read::Fetch(..) => match self.service.room_ahead() {
                 Some(room) => Overtaking::Yes(Some(room)),
                 None => Overtaking::No,
             },
@@ -109,8 +109,8 @@ impl Held {
         let Self { service, id, read } = *self;
         let id = id.as_ref();
         let answer = match read {
-            Read::Fetch(query) => {
-                let page = service.fetch(id, &query, room).await;
+            Read::Fetch(from, query) => {
+                let page = service.fetch(&from, id, &query, room).await;
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
             Read::Subscribe(sub, asked, bell) => {

@@ -28,6 +28,9 @@ pub enum StoreError {
     /// One event would take the query more than [`crate::limits::MATCH_STEPS_MAX`].
     #[error(transparent)]
     FilterTooSlow(#[from] TooCostly),
+    /// An event of an answer was erased while the answer was read. Asked again, it is answered without.
+    #[error("an event was erased while this was read: begin again")]
+    Erased,
     /// What is stored cannot be what livelog wrote: it stays so, however often it is read. `at` says where.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]

@@ -1,6 +1,7 @@
 //! The first so many events of an order that is not the file's own.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::domain::{Event, EventId, Steps, TooCostly};
 use crate::limits;
@@ -11,8 +12,8 @@ use crate::store::StoreError;
 ///
 /// Twice the limit is gathered before the worse half is thrown out: what that costs is shared by all
 /// that were offered in between.
-pub(super) struct Top<'a> {
-    query: &'a Query,
+pub(super) struct Top {
+    query: Arc<Query>,
     /// One more than the limit, by which a caller learns whether more remain.
     wanted: usize,
     gathered: Vec<(Cursor, EventId)>,
@@ -21,10 +22,10 @@ pub(super) struct Top<'a> {
     worst: Option<Cursor>,
 }
 
-impl<'a> Top<'a> {
-    pub(super) fn new(query: &'a Query) -> Self {
+impl Top {
+    pub(super) fn new(query: &Arc<Query>) -> Self {
         Self {
-            query,
+            query: Arc::clone(query),
             wanted: query
                 .limit
                 .map_or(usize::MAX, |limit| limit.saturating_add(1)),
@@ -65,7 +66,7 @@ impl<'a> Top<'a> {
     }
 
     fn shrink(&mut self) {
-        let query = self.query;
+        let query = &self.query;
         self.gathered
             .sort_unstable_by(|(a, _), (b, _)| query.compare_places(a, b));
         if self.gathered.len() >= self.wanted {

@@ -33,7 +33,7 @@ pub(super) async fn events(
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let query = Arc::new(read_query(params)?);
-    let found = app.service.find(&query).await?;
+    let found = app.service.list(&query).await?;
     Ok((
         JSON,
         Body::from_stream(body(query, found, app.service.budget().clone())),

@@ -1,24 +1,27 @@
-//! Answering queries from a snapshot, a chunk at a time.
+//! Answering queries, a short step at a time.
 //!
 //! An answer in the order of ids is read as it is wanted: it begins after the cursor, and ids that the
 //! filter pins are looked up. Any other order is a pass over the events that keeps, of each that
 //! matches, its place and its id: no more than the limit asks for, and never more than
-//! [`limits::SORT_BYTES_MAX`]. Between two chunks no thread is held, however slow the client.
+//! [`limits::SORT_BYTES_MAX`].
 //!
-//! A query of the past differs in nothing but where the events come from.
+//! Each step reads a snapshot of its own, as of the seq of the first: where the log has gone on since, as the past
+//! is read. So between two steps nothing is held, neither a thread nor a page of the file, however slow the
+//! client; and an answer that is dropped ends with the step under way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 
+use super::history::{AsOf, Met};
 use super::shared::{Shared, blocking};
 use super::snapshot::Snapshot;
 use super::walk::Walk;
 use crate::domain::{Event, EventId, Seq};
-use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::top::Top;
 use crate::store::{Found, StoreError, admitted};
@@ -27,42 +30,44 @@ use crate::store::{Found, StoreError, admitted};
 const CHUNK_COUNT: usize = 256;
 const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// How long a step takes, the judging of one event apart.
+const STEP: Duration = Duration::from_millis(20);
+
 /// Events between two looks at the clock.
-const CLOCK_INTERVAL: usize = 64;
+const CLOCK_INTERVAL: usize = 8;
 
 /// See [`Store::find`](crate::store::Store::find).
-pub(super) async fn find(shared: &Shared, query: &Arc<Query>) -> Result<Found, StoreError> {
-    let snapshot = shared.snapshot();
-    let seq = snapshot.seq;
-    let events = read(Events { snapshot, at: None }, query).await?;
+pub(super) async fn find(shared: &Arc<Shared>, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let seq = shared.snapshot().seq;
+    let as_of = AsOf {
+        seq,
+        is_begun: true,
+    };
+    let events = read(Reader::new(shared, query, as_of), query).await?;
     Ok(Found { seq, events })
 }
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
 pub(super) async fn find_at(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     query: &Arc<Query>,
     at: Seq,
 ) -> Result<Found, StoreError> {
-    let snapshot = shared.snapshot();
-    let events = Events {
-        snapshot,
-        at: Some(at),
+    let as_of = AsOf {
+        seq: at,
+        is_begun: false,
     };
-    let events = read(events, query).await?;
+    let events = read(Reader::new(shared, query, as_of), query).await?;
     Ok(Found { seq: at, events })
 }
 
-async fn read(events: Events, query: &Arc<Query>) -> Result<Answer, StoreError> {
+async fn read(reader: Reader, query: &Arc<Query>) -> Result<Answer, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
-        None => {
-            let (events, query) = (events.clone(), Arc::clone(query));
-            blocking(move || sort(&events, &query)).await?
-        }
+        None => Source::Listed(sort(&reader, query).await?),
     };
     let reading = Reading {
-        events,
+        reader,
         query: Arc::clone(query),
         source,
     };
@@ -71,34 +76,81 @@ async fn read(events: Events, query: &Arc<Query>) -> Result<Answer, StoreError> 
 
 type Answer = BoxStream<'static, Result<Event, StoreError>>;
 
-/// Those of a snapshot, as they are or as they were after some change.
-#[derive(Clone)]
+/// Takes the steps of one answer.
+struct Reader {
+    shared: Arc<Shared>,
+    as_of: AsOf,
+    /// Who goes through many events takes turns with the others who do.
+    turns: Option<Arc<Semaphore>>,
+}
+
+impl Reader {
+    fn new(shared: &Arc<Shared>, query: &Query, as_of: AsOf) -> Self {
+        let turns = match (query.filter.pinned_ids(), query.limit) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(&shared.pages),
+            (None, None) => Some(&shared.listings),
+        };
+        Self {
+            shared: Arc::clone(shared),
+            as_of,
+            turns: turns.map(Arc::clone),
+        }
+    }
+
+    async fn step<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Events) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = match &self.turns {
+            Some(turns) => Some(Arc::clone(turns).acquire_owned().await),
+            None => None,
+        };
+        let events = Events {
+            snapshot: self.shared.snapshot(),
+            as_of: self.as_of,
+        };
+        blocking(move || {
+            // Until it ends, whether or not somebody still waits for it.
+            let _turn = turn;
+            work(&events)
+        })
+        .await
+    }
+}
+
+/// Those of a snapshot, as they were at some place of the log.
 struct Events {
     snapshot: Arc<Snapshot>,
-    at: Option<Seq>,
+    as_of: AsOf,
 }
 
 impl Events {
     fn get(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        match self.at {
-            None => self.snapshot.event(id),
-            Some(at) => self.snapshot.event_at(id, at),
+        match self.snapshot.event(id)? {
+            Some(event) if event.seq <= self.as_of.seq => Ok(Some(event)),
+            _ if self.is_current() => Ok(None),
+            _ => self.snapshot.event_at(id, self.as_of),
         }
     }
 
-    /// From after some id; `None` stands for an event that was not there.
+    /// From after some id.
     fn walk(&self, direction: Direction, after: Option<&EventId>) -> Result<Steps<'_>, StoreError> {
-        Ok(match self.at {
-            None => {
+        Ok(match self.is_current() {
+            true => {
                 let walk = Walk::begin(&self.snapshot, direction, after)?;
-                Box::new(walk.map(|event| event.map(Some)))
+                Box::new(walk.map(|event| event.map(Met::There)))
             }
-            Some(at) => Box::new(self.snapshot.walk_at(at, direction, after)?),
+            false => Box::new(self.snapshot.walk_at(self.as_of, direction, after)?),
         })
+    }
+
+    fn is_current(&self) -> bool {
+        self.as_of.seq == self.snapshot.seq
     }
 }
 
-type Steps<'a> = Box<dyn Iterator<Item = Result<Option<Event>, StoreError>> + 'a>;
+type Steps<'a> = Box<dyn Iterator<Item = Result<Met, StoreError>> + 'a>;
 
 /// Where the events of an answer come from.
 enum Source {
@@ -106,6 +158,42 @@ enum Source {
     Walk(Direction, Option<EventId>),
     /// These.
     Listed(VecDeque<EventId>),
+}
+
+impl Source {
+    /// Hands events out until the step is over, or whoever takes them has enough; what is left then.
+    fn advance(
+        self,
+        events: &Events,
+        mut take: impl FnMut(Event) -> Result<bool, StoreError>,
+    ) -> Result<Option<Self>, StoreError> {
+        let mut clock = Clock::start();
+        match self {
+            Self::Walk(direction, after) => {
+                for met in events.walk(direction, after.as_ref())? {
+                    let (id, is_enough) = match met? {
+                        Met::There(event) => (event.id.clone(), take(event)?),
+                        Met::Gone(id) => (id, false),
+                    };
+                    if is_enough || clock.is_over() {
+                        return Ok(Some(Self::Walk(direction, Some(id))));
+                    }
+                }
+            }
+            Self::Listed(mut ids) => {
+                while let Some(id) = ids.pop_front() {
+                    let is_enough = match events.get(&id)? {
+                        Some(event) => take(event)?,
+                        None => false,
+                    };
+                    if is_enough || clock.is_over() {
+                        return Ok(Some(Self::Listed(ids)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn in_order(query: &Query, direction: Direction) -> Source {
@@ -134,44 +222,44 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
 }
 
 /// The ids of the answer in the query's order.
-fn sort(events: &Events, query: &Query) -> Result<Source, StoreError> {
+async fn sort(reader: &Reader, query: &Arc<Query>) -> Result<VecDeque<EventId>, StoreError> {
     let mut top = Top::new(query);
-    let mut clock = Clock::start();
-    match pinned(query) {
-        Some(ids) => {
-            for id in ids {
-                if let Some(event) = events.get(&id)? {
-                    top.offer(&event)?;
-                }
-            }
-        }
-        None => {
-            for event in events.walk(Direction::Ascending, None)? {
-                if let Some(event) = event? {
-                    top.offer(&event)?;
-                }
-                clock.tick()?;
-            }
-        }
+    let mut source = match pinned(query) {
+        Some(ids) => Source::Listed(ids.into()),
+        None => Source::Walk(Direction::Ascending, None),
+    };
+    loop {
+        let stepped = reader.step(move |events| {
+            let offer = |event: Event| top.offer(&event).map(|()| false);
+            Ok(match source.advance(events, offer)? {
+                Some(rest) => Sorting::Unfinished(top, rest),
+                None => Sorting::Done(top.into_ids()),
+            })
+        });
+        (top, source) = match stepped.await? {
+            Sorting::Unfinished(top, rest) => (top, rest),
+            Sorting::Done(ids) => return Ok(ids),
+        };
     }
-    Ok(Source::Listed(top.into_ids()))
+}
+
+enum Sorting {
+    Unfinished(Top, Source),
+    Done(VecDeque<EventId>),
 }
 
 /// An answer being read. What was read so far is behind `source`.
 struct Reading {
-    events: Events,
+    reader: Reader,
     query: Arc<Query>,
     source: Source,
 }
-
-/// Events of an answer, and what goes on after them.
-type Step = (Vec<Event>, Option<Reading>);
 
 impl Reading {
     fn into_stream(self) -> Answer {
         let chunks = stream::try_unfold(Some(self), |reading| async move {
             match reading {
-                Some(reading) => blocking(move || reading.step()).await.map(Some),
+                Some(reading) => reading.step().await.map(Some),
                 None => Ok(None),
             }
         });
@@ -181,58 +269,27 @@ impl Reading {
             .boxed()
     }
 
-    fn step(self) -> Result<Step, StoreError> {
+    /// Events of the answer, and what goes on after them.
+    async fn step(self) -> Result<(Vec<Event>, Option<Self>), StoreError> {
         let Self {
-            events,
+            reader,
             query,
             source,
         } = self;
-        let mut chunk = Chunk::new(&query);
-        let source = match source {
-            Source::Walk(direction, after) => walk(&events, direction, after.as_ref(), &mut chunk)?,
-            Source::Listed(ids) => look_up(&events, ids, &mut chunk)?,
-        };
-        let found = chunk.events;
-        let rest = source.map(|source| Self {
-            events,
+        let asked = Arc::clone(&query);
+        let stepped = reader.step(move |events| {
+            let mut chunk = Chunk::new(&asked);
+            let rest = source.advance(events, |event| chunk.takes(event))?;
+            Ok((chunk.events, rest))
+        });
+        let (events, rest) = stepped.await?;
+        let rest = rest.map(|source| Self {
+            reader,
             query,
             source,
         });
-        Ok((found, rest))
+        Ok((events, rest))
     }
-}
-
-fn walk(
-    events: &Events,
-    direction: Direction,
-    after: Option<&EventId>,
-    chunk: &mut Chunk<'_>,
-) -> Result<Option<Source>, StoreError> {
-    let mut clock = Clock::start();
-    for event in events.walk(direction, after)? {
-        clock.tick()?;
-        let Some(event) = event? else { continue };
-        let id = event.id.clone();
-        if chunk.takes(event)? {
-            return Ok(Some(Source::Walk(direction, Some(id))));
-        }
-    }
-    Ok(None)
-}
-
-fn look_up(
-    events: &Events,
-    mut ids: VecDeque<EventId>,
-    chunk: &mut Chunk<'_>,
-) -> Result<Option<Source>, StoreError> {
-    while let Some(id) = ids.pop_front() {
-        if let Some(event) = events.get(&id)?
-            && chunk.takes(event)?
-        {
-            return Ok(Some(Source::Listed(ids)));
-        }
-    }
-    Ok(None)
 }
 
 struct Chunk<'a> {
@@ -264,25 +321,22 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Ends a step that takes longer than a query may.
+/// Ends a step in time.
 struct Clock {
-    deadline: Instant,
+    until: Instant,
     ticks: usize,
 }
 
 impl Clock {
     fn start() -> Self {
         Self {
-            deadline: Instant::now() + limits::QUERY_DEADLINE,
+            until: Instant::now() + STEP,
             ticks: 0,
         }
     }
 
-    fn tick(&mut self) -> Result<(), StoreError> {
+    fn is_over(&mut self) -> bool {
         self.ticks += 1;
-        match self.ticks.is_multiple_of(CLOCK_INTERVAL) && Instant::now() > self.deadline {
-            true => Err(StoreError::QueryTooSlow),
-            false => Ok(()),
-        }
+        self.ticks.is_multiple_of(CLOCK_INTERVAL) && Instant::now() >= self.until
     }
 }

@@ -19,7 +19,7 @@ use super::milestone::{LAST, Milestone, is_milestone};
 use super::snapshot::Snapshot;
 use super::tables::{self, LOG, fault};
 use super::walk::Walk;
-use crate::domain::{Change, Event, EventId, Seq};
+use crate::domain::{Change, Event, EventId, Kind, Seq};
 use crate::limits;
 use crate::query::Direction;
 use crate::store::{StoreError, Stretch};
@@ -89,25 +89,24 @@ impl Snapshot {
         Ok(page.changes)
     }
 
-    /// The event as it was after change `at`; `None` if it was not there.
-    pub(super) fn event_at(&self, id: &EventId, at: Seq) -> Result<Option<Event>, StoreError> {
-        match self.last_change(id, at)? {
-            Some(seq) => Ok(self.change(seq)?.after().map(|event| (**event).clone())),
+    /// The event as it was then; `None` if it was not there.
+    pub(super) fn event_at(&self, id: &EventId, as_of: AsOf) -> Result<Option<Event>, StoreError> {
+        match self.last_change(id, as_of.seq)? {
+            Some(seq) => as_of.left_by(&self.change(seq)?),
             None => Ok(None),
         }
     }
 
-    /// Each event that there ever was, from after some id, as it was after change `at`; `None` if it was not
-    /// there.
+    /// Each event that there ever was, from after some id, as it was then.
     pub(super) fn walk_at<'a>(
         &'a self,
-        at: Seq,
+        as_of: AsOf,
         direction: Direction,
         after: Option<&EventId>,
     ) -> Result<WalkAt<'a>, StoreError> {
         Ok(WalkAt {
             snapshot: self,
-            at,
+            as_of,
             direction,
             living: Walk::begin(self, direction, after)?.peekable(),
             known: self.next_id(after, direction)?,
@@ -240,10 +239,35 @@ impl Snapshot {
     }
 }
 
+/// The place of the log that an answer is as of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsOf {
+    pub(super) seq: Seq,
+    /// Whether the answer was begun when the log was there: then it has no place for what was erased since. A read
+    /// of the past finds no such event.
+    pub(super) is_begun: bool,
+}
+
+impl AsOf {
+    fn left_by(self, last: &Change) -> Result<Option<Event>, StoreError> {
+        match self.is_begun && last.is_redacted() && last.kind() != Kind::Delete {
+            true => Err(StoreError::Erased),
+            false => Ok(last.after().map(|event| (**event).clone())),
+        }
+    }
+}
+
+/// An event on the way through those that there ever were.
+pub(super) enum Met {
+    There(Event),
+    /// It was not there.
+    Gone(EventId),
+}
+
 /// See [`Snapshot::walk_at`].
 pub(super) struct WalkAt<'a> {
     snapshot: &'a Snapshot,
-    at: Seq,
+    as_of: AsOf,
     direction: Direction,
     living: Peekable<Walk<'a>>,
     /// The next event with milestones: those that are gone have at least one.
@@ -251,8 +275,8 @@ pub(super) struct WalkAt<'a> {
 }
 
 impl WalkAt<'_> {
-    /// The next event; `None` within is one that was not there, and without the end.
-    fn step(&mut self) -> Result<Option<Option<Event>>, StoreError> {
+    /// The next event; `None` is the end.
+    fn step(&mut self) -> Result<Option<Met>, StoreError> {
         let order = match (self.living.peek(), &self.known) {
             (None, None) => return Ok(None),
             (Some(Ok(living)), Some(known)) => self.direction.apply(living.id.cmp(known)),
@@ -268,9 +292,10 @@ impl WalkAt<'_> {
             Ordering::Greater => None,
         };
         match (living, known) {
-            (Some(living), _) if living.seq <= self.at => Ok(Some(Some(living))),
+            (Some(living), _) if living.seq <= self.as_of.seq => Ok(Some(Met::There(living))),
             (Some(Event { id, .. }), _) | (None, Some(id)) => {
-                self.snapshot.event_at(&id, self.at).map(Some)
+                let event = self.snapshot.event_at(&id, self.as_of)?;
+                Ok(Some(event.map_or(Met::Gone(id), Met::There)))
             }
             (None, None) => Ok(None),
         }
@@ -283,7 +308,7 @@ impl WalkAt<'_> {
 }
 
 impl Iterator for WalkAt<'_> {
-    type Item = Result<Option<Event>, StoreError>;
+    type Item = Result<Met, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.step().transpose()

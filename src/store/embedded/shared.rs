@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::hub::Hub;
@@ -26,6 +26,9 @@ pub(super) struct Shared {
     pub(super) held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
     trouble: Mutex<Option<Trouble>>,
+    /// Turns of those who read pages, and of those who list everything: neither waits for the other.
+    pub(super) pages: Arc<Semaphore>,
+    pub(super) listings: Arc<Semaphore>,
 }
 
 /// Why nothing is written at the moment.
@@ -45,6 +48,8 @@ impl Shared {
             held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
+            pages: Arc::new(Semaphore::new(limits::readers_max())),
+            listings: Arc::new(Semaphore::new(limits::readers_max())),
         }
     }
 

@@ -8,6 +8,7 @@
 //! documents, so only their code and its name are passed on.
 
 use std::future::Future;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
@@ -197,6 +198,31 @@ pub(super) fn describe(error: &Error) -> String {
 /// In words that quote no document.
 pub(super) fn answered(code: i32) -> String {
     format!("the database answered with error {code}")
+}
+
+/// Works on what came from the database where it holds up nobody, for as long as somebody waits for it: `work`
+/// ends when its [`Asker`] has left.
+pub(super) async fn working<T: Send + 'static>(
+    work: impl FnOnce(&Asker) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let waiting = Arc::new(());
+    let asker = Asker(Arc::downgrade(&waiting));
+    let outcome = tokio::task::spawn_blocking(move || work(&asker)).await;
+    drop(waiting);
+    outcome.unwrap_or_else(|_| Err(Failure::Lost.into()))
+}
+
+/// Who waits for something.
+pub(super) struct Asker(Weak<()>);
+
+impl Asker {
+    /// An error, which nobody hears, once nobody waits.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self.0.strong_count() {
+            0 => Err(Failure::Lost.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How long the database may work on one query, the time on the wire apart.

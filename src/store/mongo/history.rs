@@ -11,12 +11,12 @@ use bson::{Bson, Document, doc};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
-use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+use mongodb::raw_batch_cursor::RawBatch;
 
-use super::call::{QUERY_CALL_DEADLINE, within};
+use super::call::{QUERY_CALL_DEADLINE, within, working};
 use super::decode::{self, Unreadable};
-use super::{LOG, collection, view};
-use crate::domain::{Change, Event, EventId, Seq};
+use super::{LOG, collection, log, view};
+use crate::domain::{Change, Event, EventId, Kind, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::top::Top;
@@ -87,33 +87,57 @@ pub(super) async fn find_at(
     query: &Arc<Query>,
     at: Seq,
 ) -> Result<Found, StoreError> {
-    let past = Past {
-        database: database.clone(),
-        query: Arc::clone(query),
-        at,
-    };
-    let events = match query.id_order() {
-        Some(Direction::Ascending) => past.walk(past.wanted(), view::batch_size(query)).await?,
-        Some(Direction::Descending) | None => past.sorted().await?,
-    };
-    let query = Arc::clone(query);
-    let admitted = events.try_filter_map(move |event| std::future::ready(admitted(&query, event)));
-    Ok(Found {
-        seq: at,
-        events: admitted.boxed(),
-    })
+    let past = Past::new(database, query, at, false);
+    let events = past.admitted().await?;
+    Ok(Found { seq: at, events })
+}
+
+/// The rest of an answer that was begun when the log was at `seq`.
+pub(super) async fn go_on(
+    database: &Database,
+    query: &Arc<Query>,
+    seq: Seq,
+) -> Result<Events, StoreError> {
+    Past::new(database, query, seq, true).admitted().await
 }
 
 /// Events as they were after change `at`.
+#[derive(Clone)]
 struct Past {
     database: Database,
     query: Arc<Query>,
     at: Seq,
+    /// Whether the answer was begun then: it has no place for what was erased since.
+    is_begun: bool,
 }
 
 type Events = BoxStream<'static, Result<Event, StoreError>>;
 
+/// An event, if it is let through.
+type Judged = Result<Option<Event>, StoreError>;
+
 impl Past {
+    fn new(database: &Database, query: &Arc<Query>, at: Seq, is_begun: bool) -> Self {
+        Self {
+            database: database.clone(),
+            query: Arc::clone(query),
+            at,
+            is_begun,
+        }
+    }
+
+    /// Those that the query admits, in its order.
+    async fn admitted(self) -> Result<Events, StoreError> {
+        Ok(match self.query.id_order() {
+            Some(Direction::Ascending) => {
+                let (wanted, query) = (self.wanted(), Arc::clone(&self.query));
+                let size = view::batch_size(&query);
+                self.walk(wanted, size, move |event| admitted(&query, event))
+            }
+            Some(Direction::Descending) | None => self.sorted().await?,
+        })
+    }
+
     /// Which events the query may admit, as a condition on the log's `event`.
     fn wanted(&self) -> Document {
         match self.query.filter.pinned_ids() {
@@ -123,23 +147,32 @@ impl Past {
         }
     }
 
-    /// The events that were there, in the order of their ids.
-    async fn walk(&self, wanted: Document, size: u32) -> Result<Events, StoreError> {
-        let log = collection(&self.database, LOG);
-        let pipeline = [
-            doc! { "$match": { "event": wanted, "_id": { "$lte": self.at.get().cast_signed() } } },
-            doc! { "$sort": index() },
-            doc! { "$group": { "_id": "$event", "last": { "$first": "$$ROOT" } } },
-        ];
-        let deadline = view::deadline(&self.query);
-        let cursor = within(QUERY_CALL_DEADLINE, async move {
-            let aggregate = log
-                .aggregate(pipeline)
-                .hint(mongodb::options::Hint::Keys(index()));
-            let aggregate = aggregate.batch_size(size).max_time(deadline);
-            aggregate.allow_disk_use(true).batch().await
+    /// The events that were there and that `admits` lets through, in the order of their ids.
+    fn walk(
+        self,
+        wanted: Document,
+        size: u32,
+        admits: impl Fn(Event) -> Judged + Clone + Send + Sync + 'static,
+    ) -> Events {
+        let walk = Walk {
+            past: self,
+            wanted,
+            size,
+            last: None,
+        };
+        let chunks = stream::try_unfold(Some(walk), move |walk| {
+            let admits = admits.clone();
+            async move {
+                match walk {
+                    Some(walk) => walk.next(admits).await.map(Some),
+                    None => Ok(None),
+                }
+            }
         });
-        Ok(Walk::new(cursor.await?).into_stream())
+        chunks
+            .map_ok(|events| stream::iter(events).map(Ok))
+            .try_flatten()
+            .boxed()
     }
 
     /// The events that the query admits, in its order, which the index does not have: a pass over all of them
@@ -151,11 +184,27 @@ impl Past {
             _ => self.wanted(),
         };
         let mut top = Top::new(&self.query);
-        let mut events = self.walk(wanted, view::BATCH_COUNT).await?;
-        while let Some(event) = events.try_next().await? {
-            top.offer(&event)?;
-        }
-        let ids = top.into_ids();
+        let mut chunks = Walk {
+            past: self.clone(),
+            wanted,
+            size: view::BATCH_COUNT,
+            last: None,
+        };
+        let ids = loop {
+            let (events, rest) = chunks.next(|event| Ok(Some(event))).await?;
+            let offered = working(move |asker| {
+                for event in &events {
+                    asker.check()?;
+                    top.offer(event)?;
+                }
+                Ok(top)
+            });
+            top = offered.await?;
+            match rest {
+                Some(rest) => chunks = rest,
+                None => break working(move |_| Ok(top.into_ids())).await?,
+            }
+        };
         let chunks = stream::try_unfold((self, ids), |(past, ids)| past.look_up(ids));
         Ok(chunks
             .map_ok(|events| stream::iter(events).map(Ok))
@@ -170,7 +219,10 @@ impl Past {
         }
         let rest = ids.split_off(ids.len().min(LOOKED_UP_COUNT));
         let texts: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
-        let found = self.walk(doc! { "$in": texts }, view::BATCH_COUNT).await?;
+        let found = self.clone();
+        let found = found.walk(doc! { "$in": texts }, view::BATCH_COUNT, |event| {
+            Ok(Some(event))
+        });
         let found = found.map_ok(|event| (event.id.clone(), event));
         let mut found: HashMap<EventId, Event> = found.try_collect().await?;
         let events = ids.iter().filter_map(|id| found.remove(id)).collect();
@@ -181,41 +233,68 @@ impl Past {
 /// Events, and what is still to be looked up.
 type LookedUp = Result<Option<(Vec<Event>, (Past, VecDeque<EventId>))>, StoreError>;
 
-/// Entries of the log, the last of each event, being read.
+/// Entries of the log, the last of each event, being read: a batch at a time, and no cursor between.
 struct Walk {
-    cursor: RawBatchCursor,
+    past: Past,
+    wanted: Document,
+    size: u32,
     last: Option<EventId>,
 }
 
 impl Walk {
-    fn new(cursor: RawBatchCursor) -> Self {
-        Self { cursor, last: None }
-    }
-
-    fn into_stream(self) -> Events {
-        let chunks = stream::try_unfold(self, Self::next);
-        chunks
-            .map_ok(|events| stream::iter(events).map(Ok))
-            .try_flatten()
-            .boxed()
-    }
-
-    async fn next(mut self) -> Result<Option<(Vec<Event>, Self)>, StoreError> {
-        let fetched = within(QUERY_CALL_DEADLINE, async move {
-            let batch = self.cursor.next().await;
-            Ok((batch.transpose()?, self))
-        });
-        let (batch, mut walk) = fetched.await?;
-        let Some(batch) = batch else {
-            return Ok(None);
+    /// The next events, and what comes after them.
+    async fn next(
+        mut self,
+        admits: impl Fn(Event) -> Judged + Send + 'static,
+    ) -> Result<(Vec<Event>, Option<Self>), StoreError> {
+        let Some(batch) = self.fetch().await? else {
+            return Ok((Vec::new(), None));
         };
-        let mut events = Vec::new();
-        for group in documents(&batch)? {
-            let last = group?.get_document("last");
-            let last = last.map_err(|_| unreadable())?;
-            events.extend(walk.take(&change(last)?)?);
+        working(move |asker| {
+            let mut events = Vec::new();
+            let mut count = 0;
+            for group in documents(&batch)? {
+                asker.check()?;
+                count += 1;
+                let last = group?.get_document("last");
+                if let Some(event) = self.take(&change(last.map_err(|_| unreadable())?)?)? {
+                    events.extend(admits(event)?);
+                }
+            }
+            let is_whole = count < self.size && !log::is_open(&batch);
+            // Where few are wanted but few are admitted, more are looked at.
+            self.size = (self.size * 2).min(view::BATCH_COUNT);
+            Ok((events, (!is_whole).then_some(self)))
+        })
+        .await
+    }
+
+    /// The server ends a batch by bytes too, and then the next begins there.
+    async fn fetch(&self) -> Result<Option<RawBatch>, StoreError> {
+        let log = collection(&self.past.database, LOG);
+        let mut wanted = self.wanted.clone();
+        if let Some(last) = &self.last {
+            wanted.insert("$gt", last.as_str());
         }
-        Ok(Some((events, walk)))
+        let upto = doc! { "$lte": self.past.at.get().cast_signed() };
+        let size = self.size;
+        let pipeline = [
+            doc! { "$match": { "event": wanted, "_id": upto } },
+            doc! { "$sort": index() },
+            doc! { "$group": { "_id": "$event", "last": { "$first": "$$ROOT" } } },
+            doc! { "$limit": i64::from(size) },
+        ];
+        let batch = within(QUERY_CALL_DEADLINE, async move {
+            let aggregate = log
+                .aggregate(pipeline)
+                .hint(mongodb::options::Hint::Keys(index()));
+            // One more, so that the server ends its cursor with the last.
+            let aggregate = aggregate.batch_size(size.saturating_add(1));
+            let aggregate = aggregate.max_time(limits::QUERY_DEADLINE);
+            let mut batches = aggregate.allow_disk_use(true).batch().await?;
+            batches.next().await.transpose()
+        });
+        Ok(batch.await?)
     }
 
     /// Pages rest on the order, which the server has from the index and does not promise.
@@ -224,6 +303,9 @@ impl Walk {
         if self.last.as_ref().is_some_and(|last| last >= id) {
             let reason = "it does not answer in the order of the index of events";
             return Err(StoreError::Refused(reason.to_owned()));
+        }
+        if self.past.is_begun && change.is_redacted() && change.kind() != Kind::Delete {
+            return Err(StoreError::Erased);
         }
         self.last = Some(id.clone());
         Ok(change.after().map(|event| (**event).clone()))

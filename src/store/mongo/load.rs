@@ -82,6 +82,9 @@ async fn fetch(database: &Database, ids: &[EventId]) -> Result<Option<Vec<Event>
     if log::is_open(&batch) {
         return Ok(None);
     }
-    view::decode_into(&batch, |event| found.push(event))?;
+    view::decode_into(&batch, |event| {
+        found.push(event);
+        Ok(())
+    })?;
     Ok(Some(found))
 }

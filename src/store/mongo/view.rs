@@ -1,6 +1,5 @@
 //! Reading the view: events by id, and the answers to queries.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::{ReadConcern, SessionOptions};
 use mongodb::raw_batch_cursor::{RawBatch, SessionRawBatchCursor};
 use mongodb::{ClientSession, Collection, Database};
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::call::{Failure, QUERY_CALL_DEADLINE, code, within};
+use super::call::{Asker, Failure, QUERY_CALL_DEADLINE, code, within, working};
 use super::decode::{self, Unreadable};
 use super::{EVENTS, collection, head, history, meta, strangers};
-use crate::domain::Event;
+use crate::domain::{Event, Seq, Steps};
 use crate::limits;
 use crate::query::{self, Query};
 use crate::store::{Found, StoreError, admitted};
@@ -30,7 +31,7 @@ const SNAPSHOTS_MAX: usize = 5;
 /// See [`Store::find`](crate::store::Store::find).
 pub(super) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
     if !query::mongo::has_order(query) {
-        return find_sorted(log, query).await;
+        return from_log(log, query).await;
     }
     let mut tries = 1;
     let (head, reading) = loop {
@@ -38,19 +39,27 @@ pub(super) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found
             Ok(begun) => break begun,
             Err(failure) if snapshot_is_gone(&failure) && tries < SNAPSHOTS_MAX => tries += 1,
             Err(failure) if cannot_sort(&failure, query) => {
-                return find_sorted(log, query).await;
+                return from_log(log, query).await;
+            }
+            Err(failure)
+                if failure.code() == Some(code::MAX_TIME_EXPIRED) && query.limit.is_none() =>
+            {
+                return from_log(log, query).await;
             }
             Err(failure) => return Err(failure.into()),
         }
     };
     let seq = log.check(head::parse(head.as_deref()))?.seq;
-    let query = Arc::clone(query);
-    let admitted = reading
-        .into_stream()
-        .try_filter_map(move |event| std::future::ready(admitted(&query, event)));
+    let listing = Listing {
+        database: log.database.clone(),
+        query: Arc::clone(query),
+        seq,
+        held: Held::new(reading),
+        last: None,
+    };
     Ok(Found {
         seq,
-        events: admitted.boxed(),
+        events: listing.into_stream(),
     })
 }
 
@@ -64,10 +73,11 @@ fn cannot_sort(failure: &Failure, query: &Query) -> bool {
     }
 }
 
-/// In an order that MongoDB does not have: what the log says of every event, sorted here.
-async fn find_sorted(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
-    let head = log.head(QUERY_CALL_DEADLINE).await?;
-    history::find_at(&log.database, query, head.seq).await
+/// What the log says of it, sorted here: for an order that MongoDB does not have, and for what takes it too long.
+async fn from_log(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
+    let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
+    let events = history::go_on(&log.database, query, seq).await?;
+    Ok(Found { seq, events })
 }
 
 fn snapshot_is_gone(failure: &Failure) -> bool {
@@ -97,15 +107,7 @@ async fn begin(
             .read_concern(ReadConcern::snapshot());
         let head = head.session(&mut session).await?;
         let cursor = open(&events, filter, order, size, deadline, &mut session).await?;
-        let batch = VecDeque::new();
-        Ok((
-            head,
-            Reading {
-                cursor,
-                session,
-                batch,
-            },
-        ))
+        Ok((head, Reading { cursor, session }))
     })
     .await
 }
@@ -128,11 +130,11 @@ async fn open(
     find.session(session).batch().await
 }
 
-/// The server counts its time over all batches of a cursor; each batch has a deadline of its own on this side.
-pub(super) fn deadline(query: &Query) -> Duration {
+/// The server counts its time over all batches of a cursor. What has no limit can go on from the log instead.
+fn deadline(query: &Query) -> Duration {
     match query.limit {
         Some(_) => limits::QUERY_DEADLINE,
-        None => limits::LISTING_DEADLINE,
+        None => limits::QUERY_DEADLINE / 2,
     }
 }
 
@@ -147,34 +149,9 @@ pub(super) fn batch_size(query: &Query) -> u32 {
 struct Reading {
     cursor: SessionRawBatchCursor,
     session: ClientSession,
-    batch: VecDeque<Event>,
 }
 
 impl Reading {
-    fn into_stream(self) -> BoxStream<'static, Result<Event, StoreError>> {
-        stream::try_unfold(Some(self), |reading| async move {
-            match reading {
-                Some(reading) => reading.next().await,
-                None => Ok(None),
-            }
-        })
-        .boxed()
-    }
-
-    async fn next(mut self) -> Result<Option<(Event, Option<Self>)>, StoreError> {
-        loop {
-            if let Some(event) = self.batch.pop_front() {
-                return Ok(Some((event, Some(self))));
-            }
-            let (batch, reading) = self.fetch().await?;
-            self = reading;
-            let Some(batch) = batch else {
-                return Ok(None);
-            };
-            decode_into(&batch, |event| self.batch.push_back(event))?;
-        }
-    }
-
     async fn fetch(mut self) -> Result<(Option<RawBatch>, Self), StoreError> {
         let fetched = within(QUERY_CALL_DEADLINE, async move {
             let batch = self.cursor.stream(&mut self.session).next().await;
@@ -184,14 +161,123 @@ impl Reading {
     }
 }
 
-pub(super) fn decode_into(batch: &RawBatch, mut take: impl FnMut(Event)) -> Result<(), StoreError> {
+/// A query that is answered from a snapshot while that is young, and then from the log.
+struct Listing {
+    database: Database,
+    query: Arc<Query>,
+    seq: Seq,
+    held: Held,
+    /// The last that came out of the snapshot.
+    last: Option<Event>,
+}
+
+/// A reading that is dropped when it is old, whether or not anybody asks for more of it.
+struct Held {
+    reading: Arc<Mutex<Option<Reading>>>,
+    _clock: AbortOnDropHandle<()>,
+}
+
+impl Held {
+    fn new(reading: Reading) -> Self {
+        let reading = Arc::new(Mutex::new(Some(reading)));
+        let held = Arc::clone(&reading);
+        let clock = tokio::spawn(async move {
+            tokio::time::sleep(limits::SNAPSHOT_HELD).await;
+            drop(held.lock().await.take());
+        });
+        Self {
+            reading,
+            _clock: AbortOnDropHandle::new(clock),
+        }
+    }
+
+    /// The next batch, or the end; `None` if the snapshot is gone.
+    async fn fetch(&self) -> Result<Option<Option<RawBatch>>, StoreError> {
+        let mut slot = self.reading.lock().await;
+        let Some(reading) = slot.take() else {
+            return Ok(None);
+        };
+        let (batch, reading) = reading.fetch().await?;
+        *slot = Some(reading);
+        Ok(Some(batch))
+    }
+}
+
+type Events = BoxStream<'static, Result<Event, StoreError>>;
+
+/// The next events of an answer, and what goes on after them.
+type Chunk = Option<(Events, Option<Listing>)>;
+
+impl Listing {
+    fn into_stream(self) -> Events {
+        let chunks = stream::try_unfold(Some(self), |listing| async move {
+            match listing {
+                Some(listing) => listing.next().await,
+                None => Ok(None),
+            }
+        });
+        chunks.try_flatten().boxed()
+    }
+
+    async fn next(mut self) -> Result<Chunk, StoreError> {
+        let batch = match self.held.fetch().await {
+            Ok(Some(Some(batch))) => batch,
+            Ok(Some(None)) => return Ok(None),
+            Ok(None) => return self.go_on().await,
+            Err(StoreError::QueryTooSlow) if self.query.limit.is_none() => {
+                return self.go_on().await;
+            }
+            Err(error) => return Err(error),
+        };
+        let query = Arc::clone(&self.query);
+        let (admitted, last) = working(move |asker| judge(&batch, &query, asker)).await?;
+        self.last = last.or(self.last);
+        let events = stream::iter(admitted.into_iter().map(Ok)).boxed();
+        Ok(Some((events, Some(self))))
+    }
+
+    /// What is left, from what the log says of it.
+    async fn go_on(self) -> Result<Chunk, StoreError> {
+        let query = match &self.last {
+            Some(last) => {
+                let steps = Steps::new(limits::MATCH_STEPS_MAX);
+                Arc::new(self.query.from(last, &steps)?)
+            }
+            None => self.query,
+        };
+        let events = history::go_on(&self.database, &query, self.seq).await?;
+        Ok(Some((events, None)))
+    }
+}
+
+/// Those of a batch that the query admits, and the last of it.
+fn judge(
+    batch: &RawBatch,
+    query: &Query,
+    asker: &Asker,
+) -> Result<(Vec<Event>, Option<Event>), StoreError> {
+    let mut events = Vec::new();
+    let mut last: Option<Event> = None;
+    decode_into(batch, |event| {
+        asker.check()?;
+        last = Some(event.clone());
+        events.extend(admitted(query, event)?);
+        Ok(())
+    })?;
+    Ok((events, last))
+}
+
+pub(super) fn decode_into(
+    batch: &RawBatch,
+    mut take: impl FnMut(Event) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let unreadable = |_| Unreadable::new("not BSON").at("the view");
     for document in batch.doc_slices().map_err(unreadable)? {
         let Ok(RawBsonRef::Document(document)) = document else {
             return Err(Unreadable::new("not BSON").at("the view"));
         };
         match decode::event(document) {
-            Ok(event) => take(event),
+            Ok(event) => take(event)?,
             Err(_) if strangers::is_one(document) => {}
             Err(unreadable) => return Err(unreadable.at(place(document))),
         }

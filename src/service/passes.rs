@@ -1,0 +1,115 @@
+//! Leave for reads that go through everything: few at once, and in turns of those who ask.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::engine::{Source, TURN_BYTES, Turns, Waiting};
+use crate::limits;
+use crate::protocol::{Code, Failure};
+use crate::query::Query;
+
+/// Who goes through everything, and who waits to.
+#[derive(Debug)]
+pub(super) struct Passes {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    waiting: Turns<Asker>,
+}
+
+/// Who waits for leave. Each takes a whole turn.
+#[derive(Debug)]
+struct Asker(oneshot::Sender<Pass>);
+
+impl Waiting for Asker {
+    fn cost(&self) -> usize {
+        TURN_BYTES
+    }
+
+    fn is_heavy(&self) -> bool {
+        false
+    }
+}
+
+/// Leave to go through everything, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Pass {
+    passes: Arc<Passes>,
+}
+
+impl Passes {
+    pub(super) fn new() -> Arc<Self> {
+        let state = State {
+            free: limits::PASSES_MAX,
+            waiting: Turns::default(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Waits for leave, if the query takes any.
+    ///
+    /// # Errors
+    /// `busy` after [`limits::READ_TURN_DEADLINE`].
+    pub(super) async fn leave(
+        self: &Arc<Self>,
+        from: &Source,
+        query: &Query,
+    ) -> Result<Option<Pass>, Failure> {
+        if !query.goes_through_all() {
+            return Ok(None);
+        }
+        match timeout(limits::READ_TURN_DEADLINE, self.ask(from)).await {
+            Ok(Ok(pass)) => Ok(Some(pass)),
+            Ok(Err(_)) | Err(_) => {
+                let message = "too many reads that go through all events are waiting";
+                Err(Failure::new(Code::Busy, message))
+            }
+        }
+    }
+
+    fn ask(self: &Arc<Self>, from: &Source) -> oneshot::Receiver<Pass> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        match state.free.checked_sub(1) {
+            Some(free) => {
+                state.free = free;
+                drop(state);
+                // It is received by the caller.
+                drop(sender.send(self.pass()));
+            }
+            None => state.waiting.push(from, Asker(sender)),
+        }
+        receiver
+    }
+
+    fn pass(self: &Arc<Self>) -> Pass {
+        Pass {
+            passes: Arc::clone(self),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.passes.state();
+        match state.waiting.pop_if(false, |_| true) {
+            Some(Asker(next)) => {
+                drop(state);
+                // Who gave up meanwhile drops it, and so it goes on to the next.
+                drop(next.send(self.passes.pass()));
+            }
+            None => state.free += 1,
+        }
+    }
+}
