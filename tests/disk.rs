@@ -358,6 +358,23 @@ async fn a_file_that_was_deleted_moved_or_replaced_takes_no_writes() {
     }
 }
 
+#[tokio::test]
+async fn a_server_whose_folder_was_deleted_ends_and_says_why() {
+    let mut server = Server::in_folder().await;
+    let mut client = server.client().await;
+    client.create(json!({ "n": 1 })).await;
+    std::fs::remove_dir_all(server.database.path()).unwrap();
+    let refused = client.request("CREATE", json!({ "n": 2 })).await;
+    assert_ne!(refused["success"], true, "{refused}");
+    let status = server.exit().await;
+    assert!(!status.success(), "{status}");
+    let logged = server.logged();
+    assert!(
+        logged.contains("was deleted, moved or replaced"),
+        "{logged}"
+    );
+}
+
 // A file system that takes no writes.
 
 /// Runs livelog as somebody who may only read.

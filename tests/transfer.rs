@@ -11,6 +11,9 @@ use crate::support::{Database, Load, Server, on_every_store};
 /// What this format looks like: an exported log, with every kind of change and of value.
 const GOLDEN: &str = include_str!("../fixtures/export/log.ndjson");
 
+/// The same log in the format before.
+const GOLDEN_BEFORE: &str = include_str!("../fixtures/export/log-1.ndjson");
+
 on_every_store!(
     an_exported_log_of_this_format_is_imported_and_exported_byte_by_byte,
     a_log_moves_to_the_other_store_and_back_with_everything_it_has,
@@ -77,6 +80,10 @@ async fn an_exported_log_of_this_format_is_imported_and_exported_byte_by_byte(se
     let expected = format!("7 changes into 3 events as of seq 7, digest {digest}");
     assert_eq!(counts(&said), expected);
     assert_eq!(verified(&database).await, expected);
+    assert_eq!(export(&database).await, GOLDEN);
+    let database = database.another().await;
+    let (said, _) = succeeded(&import(&database, GOLDEN_BEFORE).await);
+    assert_eq!(counts(&said), expected);
     assert_eq!(export(&database).await, GOLDEN);
 }
 
@@ -319,8 +326,8 @@ async fn an_input_that_is_no_whole_and_faithful_export_is_refused_and_nothing_of
         ),
         (
             "a newer format",
-            replaced(1, "\"format\":1", "\"format\":2"),
-            "line 1: it is a log in format 2; this livelog reads format 1",
+            replaced(1, "\"format\":2", "\"format\":3"),
+            "line 1: it is a log in format 3; this livelog reads format 2",
         ),
         (
             "no epoch",

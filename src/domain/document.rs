@@ -31,32 +31,46 @@ impl Invalid {
 /// # Errors
 /// The first offender, with its path.
 pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
+    check_fields(document, path, limits::DOCUMENT_DEPTH_MAX)
+}
+
+/// Checks an event's fields as an export has them: by what any livelog may have accepted.
+///
+/// # Errors
+/// The first offender, with its path.
+pub fn check_stored(document: &Document) -> Result<(), Invalid> {
+    check_fields(document, "", limits::STORED_DEPTH_MAX)
+}
+
+fn check_fields(document: &Document, path: &str, deepest: usize) -> Result<(), Invalid> {
     if let Some((name, _)) = document.iter().find(|(name, _)| name.starts_with('_')) {
         return Err(Invalid::new(
             join(path, name),
             "names beginning with _ are reserved for the server",
         ));
     }
-    check_names(document, path, 1)
+    check_names(document, path, 1, deepest)
 }
 
 /// Checks one value that will stand `depth` levels deep in an event, should it be a list or document.
 pub(super) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(), Invalid> {
+    check_within(value, path, depth, limits::DOCUMENT_DEPTH_MAX)
+}
+
+fn check_within(value: &Value, path: &str, depth: usize, deepest: usize) -> Result<(), Invalid> {
     let is_nested = matches!(value, Value::Array(_) | Value::Object(_));
-    if is_nested && depth > limits::DOCUMENT_DEPTH_MAX {
-        return Err(Invalid::new(
-            path,
-            format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX),
-        ));
+    if is_nested && depth > deepest {
+        let reason = format!("nested deeper than {deepest} levels");
+        return Err(Invalid::new(path, reason));
     }
     match value {
-        Value::Object(document) => check_names(document, path, depth),
+        Value::Object(document) => check_names(document, path, depth, deepest),
         Value::Array(items) => items
             .iter()
             .enumerate()
             .filter(|(_, item)| matches!(item, Value::Array(_) | Value::Object(_)))
             .try_for_each(|(index, item)| {
-                check_value(item, &join(path, &index.to_string()), depth + 1)
+                check_within(item, &join(path, &index.to_string()), depth + 1, deepest)
             }),
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => Ok(()),
     }
@@ -73,13 +87,18 @@ pub(super) fn name_offence(name: &str) -> Option<&'static str> {
     }
 }
 
-fn check_names(document: &Document, path: &str, depth: usize) -> Result<(), Invalid> {
+fn check_names(
+    document: &Document,
+    path: &str,
+    depth: usize,
+    deepest: usize,
+) -> Result<(), Invalid> {
     for (name, value) in document.iter() {
         if let Some(reason) = name_offence(name) {
             return Err(Invalid::new(join(path, name), reason));
         }
         if matches!(value, Value::Array(_) | Value::Object(_)) {
-            check_value(value, &join(path, name), depth + 1)?;
+            check_within(value, &join(path, name), depth + 1, deepest)?;
         }
     }
     Ok(())

@@ -37,6 +37,17 @@ impl EventId {
         }
     }
 
+    /// Reads an id that was accepted once, whatever a client may choose by now.
+    ///
+    /// # Errors
+    /// If it never can have been one.
+    pub fn stored(text: &str) -> Result<Self, String> {
+        match text.len() {
+            1..=limits::STORED_EVENT_ID_BYTES_MAX if !text.contains('\0') => Ok(Self(text.into())),
+            _ => Err("it is no event's id".to_owned()),
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

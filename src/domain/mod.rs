@@ -30,7 +30,7 @@ pub use command::{
 pub(crate) use compare::{Class, class, compare, compare_within};
 pub use decide::{Rejection, Stamp, State, decide};
 pub(crate) use document::join;
-pub use document::{Invalid, check_document};
+pub use document::{Invalid, check_document, check_stored};
 pub use event::{Event, EventId};
 pub use moment::Moment;
 pub use operators::{Condition, ReadCondition};

@@ -31,6 +31,12 @@ impl Path {
         }
     }
 
+    /// Reads a path of a patch that was applied once; `None` if it never can have been one.
+    pub fn stored(text: &str) -> Option<Self> {
+        let fits = text.split('.').count() <= limits::STORED_DEPTH_MAX;
+        (fits && !text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
     /// The text with its dots.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -65,9 +65,9 @@ impl fmt::Display for Report {
 
 /// Compares the view with the log, and makes sure that what the log has is found.
 pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
-    let mut report = compare_view(store).await?;
-    let unfound = store.check().await?;
-    unfound.into_iter().for_each(|text| report.add(text));
+    let (report, unfound) = tokio::join!(compare_view(store), store.check());
+    let mut report = report?;
+    unfound?.into_iter().for_each(|text| report.add(text));
     Ok(report)
 }
 

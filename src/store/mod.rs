@@ -76,7 +76,9 @@ pub async fn open_unwritten(
             let options = options.clone();
             Ok(embedded::EmbeddedStore::open_unwritten(options, is_checked).await?)
         }
-        StoreOptions::Mongo(_) => open_existing(options).await,
+        StoreOptions::Mongo(options) => {
+            Ok(mongo::MongoStore::open_unwritten(options.clone()).await?)
+        }
     }
 }
 

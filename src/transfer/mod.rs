@@ -1,7 +1,7 @@
 //! The log as a file: written from one store, loaded into another; or copied up to some moment.
 //!
 //! ```text
-//! {"livelog":"log","format":1,"epoch":"…","head":3}
+//! {"livelog":"log","format":2,"epoch":"…","head":3}
 //! {"seq":1,"kind":"create","eventId":"a","version":1,"at":"…","data":{…}}
 //! {"seq":2,"kind":"update","eventId":"a","version":2,"at":"…","before":{…},"patch":{"set":{…},"unset":[…]}}
 //! {"seq":3,"kind":"delete","eventId":"a","version":3,"at":"…","before":{…}}

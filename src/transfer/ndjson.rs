@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
-    Timestamp, Unread, Value, can_have_been, check_document, read,
+    Timestamp, Unread, Value, can_have_been, check_stored, read,
 };
 use crate::store::Epoch;
 
 /// What the first line calls such a file.
 const NAME: &str = "log";
 
-/// What this program writes, and the only format it reads so far.
-const FORMAT: u64 = 1;
+/// What this program writes.
+const FORMAT: u64 = 2;
+
+/// The oldest that is read. In 1 every life of an event begins at version 1, and an older livelog takes no other.
+const FORMAT_MIN: u64 = 1;
 
 /// How the last line begins: no change does.
 const END: &str = "{\"end\":";
@@ -143,7 +146,8 @@ pub(super) fn header(text: &str) -> Result<Header, String> {
     }
     let name: Option<Name> = read(text, "").ok();
     match name {
-        Some(Name { livelog, format }) if livelog == NAME && format == FORMAT => {}
+        Some(Name { livelog, format })
+            if livelog == NAME && (FORMAT_MIN..=FORMAT).contains(&format) => {}
         Some(Name { livelog, format }) if livelog == NAME => {
             return Err(format!(
                 "it is a log in format {format}; this livelog reads format {FORMAT}"
@@ -252,14 +256,14 @@ fn redacted(kind: Kind, id: &str, version: u64, prior: Option<u64>) -> Result<Ef
     }
     Ok(Effect::Redacted {
         kind,
-        id: EventId::parse(id)?,
+        id: EventId::stored(id)?,
         version,
         prior: prior.map(Seq::new),
     })
 }
 
 fn key(line: &ReadKey) -> Result<CommandKey, String> {
-    let id = CommandId::parse(&line.id, "command.id").map_err(|invalid| invalid.to_string())?;
+    let id = CommandId::stored(&line.id).ok_or("command.id is none")?;
     let key = CommandKey::from_hex(id, &line.digest);
     key.ok_or_else(|| "command.digest is none".to_owned())
 }
@@ -287,7 +291,7 @@ fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<E
 }
 
 fn patch(patch: ReadPatch) -> Result<Patch, String> {
-    let path = |text: &str| Path::parse(text).map_err(|reason| format!("patch.{text}: {reason}"));
+    let path = |text: &str| Path::stored(text).ok_or_else(|| format!("patch.{text}: no path"));
     let set = patch.set.into_iter();
     Ok(Patch {
         set: set
@@ -308,7 +312,7 @@ fn event(mut document: Document) -> Result<Arc<Event>, String> {
         None => Err(format!("an event lacks {name}")),
     };
     let event = Event {
-        id: EventId::parse(text(&take("_id")?)?)?,
+        id: EventId::stored(text(&take("_id")?)?)?,
         version: number(&take("_version")?)?,
         seq: Seq::new(number(&take("_seq")?)?),
         created_at: timestamp(text(&take("_createdAt")?)?)?,
@@ -320,7 +324,7 @@ fn event(mut document: Document) -> Result<Arc<Event>, String> {
 }
 
 fn check_fields(fields: &Document) -> Result<(), String> {
-    check_document(fields, "").map_err(|invalid| invalid.to_string())?;
+    check_stored(fields).map_err(|invalid| invalid.to_string())?;
     match can_have_been(fields) {
         true => Ok(()),
         false => Err("its event is larger than any that a livelog keeps".to_owned()),

@@ -32,6 +32,12 @@ impl CommandId {
         }
     }
 
+    /// Reads an id that was accepted once; `None` if it never can have been one.
+    pub fn stored(text: &str) -> Option<Self> {
+        let fits = (1..=limits::STORED_COMMAND_ID_BYTES_MAX).contains(&text.len());
+        fits.then(|| Self(text.into()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

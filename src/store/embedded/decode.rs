@@ -12,15 +12,13 @@ use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
     Timestamp, Value,
 };
+use crate::limits;
 use crate::store::{Spot, StoreError};
 
 /// The format of stored values that this program writes, and the only one it reads so far.
 pub(super) const FORMAT: u8 = 1;
 
 pub(super) const CHECKSUM_BYTES: usize = 4;
-
-/// Far deeper than documents may be, and shallow enough for any stack.
-const DEPTH_MAX: usize = 128;
 
 /// Fields of most documents.
 const FIELDS_EXPECTED: usize = 16;
@@ -110,7 +108,7 @@ pub(super) fn link(seq: Seq, bytes: &[u8]) -> Result<Link, StoreError> {
 /// The event at `id` of the view.
 pub(super) fn event(id: &str, bytes: &[u8]) -> Result<Event, StoreError> {
     let event = unseal(id.as_bytes(), bytes).and_then(|mut rest| {
-        let id = EventId::parse(id).map_err(|_| Unreadable("its id is none"))?;
+        let id = EventId::stored(id).map_err(|_| Unreadable("its id is none"))?;
         let event = rest.event_body(id)?;
         rest.end(event)
     });
@@ -256,7 +254,7 @@ impl<'a> Rest<'a> {
     }
 
     fn id(&mut self) -> Read<EventId> {
-        EventId::parse(self.text()?).map_err(|_| Unreadable("an id that is none"))
+        EventId::stored(self.text()?).map_err(|_| Unreadable("an id that is none"))
     }
 
     fn event_body(&mut self, id: EventId) -> Read<Event> {
@@ -271,9 +269,9 @@ impl<'a> Rest<'a> {
     }
 
     fn command(&mut self) -> Read<CommandKey> {
-        let id = CommandId::parse(self.text()?, "");
+        let id = CommandId::stored(self.text()?);
         Ok(CommandKey {
-            id: id.map_err(|_| Unreadable("a command id that is none"))?,
+            id: id.ok_or(Unreadable("a command id that is none"))?,
             digest: self.array()?,
         })
     }
@@ -290,7 +288,7 @@ impl<'a> Rest<'a> {
     }
 
     fn path(&mut self) -> Read<Path> {
-        Path::parse(self.text()?).map_err(|_| Unreadable("a path that is none"))
+        Path::stored(self.text()?).ok_or(Unreadable("a path that is none"))
     }
 
     fn document(&mut self, depth: usize) -> Read<Document> {
@@ -304,7 +302,7 @@ impl<'a> Rest<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Read<Value> {
-        if depth > DEPTH_MAX {
+        if depth > limits::STORED_DEPTH_MAX {
             return Err(Unreadable("nested too deep"));
         }
         Ok(match self.byte()? {

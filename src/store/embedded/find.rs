@@ -205,7 +205,7 @@ fn in_order(query: &Query, direction: Direction) -> Source {
             Source::Listed(ids.into())
         }
         None => {
-            let after = query.after_id().and_then(|id| EventId::parse(id).ok());
+            let after = query.after_id().and_then(|id| EventId::stored(id).ok());
             Source::Walk(direction, after)
         }
     }
@@ -214,7 +214,7 @@ fn in_order(query: &Query, direction: Direction) -> Source {
 /// The only ids that can match, in order. Text that cannot be an id matches nothing.
 fn pinned(query: &Query) -> Option<Vec<EventId>> {
     let texts = query.filter.pinned_ids()?;
-    let ids = texts.into_iter().filter_map(|id| EventId::parse(id).ok());
+    let ids = texts.into_iter().filter_map(|id| EventId::stored(id).ok());
     let mut ids: Vec<EventId> = ids.collect();
     ids.sort_unstable();
     ids.dedup();

@@ -346,7 +346,7 @@ fn key(bound: &Bound<Milestone>) -> Bound<(&str, u64)> {
 }
 
 fn read_id(text: &str) -> Result<EventId, StoreError> {
-    EventId::parse(text).map_err(|reason| StoreError::Corrupt {
+    EventId::stored(text).map_err(|reason| StoreError::Corrupt {
         at: "the milestones".into(),
         reason,
     })

@@ -8,10 +8,9 @@
 //! The same serves who only reads, on a file system that takes no writes: then memory is above it from the
 //! beginning, and what redb repairs after a crash is repaired there.
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +20,8 @@ use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use rustix::fs::Advice;
 
+use super::blocks::Blocks;
 use crate::store::StoreError;
-
-/// Memory above the disk is kept in blocks of this size.
-const BLOCK_BYTES: u64 = 4096;
 
 /// redb's header, which says which of two commits holds, ends before this.
 const HEADER_BYTES: u64 = 4096;
@@ -48,10 +45,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Memory {
-    blocks: BTreeMap<u64, Box<[u8]>>,
-    /// What counts of the disk: beyond it everything is zero.
-    disk_bytes: u64,
-    bytes: u64,
+    blocks: Blocks,
     /// What the disk refused first.
     refused: Option<(io::ErrorKind, String)>,
 }
@@ -84,9 +78,8 @@ impl Medium {
             false => 0,
         };
         let memory = Memory {
-            disk_bytes: bytes,
-            bytes,
-            ..Memory::default()
+            blocks: Blocks::above(bytes),
+            refused: None,
         };
         Ok(Self(Arc::new(Inner {
             disk,
@@ -176,87 +169,24 @@ impl Medium {
         // One that does not tell its length any more is read as far as it goes.
         let bytes = self.0.disk.len().unwrap_or(u64::MAX);
         *memory = Memory {
-            disk_bytes: bytes,
-            bytes,
-            blocks: BTreeMap::new(),
+            blocks: Blocks::above(bytes),
             refused: Some((error.kind(), error.to_string())),
         };
         self.0.is_detached.store(true, Ordering::Release);
-    }
-
-    fn keep(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut memory = self.memory();
-        let mut rest = data;
-        let mut at = offset;
-        while !rest.is_empty() {
-            let start = at - at % BLOCK_BYTES;
-            let within = index(at - start);
-            let (now, later) = rest.split_at(rest.len().min(index(BLOCK_BYTES) - within));
-            if !memory.blocks.contains_key(&start) {
-                let mut block = vec![0; index(BLOCK_BYTES)];
-                self.read_below(memory.disk_bytes, start, &mut block)?;
-                memory.blocks.insert(start, block.into_boxed_slice());
-            }
-            if let Some(block) = memory.blocks.get_mut(&start) {
-                block[within..within + now.len()].copy_from_slice(now);
-            }
-            at += now.len() as u64;
-            rest = later;
-        }
-        memory.bytes = memory.bytes.max(at);
-        Ok(())
-    }
-
-    fn read_merged(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let memory = self.memory();
-        let asked = offset..offset + out.len() as u64;
-        if asked.end > memory.bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.read_below(memory.disk_bytes, offset, out)?;
-        let first = offset - offset % BLOCK_BYTES;
-        for (start, block) in memory.blocks.range(first..asked.end) {
-            let both = common(&asked, &(*start..start + BLOCK_BYTES));
-            let from = index(both.start - start)..index(both.end - start);
-            out[index(both.start - offset)..index(both.end - offset)].copy_from_slice(&block[from]);
-        }
-        Ok(())
-    }
-
-    /// Reads from the disk as far as it counts; the rest stays or becomes zero.
-    fn read_below(&self, disk_bytes: u64, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let count = out.len().min(index(disk_bytes.saturating_sub(offset)));
-        let (below, beyond) = out.split_at_mut(count);
-        beyond.fill(0);
-        match below.is_empty() {
-            true => Ok(()),
-            false => self.0.disk.read(offset, below),
-        }
-    }
-
-    fn resize(&self, bytes: u64) {
-        let mut memory = self.memory();
-        memory.disk_bytes = memory.disk_bytes.min(bytes);
-        memory.blocks.retain(|start, _| *start < bytes);
-        if let Some((start, block)) = memory.blocks.iter_mut().next_back() {
-            let end = index(bytes - start).min(block.len());
-            block[end..].fill(0);
-        }
-        memory.bytes = bytes;
     }
 }
 
 impl StorageBackend for Medium {
     fn len(&self) -> io::Result<u64> {
         match self.is_detached() {
-            true => Ok(self.memory().bytes),
+            true => Ok(self.memory().blocks.len()),
             false => self.0.disk.len(),
         }
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         if self.is_detached() {
-            return self.read_merged(offset, out);
+            return self.memory().blocks.read(&*self.0.disk, offset, out);
         }
         // redb reads nothing any more after this, so that the file is to be opened anew.
         let read = self.0.disk.read(offset, out);
@@ -270,7 +200,7 @@ impl StorageBackend for Medium {
                 Err(error) => self.detach(&error),
             }
         }
-        self.resize(bytes);
+        self.memory().blocks.resize(bytes);
         Ok(())
     }
 
@@ -294,7 +224,8 @@ impl StorageBackend for Medium {
                 Err(error) => self.detach(&error),
             }
         }
-        self.keep(offset, data)
+        let mut memory = self.memory();
+        memory.blocks.write(&*self.0.disk, offset, data)
     }
 
     fn close(&self) -> io::Result<()> {
@@ -356,15 +287,6 @@ fn identity(file: &Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
-fn common(one: &Range<u64>, other: &Range<u64>) -> Range<u64> {
-    one.start.max(other.start)..one.end.min(other.end)
-}
-
-/// A place in memory, which is smaller than what 64 bits count on no machine that has the file.
-fn index(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
@@ -372,6 +294,8 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;
+
+    const PAGE_BYTES: u64 = 4096;
 
     /// Refuses every write after some.
     #[derive(Debug)]
@@ -414,30 +338,30 @@ mod tests {
     fn what_the_disk_refused_is_read_as_if_it_had_taken_it() {
         for seed in 0..200_u64 {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            let mut below = |bound: u64| {
+            let mut below = |bound: usize| {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                state % bound
+                usize::try_from(state % bound as u64).unwrap()
             };
-            let disk = Failing(InMemoryBackend::new(), AtomicU64::new(below(60)));
+            let disk = Failing(InMemoryBackend::new(), AtomicU64::new(below(60) as u64));
             let medium = Medium::storage(Arc::new(disk)).unwrap();
             let mut expected = Vec::new();
             for _ in 0..60 {
                 match below(4) {
                     0 => {
                         let bytes = below(40_000);
-                        medium.set_len(bytes).unwrap();
-                        expected.resize(index(bytes), 0);
+                        medium.set_len(bytes as u64).unwrap();
+                        expected.resize(bytes, 0);
                     }
                     1 => medium.sync_data().unwrap(),
                     _ if expected.is_empty() => {}
                     _ => {
-                        let offset = below(expected.len() as u64);
-                        let count = below(9_000).min(expected.len() as u64 - offset);
-                        let data = vec![u8::try_from(below(255)).unwrap(); index(count)];
-                        medium.write(offset, &data).unwrap();
-                        expected[index(offset)..index(offset + count)].copy_from_slice(&data);
+                        let offset = below(expected.len());
+                        let count = below(9_000).min(expected.len() - offset);
+                        let data = vec![u8::try_from(below(255)).unwrap(); count];
+                        medium.write(offset as u64, &data).unwrap();
+                        expected[offset..offset + count].copy_from_slice(&data);
                     }
                 }
                 let mut found = vec![0; expected.len()];
@@ -453,8 +377,8 @@ mod tests {
         for (refused_at, is_in_doubt) in [(1, false), (2, true), (3, true)] {
             let disk = Failing(InMemoryBackend::new(), AtomicU64::new(refused_at));
             let medium = Medium::storage(Arc::new(disk)).unwrap();
-            medium.set_len(3 * BLOCK_BYTES).unwrap();
-            medium.write(2 * BLOCK_BYTES, b"a page").unwrap();
+            medium.set_len(3 * PAGE_BYTES).unwrap();
+            medium.write(2 * PAGE_BYTES, b"a page").unwrap();
             medium.write(0, b"the header").unwrap();
             medium.sync_data().unwrap();
             let refused = medium.sound().unwrap_err();

@@ -24,6 +24,7 @@
 //! 0.44 ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. To note it now
 //! and then saves nothing: what was noted is good until the next append that does not.
 
+mod blocks;
 mod check;
 mod checkpoint;
 mod decode;

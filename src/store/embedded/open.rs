@@ -26,8 +26,12 @@ use crate::limits;
 use crate::store::{Epoch, StoreError};
 
 /// The oldest that is read, and made into the one of today. In 1 no log names commands; before 3 there was no
-/// history.
+/// history; before 4 every life of an event begins at version 1, so that an older livelog must not read a later
+/// log.
 const FORMAT_MIN: u128 = 1;
+
+/// The first with milestones.
+const FORMAT_WITH_HISTORY: u128 = 3;
 
 /// Opens the file in its folder; makes both if they are missing.
 pub(super) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
@@ -155,7 +159,7 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
     match found {
         None => lay_out(&transaction)?,
         Some(FORMAT) => {}
-        Some(_) => upgrade(&transaction)?,
+        Some(older) => upgrade(&transaction, older)?,
     }
     for table in abandoned {
         transaction.delete_table(table)?;
@@ -176,10 +180,13 @@ fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn upgrade(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    tracing::info!("bringing the data file up to date: its log is read once");
+fn upgrade(transaction: &WriteTransaction, older: u128) -> Result<(), redb::Error> {
+    tracing::info!("bringing the data file from format {older} to {FORMAT}");
     transaction.open_table(COMMANDS)?;
-    history::index(transaction)?;
+    if older < FORMAT_WITH_HISTORY {
+        // Reads the log once.
+        history::index(transaction)?;
+    }
     let mut meta = transaction.open_table(META)?;
     meta.insert(META_FORMAT, FORMAT)?;
     Ok(())

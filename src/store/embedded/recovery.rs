@@ -180,5 +180,6 @@ impl Writer {
     fn lose(&mut self, reason: &str) {
         self.watch.is_lost = true;
         self.stop(StoreError::Unwritable(reason.to_owned()));
+        self.shared.fate.fail(reason);
     }
 }

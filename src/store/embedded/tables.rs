@@ -11,7 +11,7 @@ use crate::domain::{EventId, Seq};
 use crate::store::StoreError;
 
 /// The format of the tables that this program makes.
-pub(super) const FORMAT: u128 = 3;
+pub(super) const FORMAT: u128 = 4;
 
 /// Everything that is one number: see the keys below.
 pub(super) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");

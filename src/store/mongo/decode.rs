@@ -12,6 +12,7 @@ use crate::domain::{
     Change, CommandId, CommandKey, Document, Effect, Event, EventId, Kind, Patch, Path, Seq,
     Timestamp, Value,
 };
+use crate::limits;
 use crate::store::{Spot, StoreError};
 
 /// Why something stored is not what livelog wrote.
@@ -82,8 +83,8 @@ pub(super) fn command_place(entry: &RawDocument) -> Result<(CommandId, Seq)> {
 }
 
 fn command_id(key: &RawDocument) -> Result<CommandId> {
-    let id = CommandId::parse(text(key, "id")?, "command.id");
-    id.map_err(|invalid| Unreadable::new(invalid.to_string()))
+    let id = CommandId::stored(text(key, "id")?);
+    id.ok_or_else(|| Unreadable::new("command.id is none"))
 }
 
 fn command(key: &RawDocument) -> Result<CommandKey> {
@@ -143,7 +144,9 @@ fn patch(document: &RawDocument) -> Result<Patch> {
         };
         let found = item.get("value").ok().flatten();
         let found = found.ok_or_else(|| missing("value"))?;
-        patch.set.push((path(text(item, "path")?)?, value(found)?));
+        patch
+            .set
+            .push((path(text(item, "path")?)?, value(found, 1)?));
     }
     for item in items(document, "unset")? {
         let RawBsonRef::String(item) = item? else {
@@ -182,22 +185,26 @@ fn fields(document: &RawDocument) -> Result<Document> {
     for element in document {
         let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
         if !name.as_str().starts_with('_') {
-            fields.push(name.as_str(), self::value(value)?);
+            fields.push(name.as_str(), self::value(value, 1)?);
         }
     }
     Ok(fields)
 }
 
-fn object(document: &RawDocument) -> Result<Document> {
+fn object(document: &RawDocument, depth: usize) -> Result<Document> {
     let mut fields = Document::new();
     for element in document {
         let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
-        fields.push(name.as_str(), self::value(value)?);
+        fields.push(name.as_str(), self::value(value, depth)?);
     }
     Ok(fields)
 }
 
-fn value(value: RawBsonRef<'_>) -> Result<Value> {
+/// A value that stands `depth` levels deep in what is stored.
+fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
+    if depth > limits::STORED_DEPTH_MAX {
+        return Err(Unreadable::new("nested too deep"));
+    }
     Ok(match value {
         RawBsonRef::Null => Value::Null,
         RawBsonRef::Boolean(flag) => Value::Bool(flag),
@@ -205,11 +212,11 @@ fn value(value: RawBsonRef<'_>) -> Result<Value> {
         RawBsonRef::Int32(number) => Value::Int(number.into()),
         RawBsonRef::Double(number) => Value::Float(number),
         RawBsonRef::String(text) => Value::String(text.to_owned()),
-        RawBsonRef::Document(document) => Value::Object(object(document)?),
+        RawBsonRef::Document(document) => Value::Object(object(document, depth + 1)?),
         RawBsonRef::Array(list) => {
             let items = list.into_iter().map(|item| {
                 let item = item.map_err(|_| Unreadable::new("not BSON"))?;
-                self::value(item)
+                self::value(item, depth + 1)
             });
             Value::Array(items.collect::<Result<_>>()?)
         }
@@ -248,11 +255,11 @@ fn timestamp(document: &RawDocument, name: &str) -> Result<Timestamp> {
 }
 
 fn id(text: &str) -> Result<EventId> {
-    EventId::parse(text).map_err(Unreadable)
+    EventId::stored(text).map_err(Unreadable)
 }
 
 fn path(text: &str) -> Result<Path> {
-    Path::parse(text).map_err(Unreadable::new)
+    Path::stored(text).ok_or_else(|| Unreadable::new("a path that is none"))
 }
 
 fn missing(name: &str) -> Unreadable {

@@ -18,7 +18,11 @@ use crate::store::fate::Fate;
 use crate::store::{Epoch, StoreError};
 
 /// What this code writes. Another number was written by another livelog.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
+
+/// The oldest that is read. In 1 every life of an event begins at version 1: an older livelog would read a later log
+/// as if it did, so it must refuse it.
+pub(super) const FORMAT_MIN: i64 = 1;
 
 /// The head as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +45,7 @@ pub(super) fn filter() -> Document {
 /// Writes the head of an empty log, unless another node was first: then its epoch is the one.
 pub(super) async fn found(database: &Database) -> Result<(), Failure> {
     let meta = database.collection::<Document>(META);
-    let head = doc! {
-        "_id": "head",
-        "format": FORMAT,
-        "seq": 0_i64,
-        "epoch": Uuid::new_v4().to_string(),
-        "view": 0_i64,
-    };
+    let head = first(Uuid::new_v4());
     let inserted = within(super::call::CALL_DEADLINE, async move {
         meta.insert_one(head).await
     });
@@ -55,6 +53,43 @@ pub(super) async fn found(database: &Database) -> Result<(), Failure> {
         Err(failure) if failure.code() == Some(code::DUPLICATE_KEY) => Ok(()),
         outcome => outcome.map(drop),
     }
+}
+
+/// The head of an empty log.
+fn first(epoch: Uuid) -> Document {
+    doc! {
+        "_id": "head",
+        "format": FORMAT,
+        "seq": 0_i64,
+        "epoch": epoch.to_string(),
+        "view": 0_i64,
+    }
+}
+
+/// The format of the log that is there, if there is one. It alone is read, because the rest may mean anything.
+pub(super) async fn format(database: &Database) -> Result<Option<i64>, StoreError> {
+    let meta = meta(database);
+    let found = within(super::call::CALL_DEADLINE, async move {
+        meta.find_one(filter()).await
+    });
+    let Some(head) = found.await? else {
+        return Ok(None);
+    };
+    match head.get_i64("format") {
+        Ok(format) => Ok(Some(format)),
+        Err(_) => Err(Unreadable::new("format is missing or of another type").at("meta head")),
+    }
+}
+
+/// Marks a log of an older format as one of today's: a livelog of that time refuses it from then on.
+pub(super) async fn upgrade(database: &Database) -> Result<(), Failure> {
+    let meta = meta(database);
+    let older = doc! { "_id": "head", "format": { "$gte": FORMAT_MIN, "$lt": FORMAT } };
+    let update = doc! { "$set": { "format": FORMAT } };
+    let updated = within(super::call::CALL_DEADLINE, async move {
+        meta.update_one(older, update).await
+    });
+    updated.await.map(drop)
 }
 
 /// The log that a node has opened. Whoever looks at its head learns whether it is still that log: a database can
@@ -76,6 +111,9 @@ impl Opened {
     /// belongs to what was read before.
     pub(super) fn check(&self, head: Result<Head, StoreError>) -> Result<Head, StoreError> {
         let reason = match head {
+            Ok(head) if head.format > FORMAT => {
+                format!("its database was marked as format {} by a later livelog", head.format)
+            }
             Ok(head) if head.epoch == self.epoch => return Ok(head),
             Ok(head) => format!(
                 "its database holds another log, with epoch {} instead of {}",
@@ -163,4 +201,24 @@ pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<()
     })
     .await
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What livelog writes for an empty log of format 2, and a head of format 1 as the first livelog left it.
+    #[test]
+    fn a_head_is_what_it_was_and_one_of_the_format_before_is_read() {
+        let epoch = Uuid::from_u128(7);
+        let json = r#"{ "_id": "head", "format": 2, "seq": 0, "epoch": "00000000-0000-0000-0000-000000000007", "view": 0 }"#;
+        assert_eq!(first(epoch).to_string(), json);
+        let older = doc! { "_id": "head", "format": 1_i64, "seq": 81_i64, "epoch": epoch.to_string(), "view": 2_i64 };
+        let older = bson::RawDocumentBuf::try_from(&older).unwrap();
+        let head = parse(Some(&*older)).unwrap();
+        assert_eq!(
+            (head.seq, head.epoch, head.view, head.hold, head.turn),
+            (Seq::new(81), Epoch(epoch), 2, None, None)
+        );
+    }
 }

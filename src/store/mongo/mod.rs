@@ -49,7 +49,7 @@ pub use self::open::OpenError;
 use self::append::Appender;
 use self::call::within;
 use self::hub::Hub;
-use self::open::{Absent, Opened};
+use self::open::{Opened, Purpose};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
     Stretch, Tidings,
@@ -111,7 +111,7 @@ impl MongoStore {
     /// # Errors
     /// Why it cannot be used, and what to do about it; within about ten seconds.
     pub async fn open(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
-        Self::start(&options, Absent::Found).await
+        Self::start(&options, Purpose::Serve).await
     }
 
     /// The same for a database that has a livelog; in one without, nothing is made.
@@ -119,15 +119,23 @@ impl MongoStore {
     /// # Errors
     /// [`OpenError::Empty`], or as [`open`](Self::open).
     pub(super) async fn open_existing(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
-        Self::start(&options, Absent::Refuse).await
+        Self::start(&options, Purpose::Change).await
     }
 
-    async fn start(options: &MongoOptions, absent: Absent) -> Result<Arc<Self>, OpenError> {
+    /// The same for who writes nothing.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing).
+    pub(super) async fn open_unwritten(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+        Self::start(&options, Purpose::Read).await
+    }
+
+    async fn start(options: &MongoOptions, purpose: Purpose) -> Result<Arc<Self>, OpenError> {
         let Opened {
             database,
             watched,
             head,
-        } = open::open(options, absent).await?;
+        } = open::open(options, purpose).await?;
         let client = database.client().clone();
         let session = within(call::CALL_DEADLINE, async move {
             let options = SessionOptions::builder().causal_consistency(false).build();

@@ -9,7 +9,7 @@ use mongodb::options::{
 use mongodb::{Client, Database, IndexModel};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
-use super::head::{self, FORMAT, Head};
+use super::head::{self, FORMAT, FORMAT_MIN, Head};
 use super::name::{self, BadName};
 use super::occupants::{self, Occupants};
 use super::{
@@ -89,7 +89,10 @@ pub enum OpenError {
     #[expect(missing_docs, reason = "the message says it")]
     Empty { name: String },
     /// The database holds a log of another livelog.
-    #[error("the log has format {found}; this livelog reads and writes format {FORMAT}")]
+    #[error(
+        "the log in the database was written in format {found}; this livelog reads format {FORMAT}. Use the \
+         livelog that wrote it, or a newer one"
+    )]
     #[expect(missing_docs, reason = "the message says it")]
     UnknownFormat { found: i64 },
     /// It was reached, but preparing it failed.
@@ -111,34 +114,37 @@ pub(super) struct Opened {
     pub(super) head: Head,
 }
 
-/// What to do where there is no livelog yet.
+/// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Absent {
-    /// Found one.
-    Found,
-    /// Refuse, and make nothing.
-    Refuse,
+pub(super) enum Purpose {
+    /// To serve what is there, or found a livelog.
+    Serve,
+    /// To change what is there.
+    Change,
+    /// To read what is there: a log of an older format stays one, which an older livelog can serve.
+    Read,
 }
 
-pub(super) async fn open(options: &MongoOptions, absent: Absent) -> Result<Opened, OpenError> {
+pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Opened, OpenError> {
     let client = client_options(&options.uri).await?;
     let name = database_name(options, &client);
     name::check(&name)?;
     let database = connect(&client, &name)?;
     check(&database, &client).await?;
+    // Before anything is made there: what others wrote, a later livelog too, is left as it is.
     match occupants::look(&database).await? {
-        Occupants::Livelog => {}
+        Occupants::Livelog => refuse_unknown(&database).await?,
         Occupants::Others(found) => return Err(OpenError::Foreign { name, found }),
-        Occupants::None if absent == Absent::Refuse => return Err(OpenError::Empty { name }),
+        Occupants::None if purpose != Purpose::Serve => return Err(OpenError::Empty { name }),
         Occupants::None => {}
     }
     prepare(&database).await?;
     head::found(&database).await?;
-    let head = head::read(&database, CALL_DEADLINE).await?;
-    if head.format != FORMAT {
-        return Err(OpenError::UnknownFormat { found: head.format });
+    if purpose != Purpose::Read {
+        head::upgrade(&database).await?;
     }
-    if absent == Absent::Found {
+    let head = head::read(&database, CALL_DEADLINE).await?;
+    if purpose == Purpose::Serve {
         rebuild::remove_replaced(&database).await?;
     }
     let watched = connect(&client, &name)?;
@@ -147,6 +153,15 @@ pub(super) async fn open(options: &MongoOptions, absent: Absent) -> Result<Opene
         watched,
         head,
     })
+}
+
+async fn refuse_unknown(database: &Database) -> Result<(), OpenError> {
+    match head::format(database).await? {
+        Some(found) if !(FORMAT_MIN..=FORMAT).contains(&found) => {
+            Err(OpenError::UnknownFormat { found })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn client_options(uri: &str) -> Result<ClientOptions, OpenError> {

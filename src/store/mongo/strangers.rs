@@ -34,7 +34,7 @@ pub(super) async fn list(
         ids = rest;
         let Some(document) = id else { break };
         let text = document.get_str("_id").unwrap_or_default();
-        let is_strange = match EventId::parse(text) {
+        let is_strange = match EventId::stored(text) {
             Ok(id) => !is_known(&id) && history::history(database, &id, FIRST).await?.is_empty(),
             Err(_) => true,
         };

@@ -175,7 +175,7 @@ fn among(ids: &[EventId]) -> Document {
 
 fn id(document: &Document, name: &str) -> Result<EventId, StoreError> {
     let text = document.get_str(name).map_err(|_| unreadable())?;
-    EventId::parse(text).map_err(|_| unreadable())
+    EventId::stored(text).map_err(|_| unreadable())
 }
 
 fn number(document: &Document, name: &str) -> Result<u64, StoreError> {
