@@ -1,6 +1,8 @@
 //! Reads the command line, carries out its task, and prints what went wrong.
 
-use std::process::ExitCode;
+use std::panic;
+use std::process::{self, ExitCode};
+use std::thread;
 
 use livelog::bench;
 use livelog::cli::{Cli, Task};
@@ -8,6 +10,7 @@ use livelog::config::Config;
 use livelog::redact;
 use livelog::replay;
 use livelog::server::Server;
+use livelog::store::cause_of;
 use livelog::telemetry;
 use livelog::transfer;
 use tokio::runtime::Builder;
@@ -19,6 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
+    end_where_main_panics();
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -27,6 +31,21 @@ fn main() -> ExitCode {
     // What is left is work for clients that are gone: reads on other threads, which would hold up the end.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| failed(&error))
+}
+
+/// tokio panics where the system has no descriptor or no thread for it: what it lacked is said. Unwinding would wait
+/// for threads that never began. Of other threads' panics whoever looks after them says more.
+fn end_where_main_panics() {
+    let (main, say) = (thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |panic| {
+        if thread::current().id() != main {
+            return say(panic);
+        }
+        let (cause, location) = (cause_of(panic.payload()), panic.location());
+        tracing::debug!(?location, "the main thread failed");
+        eprintln!("livelog: cannot go on: {cause}");
+        process::exit(1);
+    }));
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -39,6 +39,7 @@ mod refounded; // another log in the place of the one that a node has open
 mod repeats; // a command that is sent again has its effect once
 mod replay; // the view is rebuilt from the log and compared with it
 mod rest; // writes and reads over HTTP
+mod scarce; // few descriptors and threads
 mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
