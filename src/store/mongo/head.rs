@@ -112,7 +112,10 @@ impl Opened {
     pub(super) fn check(&self, head: Result<Head, StoreError>) -> Result<Head, StoreError> {
         let reason = match head {
             Ok(head) if head.format > FORMAT => {
-                format!("its database was marked as format {} by a later livelog", head.format)
+                format!(
+                    "its database was marked as format {} by a later livelog",
+                    head.format
+                )
             }
             Ok(head) if head.epoch == self.epoch => return Ok(head),
             Ok(head) => format!(
