@@ -12,7 +12,7 @@ use mongodb::options::{Hint, TransactionOptions};
 use mongodb::{ClientSession, Collection, Database};
 
 use super::call::{CALL_DEADLINE, backoff, within};
-use super::{LOG, broadcasts, durable, history};
+use super::{LOG, broadcasts, durable, history, rebuild};
 use crate::domain::{CommandKey, EventId, Seq};
 use crate::store::StoreError;
 
@@ -40,6 +40,8 @@ pub(super) async fn redact(
             some => erased += some,
         }
     }
+    // The view that a rebuild replaced has the contents too.
+    rebuild::remove_replaced(database).await?;
     // Also if an earlier call erased everything and came no further.
     broadcasts::announce_redaction(database).await?;
     Ok(erased)
