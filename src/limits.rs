@@ -1,7 +1,6 @@
 //! Every bound of the server, one constant each, with its unit in the name and its reason beside it.
 //!
-//! A bound is reached by a mistake, an attack or an overload; each is answered by name (see
-//! `protocol::Code`) and has a test.
+//! A bound is reached by a mistake, an attack or an overload; each is answered by name (see `protocol::Code`) and has a test.
 
 use std::time::Duration;
 
@@ -176,29 +175,17 @@ pub const FETCH_COUNT_MAX: usize = 1_000;
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long one page may take to be read and judged, from when it has its turn. A listing has no deadline of its
-/// own: it is read as its client takes it.
+/// How long one page may take to be read and judged, from its turn on. A listing has no deadline of its own.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long the database may work on a look through a whole collection for a command like `verify`, which nobody
-/// else waits for.
-pub const LISTING_DEADLINE: Duration = Duration::from_secs(240);
-
-/// Reads at once that go through all events, by a filter or an order; more wait their turn. They share the same few
-/// cores: with more of them at once each would take so long that none ends in time.
+/// Reads at once that go through all events; more wait their turn. Of more on the same cores none would end in time.
 pub const PASSES_MAX: usize = 8;
 
 /// How long a read waits for its turn; then it is refused as busy.
 pub const READ_TURN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a listing may hold a snapshot of MongoDB, which keeps old versions of events while it is held. Then it
-/// goes on as of the same seq, from what the log says.
+/// How long a listing may hold a snapshot of MongoDB. Then it goes on as of the same seq, from the log.
 pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);
-
-/// Steps of answers that the embedded store works on at once, of pages and of listings each: each takes a core.
-pub fn readers_max() -> usize {
-    std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2))
-}
 
 // What is kept for whom.
 //
@@ -251,12 +238,10 @@ pub const BATCH_COUNT_MAX: usize = 1_024;
 /// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes of events, and of changes that are repeated or restored, which are known at once to decide a batch: twice
-/// what a batch may write. What does not fit in waits for the next batch. One event or change may lie beyond.
+/// Bytes of what a batch is decided on, twice what it may write; the rest waits. One event or change may lie beyond.
 pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The same for the commands of one BATCH, which are decided together: each change that they make holds the event
-/// as it was, and those of more than this would exceed [`ORDER_BYTES_MAX`].
+/// The same for one BATCH, which is decided whole; what rests on more would exceed [`ORDER_BYTES_MAX`].
 pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
@@ -365,8 +350,7 @@ pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 // How long things may take.
 
-/// When the store has done nothing for this long, a command that has waited as long is answered `unavailable`
-/// (certainly not applied) or `outcome_unknown`.
+/// When the store does nothing for this long, who waited as long hears `unavailable` (not applied) or `outcome_unknown`.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a command waits for its turn while the store works on others; then it is refused as busy.

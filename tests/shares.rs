@@ -75,7 +75,7 @@ impl World {
 }
 
 /// Bytes of a large event.
-const LARGE: usize = 1_000_000;
+const LARGE: usize = 400_000;
 
 fn name(n: usize) -> String {
     format!("large-{n}")
@@ -113,7 +113,7 @@ async fn large_updates_are_loaded_as_there_is_room(mut world: World) {
     }
     let (largest, all) = world.store.loads();
     assert!(
-        largest <= limits::FACTS_BYTES_MAX + 2 * 8 * LARGE,
+        largest <= limits::FACTS_BYTES_MAX + 8 * LARGE,
         "{largest} bytes at once"
     );
     assert!(all <= 3 * COUNT * LARGE, "{all} bytes in all");
@@ -133,7 +133,7 @@ async fn large_updates_are_loaded_as_there_is_room_on_mongodb() {
 #[tokio::test]
 async fn a_flood_of_large_updates_is_passed_by_small_commands_of_others() {
     const FLOODS: usize = 10;
-    const EACH: usize = 8;
+    const EACH: usize = 5;
     let mut world = World::in_folder([]).await;
     world.stock(FLOODS).await;
     let flood: Vec<_> = (0..FLOODS * EACH)
@@ -154,9 +154,9 @@ async fn a_flood_of_large_updates_is_passed_by_small_commands_of_others() {
         let seq = seq_of(world.submit(&Source::new(), create(&id, "x"))).await;
         waits.push(seq - before);
     }
-    // A batch holds two or three of them: the one under way, and the one that the command is in.
+    // A batch holds five or six of them: the one under way, and the one that the command is in.
     let most = waits.iter().max().unwrap();
-    assert!(*most <= 12, "{waits:?} changes came between");
+    assert!(*most <= 14, "{waits:?} changes came between");
     for outcome in flood {
         seq_of(outcome).await;
     }
@@ -183,14 +183,14 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
     }
 }
 
-/// 60 of them in every run, and with `LIVELOG_LONG_TESTS` the 448 that used to fail.
+/// 30 of them in every run, and with `LIVELOG_LONG_TESTS` the 448 that used to fail.
 async fn pipelined_updates_of_large_events_are_all_carried_out(server: Server) {
     let sessions = match std::env::var_os("LIVELOG_LONG_TESTS") {
         Some(_) => 7,
         None => 1,
     };
     let each = match sessions {
-        1 => 60,
+        1 => 30,
         _ => limits::SESSION_REQUESTS_MAX,
     };
     let mut clients = Vec::new();

@@ -17,6 +17,11 @@ use crate::store::{AppendError, Epoch, Spot, StoreError};
 /// deadline of a query, which ends by itself.
 const READ_DEADLINE: Duration = limits::COMMAND_DEADLINE;
 
+/// Steps of answers that are worked on at once, of pages and of listings each: each takes a core.
+fn readers_max() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2))
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) epoch: Epoch,
@@ -48,8 +53,8 @@ impl Shared {
             held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
-            pages: Arc::new(Semaphore::new(limits::readers_max())),
-            listings: Arc::new(Semaphore::new(limits::readers_max())),
+            pages: Arc::new(Semaphore::new(readers_max())),
+            listings: Arc::new(Semaphore::new(readers_max())),
         }
     }
 

@@ -4,6 +4,7 @@
 //! written by another program. Reads of the view pass over such documents, and a rebuild refuses to lose them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bson::raw::{RawBsonRef, RawDocument};
 use bson::{Document, doc};
@@ -14,9 +15,11 @@ use mongodb::{Cursor, Database};
 use super::call::{Failure, QUERY_CALL_DEADLINE, within};
 use super::{EVENTS, history};
 use crate::domain::EventId;
-use crate::limits;
 use crate::query::Direction;
 use crate::store::{STRANGERS_MAX, StoreError, Stretch};
+
+/// How long the database may look through the whole view, for a command that nobody else waits for.
+const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 
 /// See [`Store::strangers`](crate::store::Store::strangers). Reads the ids of the whole view.
 pub(super) async fn list(
@@ -61,9 +64,9 @@ async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
         { "_seq": not(&["int", "long"]) },
     ] };
     let limit = i64::try_from(STRANGERS_MAX).expect("a small number");
-    let found = within(limits::LISTING_DEADLINE, async move {
+    let found = within(LISTING_DEADLINE, async move {
         let find = events.find(strange).projection(doc! { "_id": 1 });
-        let found = find.limit(limit).max_time(limits::LISTING_DEADLINE).await?;
+        let found = find.limit(limit).max_time(LISTING_DEADLINE).await?;
         found.try_collect::<Vec<Document>>().await
     });
     let found = found.await?;
