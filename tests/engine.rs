@@ -79,6 +79,7 @@ fn order(command: Command) -> Order {
     Order {
         commands: vec![command],
         key: None,
+        guard: livelog::domain::Guard::default(),
     }
 }
 

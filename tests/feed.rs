@@ -61,6 +61,7 @@ fn order(step: u64) -> Order {
     Order {
         commands: vec![command],
         key: None,
+        guard: livelog::domain::Guard::default(),
     }
 }
 

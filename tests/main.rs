@@ -12,6 +12,7 @@
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
+mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 mod embedded; // the embedded store: its folder, its file, its failures, its queries

@@ -58,6 +58,7 @@ impl World {
         let order = Order {
             commands: vec![command],
             key: None,
+            guard: livelog::domain::Guard::default(),
         };
         self.engine.submit(from, order, 100).unwrap()
     }
@@ -172,6 +173,7 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
             let order = Order {
                 commands: vec![create(&name(n), "x")],
                 key: None,
+                guard: livelog::domain::Guard::default(),
             };
             let bytes = limits::BATCH_BYTES_MAX;
             let outcome = world.engine.submit(&Source::new(), order, bytes);

@@ -20,6 +20,11 @@ const TOO_LARGE: [&str; 5] = [
 #[derive(Deserialize)]
 struct Good {
     request: String,
+    /// What the payload may have, unless that is all the client's own; and what it must.
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    required: Vec<String>,
     payload: Value,
     body: Option<Body>,
     query: Option<String>,
@@ -31,6 +36,19 @@ struct Body {
     method: String,
     path: String,
     of: String,
+}
+
+/// A way to ask over HTTP with the parameters that it takes.
+#[derive(Deserialize)]
+struct Route {
+    method: String,
+    path: String,
+    accept: Option<String>,
+    names: std::collections::BTreeMap<String, String>,
+}
+
+fn routes() -> Vec<Route> {
+    serde_json::from_str(include_str!("../fixtures/requests/routes.json")).unwrap()
 }
 
 fn requests() -> Vec<Good> {
@@ -237,4 +255,224 @@ async fn a_number_is_answered_in_the_kind_it_was_written_in() {
         .unwrap();
     assert!(text.contains(kept), "{text}");
     watcher.change().await;
+}
+
+/// As somebody mistyped it: doubled, cut short, in other capitals, with its first letters exchanged.
+fn misspelt(name: &str) -> Vec<String> {
+    let (first, rest) = name.split_at(1);
+    let second = &rest[..1];
+    vec![
+        format!("{name}{}", &name[name.len() - 1..]),
+        name[..name.len() - 1].to_owned(),
+        name.to_uppercase(),
+        format!("{second}{first}{}", &rest[1..]),
+    ]
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_reads_is_refused_with_the_nearest_that_is() {
+    let (_server, mut client) = stocked().await;
+    for good in requests() {
+        for name in &good.names {
+            for wrong in misspelt(name) {
+                let mut payload = good.payload.clone();
+                let fields = payload.as_object_mut().unwrap();
+                let value = fields.remove(name).unwrap_or(Value::Null);
+                fields.insert(wrong.clone(), value);
+                let error = client.refused(&good.request, payload.clone()).await;
+                assert_offence(&error, &format!("payload.{wrong}"), &payload.to_string());
+                assert!(error["message"].as_str().unwrap().contains(name), "{error}");
+            }
+        }
+    }
+    let member = json!({"type": "DELETE", "payload": {"id": "e"}, "pay_load": {}});
+    let error = client.refused("BATCH", json!({"commands": [member]})).await;
+    assert_offence(&error, "payload.commands.0.pay_load", "BATCH");
+    let member = json!({"type": "DELETE", "payload": {"id": "e", "expectedversion": 1}});
+    let error = client.refused("BATCH", json!({"commands": [member]})).await;
+    assert_offence(
+        &error,
+        "payload.commands.0.payload.expectedversion",
+        "BATCH",
+    );
+    // The event is the client's own, and so is the message; beside the payload names may come that are of later use.
+    client
+        .send_text(r#"{"type":"BROADCAST","payload":{"filer":1},"extra":1}"#)
+        .await;
+    assert_eq!(client.answer().await["success"], true);
+    assert_eq!(client.ok("FETCH", json!({})).await["seq"], 1);
+}
+
+#[tokio::test]
+async fn null_is_the_same_as_not_given_wherever_something_may_be_left_out() {
+    let (_server, mut client) = stocked().await;
+    for good in requests() {
+        for name in good
+            .names
+            .iter()
+            .filter(|name| !good.required.contains(name))
+        {
+            let mut payload = good.payload.clone();
+            for version in ["expectedVersion", name] {
+                if good.names.iter().any(|name| name == version) {
+                    payload[version] = Value::Null;
+                }
+            }
+            client.ok(&good.request, payload).await;
+            match good.request.as_str() {
+                "SUBSCRIBE" => drop(client.ok("UNSUBSCRIBE", json!({"sub": "s"})).await),
+                "DELETE" => drop(client.create(json!({"_id": "e", "n": 1})).await),
+                _ => {}
+            }
+        }
+        for name in &good.required {
+            let mut payload = good.payload.clone();
+            payload[name] = Value::Null;
+            let error = client.refused(&good.request, payload).await;
+            assert!(
+                error["message"].as_str().unwrap().starts_with("missing"),
+                "{error}"
+            );
+        }
+    }
+    client.ok("CREATE", json!({"_id": null})).await;
+    let nothing = r#"{"type":"FETCH","id":null,"commandId":null,"payload":null}"#;
+    client.send_text(nothing).await;
+    assert_eq!(client.answer().await["success"], true);
+}
+
+#[tokio::test]
+async fn a_parameter_is_known_where_it_stands_and_given_once() {
+    let (server, mut client) = stocked().await;
+    for route in routes() {
+        let asked = |query: &str| {
+            let request = server.http(&route.method, &format!("{}?{query}", route.path));
+            let request = match &route.accept {
+                Some(accept) => request.header("Accept", accept),
+                None => request,
+            };
+            request.json(&json!({}))
+        };
+        let known: Vec<String> = route
+            .names
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if route.method == "GET" {
+            let status = asked(&known.join("&")).send().await.unwrap().status();
+            assert_eq!(status, 200, "{} {known:?}", route.path);
+        }
+        for (name, value) in &route.names {
+            for wrong in misspelt(name) {
+                let (status, said) = answer(asked(&format!("{wrong}={value}"))).await;
+                assert_eq!(status, 400, "{} {wrong} {said}", route.path);
+                assert_offence(&said["error"], &format!("query.{wrong}"), &route.path);
+                assert!(
+                    said["error"]["message"].as_str().unwrap().contains(name),
+                    "{said}"
+                );
+            }
+            let (status, said) = answer(asked(&format!("{name}={value}&{name}={value}"))).await;
+            let found = (status, &said["error"]["path"]);
+            assert_eq!(found, (400, &json!(format!("query.{name}"))), "{said}");
+        }
+        for foreign in ["expectedVersion", "commandId", "x"] {
+            let (status, said) = answer(asked(&format!("{foreign}=1"))).await;
+            assert_eq!(status, 400, "{} {said}", route.path);
+            assert_offence(&said["error"], &format!("query.{foreign}"), &route.path);
+        }
+    }
+    for query in [
+        "change=none",
+        "after=0&after=0",
+        "after=0&minSeq=1",
+        "After=0",
+    ] {
+        assert!(
+            server
+                .try_connect(&format!("/ws?{query}"), &[])
+                .await
+                .is_err(),
+            "{query}"
+        );
+    }
+    for header in ["Idempotency-Key", "Last-Event-ID"] {
+        let path = if header == "Last-Event-ID" {
+            "/api/changes"
+        } else {
+            "/api/events"
+        };
+        let method = if header == "Last-Event-ID" {
+            "GET"
+        } else {
+            "POST"
+        };
+        let request = server
+            .http(method, path)
+            .header("Accept", "text/event-stream")
+            .json(&json!({}));
+        let (status, said) = answer(request.header(header, "a:1").header(header, "b:1")).await;
+        let found = (status, &said["error"]["path"]);
+        assert_eq!(found, (400, &json!(header.to_lowercase())), "{said}");
+    }
+    assert_eq!(
+        client.ok("FETCH", json!({})).await["seq"],
+        1,
+        "nothing refused had an effect"
+    );
+}
+
+#[tokio::test]
+async fn whoever_names_a_seq_is_told_nothing_before_the_log_has_come_there() {
+    let (server, mut client) = stocked().await;
+    let mut reader = server.connect("/ws?changes=none").await;
+    let mut impatient = server.connect("/ws?changes=none").await;
+    let stream = |seq: u64| {
+        let path = format!("/api/changes?snapshot=true&minSeq={seq}");
+        server
+            .http("GET", &path)
+            .header("Accept", "text/event-stream")
+            .send()
+    };
+    let (later, never_there) = ([("minSeq", "3")], [("minSeq", "99")]);
+    let snapshot = json!({"sub": "s", "snapshot": true, "minSeq": 3});
+    let writing = async {
+        for id in ["f", "g"] {
+            client.create(json!({"_id": id})).await;
+        }
+    };
+    let (page, streamed, subscribed, ()) = tokio::join!(
+        server.get("/api/changes", &later),
+        stream(3),
+        reader.ok("SUBSCRIBE", snapshot),
+        writing,
+    );
+    assert_eq!(
+        (page.0, page.1["data"].as_array().unwrap().len()),
+        (200, 3),
+        "{}",
+        page.1
+    );
+    assert_eq!(
+        (streamed.unwrap().status().as_u16(), &subscribed["seq"]),
+        (200, &json!(3))
+    );
+    assert_eq!(
+        reader.next_told().await["data"].as_array().unwrap().len(),
+        3
+    );
+    let never = json!({"sub": "s", "minSeq": 99});
+    let (page, streamed, refused) = tokio::join!(
+        server.get("/api/changes", &never_there),
+        stream(99),
+        impatient.refused("SUBSCRIBE", never),
+    );
+    assert_eq!(
+        (page.0, &page.1["error"]["code"]),
+        (503, &json!("seq_not_reached"))
+    );
+    assert_eq!(
+        (streamed.unwrap().status().as_u16(), &refused["code"]),
+        (503, &json!("seq_not_reached"))
+    );
 }

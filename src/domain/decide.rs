@@ -50,6 +50,11 @@ pub enum Rejection {
     NoSuchVersion { id: EventId, version: u64 },
     #[error("event {} is at version {}, not {expected}", current.id, current.version)]
     VersionConflict { expected: u64, current: Arc<Event> },
+    #[error("event {id} is not as the request's conditions ask")]
+    PreconditionFailed {
+        id: EventId,
+        current: Option<Arc<Event>>,
+    },
     #[error("{}", .0.reason)]
     DoesNotFit(Invalid),
     #[error("{}", .0.reason)]

@@ -147,7 +147,8 @@ impl Facts {
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.source(command, decided, &changes),
             };
-            match decide(&state, command, stamp, steps) {
+            let admitted = order.guard.check(&state);
+            match admitted.and_then(|()| decide(&state, command, stamp, steps)) {
                 Ok(change) => {
                     // The first stands for all: they are found one after the other.
                     let first = order.key.as_ref().filter(|_| at == 0);

@@ -93,7 +93,7 @@ impl Submission {
     /// Of each order its id, by which it may have been carried out before, and the number of its commands.
     pub(super) fn keyed(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
         self.letters.iter().map(|(_, letter)| {
-            let Order { commands, key } = &letter.content;
+            let Order { commands, key, .. } = &letter.content;
             Some((key.as_ref()?.key.id.clone(), commands.len()))
         })
     }

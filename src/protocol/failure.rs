@@ -26,7 +26,7 @@ pub struct Failure {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase", untagged)]
 pub enum Details {
-    /// With `version_conflict`: the event as it is, so that the client can merge without asking.
+    /// With `version_conflict` and `precondition_failed`: the event as it is, so that the client can merge without asking.
     #[serde(rename_all = "camelCase")]
     #[expect(missing_docs, reason = "the variant says it")]
     Conflict {
@@ -36,6 +36,15 @@ pub enum Details {
     /// With `corrupt`: the place in the log that cannot be read.
     #[expect(missing_docs, reason = "the variant says it")]
     Unreadable { seq: Seq },
+}
+
+impl Details {
+    fn conflict(current: Arc<Event>) -> Self {
+        Self::Conflict {
+            current_version: current.version,
+            current,
+        }
+    }
 }
 
 impl Failure {
@@ -106,13 +115,14 @@ impl From<Rejection> for Failure {
             Rejection::Redacted { .. } => Self::new(Code::Redacted, message),
             Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
+            Rejection::PreconditionFailed { current, .. } => Self {
+                details: current.map(Details::conflict),
+                ..Self::new(Code::PreconditionFailed, message)
+            },
             Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),
             Rejection::TooCostly(invalid) => Self::at(Code::FilterTooSlow, invalid),
             Rejection::VersionConflict { current, .. } => Self {
-                details: Some(Details::Conflict {
-                    current_version: current.version,
-                    current,
-                }),
+                details: Some(Details::conflict(current)),
                 ..Self::new(Code::VersionConflict, message)
             },
         }

@@ -20,8 +20,10 @@ pub struct History {
 }
 
 impl History {
-    /// Reads `order`, `after`, `limit`, `fields` and `minSeq`; other names are ignored. `at` is where `asked`
-    /// stands.
+    /// What [`parse`](Self::parse) reads.
+    pub const NAMES: [&str; 5] = ["order", "after", "limit", "fields", "minSeq"];
+
+    /// Reads what stands under [`NAMES`](Self::NAMES). `at` is where `asked` stands.
     ///
     /// # Errors
     /// The first offender, with its path.

@@ -10,7 +10,7 @@ use super::code::Code;
 use super::envelope::Envelope;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Document, Invalid, Order, Unread, Value, Verb, read};
+use crate::domain::{CommandId, Document, Invalid, Order, Unread, Value, Verb, known, read};
 use crate::limits;
 use crate::query::{Conditions, Query};
 
@@ -187,8 +187,9 @@ fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure>
         }),
         Name::Fetch => read_fetch(payload),
         Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
-        Name::Subscribe => read_subscribe(&document(payload)?),
-        Name::Unsubscribe => SubName::parse(&document(payload)?, "payload")
+        Name::Subscribe => read_subscribe(document(payload)?),
+        Name::Unsubscribe => known(document(payload)?, "payload", &["sub"])
+            .and_then(|asked| SubName::parse(&asked, "payload"))
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
     }
@@ -221,6 +222,8 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
         None | Some("null") => Document::new(),
         Some(_) => document(payload)?,
     };
+    let asked = known(asked, "payload", &Query::NAMES);
+    let asked = asked.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
     let mut query = Query::parse(&asked, "payload").map_err(invalid)?;
     query.limit.get_or_insert(limits::FETCH_COUNT_DEFAULT);
@@ -237,10 +240,12 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
     Ok(Request::Fetch(Arc::new(query)))
 }
 
-fn read_subscribe(asked: &Document) -> Result<Request, Failure> {
-    let sub = SubName::parse(asked, "payload")
-        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
-    let subscribe = Subscribe::parse(asked, "payload")?;
+fn read_subscribe(asked: Document) -> Result<Request, Failure> {
+    let bad = |invalid| Failure::at(Code::BadRequest, invalid);
+    let names = [&["sub"], &Subscribe::NAMES[..]].concat();
+    let asked = known(asked, "payload", &names).map_err(bad)?;
+    let sub = SubName::parse(&asked, "payload").map_err(bad)?;
+    let subscribe = Subscribe::parse(&asked, "payload")?;
     Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 

@@ -34,6 +34,8 @@ pub struct Subscribe {
     pub epoch: Option<Uuid>,
     /// What to tell of the changes between `after` and now.
     pub mode: Mode,
+    /// How far the log must be before anything is told.
+    pub min_seq: Seq,
 }
 
 /// What to tell of changes that a subscription resumes across.
@@ -95,11 +97,16 @@ impl Subscribe {
             after: None,
             epoch: None,
             mode: Mode::All,
+            min_seq: Seq::ZERO,
         }
     }
 
-    /// Reads `filter`, `fields`, `snapshot`, `after`, `epoch` and `mode`; other names are ignored. `at` is
-    /// where `asked` stands.
+    /// What [`parse`](Self::parse) reads.
+    pub const NAMES: [&str; 7] = [
+        "filter", "fields", "snapshot", "after", "epoch", "mode", "minSeq",
+    ];
+
+    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked` stands.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -133,6 +140,9 @@ impl Subscribe {
         }
         if let Some(epoch) = asked.get("epoch") {
             self.epoch = Some(parse_epoch(epoch, &join(at, "epoch"))?);
+        }
+        if let Some(seq) = asked.get("minSeq") {
+            self.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
         if let Some(mode) = asked.get("mode") {
             self.mode = parse_mode(mode, &join(at, "mode"))?;

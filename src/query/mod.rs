@@ -80,8 +80,13 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads `filter`, `sort`, `limit`, `cursor`, `fields`, `minSeq` and `at`; other names are ignored. `at` is
-    /// where `asked` stands, e.g. `payload`.
+    /// What [`parse`](Self::parse) reads.
+    pub const NAMES: [&str; 7] = [
+        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at",
+    ];
+
+    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked`
+    /// stands, e.g. `payload`.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -252,7 +257,7 @@ mod tests {
 
     #[test]
     fn nothing_asked_is_everything_by_id() {
-        let query = parse(r#"{"other":1}"#).expect("unknown names are ignored");
+        let query = parse(r#"{"other":1}"#).expect("other names are the caller's");
         let record = |id: &str| Document::from_iter([("_id", Value::from(id))]);
         let steps = Steps::unbounded();
         assert_eq!(query.admits(&record("a"), &steps), Ok(true));

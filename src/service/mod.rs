@@ -163,12 +163,13 @@ impl Service {
         bell: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
         self.admit(&asked.filter)?;
+        self.reach(asked.min_seq).await?;
         let stale = self.stale(asked.after, asked.epoch.map(Epoch)).await?;
         let after = asked.after.filter(|_| stale.is_none());
         let start = match (after, asked.mode) {
             (Some(after), Mode::All) => Start::After(after),
             (Some(after), Mode::Latest) => Start::Latest(after, self.turn().await?),
-            (None, _) if asked.snapshot => self.snapshot(&asked.filter).await?,
+            (None, _) if asked.snapshot => self.snapshot(asked).await?,
             (None, _) => Start::Now,
         };
         let subscription = self
@@ -181,12 +182,13 @@ impl Service {
     /// The next changes of the log after the position asked for, at most `limit`, and how far the log goes.
     ///
     /// # Errors
-    /// `stale_position`, or if the store cannot answer.
+    /// `stale_position`, `seq_not_reached`, or if the store cannot answer.
     pub async fn changes(
         &self,
         asked: &Subscribe,
         limit: usize,
     ) -> Result<(Vec<Arc<Change>>, Seq), Failure> {
+        self.reach(asked.min_seq).await?;
         if let Some(reason) = self.stale(asked.after, asked.epoch.map(Epoch)).await? {
             return Err(Failure::new(Code::StalePosition, reason));
         }
@@ -207,10 +209,11 @@ impl Service {
         turn.map_err(|_| Failure::new(Code::Busy, message))
     }
 
-    async fn snapshot(&self, filter: &Arc<Filter>) -> Result<Start, Failure> {
+    async fn snapshot(&self, asked: &Subscribe) -> Result<Start, Failure> {
         let turn = self.turn().await?;
         let query = Query {
-            filter: (**filter).clone(),
+            filter: (*asked.filter).clone(),
+            min_seq: asked.min_seq,
             ..Query::everything()
         };
         let found = self.find(&Arc::new(query)).await?;

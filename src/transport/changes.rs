@@ -21,15 +21,17 @@ use crate::protocol::{self, Code, Failure, Subscribe};
 /// What a browser's EventSource sends when it comes back: the id of the last event it got.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// What a page of the log may be asked for by.
+const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "minSeq"];
+
 pub(super) async fn changes(
     State(app): State<App>,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let asked = params::read(params)?;
     let answer = match wants_events(&headers) {
-        true => events(app, asked, &headers).await?,
-        false => page(&app, &asked).await?,
+        true => events(app, params::read(params, &Subscribe::NAMES)?, &headers).await?,
+        false => page(&app, &params::read(params, &PAGE_NAMES)?).await?,
     };
     Ok(([(VARY, "accept")], answer).into_response())
 }

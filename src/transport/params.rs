@@ -1,38 +1,61 @@
 //! Query parameters as the payload of the request they stand for.
 
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+
 use crate::domain::{self, Document, Invalid, Unread, Value};
 use crate::protocol::{Code, Failure};
 
-/// Reads the parameters that livelog knows; others are ignored. `filter` and `sort` are JSON, `fields` is JSON
-/// or names between commas, `after` is a seq, perhaps with its epoch before it: `EPOCH:41`, `at` a seq or a time.
-pub(super) fn read(params: Vec<(String, String)>) -> Result<Document, Failure> {
+/// Reads parameters, all of which must be `known`. `filter` and `sort` are JSON, `fields` is JSON or names between
+/// commas, `after` is a seq, perhaps with its epoch before it: `EPOCH:41`, `at` a seq or a time.
+///
+/// Each is given once, and `null` is the same as not given, as in a payload.
+pub(super) fn read(params: Vec<(String, String)>, known: &[&str]) -> Result<Document, Failure> {
     let mut asked = Document::new();
     for (name, text) in params {
-        if name == "after"
-            && let Some((epoch, after)) = text.split_once(':')
-        {
-            add(&mut asked, "epoch", Value::from(epoch))?;
-            add(&mut asked, "after", integer("after", after)?)?;
-            continue;
+        if !known.contains(&name.as_str()) {
+            let unknown = domain::unknown("parameter", &name, known);
+            let at = format!("query.{name}");
+            return Err(Failure::at(Code::BadRequest, Invalid::new(at, unknown)));
         }
-        if let Some(value) = value(&name, text)? {
-            add(&mut asked, &name, value)?;
+        match text.split_once(':') {
+            Some((epoch, after)) if name == "after" && known.contains(&"epoch") => {
+                add(&mut asked, "epoch", Value::from(epoch))?;
+                add(&mut asked, "after", integer("after", after)?)?;
+            }
+            _ => add(&mut asked, &name, value(&name, text)?)?,
         }
     }
-    Ok(asked)
+    let given = asked.into_iter();
+    Ok(given.filter(|(_, value)| *value != Value::Null).collect())
 }
 
-fn value(name: &str, text: String) -> Result<Option<Value>, Failure> {
-    Ok(Some(match name {
+/// That a request has no parameters. They are refused rather than ignored: whoever says `?expectedVersion=3` must
+/// not be answered as if that had been heeded.
+pub(super) struct NoParams;
+
+impl<S: Sync> FromRequestParts<S> for NoParams {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let given = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let Query(given) = given.map_err(|error| {
+            Failure::at(Code::BadRequest, Invalid::new("query", error.body_text()))
+        })?;
+        read(given, &[]).map(|_| Self)
+    }
+}
+
+fn value(name: &str, text: String) -> Result<Value, Failure> {
+    Ok(match name {
         "filter" | "sort" => json(name, &text)?,
         "fields" if text.starts_with('[') => json(name, &text)?,
         "fields" => Value::Array(text.split(',').map(Value::from).collect()),
         "limit" | "minSeq" | "after" => integer(name, &text)?,
         "snapshot" => flag(name, &text)?,
         "at" => text.parse().map_or(Value::String(text), Value::Int),
-        "cursor" | "epoch" | "mode" | "order" => Value::String(text),
-        _ => return Ok(None),
-    }))
+        _ => Value::String(text),
+    })
 }
 
 fn add(asked: &mut Document, name: &str, value: Value) -> Result<(), Failure> {
@@ -64,7 +87,7 @@ fn flag(name: &str, text: &str) -> Result<Value, Failure> {
 /// What selects events is a filter's fault, what names a position is not.
 fn invalid(name: &str, reason: impl Into<String>) -> Failure {
     let code = match name {
-        "after" | "epoch" | "mode" | "snapshot" => Code::BadRequest,
+        "after" | "changes" | "epoch" | "mode" | "snapshot" => Code::BadRequest,
         _ => Code::InvalidFilter,
     };
     Failure::at(code, Invalid::new(format!("query.{name}"), reason))

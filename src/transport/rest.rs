@@ -13,7 +13,7 @@ use futures::{Stream, StreamExt, stream};
 use super::held::held;
 use super::{App, JSON, conditions, params};
 use crate::budget::Budget;
-use crate::domain::{Event, EventId, Invalid, Seq};
+use crate::domain::{Event, EventId, Invalid, Rejection, Seq};
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Frame, History, Shaped};
 use crate::query::{Query, Seen};
@@ -32,7 +32,7 @@ pub(super) async fn events(
     State(app): State<App>,
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
-    let query = Arc::new(read_query(params)?);
+    let query = Arc::new(read_query(params, &Query::NAMES)?);
     let found = app.service.list(&query).await?;
     Ok((
         JSON,
@@ -48,10 +48,15 @@ pub(super) async fn event(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let asked = read_query(params)?;
+    let asked = read_query(params, &["fields", "minSeq", "at"])?;
+    let guard = conditions::read(&headers)?;
     let (seq, event) = app.service.event(&id, &asked).await?;
     let tag = conditions::tag(event.version);
-    if conditions::is_known(&headers, &tag) {
+    if !guard.is_met(Some(event.version)) {
+        let (id, current) = (id, Some(Arc::new(event)));
+        return Err(Rejection::PreconditionFailed { id, current }.into());
+    }
+    if guard.is_excluded(Some(event.version)) {
         return Ok((StatusCode::NOT_MODIFIED, [KEPT], [(ETAG, tag)]).into_response());
     }
     let data = serde_json::to_string(&Shaped::of(event, &asked.fields));
@@ -66,7 +71,7 @@ pub(super) async fn history(
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let asked = History::parse(&params::read(params)?, "query")
+    let asked = History::parse(&params::read(params, &History::NAMES)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
     let share = app.service.budget().reserve(LIST_BYTES_MAX).await;
     let chapter = app.service.history(&id, &asked).await?;
@@ -106,8 +111,8 @@ pub(super) fn read_id(text: &str) -> Result<EventId, Failure> {
 }
 
 /// Query parameters are a FETCH's payload.
-fn read_query(params: Vec<(String, String)>) -> Result<Query, Failure> {
-    let asked = params::read(params)?;
+fn read_query(params: Vec<(String, String)>, names: &[&str]) -> Result<Query, Failure> {
+    let asked = params::read(params, names)?;
     Query::parse(&asked, "query").map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))
 }
 

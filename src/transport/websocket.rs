@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Query as Params, State};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +16,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::{SinkExt, StreamExt, future};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -26,36 +24,20 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::meter::Meter;
 use super::pulse::{Finding, Pulse};
-use super::{App, Seat};
-use crate::domain::{Invalid, Seq};
+use super::{App, Seat, params};
+use crate::domain::{Document, Invalid, Value};
 use crate::feed::Interest;
 use crate::limits;
-use crate::protocol::{Code, Failure};
+use crate::protocol::{Code, Failure, Subscribe};
 use crate::service::Service;
 use crate::session::{Opening, Outbox, Piece, Session};
 use crate::store::Epoch;
 
 /// How long a client may take to answer a close frame, and to take the last one.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-
-/// The query string: `?changes=none`, `?after=41&epoch=…`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Wishes {
-    changes: Option<Changes>,
-    after: Option<u64>,
-    epoch: Option<Uuid>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Changes {
-    All,
-    None,
-}
 
 /// The handshake is axum's to judge. The socket is tungstenite's without axum around it, because only that
 /// sends a message in pieces.
@@ -64,23 +46,14 @@ pub(super) async fn upgrade(
     Extension(seat): Extension<Seat>,
     Extension(meter): Extension<Meter>,
     switched: Option<Extension<OnUpgrade>>,
-    wishes: Result<Query<Wishes>, QueryRejection>,
+    Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
     handshake: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
     let _sound = handshake.map_err(|rejection| no_handshake(&rejection))?;
     check_key(&headers)?;
     app.service.alive()?;
-    let Query(wishes) = wishes
-        .map_err(|error| Failure::at(Code::BadRequest, Invalid::new("query", error.body_text())))?;
-    let opening = Opening {
-        interest: match wishes.changes {
-            None | Some(Changes::All) => Interest::Changes,
-            Some(Changes::None) => Interest::Broadcasts,
-        },
-        after: wishes.after.map(Seq::new),
-        epoch: wishes.epoch.map(Epoch),
-    };
+    let opening = opening(&params::read(params, &["changes", "after", "epoch"])?)?;
     let Extension(switched) = switched.expect("a sound handshake can be switched");
     let (session, greeting) = Session::open(app.service.clone(), opening).await?;
     app.connections.spawn(async move {
@@ -99,6 +72,24 @@ pub(super) async fn upgrade(
         (SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// What the query string asks for: `?changes=none`, `?after=41&epoch=…`.
+fn opening(asked: &Document) -> Result<Opening, Failure> {
+    let position = Subscribe::parse(asked, "query")?;
+    let interest = match asked.get("changes").map(Value::as_str) {
+        None | Some(Some("all")) => Interest::Changes,
+        Some(Some("none")) => Interest::Broadcasts,
+        Some(_) => {
+            let invalid = Invalid::new("query.changes", "expected all or none");
+            return Err(Failure::at(Code::BadRequest, invalid));
+        }
+    };
+    Ok(Opening {
+        interest,
+        after: position.after,
+        epoch: position.epoch.map(Epoch),
+    })
 }
 
 /// What is served here is WebSocket, version 13, and whoever asks for something else is told so.

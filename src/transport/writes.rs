@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::content::{self, MERGE_PATCH, PLAIN};
 use super::header::once;
+use super::params::NoParams;
 use super::rest::read_id;
 use super::{App, JSON, conditions};
-use crate::domain::{CommandId, Document, EventId, Order, Value, Verb};
+use crate::domain::{self, CommandId, Document, EventId, Order, Value, Verb};
 use crate::engine::{Done, Refused, Source};
 use crate::protocol::{self, Code, Failure, Name};
 use crate::query::Conditions;
@@ -21,17 +22,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(super) async fn create(
     State(app): State<App>,
+    _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
+    let guard = conditions::read(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
-    let must_be_none = conditions::expects_none(&headers)?;
-    let order = order(Verb::Create, payload, &headers)?;
-    let written = app.service.write(order, bytes).await;
-    let done = match must_be_none {
-        true => written.map_err(conditions::failed)?,
-        false => written?,
-    };
+    let order = order(Verb::Create, payload, &headers)?.guarded(guard);
+    let done = app.service.write(order, bytes).await?;
     let place = [(LOCATION, location(done.change().event_id()))];
     Ok((StatusCode::CREATED, place, answer(Name::Create, &done)).into_response())
 }
@@ -39,6 +37,7 @@ pub(super) async fn create(
 pub(super) async fn update(
     State(app): State<App>,
     Path(id): Path<String>,
+    _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
@@ -49,39 +48,45 @@ pub(super) async fn update(
     };
     let body = content::read(request).await?;
     let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
-    let payload = vec![("id", Value::from(id.as_str())), (field, asked.into())];
+    let payload = [("id", Value::from(id.as_str())), (field, asked.into())];
     write(&app, Verb::Update, payload, &headers, body.len()).await
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
     Path(id): Path<String>,
+    _: NoParams,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let payload = vec![("id", Value::from(read_id(&id)?.as_str()))];
+    let payload = [("id", Value::from(read_id(&id)?.as_str()))];
     write(&app, Verb::Delete, payload, &headers, id.len()).await
 }
 
-/// The body is a RESTORE's payload, and the address names the event.
+/// The body is a RESTORE's payload without the `id`: the address names the event.
 pub(super) async fn restore(
     State(app): State<App>,
     Path(id): Path<String>,
+    _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let (mut asked, bytes) = document(&headers, request).await?;
-    let mut payload = vec![("id", Value::from(id.as_str()))];
-    payload.extend(asked.remove("version").map(|version| ("version", version)));
+    let (asked, bytes) = document(&headers, request).await?;
+    let known = domain::known(asked, "payload", &["version", "expectedVersion"]);
+    let asked = known.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let id = [("id".to_owned(), Value::from(id.as_str()))];
+    let payload = id.into_iter().chain(asked);
     write(&app, Verb::Restore, payload, &headers, bytes).await
 }
 
 /// The body is a BATCH's payload.
 pub(super) async fn batch(
     State(app): State<App>,
+    _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
+    conditions::refuse(&headers)?;
     let (payload, bytes) = document(&headers, request).await?;
     let order = Order::parse_batch(payload, command_id(&headers)?, &mut Conditions::default())
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
@@ -92,9 +97,11 @@ pub(super) async fn batch(
 /// The body is the message, kept as it was written.
 pub(super) async fn broadcast(
     State(app): State<App>,
+    _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
+    conditions::refuse(&headers)?;
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
     let sent = app.service.announce(&Source::new(), payload)?.await;
@@ -102,20 +109,19 @@ pub(super) async fn broadcast(
     Ok((JSON, r#"{"success":true}"#).into_response())
 }
 
-/// A write to an event that must be there, at the version that `If-Match` names.
-async fn write(
+/// A write to the event that the address names, under the conditions that the headers state.
+async fn write<N: Into<String>>(
     app: &App,
     verb: Verb,
-    mut payload: Vec<(&str, Value)>,
+    payload: impl IntoIterator<Item = (N, Value)>,
     headers: &HeaderMap,
     bytes: usize,
 ) -> Result<Response, Failure> {
-    if let Some(version) = conditions::expected_version(headers)? {
-        payload.push(("expectedVersion", Value::Int(version.cast_signed())));
-    }
-    let order = order(verb, payload.into_iter().collect(), headers)?;
-    let written = app.service.write(order, bytes).await;
-    let done = written.map_err(conditions::failed)?;
+    let guard = conditions::read(headers)?;
+    let mut payload = payload.into_iter().collect();
+    conditions::state(&guard, &mut payload)?;
+    let order = order(verb, payload, headers)?.guarded(guard);
+    let done = app.service.write(order, bytes).await?;
     Ok(answer(verb.into(), &done))
 }
 

@@ -130,7 +130,7 @@ async fn what_cannot_be_subscribed_to_is_refused_by_code_and_path() {
     client
         .ok(
             "SUBSCRIBE",
-            json!({"sub": "s", "colour": "red", "limit": "none"}),
+            json!({"sub": "s", "epoch": null, "snapshot": null}),
         )
         .await;
     client

@@ -22,7 +22,7 @@ impl Create {
     /// The first offender, with its path.
     pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
         let id = match payload.remove("_id") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(text)) => {
                 Some(new_id(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
             }

@@ -7,6 +7,7 @@ use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, State};
 use crate::domain::document::Invalid;
 use crate::domain::event::EventId;
+use crate::domain::names::known;
 use crate::domain::value::Document;
 
 /// Asks for an event to be deleted.
@@ -23,7 +24,8 @@ impl Delete {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
+    pub fn parse(payload: Document) -> Result<Self, Invalid> {
+        let mut payload = known(payload, "payload", &["id", "expectedVersion"])?;
         Ok(Self {
             id: take_id(&mut payload)?,
             expected_version: take_expected_version(&mut payload)?,

@@ -104,7 +104,7 @@ fn take_id(payload: &mut Document) -> Result<EventId, Invalid> {
 /// Reads the optional `expectedVersion` of a payload.
 fn take_expected_version(payload: &mut Document) -> Result<Option<u64>, Invalid> {
     match payload.remove("expectedVersion") {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
         Some(Value::Int(version @ 1..)) => Ok(Some(version.cast_unsigned())),
         Some(_) => Err(Invalid::new(
             "payload.expectedVersion",

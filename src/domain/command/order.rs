@@ -3,6 +3,8 @@
 use super::meaning::Meaning;
 use super::{Command, CommandId, Create, Delete, OrderKey, Restore, Update, Verb};
 use crate::domain::document::{Invalid, join};
+use crate::domain::guard::Guard;
+use crate::domain::names::known;
 use crate::domain::operators::ReadCondition;
 use crate::domain::value::{Document, Value};
 use crate::limits;
@@ -14,6 +16,8 @@ pub struct Order {
     pub commands: Vec<Command>,
     /// If the client gave it an id.
     pub key: Option<OrderKey>,
+    /// What must hold of the event that its commands are about.
+    pub guard: Guard,
 }
 
 const COMMANDS: &str = "payload.commands";
@@ -31,8 +35,11 @@ impl Order {
     ) -> Result<Self, Invalid> {
         let meaning = |payload| Meaning::of(verb, payload);
         let key = id.map(|id| OrderKey::new(id, verb.tag(), &payload, &meaning(&payload)));
-        let commands = vec![command(verb, payload, conditions)?];
-        Ok(Self { commands, key })
+        Ok(Self {
+            commands: vec![command(verb, payload, conditions)?],
+            key,
+            guard: Guard::default(),
+        })
     }
 
     /// Reads the payload of a BATCH that was given this id, if any: `{"commands":[{"type","payload"}, …]}`.
@@ -40,12 +47,13 @@ impl Order {
     /// # Errors
     /// The first offender, with its path.
     pub fn parse_batch(
-        mut payload: Document,
+        payload: Document,
         id: Option<CommandId>,
         conditions: &mut dyn ReadCondition,
     ) -> Result<Self, Invalid> {
         let meaning = Meaning::of_batch;
         let key = id.map(|id| OrderKey::new(id, "batch", &payload, &meaning(&payload)));
+        let mut payload = known(payload, "payload", &["commands"])?;
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
             Some(Value::Array(items)) => items,
@@ -65,8 +73,16 @@ impl Order {
             let at = join(COMMANDS, &at.to_string());
             member(item, &at, conditions)
         });
-        let commands = commands.collect::<Result<_, Invalid>>()?;
-        Ok(Self { commands, key })
+        Ok(Self {
+            commands: commands.collect::<Result<_, Invalid>>()?,
+            key,
+            guard: Guard::default(),
+        })
+    }
+
+    /// The same, to be carried out only if this holds.
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 
     /// Roughly the bytes it keeps that its text does not show.
@@ -94,10 +110,11 @@ fn command(
 
 /// A command of a batch, `{"type","payload"}`, that stands `at`.
 fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<Command, Invalid> {
-    let Value::Object(mut item) = item else {
+    let Value::Object(item) = item else {
         let reason = format!("expected an object, found {}", item.kind());
         return Err(Invalid::new(at, reason));
     };
+    let mut item = known(item, at, &["type", "payload", "commandId"])?;
     if item.get("commandId").is_some() {
         let reason = "a batch is repeated as a whole: its commandId stands beside its type";
         return Err(Invalid::new(join(at, "commandId"), reason));

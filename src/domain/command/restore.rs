@@ -7,6 +7,7 @@ use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::Invalid;
 use crate::domain::event::EventId;
+use crate::domain::names::known;
 use crate::domain::patch::{Patch, Path};
 use crate::domain::value::{Document, Value};
 use crate::limits;
@@ -29,7 +30,8 @@ impl Restore {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(mut payload: Document) -> Result<Self, Invalid> {
+    pub fn parse(payload: Document) -> Result<Self, Invalid> {
+        let mut payload = known(payload, "payload", &["id", "version", "expectedVersion"])?;
         let id = take_id(&mut payload)?;
         let version = match payload.remove("version") {
             Some(Value::Int(version @ 1..)) => version.cast_unsigned(),

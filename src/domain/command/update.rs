@@ -8,6 +8,7 @@ use crate::domain::decide::{Rejection, Stamp, State};
 use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
 use crate::domain::merge::Merge;
+use crate::domain::names::known;
 use crate::domain::operators::{self, Misfit, Operators, ReadCondition};
 use crate::domain::patch::{Patch, PatchError, Path};
 use crate::domain::steps::Steps;
@@ -32,6 +33,7 @@ enum Data {
     Merge(Merge),
 }
 
+const NAMES: [&str; 4] = ["id", "updateData", "mergePatch", "expectedVersion"];
 const DATA: &str = "payload.updateData";
 const MERGE_PATCH: &str = "payload.mergePatch";
 
@@ -41,10 +43,8 @@ impl Update {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(
-        mut payload: Document,
-        conditions: &mut dyn ReadCondition,
-    ) -> Result<Self, Invalid> {
+    pub fn parse(payload: Document, conditions: &mut dyn ReadCondition) -> Result<Self, Invalid> {
+        let mut payload = known(payload, "payload", &NAMES)?;
         let id = take_id(&mut payload)?;
         let expected_version = take_expected_version(&mut payload)?;
         let data = match (payload.remove("updateData"), payload.remove("mergePatch")) {
