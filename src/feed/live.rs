@@ -148,7 +148,6 @@ mod tests {
         let state = State {
             id: EventId::parse(&format!("e{seq}")).unwrap(),
             current: None,
-            last_version: 0,
             earlier: None,
             last_version: 0,
         };
