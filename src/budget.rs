@@ -42,6 +42,11 @@ impl Budget {
         (self.free.available_permits() >= self.total / 2).then_some(share)
     }
 
+    /// Bytes that are taken now.
+    pub fn taken(&self) -> usize {
+        self.total - self.free.available_permits()
+    }
+
     /// Whether nothing is left, or someone waits.
     pub fn is_out(&self) -> bool {
         self.free.available_permits() == 0

@@ -14,6 +14,7 @@ use crate::limits;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
 use crate::store::mongo::MongoOptions;
+use crate::telemetry::{LogFormat, LogOptions};
 use crate::transport::{Guests, Hosts, Origins};
 
 /// An event-sourced server with change streams.
@@ -141,6 +142,14 @@ struct Common {
         value_name = "FILTER"
     )]
     log: String,
+    /// How a line of the log is written: for people, or as one JSON object.
+    #[arg(
+        long,
+        env = "LIVELOG_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
 }
 
 /// What was asked for, validated.
@@ -176,7 +185,7 @@ impl Cli {
     ///
     /// # Errors
     /// If something typed cannot be used.
-    pub fn into_task(self) -> anyhow::Result<(Task, String)> {
+    pub fn into_task(self) -> anyhow::Result<(Task, LogOptions)> {
         let (task, log) = match self.command.unwrap_or(Subcommands::Serve(self.serve)) {
             Subcommands::Serve(Serve {
                 listen,
@@ -208,21 +217,21 @@ impl Cli {
             Subcommands::Verify(offline) => offline.into_task(Task::Verify)?,
             Subcommands::Export(offline) => offline.into_task(Task::Export)?,
             Subcommands::Import(offline) => offline.into_task(Task::Import)?,
-            Subcommands::Bench(options) => (Task::Bench(options), "warn".to_owned()),
+            Subcommands::Bench(options) => (Task::Bench(options), quiet()),
         };
         Ok((task, log))
     }
 }
 
 impl Offline {
-    fn into_task(self, task: fn(StoreOptions) -> Task) -> anyhow::Result<(Task, String)> {
+    fn into_task(self, task: fn(StoreOptions) -> Task) -> anyhow::Result<(Task, LogOptions)> {
         let (store, log) = self.common.into_options()?;
         Ok((task(store), log))
     }
 }
 
 impl Replay {
-    fn into_task(self) -> anyhow::Result<(Task, String)> {
+    fn into_task(self) -> anyhow::Result<(Task, LogOptions)> {
         let (store, log) = self.common.into_options()?;
         let task = match self.until.zip(self.into) {
             None => Task::Replay(store),
@@ -236,9 +245,13 @@ impl Replay {
 }
 
 impl Common {
-    fn into_options(self) -> anyhow::Result<(StoreOptions, String)> {
+    fn into_options(self) -> anyhow::Result<(StoreOptions, LogOptions)> {
+        let log = LogOptions {
+            directives: self.log,
+            format: self.log_format,
+        };
         if let Some(dir) = self.data {
-            return Ok((embedded(dir), self.log));
+            return Ok((embedded(dir), log));
         }
         let text = |name| variable(name).and_then(|value| value.into_string().ok());
         let database = self.database.or_else(|| text(LIVELOG_DATABASE));
@@ -250,7 +263,7 @@ impl Common {
             ),
             (None, None) => embedded(variable(LIVELOG_DATA).unwrap_or(DATA_DEFAULT.into()).into()),
         };
-        Ok((store, self.log))
+        Ok((store, log))
     }
 }
 
@@ -261,6 +274,14 @@ const LIVELOG_DATABASE: &str = "LIVELOG_DATABASE";
 const LIVELOG_DATA: &str = "LIVELOG_DATA";
 
 const DATA_DEFAULT: &str = "./livelog-data";
+
+/// For who looks at the figures that a command prints.
+fn quiet() -> LogOptions {
+    LogOptions {
+        directives: "warn".to_owned(),
+        format: LogFormat::Text,
+    }
+}
 
 fn embedded(dir: PathBuf) -> StoreOptions {
     StoreOptions::Embedded(EmbeddedOptions { dir })

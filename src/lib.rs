@@ -117,6 +117,7 @@ pub mod protocol;
 pub mod query;
 
 pub mod limits;
+pub mod metrics;
 pub mod redact;
 pub mod replay;
 pub mod telemetry;

@@ -53,7 +53,7 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
 
 /// By a writer of its own, as if a client had asked for it.
 async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
-    let (engine, tasks) = Engine::start(store);
+    let (engine, tasks) = Engine::start(store, &Arc::default());
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
     let order = Order::parse(Verb::Delete, payload, None, &mut Conditions::default());
     let order = order.expect("an id is all that a DELETE needs");

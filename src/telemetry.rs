@@ -2,18 +2,39 @@
 
 use std::io::IsTerminal;
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. `directives` as in `info,livelog=debug`.
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogOptions {
+    /// As in `info,livelog=debug`.
+    pub directives: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Starts logging.
 ///
 /// # Errors
 /// If the directives cannot be read.
-pub fn start(directives: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(directives)?;
-    tracing_subscriber::fmt()
+pub fn start(options: &LogOptions) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(&options.directives)?;
+    let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match options.format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().init(),
+    }
     Ok(())
 }

@@ -33,13 +33,13 @@ impl World {
     fn engine(&self, faults: impl IntoIterator<Item = Fault>) -> (Engine, Arc<FaultyStore>) {
         let faulty = FaultyStore::new(Arc::clone(&self.store), faults);
         let store: Arc<dyn Store> = faulty.clone();
-        (Engine::start(&store).0, faulty)
+        (Engine::start(&store, &Arc::default()).0, faulty)
     }
 
     /// Another node's engine, on a connection of its own.
     async fn another(&self) -> Engine {
         let store: Arc<dyn Store> = MongoStore::open(self.options.clone()).await.unwrap();
-        Engine::start(&store).0
+        Engine::start(&store, &Arc::default()).0
     }
 
     /// The ids in the log, in order.

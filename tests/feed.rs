@@ -34,7 +34,7 @@ async fn store_of(changes: u64) -> (tempfile::TempDir, Arc<FaultyStore>) {
 
 async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
-    let (engine, _tasks) = Engine::start(&dynamic);
+    let (engine, _tasks) = Engine::start(&dynamic, &Arc::default());
     let source = Source::new();
     let answers: Vec<_> = steps
         .map(|step| engine.submit(&source, order(step), 0).unwrap())
@@ -107,7 +107,9 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
     let (_folder, store) = store_of(changes).await;
     let dynamic: Arc<dyn Store> = store.clone();
     // A feed that has just started has an empty window: all of this comes from the log.
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget(), &Arc::default())
+        .await
+        .unwrap();
     let filter = filter(json!({ "n": 1 }));
     let before = store.reads();
     let all = (changes - 1_000..changes).map(|after| {
@@ -129,7 +131,9 @@ async fn a_thousand_subscriptions_that_come_back_together_read_the_same_pages() 
 async fn within_the_window_nothing_is_read_from_the_store() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget(), &Arc::default())
+        .await
+        .unwrap();
     let filter = filter(json!({ "n": 1 }));
     let mut live = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();
@@ -147,7 +151,9 @@ async fn within_the_window_nothing_is_read_from_the_store() {
 async fn more_matches_than_a_filter_remembers_reach_a_sleeping_subscription_in_order() {
     let (_folder, store) = store_of(4).await;
     let dynamic: Arc<dyn Store> = store.clone();
-    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget()).await.unwrap();
+    let (feed, _pump) = Feed::open(&dynamic, WINDOW_BYTES, &budget(), &Arc::default())
+        .await
+        .unwrap();
     let filter = filter(json!({ "n": 1 }));
     let sleeping = subscribe(&feed, &filter, Start::Now);
     let before = store.reads();

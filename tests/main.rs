@@ -27,6 +27,7 @@ mod kill; // the embedded store under a server that is killed again and again
 mod life; // a node whose tasks die says so and ends; nothing else takes it down
 mod limits; // every bound of `src/limits.rs` that a client can reach
 mod memory; // what a node takes, whatever its clients do
+mod metrics; // what a node counts of itself, and how a request is found in its log
 mod nodes; // several nodes on one MongoDB
 mod operands; // operands, paths and orders from one end of their range to the other
 mod origin; // which web pages may connect

@@ -42,7 +42,7 @@ impl World {
 
     fn of(store: Arc<dyn Store>, folder: tempfile::TempDir) -> Self {
         Self {
-            engine: Engine::start(&store).0,
+            engine: Engine::start(&store, &Arc::default()).0,
             store,
             source: Source::new(),
             folder,

@@ -48,7 +48,7 @@ impl World {
         let store = FaultyStore::new(store, faults);
         let dynamic: Arc<dyn Store> = store.clone();
         Self {
-            engine: Engine::start(&dynamic).0,
+            engine: Engine::start(&dynamic, &Arc::default()).0,
             store,
             _folder: folder,
         }
@@ -71,7 +71,7 @@ impl World {
             made.unwrap().unwrap();
         }
         let dynamic: Arc<dyn Store> = self.store.clone();
-        self.engine = Engine::start(&dynamic).0;
+        self.engine = Engine::start(&dynamic, &Arc::default()).0;
     }
 }
 

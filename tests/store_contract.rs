@@ -850,7 +850,8 @@ async fn next_payload(tail: &mut BoxStream<'static, Tidings>) -> String {
             Tidings::Broadcast(_)
             | Tidings::Changes(_)
             | Tidings::Unreadable(_)
-            | Tidings::Redaction => {}
+            | Tidings::Redaction
+            | Tidings::Reopened => {}
         }
     }
 }

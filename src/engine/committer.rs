@@ -14,7 +14,8 @@ use super::submission::Submission;
 use super::{Done, Refused};
 use crate::domain::{Change, Order, Seq};
 use crate::limits;
-use crate::store::{AppendError, Batch, Store, StoreError};
+use crate::metrics::Metrics;
+use crate::store::{AppendError, Batch, Complaints, Store, StoreError};
 
 /// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
 /// what another node wrote is read from the log and taken in; after anything else both are forgotten.
@@ -26,6 +27,8 @@ pub(super) struct Committer {
     pub(super) clock: Clock,
     /// Events that are asked for at once: as many as there was room for lately.
     pub(super) load_count: usize,
+    metrics: Arc<Metrics>,
+    complaints: Complaints,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
@@ -49,7 +52,11 @@ enum Ended {
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 impl Committer {
-    pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Order, Done>) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        mailbox: Mailbox<Order, Done>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             store,
             mailbox,
@@ -57,6 +64,8 @@ impl Committer {
             recent: Recent::default(),
             clock: Clock::default(),
             load_count: limits::BATCH_COUNT_MAX,
+            metrics,
+            complaints: Complaints::default(),
         }
     }
 
@@ -87,8 +96,12 @@ impl Committer {
                 Err(Setback::Moved) => self.catch_up(submission).await,
                 Err(Setback::Replaced) => self.forget(),
                 Err(Setback::Failed(error)) => match passing(&error) {
-                    Some(refused) => submission.refuse(&refused),
+                    Some(refused) => {
+                        self.note(&error);
+                        submission.refuse(&refused);
+                    }
                     None => {
+                        self.metrics.store_failed(error.kind());
                         tracing::error!(%error, "the store refused a batch");
                         return Ended::Refused;
                     }
@@ -148,7 +161,9 @@ impl Committer {
             after: head,
             changes,
         });
+        let began = Instant::now();
         self.append_for_certain(&batch, submission).await?;
+        self.metrics.committed(batch.changes.len(), began.elapsed());
         self.head = Some(head.plus(batch.changes.len()));
         self.clock.see(&batch.changes);
         // That it could be appended proves what it was decided on, and what was put off need not be loaded again.
@@ -187,7 +202,7 @@ impl Committer {
                 Err(AppendError::Moved) => return Err(Setback::Moved),
                 Err(AppendError::Replaced) => return Err(Setback::Replaced),
                 Err(AppendError::Failed(error)) if !in_doubt => return Err(Setback::Failed(error)),
-                Err(AppendError::Failed(_)) => {}
+                Err(AppendError::Failed(error)) => self.note(&error),
                 Err(AppendError::Unknown(reason)) => {
                     tracing::warn!(%reason, batch.after = batch.after.get(), "the outcome of a commit is in doubt");
                     in_doubt = true;
@@ -208,7 +223,8 @@ impl Committer {
             match held {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Setback::Replaced),
-                Err(_) => {
+                Err(error) => {
+                    self.note(&error);
                     self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
                         .await
                 }
@@ -257,8 +273,23 @@ impl Committer {
                 self.head = changes.last().map(|last| last.seq);
             }
             // The head moved, yet there is nothing: nothing that is remembered can be trusted.
-            Ok(_) | Err(_) => self.forget(),
+            Ok(_) => self.forget(),
+            Err(setback) => {
+                if let Setback::Failed(error) = setback {
+                    self.note(&error);
+                }
+                self.forget();
+            }
         }
+    }
+
+    /// Counts an error of the store, and says now and then in the log what it is: clients hear only that it is
+    /// unavailable.
+    fn note(&self, error: &StoreError) {
+        self.metrics.store_failed(error.kind());
+        self.complaints.warn(|kept_back| {
+            tracing::warn!(%error, kept_back, "commands wait for the store");
+        });
     }
 
     fn forget(&mut self) {

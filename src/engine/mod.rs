@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::domain::{Change, Command, Order, Rejection};
+use crate::metrics::Metrics;
 use crate::store::{Broadcast, Store};
 use announcer::Announcer;
 use committer::Committer;
@@ -98,9 +99,9 @@ pub enum Refused {
 
 impl Engine {
     /// Starts the writer, and hands up its tasks: an engine whose tasks have ended takes nothing.
-    pub fn start(store: &Arc<dyn Store>) -> (Self, Tasks) {
+    pub fn start(store: &Arc<dyn Store>, metrics: &Arc<Metrics>) -> (Self, Tasks) {
         let (commands, letters) = Mailbox::new();
-        let committer = Committer::new(Arc::clone(store), letters);
+        let committer = Committer::new(Arc::clone(store), letters, Arc::clone(metrics));
         let (broadcasts, letters) = Mailbox::new();
         let announcer = Announcer::new(Arc::clone(store), letters);
         let engine = Self {

@@ -111,6 +111,13 @@ impl Audience {
         }
     }
 
+    /// Subscriptions, and groups of them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let groups = self.groups();
+        let members = groups.by_key.values().map(|group| group.len());
+        (members.sum(), groups.by_key.len())
+    }
+
     fn groups(&self) -> MutexGuard<'_, Groups> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }

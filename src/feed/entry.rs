@@ -1,6 +1,7 @@
 //! A change on its way to sessions, and what has been encoded of it.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use crate::domain::Change;
 use crate::protocol::{self, Frame};
@@ -10,6 +11,8 @@ use crate::query::{Fields, Seen};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) change: Arc<Change>,
+    /// When this node had it from the store.
+    pub(super) heard: Instant,
     /// As everyone hears it who sees every event and all of its fields.
     plain: OnceLock<Frame>,
     /// Told otherwise, as long as they fit into the weight that is reserved for them.
@@ -27,6 +30,7 @@ impl Entry {
     pub(super) fn new(change: Arc<Change>) -> Self {
         Self {
             change,
+            heard: Instant::now(),
             plain: OnceLock::new(),
             others: Mutex::new(Vec::new()),
         }

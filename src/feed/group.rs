@@ -61,6 +61,11 @@ impl Group {
         }
     }
 
+    /// How many subscriptions it has.
+    pub(super) fn len(&self) -> usize {
+        self.state().members.len()
+    }
+
     pub(super) fn add(&self, member: Arc<Member>) {
         self.state().members.push(member);
     }

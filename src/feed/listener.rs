@@ -1,6 +1,7 @@
 //! What a session hears without asking: every change from a position on, and broadcasts.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ pub struct Listener {
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
     position: Position,
+    /// When this node heard of the first change that was handed out last.
+    heard: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -69,6 +72,7 @@ impl Listener {
             interest,
             seq: after.unwrap_or(head),
             position: Position::Live(now),
+            heard: None,
         };
         if after.is_some() {
             new.seek();
@@ -79,6 +83,11 @@ impl Listener {
     /// Every change up to here was handed out.
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// When this node heard of the first of the live changes handed out since this was last asked.
+    pub fn heard(&mut self) -> Option<Instant> {
+        self.heard.take()
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
@@ -115,7 +124,10 @@ impl Listener {
                 let place = *place;
                 match self.read_window(place, frames) {
                     Ok(place) => self.position = Position::Live(place),
-                    Err(Overrun) => self.seek(),
+                    Err(Overrun) => {
+                        self.log.metrics.falls_behind.inc();
+                        self.seek();
+                    }
                 }
             }
             (Position::Page(page, at), _) => {
@@ -130,12 +142,15 @@ impl Listener {
 
     fn read_window(&mut self, place: Place, frames: &mut Vec<Frame>) -> Result<Place, Overrun> {
         let mut bytes = 0;
-        let seq = &mut self.seq;
+        let (seq, heard) = (&mut self.seq, &mut self.heard);
         self.live.read(place, |item| {
             if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
                 return false;
             }
             if let Some(frame) = frame(item, *seq) {
+                if let Content::Change(entry) = &item.content {
+                    heard.get_or_insert(entry.heard);
+                }
                 bytes += frame.len();
                 frames.push(frame);
             }

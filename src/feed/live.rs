@@ -33,6 +33,10 @@ impl Live {
         self.window().seq
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.window().bytes
+    }
+
     /// The end of the window as it is now.
     pub(super) fn now(&self) -> (Place, Seq) {
         let window = self.window();

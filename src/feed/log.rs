@@ -18,6 +18,7 @@ use super::entry::Entry;
 use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
+use crate::metrics::{Metrics, Reason};
 use crate::store::{Complaints, Spot, Store, StoreError};
 
 /// Between attempts to read the log from a store that is away.
@@ -44,6 +45,7 @@ pub(super) struct Log {
     shelf: Mutex<Shelf>,
     unreadable: OnceLock<Seq>,
     complaints: Complaints,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// A page that is being read.
@@ -77,7 +79,7 @@ struct Shelved {
 }
 
 impl Log {
-    pub(super) fn new(store: &Arc<dyn Store>, budget: &Budget) -> Self {
+    pub(super) fn new(store: &Arc<dyn Store>, budget: &Budget, metrics: &Arc<Metrics>) -> Self {
         Self {
             store: Arc::clone(store),
             budget: budget.clone(),
@@ -85,6 +87,7 @@ impl Log {
             shelf: Mutex::default(),
             unreadable: OnceLock::new(),
             complaints: Complaints::default(),
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -175,6 +178,7 @@ impl Log {
         let mut share = self.budget.reserve(PAGE_BYTES_MAX).await;
         let count =
             usize::try_from(end_of_page(after).get() - after.get()).expect("a page is short");
+        self.metrics.read_log(Reason::CatchUp);
         let changes = self.store.read(after, count).await?;
         let entries: Vec<Entry> = changes.into_iter().map(Entry::new).collect();
         let bytes = entries.iter().map(Entry::weight).sum();

@@ -37,6 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::budget::Budget;
 use crate::domain::{Change, Seq, TooCostly};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::query::{Fields, Filter, Seen};
 use crate::store::{Store, StoreError};
 use audience::Audience;
@@ -70,17 +71,19 @@ impl Feed {
         store: &Arc<dyn Store>,
         window_bytes: usize,
         budget: &Budget,
+        metrics: &Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let head = store.head().await?;
         let live = Arc::new(Live::new(head, window_bytes));
         let audience = Audience::new(head);
         let tail = store.tail(head).await?;
-        let log = Arc::new(Log::new(store, budget));
+        let log = Arc::new(Log::new(store, budget, metrics));
         let pump = pump::run(
             tail,
             Arc::clone(&live),
             Arc::clone(&audience),
             Arc::clone(&log),
+            Arc::clone(metrics),
         );
         let stop = CancellationToken::new();
         let pump = tokio::spawn(stop.clone().run_until_cancelled_owned(pump).map(drop));
@@ -98,6 +101,16 @@ impl Feed {
     /// The last change that reached this node.
     pub fn seq(&self) -> Seq {
         self.live.seq()
+    }
+
+    /// Bytes of the live window.
+    pub fn window_bytes(&self) -> usize {
+        self.live.bytes()
+    }
+
+    /// How many subscriptions there are, and how many different filters they have.
+    pub fn audience(&self) -> (usize, usize) {
+        self.audience.count()
     }
 
     /// The first entry of the log that was found unreadable.

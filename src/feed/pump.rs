@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 use super::audience::Audience;
 use super::live::Live;
 use super::log::Log;
+use crate::metrics::Metrics;
 use crate::store::Tidings;
 
 /// Publishes everything that the store's tail tells, for as long as the node lives.
@@ -18,6 +19,7 @@ pub(super) async fn run(
     live: Arc<Live>,
     audience: Arc<Audience>,
     log: Arc<Log>,
+    metrics: Arc<Metrics>,
 ) {
     while let Some(tidings) = tail.next().await {
         match tidings {
@@ -37,10 +39,17 @@ pub(super) async fn run(
                 live.skip(seq);
                 audience.skip(seq);
             }
-            Tidings::Redaction => {
-                live.forget();
-                log.forget();
+            Tidings::Redaction => forget(&live, &log),
+            Tidings::Reopened => {
+                metrics.reopenings.inc();
+                forget(&live, &log);
             }
         }
     }
+}
+
+/// What is remembered may tell what was erased since: everyone reads it anew.
+fn forget(live: &Live, log: &Log) {
+    live.forget();
+    log.forget();
 }

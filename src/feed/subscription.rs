@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures::FutureExt;
 use tokio::sync::Notify;
@@ -45,6 +46,8 @@ pub struct Notice {
     pub position: Option<Seq>,
     /// The message.
     pub frame: Frame,
+    /// When this node heard of the change that it tells.
+    pub heard: Option<Instant>,
 }
 
 /// Every change of which the filter sees something, once each, in order.
@@ -320,6 +323,7 @@ impl Subscription {
         self.position = Position::after(self.seq, &self.live, &self.log);
         if self.is_live && matches!(self.position, Position::Reading(_)) {
             self.is_live = false;
+            self.log.metrics.falls_behind.inc();
             let frame = protocol::behind(self.seq);
             out(Notice::new("behind", Some(self.seq), frame));
         }
@@ -341,10 +345,14 @@ impl Notice {
             word,
             position,
             frame,
+            heard: None,
         }
     }
 
     pub(super) fn change(entry: &Entry, frame: Frame) -> Self {
-        Self::new("change", Some(entry.change.seq), frame)
+        Self {
+            heard: Some(entry.heard),
+            ..Self::new("change", Some(entry.change.seq), frame)
+        }
     }
 }

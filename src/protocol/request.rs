@@ -60,6 +60,21 @@ pub enum Name {
 }
 
 impl Name {
+    /// The word of the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Restore => "RESTORE",
+            Self::Fetch => "FETCH",
+            Self::Broadcast => "BROADCAST",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Unsubscribe => "UNSUBSCRIBE",
+            Self::Batch => "BATCH",
+        }
+    }
+
     fn parse(word: &str) -> Option<Self> {
         if let Some(verb) = Verb::parse(word) {
             return Some(verb.into());

@@ -40,7 +40,7 @@ impl Service {
             filter: Filter::of_id(id),
             ..Query::everything()
         };
-        let found = self.parts.store.find_at(&Arc::new(last), *seq).await?;
+        let found = self.heed(self.parts.store.find_at(&Arc::new(last), *seq).await)?;
         let Some(event) = found.events.into_future().await.0.transpose()? else {
             let reason = "the event that the page ended with was erased: begin again";
             return Err(Failure::at(Code::Redacted, Invalid::new("cursor", reason)));

@@ -1,6 +1,7 @@
 //! What every transport calls: submit, announce, fetch, find, history, listen, subscribe.
 
 mod asked;
+mod counts;
 mod page;
 mod passes;
 mod past;
@@ -18,9 +19,10 @@ use crate::domain::{Change, Event, EventId, Invalid, Order, Seq, TooCostly};
 use crate::engine::{Done, Engine, Outcome, Refused, Source};
 use crate::feed::{Feed, Interest, Interrupted, Listener, Start, Subscription, Turn};
 use crate::limits;
+use crate::metrics::{Metrics, Reason};
 use crate::protocol::{Code, Details, Failure, Mode, Subscribe};
 use crate::query::{Filter, Query};
-use crate::store::{Broadcast, Epoch, Found, Spot, Store, StoreError};
+use crate::store::{Broadcast, Complaints, Epoch, Found, Spot, Store, StoreError};
 use passes::Passes;
 pub use past::Chapter;
 use supervisor::Health;
@@ -40,6 +42,8 @@ struct Parts {
     fetches: Arc<Semaphore>,
     passes: Arc<Passes>,
     health: Health,
+    metrics: Arc<Metrics>,
+    complaints: Complaints,
     /// For what is made or read for clients and not yet with them.
     budget: Budget,
     /// For what is told to subscriptions.
@@ -57,9 +61,10 @@ impl Service {
         store: Arc<dyn Store>,
         window_bytes: usize,
     ) -> Result<(Self, Supervisor), StoreError> {
+        let metrics = Arc::new(Metrics::default());
         let budget = Budget::new(limits::BUDGET_BYTES);
-        let (feed, pump) = Feed::open(&store, window_bytes, &budget).await?;
-        let (engine, writer) = Engine::start(&store);
+        let (feed, pump) = Feed::open(&store, window_bytes, &budget, &metrics).await?;
+        let (engine, writer) = Engine::start(&store, &metrics);
         let health = Health::default();
         let tasks = [
             ("pump", pump),
@@ -74,6 +79,8 @@ impl Service {
             fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
             passes: Passes::new(),
             health,
+            metrics,
+            complaints: Complaints::default(),
             budget,
             news: Budget::new(limits::NEWS_BUDGET_BYTES),
             lingering: Budget::new(limits::LINGERING_BYTES_MAX),
@@ -193,7 +200,8 @@ impl Service {
             return Err(Failure::new(Code::StalePosition, reason));
         }
         let after = asked.after.unwrap_or(Seq::ZERO);
-        let changes = self.parts.store.read(after, limit).await?;
+        self.parts.metrics.read_log(Reason::Page);
+        let changes = self.heed(self.parts.store.read(after, limit).await)?;
         let Some(last) = changes.last().map(|last| last.seq) else {
             // As of the reading: who goes on from here must not skip what has come since.
             return Ok((changes, after));
@@ -266,7 +274,7 @@ impl Service {
         let answer = answer
             .map_err(|_| late())
             .and_then(|joined| joined.map_err(|_| late()).flatten());
-        answer.map_err(Failure::from)
+        self.heed(answer)
     }
 
     /// All events that match, as of one seq, as a stream: the query's moment, or now. Waits for its `min_seq`.
@@ -279,9 +287,9 @@ impl Service {
         let query = &self.resumed(query).await?;
         if let Some(moment) = query.at {
             let at = self.place_of(moment).await?;
-            return Ok(self.parts.store.find_at(query, at).await?);
+            return self.heed(self.parts.store.find_at(query, at).await);
         }
-        let found = self.parts.store.find(query).await?;
+        let found = self.heed(self.parts.store.find(query).await)?;
         match found.seq >= query.min_seq {
             true => Ok(found),
             false => Err(not_reached(query.min_seq)),

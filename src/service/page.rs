@@ -158,7 +158,7 @@ impl Service {
         let mut changes = Vec::with_capacity(count);
         let mut after = first.before();
         while changes.len() < count {
-            let more = self.parts.store.read(after, count - changes.len()).await?;
+            let more = self.heed(self.parts.store.read(after, count - changes.len()).await)?;
             let last = more.last().map(|last| last.seq);
             after = last.ok_or_else(|| {
                 Failure::new(Code::Unavailable, "the log could not be read again")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::domain::{Change, EventId, Moment, Seq};
+use crate::metrics::Reason;
 use crate::protocol::{Code, Failure, History};
 use crate::query::Direction;
 use crate::store::{self, Stretch};
@@ -32,7 +33,8 @@ impl Service {
             after: asked.after,
             limit: asked.limit,
         };
-        let changes = self.parts.store.history(id, stretch).await?;
+        self.parts.metrics.read_log(Reason::History);
+        let changes = self.heed(self.parts.store.history(id, stretch).await)?;
         let Some(last) = changes.last() else {
             return match asked.after {
                 Some(_) => Ok(Chapter {
@@ -48,7 +50,9 @@ impl Service {
             limit: 1,
             ..stretch
         };
-        let more = !self.parts.store.history(id, next).await?.is_empty();
+        let more = !self
+            .heed(self.parts.store.history(id, next).await)?
+            .is_empty();
         let newest = match asked.direction {
             Direction::Ascending => last.seq,
             Direction::Descending => changes[0].seq,
@@ -65,7 +69,7 @@ impl Service {
     pub(super) async fn place_of(&self, moment: Moment) -> Result<Seq, Failure> {
         match moment {
             Moment::Seq(seq) => self.reach(seq).await.map(|()| seq),
-            Moment::Time(time) => Ok(store::last_until(&*self.parts.store, time).await?),
+            Moment::Time(time) => self.heed(store::last_until(&*self.parts.store, time).await),
         }
     }
 }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reads::{Held, Overtaking, Read, tell};
+use super::reads::{Held, Overtaking, Read};
 use crate::budget::Share;
 use crate::engine;
 use crate::feed::Subscription;
@@ -141,13 +141,8 @@ impl Pending {
                 Arrived::Outcome(id.take(), *name, outcome)
             }),
             Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let frame = match outcome.unwrap_or(Err(engine::Refused::Unknown)) {
-                    Ok(()) => protocol::announced(id.as_ref()),
-                    Err(refused) => {
-                        protocol::error(id.as_ref(), Some(Name::Broadcast), &Failure::from(refused))
-                    }
-                };
-                Arrived::Answer(Answer::Frame(frame, None))
+                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                Arrived::Announced(id.take(), outcome)
             }),
             Self::Running(task) => task
                 .poll_unpin(context)
@@ -161,6 +156,7 @@ impl Pending {
 enum Arrived {
     Answer(Answer),
     Outcome(Option<RequestId>, Name, engine::Outcome),
+    Announced(Option<RequestId>, Result<(), engine::Refused>),
 }
 
 impl Answers {
@@ -231,6 +227,9 @@ impl Answers {
                     }
                     *pending = Pending::Ready(answer);
                 }
+                Poll::Ready(Arrived::Announced(id, outcome)) => {
+                    self.owed[at].pending = self.announced(id.as_ref(), outcome);
+                }
                 Poll::Ready(Arrived::Outcome(id, name, outcome)) => {
                     self.owed[at].pending = self.keep(id, name, outcome, is_next);
                 }
@@ -258,7 +257,17 @@ impl Answers {
         outcome: engine::Outcome,
         is_next: bool,
     ) -> Pending {
-        let frame = tell(id.as_ref(), name, &outcome);
+        let frame = match &outcome {
+            Ok(done) => {
+                self.service.count_done(name.as_str(), done.is_repeated);
+                protocol::answer(id.as_ref(), name, &done.changes, done.is_repeated)
+            }
+            Err(refused) => {
+                let failure = Failure::from(refused.clone());
+                self.service.count(name.as_str(), Err(&failure));
+                protocol::error(id.as_ref(), Some(name), &failure)
+            }
+        };
         if self.free + frame.len() <= limits::SESSION_FREE_BYTES {
             self.free += frame.len();
             return Pending::Ready(Answer::Frame(frame, None));
@@ -269,6 +278,22 @@ impl Answers {
             return Pending::Ready(Answer::Frame(frame, Some(share)));
         }
         Pending::read(self.service.clone(), id, Read::again(name, outcome))
+    }
+
+    fn announced(
+        &mut self,
+        id: Option<&RequestId>,
+        outcome: Result<(), engine::Refused>,
+    ) -> Pending {
+        let (name, outcome) = (Name::Broadcast, outcome.map_err(Failure::from));
+        self.service
+            .count(name.as_str(), outcome.as_ref().map(drop));
+        let frame = match outcome {
+            Ok(()) => protocol::announced(id),
+            Err(failure) => protocol::error(id, Some(name), &failure),
+        };
+        self.free += frame.len();
+        Pending::Ready(Answer::Frame(frame, None))
     }
 
     /// Begins every read that no unanswered write stands before; whether there was one.

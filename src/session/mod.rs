@@ -21,7 +21,9 @@ use crate::domain::Seq;
 use crate::engine::Source;
 use crate::feed::{Interest, Listener};
 use crate::limits;
-use crate::protocol::{self, Asked, Code, Failure, Frame, Name, Refused, Request, RequestId};
+use crate::protocol::{
+    self, Asked, Code, Failure, Frame, Name, Refused, Request, RequestId, SubName,
+};
 use crate::service::Service;
 use crate::store::Epoch;
 use answers::{Answer, Answers, Pending, Subscribed};
@@ -94,13 +96,17 @@ impl Session {
         }
         let pending = match Asked::parse(text) {
             Ok(asked) => self.begin(asked, text.len()),
-            Err(Refused { id, name, failure }) => Pending::failed(id.as_ref(), name, &failure),
+            Err(Refused { id, name, failure }) => {
+                self.service.count(word(name), Err(&failure));
+                Pending::failed(id.as_ref(), name, &failure)
+            }
         };
         self.answers.push(pending, text.len());
     }
 
     /// Answers a message that is no text, or no message at all.
     pub fn refuse(&mut self, failure: &Failure) {
+        self.service.count(word(None), Err(failure));
         self.answers.push(Pending::failed(None, None, failure), 0);
     }
 
@@ -140,6 +146,7 @@ impl Session {
         let mut frames = Vec::new();
         let taken = self.listener.take(&mut frames);
         outbox.extend(frames);
+        outbox.note(self.listener.heard());
         if let Err(error) = taken {
             let failure = Failure::from(error);
             outbox.push(protocol::error(None, None, &failure), None);
@@ -200,12 +207,9 @@ impl Session {
                 Answer::Frame(frame, share) => outbox.push(frame, share),
                 Answer::Subscribed(subscribed) => self.subscribed(*subscribed, outbox),
                 Answer::Unsubscribe(id, sub) => {
-                    let known = self.subscriptions.remove(&sub);
-                    let frame = match known {
-                        true => protocol::unsubscribed(id.as_ref(), &sub),
-                        false => {
-                            let message = format!("there is no subscription {}", sub.as_str());
-                            let failure = Failure::new(Code::NotFound, message);
+                    let frame = match self.unsubscribe(&sub) {
+                        Ok(()) => protocol::unsubscribed(id.as_ref(), &sub),
+                        Err(failure) => {
                             protocol::error(id.as_ref(), Some(Name::Unsubscribe), &failure)
                         }
                     };
@@ -213,6 +217,19 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn unsubscribe(&mut self, sub: &SubName) -> Result<(), Failure> {
+        let outcome = match self.subscriptions.remove(sub) {
+            true => Ok(()),
+            false => {
+                let message = format!("there is no subscription {}", sub.as_str());
+                Err(Failure::new(Code::NotFound, message))
+            }
+        };
+        let name = Some(Name::Unsubscribe);
+        self.service.count(word(name), outcome.as_ref().map(drop));
+        outcome
     }
 
     fn subscribed(&mut self, subscribed: Subscribed, outbox: &mut Outbox) {
@@ -223,9 +240,11 @@ impl Session {
             stale,
         } = subscribed;
         if let Err(failure) = self.subscriptions.check(&sub, subscription.filter_weight()) {
+            self.service.count(Name::Subscribe.as_str(), Err(&failure));
             let error = protocol::error(id.as_ref(), Some(Name::Subscribe), &failure);
             return outbox.push(error, None);
         }
+        self.service.count(Name::Subscribe.as_str(), Ok(()));
         let seq = subscription.seq();
         outbox.push(protocol::subscribed(id.as_ref(), &sub, seq), None);
         outbox.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
@@ -257,6 +276,14 @@ impl Session {
             }
             Request::Unsubscribe(sub) => Ok(Pending::Ready(Answer::Unsubscribe(id.clone(), sub))),
         };
-        begun.unwrap_or_else(|failure| Pending::failed(id.as_ref(), Some(name), &failure))
+        begun.unwrap_or_else(|failure| {
+            self.service.count(name.as_str(), Err(&failure));
+            Pending::failed(id.as_ref(), Some(name), &failure)
+        })
     }
+}
+
+/// By what a request is counted of which perhaps nothing could be read.
+fn word(name: Option<Name>) -> &'static str {
+    name.map_or("unknown", Name::as_str)
 }

@@ -1,6 +1,7 @@
 //! Frames on their way to a client: what is begun is finished in order, whoever stops waiting for it.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -16,6 +17,8 @@ pub struct Outbox {
     bytes: usize,
     /// Bytes of the first one that the socket has.
     sent: usize,
+    /// When this node heard of the first change among them.
+    heard: Option<Instant>,
 }
 
 /// A part of a message, small enough to be copied.
@@ -55,8 +58,18 @@ impl Outbox {
         }
     }
 
+    /// Notes when this node heard of a change among the frames.
+    pub(super) fn note(&mut self, heard: Option<Instant>) {
+        self.heard = self.heard.or(heard);
+    }
+
+    /// When this node heard of the first change that was added since this was last asked.
+    pub fn heard(&mut self) -> Option<Instant> {
+        self.heard.take()
+    }
+
     /// How many frames it has, and how many bytes.
-    pub(super) fn size(&self) -> (usize, usize) {
+    pub fn size(&self) -> (usize, usize) {
         (self.frames.len(), self.bytes)
     }
 

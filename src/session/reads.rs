@@ -111,10 +111,14 @@ impl Held {
         let answer = match read {
             Read::Fetch(from, query) => {
                 let page = service.fetch(&from, id, &query, room).await;
+                service.count(name.as_str(), page.as_ref().map(drop));
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
             Read::Subscribe(sub, asked, bell) => {
                 let armed = service.subscribe(&asked, &bell).await;
+                if let Err(failure) = &armed {
+                    service.count(name.as_str(), Err(failure));
+                }
                 let subscribed = armed.map(|(subscription, stale)| Subscribed {
                     id: id.cloned(),
                     sub,
@@ -127,20 +131,13 @@ impl Held {
             Read::Written(_, written) => again(&service, id, name, written).await,
             Read::Refused(_, refused) => {
                 let share = service.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
-                Ok(held(tell(id, name, &Err(refused)), share))
+                let frame = protocol::error(id, Some(name), &Failure::from(refused));
+                Ok(held(frame, share))
             }
         };
         answer.unwrap_or_else(|failure| {
             Answer::Frame(protocol::error(id, Some(name), &failure), None)
         })
-    }
-}
-
-/// What became of a write, as its client hears it.
-pub(super) fn tell(id: Option<&RequestId>, name: Name, outcome: &engine::Outcome) -> Frame {
-    match outcome {
-        Ok(done) => protocol::answer(id, name, &done.changes, done.is_repeated),
-        Err(refused) => protocol::error(id, Some(name), &Failure::from(refused.clone())),
     }
 }
 

@@ -135,7 +135,10 @@ impl Subscriptions {
 impl Named {
     fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
-        let mut out = |notice: Notice| outbox.push(notice.frame.of(name), None);
+        let mut out = |notice: Notice| {
+            outbox.note(notice.heard);
+            outbox.push(notice.frame.of(name), None);
+        };
         self.subscription
             .take(slice, &mut out)
             .map_err(Failure::from)

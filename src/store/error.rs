@@ -76,6 +76,23 @@ impl From<String> for Spot {
     }
 }
 
+impl StoreError {
+    /// What kind of error it is, in a word for whoever counts.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Full(_) => "full",
+            Self::Unwritable(_) => "unwritable",
+            Self::QueryTooSlow => "query_too_slow",
+            Self::SortTooLarge => "sort_too_large",
+            Self::FilterTooSlow(_) => "filter_too_slow",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Erased => "erased",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 /// Why broadcasts are not known to be sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {

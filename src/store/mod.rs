@@ -140,8 +140,10 @@ pub enum Tidings {
     Broadcast(Broadcast),
     /// The next change of the log is there and cannot be read. What follows is told as ever.
     Unreadable(Seq),
-    /// Something in the log was erased, or may have been: changes that were told before are to be read again.
+    /// Something in the log was erased: changes that were told before are to be read again.
     Redaction,
+    /// The store was out of hearing for a while, and is heard again: something may have been erased meanwhile.
+    Reopened,
 }
 
 /// The answer to a query.

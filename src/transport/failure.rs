@@ -15,6 +15,8 @@ impl IntoResponse for Failure {
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // For who counts answers.
+        response.extensions_mut().insert(self.code);
         if self.code.retryable() {
             response
                 .headers_mut()

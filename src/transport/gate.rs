@@ -17,11 +17,13 @@ use axum::response::IntoResponse;
 use futures::FutureExt;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use super::guests::Guests;
 use super::header::{invalid, once};
 use super::host::Authority;
 use super::origin::{Origin, Visitor};
+use super::trace;
 use crate::domain::Invalid;
 use crate::protocol::{Code, Failure};
 
@@ -34,7 +36,8 @@ const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
 /// What `OPTIONS *` is answered: the methods of any route.
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PATCH,DELETE,OPTIONS");
 
-const SHOWN_TO_PAGES: HeaderValue = HeaderValue::from_static("etag,location,retry-after");
+const SHOWN_TO_PAGES: HeaderValue =
+    HeaderValue::from_static("etag,location,retry-after,x-request-id");
 
 /// The way to the routes.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ impl Gate {
     /// Answers a request, whatever it is.
     pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
         let asked = Asked::of(&request);
+        let id = trace::request_id(request.headers());
+        let span = tracing::info_span!("request", id = ?id, method = %request.method());
         let visitor = self.admit(&request);
         let answer = match &visitor {
             Err(failure) => failure.clone().into_response(),
@@ -59,7 +64,7 @@ impl Gate {
             }
             Ok(_) => {
                 let answer = AssertUnwindSafe(self.routes.oneshot(request)).catch_unwind();
-                match answer.await {
+                match answer.instrument(span).await {
                     Ok(answer) => answer.unwrap_or_else(|never| match never {}),
                     // It is in the server's log already: the node and its other requests go on.
                     Err(_) => Failure::internal().into_response(),
@@ -70,6 +75,7 @@ impl Gate {
         let status = answer.status();
         asked.describe(answer.headers_mut(), status);
         asked.show_to_page(answer.headers_mut(), visitor.ok());
+        answer.headers_mut().insert(trace::REQUEST_ID, id);
         answer
     }
 

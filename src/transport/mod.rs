@@ -5,6 +5,7 @@ mod changes;
 mod conditions;
 mod connection;
 mod content;
+mod counts;
 mod failure;
 mod gate;
 mod guests;
@@ -17,6 +18,7 @@ mod params;
 mod pulse;
 mod rest;
 mod sse;
+mod trace;
 mod websocket;
 mod wire;
 mod writes;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -68,20 +70,35 @@ impl Seat {
 /// All routes, and the way to them.
 pub fn gate(app: App) -> Gate {
     let guests = Arc::clone(&app.guests);
+    let service = app.service.clone();
+    let counted = |verb, route: MethodRouter<App>| counts::counted(service.clone(), verb, route);
     let routes = Router::new()
         .route("/ws", get(websocket::upgrade))
-        .route("/api/events", get(rest::events).post(writes::create))
+        .route("/metrics", get(counts::metrics))
+        .route(
+            "/api/events",
+            counted("FETCH", get(rest::events)).merge(counted("CREATE", post(writes::create))),
+        )
         .route(
             "/api/events/{id}",
-            get(rest::event)
-                .patch(writes::update)
-                .delete(writes::delete),
+            counted("FETCH", get(rest::event))
+                .merge(counted("UPDATE", patch(writes::update)))
+                .merge(counted("DELETE", delete(writes::delete))),
         )
-        .route("/api/events/{id}/history", get(rest::history))
-        .route("/api/events/{id}/restore", post(writes::restore))
-        .route("/api/batch", post(writes::batch))
-        .route("/api/broadcast", post(writes::broadcast))
-        .route("/api/changes", get(changes::changes))
+        .route(
+            "/api/events/{id}/history",
+            counted("HISTORY", get(rest::history)),
+        )
+        .route(
+            "/api/events/{id}/restore",
+            counted("RESTORE", post(writes::restore)),
+        )
+        .route("/api/batch", counted("BATCH", post(writes::batch)))
+        .route(
+            "/api/broadcast",
+            counted("BROADCAST", post(writes::broadcast)),
+        )
+        .route("/api/changes", counted("CHANGES", get(changes::changes)))
         .route("/healthz", get(rest::healthz))
         .route("/readyz", get(rest::readyz))
         .fallback(failure::no_such_route)

@@ -14,7 +14,9 @@ use crate::budget::Budget;
 use crate::domain::{Seq, Steps};
 use crate::feed::{Notice, Subscription};
 use crate::limits;
+use crate::metrics::{Counted, Transport};
 use crate::protocol::{self, Failure, Name};
+use crate::service::Service;
 use crate::store::Epoch;
 
 /// A subscription on its way to one client. Pulled by the connection: a client that does not read
@@ -26,7 +28,11 @@ pub(super) struct EventStream {
     budget: Budget,
     /// What is written and not yet sent.
     chunk: String,
+    /// Frames in it.
+    count: usize,
     is_over: bool,
+    service: Service,
+    _counted: Counted,
 }
 
 impl EventStream {
@@ -38,7 +44,10 @@ impl EventStream {
             budget: app.service.news().clone(),
             // A client that lost its connection comes back after a second.
             chunk: "retry: 1000\n\n".to_owned(),
+            count: 0,
             is_over: false,
+            service: app.service.clone(),
+            _counted: app.service.metrics().session(Transport::Sse),
         };
         if let Some(reason) = stale {
             let reset = protocol::reset(reason, new.subscription.seq());
@@ -79,6 +88,10 @@ impl EventStream {
         if chunk.is_empty() {
             return None;
         }
+        let count = std::mem::take(&mut self.count);
+        self.service
+            .metrics()
+            .sent(Transport::Sse, count, chunk.len());
         Some(match room {
             Some(room) => held(chunk, room),
             None => Bytes::from(chunk),
@@ -86,8 +99,9 @@ impl EventStream {
     }
 
     fn take(&mut self) {
-        let (epoch, chunk) = (self.epoch, &mut self.chunk);
+        let (epoch, chunk, count) = (self.epoch, &mut self.chunk, &mut self.count);
         let mut out = |notice: Notice| {
+            *count += 1;
             let id = notice.position.map(|seq| (epoch, seq));
             write(chunk, notice.word, id, notice.frame.as_str());
         };

@@ -31,6 +31,7 @@ use super::{App, Seat, params};
 use crate::domain::{Document, Invalid, Value};
 use crate::feed::Interest;
 use crate::limits;
+use crate::metrics::{Counted, Transport};
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::service::Service;
 use crate::session::{Opening, Outbox, Piece, Session};
@@ -123,6 +124,7 @@ struct Connection {
     pulse: Pulse,
     /// Whether the socket holds an answer to a ping that is not written yet.
     owes_pong: bool,
+    _counted: Counted,
 }
 
 /// Why a connection ends.
@@ -144,6 +146,7 @@ impl Connection {
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
+            _counted: service.metrics().session(Transport::WebSocket),
             service,
             pulse: Pulse::new(meter.clone()),
             meter,
@@ -158,6 +161,9 @@ impl Connection {
             None => self.finish(&mut session).await,
         };
         if let End::Because(code) = end {
+            if code == Code::TooSlow {
+                self.service.metrics().slow_closes.inc();
+            }
             self.close(code).await;
         }
     }
@@ -232,6 +238,7 @@ impl Connection {
         }
         let began = Instant::now();
         let weight = self.outbox.weight();
+        let (count, bytes) = self.outbox.size();
         let sent = tokio::select! {
             biased;
             sent = flush(&mut self.socket, &mut self.outbox) => sent,
@@ -243,7 +250,14 @@ impl Connection {
         self.owes_pong = false;
         self.pulse.excuse(began.elapsed());
         match sent {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(()) => {
+                let metrics = self.service.metrics();
+                metrics.sent(Transport::WebSocket, count, bytes);
+                if let Some(heard) = self.outbox.heard() {
+                    metrics.delivered(heard.elapsed());
+                }
+                ControlFlow::Continue(())
+            }
             Err(_) => ControlFlow::Break(End::Gone),
         }
     }

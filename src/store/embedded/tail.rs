@@ -57,7 +57,10 @@ impl Tail {
 
     fn hear(&mut self, tidings: Tidings) -> Option<Tidings> {
         match tidings {
-            Tidings::Broadcast(_) | Tidings::Unreadable(_) | Tidings::Redaction => Some(tidings),
+            Tidings::Broadcast(_)
+            | Tidings::Unreadable(_)
+            | Tidings::Redaction
+            | Tidings::Reopened => Some(tidings),
             Tidings::Changes(changes) if changes.first()?.seq == self.next => self.take(changes),
             // Read from the log already; or something before it was missed, as the head will tell.
             Tidings::Changes(_) => None,

@@ -20,6 +20,8 @@ pub(super) enum Signal {
     Broadcast(Broadcast),
     /// Some node erased something.
     Redaction,
+    /// The change stream was lost, and is open again.
+    Reopened,
 }
 
 /// Rings when the log may hold more than the tail has seen.

@@ -166,6 +166,7 @@ impl Tail {
         match signal {
             Signal::Broadcast(broadcast) => Some(Tidings::Broadcast(broadcast)),
             Signal::Redaction => Some(Tidings::Redaction),
+            Signal::Reopened => Some(Tidings::Reopened),
             Signal::Own(batch) => self.own(&batch),
         }
     }

@@ -54,8 +54,7 @@ impl Watcher {
                     // Only now: what is written from here on rings, what was before is read.
                     self.line.bell.alarm();
                     if std::mem::replace(&mut was_open, true) {
-                        // Something may have been erased while nobody listened.
-                        self.signal(Signal::Redaction).await;
+                        self.signal(Signal::Reopened).await;
                     }
                     self.opened.notify_one();
                     self.listen(stream).await;
