@@ -372,7 +372,7 @@ async fn requests_beyond_session_request_bytes_max_wait_and_are_all_answered() {
     let count = limits::SESSION_REQUEST_BYTES_MAX / text.len() * 5;
     for n in 0..count {
         client
-            .send(&json!({"type": "BROADCAST", "id": n, "payload": text}))
+            .send(&json!({"type": "FETCH", "id": n, "payload": {"filter": {"text": text}}}))
             .await;
     }
     for n in 0..count {

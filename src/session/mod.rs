@@ -129,6 +129,7 @@ impl Session {
         if self.listens_first {
             self.listen(outbox);
         }
+        self.subscriptions.look().await;
         if self.subscriptions.have_news() && outbox.is_empty() && self.room.is_none() {
             let reserving = self.service.news().reserve(limits::NEWS_BYTES_MAX);
             tokio::select! {

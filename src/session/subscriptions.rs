@@ -101,7 +101,16 @@ impl Subscriptions {
         found
     }
 
-    /// Whether one of them may have something, as far as [`ready`](Self::ready) saw.
+    /// Looks which of them may have something, also while others keep the session from waiting for them.
+    pub(super) async fn look(&mut self) {
+        let look = |context: &mut Context<'_>| {
+            let _ = self.poll_ready(context);
+            Poll::Ready(())
+        };
+        std::future::poll_fn(look).await;
+    }
+
+    /// Whether one of them may have something, as far as [`ready`](Self::ready) or [`look`](Self::look) saw.
     pub(super) fn have_news(&self) -> bool {
         self.named.iter().any(|named| named.is_ready)
     }
