@@ -18,6 +18,7 @@ use redb::backends::InMemoryBackend;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::life::Node;
 use crate::support::database::{command, livelog, output, scratch};
 use crate::support::dice::{Dice, number};
 use crate::support::history::{History, fold, id};
@@ -101,6 +102,39 @@ async fn a_disk_that_refuses_stops_the_writes_and_nothing_else_and_they_go_on_wh
     let seed = number("LIVELOG_DISK_SEED").unwrap_or(0x11fe_d15c);
     println!("{DISKS} disks from seed {seed:#x}");
     join_all((0..DISKS).map(|disk| ordeal(Dice::new(seed, disk), disk))).await;
+}
+
+#[tokio::test]
+async fn a_failing_disk_is_said_by_name_and_by_health_until_it_takes_writes_again() {
+    let disk = Disk::new();
+    let store = EmbeddedStore::open_on(disk.clone(), 2_000).await.unwrap();
+    let node = Node::on(store).await;
+    let mut client = node.client().await;
+    client.ok("CREATE", json!({"n": 1})).await;
+    disk.refuse(0, io::ErrorKind::Other);
+    let error = eventually("writes are refused by name", async || {
+        let answer = client.request("CREATE", json!({"n": 2})).await;
+        let error = answer["error"].clone();
+        (error["code"] == "storage_failed").then_some(error)
+    })
+    .await;
+    assert_eq!(error["retryable"], true);
+    for path in ["/healthz", "/readyz"] {
+        let (status, body) = node.get(path).await.unwrap();
+        assert_eq!(
+            (status, &body["error"]["code"]),
+            (503, &json!("storage_failed"))
+        );
+    }
+    let read = client.ok("FETCH", json!({"filter": {"n": 1}})).await;
+    assert_eq!(read["data"].as_array().unwrap().len(), 1);
+    disk.heal();
+    eventually("writes go on", async || {
+        let answer = client.request("CREATE", json!({"n": 3})).await;
+        (answer["success"] == true).then_some(())
+    })
+    .await;
+    assert_eq!(node.get("/healthz").await.unwrap().0, 200);
 }
 
 async fn ordeal(mut dice: Dice, name: u64) {

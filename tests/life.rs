@@ -26,13 +26,13 @@ use crate::support::{Client, DEADLINE, Server, eventually};
 const SLACK: Duration = Duration::from_secs(10);
 
 /// A node in this process, on a store that does as told.
-struct Node {
+pub struct Node {
     address: String,
     running: JoinHandle<Result<(), NodeFailed>>,
 }
 
 impl Node {
-    async fn on(store: Arc<dyn Store>) -> Self {
+    pub async fn on(store: Arc<dyn Store>) -> Self {
         let dir = "never opened".into();
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -46,12 +46,12 @@ impl Node {
         Self { address, running }
     }
 
-    async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         let url = format!("ws://{}/ws", self.address);
         Client::connect(&url, &[]).await.unwrap()
     }
 
-    async fn get(&self, path: &str) -> Option<(u16, Value)> {
+    pub async fn get(&self, path: &str) -> Option<(u16, Value)> {
         let answer = reqwest::get(format!("http://{}{path}", self.address)).await;
         let answer = answer.ok()?;
         let status = answer.status().as_u16();

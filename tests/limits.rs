@@ -1,4 +1,4 @@
-//! Every bound of `src/limits.rs` that a client can reach: what is just within it is done, what is just
+//! Every bound of `src/limits` that a client can reach: what is just within it is done, what is just
 //! beyond it is answered by name, and the connection lives on.
 //!
 //! In other files: `MAILBOX_BYTES_MAX`, `COMMAND_DEADLINE` and `READY_DEADLINE` in `outage.rs`,

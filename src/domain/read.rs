@@ -119,7 +119,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn value(&mut self, depth: usize) -> Result<(), Offence> {
         match self.first() {
-            _ if depth > limits::JSON_DEPTH_MAX => Err(Offence::new(format!(
+            b'{' | b'[' if depth >= limits::JSON_DEPTH_MAX => Err(Offence::new(format!(
                 "nested deeper than {} levels",
                 limits::JSON_DEPTH_MAX
             ))),

@@ -283,13 +283,15 @@ impl Committer {
         }
     }
 
-    /// Counts an error of the store, and says now and then in the log what it is: clients hear only that it is
-    /// unavailable.
+    /// Counts an error of the store, and says now and then in the log why it is out of reach: clients hear only
+    /// that it is. Of a disk that takes no writes the store itself speaks.
     fn note(&self, error: &StoreError) {
         self.metrics.store_failed(error.kind());
-        self.complaints.warn(|kept_back| {
-            tracing::warn!(%error, kept_back, "commands wait for the store");
-        });
+        if let StoreError::Unavailable(_) = error {
+            self.complaints.warn(|kept_back| {
+                tracing::warn!(%error, kept_back, "commands wait for the store");
+            });
+        }
     }
 
     fn forget(&mut self) {

@@ -218,13 +218,13 @@ where
             return Ok(true);
         }
         match first.index.and_then(|index| items.get(index)) {
-            Some(item) => self.from_place(item, beyond),
+            Some(item) => self.at_place(item, beyond),
             None => Ok(false),
         }
     }
 
     /// An array at a place named by the path is not opened again: `a.0` is that array, not its elements.
-    fn from_place(&self, item: &Value, rest: &[Segment]) -> Verdict {
+    fn at_place(&self, item: &Value, rest: &[Segment]) -> Verdict {
         if rest.is_empty() {
             return self.visit(Some(item.borrow()));
         }

@@ -131,10 +131,10 @@ fn tags(mut list: &[u8]) -> Option<Vec<Tag<'_>>> {
 mod tests {
     use super::*;
 
-    fn guard(name: HeaderName, lines: &[&str]) -> Result<Option<Versions>, Code> {
+    fn guard(name: &HeaderName, lines: &[&str]) -> Result<Option<Versions>, Code> {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(&name, line.parse().unwrap());
+            headers.append(name, line.parse().unwrap());
         }
         let guard = read(&headers).map_err(|failure| failure.code)?;
         Ok(guard.is_at.or(guard.is_not_at))
@@ -155,8 +155,8 @@ mod tests {
             (&[" * "], Ok(Some(Versions::Any)), Ok(Some(Versions::Any))),
             (&[], Ok(None), Ok(None)),
         ] {
-            assert_eq!(guard(IF_MATCH, lines), strong, "{lines:?}");
-            assert_eq!(guard(IF_NONE_MATCH, lines), weak, "{lines:?}");
+            assert_eq!(guard(&IF_MATCH, lines), strong, "{lines:?}");
+            assert_eq!(guard(&IF_NONE_MATCH, lines), weak, "{lines:?}");
         }
         for lines in [
             &[""][..],
@@ -172,9 +172,9 @@ mod tests {
             &[","],
             &["'1'"],
         ] {
-            assert_eq!(guard(IF_MATCH, lines), Err(Code::BadRequest), "{lines:?}");
+            assert_eq!(guard(&IF_MATCH, lines), Err(Code::BadRequest), "{lines:?}");
             assert_eq!(
-                guard(IF_NONE_MATCH, lines),
+                guard(&IF_NONE_MATCH, lines),
                 Err(Code::BadRequest),
                 "{lines:?}"
             );

@@ -44,7 +44,8 @@ pub(super) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found
             Err(failure)
                 if failure.code() == Some(code::MAX_TIME_EXPIRED) && query.limit.is_none() =>
             {
-                return from_log(log, query).await;
+                let begun = from_log(log, query).await;
+                return begun.map_err(|_| failure.into());
             }
             Err(failure) => return Err(failure.into()),
         }

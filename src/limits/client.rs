@@ -1,0 +1,150 @@
+//! What a client may send, and what a query may ask.
+
+use std::time::Duration;
+
+/// A WebSocket message or the body of an HTTP request larger than this is refused. Sixteen times the largest
+/// ordinary document, and small enough that a thousand clients sending one at once fit in memory.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// A WebSocket message beyond this cannot be skipped cheaply, so its connection is closed; between
+/// [`MESSAGE_BYTES_MAX`] and this the message gets an error and the connection lives on.
+pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
+
+/// The address and headers of an HTTP request together. hyper takes no address beyond 65 534 bytes; this leaves
+/// as much again for headers, and a connection that sends no more than half a head costs the node as much.
+pub const HEAD_BYTES_MAX: usize = 128 * 1024;
+
+/// Headers of an HTTP request: several times what any browser and the proxies before it send.
+pub const HEADERS_MAX: usize = 100;
+
+/// What is read, and dropped, of a body that was refused before it was whole: its client hears the answer once it
+/// has sent it. Larger ones are cut off.
+pub const PARTING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// A command's id (`commandId`, `Idempotency-Key`): it is kept with its change for good.
+pub const COMMAND_ID_BYTES_MAX: usize = 128;
+
+/// The name of a subscription: every frame of it carries the name.
+pub const SUB_NAME_BYTES_MAX: usize = 64;
+
+/// An event's id: part of every log entry, index key and answer.
+pub const EVENT_ID_BYTES_MAX: usize = 128;
+
+/// Bytes of JSON that an event's own fields may be. Every CREATE fits: what a message of
+/// [`MESSAGE_BYTES_MAX`] says takes at most 3.8 times as much written in full (`1e15`). Its changes carry it before
+/// and after.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Fields and items of arrays in one event, at all depths: nearly twice what one message can hold. MongoDB takes
+/// 16 bytes for each besides its text, so with its name and [`EVENT_BYTES_MAX`] of text an event is at most 5 MiB
+/// there, and a log entry with the event before and a patch as large stays below MongoDB's 16 MiB.
+pub const EVENT_VALUES_MAX: usize = 250_000;
+
+/// Levels of nesting in a document, itself included: below BSON's 100 and JSON's 128 with room for
+/// livelog's own wrapping, and enough that recursion over a document cannot exhaust a stack.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+
+/// Levels of nesting in a text that is read at all: serde_json recurses, and this is where it ends.
+pub const JSON_DEPTH_MAX: usize = 127;
+
+/// Segments of a dotted path: a path cannot reach deeper than a document may be.
+pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
+
+/// Paths one UPDATE may touch: they are compared pairwise for conflicts.
+pub const UPDATE_PATHS_MAX: usize = 256;
+
+/// Fields in which an event may differ from the version that a RESTORE asks for: each is looked for in it, while
+/// every other command waits.
+pub const RESTORE_PATHS_MAX: usize = 1_024;
+
+/// Values in all the `$each` lists of one UPDATE together: the writer looks for each in an array, while
+/// every other command waits.
+pub const UPDATE_VALUES_MAX: usize = 1_000;
+
+/// Levels of nesting in a filter (`$and`, `$elemMatch`, `$not` …).
+pub const FILTER_DEPTH_MAX: usize = 8;
+
+/// Conditions in one filter: each costs time on every event it is matched against.
+pub const FILTER_NODES_MAX: usize = 64;
+
+/// Values in all the lists of one filter (`$in`, `$nin`, `$all`) together.
+pub const FILTER_VALUES_MAX: usize = 1_000;
+
+/// Bytes of one `$regex` pattern.
+pub const REGEX_BYTES_MAX: usize = 256;
+
+/// `$regex` patterns in all the `$pull` conditions of one request: compiled they wait with it for the writer.
+pub const ORDER_PATTERNS_MAX: usize = 16;
+
+/// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
+pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
+
+/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on no thread that others
+/// wait for. Ten conditions on an array of a hundred thousand elements take as many.
+pub const MATCH_STEPS_MAX: u64 = 1_000_000;
+
+/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken where nobody waits.
+pub const MATCH_STEPS_INLINE: u64 = 20_000;
+
+/// Steps of judging that a session's task takes before others have their turn: about a millisecond.
+pub const JUDGE_SLICE_STEPS: u64 = 200_000;
+
+/// Time of judging, on half a core, that a subscription may take without coming to the end of the log.
+pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Steps of judging one change for one group before it is left to its members: everyone waits for the pump meanwhile.
+pub const GROUP_STEPS_MAX: u64 = 1_000;
+
+/// Steps of finding and judging all groups that one change may concern; those that remain judge it themselves. About
+/// two milliseconds: fifty thousand different filters that compare one number are judged in that.
+pub const CHANGE_STEPS_MAX: u64 = 400_000;
+
+/// Steps of the `$pull` conditions of one request: a few milliseconds, while every other command waits.
+pub const ORDER_STEPS_MAX: u64 = 500_000;
+
+/// Steps of the `$pull` conditions in one commit; the commands that remain wait for the next.
+pub const BATCH_STEPS_MAX: u64 = 4 * ORDER_STEPS_MAX;
+
+/// Memory of all patterns of one filter: those are some fat ones, or very many that are not.
+pub const FILTER_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Memory of the filters of one session's subscriptions, compiled patterns included.
+pub const SESSION_FILTER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Memory of all filters of a node, those of reads that are under way included; beyond this more are refused as busy.
+/// What many ask alike counts once.
+pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Memory of the states that matching texts makes of one `$regex`; some need more to begin at all.
+pub const REGEX_STATES_BYTES_MAX: usize = 64 * 1024;
+
+/// Fields a query may sort by.
+pub const SORT_FIELDS_MAX: usize = 8;
+
+/// Fields a query may ask for.
+pub const PROJECTION_FIELDS_MAX: usize = 64;
+
+/// Events a FETCH answers with when it names no limit.
+pub const FETCH_COUNT_DEFAULT: usize = 100;
+
+/// Events one FETCH may ask for.
+pub const FETCH_COUNT_MAX: usize = 1_000;
+
+/// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
+/// with the event that passes this.
+pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long one page may take to be read and judged, from its turn on. A listing has no deadline of its own.
+pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Reads at once that go through all events; more wait their turn. Of more on the same cores none would end in time.
+pub const PASSES_MAX: usize = 8;
+
+/// How long a read waits for its turn; then it is refused as busy.
+pub const READ_TURN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a listing may hold a snapshot of MongoDB. Then it goes on as of the same seq, from the log.
+pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);

@@ -1,0 +1,162 @@
+//! What is kept for whom, and what the embedded store holds in memory.
+//!
+//! The memory of a node is at most: what it takes at rest, the live window, the caches
+//! (`RECENT_EVENTS_BYTES_MAX`, `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
+//! `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`,
+//! `LINGERING_BYTES_MAX`, and for each connection what `SESSION_FREE_BYTES`, `FLUSH_BYTES_MAX`, the
+//! buffers of its socket and the request that it is sending come to.
+
+use std::time::Duration;
+
+use super::EVENT_BYTES_MAX;
+
+/// Bytes of answers that are being made or wait for a client to read them, and of pages of the log that are held
+/// for those who catch up: over all sessions. Beyond this reads wait their turn or are answered with shorter
+/// pages, and answers to writes are read from the log again when their client wants them.
+pub const BUDGET_BYTES: usize = 96 * 1024 * 1024;
+
+/// The same for what subscriptions tell, which is copied for each: apart, because who waits for this may hold a
+/// page of the log.
+pub const NEWS_BUDGET_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of other messages that wait for all those clients together that take nothing, beside
+/// [`SESSION_FREE_BYTES`] for each. Most of them share what they wait for; it counts for each all the same.
+pub const LINGERING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of answers that wait for one session, beside the node's budget: small ones cost nothing to count.
+pub const SESSION_FREE_BYTES: usize = 16 * 1024;
+
+/// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.
+pub const CONNECTIONS_MAX: usize = 50_000;
+
+/// Requests of one session that wait for their answer; beyond this its socket is not read.
+pub const SESSION_REQUESTS_MAX: usize = 64;
+
+/// Bytes of requests of one session that wait for their answer; the same happens beyond this.
+pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`](super::FETCH_BYTES_MAX) large.
+pub const SESSION_FETCHES_MAX: usize = 8;
+
+/// Named subscriptions of one session: each is looked at when one of them has something to tell.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
+
+/// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
+pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// FETCHes running at once over all sessions; more wait their turn.
+pub const FETCHES_MAX: usize = 64;
+
+/// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
+pub const BATCH_COUNT_MAX: usize = 1_024;
+
+/// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of what a batch is decided on, twice what it may write; the rest waits. One event or change may lie beyond.
+pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The same for one BATCH, which is decided whole; what rests on more would exceed [`ORDER_BYTES_MAX`].
+pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
+pub const ORDER_COMMANDS_MAX: usize = 100;
+
+/// Bytes of JSON of the events of one BATCH, each as large as it was before a command or is after it: its changes
+/// cannot be parted into several commits.
+pub const ORDER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Values in all those events: 16 MiB in memory, and twice 8 MiB in a transaction of MongoDB's.
+pub const ORDER_VALUES_MAX: usize = 500_000;
+
+/// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
+pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of changes and broadcasts the live window holds, unless the operator names another number. A
+/// session further behind than this reads the log instead.
+pub const LIVE_WINDOW_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+/// Matches that are remembered for the subscriptions of one filter; one further behind looks through the
+/// window instead. Several flushes, and 4 KiB for each of perhaps ten thousand filters.
+pub const MATCHES_MAX: usize = 256;
+
+/// Bytes of changes read from the log at once; a page ends early beyond this.
+pub const LOG_PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Changes read from the log at once.
+pub const LOG_PAGE_COUNT: usize = 500;
+
+/// Pages of the log read at once for subscriptions that catch up; more wait their turn.
+pub const CATCH_UPS_MAX: usize = 8;
+
+/// Bytes of pages of the log that are kept for the next who catches up: a thousand sessions that come
+/// back together read the same few.
+pub const LOG_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Subscriptions at once that begin with a snapshot, or gather what became of events: each holds a cursor
+/// of the store, or up to [`LATEST_BYTES_MAX`]. More wait their turn.
+pub const SNAPSHOTS_MAX: usize = 16;
+
+/// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`] of it; then
+/// the subscription ends, and its turn with it.
+pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Who reads a snapshot as fast as this is never too slow for it.
+pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
+
+/// How long a SUBSCRIBE waits for its turn to begin with a snapshot. The answers behind it wait as long.
+pub const SNAPSHOT_TURN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Bytes of changes that a subscription with mode `latest` gathers before it tells what they come to; an
+/// event can be told of once in each such round.
+pub const LATEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Frames handed to a socket before one flush: a flush each costs ten times as much.
+pub const FLUSH_COUNT_MAX: usize = 64;
+
+/// Bytes handed to a socket before one flush.
+pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
+
+/// What subscriptions may tell in one flush: [`FLUSH_BYTES_MAX`], and the frame that passes it.
+pub const NEWS_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
+
+/// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
+pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that tungstenite gathers before it writes them to the socket. What it copies for a client that does
+/// not read is this and one piece of [`PIECE_BYTES_MAX`].
+pub const SOCKET_WRITE_BUFFER_BYTES: usize = 32 * 1024;
+
+/// A message larger than this goes out in several WebSocket frames, so that no socket copies more of it.
+pub const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes that the kernel holds for a client that does not read (Linux takes as much again for its own use). Its
+/// own choice grows to megabytes, and says that there is room again only when a third of them is read: who
+/// reads 100 KB/s would look as if it took nothing for half a minute.
+pub const KERNEL_SEND_BUFFER_BYTES: u32 = 128 * 1024;
+
+/// Bytes of its file that redb keeps in memory. Its default is 1 GiB; reads beyond this are served by
+/// the operating system's cache.
+pub const EMBEDDED_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of changes of the view that are held back before they begin to move into its table. While
+/// they move, as much again can gather.
+pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of events that a rebuild gathers before it writes them; while it does, as much again can gather.
+/// The more, the fewer times it comes back to the same page of the table.
+pub const EMBEDDED_REBUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Writes are refused as `storage_full` while the file system has less room than this (and three times what
+/// they bring): the last of it is kept for the file's own bookkeeping, so that nothing breaks off in the middle.
+pub const EMBEDDED_ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
+
+/// With this much room nobody looks how much a write brings: three times the largest commit, and more.
+pub const EMBEDDED_ROOM_BYTES_AMPLE: u64 = 256 * 1024 * 1024;
+
+/// Changes of the log that the view's table may lack: a start folds them, in less than a second.
+pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
+
+/// Bytes of sort keys one query may gather: those of a hundred thousand events. An order by `_id`
+/// gathers none, and a limit as many as it lets through.
+pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
