@@ -185,14 +185,14 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
     }
 }
 
-/// 30 of them in every run, and with `LIVELOG_LONG_TESTS` the 448 that used to fail.
+/// 12 of them in every run, and with `LIVELOG_LONG_TESTS` the 448 that used to fail.
 async fn pipelined_updates_of_large_events_are_all_carried_out(server: Server) {
     let sessions = match std::env::var_os("LIVELOG_LONG_TESTS") {
         Some(_) => 7,
         None => 1,
     };
     let each = match sessions {
-        1 => 30,
+        1 => 12,
         _ => limits::SESSION_REQUESTS_MAX,
     };
     let mut clients = Vec::new();
