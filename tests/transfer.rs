@@ -175,7 +175,7 @@ async fn events_that_have_no_log_are_not_mixed_with_an_imported_one() {
         .await
         .unwrap();
     let said = failed(&import(&database, GOLDEN).await);
-    assert!(said.contains("events without a log"), "{said}");
+    assert!(said.contains("no log that they belong to"), "{said}");
 }
 
 /// A log of so many creates, as if exported.
