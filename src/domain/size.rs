@@ -96,10 +96,12 @@ pub(super) fn check_growth(before: Option<&Document>, after: &Document) -> Resul
     if Size::at_most(after).excess(EVENT_MAX).is_none() {
         return Ok(());
     }
+    let size = Size::of(after);
+    if size.excess(EVENT_MAX).is_none() {
+        return Ok(());
+    }
     let was = before.map(Size::of).unwrap_or_default();
-    Size::of(after)
-        .excess(EVENT_MAX.or(was))
-        .map_or(Ok(()), Err)
+    size.excess(EVENT_MAX.or(was)).map_or(Ok(()), Err)
 }
 
 /// Whether any livelog can have kept an event with these fields.
