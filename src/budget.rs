@@ -63,6 +63,12 @@ impl Share {
         self.0.num_permits()
     }
 
+    /// One of two of the same budget.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.merge(other.0);
+        self
+    }
+
     /// Gives back all but `bytes`: what was reserved is an estimate, and what is held is known later.
     pub fn shrink_to(&mut self, bytes: usize) {
         let rest = self.bytes().saturating_sub(bytes);

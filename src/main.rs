@@ -7,6 +7,7 @@ use std::thread;
 use livelog::bench;
 use livelog::cli::{Cli, Task};
 use livelog::config::Config;
+use livelog::limits;
 use livelog::redact;
 use livelog::replay;
 use livelog::server::Server;
@@ -23,7 +24,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::read();
     end_where_main_panics();
-    let runtime = match Builder::new_multi_thread().enable_all().build() {
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(limits::READ_THREADS_MAX)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };

@@ -57,7 +57,7 @@ async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
     let order = Order::parse(Verb::Delete, payload, None, &mut Conditions::default());
     let order = order.expect("an id is all that a DELETE needs");
-    let outcome = engine.submit(&Source::new(), order, 0)?.await?;
+    let outcome = engine.submit(&Source::new(), order)?.await?;
     drop(engine);
     tasks.committer.await?;
     match outcome {

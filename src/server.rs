@@ -149,6 +149,7 @@ async fn within(deadline: Duration, work: impl Future<Output = ()>) {
 /// Takes connections for as long as it is polled. They end when `leaving` is cancelled.
 async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -> Infallible {
     let connections = app.connections.clone();
+    let service = app.service.clone();
     let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     loop {
@@ -159,6 +160,7 @@ async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -
                     connections.spawn(transport::serve(
                         stream,
                         gate.clone(),
+                        service.clone(),
                         Seat::new(permit),
                         leaving.clone(),
                     ));

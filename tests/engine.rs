@@ -80,11 +80,12 @@ fn order(command: Command) -> Order {
         commands: vec![command],
         key: None,
         guard: livelog::domain::Guard::default(),
+        weight: 100,
     }
 }
 
 fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
-    engine.submit(&source(), order(command), 100).unwrap()
+    engine.submit(&source(), order(command)).unwrap()
 }
 
 /// All of a test's commands are one session's.
@@ -210,10 +211,14 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
-    let _first = engine.submit(&source(), order(create("a")), large).unwrap();
+    let heavy = |id| Order {
+        weight: large,
+        ..order(create(id))
+    };
+    let _first = engine.submit(&source(), heavy("a")).unwrap();
     assert!(matches!(
-        engine.submit(&source(), order(create("b")), large),
+        engine.submit(&source(), heavy("b")),
         Err(Refused::Busy)
     ));
-    assert!(engine.submit(&source(), order(create("c")), 100).is_ok());
+    assert!(engine.submit(&source(), order(create("c"))).is_ok());
 }

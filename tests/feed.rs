@@ -40,7 +40,7 @@ async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let (engine, _tasks) = Engine::start(&dynamic, &Arc::default());
     let source = Source::new();
     let answers: Vec<_> = steps
-        .map(|step| engine.submit(&source, order(step), 0).unwrap())
+        .map(|step| engine.submit(&source, order(step)).unwrap())
         .collect();
     for answer in answers {
         answer.await.unwrap().unwrap();
@@ -65,6 +65,7 @@ fn order(step: u64) -> Order {
         commands: vec![command],
         key: None,
         guard: livelog::domain::Guard::default(),
+        weight: 100,
     }
 }
 

@@ -77,3 +77,137 @@ async fn silent_sessions_with_full_pipelines_do_not_fill_the_memory() {
     let found = other.ok("FETCH", json!({"filter": {"small": true}})).await;
     assert_eq!(found["data"].as_array().unwrap().len(), 1);
 }
+
+/// How much the server grows at most while `work` runs.
+async fn growth(server: &Server, work: impl Future<Output = ()>) -> usize {
+    let before = server.resident_bytes();
+    let mut peak = before;
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return peak - before,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {
+                peak = peak.max(server.resident_bytes());
+            }
+        }
+    }
+}
+
+/// Requests and messages of which all but the end is sent.
+fn halves() -> [(&'static str, Vec<u8>); 3] {
+    let text = "x".repeat(250_000);
+    let mut whole = message(&json!({"type": "CREATE", "payload": {"text": text}}).to_string());
+    whole.truncate(250_000);
+    let head = "POST /api/events HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let body =
+        format!("{head}Content-Length: 250100\r\nHost: localhost\r\n\r\n{{\"text\":\"{text}");
+    let pad = "x".repeat(120_000);
+    let head = format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nX-Pad: {pad}");
+    [
+        ("message", whole),
+        ("body", body.into_bytes()),
+        ("head", head.into_bytes()),
+    ]
+}
+
+#[tokio::test]
+async fn what_clients_have_sent_in_part_does_not_fill_the_memory() {
+    const EACH: usize = 300;
+    let server = Server::in_folder().await;
+    let mut other = server.connect("/ws?changes=none").await;
+    for (kind, half) in halves() {
+        let mut senders = Vec::new();
+        for _ in 0..EACH {
+            senders.push(match kind {
+                "message" => Raw::session(&server, "/ws?changes=none").await,
+                _ => Raw::silent(&server).await,
+            });
+        }
+        let grown = growth(&server, async {
+            // What the kernel does not take waits with the sender.
+            let sending = senders
+                .iter_mut()
+                .map(|sender| sender.try_send(&half, Duration::from_secs(2)));
+            futures::future::join_all(sending).await;
+            // What is small passes at once.
+            let asked = Instant::now();
+            other.ok("CREATE", json!({"small": true})).await;
+            assert!(
+                asked.elapsed() < Duration::from_secs(2),
+                "{:?}",
+                asked.elapsed()
+            );
+            // What is large waits until those are sent away who hold the room and send nothing.
+            let large = json!({"text": "x".repeat(200_000)});
+            other.ok("CREATE", large).await;
+        });
+        let grown = grown.await / MIB;
+        println!("{EACH} times a half {kind}: {grown} MiB more");
+        assert!(grown < 100, "{grown} MiB for halves of a {kind}");
+    }
+}
+
+#[tokio::test]
+async fn large_messages_of_many_at_once_are_all_carried_out() {
+    const SESSIONS: usize = 300;
+    let server = Server::in_folder().await;
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(server.connect("/ws?changes=none").await);
+    }
+    // Its values take twelve times the memory of its text.
+    let zeros = json!({"zeros": vec![0; 100_000]});
+    let grown = growth(&server, async {
+        let creating = sessions.iter_mut().map(async |session| {
+            let answer = session.request("CREATE", zeros.clone()).await;
+            answer["type"] == "response" || answer["error"]["code"] == "busy"
+        });
+        let answered = futures::future::join_all(creating).await;
+        assert!(answered.into_iter().all(|is_answered| is_answered));
+    });
+    let grown = grown.await / MIB;
+    println!("{SESSIONS} times a hundred thousand zeros: {grown} MiB more");
+    assert!(grown < 400, "{grown} MiB");
+}
+
+/// Requests over HTTP whose answers, refusals too, are large. Nobody reads them.
+fn heavy_requests(id: &str) -> [(&'static str, String); 3] {
+    let patch = |condition: &str| {
+        let body = r#"{"$inc":{"n":1}}"#;
+        let length = body.len();
+        format!(
+            "PATCH /api/events/{id} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n{condition}\r\n{body}"
+        )
+    };
+    let get = format!("GET /api/events/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    [
+        ("reads", get),
+        ("writes", patch("")),
+        ("refusals", patch("If-Match: \"1\"\r\n")),
+    ]
+}
+
+#[tokio::test]
+async fn answers_over_http_that_nobody_takes_do_not_fill_the_memory() {
+    const EACH: usize = 250;
+    let server = Server::in_folder().await;
+    let id = large_events(&server, 1).await.remove(0);
+    for (kind, request) in heavy_requests(&id) {
+        let mut askers = Vec::new();
+        for _ in 0..EACH {
+            askers.push(Raw::silent(&server).await);
+        }
+        let grown = growth(&server, async {
+            for asker in &mut askers {
+                asker.send(request.as_bytes()).await;
+            }
+            tokio::time::sleep(limits::LINGERING_DEADLINE * 2).await;
+            let (status, _) = server.get(&format!("/api/events/{id}"), &[]).await;
+            assert_eq!(status, 200, "whoever takes the answer has it");
+        });
+        let grown = grown.await / MIB;
+        println!("{EACH} large {kind}: {grown} MiB more");
+        assert!(grown < 300, "{grown} MiB for {kind}");
+    }
+}

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::database::Database;
 use crate::support::load::check_log;
-use crate::support::{Load, Mongod, Server, eventually};
+use crate::support::{Client, Load, Mongod, Server, eventually};
 
 /// A deadline is kept on a busy machine too.
 const SLACK: Duration = Duration::from_secs(5);
@@ -19,8 +19,8 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
     let database = Database::on(mongod.uri());
     let one = Server::on(database, &[]).await;
     let two = one.beside().await;
-    let mut watchers = [one.client().await, two.client().await];
-    let mut idle = one.connect("/ws?changes=none").await;
+    let watchers = [one.client().await, two.client().await].map(Client::follow);
+    let idle = one.connect("/ws?changes=none").await.follow();
     let load = Load::start(&[&one, &two], 4).await;
     load.until_answered(200).await;
 
@@ -37,11 +37,13 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
         assert!(asked.elapsed() < limits::READY_DEADLINE + SLACK);
         assert_eq!(server.status("/healthz").await, 200);
     }
-    let error = idle.refused("FETCH", json!({})).await;
+    let mut asking = idle.back().await;
+    let error = asking.refused("FETCH", json!({})).await;
     assert_eq!(
         (&error["code"], &error["retryable"]),
         (&json!("unavailable"), &json!(true))
     );
+    let idle = asking.follow();
 
     rise(&mut mongod).await;
     let acknowledged = load.acknowledged();
@@ -68,7 +70,8 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
         }
     }
     let logged = check_log(&one, &told).await;
-    for watcher in &mut watchers {
+    for watcher in watchers {
+        let mut watcher = watcher.back().await;
         let heard = watcher.changes_through(logged.len() as u64).await;
         assert!(
             heard
@@ -77,7 +80,7 @@ async fn survive(mut mongod: Mongod, fall: impl Fn(&mut Mongod), rise: impl Asyn
                 .eq(&logged)
         );
     }
-    idle.lives().await;
+    idle.back().await.lives().await;
     let (code, said) = one.database.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
 }

@@ -56,7 +56,7 @@ impl World {
             .map(|(verb, payload)| {
                 let payload = document(payload);
                 let order = Order::parse(verb, payload, None, &mut Conditions::default());
-                let submitted = self.engine.submit(&self.source, order.unwrap(), 100);
+                let submitted = self.engine.submit(&self.source, order.unwrap());
                 submitted.unwrap()
             })
             .collect();

@@ -101,7 +101,7 @@ async fn replay_repairs_a_view_that_was_tampered_with_and_verify_proves_it() {
 async fn replay_under_load_loses_nothing() {
     let one = Server::start().await;
     let two = one.beside().await;
-    let mut watcher = one.client().await;
+    let watcher = one.client().await.follow();
     let load = Load::start(&[&one, &two], 6).await;
     for round in 1..=3 {
         load.until_answered(round * 300).await;
@@ -118,6 +118,7 @@ async fn replay_under_load_loses_nothing() {
         told.refused
     );
     let logged = check_log(&two, &told).await;
+    let mut watcher = watcher.back().await;
     watcher.changes_through(logged.len() as u64).await;
     let (_, all) = two.get("/api/events", &[]).await;
     assert_eq!(all["data"].as_array().unwrap().len(), logged.len());

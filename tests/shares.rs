@@ -59,8 +59,9 @@ impl World {
             commands: vec![command],
             key: None,
             guard: livelog::domain::Guard::default(),
+            weight: 100,
         };
-        self.engine.submit(from, order, 100).unwrap()
+        self.engine.submit(from, order).unwrap()
     }
 
     /// Large events, and an engine that does not remember them.
@@ -174,9 +175,9 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
                 commands: vec![create(&name(n), "x")],
                 key: None,
                 guard: livelog::domain::Guard::default(),
+                weight: limits::BATCH_BYTES_MAX,
             };
-            let bytes = limits::BATCH_BYTES_MAX;
-            let outcome = world.engine.submit(&Source::new(), order, bytes);
+            let outcome = world.engine.submit(&Source::new(), order);
             outcome.unwrap()
         })
         .collect();

@@ -103,6 +103,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while let Some(item) = list.next_element()? {
             items.push(item);
         }
+        if items.len() >= LONG {
+            items.shrink_to_fit();
+        }
         Ok(Value::Array(items))
     }
 
@@ -112,6 +115,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 struct DocumentVisitor;
+
+/// Longer lists and documents give back the room that they grew into, up to as much again: nobody weighs it.
+const LONG: usize = 32;
 
 impl<'de> Visitor<'de> for DocumentVisitor {
     type Value = Document;
@@ -125,6 +131,9 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         let mut document = Document::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             document.push(name, value);
+        }
+        if document.len() >= LONG {
+            document.shrink_to_fit();
         }
         match document.repeated_name() {
             None => Ok(document),

@@ -55,6 +55,10 @@ impl Document {
         self.fields.push((name.into(), value.into()));
     }
 
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.fields.shrink_to_fit();
+    }
+
     /// Takes a field out, keeping the order of the others.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let at = self.fields.iter().position(|(field, _)| field == name)?;
@@ -86,22 +90,22 @@ impl Document {
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         self.iter()
-            .map(|(name, value)| 32 + name.len() + value.weight())
+            .map(|(name, value)| size_of::<String>() + name.len() + value.weight())
             .sum()
     }
 }
 
 impl Value {
     /// What no value weighs less than.
-    pub(super) const WEIGHT_MIN: usize = 16;
+    pub(super) const WEIGHT_MIN: usize = size_of::<Self>();
 
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => Self::WEIGHT_MIN,
-            Self::String(text) => 24 + text.len(),
-            Self::Array(items) => 24 + items.iter().map(Self::weight).sum::<usize>(),
-            Self::Object(document) => 24 + document.weight(),
+            Self::String(text) => Self::WEIGHT_MIN + text.len(),
+            Self::Array(items) => Self::WEIGHT_MIN + items.iter().map(Self::weight).sum::<usize>(),
+            Self::Object(document) => Self::WEIGHT_MIN + document.weight(),
         }
     }
 

@@ -308,7 +308,6 @@ fn passing(error: &StoreError) -> Option<Refused> {
         StoreError::Unwritable(_) => Some(Refused::StorageFailed),
         StoreError::FilterTooSlow(_)
         | StoreError::Erased
-        | StoreError::SortTooLarge
         | StoreError::Refused(_)
         | StoreError::Corrupt { .. } => None,
     }

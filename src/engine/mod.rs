@@ -127,9 +127,8 @@ impl Engine {
         &self,
         from: &Source,
         order: Order,
-        bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Refused> {
-        let bytes = bytes + order.weight();
+        let bytes = order.weight;
         // What others do to an event may make it large; of a new one all is known.
         let is_plain = order.commands.iter().all(Command::is_create);
         self.commands.send(from, order, bytes, is_plain)

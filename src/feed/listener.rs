@@ -108,21 +108,21 @@ impl Listener {
         }
     }
 
-    /// Adds what is there without waiting, up to one flush.
+    /// Hands out what is there without waiting, up to one flush.
     ///
     /// # Errors
     /// If it cannot go on, because the log cannot be read there: it is over.
-    pub fn take(&mut self, frames: &mut Vec<Frame>) -> Result<(), StoreError> {
+    pub fn take(&mut self, mut tell: impl FnMut(Frame)) -> Result<(), StoreError> {
         match (&mut self.position, self.interest) {
             // A session is woken for other reasons too: then the window is not touched.
             (Position::Live(place), _) if *self.end.borrow() <= *place => {}
             (Position::Live(place), Interest::Broadcasts) => {
-                let push = |frame: &Frame| frames.push(frame.clone());
-                *place = self.live.read_broadcasts(*place, push);
+                let tell = |frame: &Frame| tell(frame.clone());
+                *place = self.live.read_broadcasts(*place, tell);
             }
             (Position::Live(place), Interest::Changes) => {
                 let place = *place;
-                match self.read_window(place, frames) {
+                match self.read_window(place, tell) {
                     Ok(place) => self.position = Position::Live(place),
                     Err(Overrun) => {
                         self.log.metrics.falls_behind.inc();
@@ -132,7 +132,7 @@ impl Listener {
             }
             (Position::Page(page, at), _) => {
                 let (page, at) = (Arc::clone(page), *at);
-                self.read_page(&page, at, frames);
+                self.read_page(&page, at, tell);
             }
             (Position::Reading(_), _) => {}
             (Position::Broken(error), _) => return Err(error.clone()),
@@ -140,37 +140,37 @@ impl Listener {
         Ok(())
     }
 
-    fn read_window(&mut self, place: Place, frames: &mut Vec<Frame>) -> Result<Place, Overrun> {
-        let mut bytes = 0;
+    fn read_window(&mut self, place: Place, mut tell: impl FnMut(Frame)) -> Result<Place, Overrun> {
+        let mut flush = Flush::default();
         let (seq, heard) = (&mut self.seq, &mut self.heard);
         self.live.read(place, |item| {
-            if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
+            if flush.is_full() {
                 return false;
             }
             if let Some(frame) = frame(item, *seq) {
                 if let Content::Change(entry) = &item.content {
                     heard.get_or_insert(entry.heard);
                 }
-                bytes += frame.len();
-                frames.push(frame);
+                flush.count(&frame);
+                tell(frame);
             }
             *seq = item.seq.max(*seq);
             true
         })
     }
 
-    fn read_page(&mut self, page: &Arc<Page>, from: usize, frames: &mut Vec<Frame>) {
-        let mut bytes = 0;
+    fn read_page(&mut self, page: &Arc<Page>, from: usize, mut tell: impl FnMut(Frame)) {
+        let mut flush = Flush::default();
         for (at, entry) in page.entries.iter().enumerate().skip(from) {
-            if frames.len() >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX {
+            if flush.is_full() {
                 self.position = Position::Page(Arc::clone(page), at);
                 return;
             }
             // A page begins where pages do, perhaps before this position.
             if entry.change.seq > self.seq {
                 let frame = entry.plain();
-                bytes += frame.len();
-                frames.push(frame);
+                flush.count(&frame);
+                tell(frame);
                 self.seq = entry.change.seq;
             }
         }
@@ -183,6 +183,24 @@ impl Listener {
             Some(place) => Position::Live(place),
             None => Position::Reading(self.log.read(self.seq)),
         };
+    }
+}
+
+/// What is handed out at once.
+#[derive(Default)]
+struct Flush {
+    count: usize,
+    bytes: usize,
+}
+
+impl Flush {
+    fn count(&mut self, frame: &Frame) {
+        self.count += 1;
+        self.bytes += frame.len();
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= limits::FLUSH_COUNT_MAX || self.bytes >= limits::FLUSH_BYTES_MAX
     }
 }
 

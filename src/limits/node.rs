@@ -1,10 +1,10 @@
 //! What is kept for whom, and what the embedded store holds in memory.
 //!
-//! The memory of a node is at most: what it takes at rest, the live window, the caches
-//! (`RECENT_EVENTS_BYTES_MAX`, `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
-//! `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`,
-//! `LINGERING_BYTES_MAX`, and for each connection what `SESSION_FREE_BYTES`, `FLUSH_BYTES_MAX`, the
-//! buffers of its socket and the request that it is sending come to.
+//! The memory of a node is at most: what it takes at rest, the live window, the caches (`RECENT_EVENTS_BYTES_MAX`,
+//! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
+//! `FILTERS_BYTES_MAX`, `ORDERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`, `LINGERING_BYTES_MAX`, some
+//! mebibytes for each of `READ_THREADS_MAX`, and for each connection what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`,
+//! `FLUSH_BYTES_MAX` and the buffers of its socket come to.
 
 use std::time::Duration;
 
@@ -29,6 +29,23 @@ pub const SESSION_FREE_BYTES: usize = 16 * 1024;
 /// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
+/// Bytes that any client may send of a request or message before it is whole, beside the node's room for them. As
+/// much is read from everyone at any time.
+pub const MESSAGE_FREE_BYTES: u64 = 16 * 1024;
+
+/// Room for one that is larger: the most that is read of a message, or of a request's head and body.
+pub const MESSAGE_ROOM_BYTES: usize = 512 * 1024;
+
+/// Bytes of requests and messages that are larger than [`MESSAGE_FREE_BYTES`] and not yet whole, over all connections:
+/// 128 of them at once. Others are not read meanwhile.
+pub const INTAKE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
+
+/// Who holds room that others wait for has this much time for the rest of what it sends …
+pub const CROWDED_GRACE: Duration = Duration::from_secs(1);
+
+/// … and a second for each so many bytes of it that have come. Then it is `timed_out`.
+pub const CROWDED_BYTES_PER_SECOND: u64 = 256 * 1024;
+
 /// Requests of one session that wait for their answer; beyond this its socket is not read.
 pub const SESSION_REQUESTS_MAX: usize = 64;
 
@@ -46,6 +63,11 @@ pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// FETCHes running at once over all sessions; more wait their turn.
 pub const FETCHES_MAX: usize = 64;
+
+/// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are few;
+/// and more than those that may be at work for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so
+/// that a small read has one at once.
+pub const READ_THREADS_MAX: usize = 32;
 
 /// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
 pub const BATCH_COUNT_MAX: usize = 1_024;
@@ -157,6 +179,14 @@ pub const EMBEDDED_ROOM_BYTES_AMPLE: u64 = 256 * 1024 * 1024;
 /// Changes of the log that the view's table may lack: a start folds them, in less than a second.
 pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 
-/// Bytes of sort keys one query may gather: those of a hundred thousand events. An order by `_id`
-/// gathers none, and a limit as many as it lets through.
+/// Bytes of sort keys one read gathers at once: those of a hundred thousand events. An order by `_id`
+/// gathers none, and a limit as many as it lets through. Beyond this the first half is told, and the rest gathered in
+/// another pass.
 pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The same for all reads together, and what they keep of it until their clients have taken it. What does not fit is
+/// gathered later, in more passes.
+pub const ORDERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that each may gather beside that: of about a thousand events.
+pub const ORDER_FREE_BYTES: usize = 128 * 1024;

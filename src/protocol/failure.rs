@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::error::Category;
 
 use super::code::Code;
-use crate::domain::{Event, Invalid, Rejection, Seq, TooCostly, Unread, join};
+use crate::domain::{Event, EventId, Invalid, Rejection, Seq, TooCostly, Unread, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -70,6 +70,28 @@ impl Failure {
             None => at.to_owned(),
         });
         self
+    }
+
+    /// Without the event that it shows, and the id of that: it can be read again when there is room for it.
+    pub fn without_event(self) -> (Self, Option<EventId>) {
+        match self.details {
+            Some(Details::Conflict { current, .. }) => {
+                let lean = Self {
+                    details: None,
+                    ..self
+                };
+                (lean, Some(current.id.clone()))
+            }
+            _ => (self, None),
+        }
+    }
+
+    /// With the event as it is by now.
+    pub fn with_event(self, current: Arc<Event>) -> Self {
+        Self {
+            details: Some(Details::conflict(current)),
+            ..self
+        }
     }
 
     /// A failure of the thing at `invalid.path`.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::subscribe::SubName;
+use crate::limits;
 
 /// JSON text, encoded once and shared by everyone it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,14 @@ pub(super) fn json(part: &(impl Serialize + ?Sized)) -> Vec<u8> {
     serde_json::to_vec(part).expect("messages have text keys and finite numbers, so they are JSON")
 }
 
+/// Without the room that a large text has grown into, up to as much again: what holds it is counted by its length.
+pub fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
+    if text.len() > limits::FLUSH_BYTES_MAX {
+        text.shrink_to_fit();
+    }
+    text
+}
+
 impl Frame {
     /// Encodes a message.
     pub(super) fn encode(message: &impl Serialize) -> Self {
@@ -22,7 +31,7 @@ impl Frame {
 
     /// A message that is encoded by hand.
     pub(super) fn of_json(text: Vec<u8>) -> Self {
-        Self(text.into())
+        Self(trimmed(text).into())
     }
 
     /// The same message as one of a subscription, its name after the type: what it says is encoded once

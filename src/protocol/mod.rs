@@ -14,7 +14,7 @@ mod subscribe;
 
 pub use code::Code;
 pub use failure::{Details, Failure};
-pub use frame::Frame;
+pub use frame::{Frame, trimmed};
 pub use history::History;
 pub use reply::{
     Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,

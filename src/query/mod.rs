@@ -143,16 +143,21 @@ impl Query {
         Ok(self.filter.matches(record, steps)? && self.is_ahead(record, steps)?)
     }
 
+    /// The same query, which goes on after this place in its order.
+    pub fn after(&self, place: Cursor) -> Self {
+        Self {
+            cursor: Some(place),
+            ends_after: None,
+            ..self.clone()
+        }
+    }
+
     /// The same query, which goes on after this record.
     ///
     /// # Errors
     /// If there are not enough steps to find the record's place.
     pub fn from(&self, record: &impl Record, steps: &Steps) -> Result<Self, TooCostly> {
-        Ok(Self {
-            cursor: Some(self.place_of(record, steps)?),
-            ends_after: None,
-            ..self.clone()
-        })
+        Ok(self.after(self.place_of(record, steps)?))
     }
 
     /// The cursor that goes on after this record, which is as it was after change `seq`. Short, whatever its keys.

@@ -1,6 +1,6 @@
 //! What clients hear of what the parts of a node say.
 
-use crate::domain::{Invalid, TooCostly};
+use crate::domain::TooCostly;
 use crate::engine::Refused;
 use crate::feed::Interrupted;
 use crate::limits;
@@ -52,9 +52,6 @@ impl From<StoreError> for Failure {
                 Self::new(Code::StorageFailed, "the disk cannot be written")
             }
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
-            StoreError::SortTooLarge => {
-                Self::at(Code::InvalidFilter, Invalid::new("sort", error.to_string()))
-            }
             StoreError::Erased => Self::new(Code::Redacted, error.to_string()),
             StoreError::FilterTooSlow(costly) => (*costly).into(),
             StoreError::Corrupt { at, .. } => {

@@ -49,6 +49,8 @@ struct Parts {
     budget: Budget,
     /// For what is told to subscriptions.
     news: Budget,
+    /// For what clients are sending.
+    intake: Budget,
     /// For what waits for clients that take nothing.
     lingering: Budget,
 }
@@ -84,6 +86,7 @@ impl Service {
             complaints: Complaints::default(),
             budget,
             news: Budget::new(limits::NEWS_BUDGET_BYTES),
+            intake: Budget::new(limits::INTAKE_BUDGET_BYTES),
             lingering: Budget::new(limits::LINGERING_BYTES_MAX),
         };
         let service = Self {
@@ -117,8 +120,8 @@ impl Service {
     ///
     /// # Errors
     /// Why it was not carried out, as far as is known.
-    pub async fn write(&self, order: Order, bytes: usize) -> Result<Done, Failure> {
-        let outcome = self.submit(&Source::new(), order, bytes)?.await;
+    pub async fn write(&self, order: Order) -> Result<Done, Failure> {
+        let outcome = self.submit(&Source::new(), order)?.await;
         outcome
             .unwrap_or(Err(Refused::Unknown))
             .map_err(Failure::from)
@@ -132,16 +135,12 @@ impl Service {
         &self,
         from: &Source,
         order: Order,
-        bytes: usize,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
         // At once: behind a batch whose outcome is in doubt it would wait for nothing.
         if let Some(trouble) = self.parts.store.trouble() {
             return self.heed(Err(trouble));
         }
-        self.parts
-            .engine
-            .submit(from, order, bytes)
-            .map_err(Failure::from)
+        self.parts.engine.submit(from, order).map_err(Failure::from)
     }
 
     /// Sends a message to every session of every node.

@@ -49,10 +49,20 @@ impl Service {
         &self.parts.news
     }
 
+    /// What the node may hold of what clients are sending.
+    pub fn intake(&self) -> &Budget {
+        &self.parts.intake
+    }
+
+    /// Whether someone waits for room.
+    pub fn is_crowded(&self) -> bool {
+        self.parts.budget.is_out() || self.parts.news.is_out()
+    }
+
     /// Leave to go on waiting for a client that takes nothing of so many bytes; `holds_room` if some
     /// of them hold a share of a budget. `None` if others need the room.
     pub fn linger(&self, bytes: usize, holds_room: bool) -> Option<Share> {
-        if holds_room && (self.parts.budget.is_out() || self.parts.news.is_out()) {
+        if holds_room && self.is_crowded() {
             return None;
         }
         let bytes = bytes.saturating_sub(limits::SESSION_FREE_BYTES);
@@ -150,11 +160,18 @@ impl Service {
         in_time(self.find(query)).await
     }
 
-    /// The changes of a write that was answered before, from the log: they follow each other.
+    /// The changes of a write that was carried out before, from the log, where they follow each other; with room for
+    /// them and what is told of them, of which there are about so many bytes.
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub async fn written(&self, first: Seq, count: usize) -> Result<Vec<Arc<Change>>, Failure> {
+    pub async fn written(
+        &self,
+        first: Seq,
+        count: usize,
+        bytes: usize,
+    ) -> Result<(Vec<Arc<Change>>, Share), Failure> {
+        let share = self.parts.budget.reserve(3 * bytes).await;
         let mut changes = Vec::with_capacity(count);
         let mut after = first.before();
         while changes.len() < count {
@@ -165,7 +182,7 @@ impl Service {
             })?;
             changes.extend(more);
         }
-        Ok(changes)
+        Ok((changes, share))
     }
 }
 

@@ -277,7 +277,11 @@ impl Answers {
         {
             return Pending::Ready(Answer::Frame(frame, Some(share)));
         }
-        Pending::read(self.service.clone(), id, Read::again(name, outcome))
+        Pending::read(
+            self.service.clone(),
+            id,
+            Read::again(name, outcome, frame.len()),
+        )
     }
 
     fn announced(

@@ -95,7 +95,7 @@ impl Session {
             return self.refuse(&Failure::new(Code::MessageTooLarge, message));
         }
         let pending = match Asked::parse(text) {
-            Ok(asked) => self.begin(asked, text.len()),
+            Ok(asked) => self.begin(asked),
             Err(Refused { id, name, failure }) => {
                 self.service.count(word(name), Err(&failure));
                 Pending::failed(id.as_ref(), name, &failure)
@@ -144,9 +144,7 @@ impl Session {
     }
 
     fn listen(&mut self, outbox: &mut Outbox) {
-        let mut frames = Vec::new();
-        let taken = self.listener.take(&mut frames);
-        outbox.extend(frames);
+        let taken = self.listener.take(|frame| outbox.push(frame, None));
         outbox.note(self.listener.heard());
         if let Err(error) = taken {
             let failure = Failure::from(error);
@@ -256,12 +254,12 @@ impl Session {
         Pending::read(self.service.clone(), id, read)
     }
 
-    fn begin(&self, asked: Asked, bytes: usize) -> Pending {
+    fn begin(&self, asked: Asked) -> Pending {
         let Asked { id, name, request } = asked;
         let begun = match request {
             Request::Write(order) => self
                 .service
-                .submit(&self.source, order, bytes)
+                .submit(&self.source, order)
                 .map(Pending::write(id.clone(), name)),
             Request::Broadcast(payload) => self
                 .service

@@ -88,6 +88,15 @@ impl Outbox {
 
     /// Takes the next part out. Whoever takes it must hand it on.
     pub fn next_piece(&mut self) -> Option<Piece> {
+        let is_whole = |(frame, _): &mut (Frame, _)| frame.len() <= limits::PIECE_BYTES_MAX;
+        if let Some((frame, _)) = self.frames.pop_front_if(is_whole) {
+            self.bytes -= frame.len();
+            return Some(Piece {
+                bytes: frame.into_bytes(),
+                is_first: true,
+                is_last: true,
+            });
+        }
         let (frame, _) = self.frames.front()?;
         let rest = frame.len() - self.sent;
         let end = self.sent + rest.min(limits::PIECE_BYTES_MAX);

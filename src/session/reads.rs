@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::answers::{Answer, Subscribed};
 use crate::budget::Share;
-use crate::domain::Seq;
+use crate::domain::{EventId, Seq};
 use crate::engine::{self, Source};
 use crate::limits;
 use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
@@ -30,8 +30,8 @@ pub(super) enum Read {
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
     /// A write was carried out: its answer is made of the log, for which there was no room before.
     Written(Name, Written),
-    /// A write was refused, with more to say than there was room for.
-    Refused(Name, engine::Refused),
+    /// A write was refused, with more to say than there was room for: of this event, as it is by then.
+    Refused(Name, Box<Failure>, Option<EventId>),
 }
 
 /// The place in the log of a write.
@@ -39,6 +39,8 @@ pub(super) enum Read {
 pub(super) struct Written {
     first: Seq,
     count: usize,
+    /// What is told of it.
+    bytes: usize,
     is_repeated: bool,
 }
 
@@ -54,19 +56,23 @@ impl Read {
         match self {
             Self::Fetch(..) => Name::Fetch,
             Self::Subscribe(..) => Name::Subscribe,
-            Self::Written(name, _) | Self::Refused(name, _) => *name,
+            Self::Written(name, _) | Self::Refused(name, ..) => *name,
         }
     }
 
-    /// What it takes to tell later what became of a write.
-    pub(super) fn again(name: Name, outcome: engine::Outcome) -> Self {
+    /// What it takes to tell later what became of a write, in about so many bytes.
+    pub(super) fn again(name: Name, outcome: engine::Outcome, bytes: usize) -> Self {
         match outcome {
-            Err(refused) => Self::Refused(name, refused),
+            Err(refused) => {
+                let (failure, event) = Failure::from(refused).without_event();
+                Self::Refused(name, Box::new(failure), event)
+            }
             Ok(done) => Self::Written(
                 name,
                 Written {
                     first: done.changes[0].seq,
                     count: done.changes.len(),
+                    bytes,
                     is_repeated: done.is_repeated,
                 },
             ),
@@ -129,10 +135,10 @@ impl Held {
                 boxed.map(Answer::Subscribed)
             }
             Read::Written(_, written) => again(&service, id, name, written).await,
-            Read::Refused(_, refused) => {
+            Read::Refused(_, failure, event) => {
                 let share = service.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
-                let frame = protocol::error(id, Some(name), &Failure::from(refused));
-                Ok(held(frame, share))
+                let failure = shown(&service, *failure, event).await;
+                Ok(held(protocol::error(id, Some(name), &failure), share))
             }
         };
         answer.unwrap_or_else(|failure| {
@@ -148,14 +154,22 @@ async fn again(
     name: Name,
     written: Written,
 ) -> Result<Answer, Failure> {
-    let most = match written.count {
-        1 => 3 * limits::EVENT_BYTES_MAX,
-        _ => 3 * limits::ORDER_BYTES_MAX,
-    };
-    let share = service.budget().reserve(most).await;
-    let changes = service.written(written.first, written.count).await?;
+    let (changes, share) = service
+        .written(written.first, written.count, written.bytes)
+        .await?;
     let frame = protocol::answer(id, name, &changes, written.is_repeated);
     Ok(held(frame, share))
+}
+
+/// The failure with the event that it is about, if that is still there.
+async fn shown(service: &Service, failure: Failure, event: Option<EventId>) -> Failure {
+    let Some(id) = event else {
+        return failure;
+    };
+    match service.event(&id, &Query::everything()).await {
+        Ok((_, event)) => failure.with_event(Arc::new(event)),
+        Err(_) => failure,
+    }
 }
 
 fn held(frame: Frame, mut share: Share) -> Answer {

@@ -19,12 +19,6 @@ pub enum StoreError {
     /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
     #[error("the query took too long")]
     QueryTooSlow,
-    /// Sorting would take more memory than [`crate::limits::SORT_BYTES_MAX`].
-    #[error(
-        "sorting this takes more than {} MiB: name a smaller limit, a narrower filter, or no order but _id's",
-        crate::limits::SORT_BYTES_MAX / 1024 / 1024
-    )]
-    SortTooLarge,
     /// One event would take the query more than [`crate::limits::MATCH_STEPS_MAX`].
     #[error(transparent)]
     FilterTooSlow(#[from] TooCostly),
@@ -84,7 +78,6 @@ impl StoreError {
             Self::Full(_) => "full",
             Self::Unwritable(_) => "unwritable",
             Self::QueryTooSlow => "query_too_slow",
-            Self::SortTooLarge => "sort_too_large",
             Self::FilterTooSlow(_) => "filter_too_slow",
             Self::Corrupt { .. } => "corrupt",
             Self::Erased => "erased",

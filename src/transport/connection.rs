@@ -1,8 +1,6 @@
 //! One connection: HTTP/1.1 as hyper speaks it, until its client leaves or the server stops.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -11,34 +9,43 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
+use super::intake::{Awaited, Intake};
 use super::meter::{Meter, Metered};
 use super::wire::Wire;
 use super::{Gate, Seat};
 use crate::limits;
+use crate::service::Service;
 
-/// A stream that ends when its client takes nothing for too long: a download or a stream of events would
-/// hold on to what it reads from. A session has a deadline of its own, and comes first.
-fn impatient(stream: TcpStream, meter: Meter) -> Pin<Box<TimeoutStream<Metered<TcpStream>>>> {
-    let mut stream = TimeoutStream::new(Metered::new(stream, meter));
-    stream.set_write_timeout(Some(limits::WRITE_DEADLINE + Duration::from_secs(1)));
-    Box::pin(stream)
-}
-
-/// Serves one connection until the client leaves, or until `closing` and the request under way is answered.
-pub async fn serve(stream: TcpStream, gate: Gate, seat: Seat, closing: CancellationToken) {
+/// Serves one connection until the client leaves, or takes nothing for too long, which holds on to what is read for it;
+/// or until `closing` and the request under way is answered.
+pub async fn serve(
+    stream: TcpStream,
+    gate: Gate,
+    service: Service,
+    seat: Seat,
+    closing: CancellationToken,
+) {
     // Small frames must not wait for each other's acknowledgements.
     let _ = stream.set_nodelay(true);
     let meter = Meter::default();
-    let stream = impatient(stream, meter.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
+    let mut intake = Intake::new(meter.clone(), service.intake().clone());
+    let wire = Wire::new(Metered::new(stream, meter.clone()), meter.clone());
+    let peer = meter.clone();
+    let given_up = peer.given_up(|| service.is_crowded());
+    tokio::pin!(given_up);
+    let answering = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(seat.clone());
         request.extensions_mut().insert(meter.clone());
-        let answer = gate.clone().answer(request);
-        async { Ok::<_, Infallible>(answer.await) }
+        meter.allowance().awaits(Awaited::Answer);
+        let (gate, meter) = (gate.clone(), meter.clone());
+        async move {
+            let answer = gate.answer(request).await;
+            meter.renew_allowance();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -46,14 +53,24 @@ pub async fn serve(stream: TcpStream, gate: Gate, seat: Seat, closing: Cancellat
         .max_header_size(limits::HEAD_BYTES_MAX)
         .max_buf_size(limits::HEAD_BYTES_MAX)
         .max_headers(limits::HEADERS_MAX)
-        .serve_connection(TokioIo::new(Wire::new(stream)), service)
+        .serve_connection(TokioIo::new(wire), answering)
         .with_upgrades();
     tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut is_closing = false;
+    let served = loop {
+        tokio::select! {
+            served = connection.as_mut() => break served,
+            () = closing.cancelled(), if !is_closing => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = intake.attend() => if !peer.allowance().evict() {
+                return;
+            },
+            () = &mut given_up => {
+                service.metrics().slow_closes.inc();
+                return;
+            }
         }
     };
     if let Err(error) = served {

@@ -5,8 +5,10 @@ use axum::extract::FromRequest;
 use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, Request, StatusCode};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
+use super::intake::Awaited;
+use super::meter::Meter;
 use crate::limits;
 use crate::protocol::{Code, Failure};
 
@@ -57,13 +59,27 @@ pub(super) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
     if request.body().size_hint().lower() > limits::MESSAGE_BYTES_MAX as u64 {
         return Err(too_large());
     }
+    let meter = request.extensions().get::<Meter>().cloned();
+    let meter = meter.expect("every connection is metered");
+    let allowance = meter.allowance();
+    allowance.awaits(Awaited::Body);
     let reading = Bytes::from_request(request, &());
-    match timeout(limits::BODY_READ_DEADLINE, reading).await {
-        Ok(body) => body.map_err(|rejection| unread(&rejection)),
-        Err(_) => Err(Failure::new(
-            Code::TimedOut,
-            "the body did not come in time",
-        )),
+    let read = tokio::select! {
+        body = reading => body.map_err(|rejection| unread(&rejection)),
+        () = sleep(limits::BODY_READ_DEADLINE) => {
+            Err(unsent(allowance.is_used_up(meter.read())))
+        }
+        () = allowance.evicted() => Err(unsent(false)),
+    };
+    allowance.awaits(Awaited::Answer);
+    read
+}
+
+/// Why the rest of a body is not waited for.
+fn unsent(is_held_up: bool) -> Failure {
+    match is_held_up {
+        true => Failure::new(Code::Busy, "too much is being sent to this server"),
+        false => Failure::new(Code::TimedOut, "the body did not come in time"),
     }
 }
 

@@ -21,10 +21,13 @@ use tracing::Instrument;
 
 use super::guests::Guests;
 use super::header::{invalid, once};
+use super::held::held;
 use super::host::Authority;
 use super::origin::{Origin, Visitor};
 use super::trace;
+use crate::budget::Budget;
 use crate::domain::Invalid;
+use crate::limits;
 use crate::protocol::{Code, Failure};
 
 /// What a refusal that is no error object may say of itself.
@@ -44,15 +47,20 @@ const SHOWN_TO_PAGES: HeaderValue =
 pub struct Gate {
     routes: Router,
     guests: Arc<Guests>,
+    budget: Budget,
 }
 
 impl Gate {
-    pub(super) fn new(routes: Router, guests: Arc<Guests>) -> Self {
-        Self { routes, guests }
+    pub(super) fn new(routes: Router, guests: Arc<Guests>, budget: Budget) -> Self {
+        Self {
+            routes,
+            guests,
+            budget,
+        }
     }
 
     /// Answers a request, whatever it is.
-    pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let asked = Asked::of(&request);
         let id = trace::request_id(request.headers());
         let span = tracing::info_span!("request", id = ?id, method = %request.method());
@@ -63,7 +71,7 @@ impl Gate {
                 allowed(METHODS)
             }
             Ok(_) => {
-                let answer = AssertUnwindSafe(self.routes.oneshot(request)).catch_unwind();
+                let answer = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
                 match answer.instrument(span).await {
                     Ok(answer) => answer.unwrap_or_else(|never| match never {}),
                     // It is in the server's log already: the node and its other requests go on.
@@ -71,12 +79,33 @@ impl Gate {
                 }
             }
         };
-        let mut answer = in_words(asked.options(answer)).await;
+        let answer = in_words(asked.options(answer)).await;
+        let mut answer = self.within_budget(answer).await;
         let status = answer.status();
         asked.describe(answer.headers_mut(), status);
         asked.show_to_page(answer.headers_mut(), visitor.ok());
         answer.headers_mut().insert(trace::REQUEST_ID, id);
         answer
+    }
+
+    /// A refusal may show a whole event. Where there is no room for that, it is none of the request's own fault.
+    async fn within_budget(&self, answer: Response<Body>) -> Response<Body> {
+        let status = answer.status();
+        if !(status.is_client_error() || status.is_server_error()) {
+            return answer;
+        }
+        let (parts, body) = answer.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        if body.len() <= limits::FLUSH_BYTES_MAX {
+            return Response::from_parts(parts, body.into());
+        }
+        match self.budget.try_reserve(body.len()) {
+            Some(share) => Response::from_parts(parts, held(body, share).into()),
+            None => {
+                let message = "there is no room now to say why this was not done";
+                Failure::new(Code::Busy, message).into_response()
+            }
+        }
     }
 
     fn admit(&self, request: &Request<Body>) -> Result<Visitor, Failure> {

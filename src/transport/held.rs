@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::budget::Share;
+use crate::budget::{Budget, Share};
 use crate::limits;
+use crate::protocol::trimmed;
 
 struct Held {
     text: Vec<u8>,
@@ -18,7 +19,7 @@ impl AsRef<[u8]> for Held {
 
 /// A piece of a body for which `share` was reserved. A small one holds nothing.
 pub(super) fn held(text: impl Into<Vec<u8>>, mut share: Share) -> Bytes {
-    let text: Vec<u8> = text.into();
+    let text = trimmed(text.into());
     if text.len() <= limits::FLUSH_BYTES_MAX {
         return text.into();
     }
@@ -27,4 +28,15 @@ pub(super) fn held(text: impl Into<Vec<u8>>, mut share: Share) -> Bytes {
         text,
         _share: share,
     })
+}
+
+/// A whole body, if there is room for it now; otherwise it must be made again later.
+pub(super) fn held_at_once(text: impl Into<Vec<u8>>, budget: &Budget) -> Option<Bytes> {
+    let text = text.into();
+    match text.len() <= limits::FLUSH_BYTES_MAX {
+        true => Some(text.into()),
+        false => budget
+            .try_reserve(text.len())
+            .map(|share| held(text, share)),
+    }
 }

@@ -1,15 +1,18 @@
 //! Counts what a connection's peer takes and sends, as the kernel sees it: deadlines follow progress.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::intake::Allowance;
 use crate::limits;
 
 /// Bytes that went through one connection, and when. Cheap to clone.
@@ -21,20 +24,31 @@ struct Counts {
     start: Instant,
     read: Count,
     written: Count,
+    allowance: Allowance,
+    /// Whether everything that has come is read.
+    is_starving: AtomicBool,
+    blocked: Blocked,
+}
+
+/// Whether the peer takes nothing more of what there is for it.
+#[derive(Debug, Default)]
+struct Blocked {
+    /// Since when, in nanoseconds after the start and one; 0 if it does.
+    since: AtomicU64,
+    attendant: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
 struct Count {
     bytes: AtomicU64,
-    /// When they last grew, in milliseconds after the start.
+    /// When they last grew, in nanoseconds after the start: an answer to a ping may come within a microsecond.
     at: AtomicU64,
 }
 
 impl Count {
     fn add(&self, bytes: usize, start: Instant) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        let at = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.at.store(at, Ordering::Relaxed);
+        self.at.store(nanoseconds_since(start), Ordering::Relaxed);
     }
 
     fn bytes(&self) -> u64 {
@@ -42,8 +56,27 @@ impl Count {
     }
 
     fn at(&self, start: Instant) -> Instant {
-        start + Duration::from_millis(self.at.load(Ordering::Relaxed))
+        start + Duration::from_nanos(self.at.load(Ordering::Relaxed))
     }
+}
+
+impl Blocked {
+    fn begin(&self, start: Instant) {
+        let now = 1 + nanoseconds_since(start);
+        let begun = self
+            .since
+            .compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+        if begun.is_ok() {
+            self.attendant.wake();
+        }
+    }
+}
+
+/// How often is looked whether others wait for room.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+fn nanoseconds_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).expect("no connection lasts for centuries")
 }
 
 impl Default for Meter {
@@ -52,6 +85,9 @@ impl Default for Meter {
             start: Instant::now(),
             read: Count::default(),
             written: Count::default(),
+            allowance: Allowance::default(),
+            is_starving: AtomicBool::new(false),
+            blocked: Blocked::default(),
         }))
     }
 }
@@ -60,6 +96,55 @@ impl Meter {
     /// Bytes that came from the peer.
     pub(super) fn read(&self) -> u64 {
         self.0.read.bytes()
+    }
+
+    /// How many bytes may come.
+    pub(super) fn allowance(&self) -> &Allowance {
+        &self.0.allowance
+    }
+
+    /// What has come so far is whole and done with: the next may begin.
+    pub(super) fn renew_allowance(&self) {
+        self.0.allowance.renew(self.read());
+    }
+
+    /// Whether more is waited for of the peer, and nothing is there.
+    pub(super) fn is_starving(&self) -> bool {
+        self.0.is_starving.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the peer has taken nothing for [`limits::WRITE_DEADLINE`], or for [`limits::LINGERING_DEADLINE`] and
+    /// others wait for room.
+    pub(super) async fn given_up(&self, is_crowded: impl Fn() -> bool) {
+        loop {
+            let since = poll_fn(|context| self.poll_blocked(context)).await;
+            // By looks, not by the clock: a server that is too busy to write has no silent peers.
+            let mut silent = Duration::ZERO;
+            while self.blocked_since() == Some(since) {
+                let is_patient = silent < limits::LINGERING_DEADLINE
+                    || (silent < limits::WRITE_DEADLINE && !is_crowded());
+                if !is_patient {
+                    return;
+                }
+                sleep(LOOK_INTERVAL).await;
+                silent += LOOK_INTERVAL;
+            }
+        }
+    }
+
+    fn poll_blocked(&self, context: &Context<'_>) -> Poll<Instant> {
+        self.0.blocked.attendant.register(context.waker());
+        self.blocked_since().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn blocked_since(&self) -> Option<Instant> {
+        let since = self
+            .0
+            .blocked
+            .since
+            .load(Ordering::Acquire)
+            .checked_sub(1)?;
+        Some(self.0.start + Duration::from_nanos(since))
     }
 
     /// When bytes last came from the peer.
@@ -142,10 +227,20 @@ impl<S> Metered<S> {
         Self { stream, meter }
     }
 
-    fn written(&self, bytes: usize) -> usize {
-        let Counts { start, written, .. } = &*self.meter.0;
+    fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Counts {
+            start,
+            written,
+            blocked,
+            ..
+        } = &*self.meter.0;
+        match polled {
+            Poll::Pending => blocked.begin(*start),
+            Poll::Ready(_) => blocked.since.store(0, Ordering::Release),
+        }
+        let bytes = ready!(polled)?;
         written.add(bytes, *start);
-        bytes
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -155,9 +250,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.meter.allowance().poll(self.meter.read(), context));
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let Counts { start, read, .. } = &*self.meter.0;
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let Counts {
+            start,
+            read,
+            is_starving,
+            ..
+        } = &*self.meter.0;
+        is_starving.store(polled.is_pending(), Ordering::Relaxed);
+        ready!(polled)?;
         read.add(buffer.filled().len() - before, *start);
         Poll::Ready(Ok(()))
     }
@@ -169,8 +272,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        Poll::Ready(Ok(self.written(written)))
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(polled)
     }
 
     fn poll_write_vectored(
@@ -178,8 +281,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))?;
-        Poll::Ready(Ok(self.written(written)))
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

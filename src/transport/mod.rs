@@ -12,6 +12,7 @@ mod guests;
 mod header;
 mod held;
 mod host;
+mod intake;
 mod meter;
 mod origin;
 mod params;
@@ -71,6 +72,7 @@ impl Seat {
 pub fn gate(app: App) -> Gate {
     let guests = Arc::clone(&app.guests);
     let service = app.service.clone();
+    let budget = service.budget().clone();
     let counted = |verb, route: MethodRouter<App>| counts::counted(service.clone(), verb, route);
     let routes = Router::new()
         .route("/ws", get(websocket::upgrade))
@@ -105,5 +107,5 @@ pub fn gate(app: App) -> Gate {
         .method_not_allowed_fallback(failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .with_state(app);
-    Gate::new(routes, guests)
+    Gate::new(routes, guests, budget)
 }

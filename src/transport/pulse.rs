@@ -76,7 +76,12 @@ impl Pulse {
 
     /// Whether a message has begun that is not seen yet: then it is time to [`check`](Self::check).
     pub(super) fn has_begun_half(&self) -> bool {
-        self.half.is_none() && self.half_bytes() > 0
+        self.half.is_none() && self.has_half()
+    }
+
+    /// Whether a part of a message has come.
+    pub(super) fn has_half(&self) -> bool {
+        self.half_bytes() > 0
     }
 
     fn half_bytes(&self) -> u64 {

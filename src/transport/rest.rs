@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
-use super::held::held;
+use super::held::{held, held_at_once};
 use super::{App, JSON, conditions, params};
 use crate::budget::Budget;
 use crate::domain::{Event, EventId, Invalid, Rejection, Seq};
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Frame, History, Shaped};
-use crate::query::{Query, Seen};
+use crate::query::{Fields, Query, Seen};
 use crate::store::{Found, StoreError};
 
 /// A body is sent in pieces of about this size: large enough to amortise a write, small enough that
@@ -25,6 +25,7 @@ const CHUNK_BYTES: usize = 32 * 1024;
 
 /// One event may be kept by the browser that asked for it, which asks whether it is still that before it shows it.
 const KEPT: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
+
 /// What a page of the log may come to: its changes with the one that ends it, and what is told of them.
 pub(super) const LIST_BYTES_MAX: usize = 2 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
 
@@ -59,10 +60,24 @@ pub(super) async fn event(
     if guard.is_excluded(Some(event.version)) {
         return Ok((StatusCode::NOT_MODIFIED, [KEPT], [(ETAG, tag)]).into_response());
     }
-    let data = serde_json::to_string(&Shaped::of(event, &asked.fields));
-    let data = data.expect("an event is JSON");
-    let body = format!(r#"{{"success":true,"seq":{seq},"data":{data}}}"#);
+    let body = one(seq, event, &asked.fields);
+    let bytes = body.len();
+    let (tag, body) = match held_at_once(body, app.service.budget()) {
+        Some(body) => (tag, body),
+        None => {
+            let share = app.service.budget().reserve(2 * bytes).await;
+            let (seq, event) = app.service.event(&id, &asked).await?;
+            let tag = conditions::tag(event.version);
+            (tag, held(one(seq, event, &asked.fields), share))
+        }
+    };
     Ok((JSON, [KEPT], [(ETAG, tag)], body).into_response())
+}
+
+fn one(seq: Seq, event: Event, fields: &Fields) -> String {
+    let data = serde_json::to_string(&Shaped::of(event, fields));
+    let data = data.expect("an event is JSON");
+    format!(r#"{{"success":true,"seq":{seq},"data":{data}}}"#)
 }
 
 pub(super) async fn history(

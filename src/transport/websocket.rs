@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::intake::Intake;
 use super::meter::Meter;
 use super::pulse::{Finding, Pulse};
 use super::{App, Seat, params};
@@ -122,6 +123,7 @@ struct Connection {
     service: Service,
     meter: Meter,
     pulse: Pulse,
+    intake: Intake,
     /// Whether the socket holds an answer to a ping that is not written yet.
     owes_pong: bool,
     _counted: Counted,
@@ -146,6 +148,7 @@ impl Connection {
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
+            intake: Intake::new(meter.clone(), service.intake().clone()),
             _counted: service.metrics().session(Transport::WebSocket),
             service,
             pulse: Pulse::new(meter.clone()),
@@ -182,10 +185,12 @@ impl Connection {
             if self.pulse.has_begun_half() {
                 alarm.as_mut().reset(Instant::now());
             }
-            let is_read = session.has_room();
+            let has_room = session.has_room();
+            let is_read = has_room && !self.intake.is_waiting();
             let began = (!is_read).then(Instant::now);
             let step = tokio::select! {
-                message = self.socket.next(), if is_read => self.hear(message, session),
+                message = self.socket.next(), if has_room => self.hear(message, session),
+                () = self.intake.attend() => return End::Because(Code::TimedOut),
                 () = session.next(&mut self.outbox) => ControlFlow::Continue(()),
                 () = &mut alarm => self.check_pulse(alarm.as_mut(), is_read).await,
             };
@@ -205,21 +210,21 @@ impl Connection {
     ) -> ControlFlow<End> {
         match message {
             Some(Ok(Message::Text(text))) => {
-                self.pulse.message();
                 session.receive(&text);
+                self.whole();
             }
             Some(Ok(Message::Binary(_))) => {
-                self.pulse.message();
+                self.whole();
                 session.refuse(&Failure::new(
                     Code::BinaryFrame,
                     "messages are JSON in text frames",
                 ));
             }
             Some(Ok(Message::Ping(payload))) => {
-                self.pulse.control(payload.len());
+                self.control(payload.len());
                 self.owes_pong = true;
             }
-            Some(Ok(Message::Pong(payload))) => self.pulse.control(payload.len()),
+            Some(Ok(Message::Pong(payload))) => self.control(payload.len()),
             Some(Err(Error::Capacity(_))) => {
                 return ControlFlow::Break(End::Because(Code::MessageTooLarge));
             }
@@ -228,6 +233,20 @@ impl Connection {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// A message has come.
+    fn whole(&mut self) {
+        self.pulse.message();
+        self.meter.renew_allowance();
+    }
+
+    /// A ping or pong has come, perhaps in the middle of a message.
+    fn control(&mut self, payload: usize) {
+        self.pulse.control(payload);
+        if !self.pulse.has_half() {
+            self.meter.renew_allowance();
+        }
     }
 
     /// Hands everything to the socket, and flushes once. Until that is done nothing more is read, so a client
@@ -243,6 +262,7 @@ impl Connection {
             biased;
             sent = flush(&mut self.socket, &mut self.outbox) => sent,
             never = session.settle() => match never {},
+            () = self.intake.attend() => return ControlFlow::Break(End::Because(Code::TimedOut)),
             () = patience(&self.meter, &self.service, began, weight) => {
                 return ControlFlow::Break(End::Because(Code::TooSlow));
             }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::gate;
+use super::meter::Meter;
 use crate::limits;
 use crate::protocol::{self, Failure};
 
@@ -26,6 +27,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// A stream of bytes that hyper serves.
 pub(super) struct Wire<S> {
     stream: S,
+    meter: Meter,
     /// A refusal in hyper's place, as far as it is not yet written.
     unsent: Bytes,
     parting: Option<Parting>,
@@ -39,9 +41,10 @@ struct Parting {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S, meter: Meter) -> Self {
         Self {
             stream,
+            meter,
             unsent: Bytes::new(),
             parting: None,
         }
@@ -116,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             Some(parting) => parting,
             none => {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                this.meter.allowance().lift();
                 none.insert(Parting::begin())
             }
         };

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::content::{self, MERGE_PATCH, PLAIN};
 use super::header::once;
+use super::held::{held, held_at_once};
 use super::params::NoParams;
 use super::rest::read_id;
 use super::{App, JSON, conditions};
@@ -27,11 +28,12 @@ pub(super) async fn create(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let guard = conditions::read(&headers)?;
-    let (payload, bytes) = document(&headers, request).await?;
+    let payload = document(&headers, request).await?;
     let order = order(Verb::Create, payload, &headers)?.guarded(guard);
-    let done = app.service.write(order, bytes).await?;
+    let done = app.service.write(order).await?;
     let place = [(LOCATION, location(done.change().event_id()))];
-    Ok((StatusCode::CREATED, place, answer(Name::Create, &done)).into_response())
+    let answer = answer(&app, Name::Create, done).await?;
+    Ok((StatusCode::CREATED, place, answer).into_response())
 }
 
 pub(super) async fn update(
@@ -49,7 +51,7 @@ pub(super) async fn update(
     let body = content::read(request).await?;
     let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
     let payload = [("id", Value::from(id.as_str())), (field, asked.into())];
-    write(&app, Verb::Update, payload, &headers, body.len()).await
+    write(&app, Verb::Update, payload, &headers).await
 }
 
 pub(super) async fn delete(
@@ -59,7 +61,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let payload = [("id", Value::from(read_id(&id)?.as_str()))];
-    write(&app, Verb::Delete, payload, &headers, id.len()).await
+    write(&app, Verb::Delete, payload, &headers).await
 }
 
 /// The body is a RESTORE's payload without the `id`: the address names the event.
@@ -71,12 +73,12 @@ pub(super) async fn restore(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let (asked, bytes) = document(&headers, request).await?;
+    let asked = document(&headers, request).await?;
     let known = domain::known(asked, "payload", &["version", "expectedVersion"]);
     let asked = known.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let id = [("id".to_owned(), Value::from(id.as_str()))];
     let payload = id.into_iter().chain(asked);
-    write(&app, Verb::Restore, payload, &headers, bytes).await
+    write(&app, Verb::Restore, payload, &headers).await
 }
 
 /// The body is a BATCH's payload.
@@ -87,11 +89,11 @@ pub(super) async fn batch(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     conditions::refuse(&headers)?;
-    let (payload, bytes) = document(&headers, request).await?;
+    let payload = document(&headers, request).await?;
     let order = Order::parse_batch(payload, command_id(&headers)?, &mut Conditions::default())
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
-    let done = app.service.write(order, bytes).await?;
-    Ok(answer(Name::Batch, &done))
+    let done = app.service.write(order).await?;
+    answer(&app, Name::Batch, done).await
 }
 
 /// The body is the message, kept as it was written.
@@ -115,14 +117,13 @@ async fn write<N: Into<String>>(
     verb: Verb,
     payload: impl IntoIterator<Item = (N, Value)>,
     headers: &HeaderMap,
-    bytes: usize,
 ) -> Result<Response, Failure> {
     let guard = conditions::read(headers)?;
     let mut payload = payload.into_iter().collect();
     conditions::state(&guard, &mut payload)?;
     let order = order(verb, payload, headers)?.guarded(guard);
-    let done = app.service.write(order, bytes).await?;
-    Ok(answer(verb.into(), &done))
+    let done = app.service.write(order).await?;
+    answer(app, verb.into(), done).await
 }
 
 fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
@@ -138,16 +139,26 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 
-/// What a session hears, without what only a session needs; and the event's version, if it is still there.
-fn answer(name: Name, done: &Done) -> Response {
-    let body = protocol::written(name, &done.changes, done.is_repeated).into_bytes();
-    match done.change().after().filter(|_| name != Name::Batch) {
-        Some(event) => {
-            let tag = conditions::tag(event.version);
-            (JSON, [(ETAG, tag)], body).into_response()
+/// What a session hears, without what only a session needs; and the event's version, if it is still there. A large
+/// one for which there is no room now is read from the log again when there is.
+async fn answer(app: &App, name: Name, done: Done) -> Result<Response, Failure> {
+    let event = done.change().after().filter(|_| name != Name::Batch);
+    let tag = event.map(|event| [(ETAG, conditions::tag(event.version))]);
+    let (first, count, is_repeated) = (done.change().seq, done.changes.len(), done.is_repeated);
+    let body = protocol::written(name, &done.changes, is_repeated);
+    let bytes = body.len();
+    drop(done);
+    let body = match held_at_once(body.into_bytes(), app.service.budget()) {
+        Some(body) => body,
+        None => {
+            let (changes, share) = app.service.written(first, count, bytes).await?;
+            held(
+                protocol::written(name, &changes, is_repeated).into_bytes(),
+                share,
+            )
         }
-        None => (JSON, body).into_response(),
-    }
+    };
+    Ok((JSON, tag, body).into_response())
 }
 
 /// Where the event is. An id may hold what a path may not.
@@ -164,13 +175,9 @@ fn location(id: &EventId) -> String {
     location
 }
 
-async fn document(
-    headers: &HeaderMap,
-    request: Request<Body>,
-) -> Result<(Document, usize), Failure> {
+async fn document(headers: &HeaderMap, request: Request<Body>) -> Result<Document, Failure> {
     let body = json(headers, request).await?;
-    let document = protocol::read_document(&body, "payload")?;
-    Ok((document, body.len()))
+    protocol::read_document(&body, "payload")
 }
 
 async fn json(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {

@@ -37,16 +37,21 @@ pub struct Heard {
 impl Raw {
     /// Connects, with a small buffer of its own, and sends the head of a request.
     pub async fn open(server: &Server, head: &str) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(64 * 1024).unwrap();
-        let stream = socket.connect(server.address().parse().unwrap()).await;
-        let mut new = Self {
-            stream: stream.unwrap(),
-            bytes: Vec::new(),
-        };
+        let mut new = Self::silent(server).await;
         let head = format!("{head}\r\nHost: {}\r\n\r\n", server.address());
         new.send(head.as_bytes()).await;
         new
+    }
+
+    /// Connects, and sends nothing.
+    pub async fn silent(server: &Server) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        let stream = socket.connect(server.address().parse().unwrap()).await;
+        Self {
+            stream: stream.unwrap(),
+            bytes: Vec::new(),
+        }
     }
 
     /// A session by this path, after the handshake.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -229,6 +231,22 @@ impl Client {
         self.told.pop_front().unwrap()
     }
 
+    /// Reads on in the background, as a client does that keeps up: an unread socket answers no ping.
+    pub fn follow(mut self) -> Following {
+        let (stop, mut stopped) = oneshot::channel();
+        let reading = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return self,
+                    read = self.read_within(DEADLINE) => {
+                        assert!(!matches!(read, Some(Err(_))), "the session ended: {read:?}");
+                    }
+                }
+            }
+        });
+        Following { reading, stop }
+    }
+
     /// Reads on until the session ends.
     pub async fn end(&mut self) -> End {
         loop {
@@ -274,6 +292,22 @@ impl Client {
     pub async fn lives(&mut self) {
         let answer = self.ok("FETCH", json!({"filter": {"_id": "nobody"}})).await;
         assert_eq!(answer["data"], json!([]));
+    }
+}
+
+/// A session that is read in the background.
+#[derive(Debug)]
+pub struct Following {
+    reading: JoinHandle<Client>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Following {
+    /// The session again, with all that it heard meanwhile.
+    pub async fn back(self) -> Client {
+        // Without a receiver the reading ended by a panic, which the handle tells.
+        let _ = self.stop.send(());
+        self.reading.await.unwrap()
     }
 }
 

@@ -45,6 +45,13 @@ impl Command {
         }
     }
 
+    fn weight_of_conditions(&self) -> usize {
+        match self {
+            Self::Update(update) => update.weight_of_conditions(),
+            Self::Create(_) | Self::Delete(_) | Self::Restore(_) => 0,
+        }
+    }
+
     /// The version of an event whose contents it asks for.
     pub fn source(&self) -> Option<(&EventId, u64)> {
         match self {

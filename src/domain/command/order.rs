@@ -18,6 +18,8 @@ pub struct Order {
     pub key: Option<OrderKey>,
     /// What must hold of the event that its commands are about.
     pub guard: Guard,
+    /// Roughly the bytes that it takes in memory: of values many times its text, and of compiled patterns.
+    pub weight: usize,
 }
 
 const COMMANDS: &str = "payload.commands";
@@ -35,11 +37,9 @@ impl Order {
     ) -> Result<Self, Invalid> {
         let meaning = |payload| Meaning::of(verb, payload);
         let key = id.map(|id| OrderKey::new(id, verb.tag(), &payload, &meaning(&payload)));
-        Ok(Self {
-            commands: vec![command(verb, payload, conditions)?],
-            key,
-            guard: Guard::default(),
-        })
+        let weight = payload.weight();
+        let commands = vec![command(verb, payload, conditions)?];
+        Ok(Self::new(commands, key, weight))
     }
 
     /// Reads the payload of a BATCH that was given this id, if any: `{"commands":[{"type","payload"}, …]}`.
@@ -53,6 +53,7 @@ impl Order {
     ) -> Result<Self, Invalid> {
         let meaning = Meaning::of_batch;
         let key = id.map(|id| OrderKey::new(id, "batch", &payload, &meaning(&payload)));
+        let weight = payload.weight();
         let mut payload = known(payload, "payload", &["commands"])?;
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
@@ -73,25 +74,24 @@ impl Order {
             let at = join(COMMANDS, &at.to_string());
             member(item, &at, conditions)
         });
-        Ok(Self {
-            commands: commands.collect::<Result<_, Invalid>>()?,
+        let commands = commands.collect::<Result<Vec<_>, Invalid>>()?;
+        Ok(Self::new(commands, key, weight))
+    }
+
+    /// Of these commands, whose payloads weigh so much.
+    fn new(commands: Vec<Command>, key: Option<OrderKey>, payloads: usize) -> Self {
+        let conditions = commands.iter().map(Command::weight_of_conditions);
+        Self {
+            weight: payloads + conditions.sum::<usize>(),
+            commands,
             key,
             guard: Guard::default(),
-        })
+        }
     }
 
     /// The same, to be carried out only if this holds.
     pub fn guarded(self, guard: Guard) -> Self {
         Self { guard, ..self }
-    }
-
-    /// Roughly the bytes it keeps that its text does not show.
-    pub fn weight(&self) -> usize {
-        let weights = self.commands.iter().map(|command| match command {
-            Command::Update(update) => update.weight(),
-            Command::Create(_) | Command::Delete(_) | Command::Restore(_) => 0,
-        });
-        weights.sum()
     }
 }
 

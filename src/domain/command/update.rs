@@ -64,11 +64,11 @@ impl Update {
         })
     }
 
-    /// Roughly the bytes it keeps that its text does not show.
-    pub(super) fn weight(&self) -> usize {
+    /// Roughly the bytes it keeps that its payload does not show.
+    pub(super) fn weight_of_conditions(&self) -> usize {
         match &self.data {
             Data::Fields(_) | Data::Merge(_) => 0,
-            Data::Operators(operators) => operators.weight(),
+            Data::Operators(operators) => operators.weight_of_conditions(),
         }
     }
 

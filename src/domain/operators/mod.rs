@@ -73,8 +73,8 @@ impl Operators {
         Some(&operation.at)
     }
 
-    /// Roughly the bytes they keep that their text does not show.
-    pub(super) fn weight(&self) -> usize {
+    /// Roughly the bytes they keep that their operands do not show.
+    pub(super) fn weight_of_conditions(&self) -> usize {
         let conditions = self.0.iter().map(|operation| match &operation.operator {
             Operator::Pull(condition) => condition.weight(),
             _ => 0,

@@ -2,14 +2,13 @@
 //!
 //! An answer in the order of ids is read as it is wanted: it begins after the cursor, and ids that the
 //! filter pins are looked up. Any other order is a pass over the events that keeps, of each that
-//! matches, its place and its id: no more than the limit asks for, and never more than
-//! [`limits::SORT_BYTES_MAX`].
+//! matches, its place and its id: no more than the limit asks for, and no more than there is room for. What comes
+//! after those is gathered by another pass, when it is wanted.
 //!
 //! Each step reads a snapshot of its own, as of the seq of the first: where the log has gone on since, as the past
 //! is read. So between two steps nothing is held, neither a thread nor a page of the file, however slow the
 //! client; and an answer that is dropped ends with the step under way.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ use super::snapshot::Snapshot;
 use super::walk::Walk;
 use crate::domain::{Event, EventId, Seq};
 use crate::query::{Direction, Query};
-use crate::store::top::Top;
+use crate::store::top::{Order, Top};
 use crate::store::{Found, StoreError, admitted};
 
 /// Events in a chunk, and bytes after which it ends.
@@ -64,7 +63,7 @@ pub(super) async fn find_at(
 async fn read(reader: Reader, query: &Arc<Query>) -> Result<Answer, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
-        None => Source::Listed(sort(&reader, query).await?),
+        None => Source::Listed(sort(&reader, Arc::clone(query)).await?),
     };
     let reading = Reading {
         reader,
@@ -156,8 +155,8 @@ type Steps<'a> = Box<dyn Iterator<Item = Result<Met, StoreError>> + 'a>;
 enum Source {
     /// All of them in the order of ids, from after this one.
     Walk(Direction, Option<EventId>),
-    /// These.
-    Listed(VecDeque<EventId>),
+    /// These, and what is gathered after them.
+    Listed(Order),
 }
 
 impl Source {
@@ -180,15 +179,18 @@ impl Source {
                     }
                 }
             }
-            Self::Listed(mut ids) => {
-                while let Some(id) = ids.pop_front() {
+            Self::Listed(mut order) => {
+                while let Some(id) = order.ids.pop_front() {
                     let is_enough = match events.get(&id)? {
                         Some(event) => take(event)?,
                         None => false,
                     };
                     if is_enough || clock.is_over() {
-                        return Ok(Some(Self::Listed(ids)));
+                        return Ok(Some(Self::Listed(order)));
                     }
+                }
+                if order.rest.is_some() {
+                    return Ok(Some(Self::Listed(order)));
                 }
             }
         }
@@ -202,7 +204,7 @@ fn in_order(query: &Query, direction: Direction) -> Source {
             if direction == Direction::Descending {
                 ids.reverse();
             }
-            Source::Listed(ids.into())
+            Source::Listed(Order::of(ids))
         }
         None => {
             let after = query.after_id().and_then(|id| EventId::stored(id).ok());
@@ -221,31 +223,34 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
     Some(ids)
 }
 
-/// The ids of the answer in the query's order.
-async fn sort(reader: &Reader, query: &Arc<Query>) -> Result<VecDeque<EventId>, StoreError> {
-    let mut top = Top::new(query);
-    let mut source = match pinned(query) {
-        Some(ids) => Source::Listed(ids.into()),
+/// The ids of the answer in the query's order, as many as there is room for.
+async fn sort(reader: &Reader, query: Arc<Query>) -> Result<Order, StoreError> {
+    let mut top = Top::new(&query, &reader.shared.orders);
+    let mut source = match pinned(&query) {
+        Some(ids) => Source::Listed(Order::of(ids)),
         None => Source::Walk(Direction::Ascending, None),
     };
     loop {
         let stepped = reader.step(move |events| {
-            let offer = |event: Event| top.offer(&event).map(|()| false);
+            let offer = |event: Event| {
+                top.offer(&event)?;
+                Ok(false)
+            };
             Ok(match source.advance(events, offer)? {
                 Some(rest) => Sorting::Unfinished(top, rest),
-                None => Sorting::Done(top.into_ids()),
+                None => Sorting::Done(top.into_order()),
             })
         });
         (top, source) = match stepped.await? {
             Sorting::Unfinished(top, rest) => (top, rest),
-            Sorting::Done(ids) => return Ok(ids),
+            Sorting::Done(order) => return Ok(order),
         };
     }
 }
 
 enum Sorting {
     Unfinished(Top, Source),
-    Done(VecDeque<EventId>),
+    Done(Order),
 }
 
 /// An answer being read. What was read so far is behind `source`.
@@ -274,8 +279,13 @@ impl Reading {
         let Self {
             reader,
             query,
-            source,
+            mut source,
         } = self;
+        if let Source::Listed(order) = &mut source
+            && let Some(rest) = order.next()
+        {
+            *order = sort(&reader, rest).await?;
+        }
         let asked = Arc::clone(&query);
         let stepped = reader.step(move |events| {
             let mut chunk = Chunk::new(&asked);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::hub::Hub;
 use super::snapshot::Snapshot;
+use crate::budget::Budget;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::store::fate::Fate;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     /// Turns of those who read pages, and of those who list everything: neither waits for the other.
     pub(super) pages: Arc<Semaphore>,
     pub(super) listings: Arc<Semaphore>,
+    /// For the orders of answers that are not the file's own.
+    pub(super) orders: Budget,
 }
 
 /// Why nothing is written at the moment.
@@ -55,6 +58,7 @@ impl Shared {
             trouble: Mutex::default(),
             pages: Arc::new(Semaphore::new(readers_max())),
             listings: Arc::new(Semaphore::new(readers_max())),
+            orders: Budget::new(limits::ORDERS_BYTES_MAX),
         }
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::call::{Failure, code, within};
 use super::decode::{self, Unreadable};
 use super::{META, meta};
+use crate::budget::Budget;
 use crate::domain::Seq;
 use crate::store::fate::Fate;
 use crate::store::{Epoch, StoreError};
@@ -99,6 +100,8 @@ pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) epoch: Epoch,
     pub(super) fate: Arc<Fate>,
+    /// For the orders of answers that are not the database's own.
+    pub(super) orders: Budget,
 }
 
 impl Opened {

@@ -3,7 +3,7 @@
 //! Both rest on one index of the log, by event and from the newest change back. The last change of each event
 //! up to some place is then one step in it: the server goes from event to event, whatever lies between.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bson::raw::{RawBsonRef, RawDocument};
@@ -15,11 +15,12 @@ use mongodb::raw_batch_cursor::RawBatch;
 
 use super::call::{QUERY_CALL_DEADLINE, within, working};
 use super::decode::{self, Unreadable};
-use super::{LOG, collection, log, view};
+use super::{LOG, collection, head, log, view};
+use crate::budget::Budget;
 use crate::domain::{Change, Event, EventId, Kind, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
-use crate::store::top::Top;
+use crate::store::top::{Order, Top};
 use crate::store::{Found, StoreError, Stretch, admitted};
 
 /// Events that are looked up together when they are wanted in an order of their own.
@@ -83,28 +84,30 @@ pub(super) async fn skipping(
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
 pub(super) async fn find_at(
-    database: &Database,
+    log: &head::Opened,
     query: &Arc<Query>,
     at: Seq,
 ) -> Result<Found, StoreError> {
-    let past = Past::new(database, query, at, false);
+    let past = Past::new(log, query, at, false);
     let events = past.admitted().await?;
     Ok(Found { seq: at, events })
 }
 
 /// The rest of an answer that was begun when the log was at `seq`.
 pub(super) async fn go_on(
-    database: &Database,
+    log: &head::Opened,
     query: &Arc<Query>,
     seq: Seq,
 ) -> Result<Events, StoreError> {
-    Past::new(database, query, seq, true).admitted().await
+    Past::new(log, query, seq, true).admitted().await
 }
 
 /// Events as they were after change `at`.
 #[derive(Clone)]
 struct Past {
     database: Database,
+    /// For the orders of answers.
+    orders: Budget,
     query: Arc<Query>,
     at: Seq,
     /// Whether the answer was begun then: it has no place for what was erased since.
@@ -117,9 +120,10 @@ type Events = BoxStream<'static, Result<Event, StoreError>>;
 type Judged = Result<Option<Event>, StoreError>;
 
 impl Past {
-    fn new(database: &Database, query: &Arc<Query>, at: Seq, is_begun: bool) -> Self {
+    fn new(log: &head::Opened, query: &Arc<Query>, at: Seq, is_begun: bool) -> Self {
         Self {
-            database: database.clone(),
+            database: log.database.clone(),
+            orders: log.orders.clone(),
             query: Arc::clone(query),
             at,
             is_begun,
@@ -178,19 +182,29 @@ impl Past {
     /// The events that the query admits, in its order, which the index does not have: a pass over all of them
     /// finds out which, and then they are looked up.
     async fn sorted(self) -> Result<Events, StoreError> {
+        let order = self.order().await?;
+        let chunks = stream::try_unfold((self, order), |(past, order)| past.look_up(order));
+        Ok(chunks
+            .map_ok(|events| stream::iter(events).map(Ok))
+            .try_flatten()
+            .boxed())
+    }
+
+    /// The ids of what the query admits, in its order, as many as there is room for.
+    async fn order(&self) -> Result<Order, StoreError> {
         let wanted = match self.query.id_order() {
             // What lies beyond the cursor in this direction is not what lies beyond it in the index's.
             Some(_) if self.query.filter.pinned_ids().is_none() => doc! { "$gt": "" },
             _ => self.wanted(),
         };
-        let mut top = Top::new(&self.query);
+        let mut top = Top::new(&self.query, &self.orders);
         let mut chunks = Walk {
             past: self.clone(),
             wanted,
             size: view::BATCH_COUNT,
             last: None,
         };
-        let ids = loop {
+        loop {
             let (events, rest) = chunks.next(|event| Ok(Some(event))).await?;
             let offered = working(move |asker| {
                 for event in &events {
@@ -202,22 +216,22 @@ impl Past {
             top = offered.await?;
             match rest {
                 Some(rest) => chunks = rest,
-                None => break working(move |_| Ok(top.into_ids())).await?,
+                None => return working(move |_| Ok(top.into_order())).await,
             }
-        };
-        let chunks = stream::try_unfold((self, ids), |(past, ids)| past.look_up(ids));
-        Ok(chunks
-            .map_ok(|events| stream::iter(events).map(Ok))
-            .try_flatten()
-            .boxed())
+        }
     }
 
     /// The first of these events, in the order of the list; `None` after the last.
-    async fn look_up(self, mut ids: VecDeque<EventId>) -> LookedUp {
-        if ids.is_empty() {
+    async fn look_up(mut self, mut order: Order) -> LookedUp {
+        if let Some(rest) = order.next() {
+            self.query = rest;
+            order = self.order().await?;
+        }
+        if order.ids.is_empty() {
             return Ok(None);
         }
-        let rest = ids.split_off(ids.len().min(LOOKED_UP_COUNT));
+        let rest = order.ids.split_off(order.ids.len().min(LOOKED_UP_COUNT));
+        let ids = std::mem::replace(&mut order.ids, rest);
         let texts: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
         let found = self.clone();
         let found = found.walk(doc! { "$in": texts }, view::BATCH_COUNT, |event| {
@@ -226,12 +240,12 @@ impl Past {
         let found = found.map_ok(|event| (event.id.clone(), event));
         let mut found: HashMap<EventId, Event> = found.try_collect().await?;
         let events = ids.iter().filter_map(|id| found.remove(id)).collect();
-        Ok(Some((events, (self, rest))))
+        Ok(Some((events, (self, order))))
     }
 }
 
 /// Events, and what is still to be looked up.
-type LookedUp = Result<Option<(Vec<Event>, (Past, VecDeque<EventId>))>, StoreError>;
+type LookedUp = Result<Option<(Vec<Event>, (Past, Order))>, StoreError>;
 
 /// Entries of the log, the last of each event, being read: a batch at a time, and no cursor between.
 struct Walk {

@@ -54,6 +54,7 @@ use super::{
     AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
     Stretch, Tidings,
 };
+use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
@@ -148,6 +149,7 @@ impl MongoStore {
             database: database.clone(),
             epoch: head.epoch,
             fate: Arc::default(),
+            orders: Budget::new(limits::ORDERS_BYTES_MAX),
         };
         let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&hub));
         Ok(Arc::new(Self {
@@ -224,7 +226,7 @@ impl Store for MongoStore {
     }
 
     async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
-        history::find_at(&self.database, query, at).await
+        history::find_at(&self.log, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

@@ -52,7 +52,7 @@ pub(super) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found
     };
     let seq = log.check(head::parse(head.as_deref()))?.seq;
     let listing = Listing {
-        database: log.database.clone(),
+        log: log.clone(),
         query: Arc::clone(query),
         seq,
         held: Held::new(reading),
@@ -77,7 +77,7 @@ fn cannot_sort(failure: &Failure, query: &Query) -> bool {
 /// What the log says of it, sorted here: for an order that MongoDB does not have, and for what takes it too long.
 async fn from_log(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
     let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
-    let events = history::go_on(&log.database, query, seq).await?;
+    let events = history::go_on(log, query, seq).await?;
     Ok(Found { seq, events })
 }
 
@@ -164,7 +164,7 @@ impl Reading {
 
 /// A query that is answered from a snapshot while that is young, and then from the log.
 struct Listing {
-    database: Database,
+    log: head::Opened,
     query: Arc<Query>,
     seq: Seq,
     held: Held,
@@ -246,7 +246,7 @@ impl Listing {
             }
             None => self.query,
         };
-        let events = history::go_on(&self.database, &query, self.seq).await?;
+        let events = history::go_on(&self.log, &query, self.seq).await?;
         Ok(Some((events, None)))
     }
 }
