@@ -44,7 +44,7 @@ async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &Ledger) -> Result<(), S
     match strangers.first() {
         None => Ok(()),
         Some(first) => Err(StoreError::Refused(format!(
-            "the view holds what the log never named ({first}), and a rebuild would lose it. \
+            "the database holds what is none of livelog's ({first}), and a rebuild would lose it or its work. \
              `livelog verify` lists all of it: keep it elsewhere, take it out, and try again"
         ))),
     }

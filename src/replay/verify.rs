@@ -88,7 +88,7 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     report.summary = ledger.to_string();
     compare_all(store, events, &mut ledger, &mut report).await?;
     for stranger in store.strangers(&|_| true).await? {
-        report.add(format!("{stranger}: in the view, and none of livelog's"));
+        report.add(format!("{stranger}: none of livelog's"));
     }
     for (id, entry) in ledger.rest() {
         report.add(format!(

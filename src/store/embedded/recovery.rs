@@ -92,9 +92,8 @@ impl Writer {
             return Ok(());
         }
         let error = StoreError::Full(format!("its file system has {room} bytes left"));
-        if room < limits::EMBEDDED_ROOM_BYTES_MIN {
-            self.shared.stop(error.clone());
-        }
+        // What is small might fit yet; but a store that refuses some of what it is asked is not well, and says so.
+        self.shared.stop(error.clone());
         Err(error)
     }
 

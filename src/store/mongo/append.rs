@@ -328,7 +328,8 @@ const STUCK: Duration = Duration::from_secs(1);
 fn torn() -> StoreError {
     StoreError::Corrupt {
         at: "the log's end or the view".into(),
-        reason: "it is not what the head says; rebuild the view".to_owned(),
+        reason: "it is not what the head says; `livelog verify` finds what others wrote there"
+            .to_owned(),
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::raw::{RawBsonRef, RawDocument};
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
 use mongodb::options::Hint;
 use mongodb::{Cursor, Database};
 
 use super::call::{Failure, QUERY_CALL_DEADLINE, within};
-use super::{EVENTS, history};
+use super::{EVENTS, LOG, head, history};
 use crate::domain::EventId;
 use crate::query::Direction;
 use crate::store::{STRANGERS_MAX, StoreError, Stretch};
@@ -26,7 +26,8 @@ pub(super) async fn list(
     database: &Database,
     is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
 ) -> Result<Vec<String>, StoreError> {
-    let mut strangers = misshapen(database).await?;
+    let mut strangers = beyond_the_head(database).await?;
+    strangers.extend(misshapen(database).await?);
     let mut ids = ids(database).await?;
     while strangers.len() < STRANGERS_MAX {
         let (id, rest) = within(QUERY_CALL_DEADLINE, async move {
@@ -54,6 +55,34 @@ const FIRST: Stretch = Stretch {
     after: None,
     limit: 1,
 };
+
+/// What stands in the log where the next entries belong: none can be written there. The head is read again after them,
+/// since entries and head move together.
+async fn beyond_the_head(database: &Database) -> Result<Vec<String>, StoreError> {
+    let head = head::read(database, QUERY_CALL_DEADLINE).await?;
+    let log = database.collection::<Document>(LOG);
+    let after = doc! { "_id": { "$gt": head.seq.get().cast_signed() } };
+    let found = within(QUERY_CALL_DEADLINE, async move {
+        let find = log.find(after).sort(doc! { "_id": 1 });
+        let find = find.projection(doc! { "_id": 1 }).limit(BEYOND_MAX);
+        find.await?.try_collect::<Vec<Document>>().await
+    });
+    let found = found.await?;
+    let head = head::read(database, QUERY_CALL_DEADLINE).await?.seq.get();
+    let places = found.iter().filter_map(|document| document.get("_id"));
+    let beyond =
+        places.filter(|place| number(place).is_none_or(|place| place > head.cast_signed()));
+    Ok(beyond
+        .map(|place| format!("the document with the _id {place} in {LOG}, beyond the head"))
+        .collect())
+}
+
+/// Enough to see what they are.
+const BEYOND_MAX: i64 = 10;
+
+fn number(place: &Bson) -> Option<i64> {
+    place.as_i64().or_else(|| place.as_i32().map(i64::from))
+}
 
 async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
     let events = database.collection::<Document>(EVENTS);
