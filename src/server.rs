@@ -117,7 +117,12 @@ impl Server {
             connections.wait().await;
             supervisor.finish().await;
         };
-        within(ANSWERING_DEADLINE, answering).await;
+        // What a node that cannot go on has not answered by now hangs on what failed.
+        let deadline = match outcome {
+            Ok(()) => ANSWERING_DEADLINE,
+            Err(_) => limits::FAILED_GRACE,
+        };
+        within(deadline, answering).await;
         // Whatever is left, so that what the store has begun is not cut off.
         within(limits::STORE_CLOSE_DEADLINE, store.close()).await;
         outcome

@@ -404,7 +404,7 @@ async fn a_server_whose_folder_was_deleted_ends_and_says_why() {
     assert!(!status.success(), "{status}");
     let logged = server.logged();
     assert!(
-        logged.contains("was deleted, moved or replaced"),
+        logged.contains("was deleted, moved, replaced or cut off"),
         "{logged}"
     );
 }

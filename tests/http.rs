@@ -389,6 +389,41 @@ async fn a_connection_goes_on_after_a_refusal() {
     }
 }
 
+/// What is left of a body would be taken for a request, so the connection ends; and no client sends another into it.
+#[tokio::test]
+async fn whoever_is_refused_before_the_body_is_read_hears_that_the_connection_ends() {
+    let server = Server::in_folder().await;
+    let host = server.address();
+    let body = "x".repeat(7_000);
+    for (head, status) in [
+        ("POST /nowhere HTTP/1.1", 404),
+        ("POST /api/events HTTP/1.1\r\nContent-Type: text/plain", 415),
+        (
+            "POST /api/events?a=1 HTTP/1.1\r\nContent-Type: application/json",
+            400,
+        ),
+        (
+            "POST /api/events HTTP/1.1\r\nOrigin: http://evil.example",
+            403,
+        ),
+        ("PUT /api/events HTTP/1.1", 405),
+        ("GET /healthz HTTP/1.1", 200),
+    ] {
+        let length = body.len();
+        let head = format!("{head}\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n");
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = raw::read(&mut stream, false).await;
+        assert_eq!(answer.status, status, "{head}");
+        assert_eq!(answer.header("connection"), "close", "{head}");
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let reading = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest));
+        reading.await.expect("it ends").ok();
+        assert_eq!(rest, b"", "{head}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_is_what_accept_asks_for() {
     let server = Server::in_folder().await;

@@ -384,7 +384,7 @@ async fn requests_beyond_session_request_bytes_max_wait_and_are_all_answered() {
 async fn fetches_beyond_fetches_max_wait_and_are_all_answered() {
     let server = Server::start().await;
     let mut clients = Vec::new();
-    for _ in 0..limits::FETCHES_MAX * 2 {
+    for _ in 0..limits::READS_MAX * 2 {
         clients.push(server.connect("/ws?changes=none").await);
     }
     for client in &mut clients {

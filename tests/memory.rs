@@ -149,7 +149,7 @@ async fn what_clients_have_sent_in_part_does_not_fill_the_memory() {
 
 #[tokio::test]
 async fn large_messages_of_many_at_once_are_all_carried_out() {
-    const SESSIONS: usize = 300;
+    const SESSIONS: usize = 150;
     let server = Server::in_folder().await;
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {

@@ -41,6 +41,7 @@ async fn deadlines_follow_progress() {
     }
     tokio::join!(
         half_a_message(&server),
+        half_a_message_and_silence(&server),
         a_slow_message(&server),
         a_slow_reader_of_answers(&server),
         a_slow_reader_of_changes(&server),
@@ -72,6 +73,18 @@ async fn half_a_message(server: &Server) {
     }
     assert_eq!(raw.heard().closed, Some(4001));
     assert!(started.elapsed() > limits::MESSAGE_DEADLINE / 2);
+}
+
+/// The same without a pong, long before a ping would find out.
+async fn half_a_message_and_silence(server: &Server) {
+    let mut raw = Raw::session(server, "/ws?changes=none").await;
+    let started = Instant::now();
+    raw.send(&frame(OpCode::Data(Data::Text), &[b' '; 100], false))
+        .await;
+    raw.read_until(|_| false).await;
+    assert_eq!(raw.heard().closed, Some(4001));
+    let took = started.elapsed();
+    assert!(took < limits::MESSAGE_DEADLINE + SLACK, "{took:?}");
 }
 
 /// One that takes longer than that to send is heard, if it goes on.
@@ -214,4 +227,69 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes
         .windows(wanted.len())
         .position(|window| window == wanted)
+}
+
+/// A close frame with this code.
+fn close(code: u16) -> Vec<u8> {
+    frame(OpCode::Control(Control::Close), &code.to_be_bytes(), true)
+}
+
+#[tokio::test]
+async fn a_close_is_answered_with_a_close() {
+    let server = Server::in_folder().await;
+    for code in [1000, 1001, 3000, 4123] {
+        let mut raw = Raw::session(&server, "/ws").await;
+        raw.send(&message(r#"{"type":"CREATE","payload":{}}"#))
+            .await;
+        raw.read_until(|bytes| find(bytes, b"\"CREATE\",\"").is_some())
+            .await;
+        raw.send(&close(code)).await;
+        raw.read_until(|_| false).await;
+        assert_eq!(raw.heard().closed, Some(code));
+    }
+}
+
+/// What breaks the protocol's own rules, and the code that it ends with.
+fn breaches() -> Vec<(&'static str, Vec<u8>, u16)> {
+    let text = OpCode::Data(Data::Text);
+    let unmasked = [&[0x81, 2][..], b"{}"].concat();
+    let reserved_bit = [&[0xC1, 0x82, 0, 0, 0, 0][..], b"{}"].concat();
+    let reserved_code = vec![0x83, 0x80, 0, 0, 0, 0];
+    let continued = frame(OpCode::Data(Data::Continue), b"{}", true);
+    let interleaved = [frame(text, b"{", false), frame(text, b"}", true)].concat();
+    let large_ping = frame(OpCode::Control(Control::Ping), &[0; 126], true);
+    let half_ping = frame(OpCode::Control(Control::Ping), b"", false);
+    vec![
+        ("unmasked", unmasked, 1002),
+        ("a reserved bit", reserved_bit, 1002),
+        ("a reserved code", reserved_code, 1002),
+        ("the rest of nothing", continued, 1002),
+        ("a message in a message", interleaved, 1002),
+        ("a large ping", large_ping, 1002),
+        ("half a ping", half_ping, 1002),
+        ("no UTF-8", frame(text, b"\xFF\xFE", true), 1007),
+        ("half a letter", frame(text, b"\xC3", true), 1007),
+    ]
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_protocol_is_told_so() {
+    let server = Server::in_folder().await;
+    for (what, bytes, code) in breaches() {
+        let mut raw = Raw::session(&server, "/ws?changes=none").await;
+        raw.send(&bytes).await;
+        raw.read_until(|_| false).await;
+        assert_eq!(raw.heard().closed, Some(code), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_far_too_large_is_told_so_while_it_is_sent() {
+    let server = Server::in_folder().await;
+    for size in [700_000, 8_000_000] {
+        let mut raw = Raw::session(&server, "/ws?changes=none").await;
+        raw.send(&message(&"x".repeat(size))).await;
+        raw.read_until(|_| false).await;
+        assert_eq!(raw.heard().closed, Some(4500), "{size}");
+    }
 }

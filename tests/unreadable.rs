@@ -217,3 +217,18 @@ async fn an_entry_beyond_the_head_is_no_part_of_the_log() {
     }
     assert_eq!(other.get("/healthz", &[]).await.1, json!({"success": true}));
 }
+
+#[tokio::test]
+async fn a_listing_whose_first_events_cannot_be_read_is_refused_and_does_not_just_end() {
+    let server = Server::start().await;
+    let (id, _) = server.client().await.create(json!({"n": 1})).await;
+    let database = server.database.driver().await;
+    let unreadable = doc! {"$set": {"n": mongodb::bson::oid::ObjectId::new()}};
+    let events = database.collection::<Document>("events");
+    events
+        .update_one(doc! {"_id": id}, unreadable)
+        .await
+        .unwrap();
+    let (status, body) = server.get("/api/events", &[]).await;
+    assert_eq!((status, &body["error"]["code"]), (500, &json!("corrupt")));
+}

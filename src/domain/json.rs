@@ -103,10 +103,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         while let Some(item) = list.next_element()? {
             items.push(item);
         }
-        if items.len() >= LONG {
-            items.shrink_to_fit();
-        }
-        Ok(Value::Array(items))
+        Ok(Value::list(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
@@ -115,9 +112,6 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 struct DocumentVisitor;
-
-/// Longer lists and documents give back the room that they grew into, up to as much again: nobody weighs it.
-const LONG: usize = 32;
 
 impl<'de> Visitor<'de> for DocumentVisitor {
     type Value = Document;
@@ -132,9 +126,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             document.push(name, value);
         }
-        if document.len() >= LONG {
-            document.shrink_to_fit();
-        }
+        document.trim();
         match document.repeated_name() {
             None => Ok(document),
             Some(name) => Err(de::Error::custom(format!("{name}: {TWICE}"))),

@@ -55,8 +55,9 @@ impl Document {
         self.fields.push((name.into(), value.into()));
     }
 
-    pub(super) fn shrink_to_fit(&mut self) {
-        self.fields.shrink_to_fit();
+    /// Gives back the room for fields that it grew into and has not filled; see [`Value::list`].
+    pub(super) fn trim(&mut self) {
+        trim(&mut self.fields);
     }
 
     /// Takes a field out, keeping the order of the others.
@@ -95,7 +96,21 @@ impl Document {
     }
 }
 
+/// A list with one item has room for four, and a long one for twice as many: nobody weighs that, so what is hardly
+/// filled is given back.
+fn trim<T>(items: &mut Vec<T>) {
+    if 2 * items.len() <= items.capacity() + 1 {
+        items.shrink_to_fit();
+    }
+}
+
 impl Value {
+    /// A list, in about as much memory as it weighs.
+    pub fn list(mut items: Vec<Self>) -> Self {
+        trim(&mut items);
+        Self::Array(items)
+    }
+
     /// What no value weighs less than.
     pub(super) const WEIGHT_MIN: usize = size_of::<Self>();
 

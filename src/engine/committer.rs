@@ -204,12 +204,21 @@ impl Committer {
                 Err(AppendError::Failed(error)) if !in_doubt => return Err(Setback::Failed(error)),
                 Err(AppendError::Failed(error)) => self.note(&error),
                 Err(AppendError::Unknown(reason)) => {
-                    tracing::warn!(%reason, batch.after = batch.after.get(), "the outcome of a commit is in doubt");
+                    if !in_doubt {
+                        tracing::warn!(%reason, batch.after = batch.after.get(), "the outcome of a commit is in doubt");
+                    }
                     in_doubt = true;
                 }
             }
-            self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
-                .await;
+            let waited = self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY));
+            let is_over = tokio::select! {
+                () = waited => false,
+                _ = store.failed() => true,
+            };
+            if is_over {
+                submission.refuse(&Refused::Unknown);
+                sleep(RETRY_DELAY).await;
+            }
         }
     }
 

@@ -138,13 +138,15 @@ impl<T, A> Mailbox<T, A> {
         }
     }
 
-    /// One of what is heavy, what is light, and more of what is heavy: a flood of either delays the other by no more
-    /// than the batch.
+    /// Some of what is light, one of what is heavy whatever it costs, and what else fits: a flood of either delays the
+    /// other by no more than the batch. One that is heavy may fill it alone, so some of what is light goes before.
     fn fitting(&mut self) -> Vec<Letter<T, A>> {
+        const ALL: usize = limits::BATCH_BYTES_MAX;
         let mut batch = Fitting::default();
-        batch.take(&mut self.waiting, true);
-        while batch.take(&mut self.waiting, false) {}
-        while batch.take(&mut self.waiting, true) {}
+        while batch.take(&mut self.waiting, false, ALL / 4) {}
+        batch.take(&mut self.waiting, true, usize::MAX);
+        while batch.take(&mut self.waiting, false, ALL) {}
+        while batch.take(&mut self.waiting, true, ALL) {}
         batch.letters
     }
 
@@ -240,14 +242,17 @@ impl<T, A> Default for Fitting<T, A> {
 }
 
 impl<T, A> Fitting<T, A> {
-    /// Takes the next letter of this kind, if there is one and it fits. Into an empty batch any does.
-    fn take(&mut self, waiting: &mut Turns<Letter<T, A>>, is_heavy: bool) -> bool {
-        if self.letters.len() >= limits::BATCH_COUNT_MAX {
+    /// Takes the next letter of this kind, if there is one and the batch comes to no more bytes than these with it. Into
+    /// an empty batch any fits.
+    fn take(&mut self, waiting: &mut Turns<Letter<T, A>>, is_heavy: bool, most: usize) -> bool {
+        // The last place is for one that is heavy.
+        let is_open = |count: usize| count + usize::from(!is_heavy) < limits::BATCH_COUNT_MAX;
+        if !is_open(self.letters.len()) {
             return false;
         }
         let is_first = self.letters.is_empty();
-        let most = limits::BATCH_BYTES_MAX;
-        let fits = |letter: &Letter<T, A>| is_first || self.bytes + letter.cost() <= most;
+        let fits =
+            |letter: &Letter<T, A>| is_first || self.bytes.saturating_add(letter.cost()) <= most;
         let Some(letter) = waiting.pop_if(is_heavy, fits) else {
             return false;
         };

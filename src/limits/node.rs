@@ -61,8 +61,9 @@ pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
 /// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// FETCHes running at once over all sessions; more wait their turn.
-pub const FETCHES_MAX: usize = 64;
+/// Pages of events, changes and histories that are read at once, over all clients; more wait, in turns of those who ask.
+/// Each may hold some mebibytes of values until it is written.
+pub const READS_MAX: usize = 16;
 
 /// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are few;
 /// and more than those that may be at work for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::budget::Budget;
@@ -40,7 +40,8 @@ struct Parts {
     store: Arc<dyn Store>,
     engine: Engine,
     feed: Feed,
-    fetches: Arc<Semaphore>,
+    /// Reads of pages, and among them those that go through all events.
+    reads: Arc<Passes>,
     passes: Arc<Passes>,
     health: Health,
     metrics: Arc<Metrics>,
@@ -79,8 +80,8 @@ impl Service {
             store,
             engine,
             feed,
-            fetches: Arc::new(Semaphore::new(limits::FETCHES_MAX)),
-            passes: Passes::new(),
+            reads: Passes::new(limits::READS_MAX),
+            passes: Passes::new(limits::PASSES_MAX),
             health,
             metrics,
             complaints: Complaints::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::Service;
+use super::passes::Pass;
 use crate::budget::{Budget, Share};
 use crate::domain::{Change, Event, Seq};
 use crate::engine::Source;
@@ -93,11 +94,11 @@ impl Service {
         // Who waits for the log to get there, or for a turn, holds no room meanwhile.
         self.reach(query.min_seq).await?;
         let room = room.filter(|_| !query.goes_through_all());
-        let _pass = self.parts.passes.leave(from, query).await?;
+        let _pass = self.pass(from, query).await?;
         let room = room.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
         let (mut share, bounds) = match room {
             Some(share) => (share, Bounds::Full),
-            None => match self.page(id, query, Bounds::Short).await? {
+            None => match self.page(from, id, query, Bounds::Short).await? {
                 Some(frame) => return Ok((frame, None)),
                 None => {
                     let share = self.parts.budget.reserve(2 * limits::EVENT_BYTES_MAX);
@@ -105,21 +106,38 @@ impl Service {
                 }
             },
         };
-        let frame = self.page(id, query, bounds).await?;
+        let frame = self.page(from, id, query, bounds).await?;
         let frame = frame.expect("there is room for an event");
         share.shrink_to(frame.len());
         Ok((frame, Some(share)))
     }
 
+    /// Leave to go through all events, if the query does.
+    async fn pass(&self, from: &Source, query: &Query) -> Result<Option<Pass>, Failure> {
+        match query.goes_through_all() {
+            true => self.parts.passes.leave(from).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Leave to hold what a page comes to before it is written: in memory some events are many times as large as the
+    /// text that room is reserved for.
+    ///
+    /// # Errors
+    /// `busy` after [`limits::READ_TURN_DEADLINE`].
+    pub async fn leave_to_read(&self) -> Result<Pass, Failure> {
+        self.parts.reads.leave(&Source::new()).await
+    }
+
     /// `None` if the first event does not fit.
     async fn page(
         &self,
+        from: &Source,
         id: Option<&RequestId>,
         query: &Arc<Query>,
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
-        let turn = self.parts.fetches.acquire().await;
-        let _turn = turn.expect("the semaphore is never closed");
+        let _turn = self.parts.reads.leave(from).await?;
         in_time(self.gather(id, query, bounds)).await
     }
 
@@ -156,7 +174,7 @@ impl Service {
     /// If the store cannot answer, or not in time.
     pub async fn list(&self, query: &Arc<Query>) -> Result<Found, Failure> {
         self.reach(query.min_seq).await?;
-        let _pass = self.parts.passes.leave(&Source::new(), query).await?;
+        let _pass = self.pass(&Source::new(), query).await?;
         in_time(self.find(query)).await
     }
 
@@ -172,6 +190,7 @@ impl Service {
         bytes: usize,
     ) -> Result<(Vec<Arc<Change>>, Share), Failure> {
         let share = self.parts.budget.reserve(3 * bytes).await;
+        let _turn = self.leave_to_read().await?;
         let mut changes = Vec::with_capacity(count);
         let mut after = first.before();
         while changes.len() < count {

@@ -1,4 +1,4 @@
-//! Leave for reads that go through everything: few at once, and in turns of those who ask.
+//! Leave to read: few at once, and in turns of those who ask.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,9 +8,8 @@ use tokio::time::timeout;
 use crate::engine::{Source, TURN_BYTES, Turns, Waiting};
 use crate::limits;
 use crate::protocol::{Code, Failure};
-use crate::query::Query;
 
-/// Who goes through everything, and who waits to.
+/// Who reads, and who waits to.
 #[derive(Debug)]
 pub(super) struct Passes {
     state: Mutex<State>,
@@ -36,16 +35,17 @@ impl Waiting for Asker {
     }
 }
 
-/// Leave to go through everything, until it is dropped.
+/// Leave to read, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub struct Pass {
     passes: Arc<Passes>,
 }
 
 impl Passes {
-    pub(super) fn new() -> Arc<Self> {
+    /// For so many at once.
+    pub(super) fn new(most: usize) -> Arc<Self> {
         let state = State {
-            free: limits::PASSES_MAX,
+            free: most,
             waiting: Turns::default(),
         };
         Arc::new(Self {
@@ -53,24 +53,14 @@ impl Passes {
         })
     }
 
-    /// Waits for leave, if the query takes any.
+    /// Waits for leave.
     ///
     /// # Errors
     /// `busy` after [`limits::READ_TURN_DEADLINE`].
-    pub(super) async fn leave(
-        self: &Arc<Self>,
-        from: &Source,
-        query: &Query,
-    ) -> Result<Option<Pass>, Failure> {
-        if !query.goes_through_all() {
-            return Ok(None);
-        }
+    pub(super) async fn leave(self: &Arc<Self>, from: &Source) -> Result<Pass, Failure> {
         match timeout(limits::READ_TURN_DEADLINE, self.ask(from)).await {
-            Ok(Ok(pass)) => Ok(Some(pass)),
-            Ok(Err(_)) | Err(_) => {
-                let message = "too many reads that go through all events are waiting";
-                Err(Failure::new(Code::Busy, message))
-            }
+            Ok(Ok(pass)) => Ok(pass),
+            Ok(Err(_)) | Err(_) => Err(Failure::new(Code::Busy, "too many reads are waiting")),
         }
     }
 

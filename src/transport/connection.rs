@@ -1,10 +1,16 @@
 //! One connection: HTTP/1.1 as hyper speaks it, until its client leaves or the server stops.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -12,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Awaited, Intake};
-use super::meter::{Meter, Metered};
+use super::meter::Metered;
 use super::wire::Wire;
 use super::{Gate, Seat};
 use crate::limits;
@@ -29,20 +35,29 @@ pub async fn serve(
 ) {
     // Small frames must not wait for each other's acknowledgements.
     let _ = stream.set_nodelay(true);
-    let meter = Meter::default();
+    let stream = Metered::new(stream);
+    let meter = stream.meter().clone();
     let mut intake = Intake::new(meter.clone(), service.intake().clone());
-    let wire = Wire::new(Metered::new(stream, meter.clone()), meter.clone());
+    let wire = Wire::new(stream, meter.clone());
     let peer = meter.clone();
     let given_up = peer.given_up(|| service.is_crowded());
     tokio::pin!(given_up);
     let answering = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let is_read = Arc::<AtomicBool>::default();
+        let watched = |body| Body::new(Watched::new(body, Arc::clone(&is_read)));
+        let mut request = request.map(watched);
         request.extensions_mut().insert(seat.clone());
         request.extensions_mut().insert(meter.clone());
         meter.allowance().awaits(Awaited::Answer);
         let (gate, meter) = (gate.clone(), meter.clone());
         async move {
-            let answer = gate.answer(request).await;
+            let mut answer = gate.answer(request).await;
+            if !is_read.load(Ordering::Relaxed) {
+                // What is left of the body would be taken for the next request, so hyper closes; and the client must
+                // know, or it sends that next request into the void.
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
             meter.renew_allowance();
             Ok::<_, Infallible>(answer)
         }
@@ -64,7 +79,7 @@ pub async fn serve(
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = intake.attend() => if !peer.allowance().evict() {
+            () = intake.overdue() => if !peer.allowance().evict() {
                 return;
             },
             () = &mut given_up => {
@@ -75,5 +90,50 @@ pub async fn serve(
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection failed");
+    }
+}
+
+/// A body that says whether it was read to its end.
+struct Watched {
+    body: Incoming,
+    is_read: Arc<AtomicBool>,
+}
+
+impl Watched {
+    fn new(body: Incoming, is_read: Arc<AtomicBool>) -> Self {
+        let watched = Self { body, is_read };
+        watched.note();
+        watched
+    }
+
+    fn note(&self) {
+        if hyper::body::Body::is_end_stream(&self.body) {
+            self.is_read.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(None) => self.is_read.store(true, Ordering::Relaxed),
+            _ => self.note(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

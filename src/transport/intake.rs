@@ -25,6 +25,8 @@ pub(super) struct Allowance {
     /// Woken by what is to be seen to.
     attendant: AtomicWaker,
     is_changed: AtomicBool,
+    /// Whether it is known that a part has come, and no more.
+    has_half: AtomicBool,
     evicted: Notify,
 }
 
@@ -50,6 +52,7 @@ impl Default for Allowance {
             reader: AtomicWaker::new(),
             attendant: AtomicWaker::new(),
             is_changed: AtomicBool::new(false),
+            has_half: AtomicBool::new(false),
             evicted: Notify::new(),
         }
     }
@@ -77,12 +80,22 @@ impl Allowance {
     /// What has come so far is whole and done with: the next may begin.
     pub(super) fn renew(&self, read: u64) {
         self.awaits(Awaited::Message);
+        self.has_half.store(false, Ordering::Release);
         let most = read.saturating_add(limits::MESSAGE_FREE_BYTES);
         let before = self.most.swap(most, Ordering::AcqRel);
         if before == UNBOUNDED || before <= read {
             self.change();
         }
         self.reader.wake();
+    }
+
+    /// Everything that has come is read, so many bytes in all: perhaps a part, whose rest may never come.
+    pub(super) fn note_half(&self, read: u64) {
+        let most = self.most.load(Ordering::Acquire);
+        let is_half = read.saturating_add(limits::MESSAGE_FREE_BYTES) > most;
+        if is_half && most != UNBOUNDED && !self.has_half.swap(true, Ordering::AcqRel) {
+            self.change();
+        }
     }
 
     /// Whatever comes is read, to be dropped or because there is room for it.
@@ -143,6 +156,15 @@ pub(super) struct Intake {
     state: State,
 }
 
+/// What is to be seen to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Attention {
+    /// A part of a message has come.
+    Half,
+    /// The client is too slow for the room that it holds and others wait for.
+    Overdue,
+}
+
 enum State {
     /// Little has come.
     Free,
@@ -179,9 +201,13 @@ impl Intake {
         matches!(self.state, State::Waiting(_))
     }
 
-    /// Sees to the room of a connection for as long as it is polled. Ends when the client is too slow for the room
-    /// that it holds and others wait for. Safe to drop and call again.
-    pub(super) async fn attend(&mut self) {
+    /// Ends when the client is too slow for the room that it holds and others wait for.
+    pub(super) async fn overdue(&mut self) {
+        while self.attend().await != Attention::Overdue {}
+    }
+
+    /// Sees to the room of a connection for as long as it is polled. Safe to drop and call again.
+    pub(super) async fn attend(&mut self) -> Attention {
         loop {
             let allowance = self.meter.allowance();
             let is_used_up = allowance.is_used_up(self.meter.read());
@@ -191,7 +217,12 @@ impl Intake {
                     let room = async move { budget.reserve(limits::MESSAGE_ROOM_BYTES).await };
                     self.state = State::Waiting(Box::pin(room));
                 }
-                State::Free => allowance.changed().await,
+                State::Free => {
+                    allowance.changed().await;
+                    if allowance.has_half.load(Ordering::Acquire) {
+                        return Attention::Half;
+                    }
+                }
                 State::Waiting(_) if !is_used_up => self.state = State::Free,
                 State::Waiting(room) => tokio::select! {
                     room = room => {
@@ -206,7 +237,7 @@ impl Intake {
                     () = sleep_until(admitted.look) => {
                         admitted.look(&self.meter);
                         if self.budget.is_out() && admitted.is_overdue(&self.meter) {
-                            return;
+                            return Attention::Overdue;
                         }
                     }
                 },

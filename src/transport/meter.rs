@@ -3,13 +3,17 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::task::AtomicWaker;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::intake::Allowance;
@@ -28,6 +32,8 @@ struct Counts {
     /// Whether everything that has come is read.
     is_starving: AtomicBool,
     blocked: Blocked,
+    /// Who holds it keeps the connection open: that is [`Metered`] alone.
+    stream: Weak<TcpStream>,
 }
 
 /// Whether the peer takes nothing more of what there is for it.
@@ -72,6 +78,9 @@ impl Blocked {
     }
 }
 
+/// How often is looked whether a peer has left that is not read at the moment.
+const GONE_INTERVAL: Duration = Duration::from_millis(50);
+
 /// How often is looked whether others wait for room.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -79,9 +88,10 @@ fn nanoseconds_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).expect("no connection lasts for centuries")
 }
 
-impl Default for Meter {
-    fn default() -> Self {
+impl Meter {
+    fn of(stream: &Arc<TcpStream>) -> Self {
         Self(Arc::new(Counts {
+            stream: Arc::downgrade(stream),
             start: Instant::now(),
             read: Count::default(),
             written: Count::default(),
@@ -90,9 +100,7 @@ impl Default for Meter {
             blocked: Blocked::default(),
         }))
     }
-}
 
-impl Meter {
     /// Bytes that came from the peer.
     pub(super) fn read(&self) -> u64 {
         self.0.read.bytes()
@@ -145,6 +153,21 @@ impl Meter {
             .load(Ordering::Acquire)
             .checked_sub(1)?;
         Some(self.0.start + Duration::from_nanos(since))
+    }
+
+    /// Waits until the peer has left, though nothing is read of what it sent before.
+    pub(super) async fn gone(&self) {
+        while !self.is_gone() {
+            sleep(GONE_INTERVAL).await;
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        let Some(stream) = self.0.stream.upgrade() else {
+            return true;
+        };
+        let ready = stream.ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(Ready::is_read_closed))
     }
 
     /// When bytes last came from the peer.
@@ -216,15 +239,37 @@ impl Patience {
 
 /// A stream whose bytes are counted.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
-    stream: S,
+pub(super) struct Metered {
+    stream: Arc<TcpStream>,
     meter: Meter,
 }
 
-impl<S> Metered<S> {
+impl Metered {
     /// Counts what goes through `stream` from here on.
-    pub(super) fn new(stream: S, meter: Meter) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        let stream = Arc::new(stream);
+        let meter = Meter::of(&stream);
         Self { stream, meter }
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Does what may have to wait for the kernel.
+    fn poll_io<T>(
+        &self,
+        context: &mut Context<'_>,
+        ready: impl Fn(&TcpStream, &mut Context<'_>) -> Poll<io::Result<()>>,
+        mut work: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(ready(&self.stream, context))?;
+            match work(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
     }
 
     fn written(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -244,15 +289,17 @@ impl<S> Metered<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl AsyncRead for Metered {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.meter.allowance().poll(self.meter.read(), context));
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let polled = self.poll_io(context, TcpStream::poll_read_ready, |stream| {
+            stream.try_read_buf(buffer)
+        });
         let Counts {
             start,
             read,
@@ -260,41 +307,53 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             ..
         } = &*self.meter.0;
         is_starving.store(polled.is_pending(), Ordering::Relaxed);
+        if polled.is_pending() {
+            self.meter.allowance().note_half(read.bytes());
+        }
         ready!(polled)?;
         read.add(buffer.filled().len() - before, *start);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl AsyncWrite for Metered {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let polled = self.poll_io(context, TcpStream::poll_write_ready, |stream| {
+            stream.try_write(bytes)
+        });
         self.written(polled)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let polled = self.poll_io(context, TcpStream::poll_write_ready, |stream| {
+            stream.try_write_vectored(slices)
+        });
         self.written(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    /// Nothing is kept back.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match shutdown(&*self.stream, Shutdown::Write) {
+            // Whoever has left hears no end.
+            Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod counts;
 mod failure;
 mod gate;
 mod guests;
+mod handshake;
 mod header;
 mod held;
 mod host;
@@ -16,6 +17,7 @@ mod intake;
 mod meter;
 mod origin;
 mod params;
+mod parting;
 mod pulse;
 mod rest;
 mod sse;
@@ -75,7 +77,7 @@ pub fn gate(app: App) -> Gate {
     let budget = service.budget().clone();
     let counted = |verb, route: MethodRouter<App>| counts::counted(service.clone(), verb, route);
     let routes = Router::new()
-        .route("/ws", get(websocket::upgrade))
+        .route("/ws", get(handshake::upgrade))
         .route("/metrics", get(counts::metrics))
         .route(
             "/api/events",

@@ -1,123 +1,36 @@
-//! `GET /ws`: text frames in and out, ping and pong, and the ways a connection ends.
+//! A session's connection: text frames in and out, ping and pong, and the ways it ends.
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query as Params, State};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::{SinkExt, StreamExt, future};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as WireFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
-use super::intake::Intake;
+use super::intake::{Attention, Intake};
 use super::meter::Meter;
+use super::parting::Parting;
 use super::pulse::{Finding, Pulse};
-use super::{App, Seat, params};
-use crate::domain::{Document, Invalid, Value};
-use crate::feed::Interest;
 use crate::limits;
 use crate::metrics::{Counted, Transport};
-use crate::protocol::{Code, Failure, Subscribe};
+use crate::protocol::{Code, Failure};
 use crate::service::Service;
-use crate::session::{Opening, Outbox, Piece, Session};
-use crate::store::Epoch;
+use crate::session::{Outbox, Piece, Session};
 
 /// How long a client may take to answer a close frame, and to take the last one.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The handshake is axum's to judge. The socket is tungstenite's without axum around it, because only that
-/// sends a message in pieces.
-pub(super) async fn upgrade(
-    State(app): State<App>,
-    Extension(seat): Extension<Seat>,
-    Extension(meter): Extension<Meter>,
-    switched: Option<Extension<OnUpgrade>>,
-    Params(params): Params<Vec<(String, String)>>,
-    headers: HeaderMap,
-    handshake: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Failure> {
-    let _sound = handshake.map_err(|rejection| no_handshake(&rejection))?;
-    check_key(&headers)?;
-    app.service.alive()?;
-    let opening = opening(&params::read(params, &["changes", "after", "epoch"])?)?;
-    let Extension(switched) = switched.expect("a sound handshake can be switched");
-    let (session, greeting) = Session::open(app.service.clone(), opening).await?;
-    app.connections.spawn(async move {
-        if let Ok(stream) = switched.await {
-            let connection =
-                Connection::new(stream, meter, app.service, Outbox::new(greeting)).await;
-            connection.run(session, app.closing).await;
-        }
-        drop(seat);
-    });
-    let key = headers.get(SEC_WEBSOCKET_KEY);
-    let key = key.expect("a sound handshake has a key");
-    let headers = [
-        (CONNECTION, "upgrade".to_owned()),
-        (UPGRADE, "websocket".to_owned()),
-        (SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
-}
-
-/// What the query string asks for: `?changes=none`, `?after=41&epoch=…`.
-fn opening(asked: &Document) -> Result<Opening, Failure> {
-    let position = Subscribe::parse(asked, "query")?;
-    let interest = match asked.get("changes").map(Value::as_str) {
-        None | Some(Some("all")) => Interest::Changes,
-        Some(Some("none")) => Interest::Broadcasts,
-        Some(_) => {
-            let invalid = Invalid::new("query.changes", "expected all or none");
-            return Err(Failure::at(Code::BadRequest, invalid));
-        }
-    };
-    Ok(Opening {
-        interest,
-        after: position.after,
-        epoch: position.epoch.map(Epoch),
-    })
-}
-
-/// What is served here is WebSocket, version 13, and whoever asks for something else is told so.
-fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Failure {
-    let code = match rejection {
-        WebSocketUpgradeRejection::WebSocketKeyHeaderMissing(_) => Code::BadRequest,
-        _ => Code::UpgradeRequired,
-    };
-    Failure::new(code, format!("expected a WebSocket handshake: {rejection}"))
-}
-
-/// Sixteen bytes in base64, once. axum answers to any text.
-fn check_key(headers: &HeaderMap) -> Result<(), Failure> {
-    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
-    let key = keys.next().and_then(|key| BASE64.decode(key).ok());
-    match key.is_some_and(|key| key.len() == 16) && keys.next().is_none() {
-        true => Ok(()),
-        false => Err(Failure::at(
-            Code::BadRequest,
-            Invalid::new(SEC_WEBSOCKET_KEY.as_str(), "expected 16 bytes in base64"),
-        )),
-    }
-}
-
 /// A socket, what is on its way out, and what is known of the client.
-struct Connection {
+pub(super) struct Connection {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     outbox: Outbox,
     service: Service,
@@ -131,14 +44,23 @@ struct Connection {
 
 /// Why a connection ends.
 enum End {
-    /// The client left, or the network did.
+    /// The network did, or the client without a word.
     Gone,
+    /// The client left, and waits for the server to agree.
+    Left,
+    /// What the client sends is no WebSocket.
+    Broken(CloseCode, &'static str),
     /// The server ends it.
     Because(Code),
 }
 
 impl Connection {
-    async fn new(stream: Upgraded, meter: Meter, service: Service, outbox: Outbox) -> Self {
+    pub(super) async fn new(
+        stream: Upgraded,
+        meter: Meter,
+        service: Service,
+        outbox: Outbox,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
             .write_buffer_size(limits::SOCKET_WRITE_BUFFER_BYTES)
@@ -157,17 +79,24 @@ impl Connection {
         }
     }
 
-    async fn run(mut self, mut session: Session, closing: CancellationToken) {
+    pub(super) async fn run(mut self, mut session: Session, closing: CancellationToken) {
         let converse = self.converse(&mut session);
         let end = match closing.run_until_cancelled(converse).await {
             Some(end) => end,
-            None => self.finish(&mut session).await,
+            None => self.part(&mut session).await,
         };
-        if let End::Because(code) = end {
-            if code == Code::TooSlow {
-                self.service.metrics().slow_closes.inc();
+        match end {
+            End::Gone => {}
+            End::Left => self.agree().await,
+            End::Broken(code, reason) => self.close(code, reason).await,
+            End::Because(code) => {
+                if code == Code::TooSlow {
+                    self.service.metrics().slow_closes.inc();
+                }
+                let number = code.close_code();
+                let number = number.expect("connections end for reasons that have a close code");
+                self.close(number.into(), code.as_str()).await;
             }
-            self.close(code).await;
         }
     }
 
@@ -190,8 +119,12 @@ impl Connection {
             let began = (!is_read).then(Instant::now);
             let step = tokio::select! {
                 message = self.socket.next(), if has_room => self.hear(message, session),
-                () = self.intake.attend() => return End::Because(Code::TimedOut),
+                attention = self.intake.attend() => match attention {
+                    Attention::Half => ControlFlow::Continue(()),
+                    Attention::Overdue => return End::Because(Code::TimedOut),
+                },
                 () = session.next(&mut self.outbox) => ControlFlow::Continue(()),
+                () = self.meter.gone(), if !has_room => return End::Gone,
                 () = &mut alarm => self.check_pulse(alarm.as_mut(), is_read).await,
             };
             if let Some(began) = began {
@@ -225,12 +158,9 @@ impl Connection {
                 self.owes_pong = true;
             }
             Some(Ok(Message::Pong(payload))) => self.control(payload.len()),
-            Some(Err(Error::Capacity(_))) => {
-                return ControlFlow::Break(End::Because(Code::MessageTooLarge));
-            }
-            Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => {
-                return ControlFlow::Break(End::Gone);
-            }
+            Some(Ok(Message::Close(_))) => return ControlFlow::Break(End::Left),
+            Some(Err(error)) => return ControlFlow::Break(end_of(&error)),
+            Some(Ok(Message::Frame(_))) | None => return ControlFlow::Break(End::Gone),
         }
         ControlFlow::Continue(())
     }
@@ -262,7 +192,9 @@ impl Connection {
             biased;
             sent = flush(&mut self.socket, &mut self.outbox) => sent,
             never = session.settle() => match never {},
-            () = self.intake.attend() => return ControlFlow::Break(End::Because(Code::TimedOut)),
+            () = self.intake.overdue() => {
+                return ControlFlow::Break(End::Because(Code::TimedOut));
+            }
             () = patience(&self.meter, &self.service, began, weight) => {
                 return ControlFlow::Break(End::Because(Code::TooSlow));
             }
@@ -304,6 +236,15 @@ impl Connection {
         }
     }
 
+    /// Answers what is in flight, as far as the node still can.
+    async fn part(&mut self, session: &mut Session) -> End {
+        if self.service.alive().is_ok() {
+            return self.finish(session).await;
+        }
+        let finished = timeout(limits::FAILED_GRACE, self.finish(session)).await;
+        finished.unwrap_or(End::Because(Code::ShuttingDown))
+    }
+
     /// Takes in nothing more, answers what is in flight, and ends.
     async fn finish(&mut self, session: &mut Session) -> End {
         loop {
@@ -319,21 +260,41 @@ impl Connection {
 
     /// Says why, and waits for the client to have read it: data that arrives after a socket is closed
     /// would make the network take the last frames back.
-    async fn close(mut self, code: Code) {
+    async fn close(mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame {
-            code: code
-                .close_code()
-                .expect("connections end for reasons that have a close code")
-                .into(),
-            reason: Utf8Bytes::from_static(code.as_str()),
+            code,
+            reason: Utf8Bytes::from_static(reason),
         };
+        self.meter.allowance().lift();
         let closing = async {
             self.socket.send(Message::Close(Some(frame))).await?;
-            while let Some(Ok(_)) = self.socket.next().await {}
-            Ok::<(), Error>(())
+            while let Some(Ok(message)) = self.socket.next().await {
+                if message.is_close() {
+                    return Ok(true);
+                }
+            }
+            Ok::<bool, Error>(false)
         };
-        // Too slow, or gone: there is nobody left to tell.
-        let _ = timeout(CLOSE_DEADLINE, closing).await;
+        // Too slow, or gone: there is nobody left to tell. Who goes on sending what cannot be read may still be told.
+        if let Ok(Ok(false)) = timeout(CLOSE_DEADLINE, closing).await {
+            Parting::begin().drain(self.socket.get_mut()).await;
+        }
+    }
+
+    /// Sends the close frame back: without it the client takes the end for an accident.
+    async fn agree(mut self) {
+        let _ = timeout(CLOSE_DEADLINE, self.socket.flush()).await;
+    }
+}
+
+/// How a connection ends of which nothing more can be read.
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => End::Because(Code::MessageTooLarge),
+        Error::Utf8(_) => End::Broken(CloseCode::Invalid, "text must be UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        Error::Protocol(_) => End::Broken(CloseCode::Protocol, "this is no WebSocket"),
+        _ => End::Gone,
     }
 }
 

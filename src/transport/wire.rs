@@ -11,18 +11,15 @@ use std::task::{Context, Poll, ready};
 use axum::http::StatusCode;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::gate;
 use super::meter::Meter;
+use super::parting::Parting;
 use crate::limits;
 use crate::protocol::{self, Failure};
 
 /// hyper's own answer is this short.
 const BARE_BYTES_MAX: usize = 256;
-
-/// How much is read at once of what nobody wants.
-const PIECE_BYTES: usize = 16 * 1024;
 
 /// A stream of bytes that hyper serves.
 pub(super) struct Wire<S> {
@@ -31,13 +28,6 @@ pub(super) struct Wire<S> {
     /// A refusal in hyper's place, as far as it is not yet written.
     unsent: Bytes,
     parting: Option<Parting>,
-}
-
-/// A connection whose writing half is closed. What still comes is dropped, within bounds.
-struct Parting {
-    bytes_left: usize,
-    end: Instant,
-    silence: Pin<Box<Sleep>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -124,42 +114,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             }
         };
         parting.poll_drain(&mut this.stream, cx).map(Ok)
-    }
-}
-
-impl Parting {
-    fn begin() -> Self {
-        let now = Instant::now();
-        Self {
-            bytes_left: limits::PARTING_BYTES_MAX,
-            end: now + limits::PARTING_DEADLINE,
-            silence: Box::pin(sleep_until(now + limits::PARTING_SILENCE)),
-        }
-    }
-
-    /// Ready when the client has closed its side too, or has had its time.
-    fn poll_drain<S: AsyncRead + Unpin>(
-        &mut self,
-        stream: &mut S,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        let mut piece = [0; PIECE_BYTES];
-        loop {
-            let mut piece = ReadBuf::new(&mut piece);
-            match Pin::new(&mut *stream).poll_read(cx, &mut piece) {
-                Poll::Pending => return self.silence.as_mut().poll(cx),
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(())) => {}
-            }
-            let read = piece.filled().len();
-            self.bytes_left = self.bytes_left.saturating_sub(read);
-            let now = Instant::now();
-            if read == 0 || self.bytes_left == 0 || now >= self.end {
-                return Poll::Ready(());
-            }
-            let until = self.end.min(now + limits::PARTING_SILENCE);
-            self.silence.as_mut().reset(until);
-        }
     }
 }
 

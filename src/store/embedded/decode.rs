@@ -317,7 +317,7 @@ impl<'a> Rest<'a> {
             tag::STRING => Value::String(self.text()?.to_owned()),
             tag::ARRAY => {
                 let items = (0..self.length()?).map(|_| self.value(depth + 1));
-                Value::Array(items.collect::<Read<_>>()?)
+                Value::list(items.collect::<Read<_>>()?)
             }
             tag::OBJECT => Value::Object(self.document(depth + 1)?),
             _ => return Err(Unreadable("an unknown kind of value")),

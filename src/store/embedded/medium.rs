@@ -13,7 +13,7 @@ use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::backends::FileBackend;
@@ -36,6 +36,8 @@ struct Inner {
     /// The same file, to look at what became of it.
     file: Option<File>,
     is_read_only: bool,
+    /// How long the file is, as far as it was lengthened or shortened here.
+    length: AtomicU64,
     /// Whether writes go to memory.
     is_detached: AtomicBool,
     /// Whether the header may have changed on the disk since the last sync.
@@ -73,10 +75,8 @@ impl Medium {
         file: Option<File>,
         is_read_only: bool,
     ) -> io::Result<Self> {
-        let bytes = match is_read_only {
-            true => disk.len()?,
-            false => 0,
-        };
+        let length = disk.len()?;
+        let bytes = if is_read_only { length } else { 0 };
         let memory = Memory {
             blocks: Blocks::above(bytes),
             refused: None,
@@ -85,6 +85,7 @@ impl Medium {
             disk,
             file,
             is_read_only,
+            length: AtomicU64::new(length),
             is_detached: AtomicBool::new(is_read_only),
             is_header_touched: AtomicBool::new(false),
             memory: Mutex::new(memory),
@@ -141,11 +142,14 @@ impl Medium {
         file.metadata().is_ok_and(|file| file.nlink() > 0)
     }
 
-    /// Whether that is the name of this file. What cannot be looked at may be.
+    /// Whether that is the name of this file, and all of it is there. What cannot be looked at may be.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         let Some(Ok(own)) = self.0.file.as_ref().map(File::metadata) else {
             return true;
         };
+        if own.len() < self.0.length.load(Ordering::Acquire) {
+            return false;
+        }
         match std::fs::metadata(path) {
             Ok(found) => identity(&found) == identity(&own),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
@@ -195,9 +199,17 @@ impl StorageBackend for Medium {
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         if !self.is_detached() {
+            // Whoever looks meanwhile takes the smaller one for true.
+            let before = self.0.length.fetch_min(bytes, Ordering::AcqRel);
             match self.0.disk.set_len(bytes) {
-                Ok(()) => return Ok(()),
-                Err(error) => self.detach(&error),
+                Ok(()) => {
+                    self.0.length.store(bytes, Ordering::Release);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.0.length.store(before, Ordering::Release);
+                    self.detach(&error);
+                }
             }
         }
         self.memory().blocks.resize(bytes);

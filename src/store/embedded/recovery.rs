@@ -60,7 +60,7 @@ impl Writer {
         }
         self.watch.next = now + Watch::INTERVAL;
         if !self.is_in_place() {
-            self.lose("the data file was deleted, moved or replaced");
+            self.lose("the data file was deleted, moved, replaced or cut off");
             return;
         }
         if let Err(error) = self.medium.sound()

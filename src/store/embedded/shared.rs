@@ -161,6 +161,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     let working = tokio::task::spawn_blocking(work);
     match tokio::time::timeout(READ_DEADLINE, working).await {
         Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) if error.is_cancelled() => {
+            Err(StoreError::Unavailable("the process ends".to_owned()))
+        }
         Ok(Err(_)) => Err(panicked()),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer in {READ_DEADLINE:?}"

@@ -218,7 +218,7 @@ fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
                 let item = item.map_err(|_| Unreadable::new("not BSON"))?;
                 self::value(item, depth + 1)
             });
-            Value::Array(items.collect::<Result<_>>()?)
+            Value::list(items.collect::<Result<_>>()?)
         }
         _ => return Err(Unreadable::new("a value of a type that JSON does not have")),
     })
