@@ -9,6 +9,7 @@ on_every_store!(
     an_event_lives_and_dies_over_http,
     a_merge_patch_merges_and_a_null_takes_away,
     a_condition_that_does_not_hold_is_a_412_with_the_event_as_it_is,
+    a_deletion_says_its_conditions_in_headers_alone,
     a_client_that_has_the_event_is_told_so_without_it,
     of_two_who_write_at_one_version_exactly_one_wins,
     a_repeated_request_has_the_answer_it_had,
@@ -150,13 +151,23 @@ async fn a_condition_that_does_not_hold_is_a_412_with_the_event_as_it_is(server:
     assert_eq!(again.error(), (412, "precondition_failed"));
 
     for method in ["PATCH", "DELETE"] {
-        let request = server.http(method, "/api/events/e").json(&json!({"n": 2}));
+        let request = server.http(method, "/api/events/e");
+        let request = match method {
+            "PATCH" => request.json(&json!({"n": 2})),
+            _ => request,
+        };
         let refused = send(request.header("If-Match", "\"7\"")).await;
         assert_eq!(refused.error(), (412, "precondition_failed"), "{method}");
         let details = &refused.body["error"]["details"];
         assert_eq!(details["currentVersion"], 1);
         assert_eq!(details["current"]["n"], 1);
     }
+    // Its client never heard of the id that was made for it.
+    let request = server.http("POST", "/api/events").json(&json!({"n": 1}));
+    let refused = send(request.header("If-Match", "*")).await;
+    assert_eq!(refused.error(), (412, "precondition_failed"));
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("without an _id"), "{message}");
     for (tag, status) in [("\"1\"", 200), ("*", 200), ("\"2\"", 412), ("\"3\"", 200)] {
         let request = server.http("PATCH", "/api/events/e").json(&json!({"n": 2}));
         assert_eq!(
@@ -171,6 +182,21 @@ async fn a_condition_that_does_not_hold_is_a_412_with_the_event_as_it_is(server:
         assert_eq!(refused.error(), (400, "bad_request"), "{tag}");
         assert_eq!(refused.body["error"]["path"], "if-match");
     }
+}
+
+async fn a_deletion_says_its_conditions_in_headers_alone(server: Server) {
+    write(&server, "POST", "/api/events", json!({"_id": "e"})).await;
+    for body in [r#"{"expectedVersion":99}"#, "{}", "x"] {
+        let request = server.http("DELETE", "/api/events/e").body(body);
+        let refused = send(request).await;
+        assert_eq!(refused.error(), (400, "bad_request"), "{body}");
+        let message = refused.body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("If-Match"), "{message}");
+    }
+    let read = send(server.http("GET", "/api/events/e")).await;
+    assert_eq!(read.tag.as_deref(), Some("\"1\""));
+    let request = server.http("DELETE", "/api/events/e").body("");
+    assert_eq!(send(request).await.status, 200);
 }
 
 async fn a_client_that_has_the_event_is_told_so_without_it(server: Server) {
@@ -213,7 +239,11 @@ async fn a_repeated_request_has_the_answer_it_had(server: Server) {
     let mut answers = Vec::new();
     for again in [false, true] {
         for (at, (method, path, body)) in requests.iter().enumerate() {
-            let request = server.http(method, path).json(body);
+            let request = server.http(method, path);
+            let request = match *method {
+                "DELETE" => request,
+                _ => request.json(body),
+            };
             let answer = send(request.header("Idempotency-Key", format!("k{at}"))).await;
             assert_eq!(
                 answer.body.get("duplicate").is_some(),

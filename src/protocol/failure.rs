@@ -113,9 +113,15 @@ impl From<Unread> for Failure {
                     Category::Syntax | Category::Eof | Category::Io => Code::MalformedJson,
                 };
                 let path = Some(at).filter(|at| code == Code::BadRequest && !at.is_empty());
+                let message = match code {
+                    // JSON that is well-formed and no offence can only be of the wrong kind as a whole; serde_json
+                    // says that in Rust's words, with a line and a column that mean nothing.
+                    Code::BadRequest => "expected a JSON object".to_owned(),
+                    _ => error.to_string(),
+                };
                 Self {
                     path,
-                    ..Self::new(code, error.to_string())
+                    ..Self::new(code, message)
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Pure: text in, typed requests out; typed answers in, text out. Knows the domain and the query
 //! language, never the engine, the feed or a store.
 
+mod body;
 mod code;
 mod envelope;
 mod failure;
@@ -12,6 +13,7 @@ mod reply;
 mod request;
 mod subscribe;
 
+pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
 pub use code::Code;
 pub use failure::{Details, Failure};
 pub use frame::{Frame, trimmed};
@@ -20,5 +22,5 @@ pub use reply::{
     Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,
     reset, snapshot, subscribed, unsubscribed, welcome, written,
 };
-pub use request::{Asked, Name, Refused, Request, RequestId, read_broadcast, read_document, utf8};
+pub use request::{Asked, Name, Refused, Request, RequestId};
 pub use subscribe::{Mode, SubName, Subscribe};

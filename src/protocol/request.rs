@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::body::{BROADCAST_IS_NOT_KEPT, read_broadcast};
 use super::code::Code;
 use super::envelope::Envelope;
 use super::failure::Failure;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Document, Invalid, Order, Unread, Value, Verb, known, read};
+use crate::domain::{CommandId, Document, Invalid, Order, Unread, Verb, known, read};
 use crate::limits;
 use crate::query::{Conditions, Query};
 
@@ -191,6 +192,7 @@ fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
 }
 
 fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure> {
+    check_repeatable(envelope, name)?;
     let payload = envelope.payload("payload");
     match name {
         Name::Create => read_order(envelope, Verb::Create),
@@ -207,6 +209,24 @@ fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure>
             .and_then(|asked| SubName::parse(&asked, "payload"))
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
+    }
+}
+
+/// Refuses a `commandId` where it would not be heeded: whoever repeats a message with one must be able to rely on it.
+fn check_repeatable(envelope: &Envelope<'_>, name: Name) -> Result<(), Failure> {
+    let reason = match name {
+        Name::Create | Name::Update | Name::Delete | Name::Restore | Name::Batch => return Ok(()),
+        Name::Broadcast => BROADCAST_IS_NOT_KEPT,
+        Name::Fetch | Name::Subscribe | Name::Unsubscribe => {
+            "only a write has one: this changes nothing, and may be asked again without it"
+        }
+    };
+    match envelope.get("commandId") {
+        None => Ok(()),
+        Some(_) => Err(Failure::at(
+            Code::BadRequest,
+            Invalid::new("commandId", reason),
+        )),
     }
 }
 
@@ -264,45 +284,12 @@ fn read_subscribe(asked: Document) -> Result<Request, Failure> {
     Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 
-/// Reads a document that is no message: the body of a request, which stands for what is `at` in its payload.
-///
-/// # Errors
-/// If it is no JSON object, or holds what livelog does not take.
-pub fn read_document(json: &[u8], at: &str) -> Result<Document, Failure> {
-    Ok(read(utf8(json)?, at)?)
-}
-
-/// Reads what a BROADCAST carries, JSON text. It is passed on as it is; its depth is checked because other
-/// clients' parsers will meet it.
-///
-/// # Errors
-/// If it is no JSON, holds what livelog does not take, or is nested too deep.
-pub fn read_broadcast(payload: &str) -> Result<Arc<RawValue>, Failure> {
-    let value: Value = read(payload, "payload")?;
-    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
-        let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
-        return Err(Failure::at(
-            Code::BadRequest,
-            Invalid::new("payload", reason),
-        ));
-    }
-    Ok(read::<Box<RawValue>>(payload, "payload")?.into())
-}
-
 fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
     payload.ok_or_else(|| Failure::at(Code::BadRequest, Invalid::new("payload", "missing")))
 }
 
 fn document(payload: Option<&RawValue>) -> Result<Document, Failure> {
     Ok(read(required(payload)?.get(), "payload")?)
-}
-
-/// The text of a body: JSON is UTF-8 (RFC 8259, 8.1), and nothing takes the place of bytes that are not.
-///
-/// # Errors
-/// If it is no UTF-8.
-pub fn utf8(body: &[u8]) -> Result<&str, Failure> {
-    std::str::from_utf8(body).map_err(|_| Failure::new(Code::MalformedJson, "the body is no UTF-8"))
 }
 
 #[cfg(test)]
@@ -342,6 +329,10 @@ mod tests {
         assert_eq!(refused("{"), (Code::MalformedJson, None, None));
         assert_eq!(refused(""), (Code::MalformedJson, None, None));
         assert_eq!(refused("[1]"), (bad, None, None));
+        let message = |text| Asked::parse(text).expect_err(text).failure.message;
+        for text in ["[1]", r#"{"type":"CREATE","payload":[1]}"#] {
+            assert_eq!(message(text), "expected a JSON object", "{text}");
+        }
         assert_eq!(refused("{}"), (bad, path("type"), None));
         assert_eq!(
             refused(r#"{"type":7,"id":"x"}"#),

@@ -1,19 +1,19 @@
 //! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/events/{id}/restore`, `/api/batch` and
 //! `/api/broadcast`.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, State};
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::content::{self, MERGE_PATCH, PLAIN};
-use super::header::once;
+use super::header::{invalid, once};
 use super::held::{held, held_at_once};
 use super::params::NoParams;
 use super::rest::read_id;
 use super::{App, JSON, conditions};
-use crate::domain::{self, CommandId, Document, EventId, Order, Value, Verb};
+use crate::domain::{self, CommandId, Document, EventId, Invalid, Order, Value, Verb};
 use crate::engine::{Done, Refused, Source};
 use crate::protocol::{self, Code, Failure, Name};
 use crate::query::Conditions;
@@ -30,7 +30,12 @@ pub(super) async fn create(
     let guard = conditions::read(&headers)?;
     let payload = document(&headers, request).await?;
     let order = order(Verb::Create, payload, &headers)?.guarded(guard);
-    let done = app.service.write(order).await?;
+    let names_id = order.commands.iter().all(|new| new.target().is_some());
+    let done = app.service.write(order).await;
+    let done = done.map_err(|failure| match names_id {
+        true => failure,
+        false => of_unnamed(failure),
+    })?;
     let place = [(LOCATION, location(done.change().event_id()))];
     let answer = answer(&app, Name::Create, done).await?;
     Ok((StatusCode::CREATED, place, answer).into_response())
@@ -59,8 +64,10 @@ pub(super) async fn delete(
     Path(id): Path<String>,
     _: NoParams,
     headers: HeaderMap,
+    request: Request<Body>,
 ) -> Result<Response, Failure> {
     let payload = [("id", Value::from(read_id(&id)?.as_str()))];
+    refuse_body(request).await?;
     write(&app, Verb::Delete, payload, &headers).await
 }
 
@@ -104,11 +111,37 @@ pub(super) async fn broadcast(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     conditions::refuse(&headers)?;
+    if headers.contains_key(&IDEMPOTENCY_KEY) {
+        return Err(invalid(&IDEMPOTENCY_KEY, protocol::BROADCAST_IS_NOT_KEPT));
+    }
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
     let sent = app.service.announce(&Source::new(), payload)?.await;
     sent.unwrap_or(Err(Refused::Unknown))?;
     Ok((JSON, r#"{"success":true}"#).into_response())
+}
+
+/// The same without the id that was made for an event that did not come to be: its client never heard of it.
+fn of_unnamed(failure: Failure) -> Failure {
+    match failure.code {
+        Code::PreconditionFailed => Failure::new(
+            Code::PreconditionFailed,
+            "an event without an _id is a new one, which is at no version that If-Match could name",
+        ),
+        _ => failure,
+    }
+}
+
+/// Whoever states in a body what must hold must not find the event gone though it did not.
+async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
+    if request.body().is_end_stream() || content::read(request).await?.is_empty() {
+        return Ok(());
+    }
+    let reason = "a DELETE has no body: what must hold of the event is said in If-Match";
+    Err(Failure::at(
+        Code::BadRequest,
+        Invalid::new("payload", reason),
+    ))
 }
 
 /// A write to the event that the address names, under the conditions that the headers state.
