@@ -21,7 +21,8 @@ const CHUNK_COUNT: usize = 256;
 /// What was compared, and what differed.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    summary: String,
+    /// What the log comes to; `None` if it could not be read to its end.
+    summary: Option<String>,
     differences: Vec<String>,
     count: usize,
 }
@@ -52,12 +53,17 @@ impl fmt::Display for Report {
                 self.count - self.differences.len()
             )?;
         }
-        match self.count {
-            0 => write!(formatter, "view equals log: {}", self.summary),
-            count => write!(
+        let found = match self.count {
+            0 => "view equals log".to_owned(),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        };
+        match &self.summary {
+            Some(summary) if self.count == 0 => write!(formatter, "{found}: {summary}"),
+            Some(summary) => write!(formatter, "{found}: the log says {summary}"),
+            None => write!(
                 formatter,
-                "{count} differences: the log says {}",
-                self.summary
+                "{found}: the log cannot be read to its end, so the view was not compared with it"
             ),
         }
     }
@@ -85,7 +91,7 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
         return Ok(report);
     }
     reader.bar.finish_and_clear();
-    report.summary = ledger.to_string();
+    report.summary = Some(ledger.to_string());
     compare_all(store, events, &mut ledger, &mut report).await?;
     for stranger in store.strangers(&|_| true).await? {
         report.add(format!("{stranger}: none of livelog's"));
