@@ -61,7 +61,8 @@ struct Serve {
         long,
         env = "LIVELOG_LISTEN",
         default_value = "127.0.0.1:3000",
-        value_name = "ADDR"
+        value_name = "ADDR",
+        value_parser = address
     )]
     listen: SocketAddr,
     /// Names by which this server is called, beside `localhost` and IP addresses: `livelog.example.org`,
@@ -274,6 +275,11 @@ const LIVELOG_DATABASE: &str = "LIVELOG_DATABASE";
 const LIVELOG_DATA: &str = "LIVELOG_DATA";
 
 const DATA_DEFAULT: &str = "./livelog-data";
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.parse();
+    address.map_err(|_| "expected IP:PORT, such as 127.0.0.1:3000 or [::1]:3000")
+}
 
 /// For who looks at the figures that a command prints.
 fn quiet() -> LogOptions {

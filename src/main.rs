@@ -1,5 +1,6 @@
 //! Reads the command line, carries out its task, and prints what went wrong.
 
+use std::io;
 use std::panic;
 use std::process::{self, ExitCode};
 use std::thread;
@@ -57,11 +58,21 @@ fn end_where_main_panics() {
         if thread::current().id() != main {
             return say(panic);
         }
-        let (cause, location) = (cause_of(panic.payload()), panic.location());
+        let (cause, location) = (as_said(cause_of(panic.payload())), panic.location());
         tracing::debug!(?location, "the main thread failed");
         eprintln!("livelog: cannot go on: {cause}");
         process::exit(1);
     }));
+}
+
+/// A panic shows an error of the system as programmers see it; people are told what the system says.
+fn as_said(cause: &str) -> String {
+    let shown = cause.split_once("Os { code: ");
+    let said = shown.and_then(|(before, error)| {
+        let code = error.split(',').next()?.parse().ok()?;
+        Some(format!("{before}{}", io::Error::from_raw_os_error(code)))
+    });
+    said.unwrap_or_else(|| cause.to_owned())
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

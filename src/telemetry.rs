@@ -28,7 +28,13 @@ pub struct LogOptions {
 /// # Errors
 /// If the directives cannot be read.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(&options.directives)?;
+    let filter = EnvFilter::builder().parse(&options.directives);
+    let filter = filter.map_err(|error| {
+        let directives = &options.directives;
+        anyhow::anyhow!(
+            "--log {directives:?} cannot be used, where info,livelog=debug could: {error}"
+        )
+    })?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

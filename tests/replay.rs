@@ -150,6 +150,22 @@ async fn a_replay_leaves_everything_as_it_was_and_the_next_server_goes_on(server
 }
 
 #[tokio::test]
+async fn verify_says_that_it_could_not_read_the_log() {
+    let server = Server::start().await;
+    drop(stock(&server).await);
+    let log = server.database.driver().await.collection::<Document>("log");
+    let bogus = doc! {"$set": {"kind": "bogus"}};
+    let changed = log.update_one(doc! {"_id": 5_i64}, bogus).await;
+    assert_eq!(changed.unwrap().modified_count, 1);
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(1), "{said}");
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    let last =
+        "1 difference: the log cannot be read to its end, so the view was not compared with it";
+    assert_eq!(lines[lines.len() - 2..], ["log 5: kind is unknown", last]);
+}
+
+#[tokio::test]
 async fn a_standalone_mongod_is_refused_with_what_to_do() {
     let mongod = Mongod::start_standalone().await.unwrap();
     let database = Database::on(mongod.uri());
@@ -166,6 +182,11 @@ async fn a_standalone_mongod_is_refused_with_what_to_do() {
 async fn a_command_line_that_makes_no_sense_is_refused_with_what_would() {
     for (arguments, names) in [
         (&["serve", "--listen", "nowhere"][..], "nowhere"),
+        (&["serve", "--listen", "localhost:3000"], "expected IP:PORT"),
+        (
+            &["serve", "--log", "livelog=verbose"],
+            "--log \"livelog=verbose\"",
+        ),
         // The address itself may hold a password.
         (&["serve", "--mongodb", "nonsense"], "mongodb://"),
         (&["serve", "--allow-origin", "example.org"], "example.org"),

@@ -38,6 +38,7 @@ fn limited(what: &str, most: u32, words: &str, database: &Database) -> Command {
 fn judge(what: &str, output: &Output) -> bool {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("panicked"), "{what}: {said}");
+    assert!(!said.contains("Os {"), "{what}: {said}");
     match output.status.code() {
         // 124: it served until it was told to stop.
         Some(0 | 124) => true,

@@ -210,6 +210,33 @@ async fn a_database_that_does_not_exist_is_not_made_by_those_who_only_look() {
 }
 
 #[tokio::test]
+async fn a_start_says_which_database_it_is_whoever_names_it() {
+    let database = Database::shared().await;
+    let (uri, name) = (mongod::uri().await, database.name());
+    let (hosts, options) = uri.split_once("/?").unwrap_or((&uri, ""));
+    let hosts = hosts.trim_end_matches('/');
+    for (arguments, said) in [
+        (vec!["--mongodb", &uri, "--database", name], name),
+        (
+            vec!["--mongodb", &format!("{hosts}/{name}?{options}")],
+            name,
+        ),
+        (
+            vec!["--mongodb", &format!("mongodb://127.0.0.1:1/?{options}")],
+            "events_db",
+        ),
+    ] {
+        // The port is taken, or MongoDB is not there: it ends of itself.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let output = livelog(&[&["serve", "--listen", &address], &arguments[..]].concat()).await;
+        let logged = String::from_utf8(output.stderr).unwrap();
+        let said = format!("in MongoDB, in the database {said};");
+        assert!(logged.contains(&said), "{logged}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_are_no_database_or_mongodbs_own_are_refused_as_such() {
     let uri = mongod::uri().await;
     let long = "x".repeat(64);
@@ -228,7 +255,10 @@ async fn names_that_are_no_database_or_mongodbs_own_are_refused_as_such() {
             let output = livelog(&[command, "--mongodb", &uri, "--database", name]).await;
             let said = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(1), "{command} {name}: {said}");
-            assert!(said.contains(reason), "{command} {name}: {said}");
+            let lines = said.lines().filter(|line| line.starts_with("livelog: "));
+            let said: Vec<&str> = lines.collect();
+            let times = said.concat().matches(reason).count();
+            assert_eq!(times, 1, "{command} {name}: {said:?}");
         }
     }
 }
@@ -303,8 +333,11 @@ async fn a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one() {
     // A file where the folder should be: every look below it fails with something else than "not found".
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    let output = livelog(&["verify", "--data", file.to_str().unwrap()]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("cannot use the data folder"), "{said}");
+    for command in ["verify", "import", "serve"] {
+        let output = livelog(&[command, "--data", file.to_str().unwrap()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("cannot use the data folder"), "{said}");
+        assert!(said.contains("it is a file, not a folder"), "{said}");
+    }
 }

@@ -89,7 +89,10 @@ async fn a_history_tells_every_life_of_an_event_in_either_order(server: Server) 
         (seqs(&gone).len(), &gone["data"][0]["kind"]),
         (6, &json!("delete"))
     );
-    let never = refused(&server, "/api/events/nobody/history", &[]).await;
+    let nobodys = "/api/events/nobody/history";
+    let beyond = refused(&server, nobodys, &[("after", "9999999")]).await;
+    assert_eq!(beyond, refused(&server, nobodys, &[]).await);
+    let never = refused(&server, nobodys, &[]).await;
     assert_eq!((never.0, never.1.as_str()), (404, "not_found"));
 }
 

@@ -304,6 +304,108 @@ async fn a_name_that_nobody_reads_is_refused_with_the_nearest_that_is() {
 }
 
 #[tokio::test]
+async fn a_command_id_is_refused_where_it_would_not_be_heeded() {
+    let (server, mut client) = stocked().await;
+    for (kind, payload) in [
+        ("BROADCAST", json!({"n": 1})),
+        ("FETCH", json!({})),
+        ("SUBSCRIBE", json!({"sub": "s"})),
+        ("UNSUBSCRIBE", json!({"sub": "s"})),
+    ] {
+        let message = json!({"type": kind, "commandId": "c", "payload": payload});
+        client.send(&message).await;
+        assert_offence(&error_of(&client.answer().await), "commandId", kind);
+    }
+    let request = server.http("POST", "/api/broadcast").json(&json!({"n": 1}));
+    let (status, said) = answer(request.header("Idempotency-Key", "c")).await;
+    assert_eq!(status, 400, "{said}");
+    assert_offence(&said["error"], "idempotency-key", "broadcast");
+    let reason = said["error"]["message"].as_str().unwrap();
+    assert!(reason.contains("at most once"), "{reason}");
+    client.lives().await;
+    assert_eq!(client.broadcasts.len(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_would_be_taken() {
+    let (_server, mut client) = stocked().await;
+    let nested = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    client.ok("SUBSCRIBE", json!({"sub": "open"})).await;
+    for (kind, payload, path, message) in [
+        (
+            "UPDATE",
+            r#"{"id":"e","update":{"n":1}}"#,
+            "payload.update",
+            "did you mean updateData?",
+        ),
+        (
+            "DELETE",
+            r#"{"_id":"e"}"#,
+            "payload._id",
+            "did you mean id?",
+        ),
+        (
+            "BATCH",
+            r#"{"commands":[{"type":"DELETE","command":1}]}"#,
+            "payload.commands.0.command",
+            "unknown field: expected type, payload",
+        ),
+        ("CREATE", "[1]", "payload", "expected a JSON object"),
+        (
+            "CREATE",
+            &nested,
+            &format!("payload.a{}", ".0".repeat(126)),
+            "nested deeper than 32 levels",
+        ),
+        (
+            "SUBSCRIBE",
+            r#"{"sub":"open"}"#,
+            "payload.sub",
+            "there is a subscription \"open\" already",
+        ),
+        (
+            "FETCH",
+            r#"{"filter":{"a":{"$size":-1}}}"#,
+            "payload.filter.a.$size",
+            "expected an integer of at least 0, found -1",
+        ),
+    ] {
+        let error = refused(&mut client, kind, payload).await;
+        assert_eq!(error["path"], path, "{kind} {error}");
+        let said = error["message"].as_str().unwrap();
+        assert!(said.ends_with(message), "{kind}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_known_elsewhere_says_where() {
+    let (server, _client) = stocked().await;
+    let stream = "text/event-stream";
+    for (path, accept, name, hint) in [
+        ("/api/changes?snapshot=true", "*/*", "snapshot", stream),
+        ("/api/changes?mode=latest&after=0", "*/*", "mode", stream),
+        ("/api/changes?limit=5", stream, "limit", stream),
+        (
+            "/api/events?at=2026-01-31T12:00:00+01:00",
+            "*/*",
+            "at",
+            "%2B",
+        ),
+    ] {
+        let request = server.http("GET", path).header("Accept", accept);
+        let (status, said) = answer(request).await;
+        let error = &said["error"];
+        assert_eq!(
+            (status, &error["path"]),
+            (400, &json!(format!("query.{name}"))),
+            "{path} {said}"
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(hint), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn null_is_the_same_as_not_given_wherever_something_may_be_left_out() {
     let (_server, mut client) = stocked().await;
     for good in requests() {

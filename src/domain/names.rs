@@ -35,18 +35,38 @@ pub fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known name that this one was meant to be: a letter in three may be wrong, and capitals do not count.
+/// The known name that this one was meant to be, by its letters or else by its parts. Capitals do not count.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if name.len() > SIMILAR_BYTES_MAX {
         return None;
     }
     let name = name.to_lowercase();
+    misspelt(&name, known).or_else(|| related(&name, known))
+}
+
+/// A letter in three may be wrong.
+fn misspelt<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distances = known.iter().map(|known| {
-        let wrong = strsim::osa_distance(&name, &known.to_lowercase());
+        let wrong = strsim::osa_distance(name, &known.to_lowercase());
         (wrong, *known)
     });
     let (wrong, near) = distances.min()?;
     (wrong * 3 <= near.len()).then_some(near)
+}
+
+/// One that goes on where this ends (`update`, `updateData`), or that this begins or ends with (`_id`, `id`). One
+/// letter is no part to tell a name by.
+fn related<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let is_related = |known: &&&str| {
+        let known = known.to_lowercase();
+        let has_part = name.starts_with(&known) || name.ends_with(&known);
+        (known.len() > 1 && has_part) || (name.len() > 1 && known.starts_with(name))
+    };
+    known
+        .iter()
+        .filter(is_related)
+        .max_by_key(|known| known.len())
+        .copied()
 }
 
 #[cfg(test)]
@@ -69,6 +89,17 @@ mod tests {
             assert_eq!(nearest(name, &names), near, "{name}");
         }
         assert_eq!(nearest(&"filter".repeat(9), &names), None);
+        let names = ["id", "updateData", "expectedVersion", "at"];
+        for (name, near) in [
+            ("update", Some("updateData")),
+            ("expected", Some("expectedVersion")),
+            ("_id", Some("id")),
+            ("eventId", Some("id")),
+            ("data", None),
+            ("u", None),
+        ] {
+            assert_eq!(nearest(name, &names), near, "{name}");
+        }
     }
 
     #[test]

@@ -119,9 +119,10 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn value(&mut self, depth: usize) -> Result<(), Offence> {
         match self.first() {
+            // What is taken ends long before: that is the bound to tell.
             b'{' | b'[' if depth >= limits::JSON_DEPTH_MAX => Err(Offence::new(format!(
                 "nested deeper than {} levels",
-                limits::JSON_DEPTH_MAX
+                limits::DOCUMENT_DEPTH_MAX
             ))),
             b'{' => self.object(depth + 1),
             b'[' => self.array(depth + 1),
@@ -317,9 +318,9 @@ mod tests {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert!(read::<Value>(&nested(limits::JSON_DEPTH_MAX), "").is_ok());
         let said = refusal(&nested(limits::JSON_DEPTH_MAX + 1));
-        assert!(said.ends_with("nested deeper than 127 levels"), "{said}");
+        assert!(said.ends_with("nested deeper than 32 levels"), "{said}");
         let said = refusal(&nested(limits::MESSAGE_BYTES_MAX / 2));
-        assert!(said.ends_with("nested deeper than 127 levels"), "{said}");
+        assert!(said.ends_with("nested deeper than 32 levels"), "{said}");
     }
 
     proptest! {

@@ -123,9 +123,9 @@ pub(super) fn flag(value: &Value, at: &str) -> Result<bool, Invalid> {
 }
 
 pub(super) fn size(value: &Value, at: &str) -> Result<usize, Invalid> {
-    integer(value)
-        .and_then(|size| usize::try_from(size).ok())
-        .ok_or_else(|| expected("an integer of at least 0", value, at))
+    const WANTED: &str = "an integer of at least 0";
+    let size = integer(value).ok_or_else(|| expected(WANTED, value, at))?;
+    usize::try_from(size).map_err(|_| Invalid::new(at, format!("expected {WANTED}, found {size}")))
 }
 
 pub(super) fn modulo(value: &Value, at: &str) -> Result<Test, Invalid> {

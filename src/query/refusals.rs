@@ -88,7 +88,7 @@ const OFFENDERS: &[(&str, &str)] = &[
     ),
     (
         r#"{"a":{"$size":-1}}"#,
-        ".a.$size: expected an integer of at least 0, found an integer",
+        ".a.$size: expected an integer of at least 0, found -1",
     ),
     (
         r#"{"a":{"$size":1.5}}"#,

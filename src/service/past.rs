@@ -36,14 +36,14 @@ impl Service {
         self.parts.metrics.read_log(Reason::History);
         let changes = self.heed(self.parts.store.history(id, stretch).await)?;
         let Some(last) = changes.last() else {
-            return match asked.after {
-                Some(_) => Ok(Chapter {
-                    seq,
-                    changes,
-                    more: false,
-                }),
-                None => Err(never_was(id)),
-            };
+            if asked.after.is_none() || !self.ever_was(id).await? {
+                return Err(never_was(id));
+            }
+            return Ok(Chapter {
+                seq,
+                changes,
+                more: false,
+            });
         };
         let next = Stretch {
             after: Some(last.seq),
@@ -63,6 +63,17 @@ impl Service {
             changes,
             more,
         })
+    }
+
+    /// Whether the log tells anything of an event.
+    async fn ever_was(&self, id: &EventId) -> Result<bool, Failure> {
+        let last = Stretch {
+            direction: Direction::Descending,
+            after: None,
+            limit: 1,
+        };
+        let changes = self.heed(self.parts.store.history(id, last).await)?;
+        Ok(!changes.is_empty())
     }
 
     /// The place in the log that a moment means. Waits until the log has come to a seq that is ahead.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
 use super::Outbox;
-use crate::domain::Steps;
+use crate::domain::{Invalid, Steps};
 use crate::feed::{Notice, Subscription};
 use crate::limits;
 use crate::protocol::{self, Code, Failure, Name, SubName};
@@ -53,8 +53,9 @@ impl Subscriptions {
     /// Why one of this name, with a filter of this weight, cannot be added.
     pub(super) fn check(&self, name: &SubName, weight: usize) -> Result<(), Failure> {
         if self.named.iter().any(|known| known.name == *name) {
-            let message = format!("there is a subscription {} already", name.as_str());
-            return Err(Failure::new(Code::SubscriptionExists, message));
+            let reason = format!("there is a subscription {:?} already", name.as_str());
+            let taken = Invalid::new("payload.sub", reason);
+            return Err(Failure::at(Code::SubscriptionExists, taken));
         }
         if self.named.len() >= limits::SESSION_SUBSCRIPTIONS_MAX {
             let message = format!(

@@ -30,10 +30,30 @@ pub(super) async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let answer = match wants_events(&headers) {
-        true => events(app, params::read(params, &Subscribe::NAMES)?, &headers).await?,
-        false => page(&app, &params::read(params, &PAGE_NAMES)?).await?,
+        true => {
+            let reason = "a stream has no pages: this goes without Accept: text/event-stream";
+            refuse(&params, &["limit"], reason)?;
+            events(app, params::read(params, &Subscribe::NAMES)?, &headers).await?
+        }
+        false => {
+            let reason = "of a stream alone, which is asked for with Accept: text/event-stream";
+            refuse(&params, &["snapshot", "mode"], reason)?;
+            page(&app, &params::read(params, &PAGE_NAMES)?).await?
+        }
     };
     Ok(([(VARY, "accept")], answer).into_response())
+}
+
+/// Refuses what is known here, but not for the kind of answer that is asked for.
+fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(), Failure> {
+    let mut given = params.iter().map(|(name, _)| name);
+    match given.find(|name| names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let at = format!("query.{name}");
+            Err(Failure::at(Code::BadRequest, Invalid::new(at, reason)))
+        }
+    }
 }
 
 async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {

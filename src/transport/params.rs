@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use crate::domain::{self, Document, Invalid, Unread, Value};
+use crate::domain::{self, Document, Invalid, Moment, Unread, Value};
 use crate::protocol::{Code, Failure};
 
 /// Reads parameters, all of which must be `known`. `filter` and `sort` are JSON, `fields` is JSON or names between
@@ -53,7 +53,7 @@ fn value(name: &str, text: String) -> Result<Value, Failure> {
         "fields" => Value::Array(text.split(',').map(Value::from).collect()),
         "limit" | "minSeq" | "after" => integer(name, &text)?,
         "snapshot" => flag(name, &text)?,
-        "at" => text.parse().map_or(Value::String(text), Value::Int),
+        "at" => moment(text)?,
         _ => Value::String(text),
     })
 }
@@ -72,6 +72,15 @@ fn json(name: &str, text: &str) -> Result<Value, Failure> {
         Unread::Offence(offence) => Failure::at(Code::BadRequest, offence),
         Unread::Json { error, .. } => invalid(name, format!("malformed JSON: {error}")),
     })
+}
+
+/// A seq, or what may be a time.
+fn moment(text: String) -> Result<Value, Failure> {
+    // As it is read, a + that was not escaped is a space.
+    if text.contains(' ') && Moment::parse_text(&text).is_err() {
+        return Err(invalid("at", "a + in an address is written %2B"));
+    }
+    Ok(text.parse().map_or(Value::String(text), Value::Int))
 }
 
 fn integer(name: &str, text: &str) -> Result<Value, Failure> {

@@ -110,15 +110,16 @@ fn command(
 
 /// A command of a batch, `{"type","payload"}`, that stands `at`.
 fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<Command, Invalid> {
-    let Value::Object(item) = item else {
+    let Value::Object(mut item) = item else {
         let reason = format!("expected an object, found {}", item.kind());
         return Err(Invalid::new(at, reason));
     };
-    let mut item = known(item, at, &["type", "payload", "commandId"])?;
-    if item.get("commandId").is_some() {
+    // Before the names that are known, among which it would be told.
+    if item.remove("commandId").is_some_and(|id| id != Value::Null) {
         let reason = "a batch is repeated as a whole: its commandId stands beside its type";
         return Err(Invalid::new(join(at, "commandId"), reason));
     }
+    let mut item = known(item, at, &["type", "payload"])?;
     let word = item.get("type").and_then(Value::as_str);
     let Some(verb) = word.and_then(Verb::parse) else {
         let reason = "expected CREATE, UPDATE, DELETE or RESTORE";

@@ -286,9 +286,14 @@ impl Place {
     }
 
     fn unusable(&self, error: &io::Error) -> OpenError {
+        // The system says that the file exists, or that it is no directory, by what it was asked last.
+        let reason = match self.dir.is_file() {
+            true => "it is a file, not a folder".to_owned(),
+            false => error.to_string(),
+        };
         OpenError::Unusable {
             dir: self.name(),
-            reason: error.to_string(),
+            reason,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use mongodb::options::{
-    ClientOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
+    ClientOptions, ConnectionString, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria,
+    ServerAddress,
 };
 use mongodb::{Client, Database, IndexModel};
 
@@ -72,8 +73,9 @@ pub enum OpenError {
     #[expect(missing_docs, reason = "the message says it")]
     NotJournaled { address: String },
     /// No database can have this name, or it belongs to MongoDB itself.
-    #[error("{0}; name another with --database NAME")]
-    BadName(#[from] BadName),
+    #[error("{reason}; name another with --database NAME")]
+    #[expect(missing_docs, reason = "the message says it")]
+    BadName { reason: BadName },
     /// Something else keeps its documents there.
     #[error(
         "the database {name} is not livelog's: {found}, and no log that they belong to. Nothing was \
@@ -98,6 +100,13 @@ pub enum OpenError {
     /// It was reached, but preparing it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+// By hand, because a cause that the message has in it would be said twice.
+impl From<BadName> for OpenError {
+    fn from(reason: BadName) -> Self {
+        Self::BadName { reason }
+    }
 }
 
 impl From<Failure> for OpenError {
@@ -127,7 +136,7 @@ pub(super) enum Purpose {
 
 pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Opened, OpenError> {
     let client = client_options(&options.uri).await?;
-    let name = database_name(options, &client);
+    let name = options.database_name();
     name::check(&name)?;
     let database = connect(&client, &name)?;
     check(&database, &client).await?;
@@ -179,12 +188,13 @@ async fn client_options(uri: &str) -> Result<ClientOptions, OpenError> {
     Ok(options)
 }
 
-fn database_name(options: &MongoOptions, client: &ClientOptions) -> String {
-    let named = options
-        .database
-        .clone()
-        .or_else(|| client.default_database.clone());
-    named.unwrap_or_else(|| DATABASE_DEFAULT.to_owned())
+impl MongoOptions {
+    /// The database that is named, by the options or else by the address, or the one that is used where none is.
+    pub fn database_name(&self) -> String {
+        let by_address = || ConnectionString::parse(&self.uri).ok()?.default_database;
+        let named = self.database.clone().or_else(by_address);
+        named.unwrap_or_else(|| DATABASE_DEFAULT.to_owned())
+    }
 }
 
 fn connect(options: &ClientOptions, name: &str) -> Result<Database, OpenError> {
