@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, prometheus_text};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -50,11 +52,22 @@ pub struct RequestLabels {
 }
 
 /// How a session is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Transport {
     WebSocket,
     Sse,
+}
+
+// By hand, because the derived ones are named as Rust names them.
+impl EncodeLabelValue for Transport {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let word = match self {
+            Self::WebSocket => "websocket",
+            Self::Sse => "sse",
+        };
+        word.encode(encoder)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,7 +77,7 @@ pub struct TransportLabel {
 }
 
 /// Why the log was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// For sessions and subscriptions that are behind the window: one page, whoever shares it.
     CatchUp,
@@ -72,6 +85,17 @@ pub enum Reason {
     Page,
     /// For the history of an event.
     History,
+}
+
+impl EncodeLabelValue for Reason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let word = match self {
+            Self::CatchUp => "catch_up",
+            Self::Page => "page",
+            Self::History => "history",
+        };
+        word.encode(encoder)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]

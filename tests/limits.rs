@@ -5,8 +5,7 @@
 //! `SHUTDOWN_DEADLINE` in `shutdown.rs`, `LIVE_WINDOW_BYTES_DEFAULT` in `changes.rs`; and below
 //! `subscriptions/`, `SUB_NAME_BYTES_MAX` and `SESSION_SUBSCRIPTIONS_MAX` in `requests.rs`, `SNAPSHOTS_MAX`
 //! in `snapshots.rs`, `SESSION_FILTER_BYTES_MAX` and `FILTERS_BYTES_MAX` in `costly.rs`, `LATEST_BYTES_MAX` in
-//! `latest.rs`, `MATCHES_MAX` in `bursts.rs`; those of heads, bodies and connections in HTTP in `http.rs`,
-//! `REFUSAL_LOG_INTERVAL` in `origin.rs`. Out of a client's
+//! `latest.rs`, `MATCHES_MAX` in `bursts.rs`; those of heads, bodies and connections in HTTP in `http.rs`. Out of a client's
 //! reach are `CONNECTIONS_MAX` (more sockets than a test machine gives a process) and those that only
 //! shape the server's own work.
 

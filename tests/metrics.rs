@@ -79,6 +79,10 @@ async fn a_node_counts_what_it_is_asked_and_what_came_of_it(server: Server) {
         let name = format!("livelog_requests_total{{verb=\"{verb}\",outcome=\"{outcome}\"}}");
         until(&server, &name, |found| found == count).await;
     }
+    let read = server.get("/api/changes", &[]).await;
+    assert_eq!(read.0, 200);
+    let pages = "livelog_log_reads_total{reason=\"page\"}";
+    until(&server, pages, |count| count == 1.0).await;
     until(&server, "livelog_commit_changes_sum", |sum| sum == 3.0).await;
     until(&server, "livelog_commit_duration_seconds_count", |count| {
         count >= 1.0
@@ -94,7 +98,7 @@ async fn a_node_counts_what_it_is_asked_and_what_came_of_it(server: Server) {
 
 async fn a_node_tells_how_far_it_and_the_log_are(server: Server) {
     let mut client = server.client().await;
-    let sessions = "livelog_sessions{transport=\"WebSocket\"}";
+    let sessions = "livelog_sessions{transport=\"websocket\"}";
     until(&server, sessions, |open| open == 1.0).await;
     for n in 0..5 {
         client.ok("CREATE", json!({"n": n})).await;
@@ -112,7 +116,7 @@ async fn a_node_tells_how_far_it_and_the_log_are(server: Server) {
     until(&server, "livelog_window_bytes", |bytes| bytes > 0.0).await;
     until(
         &server,
-        "livelog_frames_sent_total{transport=\"WebSocket\"}",
+        "livelog_frames_sent_total{transport=\"websocket\"}",
         |frames| frames >= 12.0,
     )
     .await;
@@ -160,6 +164,21 @@ async fn a_request_is_found_by_its_name_in_the_answer_and_in_the_log() {
     );
     let unnamed = server.http("GET", "/api/events").send().await.unwrap();
     assert!(!unnamed.headers()["x-request-id"].is_empty());
+    let stranger = server
+        .http("GET", "/api/events")
+        .header("host", "evil.example");
+    let answer = stranger.header("x-request-id", "order-42").send().await;
+    assert_eq!(answer.unwrap().status(), 403);
+    let line = eventually("it is logged", async || {
+        let logged = server.logged();
+        let mut lines = logged.lines();
+        lines
+            .find(|line| line.contains("turned away"))
+            .map(str::to_owned)
+    });
+    let entry: serde_json::Value = serde_json::from_str(&line.await).unwrap();
+    assert_eq!(entry["span"]["id"], "order-42", "{entry}");
+    assert_eq!(entry["fields"].get("kept_back"), None, "{entry}");
     for line in server.logged().lines() {
         let entry: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(entry["level"].is_string(), "{line}");

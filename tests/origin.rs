@@ -207,6 +207,28 @@ async fn whoever_is_turned_away_is_logged_with_the_flag_that_would_let_them_in()
     }
 }
 
+#[tokio::test]
+async fn many_of_one_kind_that_are_turned_away_do_not_hide_the_other() {
+    let server = Server::in_folder().await;
+    for (host, origin) in [
+        ("live.example.org", ""),
+        ("live.example.org", ""),
+        ("localhost", "https://app.example"),
+    ] {
+        let answer = sent(&server, "GET /api/events", host, origin).await;
+        assert_eq!(answer.status, 403);
+    }
+    eventually("both are logged", async || {
+        let logged = server.logged();
+        let flags = [
+            "--allow-host live.example.org",
+            "--allow-origin https://app.example",
+        ];
+        flags.iter().all(|flag| logged.contains(flag)).then_some(())
+    })
+    .await;
+}
+
 /// `POST` with a form's content type is sent without a preflight, and so is a socket's handshake.
 #[tokio::test]
 async fn a_page_that_had_its_name_moved_here_is_turned_away() {

@@ -21,6 +21,7 @@ async fn has_failed(mut server: Server) {
     let logged = server.logged();
     assert!(logged.contains("the node has failed"), "{logged}");
     assert!(!logged.contains("panicked"), "{logged}");
+    assert!(!logged.contains("the store is corrupt"), "{logged}");
 }
 
 #[tokio::test]

@@ -58,10 +58,6 @@ pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a client may take to send the body of a request.
 pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often at most the log says that a request was turned away for its host or origin: any page can have its
-/// visitors' browsers ask as often as it likes.
-pub const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(10);
-
 /// For how long a connection that the server ends is read on, so that a client that is still sending can hear the
 /// answer. One connection holds its seat and [`PARTING_BYTES_MAX`](super::PARTING_BYTES_MAX) of traffic for that, and no memory.
 pub const PARTING_DEADLINE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Complaints about what is stored: the first at once, then one now and then, however often there is cause.
+//! Complaints: the first at once, then one now and then, however often there is cause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ pub struct Complaints {
 }
 
 impl Complaints {
-    /// Lets `say` speak unless another has just spoken; it is told how many were kept back before it.
-    pub fn warn(&self, say: impl FnOnce(u64)) {
+    /// Lets `say` speak unless another has just spoken; it is told how many were kept back before it, if any were.
+    pub fn warn(&self, say: impl FnOnce(Option<u64>)) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let kept_back = match &mut *last {
             Some((at, kept_back)) if at.elapsed() < INTERVAL => {
@@ -26,7 +26,7 @@ impl Complaints {
         };
         *last = Some((Instant::now(), 0));
         drop(last);
-        say(kept_back);
+        say((kept_back > 0).then_some(kept_back));
     }
 }
 
@@ -41,10 +41,10 @@ mod tests {
         for _ in 0..100 {
             complaints.warn(|kept_back| said.push(kept_back));
         }
-        assert_eq!(said, [0]);
+        assert_eq!(said, [None]);
         let long_ago = Instant::now().checked_sub(INTERVAL).unwrap();
         complaints.last.lock().unwrap().as_mut().unwrap().0 = long_ago;
         complaints.warn(|kept_back| said.push(kept_back));
-        assert_eq!(said, [0, 99]);
+        assert_eq!(said, [None, Some(99)]);
     }
 }

@@ -38,13 +38,10 @@ impl fmt::Display for StoreOptions {
                 dir.display()
             ),
             // Without the address, which can hold a password.
-            Self::Mongo(MongoOptions { database, .. }) => write!(
+            Self::Mongo(options) => write!(
                 formatter,
-                "the log and the view are in MongoDB, in {}; --data DIR keeps them in a folder",
-                match database {
-                    Some(name) => format!("the database {name}"),
-                    None => "the database its address names, or events_db".to_owned(),
-                }
+                "the log and the view are in MongoDB, in the database {}; --data DIR keeps them in a folder",
+                options.database_name()
             ),
         }
     }

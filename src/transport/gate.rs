@@ -63,8 +63,9 @@ impl Gate {
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let asked = Asked::of(&request);
         let id = trace::request_id(request.headers());
-        let span = tracing::info_span!("request", id = ?id, method = %request.method());
-        let visitor = self.admit(&request);
+        let name = id.to_str().unwrap_or_default();
+        let span = tracing::info_span!("request", id = %name, method = %request.method());
+        let visitor = span.in_scope(|| self.admit(&request));
         let answer = match &visitor {
             Err(failure) => failure.clone().into_response(),
             Ok(_) if asked.method == Method::OPTIONS && request.uri().path() == "*" => {

@@ -125,7 +125,9 @@ impl Opened {
                 "its database holds another log, with epoch {} instead of {}",
                 head.epoch, self.epoch
             ),
-            Err(corrupt @ StoreError::Corrupt { .. }) => corrupt.to_string(),
+            Err(StoreError::Corrupt { reason, .. }) => {
+                format!("the head of its log cannot be read: {reason}")
+            }
             Err(error) => return Err(error),
         };
         self.fate.fail(reason.clone());

@@ -104,8 +104,8 @@ impl Watcher {
             return match broadcasts::read(document) {
                 Ok(signal) => self.signal(signal).await,
                 // Whoever may write to the database may write anything there.
-                Err(unreadable) => self.complaints.warn(|skipped| {
-                    tracing::warn!(%unreadable, skipped, "a broadcast that cannot be read is skipped");
+                Err(unreadable) => self.complaints.warn(|kept_back| {
+                    tracing::warn!(%unreadable, kept_back, "a broadcast that cannot be read is skipped");
                 }),
             };
         }
