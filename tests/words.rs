@@ -364,6 +364,12 @@ async fn a_refusal_says_what_would_be_taken() {
             "there is a subscription \"open\" already",
         ),
         (
+            "UNSUBSCRIBE",
+            r#"{"sub":"shut"}"#,
+            "payload.sub",
+            "there is no subscription \"shut\"",
+        ),
+        (
             "FETCH",
             r#"{"filter":{"a":{"$size":-1}}}"#,
             "payload.filter.a.$size",

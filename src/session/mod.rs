@@ -17,7 +17,7 @@ use std::task::Poll;
 use uuid::Uuid;
 
 use crate::budget::Share;
-use crate::domain::Seq;
+use crate::domain::{Invalid, Seq};
 use crate::engine::Source;
 use crate::feed::{Interest, Listener};
 use crate::limits;
@@ -222,8 +222,9 @@ impl Session {
         let outcome = match self.subscriptions.remove(sub) {
             true => Ok(()),
             false => {
-                let message = format!("there is no subscription {}", sub.as_str());
-                Err(Failure::new(Code::NotFound, message))
+                let reason = format!("there is no subscription {:?}", sub.as_str());
+                let missing = Invalid::new("payload.sub", reason);
+                Err(Failure::at(Code::NotFound, missing))
             }
         };
         let name = Some(Name::Unsubscribe);
