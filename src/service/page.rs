@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use super::Service;
 use super::passes::Pass;
@@ -38,6 +39,9 @@ impl Bounds {
         }
     }
 }
+
+/// How soon a store that is there says so.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
 impl Service {
     /// What the node may hold for its clients.
@@ -129,6 +133,25 @@ impl Service {
         self.parts.reads.leave(&Source::new()).await
     }
 
+    /// The store ends its own part of it by the same deadline; this holds what it does not count. A store that is silent
+    /// is away, whatever it was asked; one that answers something else has been asked too much.
+    async fn in_time<T>(
+        &self,
+        read: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let deadline = limits::QUERY_DEADLINE + Duration::from_millis(250);
+        if let Ok(answer) = timeout(deadline, read).await {
+            return answer;
+        }
+        match timeout(SIGN_OF_LIFE, self.parts.store.head()).await {
+            Ok(Ok(_)) => Err(StoreError::QueryTooSlow.into()),
+            Ok(Err(error)) => self.heed(Err(error)),
+            Err(_) => self.heed(Err(StoreError::Unavailable(format!(
+                "no answer in {deadline:?}"
+            )))),
+        }
+    }
+
     /// `None` if the first event does not fit.
     async fn page(
         &self,
@@ -138,7 +161,7 @@ impl Service {
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
         let _turn = self.parts.reads.leave(from).await?;
-        in_time(self.gather(id, query, bounds)).await
+        self.in_time(self.gather(id, query, bounds)).await
     }
 
     async fn gather(
@@ -175,7 +198,7 @@ impl Service {
     pub async fn list(&self, query: &Arc<Query>) -> Result<Found, Failure> {
         self.reach(query.min_seq).await?;
         let _pass = self.pass(&Source::new(), query).await?;
-        in_time(self.find(query)).await
+        self.in_time(self.find(query)).await
     }
 
     /// The changes of a write that was carried out before, from the log, where they follow each other; with room for
@@ -203,11 +226,4 @@ impl Service {
         }
         Ok((changes, share))
     }
-}
-
-/// The store ends its own part of it by the same deadline; this holds what it does not count.
-async fn in_time<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let deadline = limits::QUERY_DEADLINE + Duration::from_millis(250);
-    let answer = tokio::time::timeout(deadline, read).await;
-    answer.unwrap_or_else(|_| Err(StoreError::QueryTooSlow.into()))
 }

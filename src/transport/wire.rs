@@ -162,6 +162,7 @@ fn reason(status: StatusCode) -> String {
             limits::HEAD_BYTES_MAX,
             limits::HEADERS_MAX
         ),
-        _ => "this is no request of HTTP/1.1".to_owned(),
+        _ => "this is no request of HTTP/1.1 (in an address a \" is written %22, and a space %20)"
+            .to_owned(),
     }
 }

@@ -200,16 +200,10 @@ impl StorageBackend for Medium {
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         if !self.is_detached() {
             // Whoever looks meanwhile takes the smaller one for true.
-            let before = self.0.length.fetch_min(bytes, Ordering::AcqRel);
+            self.0.length.fetch_min(bytes, Ordering::AcqRel);
             match self.0.disk.set_len(bytes) {
-                Ok(()) => {
-                    self.0.length.store(bytes, Ordering::Release);
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.0.length.store(before, Ordering::Release);
-                    self.detach(&error);
-                }
+                Ok(()) => return Ok(self.0.length.store(bytes, Ordering::Release)),
+                Err(error) => self.detach(&error),
             }
         }
         self.memory().blocks.resize(bytes);
