@@ -202,7 +202,10 @@ impl StorageBackend for Medium {
             // Whoever looks meanwhile takes the smaller one for true.
             self.0.length.fetch_min(bytes, Ordering::AcqRel);
             match self.0.disk.set_len(bytes) {
-                Ok(()) => return Ok(self.0.length.store(bytes, Ordering::Release)),
+                Ok(()) => {
+                    self.0.length.store(bytes, Ordering::Release);
+                    return Ok(());
+                }
                 Err(error) => self.detach(&error),
             }
         }
