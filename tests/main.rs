@@ -21,6 +21,7 @@ mod engine; // the engine on a store that fails as told
 mod errors; // what is refused, with which code, and that the connection lives on
 mod feed; // what a thousand subscriptions cost the store
 mod filters; // the query language, judged by a real MongoDB
+mod foreign_indexes; // indexes and validators that others put on livelog's collections
 mod formats; // what earlier livelogs wrote is read, and what later ones write is refused
 mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again

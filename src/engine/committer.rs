@@ -27,8 +27,12 @@ pub(super) struct Committer {
     pub(super) clock: Clock,
     /// Events that are asked for at once: as many as there was room for lately.
     pub(super) load_count: usize,
+    /// Orders that are taken up together: fewer where the store lately refused something in them.
+    batch_count: usize,
     metrics: Arc<Metrics>,
     complaints: Complaints,
+    /// About what the store refuses for good.
+    refusals: Complaints,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
@@ -64,8 +68,10 @@ impl Committer {
             recent: Recent::default(),
             clock: Clock::default(),
             load_count: limits::BATCH_COUNT_MAX,
+            batch_count: limits::BATCH_COUNT_MAX,
             metrics,
             complaints: Complaints::default(),
+            refusals: Complaints::default(),
         }
     }
 
@@ -73,19 +79,24 @@ impl Committer {
     pub(super) async fn run(mut self) {
         while let Some(letters) = self.mailbox.take_batch().await {
             let mut submission = Submission::open(letters);
-            if let Ended::Refused = self.commit(&mut submission).await {
-                self.commit_singly(submission).await;
+            self.put_off(&mut submission, self.batch_count);
+            while let Ended::Refused = self.commit(&mut submission).await {
+                self.narrow(&mut submission);
             }
         }
     }
 
-    /// The store refuses something in it: finds out what, one by one.
-    async fn commit_singly(&mut self, submission: Submission) {
-        for mut alone in submission.split() {
-            if let Ended::Refused = self.commit(&mut alone).await {
-                alone.refuse(&Refused::Internal);
-            }
+    /// The store refuses something in it: finds out what, by halves, so that one who sends such things again and again
+    /// holds up the others by a few commits each time. What is put off stays before all else of its source.
+    fn narrow(&mut self, submission: &mut Submission) {
+        let count = submission.len();
+        self.batch_count = (count / 2).max(1);
+        if count > 1 {
+            return self.put_off(submission, self.batch_count);
         }
+        submission.refuse(&Refused::Internal);
+        // It was answered, so whoever waits does not wait for nothing.
+        self.mailbox.note_progress();
     }
 
     /// Decides and appends until everyone has an answer, or the store refuses.
@@ -102,7 +113,9 @@ impl Committer {
                     }
                     None => {
                         self.metrics.store_failed(error.kind());
-                        tracing::error!(%error, "the store refused a batch");
+                        self.refusals.warn(|kept_back| {
+                            tracing::error!(%error, kept_back, "the store refused a batch");
+                        });
                         return Ended::Refused;
                     }
                 },
@@ -164,6 +177,7 @@ impl Committer {
         let began = Instant::now();
         self.append_for_certain(&batch, submission).await?;
         self.metrics.committed(batch.changes.len(), began.elapsed());
+        self.batch_count = (self.batch_count * 2).min(limits::BATCH_COUNT_MAX);
         self.head = Some(head.plus(batch.changes.len()));
         self.clock.see(&batch.changes);
         // That it could be appended proves what it was decided on, and what was put off need not be loaded again.

@@ -98,6 +98,11 @@ impl Submission {
         })
     }
 
+    /// How many orders wait for their answers.
+    pub(super) fn len(&self) -> usize {
+        self.letters.len()
+    }
+
     pub(super) fn is_answered(&self) -> bool {
         self.letters.is_empty()
     }
@@ -110,13 +115,6 @@ impl Submission {
         let count = count.min(self.letters.len());
         let rest = self.letters.split_off(count);
         rest.into_iter().map(|(_, letter)| letter)
-    }
-
-    /// Each command as a submission of its own.
-    pub(super) fn split(self) -> impl Iterator<Item = Self> {
-        self.letters.into_iter().map(|letter| Self {
-            letters: vec![letter],
-        })
     }
 
     /// Answers in submission order. A dropped receiver is a client that left; its change stands.

@@ -17,9 +17,10 @@ use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, Transacti
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::call::{self, CALL_DEADLINE, backoff, code};
+use super::call::{self, CALL_DEADLINE, backoff};
 use super::commands::{self, Command};
 use super::hub::Hub;
+use super::refusals::{Refusals, Refused};
 use super::turn::Turn;
 use super::{durable, head, writers};
 use crate::limits;
@@ -43,6 +44,7 @@ pub(super) struct Appender {
     doubt: Lock<Option<Uuid>>,
     hub: Arc<Hub>,
     turn: Turn,
+    refusals: Refusals,
     /// The session's id, and when it was last written down.
     name: Document,
     registered: Lock<Instant>,
@@ -51,6 +53,7 @@ pub(super) struct Appender {
 impl Appender {
     pub(super) fn new(log: head::Opened, session: ClientSession, view: i64, hub: Arc<Hub>) -> Self {
         Self {
+            refusals: Refusals::new(log.database.clone()),
             log,
             name: session.id().clone(),
             registered: Lock::new(Instant::now()),
@@ -271,19 +274,18 @@ impl Work {
 
     /// Runs one write command; how many documents it reports as written.
     async fn command(&self, session: &mut ClientSession, write: &Command) -> Result<usize, Ended> {
-        let run = self
-            .appender
-            .log
-            .database
-            .run_raw_command(write.body.clone());
+        let appender = &self.appender;
+        let run = appender.log.database.run_raw_command(write.body.clone());
         let answer = run.session(session).await.map_err(|error| ended(&error))?;
         // Refused documents come in an answer that is otherwise good.
-        match call::write_error(&answer) {
-            None => Ok(call::count(&answer)),
-            Some(code::DUPLICATE_KEY) => Err(Ended::Refused(torn())),
-            // Such as 388: the server's cache is full at the moment.
-            Some(code) => Err(Ended::Again(call::answered(code))),
-        }
+        let Some(error) = call::write_error(&answer) else {
+            return Ok(call::count(&answer));
+        };
+        Err(match appender.refusals.judge(write.collection(), error) {
+            Refused::ForNow(reason) => Ended::Again(reason),
+            Refused::ForGood(reason) => Ended::Refused(StoreError::Refused(reason)),
+            Refused::Taken => Ended::Refused(torn()),
+        })
     }
 
     /// Why the head could not be moved. `Ok`, with the reason, if it is worth another try.

@@ -71,6 +71,7 @@ pub(super) mod code {
         358,    // InternalTransactionNotSupported: while it is upgraded
         365,    // TemporarilyUnavailable
         384,    // ConnectionError
+        388,    // TransactionTooLargeForCache: of the server's cache, at the moment
         9_001,  // SocketException
         10_107, // NotWritablePrimary
         11_600, // InterruptedAtShutdown
@@ -80,6 +81,20 @@ pub(super) mod code {
         13_436, // NotPrimaryOrSecondary
         14_031, // OutOfDiskSpace
     ];
+
+    /// What MongoDB calls the error, as far as a write of livelog's may meet it.
+    pub(in crate::store::mongo) fn name(code: i32) -> String {
+        let known = match code {
+            BAD_VALUE => "BadValue",
+            UNAUTHORIZED => "Unauthorized",
+            121 => "DocumentValidationFailure",
+            PARALLEL_ARRAYS => "CannotIndexParallelArrays",
+            10_334 => "BSONObjectTooLarge",
+            DUPLICATE_KEY => "DuplicateKey",
+            _ => return format!("Location{code}"),
+        };
+        known.to_owned()
+    }
 }
 
 /// Why a call did not end well.
@@ -229,11 +244,10 @@ impl Asker {
 pub(super) const QUERY_CALL_DEADLINE: Duration =
     limits::QUERY_DEADLINE.saturating_add(REACH_DEADLINE);
 
-/// The code of the first document that a write command refused, in an answer that is otherwise good.
-pub(super) fn write_error(answer: &bson::Document) -> Option<i32> {
+/// What is said of the first document that a write command refused, in an answer that is otherwise good.
+pub(super) fn write_error(answer: &bson::Document) -> Option<&bson::Document> {
     let errors = answer.get_array("writeErrors").ok()?;
-    let first = errors.first()?.as_document()?;
-    first.get_i32("code").ok()
+    errors.first()?.as_document()
 }
 
 /// How many documents a write command reports as written.
@@ -267,7 +281,7 @@ mod tests {
 
     #[test]
     fn only_answers_that_pass_are_outages() {
-        for code in [43, 91, 112, 189, 10_107, 11_602, 13_435] {
+        for code in [43, 91, 112, 189, 388, 10_107, 11_602, 13_435] {
             let meaning = meaning(code);
             assert!(matches!(meaning, StoreError::Unavailable(_)), "{code}");
         }

@@ -23,6 +23,15 @@ pub(super) struct Command {
     pub(super) count: usize,
 }
 
+impl Command {
+    /// The collection that it writes to, which a command names first.
+    pub(super) fn collection(&self) -> &str {
+        let first = self.body.iter().next().and_then(Result::ok);
+        let named = first.and_then(|(_, name)| name.as_str());
+        named.unwrap_or_default()
+    }
+}
+
 /// Moves the head from `after` to `to`, if it stands there, it is this log's, the view is the one known, no rebuild
 /// holds the writers off, and it is not the turn of another than `writer`. Ends a turn.
 pub(super) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &str) -> Command {

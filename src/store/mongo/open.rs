@@ -4,26 +4,19 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use mongodb::options::{
-    ClientOptions, ConnectionString, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria,
-    ServerAddress,
+    ClientOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
 };
-use mongodb::{Client, Database, IndexModel};
+use mongodb::{Client, Database};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, FORMAT_MIN, Head};
 use super::name::{self, BadName};
 use super::occupants::{self, Occupants};
-use super::{
-    BROADCASTS, COMMAND_ID, EVENTS, LOG, META, MongoOptions, broadcasts, durable, history, rebuild,
-    writers,
-};
+use super::{MongoOptions, durable, layout, rebuild};
 use crate::store::StoreError;
 
 /// The database used when neither the options nor the address name one.
 const DATABASE_DEFAULT: &str = "events_db";
-
-/// How long indexing a log of many millions of changes may take, once. It goes on in the server if nobody waits.
-const INDEX_DEADLINE: Duration = Duration::from_secs(600);
 
 /// The wire version of MongoDB 5.0, the first with snapshot reads outside transactions.
 const WIRE_VERSION_MIN: i32 = 13;
@@ -147,7 +140,7 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
         Occupants::None if purpose != Purpose::Serve => return Err(OpenError::Empty { name }),
         Occupants::None => {}
     }
-    prepare(&database).await?;
+    layout::prepare(&database).await?;
     head::found(&database).await?;
     if purpose != Purpose::Read {
         head::upgrade(&database).await?;
@@ -276,63 +269,6 @@ async fn check_journal(admin: &Database, address: String) -> Result<(), OpenErro
         Ok(false) => Err(OpenError::NotJournaled { address }),
         Ok(true) | Err(_) => Ok(()),
     }
-}
-
-/// Makes what is missing. Before any transaction, because making a collection aborts those beside it.
-async fn prepare(database: &Database) -> Result<(), Failure> {
-    for name in [LOG, EVENTS, META, BROADCASTS] {
-        let database = database.clone();
-        let created = within(CALL_DEADLINE, async move {
-            database.create_collection(name).await
-        });
-        match created.await {
-            Err(failure) if failure.code() == Some(code::NAMESPACE_EXISTS) => {}
-            outcome => outcome?,
-        }
-    }
-    index_commands(database).await?;
-    index_history(database).await?;
-    let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
-    expire(database, BROADCASTS, minute).await?;
-    expire(database, META, writers::KEPT).await
-}
-
-/// A command has its effect once, and is found by its id. Unique beyond what the engine sees to, so that a
-/// fault there is refused rather than kept.
-async fn index_commands(database: &Database) -> Result<(), Failure> {
-    let log = database.collection::<Document>(LOG);
-    let options = IndexOptions::builder()
-        .unique(true)
-        .partial_filter_expression(doc! { COMMAND_ID: { "$exists": true } })
-        .build();
-    let index = IndexModel::builder()
-        .keys(doc! { COMMAND_ID: 1 })
-        .options(options)
-        .build();
-    let indexed = within(CALL_DEADLINE, async move { log.create_index(index).await });
-    indexed.await.map(drop)
-}
-
-/// Finds the changes of an event. On a log that has none yet this reads all of it, beside whoever writes.
-async fn index_history(database: &Database) -> Result<(), Failure> {
-    let log = database.collection::<Document>(LOG);
-    let index = IndexModel::builder().keys(history::index()).build();
-    let indexed = within(INDEX_DEADLINE, async move { log.create_index(index).await });
-    indexed.await.map(drop)
-}
-
-/// Lets the server remove a collection's documents some time after their `at`. Those without one stay.
-async fn expire(database: &Database, name: &str, after: Duration) -> Result<(), Failure> {
-    let collection = database.collection::<Document>(name);
-    let index = IndexModel::builder()
-        .keys(doc! { "at": 1 })
-        .options(IndexOptions::builder().expire_after(after).build())
-        .build();
-    within(CALL_DEADLINE, async move {
-        collection.create_index(index).await
-    })
-    .await
-    .map(drop)
 }
 
 /// The servers' addresses, without user, password or options.
