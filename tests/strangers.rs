@@ -46,7 +46,7 @@ const COMMANDS: [&str; 6] = [
 
 #[tokio::test]
 async fn no_command_harms_a_database_that_is_not_livelogs() {
-    for name in ["events", "log", "broadcasts", "meta"] {
+    for name in ["events", "log", "broadcasts", "meta", "events_replaced"] {
         let database = Database::shared().await;
         let driver = database.driver().await;
         let collection = driver.collection::<Document>(name);
@@ -156,6 +156,8 @@ async fn a_replay_loses_no_document_that_the_log_never_named() {
         assert!(said.contains(&name), "{said}");
         let kept = events.find_one(doc! { "_id": id.clone() }).await.unwrap();
         assert_eq!(kept, Some(stranger));
+        // What the replay kept aside before it saw that stops no server.
+        server.beside().await;
         events.delete_one(doc! { "_id": id }).await.unwrap();
     }
     let (code, said) = server.database.livelog("replay").await;
@@ -186,6 +188,39 @@ async fn what_a_replay_replaced_is_kept_until_the_next_start() {
     let next = server.beside().await;
     assert_eq!(replaced.find_one(doc! {}).await.unwrap(), None);
     drop(next);
+}
+
+#[tokio::test]
+async fn what_another_program_keeps_where_a_replay_keeps_the_view_is_not_touched() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.ok("CREATE", json!({"_id": "e1", "n": 1})).await;
+    let driver = server.database.driver().await;
+    let theirs = driver.collection::<Document>("events_replaced");
+    theirs
+        .insert_one(doc! { "_id": 7, "mine": 1 })
+        .await
+        .unwrap();
+    let kept = async || theirs.find_one(doc! {}).await.unwrap();
+    let before = kept().await;
+    for command in ["replay", "serve --listen 127.0.0.1:0"] {
+        let (code, said) = server.database.livelog(command).await;
+        assert_eq!(code, Some(1), "{command}: {said}");
+        for word in ["events_replaced", "none of livelog's", "renameCollection"] {
+            assert!(said.contains(word), "{command} does not say {word}: {said}");
+        }
+        assert_eq!(kept().await, before, "{command}");
+    }
+    // Nor is it refused to look, nor a start when it is gone.
+    let (code, said) = server.database.livelog("verify").await;
+    assert_eq!(code, Some(0), "{said}");
+    theirs.drop().await.unwrap();
+    let view = doc! { "create": "events_replaced", "viewOn": "events", "pipeline": [] };
+    driver.run_command(view).await.unwrap();
+    let (code, said) = server.database.livelog("replay").await;
+    assert_eq!(code, Some(1), "{said}");
+    theirs.drop().await.unwrap();
+    server.beside().await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! | `events` | the view: each event exactly as clients see it |
 //! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; and the `writers` |
 //! | `broadcasts` | messages on their way, for a minute |
+//! | `events_replaced` | after a rebuild: the view that it replaced |
 //!
 //! Owns every `mongodb` and `bson` type of the program, the query translation apart; none leaves it.
 //! Promises what [`Store`] does, with write concern majority and journal, always. Knows nothing of
@@ -29,6 +30,7 @@ mod open;
 mod rebuild;
 mod redact;
 mod refusals;
+mod replaced;
 mod strangers;
 mod tail;
 mod turn;
@@ -68,6 +70,9 @@ const COMMAND_ID: &str = "command.id";
 const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
+
+/// Not always there: see [`replaced`].
+const REPLACED: &str = "events_replaced";
 
 /// Where the MongoDB is.
 #[derive(Clone)]

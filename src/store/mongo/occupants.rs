@@ -6,7 +6,7 @@ use mongodb::Database;
 use mongodb::results::CollectionType;
 
 use super::call::{CALL_DEADLINE, Failure, within};
-use super::{BROADCASTS, EVENTS, LOG, META, head};
+use super::{BROADCASTS, EVENTS, LOG, META, REPLACED, head};
 
 /// What a look at a database found.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ fn is_head(head: &Document) -> bool {
 async fn others(database: &Database) -> Result<Vec<String>, Failure> {
     let (listed, names) = (
         database.clone(),
-        doc! { "name": { "$in": [LOG, EVENTS, META, BROADCASTS] } },
+        doc! { "name": { "$in": [LOG, EVENTS, META, BROADCASTS, REPLACED] } },
     );
     let collections = within(CALL_DEADLINE, async move {
         let listed = listed.list_collections().filter(names).await?;

@@ -12,7 +12,7 @@ use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::head::{self, FORMAT, FORMAT_MIN, Head};
 use super::name::{self, BadName};
 use super::occupants::{self, Occupants};
-use super::{MongoOptions, durable, layout, rebuild};
+use super::{MongoOptions, durable, layout, replaced};
 use crate::store::StoreError;
 
 /// The database used when neither the options nor the address name one.
@@ -135,7 +135,12 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
     check(&database, &client).await?;
     // Before anything is made there: what others wrote, a later livelog too, is left as it is.
     match occupants::look(&database).await? {
-        Occupants::Livelog => refuse_unknown(&database).await?,
+        Occupants::Livelog => {
+            refuse_unknown(&database).await?;
+            if purpose == Purpose::Serve {
+                replaced::remove(&database).await?;
+            }
+        }
         Occupants::Others(found) => return Err(OpenError::Foreign { name, found }),
         Occupants::None if purpose != Purpose::Serve => return Err(OpenError::Empty { name }),
         Occupants::None => {}
@@ -146,9 +151,6 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
         head::upgrade(&database).await?;
     }
     let head = head::read(&database, CALL_DEADLINE).await?;
-    if purpose == Purpose::Serve {
-        rebuild::remove_replaced(&database).await?;
-    }
     let watched = connect(&client, &name)?;
     Ok(Opened {
         database,

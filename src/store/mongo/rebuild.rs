@@ -15,7 +15,7 @@ use mongodb::{Database, IndexModel};
 use uuid::Uuid;
 
 use super::call::{self, CALL_DEADLINE, Failure, code, within};
-use super::{EVENTS, commands, head, meta};
+use super::{EVENTS, commands, head, meta, replaced};
 use crate::domain::{Change, Seq};
 use crate::store::{Rebuild, StoreError};
 
@@ -32,14 +32,7 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// A view in the making this old belongs to a rebuild that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
-const PREFIX: &str = "events_rebuild_";
-
-/// The view that the last rebuild replaced. Whatever was in it and in no log can be had from here, until
-/// a server starts.
-const REPLACED: &str = "events_replaced";
-
-/// How long copying the live view may take.
-const KEEP_DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const PREFIX: &str = "events_rebuild_";
 
 /// A rebuild in progress.
 struct MongoRebuild {
@@ -62,33 +55,8 @@ pub(super) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, Store
         finished: false,
     };
     rebuild.create().await?;
-    keep(database).await?;
+    replaced::keep(database).await?;
     Ok(Box::new(rebuild))
-}
-
-/// Copies the live view aside. Not renamed in the moment of the swap: between two renames there would be
-/// no view. What is written meanwhile is in the log.
-async fn keep(database: &Database) -> Result<(), Failure> {
-    let live = database.collection::<Document>(EVENTS);
-    within(KEEP_DEADLINE, async move {
-        live.aggregate([doc! { "$out": REPLACED }]).await
-    })
-    .await
-    .map(drop)
-}
-
-/// Removes what the last rebuild replaced, unless one is under way.
-pub(super) async fn remove_replaced(database: &Database) -> Result<(), Failure> {
-    let database = database.clone();
-    within(APPLY_DEADLINE, async move {
-        let names = database.list_collection_names().await?;
-        let is_rebuilding = names.iter().any(|name| name.starts_with(PREFIX));
-        if is_rebuilding || !names.iter().any(|name| name == REPLACED) {
-            return Ok(());
-        }
-        database.collection::<Document>(REPLACED).drop().await
-    })
-    .await
 }
 
 async fn remove_abandoned(database: &Database) -> Result<(), Failure> {

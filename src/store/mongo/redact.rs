@@ -12,7 +12,7 @@ use mongodb::options::{Hint, TransactionOptions};
 use mongodb::{ClientSession, Collection, Database};
 
 use super::call::{CALL_DEADLINE, backoff, within};
-use super::{LOG, broadcasts, durable, history, rebuild};
+use super::{LOG, broadcasts, durable, history, replaced};
 use crate::domain::{CommandKey, EventId, Seq};
 use crate::store::StoreError;
 
@@ -41,7 +41,7 @@ pub(super) async fn redact(
         }
     }
     // The view that a rebuild replaced has the contents too.
-    rebuild::remove_replaced(database).await?;
+    replaced::remove(database).await?;
     // Also if an earlier call erased everything and came no further.
     broadcasts::announce_redaction(database).await?;
     Ok(erased)

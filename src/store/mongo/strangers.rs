@@ -19,7 +19,7 @@ use crate::query::Direction;
 use crate::store::{STRANGERS_MAX, StoreError, Stretch};
 
 /// How long the database may look through the whole view, for a command that nobody else waits for.
-const LISTING_DEADLINE: Duration = Duration::from_secs(240);
+pub(super) const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 
 /// See [`Store::strangers`](crate::store::Store::strangers). Reads the ids of the whole view.
 pub(super) async fn list(
@@ -84,17 +84,21 @@ fn number(place: &Bson) -> Option<i64> {
     place.as_i64().or_else(|| place.as_i32().map(i64::from))
 }
 
-async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
-    let events = database.collection::<Document>(EVENTS);
+/// What no event is like.
+pub(super) fn strange() -> Document {
     let not = |types: &[&str]| doc! { "$not": { "$type": types } };
-    let strange = doc! { "$or": [
+    doc! { "$or": [
         { "_id": not(&["string"]) },
         { "_version": not(&["int", "long"]) },
         { "_seq": not(&["int", "long"]) },
-    ] };
+    ] }
+}
+
+async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
+    let events = database.collection::<Document>(EVENTS);
     let limit = i64::try_from(STRANGERS_MAX).expect("a small number");
     let found = within(LISTING_DEADLINE, async move {
-        let find = events.find(strange).projection(doc! { "_id": 1 });
+        let find = events.find(strange()).projection(doc! { "_id": 1 });
         let found = find.limit(limit).max_time(LISTING_DEADLINE).await?;
         found.try_collect::<Vec<Document>>().await
     });
