@@ -63,6 +63,82 @@ async fn no_command_harms_a_database_that_is_not_livelogs() {
     }
 }
 
+/// Collections as others make them, before a livelog is there: what a refusal says of each, and what makes it fit.
+fn unfit() -> Vec<(Document, &'static str, Document)> {
+    let capped = |name: &str| doc! { "create": name, "capped": true, "size": 100_000 };
+    let index = |name: &str, index: Document| doc! { "createIndexes": name, "indexes": [index] };
+    let collation = doc! { "locale": "en", "strength": 1 };
+    let hour = doc! { "key": { "at": 1 }, "name": "at_1", "expireAfterSeconds": 3_600 };
+    let soon = doc! { "key": { "_createdAt": 1 }, "name": "soon", "expireAfterSeconds": 1 };
+    let unnamed = doc! { "key": { "event": 1, "_id": -1 }, "name": "theirs", "unique": true };
+    let mut unfit = Vec::new();
+    for name in ["events", "log", "meta", "broadcasts"] {
+        let validator = doc! { "create": name, "validator": { "theirs": { "$exists": true } } };
+        let collated = doc! { "create": name, "collation": collation.clone() };
+        let view = doc! { "create": name, "viewOn": "theirs", "pipeline": [] };
+        let drop = || doc! { "drop": name };
+        unfit.push((capped(name), "is capped", drop()));
+        unfit.push((collated, "has a collation", drop()));
+        unfit.push((view, "is no ordinary collection", drop()));
+        let lift = doc! { "collMod": name, "validator": {} };
+        unfit.push((validator, "has a validator", lift));
+    }
+    for (name, made, said) in [
+        (
+            "broadcasts",
+            hour,
+            "\"at_1\" in the place of one of livelog's",
+        ),
+        ("events", soon, "\"soon\" by which MongoDB removes"),
+        (
+            "log",
+            unnamed,
+            "\"theirs\" in the place of one of livelog's",
+        ),
+    ] {
+        let drop = doc! { "dropIndexes": name, "index": made.get_str("name").unwrap() };
+        unfit.push((index(name, made), said, drop));
+    }
+    unfit
+}
+
+/// The collections of a database and all that is said of them.
+async fn layout(database: &Database) -> Vec<Document> {
+    let driver = database.driver().await;
+    let listing = driver.run_command(doc! { "listCollections": 1 }).await;
+    let listing = listing.unwrap();
+    let listed = listing.get_document("cursor").unwrap();
+    let batch = listed.get_array("firstBatch").unwrap();
+    let mut layout: Vec<Document> = batch
+        .iter()
+        .map(|found| found.as_document().unwrap().clone())
+        .collect();
+    layout.sort_by_key(|found| found.get_str("name").unwrap().to_owned());
+    layout
+}
+
+#[tokio::test]
+async fn collections_that_cannot_keep_a_log_are_refused_by_name_before_anything_is_made() {
+    for (make, reason, remedy) in unfit() {
+        let database = Database::shared().await;
+        let driver = database.driver().await;
+        driver.run_command(make.clone()).await.unwrap();
+        let before = layout(&database).await;
+        let (_, name) = make.iter().next().unwrap();
+        let Err(said) = Server::spawn(&database, &[]).await else {
+            panic!("{make} is served");
+        };
+        for word in [name.as_str().unwrap(), reason, "db."] {
+            let is_view = reason.starts_with("is no ordinary");
+            assert!(said.contains(word) || is_view, "{make}: no {word}: {said}");
+        }
+        assert_eq!(layout(&database).await, before, "{make}");
+        driver.run_command(remedy).await.unwrap();
+        let server = Server::on(database, &[]).await;
+        server.client().await.create(json!({})).await;
+    }
+}
+
 #[tokio::test]
 async fn a_log_is_copied_into_no_database_of_others() {
     let server = Server::start().await;
@@ -203,7 +279,7 @@ async fn what_another_program_keeps_where_a_replay_keeps_the_view_is_not_touched
         .unwrap();
     let kept = async || theirs.find_one(doc! {}).await.unwrap();
     let before = kept().await;
-    for command in ["replay", "serve --listen 127.0.0.1:0"] {
+    for command in ["replay", "redact --event e1", "serve --listen 127.0.0.1:0"] {
         let (code, said) = server.database.livelog(command).await;
         assert_eq!(code, Some(1), "{command}: {said}");
         for word in ["events_replaced", "none of livelog's", "renameCollection"] {

@@ -18,6 +18,7 @@ mod call;
 mod commands;
 mod decode;
 mod encode;
+mod fitness;
 mod head;
 mod history;
 mod hub;

@@ -9,6 +9,7 @@ use mongodb::options::{
 use mongodb::{Client, Database};
 
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
+use super::fitness::{self, Unfit};
 use super::head::{self, FORMAT, FORMAT_MIN, Head};
 use super::name::{self, BadName};
 use super::occupants::{self, Occupants};
@@ -77,6 +78,16 @@ pub enum OpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Foreign { name: String, found: String },
+    /// A collection there is of a kind that cannot keep livelog's promises.
+    #[error(
+        "the database {name} cannot be livelog's as it is: {found}. Nothing was touched. {remedy}"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unfit {
+        name: String,
+        found: String,
+        remedy: String,
+    },
     /// Nothing to look at.
     #[error(
         "there is no livelog in the database {name}: name the one that has it with --database NAME"
@@ -134,16 +145,11 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
     let database = connect(&client, &name)?;
     check(&database, &client).await?;
     // Before anything is made there: what others wrote, a later livelog too, is left as it is.
-    match occupants::look(&database).await? {
-        Occupants::Livelog => {
-            refuse_unknown(&database).await?;
-            if purpose == Purpose::Serve {
-                replaced::remove(&database).await?;
-            }
-        }
-        Occupants::Others(found) => return Err(OpenError::Foreign { name, found }),
-        Occupants::None if purpose != Purpose::Serve => return Err(OpenError::Empty { name }),
-        Occupants::None => {}
+    refuse(&database, purpose).await?;
+    match purpose {
+        Purpose::Serve => replaced::remove(&database).await?,
+        Purpose::Change => drop(replaced::ensure_own(&database).await?),
+        Purpose::Read => {}
     }
     layout::prepare(&database).await?;
     head::found(&database).await?;
@@ -157,6 +163,32 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
         watched,
         head,
     })
+}
+
+/// Refuses what is there if it cannot be opened.
+async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+    let name = || database.name().to_owned();
+    match occupants::look(database).await? {
+        Occupants::Livelog => refuse_unknown(database).await?,
+        Occupants::Others(found) => {
+            return Err(OpenError::Foreign {
+                name: name(),
+                found,
+            });
+        }
+        Occupants::None if purpose != Purpose::Serve => {
+            return Err(OpenError::Empty { name: name() });
+        }
+        Occupants::None => {}
+    }
+    match fitness::unfit(database).await? {
+        None => Ok(()),
+        Some(Unfit { found, remedy }) => Err(OpenError::Unfit {
+            name: name(),
+            found,
+            remedy,
+        }),
+    }
 }
 
 async fn refuse_unknown(database: &Database) -> Result<(), OpenError> {
