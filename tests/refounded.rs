@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
+use livelog::domain::Seq;
 use livelog::limits;
+use mongodb::bson::{Document, doc};
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::client::{COME_BACK, End};
-use crate::support::{Server, eventually};
+use crate::support::{DEADLINE, Database, Server, eventually};
 
 /// Longer than the shutdown of a node that has failed.
 const ENDS: std::time::Duration = limits::SHUTDOWN_DEADLINE
     .saturating_add(limits::FAILED_GRACE)
-    .saturating_add(crate::support::DEADLINE);
+    .saturating_add(DEADLINE);
 
 /// It has ended, of itself and not well, and says why.
 async fn has_failed(mut server: Server) {
@@ -96,4 +99,47 @@ async fn a_node_whose_database_is_dropped_ends() {
     assert_eq!(error["error"]["code"], "node_failed", "{error}");
     assert!(matches!(client.end().await, End::Closed(code) if COME_BACK.contains(&code)));
     has_failed(server).await;
+}
+
+#[tokio::test]
+async fn a_node_one_of_whose_collections_is_dropped_or_replaced_ends() {
+    let ends = ["log", "events", "meta", "broadcasts"].map(|name| async move {
+        for how in ["drop", "rename", "replace"] {
+            let server = Server::start().await;
+            let mut client = server.client().await;
+            client.create(json!({})).await;
+            let driver = server.database.driver().await;
+            let path = |name: &str| format!("{}.{name}", server.database.name());
+            let rename = |from: &str, to: &str| doc! { "renameCollection": path(from), "to": path(to), "dropTarget": true };
+            let admin = driver.client().database("admin");
+            match how {
+                "drop" => driver.collection::<Document>(name).drop().await.unwrap(),
+                "rename" => drop(admin.run_command(rename(name, "theirs")).await.unwrap()),
+                _ => {
+                    driver.create_collection("theirs").await.unwrap();
+                    admin.run_command(rename("theirs", name)).await.unwrap();
+                }
+            }
+            let End::Closed(code) = client.end().await else {
+                panic!("{how} {name}: its session was not sent away");
+            };
+            assert!(COME_BACK.contains(&code), "{how} {name}: {code}");
+            has_failed(server).await;
+        }
+    });
+    join_all(ends).await;
+}
+
+#[tokio::test]
+async fn a_collection_that_is_replaced_before_the_node_listens_is_noticed() {
+    let database = Database::shared().await;
+    let store = database.store().await;
+    let driver = database.driver().await;
+    driver.collection::<Document>("log").drop().await.unwrap();
+    driver.create_collection("log").await.unwrap();
+    let _tail = store.tail(Seq::ZERO).await.unwrap();
+    let reason = tokio::time::timeout(DEADLINE, store.failed())
+        .await
+        .unwrap();
+    assert!(reason.contains("its collection log"), "{reason}");
 }

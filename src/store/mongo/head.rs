@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::call::{Failure, code, within};
 use super::decode::{self, Unreadable};
+use super::identity::Identity;
 use super::{META, meta};
 use crate::budget::Budget;
 use crate::domain::Seq;
@@ -99,6 +100,8 @@ pub(super) async fn upgrade(database: &Database) -> Result<(), Failure> {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) epoch: Epoch,
+    /// The collections that belong to it.
+    pub(super) identity: Arc<Identity>,
     pub(super) fate: Arc<Fate>,
     /// For the orders of answers that are not the database's own.
     pub(super) orders: Budget,

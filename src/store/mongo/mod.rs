@@ -22,6 +22,7 @@ mod fitness;
 mod head;
 mod history;
 mod hub;
+mod identity;
 mod layout;
 mod load;
 mod log;
@@ -144,6 +145,7 @@ impl MongoStore {
             database,
             watched,
             head,
+            identity,
         } = open::open(options, purpose).await?;
         let client = database.client().clone();
         let session = within(call::CALL_DEADLINE, async move {
@@ -156,6 +158,7 @@ impl MongoStore {
         let log = head::Opened {
             database: database.clone(),
             epoch: head.epoch,
+            identity: Arc::new(identity),
             fate: Arc::default(),
             orders: Budget::new(limits::ORDERS_BYTES_MAX),
         };

@@ -11,6 +11,7 @@ use mongodb::{Client, Database};
 use super::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
 use super::fitness::{self, Unfit};
 use super::head::{self, FORMAT, FORMAT_MIN, Head};
+use super::identity::Identity;
 use super::name::{self, BadName};
 use super::occupants::{self, Occupants};
 use super::{MongoOptions, durable, layout, replaced};
@@ -125,6 +126,7 @@ pub(super) struct Opened {
     /// The same database through a client of its own, for the watcher.
     pub(super) watched: Database,
     pub(super) head: Head,
+    pub(super) identity: Identity,
 }
 
 /// What a database is opened for.
@@ -156,12 +158,15 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
     if purpose != Purpose::Read {
         head::upgrade(&database).await?;
     }
+    // Before the head: if it is there then, these are the collections that belong to it.
+    let identity = Identity::of(&database).await?;
     let head = head::read(&database, CALL_DEADLINE).await?;
     let watched = connect(&client, &name)?;
     Ok(Opened {
         database,
         watched,
         head,
+        identity,
     })
 }
 

@@ -56,6 +56,8 @@ pub(super) async fn tail(
         database: watched,
         hub: Arc::clone(hub),
         line,
+        identity: Arc::clone(&log.identity),
+        fate: Arc::clone(&log.fate),
         stop: stop.clone(),
         complaints: Complaints::default(),
     };

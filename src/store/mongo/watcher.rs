@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{self, CALL_DEADLINE, Failure, backoff, within};
 use super::hub::{Hub, Line, Signal};
+use super::identity::{self, Identity};
 use super::{BROADCASTS, LOG, broadcasts, decode};
+use crate::store::fate::Fate;
 use crate::store::{Complaints, StoreError};
 
 /// Pauses between two attempts to open the stream.
@@ -35,6 +37,9 @@ pub(super) struct Watcher {
     pub(super) database: Database,
     pub(super) hub: Arc<Hub>,
     pub(super) line: Line,
+    /// The collections as they were when the node opened them, and what ends it if they are others.
+    pub(super) identity: Arc<Identity>,
+    pub(super) fate: Arc<Fate>,
     /// Told when the stream is open: broadcasts sent from then on arrive.
     pub(super) opened: Arc<Notify>,
     pub(super) stop: CancellationToken,
@@ -48,7 +53,7 @@ impl Watcher {
         let mut failures = 0;
         let mut was_open = false;
         while !self.stop.is_cancelled() {
-            match open(&self.database).await {
+            match self.open().await {
                 Ok(stream) => {
                     failures = 0;
                     // Only now: what is written from here on rings, what was before is read.
@@ -66,6 +71,21 @@ impl Watcher {
             }
             self.pause(failures).await;
             failures += 1;
+        }
+    }
+
+    /// What happened to the collections before it was open is seen by looking at them.
+    async fn open(&self) -> Result<Stream, Failure> {
+        let stream = open(&self.database).await?;
+        let now = Identity::of(&self.database).await?;
+        self.lose(self.identity.lost(&now));
+        Ok(stream)
+    }
+
+    /// What is lost cannot be made up for: the node ends.
+    fn lose(&self, lost: Option<&str>) {
+        if let Some(lost) = lost {
+            self.fate.fail(identity::reason(lost));
         }
     }
 
@@ -98,6 +118,7 @@ impl Watcher {
 
     async fn pass(&self, news: &RawDocument) {
         let Ok(document) = news.get_document("fullDocument") else {
+            self.lose(identity::loss(news));
             return self.line.bell.alarm();
         };
         if is_broadcast(news) {
@@ -137,14 +158,17 @@ async fn open(database: &Database) -> Result<Stream, Failure> {
     .await
 }
 
-/// The first entry of each batch, without its body, and broadcasts.
+/// The first entry of each batch, without its body, broadcasts, and what becomes of collections.
 fn pipeline() -> [Document; 2] {
     let doorbell = doc! { "ns.coll": LOG, "fullDocument.batch": { "$exists": true } };
     let broadcast = doc! { "ns.coll": BROADCASTS };
+    let written = doc! { "operationType": "insert", "$or": [doorbell, broadcast] };
     [
-        doc! { "$match": { "operationType": "insert", "$or": [doorbell, broadcast] } },
+        doc! { "$match": { "$or": [written, identity::events()] } },
         doc! { "$project": {
+            "operationType": 1,
             "ns.coll": 1,
+            "to.coll": 1,
             "fullDocument._id": 1,
             "fullDocument.batch": 1,
             "fullDocument.payload": 1,
