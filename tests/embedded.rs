@@ -234,6 +234,26 @@ async fn a_start_that_needs_a_corrupt_or_missing_entry_is_refused_with_its_seq()
 }
 
 #[tokio::test]
+async fn a_place_where_no_log_comes_to_is_no_head() {
+    for (entry, covered, at) in [
+        (u64::MAX, 3, "the log's head"),
+        (4, 1 << 60, "meta covered"),
+    ] {
+        let (folder, _) = stocked().await;
+        tamper(folder.path(), |transaction| {
+            let mut log = transaction.open_table(LOG).unwrap();
+            let bytes = log.get(3).unwrap().unwrap().value().to_vec();
+            log.insert(entry, bytes.as_slice()).unwrap();
+            let mut meta = transaction.open_table(META).unwrap();
+            meta.insert("covered", covered).unwrap();
+        });
+        let refused = open(folder.path()).await.unwrap_err().to_string();
+        let expected = format!("corrupt at {at}: a seq beyond 2^53");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_corrupt_event_of_the_view_is_told_by_its_id_and_repaired_by_replay() {
     let (folder, history) = stocked().await;
     let dir = folder.path().to_str().unwrap();

@@ -143,3 +143,29 @@ async fn a_collection_that_is_replaced_before_the_node_listens_is_noticed() {
         .unwrap();
     assert!(reason.contains("its collection log"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_head_where_no_log_comes_to_ends_a_node_and_is_no_log_to_start_on() {
+    let server = Server::start().await;
+    let database = Arc::clone(&server.database);
+    let mut client = server.connect("/ws?changes=none").await;
+    client.create(json!({})).await;
+    let meta = database.driver().await.collection::<Document>("meta");
+    let moved = doc! { "$set": { "seq": i64::MAX } };
+    meta.update_one(doc! { "_id": "head" }, moved)
+        .await
+        .unwrap();
+    let command = json!({"type": "CREATE", "id": 1, "payload": {}});
+    client.try_send(&command).await;
+    if let Ok(answer) = client.try_answer().await {
+        assert_eq!(answer["success"], false, "{answer}");
+    }
+    has_failed(server).await;
+    let Err(said) = Server::spawn(&database, &[]).await else {
+        panic!("it is served");
+    };
+    assert!(
+        said.contains("corrupt at meta head: seq is beyond 2^53"),
+        "{said}"
+    );
+}

@@ -13,9 +13,20 @@ impl Seq {
     /// Before the first change: the head of an empty log.
     pub const ZERO: Self = Self(0);
 
+    const STORED_MAX: u64 = 1 << 53;
+
     /// The place with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The place that is stored as this number. Beyond 2^53 there is none: no log comes so far, the arithmetic of
+    /// places stays within 64 bits, and every reader of JSON tells them apart.
+    pub const fn stored(number: u64) -> Option<Self> {
+        if number > Self::STORED_MAX {
+            return None;
+        }
+        Some(Self(number))
     }
 
     /// The number.

@@ -204,11 +204,11 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
         }),
     };
     let epoch = Epoch(Uuid::from_u128(number(META_EPOCH)?));
-    let covered = tables::seq(number(META_COVERED)?)?;
+    let covered = tables::seq(number(META_COVERED)?, "meta covered")?;
     let log = tables::open_log(&reading)?;
     let head = log.last().map_err(fault)?.map_or(0, |(seq, _)| seq.value());
     let mut snapshot = Snapshot {
-        seq: Seq::new(head),
+        seq: tables::seq(head.into(), "the log's head")?,
         overlay: Overlay::default(),
         commands: tables::open_commands(&reading)?,
         milestones: tables::open_milestones(&reading)?,

@@ -104,14 +104,13 @@ pub(super) fn write_milestones<'a>(
     Ok(())
 }
 
-/// A number that stands in the file as [`u128`] and was a seq.
-pub(super) fn seq(number: u128) -> Result<Seq, StoreError> {
-    u64::try_from(number)
-        .map(Seq::new)
-        .map_err(|_| StoreError::Corrupt {
-            at: "meta".into(),
-            reason: "a seq of more than 64 bits".to_owned(),
-        })
+/// A number that stands in the file and was a seq.
+pub(super) fn seq(number: u128, at: &str) -> Result<Seq, StoreError> {
+    let seq = u64::try_from(number).ok().and_then(Seq::stored);
+    seq.ok_or_else(|| StoreError::Corrupt {
+        at: at.into(),
+        reason: "a seq beyond 2^53, where no log comes to".to_owned(),
+    })
 }
 
 /// What an error of redb means to who writes.

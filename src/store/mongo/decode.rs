@@ -232,7 +232,8 @@ pub(super) fn batch(entry: &RawDocument) -> Option<Uuid> {
 
 /// A place in the log.
 pub(super) fn seq(document: &RawDocument, name: &str) -> Result<Seq> {
-    number(document, name).map(Seq::new)
+    let seq = Seq::stored(number(document, name)?);
+    seq.ok_or_else(|| Unreadable::new(format!("{name} is beyond 2^53, where no log comes to")))
 }
 
 /// A count: never negative.
