@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::database::{command, output, stdin};
+use crate::support::database::{command, output, scratch, stdin};
 use crate::support::{Database, Load, Server, on_every_store};
 
 /// What this format looks like: an exported log, with every kind of change and of value.
@@ -20,6 +20,7 @@ on_every_store!(
     a_store_that_holds_anything_is_no_place_for_an_import,
     a_log_up_to_a_moment_becomes_a_livelog_of_its_own,
     a_log_is_copied_to_nowhere_but_an_empty_place_and_no_further_than_it_goes,
+    an_input_that_is_no_export_makes_no_store,
     an_import_that_stops_halfway_says_how_far_it_came_and_has_not_the_logs_identity,
 );
 
@@ -507,4 +508,36 @@ async fn an_export_beside_a_running_server_is_whole_as_of_its_head() {
     let head: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert!(head["head"].as_u64().unwrap() >= 500, "{head}");
     assert_eq!(verified(&folder).await, counts(&said));
+}
+
+async fn an_input_that_is_no_export_makes_no_store(server: Server) {
+    let database = server.database.another().await;
+    let folder = scratch();
+    let nowhere = folder.path().join("data");
+    let mut arguments = database.arguments();
+    if database.is_folder() {
+        arguments = vec!["--data".to_owned(), nowhere.to_str().unwrap().to_owned()];
+    }
+    for input in [
+        "",
+        "\n",
+        "{}\n",
+        "[1]\n",
+        "{\"livelog\":\"log\"",
+        "{\"livelog\":1}\n",
+        "\u{0}",
+    ] {
+        let mut import = command();
+        import
+            .arg("import")
+            .args(&arguments)
+            .stdin(stdin(input.as_bytes()));
+        let said = failed(&output(import).await);
+        assert!(said.contains("nothing was loaded: line 1"), "{said}");
+    }
+    assert!(!nowhere.exists());
+    if !database.is_folder() {
+        let collections = database.driver().await.list_collection_names().await;
+        assert_eq!(collections.unwrap(), [""; 0]);
+    }
 }

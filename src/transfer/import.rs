@@ -13,20 +13,26 @@ use indicatif::ProgressBar;
 
 use super::load::Load;
 use super::source::Source;
-use crate::replay::{self, Ledger};
+use crate::replay;
 use crate::store::Store;
 
-pub(super) async fn import(store: &dyn Store, input: impl BufRead) -> anyhow::Result<Ledger> {
+/// An input that begins as an exported log does.
+pub(super) fn source<R: BufRead>(input: R) -> anyhow::Result<Source<R>> {
+    Source::open(input).context("nothing was loaded")
+}
+
+pub(super) async fn import(
+    store: &dyn Store,
+    source: &mut Source<impl BufRead>,
+) -> anyhow::Result<()> {
     let mut load = Load::begin(store).await?;
-    let mut source = Source::open(input).context("nothing was loaded")?;
-    let loaded = load_all(&mut load, &mut source).await;
+    let loaded = load_all(&mut load, source).await;
     loaded.with_context(|| load.remains(source.header.head))?;
     store
         .adopt(source.header.epoch, load.seq)
         .await
         .context("the changes are there, and the log's epoch is not")
-        .with_context(|| load.remains(source.header.head))?;
-    Ok(source.ledger)
+        .with_context(|| load.remains(source.header.head))
 }
 
 async fn load_all(load: &mut Load<'_>, source: &mut Source<impl BufRead>) -> anyhow::Result<()> {

@@ -50,10 +50,13 @@ pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// If the store is not empty, or the input is not a whole and faithful export; says what was loaded.
 pub async fn import(options: &StoreOptions) -> anyhow::Result<ExitCode> {
+    // Before the store is made: an input that is none leaves nothing.
+    let mut source = import::source(io::stdin().lock())?;
     let store = store::open(options).await?;
-    let imported = import::import(&*store, io::stdin().lock()).await;
+    let imported = import::import(&*store, &mut source).await;
     store.close().await;
-    println!("imported {}", imported?);
+    imported?;
+    println!("imported {}", source.ledger);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -109,7 +109,7 @@ impl Database {
 
     /// Runs a `livelog` command on it, with its words, and waits for its end: (exit status, stdout and stderr).
     pub async fn livelog(&self, words: &str) -> (Option<i32>, String) {
-        let output = self.run(words, Stdio::null()).await;
+        let output = self.run(words, usual_input(words)).await;
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(text).unwrap())
     }
@@ -153,6 +153,14 @@ pub fn scratch() -> tempfile::TempDir {
         .unwrap()
 }
 
+/// For tests that are about something else, a log for who imports, and nothing for others.
+fn usual_input(words: &str) -> Stdio {
+    match words.starts_with("import") {
+        true => stdin(include_bytes!("../../fixtures/export/log.ndjson")),
+        false => Stdio::null(),
+    }
+}
+
 /// These bytes as the stdin of a process.
 pub fn stdin(bytes: &[u8]) -> Stdio {
     let folder = scratch();
@@ -189,7 +197,8 @@ pub async fn output(mut command: Command) -> Output {
 /// Runs `livelog` with these arguments to its end.
 pub async fn livelog(arguments: &[&str]) -> Output {
     let mut command = command();
-    command.args(arguments).stdin(Stdio::null());
+    let input = usual_input(arguments.first().unwrap_or(&""));
+    command.args(arguments).stdin(input);
     output(command).await
 }
 
