@@ -216,7 +216,7 @@ async fn a_request_that_panics_is_answered_as_internal_and_costs_nobody_else() {
 
 /// Documents that are no broadcasts of livelog's.
 fn no_broadcasts() -> Vec<Document> {
-    let payloads: [Bson; 12] = [
+    let payloads: [Bson; 18] = [
         "no JSON".into(),
         "".into(),
         "{\"a\":".into(),
@@ -229,6 +229,13 @@ fn no_broadcasts() -> Vec<Document> {
         vec![Bson::from("{}")].into(),
         format!("\"{}\"", "x".repeat(limits::MESSAGE_BYTES_MAX)).into(),
         "[".repeat(100_000).into(),
+        // JSON, and refused if a client sends it.
+        "1e999".into(),
+        "18446744073709551616".into(),
+        "{\"a\":{\"b\":1,\"b\":2}}".into(),
+        format!("{}{}", "[".repeat(5_000), "]".repeat(5_000)).into(),
+        format!("{}{}", "[".repeat(100), "]".repeat(100)).into(),
+        "{\"a\":[9223372036854775808]}".into(),
     ];
     let wrong = payloads.map(|payload| doc! {"payload": payload});
     let others = [
@@ -248,6 +255,10 @@ async fn broadcasts_that_cannot_be_read_are_skipped_and_everything_goes_on() {
     let driver = one.database.driver().await;
     let broadcasts = driver.collection::<Document>("broadcasts");
     broadcasts.insert_many(no_broadcasts()).await.unwrap();
+    clients[0].ok("BROADCAST", json!({"first": true})).await;
+    for client in &mut clients {
+        assert_eq!(client.broadcast().await["payload"], json!({"first": true}));
+    }
     // Larger than what a change stream can carry.
     let huge = doc! {"payload": "x".repeat(16 * 1024 * 1024 - 100)};
     broadcasts.insert_one(huge).await.unwrap();
@@ -278,6 +289,6 @@ async fn broadcasts_that_cannot_be_read_are_skipped_and_everything_goes_on() {
         assert!(logged.contains("cannot be read is skipped"), "{logged}");
         assert!(!logged.contains("panicked"), "{logged}");
         let lines = logged.matches("cannot be read is skipped").count();
-        assert!(lines < 4, "{lines} lines for 16 documents");
+        assert!(lines < 4, "{lines} lines for 22 documents");
     }
 }

@@ -11,6 +11,7 @@ use super::BROADCASTS;
 use super::call::{CALL_DEADLINE, Failure, within};
 use super::decode::{self, Unreadable};
 use super::hub::Signal;
+use crate::domain::{Unread, Value, read as read_json};
 use crate::limits;
 use crate::store::{Broadcast, PublishError, StoreError};
 
@@ -55,7 +56,7 @@ pub(super) async fn announce_redaction(database: &Database) -> Result<(), Failur
 
 /// What a document says.
 ///
-/// Nothing but JSON of a size that livelog sends is passed on: every session of the node would get it.
+/// Nothing but what livelog would take from a client is passed on: every session of the node would get it.
 pub(super) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
     if document.get_bool(REDACTION).is_ok() {
         return Ok(Signal::Redaction);
@@ -67,10 +68,22 @@ pub(super) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
             payload.len()
         )));
     }
-    let payload = serde_json::from_str::<Box<RawValue>>(payload)
-        .map_err(|_| Unreadable::new(format!("{PAYLOAD} is no JSON")))?;
+    let value: Value = read_json(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
+    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
+        return Err(Unreadable::new(format!("{PAYLOAD} is nested too deep")));
+    }
+    let payload: Box<RawValue> = read_json(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
     let payload = payload.into();
     Ok(Signal::Broadcast(Broadcast { payload }))
+}
+
+/// In words that quote nothing of it.
+fn refused(unread: &Unread) -> Unreadable {
+    let reason = match unread {
+        Unread::Json { .. } => "is no JSON",
+        Unread::Offence(_) => "is JSON that livelog takes from nobody",
+    };
+    Unreadable::new(format!("{PAYLOAD} {reason}"))
 }
 
 /// Its `at` is this node's clock: only the time until it is removed depends on it.
