@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::limits;
 use crate::service::{NodeFailed, Service, Supervisor};
-use crate::store::{self, Store};
+use crate::store::{self, Complaints, Store};
 use crate::transport::{self, App, Seat};
 
 /// A node that holds its address and is ready to serve.
@@ -157,6 +157,7 @@ async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -
     let service = app.service.clone();
     let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let complaints = Complaints::default();
     loop {
         match listener.accept().await {
             // Beyond the bound a connection is dropped at once: an answer would cost what is short.
@@ -172,7 +173,9 @@ async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                complaints.warn(|kept_back| {
+                    tracing::warn!(%error, kept_back, "cannot accept a connection");
+                });
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }

@@ -1,15 +1,17 @@
 //! Few descriptors and few threads: no command panics, and what cannot be had is said by name.
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use futures::future::join_all;
 use serde_json::json;
 
 use crate::support::database::{output, stdin};
 use crate::support::server::BINARY;
-use crate::support::{Database, Server};
+use crate::support::{DEADLINE, Database, Server};
 
 /// An exported log, for who imports.
 const LOG: &str = include_str!("../fixtures/export/log.ndjson");
@@ -101,6 +103,27 @@ async fn with_few_descriptors_no_command_on_mongodb_panics() {
         })
     });
     join_all(trials).await;
+}
+
+#[tokio::test]
+async fn that_no_connection_can_be_accepted_is_said_once_in_a_while() {
+    let database = Database::folder();
+    let mut serving = limited("-n", 64, "serve --listen 127.0.0.1:0", &database);
+    let serving = serving.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut serving = serving.spawn().unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let address = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap());
+    let address = address.await.unwrap();
+    let address = address.strip_prefix("listening on http://").unwrap();
+    // More than it has descriptors, from then on until it is told to stop, which is many attempts later.
+    let many = (0..80).map(|_| TcpStream::connect(address).unwrap());
+    let many: Vec<TcpStream> = many.collect();
+    let ended = tokio::task::spawn_blocking(move || serving.wait_with_output().unwrap());
+    let ended = tokio::time::timeout(DEADLINE, ended).await.unwrap();
+    drop(many);
+    let said = String::from_utf8(ended.unwrap().stderr).unwrap();
+    let complaints = said.matches("cannot accept a connection").count();
+    assert_eq!(complaints, 1, "{said}");
 }
 
 /// Root may have as many as it likes, so that somebody else has to.
