@@ -12,7 +12,7 @@ use livelog::limits;
 use livelog::redact;
 use livelog::replay;
 use livelog::server::Server;
-use livelog::store::cause_of;
+use livelog::store::{cause_of, panic_is_expected};
 use livelog::telemetry;
 use livelog::transfer;
 use tokio::runtime::Builder;
@@ -51,14 +51,19 @@ fn keep_pages_small() {
 fn keep_pages_small() {}
 
 /// tokio panics where the system has no descriptor or no thread for it: what it lacked is said. Unwinding would wait
-/// for threads that never began. Of other threads' panics whoever looks after them says more.
+/// for threads that never began. Of other threads' panics whoever looks after them says more, and all of it where they
+/// are expected.
 fn end_where_main_panics() {
     let (main, say) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
+        let (cause, location) = (cause_of(panic.payload()), panic.location());
+        if panic_is_expected() {
+            return tracing::debug!(?location, cause, "what is stored was not understood");
+        }
         if thread::current().id() != main {
             return say(panic);
         }
-        let (cause, location) = (as_said(cause_of(panic.payload())), panic.location());
+        let cause = as_said(cause);
         tracing::debug!(?location, "the main thread failed");
         eprintln!("livelog: cannot go on: {cause}");
         process::exit(1);

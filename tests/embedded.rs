@@ -234,6 +234,37 @@ async fn a_start_that_needs_a_corrupt_or_missing_entry_is_refused_with_its_seq()
 }
 
 #[tokio::test]
+async fn a_page_that_redb_panics_over_is_told_as_corrupt_and_not_as_a_crash() {
+    let (folder, _) = stocked().await;
+    let (dir, path) = (folder.path().to_str().unwrap(), folder.path().join(FILE));
+    let good = std::fs::read(&path).unwrap();
+    // A page begins with its kind, a leaf or a branch, and says soon how many entries it has: more than fit.
+    let pages = (0..good.len()).step_by(4096);
+    let mut panics = 0;
+    for page in pages.filter(|page| matches!(good[*page], 1 | 2)) {
+        let mut bad = good.clone();
+        bad[page + 3] ^= 0x80;
+        std::fs::write(&path, bad).unwrap();
+        let output = livelog(&["export", "--data", dir, "--log", "debug"]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked"), "{said}");
+        if said.contains("what is stored was not understood") {
+            panics += 1;
+            let last = said.lines().last().unwrap();
+            assert!(last.starts_with("livelog: "), "{said}");
+            assert!(
+                last.contains("a page of it is not what was written"),
+                "{said}"
+            );
+        }
+    }
+    assert!(
+        panics > 0,
+        "redb panics over none of these: the test is none"
+    );
+}
+
+#[tokio::test]
 async fn a_place_where_no_log_comes_to_is_no_head() {
     for (entry, covered, at) in [
         (u64::MAX, 3, "the log's head"),

@@ -12,6 +12,7 @@ mod fate;
 mod moment;
 pub mod mongo;
 mod options;
+mod panics;
 mod top;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub use error::{AppendError, PublishError, Spot, StoreError};
 pub use fate::cause_of;
 pub use moment::last_until;
 pub use options::StoreOptions;
+pub use panics::panic_is_expected;
 
 /// Opens the store that the options name.
 ///

@@ -133,11 +133,7 @@ impl EmbeddedStore {
     async fn start(
         open: impl FnOnce() -> Result<Writer, OpenError> + Send + 'static,
     ) -> Result<Arc<Self>, OpenError> {
-        let opening = tokio::task::spawn_blocking(open).await;
-        let writer = opening.map_err(|_| StoreError::Corrupt {
-            at: "the data file".into(),
-            reason: "opening it panicked".to_owned(),
-        })??;
+        let writer = shared::on_a_thread(open).await??;
         let shared = Arc::clone(&writer.shared);
         let desk = Desk::open(writer)
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
@@ -244,8 +240,7 @@ impl Store for EmbeddedStore {
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         let snapshot = self.shared.snapshot();
         // Without a deadline: it reads all of the log.
-        let checking = tokio::task::spawn_blocking(move || snapshot.check());
-        checking.await.unwrap_or_else(|_| Err(shared::panicked()))
+        shared::on_a_thread(move || snapshot.check()).await?
     }
 
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {

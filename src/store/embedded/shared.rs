@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::store::fate::Fate;
+use crate::store::panics::expecting;
 use crate::store::{AppendError, Epoch, Spot, StoreError};
 
 /// How long one step of reading may take: a disk that hangs must not hang whoever asks. Beyond the
@@ -158,23 +159,31 @@ impl Shared {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let working = tokio::task::spawn_blocking(work);
-    match tokio::time::timeout(READ_DEADLINE, working).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) if error.is_cancelled() => {
-            Err(StoreError::Unavailable("the process ends".to_owned()))
-        }
-        Ok(Err(_)) => Err(panicked()),
+    match tokio::time::timeout(READ_DEADLINE, on_a_thread(work)).await {
+        Ok(outcome) => outcome.flatten(),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer in {READ_DEADLINE:?}"
         ))),
     }
 }
 
+/// Works on the file without a deadline.
+pub(super) async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(|| expecting(work)).await {
+        Ok(done) => done.ok_or_else(misread),
+        Err(error) if error.is_cancelled() => {
+            Err(StoreError::Unavailable("the process ends".to_owned()))
+        }
+        Err(_) => Err(misread()),
+    }
+}
+
 /// What it means that redb did not understand what it read.
-pub(super) fn panicked() -> StoreError {
+fn misread() -> StoreError {
     StoreError::Corrupt {
         at: "the data file".into(),
-        reason: "reading it panicked".to_owned(),
+        reason: "a page of it is not what was written".to_owned(),
     }
 }
