@@ -375,6 +375,20 @@ async fn names_that_are_no_database_or_mongodbs_own_are_refused_as_such() {
 }
 
 #[tokio::test]
+async fn a_name_that_differs_from_a_databases_in_case_alone_is_refused_with_that_name() {
+    let server = Server::start().await;
+    let (uri, there) = (mongod::uri().await, server.database.name());
+    let other = there.to_uppercase();
+    for command in ["serve", "verify", "import"] {
+        let output = livelog(&[command, "--mongodb", &uri, "--database", &other]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        let advice = format!("--database {there}");
+        assert!(said.contains(&advice), "{command}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_link_to_data_that_is_not_there_is_not_replaced_by_an_empty_log() {
     let (folder, volume) = (scratch(), scratch());
     let (link, target) = (

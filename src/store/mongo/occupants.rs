@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::results::CollectionType;
 
-use super::call::{CALL_DEADLINE, Failure, within};
+use super::call::{CALL_DEADLINE, Failure, code, within};
 use super::{BROADCASTS, EVENTS, LOG, META, REPLACED, head};
 
 /// What a look at a database found.
@@ -32,6 +32,28 @@ pub(super) async fn look(database: &Database) -> Result<Occupants, Failure> {
         false if others.is_empty() => Occupants::None,
         false => Occupants::Others(others.join(", ")),
     })
+}
+
+/// A database whose name differs from this one's in case alone, if this one is not there. Who may not list databases
+/// hears MongoDB's own refusal when it comes to that.
+pub(super) async fn namesake(database: &Database) -> Result<Option<String>, Failure> {
+    let client = database.client().clone();
+    let names = within(
+        CALL_DEADLINE,
+        async move { client.list_database_names().await },
+    );
+    let names = match names.await {
+        Err(failure) if failure.code() == Some(code::UNAUTHORIZED) => return Ok(None),
+        names => names?,
+    };
+    let name = database.name();
+    if names.iter().any(|found| found == name) {
+        return Ok(None);
+    }
+    let folded = name.to_lowercase();
+    Ok(names
+        .into_iter()
+        .find(|found| found.to_lowercase() == folded))
 }
 
 /// An application may well keep a document of that id in a collection of that name.

@@ -89,6 +89,13 @@ pub enum OpenError {
         found: String,
         remedy: String,
     },
+    /// MongoDB makes no second one.
+    #[error(
+        "there is no database {name}, but one that is called {found}, and MongoDB makes none whose name differs \
+         from another's in case alone: name that one with --database {found}, or another"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    OtherCase { name: String, found: String },
     /// Nothing to look at.
     #[error(
         "there is no livelog in the database {name}: name the one that has it with --database NAME"
@@ -181,10 +188,7 @@ async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> 
                 found,
             });
         }
-        Occupants::None if purpose != Purpose::Serve => {
-            return Err(OpenError::Empty { name: name() });
-        }
-        Occupants::None => {}
+        Occupants::None => refuse_missing(database, purpose).await?,
     }
     match fitness::unfit(database).await? {
         None => Ok(()),
@@ -193,6 +197,18 @@ async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> 
             found,
             remedy,
         }),
+    }
+}
+
+/// Refuses a database without anything of livelog's if none is to be made, or none can be.
+async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+    let name = database.name().to_owned();
+    if let Some(found) = occupants::namesake(database).await? {
+        return Err(OpenError::OtherCase { name, found });
+    }
+    match purpose {
+        Purpose::Serve => Ok(()),
+        Purpose::Change | Purpose::Read => Err(OpenError::Empty { name }),
     }
 }
 
