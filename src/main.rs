@@ -24,7 +24,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    keep_pages_small();
     end_where_main_panics();
     let runtime = Builder::new_multi_thread()
         .enable_all()
@@ -39,16 +38,6 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| failed(&error))
 }
-
-/// With huge pages what a connection has only reserved counts as used: half a mebibyte for a message of which the length
-/// has come. Where it cannot be said, or is not wanted, nothing breaks.
-#[cfg(target_os = "linux")]
-fn keep_pages_small() {
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn keep_pages_small() {}
 
 /// tokio panics where the system has no descriptor or no thread for it: what it lacked is said. Unwinding would wait
 /// for threads that never began. Of other threads' panics whoever looks after them says more, and all of it where they

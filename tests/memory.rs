@@ -211,3 +211,27 @@ async fn answers_over_http_that_nobody_takes_do_not_fill_the_memory() {
         assert!(grown < 300, "{grown} MiB for {kind}");
     }
 }
+
+#[tokio::test]
+async fn lengths_that_are_announced_and_not_sent_take_no_memory() {
+    const SESSIONS: usize = 600;
+    let server = Server::in_folder().await;
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        sessions.push(Raw::session(&server, "/ws?changes=none").await);
+    }
+    let mut head = message(&"x".repeat(500_000));
+    head.truncate(24);
+    let grown = growth(&server, async {
+        for session in &mut sessions {
+            session.send(&head).await;
+        }
+        let mut other = server.connect("/ws?changes=none").await;
+        other.ok("CREATE", json!({"small": true})).await;
+        let large = json!({"text": "x".repeat(200_000)});
+        other.ok("CREATE", large).await;
+    });
+    let grown = grown.await / MIB;
+    println!("{SESSIONS} heads of half a mebibyte: {grown} MiB more");
+    assert!(grown < 150, "{grown} MiB");
+}

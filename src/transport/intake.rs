@@ -73,6 +73,15 @@ impl Allowance {
         Poll::Pending
     }
 
+    /// Ready once there is room for whatever comes: a little is not enough.
+    pub(super) fn poll_lifted(&self, read: u64, context: &Context<'_>) -> Poll<()> {
+        if self.is_lifted() {
+            return Poll::Ready(());
+        }
+        self.most.fetch_min(read, Ordering::AcqRel);
+        self.poll(read, context)
+    }
+
     pub(super) fn is_used_up(&self, read: u64) -> bool {
         read >= self.most.load(Ordering::Acquire)
     }
@@ -130,7 +139,7 @@ impl Allowance {
         .await;
     }
 
-    fn is_lifted(&self) -> bool {
+    pub(super) fn is_lifted(&self) -> bool {
         self.most.load(Ordering::Acquire) == UNBOUNDED
     }
 

@@ -11,6 +11,7 @@ mod gate;
 mod guests;
 mod handshake;
 mod header;
+mod heads;
 mod held;
 mod host;
 mod intake;

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::heads::Heads;
 use super::intake::{Attention, Intake};
 use super::meter::Meter;
 use super::parting::Parting;
@@ -31,7 +32,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A socket, what is on its way out, and what is known of the client.
 pub(super) struct Connection {
-    socket: WebSocketStream<TokioIo<Upgraded>>,
+    socket: WebSocketStream<Heads<TokioIo<Upgraded>>>,
     outbox: Outbox,
     service: Service,
     meter: Meter,
@@ -66,7 +67,7 @@ impl Connection {
             .write_buffer_size(limits::SOCKET_WRITE_BUFFER_BYTES)
             .max_message_size(Some(limits::MESSAGE_BYTES_CLOSE))
             .max_frame_size(Some(limits::MESSAGE_BYTES_CLOSE));
-        let stream = TokioIo::new(stream);
+        let stream = Heads::new(TokioIo::new(stream), meter.clone());
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
@@ -277,7 +278,9 @@ impl Connection {
         };
         // Too slow, or gone: there is nobody left to tell. Who goes on sending what cannot be read may still be told.
         if let Ok(Ok(false)) = timeout(CLOSE_DEADLINE, closing).await {
-            Parting::begin().drain(self.socket.get_mut()).await;
+            Parting::begin()
+                .drain(self.socket.get_mut().get_mut())
+                .await;
         }
     }
 
@@ -300,7 +303,7 @@ fn end_of(error: &Error) -> End {
 
 /// What is taken out of the outbox is with the socket before anything is waited for.
 async fn flush(
-    socket: &mut WebSocketStream<TokioIo<Upgraded>>,
+    socket: &mut WebSocketStream<Heads<TokioIo<Upgraded>>>,
     outbox: &mut Outbox,
 ) -> Result<(), Error> {
     loop {
