@@ -40,7 +40,7 @@ pub use names::{known, unknown};
 pub use operators::{Condition, ReadCondition};
 pub use patch::{Patch, PatchError, Path};
 pub(crate) use read::{TWICE, repeated};
-pub use read::{Unread, read};
+pub use read::{Unread, read, read_as_it_is};
 pub use seq::Seq;
 pub use size::{Excess, Size, Together, can_have_been};
 pub use steps::{Steps, TooCostly};

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::document::{Invalid, join};
+use super::value::Value;
 use crate::limits;
 
 /// The shortest integers that do not fit 64 signed bits have as many digits.
@@ -65,6 +66,20 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, Unread
         }
         None => read.map_err(|error| Unread::json(error, at)),
     }
+}
+
+/// Reads a text that stands `at` and is passed on as it is. Its depth is bounded because other clients' parsers will
+/// meet it.
+///
+/// # Errors
+/// As [`read`], and if it is nested deeper than a document may be.
+pub fn read_as_it_is(text: &str, at: &str) -> Result<Box<RawValue>, Unread> {
+    let value: Value = read(text, at)?;
+    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
+        let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
+        return Err(Invalid::new(at, reason).into());
+    }
+    read(text, at)
 }
 
 /// The first name that was there before. Few names are compared pairwise; many through a set, or a text full

@@ -6,8 +6,7 @@ use serde_json::value::RawValue;
 
 use super::code::Code;
 use super::failure::Failure;
-use crate::domain::{Document, Invalid, Value, read};
-use crate::limits;
+use crate::domain::{Document, read, read_as_it_is};
 
 /// Why a BROADCAST has no id of a command.
 pub const BROADCAST_IS_NOT_KEPT: &str =
@@ -21,21 +20,12 @@ pub fn read_document(json: &[u8], at: &str) -> Result<Document, Failure> {
     Ok(read(utf8(json)?, at)?)
 }
 
-/// Reads what a BROADCAST carries, JSON text. It is passed on as it is; its depth is checked because other
-/// clients' parsers will meet it.
+/// Reads what a BROADCAST carries, JSON text.
 ///
 /// # Errors
 /// If it is no JSON, holds what livelog does not take, or is nested too deep.
 pub fn read_broadcast(payload: &str) -> Result<Arc<RawValue>, Failure> {
-    let value: Value = read(payload, "payload")?;
-    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
-        let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
-        return Err(Failure::at(
-            Code::BadRequest,
-            Invalid::new("payload", reason),
-        ));
-    }
-    Ok(read::<Box<RawValue>>(payload, "payload")?.into())
+    Ok(read_as_it_is(payload, "payload")?.into())
 }
 
 /// The text of a body: JSON is UTF-8 (RFC 8259, 8.1), and nothing takes the place of bytes that are not.

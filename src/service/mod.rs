@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::budget::Budget;
-use crate::domain::{Change, Event, EventId, Order, Seq};
+use crate::domain::{Change, Event, EventId, Moment, Order, Seq};
 use crate::engine::{Done, Engine, Outcome, Refused, Source};
 use crate::feed::{Feed, Interest, Listener, Start, Subscription, Turn};
 use crate::limits;
@@ -205,6 +205,7 @@ impl Service {
             return Err(Failure::new(Code::StalePosition, reason));
         }
         let after = asked.after.unwrap_or(Seq::ZERO);
+        let _turn = self.leave_to_read().await?;
         self.parts.metrics.read_log(Reason::Page);
         let changes = self.heed(self.parts.store.read(after, limit).await)?;
         let Some(last) = changes.last().map(|last| last.seq) else {
@@ -301,6 +302,15 @@ impl Service {
         }
     }
 
+    /// Waits until the log has come to what a query names: before any turn, which others could use meanwhile.
+    async fn reach_all(&self, query: &Query) -> Result<(), Failure> {
+        self.reach(query.min_seq).await?;
+        match query.at {
+            Some(Moment::Seq(seq)) => self.reach(seq).await,
+            Some(Moment::Time(_)) | None => Ok(()),
+        }
+    }
+
     /// Waits until the log has come to `seq`, as far as this node has heard.
     async fn reach(&self, seq: Seq) -> Result<(), Failure> {
         if seq <= self.seq() {
@@ -321,6 +331,8 @@ impl Service {
             at: asked.at,
             ..Query::everything()
         };
+        self.reach_all(&query).await?;
+        let _turn = self.leave_to_read().await?;
         let Found { seq, mut events } = self.find(&Arc::new(query)).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;

@@ -96,7 +96,7 @@ impl Service {
         room: Option<Share>,
     ) -> Result<(Frame, Option<Share>), Failure> {
         // Who waits for the log to get there, or for a turn, holds no room meanwhile.
-        self.reach(query.min_seq).await?;
+        self.reach_all(query).await?;
         let room = room.filter(|_| !query.goes_through_all());
         let _pass = self.pass(from, query).await?;
         let room = room.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
@@ -124,12 +124,9 @@ impl Service {
         }
     }
 
-    /// Leave to hold what a page comes to before it is written: in memory some events are many times as large as the
-    /// text that room is reserved for.
-    ///
-    /// # Errors
-    /// `busy` after [`limits::READ_TURN_DEADLINE`].
-    pub async fn leave_to_read(&self) -> Result<Pass, Failure> {
+    /// Leave to read what is answered at once: while it is read, some events take many times the memory of the text that
+    /// room is reserved for.
+    pub(super) async fn leave_to_read(&self) -> Result<Pass, Failure> {
         self.parts.reads.leave(&Source::new()).await
     }
 
@@ -196,7 +193,7 @@ impl Service {
     /// # Errors
     /// If the store cannot answer, or not in time.
     pub async fn list(&self, query: &Arc<Query>) -> Result<Found, Failure> {
-        self.reach(query.min_seq).await?;
+        self.reach_all(query).await?;
         let _pass = self.pass(&Source::new(), query).await?;
         self.in_time(self.find(query)).await
     }

@@ -37,7 +37,7 @@ impl Waiting for Asker {
 
 /// Leave to read, until it is dropped.
 #[derive(Debug)]
-pub struct Pass {
+pub(super) struct Pass {
     passes: Arc<Passes>,
 }
 

@@ -33,6 +33,7 @@ impl Service {
             after: asked.after,
             limit: asked.limit,
         };
+        let _turn = self.leave_to_read().await?;
         self.parts.metrics.read_log(Reason::History);
         let changes = self.heed(self.parts.store.history(id, stretch).await)?;
         let Some(last) = changes.last() else {

@@ -96,7 +96,6 @@ fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(asked, "query")?;
     let share = app.service.budget().reserve(rest::LIST_BYTES_MAX).await;
-    let _turn = app.service.leave_to_read().await?;
     let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
     let epoch = app.service.epoch();
     let seen = app.service.judge(&subscribe.filter, &changes).await?;

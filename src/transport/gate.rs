@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::header;
 use axum::http::uri::Scheme;
 use axum::http::{
@@ -91,15 +91,13 @@ impl Gate {
 
     /// A refusal may show a whole event. Where there is no room for that, it is none of the request's own fault.
     async fn within_budget(&self, answer: Response<Body>) -> Response<Body> {
-        let status = answer.status();
-        if !(status.is_client_error() || status.is_server_error()) {
+        let most = answer.body().size_hint().upper();
+        let is_small = most.is_some_and(|bytes| bytes <= limits::FLUSH_BYTES_MAX as u64);
+        if is_small || !is_refusal(answer.status()) {
             return answer;
         }
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        if body.len() <= limits::FLUSH_BYTES_MAX {
-            return Response::from_parts(parts, body.into());
-        }
         match self.budget.try_reserve(body.len()) {
             Some(share) => Response::from_parts(parts, held(body, share).into()),
             None => {
@@ -285,12 +283,16 @@ impl Asked {
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
+fn is_refusal(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
 /// A refusal that a library made, as an error object.
 async fn in_words(answer: Response<Body>) -> Response<Body> {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| kind == "application/json");
-    if is_json || !(status.is_client_error() || status.is_server_error()) {
+    if is_json || !is_refusal(status) {
         return answer;
     }
     let (mut parts, body) = answer.into_parts();

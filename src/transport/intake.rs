@@ -11,7 +11,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::meter::Meter;
+use super::meter::{LOOK_INTERVAL, Meter};
 use crate::budget::{Budget, Share};
 use crate::limits;
 
@@ -192,9 +192,6 @@ struct Admitted {
     /// When to look whether the rest comes fast enough.
     look: Instant,
 }
-
-/// How often is looked who waits for whom.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Intake {
     pub(super) fn new(meter: Meter, budget: Budget) -> Self {

@@ -81,8 +81,8 @@ impl Blocked {
 /// How often is looked whether a peer has left that is not read at the moment.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often is looked whether others wait for room.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often is looked who waits for whom.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 fn nanoseconds_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).expect("no connection lasts for centuries")

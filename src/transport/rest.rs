@@ -51,7 +51,6 @@ pub(super) async fn event(
     let id = read_id(&id)?;
     let asked = read_query(params, &["fields", "minSeq", "at"])?;
     let guard = conditions::read(&headers)?;
-    let turn = app.service.leave_to_read().await?;
     let (seq, event) = app.service.event(&id, &asked).await?;
     let tag = conditions::tag(event.version);
     if !guard.is_met(Some(event.version)) {
@@ -63,12 +62,10 @@ pub(super) async fn event(
     }
     let body = one(seq, event, &asked.fields);
     let bytes = body.len();
-    drop(turn);
     let (tag, body) = match held_at_once(body, app.service.budget()) {
         Some(body) => (tag, body),
         None => {
             let share = app.service.budget().reserve(2 * bytes).await;
-            let _turn = app.service.leave_to_read().await?;
             let (seq, event) = app.service.event(&id, &asked).await?;
             let tag = conditions::tag(event.version);
             (tag, held(one(seq, event, &asked.fields), share))
@@ -92,7 +89,6 @@ pub(super) async fn history(
     let asked = History::parse(&params::read(params, &History::NAMES)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
     let share = app.service.budget().reserve(LIST_BYTES_MAX).await;
-    let _turn = app.service.leave_to_read().await?;
     let chapter = app.service.history(&id, &asked).await?;
     let told = chapter.changes.iter().map(|change| {
         let seen = Seen::plainly(change);

@@ -5,13 +5,12 @@ use bson::oid::ObjectId;
 use bson::raw::RawDocument;
 use bson::{DateTime, Document, doc};
 use mongodb::Database;
-use serde_json::value::RawValue;
 
 use super::BROADCASTS;
 use super::call::{CALL_DEADLINE, Failure, within};
 use super::decode::{self, Unreadable};
 use super::hub::Signal;
-use crate::domain::{Unread, Value, read as read_json};
+use crate::domain::{Unread, read_as_it_is};
 use crate::limits;
 use crate::store::{Broadcast, PublishError, StoreError};
 
@@ -68,11 +67,7 @@ pub(super) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
             payload.len()
         )));
     }
-    let value: Value = read_json(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
-    if value.depth() > limits::DOCUMENT_DEPTH_MAX {
-        return Err(Unreadable::new(format!("{PAYLOAD} is nested too deep")));
-    }
-    let payload: Box<RawValue> = read_json(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
+    let payload = read_as_it_is(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
     let payload = payload.into();
     Ok(Signal::Broadcast(Broadcast { payload }))
 }
