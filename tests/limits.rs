@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::by_hand::Raw;
 use crate::support::client::{COME_BACK, End, error_of};
 use crate::support::{Client, Server};
 
@@ -391,6 +392,37 @@ async fn fetches_beyond_fetches_max_wait_and_are_all_answered() {
     }
     for client in &mut clients {
         assert_eq!(client.answer().await["success"], true);
+    }
+}
+
+/// Of events, pages and histories, over HTTP and on the socket.
+#[tokio::test]
+async fn reads_that_wait_for_the_log_hold_no_turn() {
+    let server = Server::in_folder().await;
+    let ahead = 1_000_000;
+    let paths = ["/api/events/e", "/api/events/e/history", "/api/changes"];
+    let addresses = paths.map(|path| format!("{path}?minSeq={ahead}"));
+    let mut addresses = addresses.to_vec();
+    addresses.push(format!("/api/events/e?at={ahead}"));
+    let mut waiting = Vec::new();
+    for address in addresses.iter().cycle().take(limits::READS_MAX * 4) {
+        waiting.push(Raw::open(&server, &format!("GET {address} HTTP/1.1")).await);
+    }
+    let mut session = server.connect("/ws?changes=none").await;
+    for asked in [json!({"minSeq": ahead}), json!({"at": ahead})] {
+        let fetch = json!({"type": "FETCH", "payload": asked});
+        session
+            .send_all(vec![fetch; limits::SESSION_FETCHES_MAX / 2])
+            .await;
+    }
+    let mut other = server.connect("/ws?changes=none").await;
+    let asked = Instant::now();
+    other.lives().await;
+    assert_eq!(server.get("/api/events/e", &[]).await.0, 404);
+    let took = asked.elapsed();
+    assert!(took < limits::MIN_SEQ_DEADLINE / 2, "{took:?}");
+    for waiting in &mut waiting {
+        assert!(waiting.head().await.starts_with("HTTP/1.1 503 "));
     }
 }
 
