@@ -8,9 +8,9 @@ use clap::builder::Resettable;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
-use crate::config::Config;
 use crate::domain::{EventId, Moment};
 use crate::limits;
+use crate::server::Config;
 use crate::store::StoreOptions;
 use crate::store::embedded::EmbeddedOptions;
 use crate::store::mongo::MongoOptions;

@@ -99,10 +99,9 @@
 )]
 
 pub mod cli;
-pub mod config;
 pub mod server;
 
-pub mod service;
+pub mod node;
 pub mod session;
 pub mod transport;
 
@@ -110,15 +109,15 @@ pub mod engine;
 pub mod feed;
 pub mod store;
 
-pub mod bench;
-pub mod budget;
 pub mod domain;
 pub mod protocol;
 pub mod query;
+pub mod value;
 
+pub mod budget;
 pub mod limits;
 pub mod metrics;
-pub mod redact;
-pub mod replay;
 pub mod telemetry;
-pub mod transfer;
+
+pub mod bench;
+pub mod offline;

@@ -7,14 +7,11 @@ use std::thread;
 
 use livelog::bench;
 use livelog::cli::{Cli, Task};
-use livelog::config::Config;
 use livelog::limits;
-use livelog::redact;
-use livelog::replay;
-use livelog::server::Server;
+use livelog::offline;
+use livelog::server::{Config, Server};
 use livelog::store::{cause_of, panic_is_expected};
 use livelog::telemetry;
-use livelog::transfer;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,12 +76,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     telemetry::start(&log)?;
     match task {
         Task::Serve(config) => serve(config).await,
-        Task::Replay(store) => replay::replay(&store).await,
-        Task::Copy(store, until, into) => transfer::copy(&store, until, &into).await,
-        Task::Redact(store, id) => redact::redact(&store, &id).await,
-        Task::Verify(store) => replay::verify(&store).await,
-        Task::Export(store) => transfer::export(&store).await,
-        Task::Import(store) => transfer::import(&store).await,
+        Task::Replay(store) => offline::replay(&store).await,
+        Task::Copy(store, until, into) => offline::copy(&store, until, &into).await,
+        Task::Redact(store, id) => offline::redact(&store, &id).await,
+        Task::Verify(store) => offline::verify(&store).await,
+        Task::Export(store) => offline::export(&store).await,
+        Task::Import(store) => offline::import(&store).await,
         Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
     }
 }

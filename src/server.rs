@@ -14,11 +14,26 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
 use crate::limits;
-use crate::service::{NodeFailed, Service, Supervisor};
-use crate::store::{self, Complaints, Store};
-use crate::transport::{self, App, Seat};
+use crate::node::{NodeFailed, Service, Supervisor};
+use crate::store;
+use crate::store::{Store, StoreOptions};
+use crate::telemetry::Throttle;
+use crate::transport;
+use crate::transport::{App, Guests, Seat};
+
+/// What `livelog serve` needs.
+#[derive(Debug)]
+pub struct Config {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The store.
+    pub store: StoreOptions,
+    /// Who may ask, beside the server's own pages and programs on its own names.
+    pub guests: Guests,
+    /// Bytes of recent changes kept in memory for sessions.
+    pub window_bytes: usize,
+}
 
 /// A node that holds its address and is ready to serve.
 #[derive(Debug)]
@@ -157,7 +172,7 @@ async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -
     let service = app.service.clone();
     let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-    let complaints = Complaints::default();
+    let complaints = Throttle::default();
     loop {
         match listener.accept().await {
             // Beyond the bound a connection is dropped at once: an answer would cost what is short.

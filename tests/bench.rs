@@ -15,14 +15,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
-use livelog::domain::{
-    Change, Document, Effect, Event, EventId, Patch, Path as FieldPath, Seq, Steps, Timestamp,
-    Value,
-};
+use livelog::domain::{Change, Effect, Event, EventId, Patch, Path as FieldPath, Seq, Timestamp};
 use livelog::limits;
 use livelog::query::{Direction, Filter, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{Batch, Store, Stretch};
+use livelog::value::{Document, Steps, Value};
 use uuid::Uuid;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
@@ -224,7 +222,7 @@ async fn look_back(dir: &Path) {
     };
     let started = Instant::now();
     for id in some() {
-        let filter = Filter::of_id(id);
+        let filter = Filter::of_id(id.as_str());
         let query = Query {
             filter,
             ..Query::everything()

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use livelog::domain::{Document, Steps};
 use livelog::limits;
 use livelog::query::Filter;
+use livelog::value::{Document, Steps};
 use serde_json::{Value, json};
 
 use crate::support::dice::Dice;

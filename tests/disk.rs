@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use futures::TryStreamExt;
 use futures::future::join_all;
-use livelog::domain::{Change, CommandId, CommandKey, Document, Event, Seq, Value};
+use livelog::domain::{Change, CommandId, CommandKey, Event, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{AppendError, Batch, Store, StoreError, Stretch};
+use livelog::value::{Document, Value};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 use serde_json::json;

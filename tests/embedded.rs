@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 use futures::TryStreamExt;
-use livelog::domain::{CommandId, Document, Event, Seq, Steps, Value};
+use livelog::domain::{CommandId, Event, Seq};
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use livelog::store::{AppendError, Spot, Store, StoreError};
+use livelog::value::{Document, Steps, Value};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
 
@@ -467,7 +468,7 @@ async fn an_answer_is_what_filter_and_sort_say_whole_and_by_pages() {
             let mut events = answer(&store, &page).await;
             let more = events.len() > 17;
             events.truncate(17);
-            cursor = events.last().map(|last| page.cursor_after(last, Seq::ZERO));
+            cursor = events.last().map(|last| page.cursor_after(last, 0));
             paged.extend(events);
             if !more {
                 break;

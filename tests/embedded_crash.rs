@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{FutureExt, TryStreamExt};
-use livelog::domain::{Change, Event, Kind, Seq, Value};
+use livelog::domain::{Change, Event, Kind, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Epoch, Store, Stretch};
+use livelog::value::Value;
 use redb::StorageBackend;
 use uuid::Uuid;
 

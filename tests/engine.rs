@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livelog::domain::{Change, Command, Create, Document, Order, Rejection, Seq, Update};
+use livelog::domain::{Change, Command, Create, Order, Rejection, Seq, Update};
 use livelog::engine::{Engine, Outcome, Refused, Source};
 use livelog::limits;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
+use livelog::value::Document;
 use serde_json::json;
 use tokio::sync::oneshot;
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use livelog::budget::Budget;
-use livelog::domain::{Command, Create, Document, Order, Seq, Steps, Update};
+use livelog::domain::{Command, Create, Order, Seq, Update};
 use livelog::engine::{Engine, Source};
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::limits;
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use livelog::value::{Document, Steps};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use livelog::config::Config;
 use livelog::limits;
+use livelog::node::NodeFailed;
 use livelog::server;
-use livelog::service::NodeFailed;
+use livelog::server::Config;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{Store, StoreOptions};
 use livelog::transport::Guests;

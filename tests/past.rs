@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use livelog::domain::{Change, Document, Event, EventId, Seq, Steps, Value};
+use livelog::domain::{Change, Event, EventId, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
 use livelog::store::{Store, Stretch};
+use livelog::value::{Document, Steps, Value};
 use redb::TableDefinition;
 use redb::backends::InMemoryBackend;
 use tokio::sync::Semaphore;
@@ -343,7 +344,7 @@ async fn pages(store: &dyn Store, json: &str, at: Seq) -> Vec<Event> {
         let mut page = answer(store, &query, at).await;
         let more = page.len() > LIMIT;
         page.truncate(LIMIT);
-        cursor = page.last().map(|last| query.cursor_after(last, Seq::ZERO));
+        cursor = page.last().map(|last| query.cursor_after(last, 0));
         found.extend(page);
         if !more {
             return found;

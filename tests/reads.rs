@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use livelog::domain::{Document, Event, Order, Verb};
+use livelog::domain::{Event, Order, Verb};
 use livelog::engine::{Engine, Source};
 use livelog::limits;
-use livelog::query::{Conditions, Query};
+use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
 use livelog::store::{Found, Store};
+use livelog::value::Document;
 use serde_json::{Value, json};
 
 use crate::support::database::scratch;
@@ -55,7 +56,7 @@ impl World {
             .into_iter()
             .map(|(verb, payload)| {
                 let payload = document(payload);
-                let order = Order::parse(verb, payload, None, &mut Conditions::default());
+                let order = Order::parse(verb, payload, None);
                 let submitted = self.engine.submit(&self.source, order.unwrap());
                 submitted.unwrap()
             })

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use livelog::domain::{Command, Create, Document, Order, Update};
+use livelog::domain::{Command, Create, Order, Update};
 use livelog::engine::{Engine, Outcome, Source};
 use livelog::limits;
 use livelog::query::Conditions;
 use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
+use livelog::value::Document;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 

@@ -1,7 +1,8 @@
 //! Sizes are bytes of JSON, and values: what can be created can be updated, and what is too large can shrink.
 
-use livelog::domain::{Document, Seq};
+use livelog::domain::Seq;
 use livelog::limits;
+use livelog::value::Document;
 use serde_json::{Map, Value, json};
 
 use crate::support::client::error_of;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use livelog::domain::{
-    Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value,
-};
+use livelog::domain::{Change, Effect, Event, EventId, Patch, Path, Seq, Timestamp};
 use livelog::query::Query;
-use livelog::store::embedded::{self, EmbeddedOptions, EmbeddedStore};
+use livelog::store::embedded;
+use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore, OpenError};
 use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, Tidings};
+use livelog::value::{Document, Value};
 use mongodb::bson::{Document as Bson, doc};
 use serde_json::value::RawValue;
 use uuid::Uuid;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use livelog::domain::{Change, Document, Effect, Event, EventId, Seq, Timestamp};
+use livelog::domain::{Change, Effect, Event, EventId, Seq, Timestamp};
 use livelog::store::{Batch, Store};
+use livelog::value::Document;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use livelog::domain::{Document, Seq};
+use livelog::domain::Seq;
+use livelog::value::Document;
 use serde_json::{Value, json};
 
 use crate::support::history::History;

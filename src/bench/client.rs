@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 
 use super::connection::Connection;
-use super::message::{self, Message};
+use super::message;
+use super::message::Message;
 
 /// What came of a command, or came without one.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::address::{Address, Changes};
-use super::message::{self, Message};
+use super::message;
+use super::message::Message;
 use super::wire::{first_frame, put_frame};
 use super::within;
 

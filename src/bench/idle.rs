@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
 use super::connection::{Connection, open_many};
-use super::memory::{self, MIB};
+use super::memory;
+use super::memory::MIB;
 use super::report::Report;
 use super::{GRACE, within};
 

@@ -32,8 +32,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use clap::{Args, Subcommand};
 
-use self::address::Address;
-use self::report::Report;
+use address::Address;
+use report::Report;
 
 /// What to wait for beyond the time a scenario is meant to take: connecting, draining, answering.
 const GRACE: Duration = Duration::from_secs(20);

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::change::{Change, Effect};
 use super::command::{Command, CommandId};
-use super::document::Invalid;
 use super::event::{Event, EventId};
 use super::patch::Patch;
 use super::seq::Seq;
 use super::size::{Excess, check_growth};
-use super::steps::Steps;
 use super::timestamp::Timestamp;
-use super::value::Document;
 use crate::limits;
+use crate::value::Document;
+use crate::value::Invalid;
+use crate::value::Steps;
 
 /// Where and when the change will stand, if the command is accepted.
 #[derive(Debug, Clone, Copy)]
@@ -152,11 +152,11 @@ mod tests {
     use super::*;
     use crate::domain::Kind;
     use crate::domain::command::{Create, Delete, Update};
-    use crate::domain::operators::NoConditions;
+    use crate::query::Conditions;
 
     const AT: &str = "2026-01-31T12:00:00.000Z";
 
-    fn payload(json: &str) -> crate::domain::Document {
+    fn payload(json: &str) -> crate::value::Document {
         serde_json::from_str(json).expect("the test's own JSON")
     }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn update(json: &str) -> Result<Command, Invalid> {
-        Update::parse(payload(json), &mut NoConditions).map(Command::Update)
+        Update::parse(payload(json), &mut Conditions::default()).map(Command::Update)
     }
 
     fn delete(json: &str) -> Result<Command, Invalid> {

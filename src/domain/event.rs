@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 use super::patch::{Patch, PatchError};
 use super::seq::Seq;
 use super::timestamp::Timestamp;
-use super::value::{Document, Record, Value, ValueRef};
 use crate::limits;
+use crate::value::{Document, Record, Value, ValueRef};
 
 /// An event's name for life: 1 to [`limits::EVENT_ID_BYTES_MAX`] bytes of text without NUL.
 ///

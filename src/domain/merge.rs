@@ -4,10 +4,10 @@
 //! takes the place of what stands there. So a merge patch cannot store a `null`, and cannot reach into an
 //! array. What it comes to depends on the document, and is decided on it.
 
-use super::document::{Invalid, check_document, join};
 use super::patch::{Patch, Path};
-use super::value::{Document, Value};
 use crate::limits;
+use crate::value::{Document, Value};
+use crate::value::{Invalid, check_document, join};
 
 /// A checked merge patch.
 #[derive(Debug, Clone)]

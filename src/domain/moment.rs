@@ -2,7 +2,7 @@
 
 use super::seq::Seq;
 use super::timestamp::Timestamp;
-use super::value::Value;
+use crate::value::Value;
 
 /// After some change, or at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

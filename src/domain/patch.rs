@@ -5,9 +5,9 @@ use std::fmt;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
-use super::document::name_offence;
-use super::value::{Document, Value};
 use crate::limits;
+use crate::value::name_offence;
+use crate::value::{Document, Value};
 
 /// A dotted path into a document, e.g. `address.city` or `tags.0`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::value::{Document, Value};
 use crate::limits;
+use crate::value::{Document, Value};
 
 /// The size of one document, or of several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use super::{Done, Refused};
 use crate::domain::{Change, Order, Seq};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::store::{AppendError, Batch, Complaints, Store, StoreError};
+use crate::store::{AppendError, Batch, Store, StoreError};
+use crate::telemetry::Throttle;
 
 /// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
 /// what another node wrote is read from the log and taken in; after anything else both are forgotten.
@@ -30,9 +31,9 @@ pub(super) struct Committer {
     /// Orders that are taken up together: fewer where the store lately refused something in them.
     batch_count: usize,
     metrics: Arc<Metrics>,
-    complaints: Complaints,
+    complaints: Throttle,
     /// About what the store refuses for good.
-    refusals: Complaints,
+    refusals: Throttle,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
@@ -70,8 +71,8 @@ impl Committer {
             load_count: limits::BATCH_COUNT_MAX,
             batch_count: limits::BATCH_COUNT_MAX,
             metrics,
-            complaints: Complaints::default(),
-            refusals: Complaints::default(),
+            complaints: Throttle::default(),
+            refusals: Throttle::default(),
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, Refused};
 use crate::domain::{
-    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State, Steps,
+    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State,
     Timestamp, Together, decide,
 };
 use crate::limits;
+use crate::value::Steps;
 
 /// Decided, not yet durable.
 pub(super) struct Decided {

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::group::{Group, Member};
-use crate::domain::{Change, Seq, Steps};
+use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::query::{Filter, Index};
+use crate::value::Steps;
 
 /// All groups of a node.
 #[derive(Debug)]

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::domain::Change;
-use crate::protocol::{self, Frame};
-use crate::query::{Fields, Seen};
+use crate::domain::Seen;
+use crate::protocol;
+use crate::protocol::Frame;
+use crate::query::Fields;
 
 /// A change, encoded once for each way it is told, by the first who needs it.
 #[derive(Debug)]

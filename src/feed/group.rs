@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::domain::{Change, Seq, Steps, TooCostly};
+use crate::domain::Seen;
+use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::query::{Filter, Seen};
+use crate::query::Filter;
+use crate::value::{Steps, TooCostly};
 
 /// Changes that are left to the members after one took too many steps.
 const REST_CHANGES: u32 = 100;

@@ -10,11 +10,14 @@ use futures::FutureExt;
 use super::judges::{JOB_STEPS, Job, Judges};
 use super::log::{Log, Page, Reading};
 use super::snapshot::{Interrupted, Turn};
-use crate::domain::{Change, EventId, Seq, Steps, TooCostly};
+use crate::domain::Seen;
+use crate::domain::{Change, EventId, Seq};
 use crate::limits;
-use crate::protocol::{self, Frame};
-use crate::query::{Fields, Filter, Seen};
+use crate::protocol;
+use crate::protocol::Frame;
+use crate::query::{Fields, Filter};
 use crate::store::StoreError;
+use crate::value::{Steps, TooCostly};
 
 /// The changes from a position to the head as it was, being gathered, then told.
 #[derive(Debug)]

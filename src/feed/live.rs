@@ -140,9 +140,8 @@ impl Live {
 mod tests {
     use super::super::window::Content;
     use super::*;
-    use crate::domain::{
-        Command, Create, Document, EventId, Stamp, State, Steps, Timestamp, decide,
-    };
+    use crate::domain::{Command, Create, EventId, Stamp, State, Timestamp, decide};
+    use crate::value::{Document, Steps};
     use serde_json::value::RawValue;
 
     fn change(seq: u64, text: &str) -> Arc<Change> {

@@ -19,7 +19,8 @@ use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
-use crate::store::{Complaints, Spot, Store, StoreError};
+use crate::store::{Spot, Store, StoreError};
+use crate::telemetry::Throttle;
 
 /// Between attempts to read the log from a store that is away.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ pub(super) struct Log {
     turns: Semaphore,
     shelf: Mutex<Shelf>,
     unreadable: OnceLock<Seq>,
-    complaints: Complaints,
+    complaints: Throttle,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -86,7 +87,7 @@ impl Log {
             turns: Semaphore::new(limits::CATCH_UPS_MAX),
             shelf: Mutex::default(),
             unreadable: OnceLock::new(),
-            complaints: Complaints::default(),
+            complaints: Throttle::default(),
             metrics: Arc::clone(metrics),
         }
     }

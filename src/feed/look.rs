@@ -11,9 +11,11 @@ use super::entry::Entry;
 use super::judges::{JOB_STEPS, Job, Judges};
 use super::snapshot::Interrupted;
 use super::subscription::Notice;
-use crate::domain::{Change, Seq, Steps, TooCostly};
+use crate::domain::Seen;
+use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::query::{Fields, Filter, Seen};
+use crate::query::{Fields, Filter};
+use crate::value::{Steps, TooCostly};
 
 /// Entries looked at before others have their turn.
 const LOOK_MAX: usize = 1_000;

@@ -35,11 +35,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budget;
-use crate::domain::{Change, Seq, TooCostly};
+use crate::domain::Seen;
+use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::query::{Fields, Filter, Seen};
+use crate::query::{Fields, Filter};
 use crate::store::{Store, StoreError};
+use crate::value::TooCostly;
 use audience::Audience;
 use judges::Judges;
 pub use listener::{Interest, Listener};

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::domain::{Event, Seq};
 use crate::limits;
-use crate::protocol::{self, Frame, Shaped};
+use crate::protocol;
+use crate::protocol::{Frame, Shaped};
 use crate::query::Fields;
 use crate::store::{Found, StoreError};
 

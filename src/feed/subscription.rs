@@ -18,11 +18,14 @@ use super::log::{Log, Page, Reading};
 use super::look::{Judged, Look};
 use super::snapshot::{Interrupted, Snapshot, Turn};
 use super::window::{Content, Overrun, Place};
-use crate::domain::{Seq, Steps};
+use crate::domain::Seen;
+use crate::domain::Seq;
 use crate::limits;
-use crate::protocol::{self, Frame};
-use crate::query::{Fields, Seen};
+use crate::protocol;
+use crate::protocol::Frame;
+use crate::query::Fields;
 use crate::store::{Found, StoreError};
+use crate::value::Steps;
 
 /// Where a subscription begins.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use crate::domain::{Change, Seq};
-use crate::protocol::{self, Frame};
+use crate::protocol;
+use crate::protocol::Frame;
 use crate::store::Broadcast;
 
 /// A place in the window: items are numbered as they arrive, changes and broadcasts alike.

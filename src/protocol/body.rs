@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::code::Code;
 use super::failure::Failure;
-use crate::domain::{Document, read, read_as_it_is};
+use crate::value::{Document, read, read_as_it_is};
 
 /// Why a BROADCAST has no id of a command.
 pub const BROADCAST_IS_NOT_KEPT: &str =

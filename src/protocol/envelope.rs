@@ -7,7 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::{Invalid, TWICE, repeated};
+use crate::value::{Invalid, TWICE, repeated};
 
 /// The names of a message and what stands under them, in the order they came. Each value is well-formed and
 /// not yet read.

@@ -7,7 +7,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::error::Category;
 
 use super::code::Code;
-use crate::domain::{Event, EventId, Invalid, Rejection, Seq, TooCostly, Unread, join};
+use crate::domain::{Event, EventId, Rejection, Seq};
+use crate::value::{Invalid, TooCostly, Unread, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]

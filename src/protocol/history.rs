@@ -1,8 +1,10 @@
 //! What a client asks of an event's history.
 
-use crate::domain::{Document, Invalid, Seq, Value, join};
+use super::fetch::Fetch;
+use crate::domain::Seq;
 use crate::limits;
-use crate::query::{Direction, Fields, Query};
+use crate::query::{Direction, Fields};
+use crate::value::{Document, Invalid, Value, join};
 
 /// Which changes of an event.
 #[derive(Debug, Clone)]
@@ -39,7 +41,7 @@ impl History {
             Some(Value::Int(number @ 1..)) => Some(Seq::new(number.cast_unsigned())),
             Some(_) => return Err(invalid("after", "expected the seq of a change")),
         };
-        let query = Query::parse(asked, at)?;
+        let Fetch { query, min_seq, .. } = Fetch::parse(asked, at)?;
         let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
         if limit > limits::FETCH_COUNT_MAX {
             let reason = format!("at most {} changes at once", limits::FETCH_COUNT_MAX);
@@ -49,8 +51,8 @@ impl History {
             direction,
             after,
             limit,
-            fields: query.fields,
-            min_seq: query.min_seq,
+            fields: query.fields.clone(),
+            min_seq,
         })
     }
 }

@@ -7,6 +7,7 @@ mod body;
 mod code;
 mod envelope;
 mod failure;
+mod fetch;
 mod frame;
 mod history;
 mod reply;
@@ -16,6 +17,7 @@ mod subscribe;
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
 pub use code::Code;
 pub use failure::{Details, Failure};
+pub use fetch::Fetch;
 pub use frame::{Frame, trimmed};
 pub use history::History;
 pub use reply::{

@@ -11,8 +11,10 @@ use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::request::{Name, RequestId};
 use super::subscribe::SubName;
-use crate::domain::{Change, Document, Event, EventId, Patch, Seq, Timestamp};
-use crate::query::{Fields, Seen};
+use crate::domain::Seen;
+use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp};
+use crate::query::Fields;
+use crate::value::Document;
 
 /// The first frame of a session: changes after `seq` will follow.
 pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid) -> Frame {

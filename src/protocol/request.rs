@@ -10,10 +10,11 @@ use super::body::{BROADCAST_IS_NOT_KEPT, read_broadcast};
 use super::code::Code;
 use super::envelope::Envelope;
 use super::failure::Failure;
+use super::fetch::Fetch;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Document, Invalid, Order, Unread, Verb, known, read};
+use crate::domain::{CommandId, Order, Verb};
 use crate::limits;
-use crate::query::{Conditions, Query};
+use crate::value::{Document, Invalid, Unread, known, read};
 
 /// The name a client gave to its request: a string or an integer, echoed as it was written.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ pub enum Request {
     /// CREATE, UPDATE, DELETE or RESTORE, or several of them in a BATCH.
     Write(Order),
     /// FETCH.
-    Fetch(Arc<Query>),
+    Fetch(Fetch),
     /// BROADCAST; the payload is JSON text.
     Broadcast(Arc<RawValue>),
     /// SUBSCRIBE, under a name.
@@ -199,9 +200,7 @@ fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure>
         Name::Update => read_order(envelope, Verb::Update),
         Name::Delete => read_order(envelope, Verb::Delete),
         Name::Restore => read_order(envelope, Verb::Restore),
-        Name::Batch => read_write(envelope, |payload, id| {
-            Order::parse_batch(payload, id, &mut Conditions::default())
-        }),
+        Name::Batch => read_write(envelope, Order::parse_batch),
         Name::Fetch => read_fetch(payload),
         Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
         Name::Subscribe => read_subscribe(document(payload)?),
@@ -231,9 +230,7 @@ fn check_repeatable(envelope: &Envelope<'_>, name: Name) -> Result<(), Failure> 
 }
 
 fn read_order(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
-    read_write(envelope, |payload, id| {
-        Order::parse(verb, payload, id, &mut Conditions::default())
-    })
+    read_write(envelope, |payload, id| Order::parse(verb, payload, id))
 }
 
 fn read_write(
@@ -257,10 +254,11 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
         None | Some("null") => Document::new(),
         Some(_) => document(payload)?,
     };
-    let asked = known(asked, "payload", &Query::NAMES);
+    let asked = known(asked, "payload", &Fetch::NAMES);
     let asked = asked.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
-    let mut query = Query::parse(&asked, "payload").map_err(invalid)?;
+    let mut fetch = Fetch::parse(&asked, "payload").map_err(invalid)?;
+    let query = Arc::make_mut(&mut fetch.query);
     query.limit.get_or_insert(limits::FETCH_COUNT_DEFAULT);
     if query
         .limit
@@ -272,7 +270,7 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
         );
         return Err(invalid(Invalid::new("payload.limit", reason)));
     }
-    Ok(Request::Fetch(Arc::new(query)))
+    Ok(Request::Fetch(fetch))
 }
 
 fn read_subscribe(asked: Document) -> Result<Request, Failure> {

@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::code::Code;
 use super::failure::Failure;
-use crate::domain::{Document, Invalid, Seq, Value, join};
+use super::fetch::parse_seq;
+use crate::domain::Seq;
 use crate::limits;
 use crate::query::{Fields, Filter};
+use crate::value::{Document, Invalid, Value, join};
 
 /// The name a client gave to a subscription; all of its frames carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,13 +161,6 @@ fn parse_flag(value: &Value, at: &str) -> Result<bool, Invalid> {
     match value {
         Value::Bool(flag) => Ok(*flag),
         _ => Err(Invalid::new(at, "expected true or false")),
-    }
-}
-
-fn parse_seq(value: &Value, at: &str) -> Result<Seq, Invalid> {
-    match value {
-        Value::Int(number) if *number >= 0 => Ok(Seq::new(number.cast_unsigned())),
-        _ => Err(Invalid::new(at, "expected a seq: an integer of at least 0")),
     }
 }
 

@@ -14,7 +14,7 @@ use super::filter::Filter;
 use super::keys::{Key, Keys};
 use super::operand::expected;
 use super::sort::Sort;
-use crate::domain::{Document, EventId, Invalid, Seq, Value, ValueRef, read};
+use crate::value::{Document, Invalid, Value, ValueRef, read};
 
 /// Longer keys, as JSON, are looked up.
 const KEYS_BYTES_MAX: usize = 1024;
@@ -27,8 +27,17 @@ const TOKEN_BYTES_MAX: usize = 2 * KEYS_BYTES_MAX;
 pub(super) enum Mark {
     /// After these keys.
     Keys(Cursor),
-    /// After the event with this id, as it was after that change.
-    Event(EventId, Seq),
+    /// After a record whose keys are to be looked up.
+    Record(LastRecord),
+}
+
+/// The last record of a page, by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRecord {
+    /// Any text; the caller knows what can be an id.
+    pub id: String,
+    /// The seq of the change after which it was as the page showed it.
+    pub seq: u64,
 }
 
 /// The sort keys of the last record of a page.
@@ -65,14 +74,14 @@ impl Mark {
         }
         match &content.mark {
             Self::Keys(cursor) if cursor.keys.len() != sort.keys().len() => Err(not_ours()),
-            Self::Keys(_) | Self::Event(..) => Ok(content.mark),
+            Self::Keys(_) | Self::Record(_) => Ok(content.mark),
         }
     }
 
     /// The token that goes on after a record: one with these keys, or with this id as it was after that change.
     pub(super) fn token(
         keys: Option<&Keys<'_>>,
-        (id, seq): (&str, Seq),
+        (id, seq): (&str, u64),
         filter: &Filter,
         sort: &Sort,
     ) -> String {
@@ -90,7 +99,7 @@ impl Mark {
         });
         let short = keys.filter(|json| json.len() <= KEYS_BYTES_MAX);
         let named = || {
-            let seq = Value::Int(seq.get().cast_signed());
+            let seq = Value::Int(seq.cast_signed());
             let event = [("id", Value::from(id)), ("seq", seq)];
             json(Value::Object(event.into_iter().collect()))
         };
@@ -125,7 +134,7 @@ impl Cursor {
     }
 
     /// The keys, as a record's.
-    pub(super) fn keys(&self) -> Keys<'_> {
+    pub(crate) fn keys(&self) -> Keys<'_> {
         let mut keys = [Key::MISSING; _];
         for (slot, key) in keys.iter_mut().zip(&self.keys) {
             *slot = key.borrow();
@@ -187,8 +196,10 @@ fn decode(token: &str) -> Option<Content> {
             let Some(Value::Int(seq @ 0..)) = event.get("seq") else {
                 return None;
             };
-            let id = EventId::parse(event.get("id")?.as_str()?).ok()?;
-            Mark::Event(id, Seq::new(seq.cast_unsigned()))
+            Mark::Record(LastRecord {
+                id: event.get("id")?.as_str()?.to_owned(),
+                seq: seq.cast_unsigned(),
+            })
         }
         _ => return None,
     };
@@ -253,8 +264,8 @@ fn unpack(value: Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Steps;
     use crate::query::Query;
+    use crate::value::Steps;
 
     fn query(filter: &str, sort: &str, cursor: Option<&str>) -> Result<Query, Invalid> {
         let value = |json: &str| serde_json::from_str::<Value>(json).expect("the test's own JSON");
@@ -298,12 +309,8 @@ mod tests {
             .collect();
         let first = query("{}", r#"{"a":1}"#, None).expect("a good query");
         for (n, record) in records.iter().enumerate() {
-            let next = query(
-                "{}",
-                r#"{"a":1}"#,
-                Some(&first.cursor_after(record, Seq::ZERO)),
-            )
-            .expect("a good cursor");
+            let next = query("{}", r#"{"a":1}"#, Some(&first.cursor_after(record, 0)))
+                .expect("a good cursor");
             let admitted: Vec<bool> = records.iter().map(|record| admits(&next, record)).collect();
             let expected: Vec<bool> = (0..records.len()).map(|other| other > n).collect();
             assert_eq!(admitted, expected, "after {}", keys[n]);
@@ -314,7 +321,7 @@ mod tests {
     fn a_token_belongs_to_its_filter_and_sort() {
         let token = query(r#"{"a":1}"#, r#"{"a":1}"#, None)
             .expect("a good query")
-            .cursor_after(&document(r#"{"_id":"e","a":1}"#), Seq::ZERO);
+            .cursor_after(&document(r#"{"_id":"e","a":1}"#), 0);
         assert!(query(r#"{"a":1}"#, r#"{"a":1}"#, Some(&token)).is_ok());
         for (filter, sort) in [
             (r#"{"a":2}"#, r#"{"a":1}"#),
@@ -371,10 +378,10 @@ mod tests {
             let id = id.repeat(128 / id.len());
             let text = "x".repeat(bytes);
             let record = Document::from_iter([("_id", Value::from(&*id)), ("a", text.into())]);
-            let token = first.cursor_after(&record, Seq::new(u64::MAX / 4));
+            let token = first.cursor_after(&record, u64::MAX / 4);
             assert!(token.len() <= TOKEN_BYTES_MAX, "{bytes}: {}", token.len());
             let next = query("{}", r#"{"a":1}"#, Some(&token)).expect("a good cursor");
-            let named = next.ends_after.as_ref().map(|(id, _)| id.as_str());
+            let named = next.ends_after.as_ref().map(|last| last.id.as_str());
             assert_eq!(named, (bytes > 1_000).then_some(&*id));
             let next = next
                 .from(&record, &Steps::unbounded())

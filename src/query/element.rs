@@ -9,10 +9,8 @@ use super::filter::{Clause, Node};
 use super::parse;
 use super::path::{FieldPath, Named, Segment};
 use super::verdict::all;
-use crate::domain::{
-    Condition, Invalid, ReadCondition, Steps, TooCostly, Value, ValueRef, compare_within,
-};
 use crate::limits;
+use crate::value::{Invalid, Steps, TooCostly, Value, ValueRef, compare_within};
 
 /// Reads the conditions of one request.
 #[derive(Debug, Default)]
@@ -20,8 +18,12 @@ pub struct Conditions {
     patterns: usize,
 }
 
-impl ReadCondition for Conditions {
-    fn read(&mut self, operand: &Value, at: &str) -> Result<Arc<dyn Condition>, Invalid> {
+impl Conditions {
+    /// Reads a condition that stands `at`. All that one reader reads are bounded together.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn read(&mut self, operand: &Value, at: &str) -> Result<ElementCondition, Invalid> {
         let (asked, patterns) = parse::element(operand, at)?;
         self.patterns += patterns;
         if self.patterns > limits::ORDER_PATTERNS_MAX {
@@ -29,13 +31,17 @@ impl ReadCondition for Conditions {
             let reason = format!("more than {most} patterns in the conditions of one request");
             return Err(Invalid::new(at, reason));
         }
-        Ok(Arc::new(Element { asked, patterns }))
+        Ok(ElementCondition {
+            asked: Arc::new(asked),
+            patterns,
+        })
     }
 }
 
-#[derive(Debug)]
-struct Element {
-    asked: Asked,
+/// A question about one element, read and checked. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ElementCondition {
+    asked: Arc<Asked>,
     patterns: usize,
 }
 
@@ -47,10 +53,14 @@ pub(super) enum Asked {
     Operators(Vec<Clause>),
 }
 
-impl Condition for Element {
-    fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly> {
+impl ElementCondition {
+    /// Whether the element is meant.
+    ///
+    /// # Errors
+    /// If there are not enough steps to tell.
+    pub fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly> {
         steps.take(1)?;
-        match &self.asked {
+        match &*self.asked {
             Asked::Equal(value) => {
                 let order = compare_within(value.borrow(), element.borrow(), steps)?;
                 Ok(order.is_eq())
@@ -67,7 +77,8 @@ impl Condition for Element {
         }
     }
 
-    fn weight(&self) -> usize {
+    /// Roughly the bytes it keeps that its text does not show.
+    pub fn weight(&self) -> usize {
         self.patterns * limits::REGEX_COMPILED_BYTES_MAX
     }
 }
@@ -88,9 +99,8 @@ impl Named for Alone<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Order;
 
-    fn read(json: &str) -> Result<Arc<dyn Condition>, Invalid> {
+    fn read(json: &str) -> Result<ElementCondition, Invalid> {
         let operand: Value = serde_json::from_str(json).expect("the test's own JSON");
         Conditions::default().read(&operand, "at")
     }
@@ -120,22 +130,6 @@ mod tests {
                 "{condition:?} {element:?}"
             );
         }
-    }
-
-    #[test]
-    fn an_order_weighs_what_its_values_and_its_conditions_do() {
-        let pull = |operand: &str| {
-            format!(
-                r#"{{"type":"UPDATE","payload":{{"id":"e","updateData":{{"$pull":{{"a":{operand}}}}}}}}}"#
-            )
-        };
-        let (plain, pattern) = (pull("1"), pull(r#"{"$regex":"x"}"#));
-        let json = format!(r#"{{"commands":[{pattern},{plain},{pattern}]}}"#);
-        let payload = serde_json::from_str(&json).expect("the test's own JSON");
-        let weight =
-            crate::domain::Document::weight(&payload) + 2 * limits::REGEX_COMPILED_BYTES_MAX;
-        let order = Order::parse_batch(payload, None, &mut Conditions::default());
-        assert_eq!(order.expect("a good batch").weight, weight);
     }
 
     #[test]

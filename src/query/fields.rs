@@ -2,23 +2,23 @@
 
 use super::operand::{array, expected};
 use super::path::{FieldPath, Segment};
-use crate::domain::{Document, Invalid, Record, Value, ValueRef, join};
 use crate::limits;
+use crate::value::{Document, Invalid, Record, Value, ValueRef, join};
 
 /// The fields asked for: all of them, or `_id` and a list of paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
-    pub(super) wanted: Option<Branch>,
+    pub(crate) wanted: Option<Branch>,
 }
 
 /// The fields wanted of one document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Branch {
+pub(crate) struct Branch {
     fields: Vec<(String, Wanted)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     Whole,
     Part(Branch),
 }
@@ -83,7 +83,7 @@ impl Fields {
 }
 
 impl Branch {
-    pub(super) fn get(&self, name: &str) -> Option<&Wanted> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Wanted> {
         self.fields
             .iter()
             .find(|(field, _)| field == name)
@@ -132,7 +132,7 @@ impl Wanted {
     }
 }
 
-pub(super) fn part_of(value: ValueRef<'_>, branch: &Branch) -> Option<Value> {
+pub(crate) fn part_of(value: ValueRef<'_>, branch: &Branch) -> Option<Value> {
     match value {
         ValueRef::Object(document) => Some(branch.project(document).into()),
         ValueRef::Array(items) => {

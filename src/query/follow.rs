@@ -7,7 +7,7 @@ use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
 
 use super::verdict::Verdict;
-use crate::domain::{Steps, TooCostly};
+use crate::value::{Steps, TooCostly};
 
 /// Whether the pattern matches somewhere in the text.
 pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use super::filter::{Clause, Filter, Node};
 use super::path::{FieldPath, Leaf};
 use super::test::{Relation, Test};
-use crate::domain::{Record, Steps, TooCostly, Value, ValueRef};
+use crate::value::{Record, Steps, TooCostly, Value, ValueRef};
 
 /// A filter is filed under each value of its `$in`; one with more than this is a candidate always.
 const VALUES_MAX: usize = 64;
@@ -218,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::Document;
+    use crate::value::Document;
 
     fn filter(json: &str) -> Filter {
         let value: Value = serde_json::from_str(json).expect("the test's own JSON");

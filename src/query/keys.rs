@@ -11,21 +11,21 @@ use std::cmp::Ordering;
 
 use super::path::Segment;
 use super::sort::Sort;
-use crate::domain::{Document, Record, Steps, TooCostly, Value, ValueRef, compare, compare_within};
 use crate::limits;
+use crate::value::{Document, Record, Steps, TooCostly, Value, ValueRef, compare, compare_within};
 
 /// The fields asked for, and `_id` after them to tell equals apart.
 const KEYS_MAX: usize = limits::SORT_FIELDS_MAX + 1;
 
 /// What a record is ordered by. A missing value counts as null; an empty array comes before it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Key<'a> {
+pub(crate) enum Key<'a> {
     EmptyArray,
     Value(ValueRef<'a>),
 }
 
 /// A record's keys, in the order of the sort's.
-pub(super) type Keys<'a> = [Key<'a>; KEYS_MAX];
+pub(crate) type Keys<'a> = [Key<'a>; KEYS_MAX];
 
 /// Some of a sort's keys, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

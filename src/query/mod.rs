@@ -1,7 +1,7 @@
 //! The query language: MongoDB's filters, typed and bounded, with one meaning in every store.
 //!
 //! A query is parsed once into trees that cannot fail; the trees are evaluated in memory (`filter`,
-//! `sort`, `fields`) and, where the view is in MongoDB, written down again for it (`mongo`). MongoDB
+//! `sort`, `fields`) and, where the view is in MongoDB, written down again for it (`store::mongo`). MongoDB
 //! narrows, the tree decides: no JSON of a client reaches the database, and no document reaches a
 //! client that the tree did not admit. A real MongoDB judges both in the tests.
 //!
@@ -13,14 +13,11 @@
 //! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`](crate::limits::SORT_FIELDS_MAX) fields; `_id` decides between equals |
 //! | `limit` | a number of at least 1 |
 //! | `cursor` | the `next` of the page before |
-//! | `minSeq` | a seq: the answer is as of this one or a later |
-//! | `at` | a seq or a time: the answer is as of then |
 //! | `fields` | `["price", "author.name"]`; `_id` always comes along |
 //!
 //! Start with [`Query::parse`], then `filter`.
 
 mod cursor;
-mod cut;
 mod element;
 mod fields;
 mod filter;
@@ -28,37 +25,38 @@ mod follow;
 mod held;
 mod index;
 mod keys;
-pub mod mongo;
 mod operand;
 mod parse;
 mod path;
 mod pattern;
 #[cfg(test)]
 mod refusals;
-mod seen;
 mod sort;
 mod test;
 mod verdict;
 
 use std::cmp::Ordering;
 
-use crate::domain::{
-    Document, EventId, Invalid, Moment, Record, Seq, Steps, TooCostly, Value, ValueRef, join,
-};
 use crate::limits;
+use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, join};
 use cursor::Mark;
 use operand::expected;
 
-pub use cursor::Cursor;
-pub use element::Conditions;
+pub use cursor::{Cursor, LastRecord};
+pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
+pub(crate) use fields::{Branch, Wanted, part_of};
 pub use filter::Filter;
+pub(crate) use filter::{Clause, Node};
 pub use held::held_bytes;
 pub use index::Index;
-pub use seen::{Seen, Standing};
+pub(crate) use keys::Key;
+pub(crate) use path::FieldPath;
+pub(crate) use sort::SortKey;
 pub use sort::{Direction, Sort};
+pub(crate) use test::{Relation, Test, Type};
 
-/// What a FETCH asks for.
+/// Which records, in which order, and what of each.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Which events.
@@ -69,24 +67,15 @@ pub struct Query {
     pub limit: Option<usize>,
     /// After which event.
     pub cursor: Option<Cursor>,
-    /// After which event, by its id, as it was after some change: to be looked up, and then its cursor is.
-    pub ends_after: Option<(EventId, Seq)>,
+    /// After which record, by its id, as it was after some change: to be looked up, and then its cursor is.
+    pub ends_after: Option<LastRecord>,
     /// What of each event.
     pub fields: Fields,
-    /// How far the log must be that the answer is as of.
-    pub min_seq: Seq,
-    /// As of when, if not now.
-    pub at: Option<Moment>,
 }
 
 impl Query {
-    /// What [`parse`](Self::parse) reads.
-    pub const NAMES: [&str; 7] = [
-        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at",
-    ];
-
-    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked`
-    /// stands, e.g. `payload`.
+    /// Reads `filter`, `sort`, `limit`, `cursor` and `fields`; the caller knows what else may stand there. `at` is where
+    /// `asked` stands, e.g. `payload`.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -105,18 +94,11 @@ impl Query {
             let at = join(at, "cursor");
             match Mark::parse(cursor, &query.filter, &query.sort, &at)? {
                 Mark::Keys(cursor) => query.cursor = Some(cursor),
-                Mark::Event(id, seq) => query.ends_after = Some((id, seq)),
+                Mark::Record(last) => query.ends_after = Some(last),
             }
         }
         if let Some(fields) = asked.get("fields") {
             query.fields = Fields::parse(fields, &join(at, "fields"))?;
-        }
-        if let Some(seq) = asked.get("minSeq") {
-            query.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
-        }
-        if let Some(moment) = asked.get("at") {
-            let moment = Moment::parse(moment);
-            query.at = Some(moment.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
         Ok(query)
     }
@@ -130,8 +112,6 @@ impl Query {
             cursor: None,
             ends_after: None,
             fields: Fields::all(),
-            min_seq: Seq::ZERO,
-            at: None,
         }
     }
 
@@ -161,7 +141,7 @@ impl Query {
     }
 
     /// The cursor that goes on after this record, which is as it was after change `seq`. Short, whatever its keys.
-    pub fn cursor_after(&self, record: &impl Record, seq: Seq) -> String {
+    pub fn cursor_after(&self, record: &impl Record, seq: u64) -> String {
         let keys = self
             .sort
             .keys_of(record, &Steps::new(limits::MATCH_STEPS_INLINE));
@@ -233,13 +213,6 @@ impl Query {
         };
         let order = self.sort.compare_with(record, &cursor.keys(), steps)?;
         Ok(order.is_gt())
-    }
-}
-
-fn parse_seq(value: &Value, at: &str) -> Result<Seq, Invalid> {
-    match value {
-        Value::Int(number @ 0..) => Ok(Seq::new(number.cast_unsigned())),
-        _ => Err(Invalid::new(at, "expected a seq: an integer of at least 0")),
     }
 }
 

@@ -3,8 +3,8 @@
 //! Like `parse`, of which this is the lower half, it refuses by name and place.
 
 use super::test::{Test, Type};
-use crate::domain::{Document, Invalid, Value, join};
 use crate::limits;
+use crate::value::{Document, Invalid, Value, join};
 
 /// A value to compare with, refused if no stored document could hold it.
 pub(super) fn literal(value: &Value, at: &str) -> Result<Value, Invalid> {

@@ -9,8 +9,8 @@ use super::operand::{array, flag, literal, modulo, object, size, types};
 use super::path::FieldPath;
 use super::pattern::Pattern;
 use super::test::{Relation, Test};
-use crate::domain::{Document, Invalid, Value, compare, join};
 use crate::limits;
+use crate::value::{Document, Invalid, Value, compare, join};
 
 /// Reads a whole filter that stands `at`; says how many bytes its patterns take.
 pub(super) fn filter(value: &Value, at: &str) -> Result<(Node, usize), Invalid> {

@@ -5,25 +5,25 @@
 //! allocates nothing.
 
 use super::verdict::{Verdict, any};
-use crate::domain::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
 use crate::limits;
+use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
 
 /// Names that a look-up goes through, or elements that are passed over, in about one step.
 const PASSED_PER_STEP: usize = 4;
 
 /// A path such as `a.0.b`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FieldPath {
+pub(crate) struct FieldPath {
     text: String,
     segments: Vec<Segment>,
 }
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) name: String,
+pub(crate) struct Segment {
+    pub(crate) name: String,
     /// The place in an array that the name may also mean; `None` for `01`, as no place is written so.
-    pub(super) index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 /// What happens where a path ends at an array.
@@ -94,11 +94,11 @@ impl FieldPath {
     }
 
     /// The path as it was written.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub(super) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 

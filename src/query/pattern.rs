@@ -19,8 +19,8 @@ use super::follow;
 use super::held::Held;
 use super::operand::expected;
 use super::verdict::Verdict;
-use crate::domain::{Invalid, Steps, TooCostly, Value, join};
 use crate::limits;
+use crate::value::{Invalid, Steps, TooCostly, Value, join};
 
 /// Bytes of text that are passed in about one step where the states are there.
 const BYTES_PER_STEP: usize = 8;
@@ -34,7 +34,7 @@ const BYTES_PER_STATE: usize = 1;
 
 /// A compiled `$regex`. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     compiled: Arc<Compiled>,
 }
 

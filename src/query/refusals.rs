@@ -1,8 +1,8 @@
 //! What a filter must not say: every refusal, and every bound from both sides.
 
 use super::Filter;
-use crate::domain::{Invalid, Value};
 use crate::limits;
+use crate::value::{Invalid, Value};
 
 fn parsed(json: &str) -> Result<Filter, Invalid> {
     let value: Value = serde_json::from_str(json).expect("the test's own JSON");

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::keys::Keys;
 use super::operand::{expected, integer, object};
 use super::path::FieldPath;
-use crate::domain::{Invalid, Record, Steps, TooCostly, Value, join};
 use crate::limits;
+use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
 
 /// What decides the order, first key first. `_id` is always among the keys, so no two events are equal.
 #[derive(Debug, Clone)]
@@ -15,9 +15,9 @@ pub struct Sort {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SortKey {
-    pub(super) path: FieldPath,
-    pub(super) direction: Direction,
+pub(crate) struct SortKey {
+    pub(crate) path: FieldPath,
+    pub(crate) direction: Direction,
 }
 
 /// Upwards or downwards in the order of values.
@@ -56,7 +56,7 @@ impl Sort {
         }
     }
 
-    pub(super) fn keys(&self) -> &[SortKey] {
+    pub(crate) fn keys(&self) -> &[SortKey] {
         &self.keys
     }
 
@@ -97,7 +97,7 @@ impl SortKey {
         }
     }
 
-    pub(super) fn is_id(&self) -> bool {
+    pub(crate) fn is_id(&self) -> bool {
         self.path.as_str() == "_id"
     }
 }
@@ -111,7 +111,7 @@ impl Direction {
     }
 
     /// As MongoDB writes it.
-    pub(super) fn as_int(self) -> i32 {
+    pub(crate) fn as_int(self) -> i32 {
         match self {
             Self::Ascending => 1,
             Self::Descending => -1,
@@ -122,7 +122,7 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Document;
+    use crate::value::Document;
 
     fn sort(json: &str) -> Result<Sort, Invalid> {
         let value: Value = serde_json::from_str(json).expect("the test's own JSON");

@@ -7,11 +7,11 @@ use super::operand::truncated;
 use super::path::{Leaf, Places};
 use super::pattern::Pattern;
 use super::verdict::{Verdict, all, any};
-use crate::domain::{Class, Steps, Value, ValueRef, class, compare_within};
+use crate::value::{Class, Steps, Value, ValueRef, class, compare_within};
 
 /// A question about one value.
 #[derive(Debug, Clone)]
-pub(super) enum Test {
+pub(crate) enum Test {
     Compare(Relation, Value),
     /// Sorted, for searching.
     In(Vec<Value>),
@@ -30,7 +30,7 @@ pub(super) enum Test {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Relation {
+pub(crate) enum Relation {
     Equal,
     Greater,
     GreaterOrEqual,
@@ -40,7 +40,7 @@ pub(super) enum Relation {
 
 /// What `$type` can ask for, by MongoDB's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Double,
     String,
     Object,

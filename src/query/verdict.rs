@@ -1,6 +1,6 @@
 //! An answer to a question about a record, for as long as there are steps left to find it.
 
-use crate::domain::TooCostly;
+use crate::value::TooCostly;
 
 /// Whether something holds.
 pub(super) type Verdict = Result<bool, TooCostly>;

@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reads::{Held, Overtaking, Read};
-use crate::budget::Share;
-use crate::engine;
-use crate::feed::Subscription;
 use crate::limits;
-use crate::protocol::{self, Failure, Frame, Name, RequestId, SubName};
-use crate::service::Service;
+use crate::node::Service;
+use crate::node::Share;
+use crate::node::Subscription;
+use crate::node::{Outcome, Refused};
+use crate::protocol;
+use crate::protocol::{Failure, Frame, Name, RequestId, SubName};
 
 /// Answers owed, the oldest first.
 ///
@@ -65,12 +66,9 @@ pub(super) enum Pending {
     /// It only waits its turn.
     Ready(Answer),
     /// With the engine.
-    Write(Option<RequestId>, Name, oneshot::Receiver<engine::Outcome>),
+    Write(Option<RequestId>, Name, oneshot::Receiver<Outcome>),
     /// With the engine.
-    Announcement(
-        Option<RequestId>,
-        oneshot::Receiver<Result<(), engine::Refused>>,
-    ),
+    Announcement(Option<RequestId>, oneshot::Receiver<Result<(), Refused>>),
     /// Not begun: writes stand before it.
     Held(Box<Held>),
     /// In a task of its own, beside the others; it ends with who asked.
@@ -81,13 +79,13 @@ impl Pending {
     pub(super) fn write(
         id: Option<RequestId>,
         name: Name,
-    ) -> impl FnOnce(oneshot::Receiver<engine::Outcome>) -> Self {
+    ) -> impl FnOnce(oneshot::Receiver<Outcome>) -> Self {
         move |outcome| Self::Write(id, name, outcome)
     }
 
     pub(super) fn announcement(
         id: Option<RequestId>,
-    ) -> impl FnOnce(oneshot::Receiver<Result<(), engine::Refused>>) -> Self {
+    ) -> impl FnOnce(oneshot::Receiver<Result<(), Refused>>) -> Self {
         move |outcome| Self::Announcement(id, outcome)
     }
 
@@ -137,11 +135,11 @@ impl Pending {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
         match self {
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                let outcome = outcome.unwrap_or(Err(Refused::Unknown));
                 Arrived::Outcome(id.take(), *name, outcome)
             }),
             Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(engine::Refused::Unknown));
+                let outcome = outcome.unwrap_or(Err(Refused::Unknown));
                 Arrived::Announced(id.take(), outcome)
             }),
             Self::Running(task) => task
@@ -155,8 +153,8 @@ impl Pending {
 /// What was waited for.
 enum Arrived {
     Answer(Answer),
-    Outcome(Option<RequestId>, Name, engine::Outcome),
-    Announced(Option<RequestId>, Result<(), engine::Refused>),
+    Outcome(Option<RequestId>, Name, Outcome),
+    Announced(Option<RequestId>, Result<(), Refused>),
 }
 
 impl Answers {
@@ -254,7 +252,7 @@ impl Answers {
         &mut self,
         id: Option<RequestId>,
         name: Name,
-        outcome: engine::Outcome,
+        outcome: Outcome,
         is_next: bool,
     ) -> Pending {
         let frame = match &outcome {
@@ -284,11 +282,7 @@ impl Answers {
         )
     }
 
-    fn announced(
-        &mut self,
-        id: Option<&RequestId>,
-        outcome: Result<(), engine::Refused>,
-    ) -> Pending {
+    fn announced(&mut self, id: Option<&RequestId>, outcome: Result<(), Refused>) -> Pending {
         let (name, outcome) = (Name::Broadcast, outcome.map_err(Failure::from));
         self.service
             .count(name.as_str(), outcome.as_ref().map(drop));

@@ -16,16 +16,16 @@ use std::task::Poll;
 
 use uuid::Uuid;
 
-use crate::budget::Share;
-use crate::domain::{Invalid, Seq};
-use crate::engine::Source;
-use crate::feed::{Interest, Listener};
+use crate::domain::Seq;
 use crate::limits;
-use crate::protocol::{
-    self, Asked, Code, Failure, Frame, Name, Refused, Request, RequestId, SubName,
-};
-use crate::service::Service;
-use crate::store::Epoch;
+use crate::node::Epoch;
+use crate::node::Service;
+use crate::node::Share;
+use crate::node::Source;
+use crate::node::{Interest, Listener};
+use crate::protocol;
+use crate::protocol::{Asked, Code, Failure, Frame, Name, Refused, Request, RequestId, SubName};
+use crate::value::Invalid;
 use answers::{Answer, Answers, Pending, Subscribed};
 pub use outbox::{Outbox, Piece};
 use reads::Read;
@@ -266,8 +266,8 @@ impl Session {
                 .service
                 .announce(&self.source, payload)
                 .map(Pending::announcement(id.clone())),
-            Request::Fetch(query) => {
-                let read = Read::Fetch(self.source.clone(), query);
+            Request::Fetch(fetch) => {
+                let read = Read::Fetch(self.source.clone(), fetch);
                 Ok(self.read(id.clone(), read))
             }
             Request::Subscribe(sub, asked) => {

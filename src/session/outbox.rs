@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::budget::Share;
 use crate::limits;
+use crate::node::Share;
 use crate::protocol::Frame;
 
 /// Frames that are not yet with the socket, the oldest first.

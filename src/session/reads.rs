@@ -7,13 +7,15 @@ use futures::FutureExt;
 use tokio::sync::Notify;
 
 use super::answers::{Answer, Subscribed};
-use crate::budget::Share;
 use crate::domain::{EventId, Seq};
-use crate::engine::{self, Source};
 use crate::limits;
-use crate::protocol::{self, Failure, Frame, Mode, Name, RequestId, SubName, Subscribe};
+use crate::node::Outcome;
+use crate::node::Service;
+use crate::node::Share;
+use crate::node::Source;
+use crate::protocol;
+use crate::protocol::{Failure, Fetch, Frame, Mode, Name, RequestId, SubName, Subscribe};
 use crate::query::Query;
-use crate::service::Service;
 
 /// A request that can be begun.
 #[derive(Debug, Clone)]
@@ -26,7 +28,7 @@ pub(super) struct Held {
 /// What reads the store.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
-    Fetch(Source, Arc<Query>),
+    Fetch(Source, Fetch),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
     /// A write was carried out: its answer is made of the log, for which there was no room before.
     Written(Name, Written),
@@ -61,7 +63,7 @@ impl Read {
     }
 
     /// What it takes to tell later what became of a write, in about so many bytes.
-    pub(super) fn again(name: Name, outcome: engine::Outcome, bytes: usize) -> Self {
+    pub(super) fn again(name: Name, outcome: Outcome, bytes: usize) -> Self {
         match outcome {
             Err(refused) => {
                 let (failure, event) = Failure::from(refused).without_event();
@@ -115,8 +117,8 @@ impl Held {
         let Self { service, id, read } = *self;
         let id = id.as_ref();
         let answer = match read {
-            Read::Fetch(from, query) => {
-                let page = service.fetch(&from, id, &query, room).await;
+            Read::Fetch(from, fetch) => {
+                let page = service.fetch(&from, id, &fetch, room).await;
                 service.count(name.as_str(), page.as_ref().map(drop));
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
@@ -166,7 +168,7 @@ async fn shown(service: &Service, failure: Failure, event: Option<EventId>) -> F
     let Some(id) = event else {
         return failure;
     };
-    match service.event(&id, &Query::everything()).await {
+    match service.event(&id, &Fetch::now(Query::everything())).await {
         Ok((_, event)) => failure.with_event(Arc::new(event)),
         Err(_) => failure,
     }

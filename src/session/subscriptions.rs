@@ -6,10 +6,11 @@ use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
 use super::Outbox;
-use crate::domain::{Invalid, Steps};
-use crate::feed::{Notice, Subscription};
 use crate::limits;
-use crate::protocol::{self, Code, Failure, Name, SubName};
+use crate::node::{Notice, Subscription};
+use crate::protocol;
+use crate::protocol::{Code, Failure, Name, SubName};
+use crate::value::{Invalid, Steps};
 
 /// Each takes its turn: none can keep the others from being heard.
 #[derive(Debug, Default)]

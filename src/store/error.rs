@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::domain::{Seq, TooCostly};
+use crate::domain::Seq;
+use crate::value::TooCostly;
 
 /// Why the store did not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,15 +5,14 @@
 //!
 //! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
 
-mod complaints;
 pub mod embedded;
 mod error;
 mod fate;
-mod moment;
 pub mod mongo;
 mod options;
 mod panics;
-mod top;
+mod seq_at;
+mod top_k;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,15 +23,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::{Change, CommandId, Event, EventId, Seq, Steps};
+use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
-pub use complaints::Complaints;
+use crate::value::Steps;
 pub use error::{AppendError, PublishError, Spot, StoreError};
 pub use fate::cause_of;
-pub use moment::last_until;
 pub use options::StoreOptions;
 pub use panics::panic_is_expected;
+pub use seq_at::last_until;
 
 /// Opens the store that the options name.
 ///

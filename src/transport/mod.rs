@@ -1,31 +1,9 @@
 //! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
 
-mod accept;
-mod changes;
-mod conditions;
 mod connection;
-mod content;
-mod counts;
-mod failure;
 mod gate;
-mod guests;
-mod handshake;
-mod header;
-mod heads;
-mod held;
-mod host;
-mod intake;
-mod meter;
-mod origin;
-mod params;
-mod parting;
-mod pulse;
-mod rest;
-mod sse;
-mod trace;
-mod websocket;
-mod wire;
-mod writes;
+mod http;
+mod routes;
 
 use std::sync::Arc;
 
@@ -38,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
-use crate::service::Service;
+use crate::node::Service;
 pub use connection::serve;
 pub use gate::Gate;
-pub use guests::Guests;
-pub use host::Hosts;
-pub use origin::Origins;
+pub use gate::guests::Guests;
+pub use gate::host::Hosts;
+pub use gate::origin::Origins;
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
@@ -76,38 +54,43 @@ pub fn gate(app: App) -> Gate {
     let guests = Arc::clone(&app.guests);
     let service = app.service.clone();
     let budget = service.budget().clone();
-    let counted = |verb, route: MethodRouter<App>| counts::counted(service.clone(), verb, route);
+    let counted =
+        |verb, route: MethodRouter<App>| routes::counts::counted(service.clone(), verb, route);
     let routes = Router::new()
-        .route("/ws", get(handshake::upgrade))
-        .route("/metrics", get(counts::metrics))
+        .route("/ws", get(routes::handshake::upgrade))
+        .route("/metrics", get(routes::counts::metrics))
         .route(
             "/api/events",
-            counted("FETCH", get(rest::events)).merge(counted("CREATE", post(writes::create))),
+            counted("FETCH", get(routes::rest::events))
+                .merge(counted("CREATE", post(routes::writes::create))),
         )
         .route(
             "/api/events/{id}",
-            counted("FETCH", get(rest::event))
-                .merge(counted("UPDATE", patch(writes::update)))
-                .merge(counted("DELETE", delete(writes::delete))),
+            counted("FETCH", get(routes::rest::event))
+                .merge(counted("UPDATE", patch(routes::writes::update)))
+                .merge(counted("DELETE", delete(routes::writes::delete))),
         )
         .route(
             "/api/events/{id}/history",
-            counted("HISTORY", get(rest::history)),
+            counted("HISTORY", get(routes::rest::history)),
         )
         .route(
             "/api/events/{id}/restore",
-            counted("RESTORE", post(writes::restore)),
+            counted("RESTORE", post(routes::writes::restore)),
         )
-        .route("/api/batch", counted("BATCH", post(writes::batch)))
+        .route("/api/batch", counted("BATCH", post(routes::writes::batch)))
         .route(
             "/api/broadcast",
-            counted("BROADCAST", post(writes::broadcast)),
+            counted("BROADCAST", post(routes::writes::broadcast)),
         )
-        .route("/api/changes", counted("CHANGES", get(changes::changes)))
-        .route("/healthz", get(rest::healthz))
-        .route("/readyz", get(rest::readyz))
-        .fallback(failure::no_such_route)
-        .method_not_allowed_fallback(failure::no_such_method)
+        .route(
+            "/api/changes",
+            counted("CHANGES", get(routes::changes::changes)),
+        )
+        .route("/healthz", get(routes::rest::healthz))
+        .route("/readyz", get(routes::rest::readyz))
+        .fallback(http::failure::no_such_route)
+        .method_not_allowed_fallback(http::failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .with_state(app);
     Gate::new(routes, guests, budget)

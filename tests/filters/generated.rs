@@ -1,6 +1,6 @@
 //! What is generated. Few names and few values, so that paths lead somewhere and operands are met.
 
-use livelog::domain::{Document, Value};
+use livelog::value::{Document, Value};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 

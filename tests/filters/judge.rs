@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bson::{Bson, doc};
 use futures::TryStreamExt;
-use livelog::domain::{Document, Event, EventId, Record, Steps, Value};
+use livelog::domain::{Event, EventId};
 use livelog::query::Query;
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Store};
+use livelog::value::{Document, Record, Steps, Value};
 use mongodb::Collection;
 use mongodb::options::{Acknowledgment, CollectionOptions, WriteConcern};
 use proptest::prelude::*;

@@ -10,8 +10,9 @@ pub(crate) mod judge;
 use std::collections::BTreeSet;
 
 use bson::{Bson, doc};
-use livelog::domain::{Document, Seq, Value};
-use livelog::query::{Query, mongo};
+use livelog::query::Query;
+use livelog::store::mongo;
+use livelog::value::{Document, Value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -196,12 +197,9 @@ fn read_by_pages(
 ) -> Vec<Document> {
     let mut read: Vec<Document> = Vec::new();
     while read.len() <= expected {
-        let cursor = read.last().map(|last| {
-            (
-                "cursor",
-                query(parts.to_vec()).cursor_after(last, Seq::ZERO).into(),
-            )
-        });
+        let cursor = read
+            .last()
+            .map(|last| ("cursor", query(parts.to_vec()).cursor_after(last, 0).into()));
         let mut events = answer(&query(parts.iter().cloned().chain(cursor)));
         events.truncate(page);
         if events.is_empty() {

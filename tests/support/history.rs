@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use livelog::domain::{
-    Change, Document, Effect, Event, EventId, Patch, Path, Seq, Timestamp, Value,
-};
+use livelog::domain::{Change, Effect, Event, EventId, Patch, Path, Seq, Timestamp};
 use livelog::store::Batch;
+use livelog::value::{Document, Value};
 use uuid::Uuid;
 
 pub type Events = BTreeMap<EventId, Arc<Event>>;

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use livelog::domain::{Document, Value};
+use livelog::value::{Document, Value};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 

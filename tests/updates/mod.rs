@@ -12,11 +12,11 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{
-    Change, Command, Document, Event, EventId, Seq, Stamp, State, Steps, Timestamp, Update, Value,
-    decide,
+    Change, Command, Event, EventId, Seq, Stamp, State, Timestamp, Update, decide,
 };
 use livelog::protocol::Failure;
 use livelog::query::{Conditions, Fields};
+use livelog::value::{Document, Steps, Value};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 

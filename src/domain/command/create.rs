@@ -2,9 +2,9 @@
 
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
-use crate::domain::document::{Invalid, check_document};
 use crate::domain::event::EventId;
-use crate::domain::value::{Document, Value};
+use crate::value::{Document, Value};
+use crate::value::{Invalid, check_document};
 
 /// Asks for a new event.
 #[derive(Debug, Clone, PartialEq)]

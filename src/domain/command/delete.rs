@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, State};
-use crate::domain::document::Invalid;
 use crate::domain::event::EventId;
-use crate::domain::names::known;
-use crate::domain::value::Document;
+use crate::value::Document;
+use crate::value::Invalid;
+use crate::value::known;
 
 /// Asks for an event to be deleted.
 #[derive(Debug, Clone, PartialEq)]

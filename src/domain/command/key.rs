@@ -6,9 +6,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::meaning::Meaning;
-use crate::domain::document::Invalid;
-use crate::domain::value::Document;
 use crate::limits;
+use crate::value::Document;
+use crate::value::Invalid;
 
 /// The id that a client gave to a command: the same for each try, and for no other command of anyone's.
 #[derive(Clone, PartialEq, Eq, Hash)]

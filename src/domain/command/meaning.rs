@@ -4,7 +4,7 @@
 //! these bytes are kept with changes, so what one livelog writes here every later one must.
 
 use super::Verb;
-use crate::domain::value::{Document, Value};
+use crate::value::{Document, Value};
 
 /// The bytes.
 #[derive(Debug)]

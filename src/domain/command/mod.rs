@@ -15,9 +15,9 @@ pub use order::Order;
 pub use restore::Restore;
 pub use update::Update;
 
-use super::document::Invalid;
 use super::event::EventId;
-use super::value::{Document, Value};
+use crate::value::Invalid;
+use crate::value::{Document, Value};
 
 /// A request to change one event. Checked: what a command holds can be decided on.
 #[derive(Debug, Clone)]

@@ -2,12 +2,12 @@
 
 use super::meaning::Meaning;
 use super::{Command, CommandId, Create, Delete, OrderKey, Restore, Update, Verb};
-use crate::domain::document::{Invalid, join};
 use crate::domain::guard::Guard;
-use crate::domain::names::known;
-use crate::domain::operators::ReadCondition;
-use crate::domain::value::{Document, Value};
 use crate::limits;
+use crate::query::Conditions;
+use crate::value::known;
+use crate::value::{Document, Value};
+use crate::value::{Invalid, join};
 
 /// One command, or several that stand or fall together; with the key by which a repetition is known.
 #[derive(Debug, Clone)]
@@ -29,16 +29,11 @@ impl Order {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(
-        verb: Verb,
-        payload: Document,
-        id: Option<CommandId>,
-        conditions: &mut dyn ReadCondition,
-    ) -> Result<Self, Invalid> {
+    pub fn parse(verb: Verb, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let meaning = |payload| Meaning::of(verb, payload);
         let key = id.map(|id| OrderKey::new(id, verb.tag(), &payload, &meaning(&payload)));
         let weight = payload.weight();
-        let commands = vec![command(verb, payload, conditions)?];
+        let commands = vec![command(verb, payload, &mut Conditions::default())?];
         Ok(Self::new(commands, key, weight))
     }
 
@@ -46,11 +41,7 @@ impl Order {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse_batch(
-        payload: Document,
-        id: Option<CommandId>,
-        conditions: &mut dyn ReadCondition,
-    ) -> Result<Self, Invalid> {
+    pub fn parse_batch(payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let meaning = Meaning::of_batch;
         let key = id.map(|id| OrderKey::new(id, "batch", &payload, &meaning(&payload)));
         let weight = payload.weight();
@@ -70,9 +61,10 @@ impl Order {
             let reason = format!("expected 1 to {} commands", limits::ORDER_COMMANDS_MAX);
             return Err(invalid(reason));
         }
+        let mut conditions = Conditions::default();
         let commands = items.into_iter().enumerate().map(|(at, item)| {
             let at = join(COMMANDS, &at.to_string());
-            member(item, &at, conditions)
+            member(item, &at, &mut conditions)
         });
         let commands = commands.collect::<Result<Vec<_>, Invalid>>()?;
         Ok(Self::new(commands, key, weight))
@@ -95,11 +87,7 @@ impl Order {
     }
 }
 
-fn command(
-    verb: Verb,
-    payload: Document,
-    conditions: &mut dyn ReadCondition,
-) -> Result<Command, Invalid> {
+fn command(verb: Verb, payload: Document, conditions: &mut Conditions) -> Result<Command, Invalid> {
     match verb {
         Verb::Create => Create::parse(payload).map(Command::Create),
         Verb::Update => Update::parse(payload, conditions).map(Command::Update),
@@ -109,7 +97,7 @@ fn command(
 }
 
 /// A command of a batch, `{"type","payload"}`, that stands `at`.
-fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<Command, Invalid> {
+fn member(item: Value, at: &str, conditions: &mut Conditions) -> Result<Command, Invalid> {
     let Value::Object(mut item) = item else {
         let reason = format!("expected an object, found {}", item.kind());
         return Err(Invalid::new(at, reason));
@@ -130,4 +118,24 @@ fn member(item: Value, at: &str, conditions: &mut dyn ReadCondition) -> Result<C
     };
     command(verb, payload, conditions)
         .map_err(|invalid| Invalid::new(join(at, &invalid.path), invalid.reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_weighs_what_its_values_and_its_conditions_do() {
+        let pull = |operand: &str| {
+            format!(
+                r#"{{"type":"UPDATE","payload":{{"id":"e","updateData":{{"$pull":{{"a":{operand}}}}}}}}}"#
+            )
+        };
+        let (plain, pattern) = (pull("1"), pull(r#"{"$regex":"x"}"#));
+        let json = format!(r#"{{"commands":[{pattern},{plain},{pattern}]}}"#);
+        let payload = serde_json::from_str(&json).expect("the test's own JSON");
+        let weight = Document::weight(&payload) + 2 * limits::REGEX_COMPILED_BYTES_MAX;
+        let order = Order::parse_batch(payload, None);
+        assert_eq!(order.expect("a good batch").weight, weight);
+    }
 }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
-use crate::domain::document::Invalid;
 use crate::domain::event::EventId;
-use crate::domain::names::known;
 use crate::domain::patch::{Patch, Path};
-use crate::domain::value::{Document, Value};
 use crate::limits;
+use crate::value::Invalid;
+use crate::value::known;
+use crate::value::{Document, Value};
 
 /// Asks for the contents that an event had. One that is gone is created anew with them.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{Rejection, Stamp, State};
-use crate::domain::document::{Invalid, check_value, join};
 use crate::domain::event::EventId;
 use crate::domain::merge::Merge;
-use crate::domain::names::known;
-use crate::domain::operators::{self, Misfit, Operators, ReadCondition};
+use crate::domain::operators;
+use crate::domain::operators::{Misfit, Operators};
 use crate::domain::patch::{Patch, PatchError, Path};
-use crate::domain::steps::Steps;
-use crate::domain::value::{Document, Value};
 use crate::limits;
+use crate::query::Conditions;
+use crate::value::Steps;
+use crate::value::known;
+use crate::value::{Document, Value};
+use crate::value::{Invalid, check_value, join};
 
 /// Asks for fields of an event to be changed.
 #[derive(Debug, Clone)]
@@ -43,7 +45,7 @@ impl Update {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(payload: Document, conditions: &mut dyn ReadCondition) -> Result<Self, Invalid> {
+    pub fn parse(payload: Document, conditions: &mut Conditions) -> Result<Self, Invalid> {
         let mut payload = known(payload, "payload", &NAMES)?;
         let id = take_id(&mut payload)?;
         let expected_version = take_expected_version(&mut payload)?;
@@ -102,7 +104,7 @@ fn object(value: Value, at: &str) -> Result<Document, Invalid> {
 }
 
 impl Data {
-    fn parse(data: Document, conditions: &mut dyn ReadCondition) -> Result<Self, Invalid> {
+    fn parse(data: Document, conditions: &mut Conditions) -> Result<Self, Invalid> {
         let has_operators = data.iter().any(|(name, _)| name.starts_with('$'));
         match has_operators {
             true => operators::parse(data, DATA, conditions).map(Self::Operators),

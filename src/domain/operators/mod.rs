@@ -3,7 +3,6 @@
 //! The operators of an update touch different paths, so each is decided on the event as it was. What
 //! they come to is a [`Patch`] of values, which is all that the log and the wire know of them.
 
-mod condition;
 mod number;
 mod parse;
 #[cfg(test)]
@@ -11,19 +10,16 @@ mod tests;
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use super::compare::compare;
-use super::document::Invalid;
 use super::patch::{Patch, PatchError, Path};
-use super::steps::{Steps, TooCostly};
-use super::value::{Document, Value};
 use crate::limits;
+use crate::query::ElementCondition;
+use crate::value::Invalid;
+use crate::value::compare;
+use crate::value::{Document, Value};
+use crate::value::{Steps, TooCostly};
 use number::{Arithmetic, Number};
 
-#[cfg(test)]
-pub(super) use condition::NoConditions;
-pub use condition::{Condition, ReadCondition};
 pub(super) use parse::parse;
 
 /// The operators of one update, in the order of their paths; no two paths overlap.
@@ -48,7 +44,7 @@ enum Operator {
     Bound(Ordering, Value),
     Push(Vec<Value>),
     AddToSet(Vec<Value>),
-    Pull(Arc<dyn Condition>),
+    Pull(ElementCondition),
     /// `$rename`, to this path.
     Rename(Path),
 }

@@ -1,6 +1,6 @@
 //! `$inc` and `$mul`: arithmetic that fails rather than wrap, round to another kind or leave JSON.
 
-use crate::domain::value::Value;
+use crate::value::Value;
 
 /// What an operand may be, and the value it meets.
 #[derive(Debug, Clone, Copy, PartialEq)]

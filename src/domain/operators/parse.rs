@@ -2,17 +2,18 @@
 
 use std::cmp::Ordering;
 
-use super::{Arithmetic, Number, Operation, Operator, Operators, ReadCondition};
-use crate::domain::document::{Invalid, check_value, join};
+use super::{Arithmetic, Number, Operation, Operator, Operators};
 use crate::domain::patch::{Path, is_number};
-use crate::domain::value::{Document, Value};
 use crate::limits;
+use crate::query::Conditions;
+use crate::value::{Document, Value};
+use crate::value::{Invalid, check_value, join};
 
 /// Reads `{"$set": {"a.b": …}, "$inc": …}` that stands `at`.
 pub(in crate::domain) fn parse(
     data: Document,
     at: &str,
-    conditions: &mut dyn ReadCondition,
+    conditions: &mut Conditions,
 ) -> Result<Operators, Invalid> {
     let mut parser = Parser {
         operations: Vec::new(),
@@ -45,7 +46,7 @@ struct Parser<'a> {
     claims: Vec<(Path, String)>,
     /// In the lists of `$each`.
     values: usize,
-    conditions: &'a mut dyn ReadCondition,
+    conditions: &'a mut Conditions,
 }
 
 type Read = fn(&mut Parser<'_>, Value, &Path, &str) -> Result<Operator, Invalid>;

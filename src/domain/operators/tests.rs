@@ -1,12 +1,14 @@
 //! What operators come to as a patch, what they must not say, and every bound from both sides.
 
-use super::{Misfit, NoConditions, parse};
-use crate::domain::{Document, Invalid, Patch, Steps};
+use super::{Misfit, parse};
+use crate::domain::Patch;
 use crate::limits;
+use crate::query::Conditions;
+use crate::value::{Document, Invalid, Steps};
 
 fn effect(before: &str, update: &str) -> Result<Patch, Invalid> {
     let document = |json: &str| -> Document { serde_json::from_str(json).unwrap() };
-    let operators = parse(document(update), "data", &mut NoConditions)?;
+    let operators = parse(document(update), "data", &mut Conditions::default())?;
     let effect = operators.effect(&document(before), &Steps::unbounded());
     effect.map_err(|misfit| match misfit {
         Misfit::DoesNotFit(invalid) | Misfit::TooCostly(invalid) => invalid,

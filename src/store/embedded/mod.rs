@@ -24,30 +24,12 @@
 //! 0.44 ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. To note it now
 //! and then saves nothing: what was noted is good until the next append that does not.
 
-mod blocks;
-mod check;
-mod checkpoint;
-mod decode;
-mod desk;
-mod encode;
-mod find;
-mod history;
-mod hub;
-mod medium;
-mod milestone;
-mod open;
-mod overlay;
-mod place;
-mod rebuild;
-mod recovery;
-mod redact;
+mod file;
+mod format;
+mod read;
 mod shared;
-mod snapshot;
-mod tables;
 mod tail;
-mod versions;
-mod walk;
-mod writer;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,12 +38,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use redb::StorageBackend;
 
-pub use self::place::OpenError;
+pub use file::data_dir::OpenError;
 
-use self::desk::Desk;
-use self::place::Place;
-use self::shared::{Shared, blocking};
-use self::writer::{Task, Writer};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
     Stretch, Tidings,
@@ -69,6 +47,13 @@ use super::{
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
+use file::data_dir::Place;
+use file::open;
+use read::find;
+use shared::{Shared, blocking};
+use write::handle::Desk;
+use write::rebuild;
+use write::thread::{Task, Writer};
 
 /// Where the file is.
 #[derive(Debug, Clone)]

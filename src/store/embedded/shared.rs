@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
-use super::hub::Hub;
-use super::snapshot::Snapshot;
+use super::read::snapshot::Snapshot;
+use super::tail::notifier::Hub;
 use crate::budget::Budget;
 use crate::domain::{Change, Seq};
 use crate::limits;

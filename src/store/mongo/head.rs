@@ -10,9 +10,10 @@ use bson::{Document, RawDocument, doc};
 use mongodb::Database;
 use uuid::Uuid;
 
-use super::call::{Failure, code, within};
-use super::decode::{self, Unreadable};
 use super::identity::Identity;
+use super::wire::call::{Failure, code, within};
+use super::wire::decode;
+use super::wire::decode::Unreadable;
 use super::{META, meta};
 use crate::budget::Budget;
 use crate::domain::Seq;
@@ -48,7 +49,7 @@ pub(super) fn filter() -> Document {
 pub(super) async fn found(database: &Database) -> Result<(), Failure> {
     let meta = database.collection::<Document>(META);
     let head = first(Uuid::new_v4());
-    let inserted = within(super::call::CALL_DEADLINE, async move {
+    let inserted = within(super::wire::call::CALL_DEADLINE, async move {
         meta.insert_one(head).await
     });
     match inserted.await {
@@ -71,7 +72,7 @@ fn first(epoch: Uuid) -> Document {
 /// The format of the log that is there, if there is one. It alone is read, because the rest may mean anything.
 pub(super) async fn format(database: &Database) -> Result<Option<i64>, StoreError> {
     let meta = meta(database);
-    let found = within(super::call::CALL_DEADLINE, async move {
+    let found = within(super::wire::call::CALL_DEADLINE, async move {
         meta.find_one(filter()).await
     });
     let Some(head) = found.await? else {
@@ -88,7 +89,7 @@ pub(super) async fn upgrade(database: &Database) -> Result<(), Failure> {
     let meta = meta(database);
     let older = doc! { "_id": "head", "format": { "$gte": FORMAT_MIN, "$lt": FORMAT } };
     let update = doc! { "$set": { "format": FORMAT } };
-    let updated = within(super::call::CALL_DEADLINE, async move {
+    let updated = within(super::wire::call::CALL_DEADLINE, async move {
         meta.update_one(older, update).await
     });
     updated.await.map(drop)
@@ -159,7 +160,7 @@ pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result
     let meta = meta(database);
     let filter = doc! { "_id": "head", "seq": seq.get().cast_signed() };
     let update = doc! { "$set": { "epoch": epoch.to_string() } };
-    let updated = within(super::call::CALL_DEADLINE, async move {
+    let updated = within(super::wire::call::CALL_DEADLINE, async move {
         meta.update_one(filter, update).await
     });
     Ok(updated.await?.matched_count == 1)
@@ -207,7 +208,7 @@ pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<()
         "$expr": { "$lt": [until, "$$NOW"] },
     };
     let update = doc! { "$unset": { claim: "" } };
-    within(super::call::CALL_DEADLINE, async move {
+    within(super::wire::call::CALL_DEADLINE, async move {
         meta.update_one(expired, update).await
     })
     .await

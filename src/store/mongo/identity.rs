@@ -8,9 +8,10 @@ use bson::{Binary, Document, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
-use super::call::{CALL_DEADLINE, Failure, within};
-use super::layout::COLLECTIONS;
-use super::{EVENTS, rebuild};
+use super::EVENTS;
+use super::open::layout::COLLECTIONS;
+use super::wire::call::{CALL_DEADLINE, Failure, within};
+use super::write::rebuild;
 
 /// What MongoDB tells collections of the same name apart by.
 #[derive(Debug, Clone, PartialEq, Eq)]

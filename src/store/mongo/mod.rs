@@ -12,34 +12,13 @@
 //! Promises what [`Store`] does, with write concern majority and journal, always. Knows nothing of
 //! sessions, commands or the wire.
 
-mod append;
-mod broadcasts;
-mod call;
-mod commands;
-mod decode;
-mod encode;
-mod fitness;
 mod head;
-mod history;
-mod hub;
 mod identity;
-mod layout;
-mod load;
-mod log;
-mod name;
-mod occupants;
 mod open;
-mod rebuild;
-mod redact;
-mod refusals;
-mod replaced;
-mod strangers;
+mod read;
 mod tail;
-mod turn;
-mod versions;
-mod view;
-mod watcher;
-mod writers;
+mod wire;
+mod write;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,12 +29,9 @@ use futures::stream::BoxStream;
 use mongodb::options::{Acknowledgment, SessionOptions, WriteConcern};
 use mongodb::{Collection, Database};
 
-pub use self::open::OpenError;
+pub use open::OpenError;
+pub use read::filter::{narrow, order};
 
-use self::append::Appender;
-use self::call::within;
-use self::hub::Hub;
-use self::open::{Opened, Purpose};
 use super::{
     AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
     Stretch, Tidings,
@@ -64,6 +40,13 @@ use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
+use open::{Opened, Purpose};
+use read::{history, load, log, strangers, versions, view};
+use tail::broadcasts;
+use tail::notifier::Hub;
+use wire::call::{CALL_DEADLINE, within};
+use write::append::Appender;
+use write::{fencing, rebuild, redact};
 
 const LOG: &str = "log";
 
@@ -148,12 +131,12 @@ impl MongoStore {
             identity,
         } = open::open(options, purpose).await?;
         let client = database.client().clone();
-        let session = within(call::CALL_DEADLINE, async move {
+        let session = within(CALL_DEADLINE, async move {
             let options = SessionOptions::builder().causal_consistency(false).build();
             client.start_session().with_options(options).await
         });
         let session = session.await?;
-        writers::register(&database, session.id()).await?;
+        fencing::register(&database, session.id()).await?;
         let hub = Arc::new(Hub::default());
         let log = head::Opened {
             database: database.clone(),
@@ -207,7 +190,7 @@ impl Store for MongoStore {
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
         let page = log::page(&self.database, after, limit).await;
         // After the page: what was read before the head is this log's if the head still is.
-        let head = self.log.head(call::CALL_DEADLINE).await?;
+        let head = self.log.head(CALL_DEADLINE).await?;
         match page {
             Ok(page) => Ok(page.changes),
             // Beyond the head is no log, whatever is there.

@@ -1,0 +1,361 @@
+//! The lines of an exported log, one JSON object each, and what they were written from.
+//!
+//! Nothing read here is trusted: a line is what livelog wrote of some change, or why it cannot be.
+//!
+//! ```text
+//! {"livelog":"log","format":2,"epoch":"…","head":3}
+//! {"seq":1,"kind":"create","eventId":"a","version":1,"at":"…","data":{…}}
+//! {"seq":2,"kind":"update","eventId":"a","version":2,"at":"…","before":{…},"patch":{"set":{…},"unset":[…]}}
+//! {"seq":3,"kind":"delete","eventId":"a","version":3,"at":"…","before":{…}}
+//! {"end":true,"changes":3,"digest":"sha256:…","lines":"sha256:…"}
+//! ```
+//!
+//! `digest` is what `livelog verify` prints for this log. `lines` is over every byte before the last line,
+//! so that `head -n -1 FILE | sha256sum` tells whether a file is whole without a livelog.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
+    can_have_been,
+};
+use crate::store::Epoch;
+use crate::value::{Document, Unread, Value, check_stored, read};
+
+/// What the first line calls such a file.
+const NAME: &str = "log";
+
+/// What this program writes.
+const FORMAT: u64 = 2;
+
+/// The oldest that is read. In 1 every life of an event begins at version 1, and an older livelog takes no other.
+const FORMAT_MIN: u64 = 1;
+
+/// How the last line begins: no change does.
+const END: &str = "{\"end\":";
+
+/// The first line: whose log it is, and how much follows.
+#[derive(Debug, Serialize)]
+pub(super) struct Header {
+    livelog: &'static str,
+    format: u64,
+    pub(super) epoch: Epoch,
+    pub(super) head: Seq,
+}
+
+impl Header {
+    pub(super) fn new(epoch: Epoch, head: Seq) -> Self {
+        Self {
+            livelog: NAME,
+            format: FORMAT,
+            epoch,
+            head,
+        }
+    }
+}
+
+/// The last line: by what it lacks, an input that was cut off is noticed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    end: bool,
+    pub(super) changes: u64,
+    /// Of the events that the changes come to.
+    pub(super) digest: String,
+    /// Over every byte before this line.
+    pub(super) lines: String,
+}
+
+impl End {
+    /// Digests in hexadecimal.
+    pub(super) fn new(changes: u64, digest: &str, lines: &str) -> Self {
+        Self {
+            end: true,
+            changes,
+            digest: format!("sha256:{digest}"),
+            lines: format!("sha256:{lines}"),
+        }
+    }
+}
+
+/// Any line but the first.
+pub(crate) enum Line {
+    Change(Change),
+    End(End),
+}
+
+/// A change as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChangeLine<'a> {
+    seq: Seq,
+    kind: Kind,
+    event_id: &'a EventId,
+    version: u64,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Event>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a Event>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<&'a Patch>,
+    /// Its contents were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted: Option<bool>,
+    /// With that, the change of the event before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prior: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<KeyLine<'a>>,
+}
+
+/// A command's key as it is written.
+#[derive(Serialize)]
+struct KeyLine<'a> {
+    id: &'a str,
+    digest: String,
+}
+
+impl<'a> ChangeLine<'a> {
+    pub(super) fn of(change: &'a Change) -> Self {
+        let kind = change.kind();
+        Self {
+            seq: change.seq,
+            kind,
+            event_id: change.event_id(),
+            version: change.version(),
+            at: change.at,
+            // What an update makes of the event follows from what stands before it.
+            data: change
+                .after()
+                .filter(|_| kind == Kind::Create)
+                .map(Arc::as_ref),
+            before: change.before().map(Arc::as_ref),
+            patch: change.patch(),
+            redacted: change.is_redacted().then_some(true),
+            prior: change.prior().filter(|_| change.is_redacted()),
+            command: change.command.as_ref().map(|key| KeyLine {
+                id: key.id.as_str(),
+                digest: key.hex(),
+            }),
+        }
+    }
+}
+
+/// Reads the first line.
+pub(super) fn header(text: &str) -> Result<Header, String> {
+    #[derive(Deserialize)]
+    struct Name {
+        livelog: String,
+        format: u64,
+    }
+    #[derive(Deserialize)]
+    struct Rest {
+        epoch: Epoch,
+        head: u64,
+    }
+    let name: Option<Name> = read(text, "").ok();
+    match name {
+        Some(Name { livelog, format })
+            if livelog == NAME && (FORMAT_MIN..=FORMAT).contains(&format) => {}
+        Some(Name { livelog, format }) if livelog == NAME => {
+            return Err(format!(
+                "it is a log in format {format}; this livelog reads format {FORMAT}"
+            ));
+        }
+        Some(_) | None => return Err("it is not the first line of an exported log".to_owned()),
+    }
+    let Rest { epoch, head } = parse(text)?;
+    Ok(Header::new(epoch, Seq::new(head)))
+}
+
+/// Reads any other line.
+pub(super) fn line(text: &str) -> Result<Line, String> {
+    match text.starts_with(END) {
+        true => parse(text).map(Line::End),
+        false => change(parse(text)?).map(Line::Change),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
+    read(text, "").map_err(|unread| match unread {
+        Unread::Offence(invalid) => invalid.to_string(),
+        Unread::Json { error, .. } => {
+            // serde_json counts lines within the text, which is one line of many.
+            let said = error.to_string();
+            let reason = said.split(" at line ").next().unwrap_or_default();
+            format!("{reason} (at column {})", error.column())
+        }
+    })
+}
+
+/// A change as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReadChange {
+    seq: u64,
+    kind: String,
+    event_id: String,
+    version: u64,
+    at: String,
+    data: Option<Document>,
+    before: Option<Document>,
+    patch: Option<ReadPatch>,
+    #[serde(default)]
+    redacted: bool,
+    prior: Option<u64>,
+    command: Option<ReadKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadKey {
+    id: String,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadPatch {
+    set: Document,
+    unset: Vec<String>,
+}
+
+fn change(line: ReadChange) -> Result<Change, String> {
+    let (seq, at) = (Seq::new(line.seq), timestamp(&line.at)?);
+    let kind = Kind::parse(&line.kind);
+    let kind = kind.ok_or_else(|| format!("{:?} is no kind of change", line.kind))?;
+    let effect = match (kind, line.data, line.before, line.patch) {
+        (_, None, None, None) if line.redacted => {
+            redacted(kind, &line.event_id, line.version, line.prior)?
+        }
+        _ if line.redacted => return Err("what is redacted has no contents".to_owned()),
+        (Kind::Create, Some(data), None, None) => Effect::Create {
+            after: event(data)?,
+        },
+        (Kind::Update, None, Some(before), Some(patch)) => {
+            update(event(before)?, self::patch(patch)?, seq, at)?
+        }
+        (Kind::Delete, None, Some(before), None) => Effect::Delete {
+            before: event(before)?,
+        },
+        (Kind::Create | Kind::Update | Kind::Delete, ..) => {
+            return Err(
+                "a create has data, an update before and patch, a delete before".to_owned(),
+            );
+        }
+    };
+    let change = Change {
+        seq,
+        at,
+        effect,
+        command: line.command.as_ref().map(key).transpose()?.map(Arc::new),
+    };
+    let agrees = change.event_id().as_str() == line.event_id && change.version() == line.version;
+    match agrees && is_stamped(&change) {
+        true => Ok(change),
+        false => Err("its event is not that of the change".to_owned()),
+    }
+}
+
+fn redacted(kind: Kind, id: &str, version: u64, prior: Option<u64>) -> Result<Effect, String> {
+    if prior.is_some() == (kind == Kind::Create) {
+        return Err(
+            "what is redacted names the change before it, unless it is a create".to_owned(),
+        );
+    }
+    Ok(Effect::Redacted {
+        kind,
+        id: EventId::stored(id)?,
+        version,
+        prior: prior.map(Seq::new),
+    })
+}
+
+fn key(line: &ReadKey) -> Result<CommandKey, String> {
+    let id = CommandId::stored(&line.id).ok_or("command.id is none")?;
+    let key = CommandKey::from_hex(id, &line.digest);
+    key.ok_or_else(|| "command.digest is none".to_owned())
+}
+
+/// Whether a new event bears the marks of its change; one that was updated does by construction.
+fn is_stamped(change: &Change) -> bool {
+    let Effect::Create { after } = &change.effect else {
+        return true;
+    };
+    let Event { version, seq, .. } = **after;
+    let times = [after.created_at, after.updated_at];
+    version > 0 && seq == change.seq && times == [change.at; 2]
+}
+
+fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<Effect, String> {
+    let after = before
+        .patched(&patch, seq, at)
+        .map_err(|error| format!("its patch does not fit: {error}"))?;
+    check_fields(&after.fields)?;
+    Ok(Effect::Update {
+        before,
+        patch,
+        after: Arc::new(after),
+    })
+}
+
+fn patch(patch: ReadPatch) -> Result<Patch, String> {
+    let path = |text: &str| Path::stored(text).ok_or_else(|| format!("patch.{text}: no path"));
+    let set = patch.set.into_iter();
+    Ok(Patch {
+        set: set
+            .map(|(name, value)| Ok((path(&name)?, value)))
+            .collect::<Result<_, String>>()?,
+        unset: patch
+            .unset
+            .iter()
+            .map(|name| path(name))
+            .collect::<Result<_, String>>()?,
+    })
+}
+
+/// The event that clients see as this document.
+fn event(mut document: Document) -> Result<Arc<Event>, String> {
+    let mut take = |name: &str| match document.remove(name) {
+        Some(value) => Ok(value),
+        None => Err(format!("an event lacks {name}")),
+    };
+    let event = Event {
+        id: EventId::stored(text(&take("_id")?)?)?,
+        version: number(&take("_version")?)?,
+        seq: Seq::new(number(&take("_seq")?)?),
+        created_at: timestamp(text(&take("_createdAt")?)?)?,
+        updated_at: timestamp(text(&take("_updatedAt")?)?)?,
+        fields: document,
+    };
+    check_fields(&event.fields)?;
+    Ok(Arc::new(event))
+}
+
+fn check_fields(fields: &Document) -> Result<(), String> {
+    check_stored(fields).map_err(|invalid| invalid.to_string())?;
+    match can_have_been(fields) {
+        true => Ok(()),
+        false => Err("its event is larger than any that a livelog keeps".to_owned()),
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    let text = value.as_str();
+    text.ok_or_else(|| format!("expected a string, found {}", value.kind()))
+}
+
+fn number(value: &Value) -> Result<u64, String> {
+    let number = match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("expected a count, found {}", value.kind()))
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| format!("{text:?} is no time"))
+}

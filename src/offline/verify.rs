@@ -1,0 +1,206 @@
+//! The view against the fold of the log.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::ledger::{Entry, Ledger};
+use super::log_reader::{Reader, ahead};
+use crate::domain::{Event, Seq};
+use crate::query::Query;
+use crate::store::{Found, Store, StoreError};
+use crate::value::Record;
+
+/// Differences printed at most: beyond that their number says enough.
+const PRINTED_MAX: usize = 100;
+
+/// Events that are handed on together.
+const CHUNK_COUNT: usize = 256;
+
+/// What was compared, and what differed.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// What the log comes to; `None` if it could not be read to its end.
+    summary: Option<String>,
+    differences: Vec<String>,
+    count: usize,
+}
+
+impl Report {
+    /// Whether view and log agree.
+    pub(super) fn is_clean(&self) -> bool {
+        self.count == 0
+    }
+
+    fn add(&mut self, difference: String) {
+        self.count += 1;
+        if self.differences.len() < PRINTED_MAX {
+            self.differences.push(difference);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for difference in &self.differences {
+            writeln!(formatter, "{difference}")?;
+        }
+        if self.count > self.differences.len() {
+            writeln!(
+                formatter,
+                "… and {} more",
+                self.count - self.differences.len()
+            )?;
+        }
+        let found = match self.count {
+            0 => "view equals log".to_owned(),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        };
+        match &self.summary {
+            Some(summary) if self.count == 0 => write!(formatter, "{found}: {summary}"),
+            Some(summary) => write!(formatter, "{found}: the log says {summary}"),
+            None => write!(
+                formatter,
+                "{found}: the log cannot be read to its end, so the view was not compared with it"
+            ),
+        }
+    }
+}
+
+/// Compares the view with the log, and makes sure that what the log has is found.
+pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
+    let (report, unfound) = tokio::join!(compare_view(store), store.check());
+    let mut report = report?;
+    unfound?.into_iter().for_each(|text| report.add(text));
+    Ok(report)
+}
+
+/// Folds the log up to the position that a reading of the view is as of, and compares the two.
+async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
+    let mut report = Report::default();
+    let mut reader = Reader::open(store).await?;
+    let mut ledger = Ledger::default();
+    let head = store.head().await?;
+    if !fold(&mut reader, head, &mut ledger, &mut report).await? {
+        return Ok(report);
+    }
+    let Found { seq, events } = store.find(&Arc::new(Query::everything())).await?;
+    if !fold(&mut reader, seq, &mut ledger, &mut report).await? {
+        return Ok(report);
+    }
+    reader.bar.finish_and_clear();
+    report.summary = Some(ledger.to_string());
+    compare_all(store, events, &mut ledger, &mut report).await?;
+    for stranger in store.strangers(&|_| true).await? {
+        report.add(format!("{stranger}: none of livelog's"));
+    }
+    for (id, entry) in ledger.rest() {
+        report.add(format!(
+            "event {id}: missing from the view; the log has it at version {}",
+            entry.version
+        ));
+    }
+    Ok(report)
+}
+
+/// Takes out of the ledger what the view has, and reports what differs.
+async fn compare_all(
+    store: &Arc<dyn Store>,
+    events: BoxStream<'static, Result<Event, StoreError>>,
+    ledger: &mut Ledger,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let mut buffer = Vec::new();
+    let mut chunks = ahead(events.ready_chunks(CHUNK_COUNT));
+    while let Some(chunk) = chunks.recv().await {
+        for event in chunk {
+            match event {
+                Ok(event) => {
+                    let logged = ledger.take(&event.id);
+                    let difference = compare(store, &event, logged, &mut buffer).await?;
+                    difference.into_iter().for_each(|text| report.add(text));
+                }
+                Err(StoreError::Corrupt { at, reason }) => report.add(format!("{at}: {reason}")),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `false` if the log ends early, is not contiguous or cannot be read: there is nothing to compare with.
+async fn fold(
+    reader: &mut Reader,
+    until: Seq,
+    ledger: &mut Ledger,
+    report: &mut Report,
+) -> Result<bool, StoreError> {
+    while reader.seq < until {
+        match reader.page(Some(until)).await {
+            Ok(page) if page.is_empty() => {
+                report.add(format!(
+                    "log {}: missing; the head is {until}",
+                    reader.seq.next()
+                ));
+                return Ok(false);
+            }
+            Ok(page) => page
+                .iter()
+                .filter_map(|change| ledger.apply(change).err())
+                .for_each(|contradiction| report.add(contradiction.to_string())),
+            Err(StoreError::Corrupt { at, reason }) => {
+                report.add(format!("{at}: {reason}"));
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+async fn compare(
+    store: &Arc<dyn Store>,
+    event: &Event,
+    logged: Option<Entry>,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<String>, StoreError> {
+    let id = &event.id;
+    let Some(logged) = logged else {
+        return Ok(Some(format!(
+            "event {id}: in the view at version {}, not in the log",
+            event.version
+        )));
+    };
+    if logged == Entry::of(event, buffer) {
+        return Ok(None);
+    }
+    let change = store.read(logged.seq.before(), 1).await?;
+    let expected = change.first().and_then(|change| change.after());
+    let names = expected.map_or_else(String::new, |expected| {
+        differing(expected, event).join(", ")
+    });
+    Ok(Some(format!(
+        "event {id}: differs from the log at seq {} in {names}",
+        logged.seq
+    )))
+}
+
+/// Top-level fields that are not the same in both.
+fn differing<'a>(expected: &'a Event, found: &'a Event) -> Vec<&'a str> {
+    let missing = found
+        .fields()
+        .filter(|(name, _)| expected.field(name).is_none());
+    let mut names: Vec<&str> = expected
+        .fields()
+        .filter(|(name, value)| found.field(name) != Some(*value))
+        .chain(missing)
+        .map(|(name, _)| name)
+        .collect();
+    if names.is_empty() {
+        names.push("the order of its fields");
+    }
+    names
+}

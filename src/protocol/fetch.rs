@@ -1,0 +1,67 @@
+//! What a client asks of the events: which, and as of when.
+
+use std::sync::Arc;
+
+use crate::domain::{EventId, Moment, Seq};
+use crate::query::Query;
+use crate::value::{Document, Invalid, Value, join};
+
+/// FETCH, and the lists and single events of REST.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Which events, in which order, and what of each.
+    pub query: Arc<Query>,
+    /// How far the log must be that the answer is as of.
+    pub min_seq: Seq,
+    /// As of when, if not now.
+    pub at: Option<Moment>,
+}
+
+impl Fetch {
+    /// What [`parse`](Self::parse) reads.
+    pub const NAMES: [&str; 7] = [
+        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at",
+    ];
+
+    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked` stands,
+    /// e.g. `payload`.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
+        let query = Query::parse(asked, at)?;
+        if let Some(last) = &query.ends_after
+            && EventId::parse(&last.id).is_err()
+        {
+            return Err(Invalid::new(
+                join(at, "cursor"),
+                "not a cursor of this server",
+            ));
+        }
+        let mut fetch = Self::now(query);
+        if let Some(seq) = asked.get("minSeq") {
+            fetch.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
+        }
+        if let Some(moment) = asked.get("at") {
+            let moment = Moment::parse(moment);
+            fetch.at = Some(moment.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
+        }
+        Ok(fetch)
+    }
+
+    /// The query as of now.
+    pub fn now(query: Query) -> Self {
+        Self {
+            query: Arc::new(query),
+            min_seq: Seq::ZERO,
+            at: None,
+        }
+    }
+}
+
+pub(super) fn parse_seq(value: &Value, at: &str) -> Result<Seq, Invalid> {
+    match value {
+        Value::Int(number @ 0..) => Ok(Seq::new(number.cast_unsigned())),
+        _ => Err(Invalid::new(at, "expected a seq: an integer of at least 0")),
+    }
+}

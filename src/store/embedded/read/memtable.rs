@@ -1,0 +1,90 @@
+//! Changes of the view that its table does not have yet.
+//!
+//! Random writes to the view's table cost several times the append to the log, so they wait here,
+//! where the next change of the same event replaces them. A clone is a snapshot and costs nothing.
+//!
+//! With an event wait its latest milestones (see `history`): all from some change on, while all before it are
+//! in their table. After a start some may be in both.
+
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::domain::{Change, Event, EventId, Seq};
+use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
+
+/// What the view holds at an id: an event, or nothing since it was deleted.
+pub(crate) type Slot = Option<Arc<Event>>;
+
+/// Ids whose slot differs from what the table holds, in order, and their milestones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overlay {
+    slots: OrdMap<EventId, Slot>,
+    milestones: OrdSet<Milestone>,
+    bytes: usize,
+}
+
+impl Overlay {
+    /// `None` if the table knows best.
+    pub(crate) fn get(&self, id: &EventId) -> Option<&Slot> {
+        self.slots.get(id)
+    }
+
+    /// The event as the change left it.
+    pub(crate) fn apply(&mut self, change: &Change) {
+        let (id, slot) = (change.event_id(), change.after().cloned());
+        self.bytes += weight(id, &slot);
+        if let Some(old) = self.slots.insert(id.clone(), slot) {
+            self.bytes -= weight(id, &old);
+        }
+        if is_milestone(change.kind(), change.version()) {
+            self.milestones.insert((id.clone(), change.seq));
+        }
+    }
+
+    /// Forgets a slot that the table now has.
+    pub(crate) fn remove(&mut self, id: &EventId) {
+        if let Some(old) = self.slots.remove(id) {
+            self.bytes -= weight(id, &old);
+        }
+    }
+
+    /// Forgets a milestone that the table now has.
+    pub(crate) fn remove_milestone(&mut self, milestone: &Milestone) {
+        self.milestones.remove(milestone);
+    }
+
+    /// Roughly the bytes this takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn range(
+        &self,
+        from: Bound<EventId>,
+        to: Bound<EventId>,
+    ) -> impl DoubleEndedIterator<Item = (&EventId, &Slot)> {
+        self.slots.range((from, to))
+    }
+
+    pub(crate) fn milestones(
+        &self,
+        range: impl RangeBounds<Milestone>,
+    ) -> impl DoubleEndedIterator<Item = &Milestone> {
+        self.milestones.range(range)
+    }
+
+    /// Those of one event.
+    pub(crate) fn milestones_of(
+        &self,
+        id: &EventId,
+    ) -> impl DoubleEndedIterator<Item = &Milestone> {
+        self.milestones((id.clone(), Seq::ZERO)..=(id.clone(), LAST))
+    }
+}
+
+/// Roughly the bytes a slot takes in memory.
+pub(crate) fn weight(id: &EventId, slot: &Slot) -> usize {
+    64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.weight())
+}

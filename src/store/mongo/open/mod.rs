@@ -1,0 +1,340 @@
+//! Reaching a MongoDB, and refusing one that cannot keep livelog's promises.
+
+pub(super) mod fitness;
+pub(super) mod layout;
+pub(super) mod name;
+pub(super) mod occupants;
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use mongodb::options::{
+    ClientOptions, ConnectionString, ReadConcern, ReadPreference, SelectionCriteria, ServerAddress,
+};
+use mongodb::{Client, Database};
+
+use super::head;
+use super::head::{FORMAT, FORMAT_MIN, Head};
+use super::identity::Identity;
+use super::wire::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
+use super::write::replaced;
+use super::{MongoOptions, durable};
+use crate::store::StoreError;
+use fitness::Unfit;
+use name::BadName;
+use occupants::Occupants;
+
+/// The database used when neither the options nor the address name one.
+const DATABASE_DEFAULT: &str = "events_db";
+
+/// The wire version of MongoDB 5.0, the first with snapshot reads outside transactions.
+const WIRE_VERSION_MIN: i32 = 13;
+
+/// Why a MongoDB cannot be livelog's store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The address cannot be read. It is not repeated here, because it can hold a password.
+    #[error(
+        "the MongoDB address cannot be used; it should look like \
+         mongodb://user:password@host:27017/database?replicaSet=rs0, with special characters in \
+         user and password percent-encoded (mongodb+srv:// needs a build with the feature `srv`)"
+    )]
+    BadAddress,
+    /// Nothing answers there, or no primary was found.
+    #[error("cannot reach MongoDB at {address}: {reason}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unreachable { address: String, reason: String },
+    /// Without a replica set there are no transactions and no change streams.
+    #[error(
+        "the MongoDB at {address} is a standalone server, and livelog needs a replica set (of one \
+         member is enough). Turn it into one: restart mongod with `--replSet rs0`, then run once: \
+         mongosh \"mongodb://{address}/?directConnection=true\" --eval 'rs.initiate()'"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Standalone { address: String },
+    /// Started with `--replSet`, but `rs.initiate()` was never run.
+    #[error(
+        "the MongoDB at {address} waits for its replica set to be initiated. Run once: \
+         mongosh \"mongodb://{address}/?directConnection=true\" --eval 'rs.initiate()'"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    NotInitiated { address: String },
+    /// A router of a sharded cluster: one log on several shards has no order of its own.
+    #[error("the MongoDB at {address} is a sharded cluster, which livelog does not support")]
+    #[expect(missing_docs, reason = "the message says it")]
+    Sharded { address: String },
+    /// Before 5.0.
+    #[error("the MongoDB at {address} is older than 5.0, which livelog needs for snapshot reads")]
+    #[expect(missing_docs, reason = "the message says it")]
+    TooOld { address: String },
+    /// A majority of servers that keep writes in memory would not be durable.
+    #[error(
+        "the replica set at {address} has writeConcernMajorityJournalDefault: false, so an \
+         acknowledged write could be lost; set it to true with rs.reconfig()"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    NotJournaled { address: String },
+    /// No database can have this name, or it belongs to MongoDB itself.
+    #[error("{reason}; name another with --database NAME")]
+    #[expect(missing_docs, reason = "the message says it")]
+    BadName { reason: BadName },
+    /// Something else keeps its documents there.
+    #[error(
+        "the database {name} is not livelog's: {found}, and no log that they belong to. Nothing was \
+         touched. Name another database with --database NAME. (Taking over what another server left, \
+         `livelog adopt`, comes with a later version.)"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Foreign { name: String, found: String },
+    /// A collection there is of a kind that cannot keep livelog's promises.
+    #[error(
+        "the database {name} cannot be livelog's as it is: {found}. Nothing was touched. {remedy}"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unfit {
+        name: String,
+        found: String,
+        remedy: String,
+    },
+    /// MongoDB makes no second one.
+    #[error(
+        "there is no database {name}, but one that is called {found}, and MongoDB makes none whose name differs \
+         from another's in case alone: name that one with --database {found}, or another"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    OtherCase { name: String, found: String },
+    /// Nothing to look at.
+    #[error(
+        "there is no livelog in the database {name}: name the one that has it with --database NAME"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Empty { name: String },
+    /// The database holds a log of another livelog.
+    #[error(
+        "the log in the database was written in format {found}; this livelog reads format {FORMAT}. Use the \
+         livelog that wrote it, or a newer one"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    UnknownFormat { found: i64 },
+    /// It was reached, but preparing it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+// By hand, because a cause that the message has in it would be said twice.
+impl From<BadName> for OpenError {
+    fn from(reason: BadName) -> Self {
+        Self::BadName { reason }
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Store(failure.into())
+    }
+}
+
+/// A MongoDB that was checked and prepared.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    /// The same database through a client of its own, for the watcher.
+    pub(super) watched: Database,
+    pub(super) head: Head,
+    pub(super) identity: Identity,
+}
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To serve what is there, or found a livelog.
+    Serve,
+    /// To change what is there.
+    Change,
+    /// To read what is there: a log of an older format stays one, which an older livelog can serve.
+    Read,
+}
+
+pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Opened, OpenError> {
+    let client = client_options(&options.uri).await?;
+    let name = options.database_name();
+    name::check(&name)?;
+    let database = connect(&client, &name)?;
+    check(&database, &client).await?;
+    // Before anything is made there: what others wrote, a later livelog too, is left as it is.
+    refuse(&database, purpose).await?;
+    match purpose {
+        Purpose::Serve => replaced::remove(&database).await?,
+        Purpose::Change => drop(replaced::ensure_own(&database).await?),
+        Purpose::Read => {}
+    }
+    layout::prepare(&database).await?;
+    head::found(&database).await?;
+    if purpose != Purpose::Read {
+        head::upgrade(&database).await?;
+    }
+    // Before the head: if it is there then, these are the collections that belong to it.
+    let identity = Identity::of(&database).await?;
+    let head = head::read(&database, CALL_DEADLINE).await?;
+    let watched = connect(&client, &name)?;
+    Ok(Opened {
+        database,
+        watched,
+        head,
+        identity,
+    })
+}
+
+/// Refuses what is there if it cannot be opened.
+async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+    let name = || database.name().to_owned();
+    match occupants::look(database).await? {
+        Occupants::Livelog => refuse_unknown(database).await?,
+        Occupants::Others(found) => {
+            return Err(OpenError::Foreign {
+                name: name(),
+                found,
+            });
+        }
+        Occupants::None => refuse_missing(database, purpose).await?,
+    }
+    match fitness::unfit(database).await? {
+        None => Ok(()),
+        Some(Unfit { found, remedy }) => Err(OpenError::Unfit {
+            name: name(),
+            found,
+            remedy,
+        }),
+    }
+}
+
+/// Refuses a database without anything of livelog's if none is to be made, or none can be.
+async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+    let name = database.name().to_owned();
+    if let Some(found) = occupants::namesake(database).await? {
+        return Err(OpenError::OtherCase { name, found });
+    }
+    match purpose {
+        Purpose::Serve => Ok(()),
+        Purpose::Change | Purpose::Read => Err(OpenError::Empty { name }),
+    }
+}
+
+async fn refuse_unknown(database: &Database) -> Result<(), OpenError> {
+    match head::format(database).await? {
+        Some(found) if !(FORMAT_MIN..=FORMAT).contains(&found) => {
+            Err(OpenError::UnknownFormat { found })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn client_options(uri: &str) -> Result<ClientOptions, OpenError> {
+    // The driver's own message can quote the address, and with it a password.
+    let mut options = ClientOptions::parse(uri)
+        .await
+        .map_err(|_| OpenError::BadAddress)?;
+    options.app_name.get_or_insert_with(|| "livelog".to_owned());
+    options.server_selection_timeout = Some(REACH_DEADLINE);
+    options.connect_timeout = Some(REACH_DEADLINE);
+    // Not the address's to choose: every promise rests on these.
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(durable());
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    Ok(options)
+}
+
+impl MongoOptions {
+    /// The database that is named, by the options or else by the address, or the one that is used where none is.
+    pub fn database_name(&self) -> String {
+        let by_address = || ConnectionString::parse(&self.uri).ok()?.default_database;
+        let named = self.database.clone().or_else(by_address);
+        named.unwrap_or_else(|| DATABASE_DEFAULT.to_owned())
+    }
+}
+
+fn connect(options: &ClientOptions, name: &str) -> Result<Database, OpenError> {
+    let client = Client::with_options(options.clone()).map_err(|_| OpenError::BadAddress)?;
+    Ok(client.database(name))
+}
+
+async fn check(database: &Database, options: &ClientOptions) -> Result<(), OpenError> {
+    let address = address(options);
+    let admin = database.client().database("admin");
+    let hello = match hello(admin.clone(), CALL_DEADLINE).await {
+        Ok(hello) => hello,
+        Err(failure) => return Err(diagnose(options, failure).await),
+    };
+    judge(&hello, &address)?;
+    check_journal(&admin, address).await
+}
+
+/// What a server says of itself.
+async fn hello(admin: Database, deadline: Duration) -> Result<Document, Failure> {
+    within(deadline, async move {
+        admin.run_command(doc! { "hello": 1 }).await
+    })
+    .await
+}
+
+fn judge(hello: &Document, address: &str) -> Result<(), OpenError> {
+    let address = address.to_owned();
+    if hello
+        .get_str("msg")
+        .is_ok_and(|message| message == "isdbgrid")
+    {
+        return Err(OpenError::Sharded { address });
+    }
+    if hello.get_bool("isreplicaset").unwrap_or(false) {
+        return Err(OpenError::NotInitiated { address });
+    }
+    if hello.get_str("setName").is_err() {
+        return Err(OpenError::Standalone { address });
+    }
+    if hello.get_i32("maxWireVersion").unwrap_or(0) < WIRE_VERSION_MIN {
+        return Err(OpenError::TooOld { address });
+    }
+    Ok(())
+}
+
+/// No primary was found: asks the first server directly, because it may well answer and know why.
+async fn diagnose(options: &ClientOptions, failure: Failure) -> OpenError {
+    let address = address(options);
+    let mut direct = options.clone();
+    direct.direct_connection = Some(true);
+    direct.repl_set_name = None;
+    direct.server_selection_timeout = Some(Duration::from_secs(2));
+    if let Ok(client) = Client::with_options(direct) {
+        let answer = hello(client.database("admin"), Duration::from_secs(3)).await;
+        let judged = answer.map(|hello| judge(&hello, &address));
+        if let Ok(Err(reason)) = judged {
+            return reason;
+        }
+    }
+    let reason = StoreError::from(failure).to_string();
+    OpenError::Unreachable { address, reason }
+}
+
+/// A user without the right to read the configuration is taken at the operator's word.
+async fn check_journal(admin: &Database, address: String) -> Result<(), OpenError> {
+    let admin = admin.clone();
+    let config = within(CALL_DEADLINE, async move {
+        admin.run_command(doc! { "replSetGetConfig": 1 }).await
+    });
+    let config = match config.await {
+        Err(failure) if failure.code() == Some(code::UNAUTHORIZED) => return Ok(()),
+        answer => answer?,
+    };
+    let journaled = config
+        .get_document("config")
+        .and_then(|config| config.get_bool("writeConcernMajorityJournalDefault"));
+    match journaled {
+        Ok(false) => Err(OpenError::NotJournaled { address }),
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
+/// The servers' addresses, without user, password or options.
+fn address(options: &ClientOptions) -> String {
+    let hosts: Vec<String> = options.hosts.iter().map(ServerAddress::to_string).collect();
+    hosts.join(",")
+}

@@ -1,0 +1,148 @@
+//! Documents in the view that are none of livelog's: somebody else writes to its collection.
+//!
+//! An event has a string for its `_id` and integers for `_version` and `_seq`; whatever lacks one of these was
+//! written by another program. Reads of the view pass over such documents, and a rebuild refuses to lose them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bson::raw::{RawBsonRef, RawDocument};
+use bson::{Bson, Document, doc};
+use futures::TryStreamExt;
+use mongodb::options::Hint;
+use mongodb::{Cursor, Database};
+
+use super::history;
+use crate::domain::EventId;
+use crate::query::Direction;
+use crate::store::mongo::wire::call::{Failure, QUERY_CALL_DEADLINE, within};
+use crate::store::mongo::{EVENTS, LOG, head};
+use crate::store::{STRANGERS_MAX, StoreError, Stretch};
+
+/// How long the database may look through the whole view, for a command that nobody else waits for.
+pub(crate) const LISTING_DEADLINE: Duration = Duration::from_secs(240);
+
+/// See [`Store::strangers`](crate::store::Store::strangers). Reads the ids of the whole view.
+pub(crate) async fn list(
+    database: &Database,
+    is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
+) -> Result<Vec<String>, StoreError> {
+    let mut strangers = beyond_the_head(database).await?;
+    strangers.extend(misshapen(database).await?);
+    let mut ids = ids(database).await?;
+    while strangers.len() < STRANGERS_MAX {
+        let (id, rest) = within(QUERY_CALL_DEADLINE, async move {
+            let next = ids.try_next().await?;
+            Ok((next, ids))
+        })
+        .await?;
+        ids = rest;
+        let Some(document) = id else { break };
+        let text = document.get_str("_id").unwrap_or_default();
+        let is_strange = match EventId::stored(text) {
+            Ok(id) => !is_known(&id) && history::history(database, &id, FIRST).await?.is_empty(),
+            Err(_) => true,
+        };
+        if is_strange {
+            strangers.push(format!("event {text}"));
+        }
+    }
+    Ok(strangers)
+}
+
+/// Enough to know whether the log names an event.
+const FIRST: Stretch = Stretch {
+    direction: Direction::Ascending,
+    after: None,
+    limit: 1,
+};
+
+/// What stands in the log where the next entries belong: none can be written there. The head is read again after them,
+/// since entries and head move together.
+async fn beyond_the_head(database: &Database) -> Result<Vec<String>, StoreError> {
+    let head = head::read(database, QUERY_CALL_DEADLINE).await?;
+    let log = database.collection::<Document>(LOG);
+    let after = doc! { "_id": { "$gt": head.seq.get().cast_signed() } };
+    let found = within(QUERY_CALL_DEADLINE, async move {
+        let find = log.find(after).sort(doc! { "_id": 1 });
+        let find = find.projection(doc! { "_id": 1 }).limit(BEYOND_MAX);
+        find.await?.try_collect::<Vec<Document>>().await
+    });
+    let found = found.await?;
+    let head = head::read(database, QUERY_CALL_DEADLINE).await?.seq.get();
+    let places = found.iter().filter_map(|document| document.get("_id"));
+    let beyond =
+        places.filter(|place| number(place).is_none_or(|place| place > head.cast_signed()));
+    Ok(beyond
+        .map(|place| format!("the document with the _id {place} in {LOG}, beyond the head"))
+        .collect())
+}
+
+/// Enough to see what they are.
+const BEYOND_MAX: i64 = 10;
+
+fn number(place: &Bson) -> Option<i64> {
+    place.as_i64().or_else(|| place.as_i32().map(i64::from))
+}
+
+/// What no event is like.
+pub(crate) fn strange() -> Document {
+    let not = |types: &[&str]| doc! { "$not": { "$type": types } };
+    doc! { "$or": [
+        { "_id": not(&["string"]) },
+        { "_version": not(&["int", "long"]) },
+        { "_seq": not(&["int", "long"]) },
+    ] }
+}
+
+async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
+    let events = database.collection::<Document>(EVENTS);
+    let limit = i64::try_from(STRANGERS_MAX).expect("a small number");
+    let found = within(LISTING_DEADLINE, async move {
+        let find = events.find(strange()).projection(doc! { "_id": 1 });
+        let found = find.limit(limit).max_time(LISTING_DEADLINE).await?;
+        found.try_collect::<Vec<Document>>().await
+    });
+    let found = found.await?;
+    Ok(found
+        .iter()
+        .map(|document| match document.get("_id") {
+            Some(id) => format!("the document with the _id {id} in {EVENTS}"),
+            None => format!("a document without an _id in {EVENTS}"),
+        })
+        .collect())
+}
+
+/// From the index alone, so that a large view is not read for them.
+async fn ids(database: &Database) -> Result<Cursor<Document>, Failure> {
+    let events = database.collection::<Document>(EVENTS);
+    within(QUERY_CALL_DEADLINE, async move {
+        let find = events
+            .find(doc! { "_id": { "$type": "string" } })
+            .projection(doc! { "_id": 1 })
+            .hint(Hint::Keys(doc! { "_id": 1 }));
+        find.await
+    })
+    .await
+}
+
+/// Whether a document that cannot be read as an event was not written as one. Said once: whoever has one such
+/// document tends to have many.
+pub(super) fn is_one(document: &RawDocument) -> bool {
+    let is_text = matches!(document.get("_id"), Ok(Some(RawBsonRef::String(_))));
+    let is_number = |name| {
+        let found = document.get(name);
+        matches!(found, Ok(Some(RawBsonRef::Int32(_) | RawBsonRef::Int64(_))))
+    };
+    if is_text && is_number("_version") && is_number("_seq") {
+        return false;
+    }
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            "the collection {EVENTS} holds documents that are not livelog's, and reads pass over them: \
+             `livelog verify` lists them"
+        );
+    }
+    true
+}

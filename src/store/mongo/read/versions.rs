@@ -1,0 +1,190 @@
+//! Versions of an event over all of its lives.
+//!
+//! A life that begins where another has ended goes on with its versions, so an event's last version is the number
+//! of its changes. Logs written before that was the rule have lives that each begin at 1: then it is not, and the
+//! entries themselves are looked through. An event's changes are counted in the index alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bson::{Bson, Document, doc};
+use futures::TryStreamExt;
+use mongodb::Database;
+use mongodb::options::Hint;
+
+use super::history;
+use crate::domain::{Change, EventId};
+use crate::limits;
+use crate::query::Direction;
+use crate::store::mongo::LOG;
+use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, within};
+use crate::store::mongo::wire::decode;
+use crate::store::mongo::wire::decode::Unreadable;
+use crate::store::{StoreError, Stretch};
+
+/// See [`Store::last_versions`](crate::store::Store::last_versions).
+pub(crate) async fn last(
+    database: &Database,
+    ids: &[EventId],
+) -> Result<Vec<(EventId, u64)>, StoreError> {
+    let counted = count(database, ids).await?;
+    if counted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let newest = counted.values().map(|(_, newest)| *newest).collect();
+    let mut versions = Vec::with_capacity(counted.len());
+    let mut begun_anew = Vec::new();
+    for (id, version) in versions_at(database, newest).await? {
+        match counted.get(&id) {
+            Some((count, _)) if *count == version => versions.push((id, version)),
+            _ => begun_anew.push(id),
+        }
+    }
+    if !begun_anew.is_empty() {
+        versions.extend(highest(database, &begun_anew).await?);
+    }
+    Ok(versions)
+}
+
+/// See [`Store::version`](crate::store::Store::version).
+pub(crate) async fn change_to(
+    database: &Database,
+    id: &EventId,
+    version: u64,
+) -> Result<Option<Arc<Change>>, StoreError> {
+    let newest = Stretch {
+        direction: Direction::Descending,
+        after: None,
+        limit: 1,
+    };
+    let Some(last) = history::skipping(database, id, newest, 0).await?.pop() else {
+        return Ok(None);
+    };
+    // How many changes are between the two, if versions rise by one.
+    if let Some(between) = last.version().checked_sub(version) {
+        let found = history::skipping(database, id, newest, between)
+            .await?
+            .pop();
+        let is_it = |change: &Arc<Change>| change.version() == version;
+        if let Some(found) = found
+            .filter(is_it)
+            .filter(|found| is_one_life(found, &last))
+        {
+            return Ok(Some(found));
+        }
+    }
+    let counted = count(database, std::slice::from_ref(id)).await?;
+    match counted.get(id) {
+        Some((count, _)) if *count == last.version() => match count.checked_sub(version) {
+            Some(between) => Ok(history::skipping(database, id, newest, between)
+                .await?
+                .pop()),
+            None => Ok(None),
+        },
+        _ => newest_of_version(database, id, version).await,
+    }
+}
+
+/// Whether both changes belong to one life, within which versions rise by one.
+fn is_one_life(one: &Change, other: &Change) -> bool {
+    let born = |change: &Change| change.event().map(|event| event.created_at);
+    born(one).is_some() && born(one) == born(other)
+}
+
+/// How many changes each event has seen, and the last of them.
+async fn count(
+    database: &Database,
+    ids: &[EventId],
+) -> Result<HashMap<EventId, (u64, i64)>, StoreError> {
+    let counts = [
+        doc! { "$match": { "event": among(ids) } },
+        doc! { "$group": { "_id": "$event", "count": { "$sum": 1_i64 }, "last": { "$max": "$_id" } } },
+    ];
+    let groups = aggregate(database, counts).await?;
+    let counted = groups.iter().map(|group| {
+        let last = group.get_i64("last").map_err(|_| unreadable())?;
+        Ok((id(group, "_id")?, (number(group, "count")?, last)))
+    });
+    counted.collect()
+}
+
+/// The events of these changes, and the versions that the changes left them at.
+async fn versions_at(
+    database: &Database,
+    seqs: Vec<i64>,
+) -> Result<Vec<(EventId, u64)>, StoreError> {
+    let log = database.collection::<Document>(LOG);
+    let entries = within(QUERY_CALL_DEADLINE, async move {
+        let find = log.find(doc! { "_id": { "$in": seqs } });
+        let find = find.projection(doc! { "event": 1, "version": 1 });
+        let entries = find.max_time(limits::QUERY_DEADLINE).await?;
+        entries.try_collect::<Vec<Document>>().await
+    });
+    let entries = entries.await?;
+    let versions = entries
+        .iter()
+        .map(|entry| Ok((id(entry, "event")?, number(entry, "version")?)));
+    versions.collect()
+}
+
+/// The highest version of each, from all of its changes.
+async fn highest(database: &Database, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
+    let highest = [
+        doc! { "$match": { "event": among(ids) } },
+        doc! { "$group": { "_id": "$event", "version": { "$max": "$version" } } },
+    ];
+    let groups = aggregate(database, highest).await?;
+    let versions = groups
+        .iter()
+        .map(|group| Ok((id(group, "_id")?, number(group, "version")?)));
+    versions.collect()
+}
+
+/// Looks through an event's changes from the newest back.
+async fn newest_of_version(
+    database: &Database,
+    id: &EventId,
+    version: u64,
+) -> Result<Option<Arc<Change>>, StoreError> {
+    let log = crate::store::mongo::collection(database, LOG);
+    let filter = doc! { "event": id.as_str(), "version": version.cast_signed() };
+    let found = within(QUERY_CALL_DEADLINE, async move {
+        let find = log.find_one(filter).sort(doc! { "_id": -1 });
+        let find = find.hint(Hint::Keys(history::index()));
+        find.max_time(limits::QUERY_DEADLINE).await
+    });
+    let change = found.await?.map(|entry| decode::entry(&entry));
+    Ok(change.transpose()?.map(Arc::new))
+}
+
+async fn aggregate<const N: usize>(
+    database: &Database,
+    pipeline: [Document; N],
+) -> Result<Vec<Document>, StoreError> {
+    let log = database.collection::<Document>(LOG);
+    let groups = within(QUERY_CALL_DEADLINE, async move {
+        let aggregate = log.aggregate(pipeline).hint(Hint::Keys(history::index()));
+        let groups = aggregate.max_time(limits::QUERY_DEADLINE).await?;
+        groups.try_collect().await
+    });
+    Ok(groups.await?)
+}
+
+fn among(ids: &[EventId]) -> Document {
+    let ids: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
+    doc! { "$in": ids }
+}
+
+fn id(document: &Document, name: &str) -> Result<EventId, StoreError> {
+    let text = document.get_str(name).map_err(|_| unreadable())?;
+    EventId::stored(text).map_err(|_| unreadable())
+}
+
+fn number(document: &Document, name: &str) -> Result<u64, StoreError> {
+    let number = document.get_i64(name).map_err(|_| unreadable())?;
+    u64::try_from(number).map_err(|_| unreadable())
+}
+
+fn unreadable() -> StoreError {
+    Unreadable::new("not an entry of the log").at("the log")
+}

@@ -1,0 +1,92 @@
+//! Broadcasts: documents that every node sees on its change stream, and that go by themselves. So nodes hear of
+//! a redaction too.
+
+use bson::oid::ObjectId;
+use bson::raw::RawDocument;
+use bson::{DateTime, Document, doc};
+use mongodb::Database;
+
+use super::notifier::Signal;
+use crate::limits;
+use crate::store::mongo::BROADCASTS;
+use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use crate::store::mongo::wire::decode;
+use crate::store::mongo::wire::decode::Unreadable;
+use crate::store::{Broadcast, PublishError, StoreError};
+use crate::value::{Unread, read_as_it_is};
+
+/// How long one is kept, in seconds. The change stream needs it for a moment only.
+pub(crate) const KEPT_SECONDS: u64 = 60;
+
+/// See [`Store::publish`](crate::store::Store::publish).
+pub(crate) async fn publish(
+    database: &Database,
+    broadcasts: &[Broadcast],
+) -> Result<(), PublishError> {
+    if broadcasts.is_empty() {
+        return Ok(());
+    }
+    let documents: Vec<Document> = broadcasts.iter().map(document).collect();
+    let collection = database.collection::<Document>(BROADCASTS);
+    let inserted = within(CALL_DEADLINE, async move {
+        collection.insert_many(documents).ordered(true).await
+    });
+    match inserted.await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.never_arrived() => Err(PublishError::Failed(failure.into())),
+        Err(failure) => Err(PublishError::Unknown(StoreError::from(failure).to_string())),
+    }
+}
+
+/// The field of a document that has what is broadcast, as JSON text.
+const PAYLOAD: &str = "payload";
+
+/// The field of a document that says that something was erased.
+pub(super) const REDACTION: &str = "redaction";
+
+/// Tells every node that something was erased.
+pub(crate) async fn announce_redaction(database: &Database) -> Result<(), Failure> {
+    let collection = database.collection::<Document>(BROADCASTS);
+    let document = doc! { "_id": ObjectId::new(), "at": DateTime::now(), REDACTION: true };
+    let inserted = within(CALL_DEADLINE, async move {
+        collection.insert_one(document).await
+    });
+    inserted.await.map(drop)
+}
+
+/// What a document says.
+///
+/// Nothing but what livelog would take from a client is passed on: every session of the node would get it.
+pub(crate) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
+    if document.get_bool(REDACTION).is_ok() {
+        return Ok(Signal::Redaction);
+    }
+    let payload = decode::text(document, PAYLOAD)?;
+    if payload.len() > limits::MESSAGE_BYTES_MAX {
+        return Err(Unreadable::new(format!(
+            "{PAYLOAD} has {} bytes",
+            payload.len()
+        )));
+    }
+    let payload = read_as_it_is(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
+    let payload = payload.into();
+    Ok(Signal::Broadcast(Broadcast { payload }))
+}
+
+/// In words that quote nothing of it.
+fn refused(unread: &Unread) -> Unreadable {
+    let reason = match unread {
+        Unread::Json { .. } => "is no JSON",
+        Unread::Offence(_) => "is JSON that livelog takes from nobody",
+    };
+    Unreadable::new(format!("{PAYLOAD} {reason}"))
+}
+
+/// Its `at` is this node's clock: only the time until it is removed depends on it.
+fn document(broadcast: &Broadcast) -> Document {
+    doc! {
+        "_id": ObjectId::new(),
+        "at": DateTime::now(),
+        PAYLOAD: broadcast.payload.get(),
+    }
+}

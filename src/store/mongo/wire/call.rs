@@ -1,0 +1,296 @@
+//! One call to the database: its deadline, and what its errors mean.
+//!
+//! The driver has no socket timeout, and dropping one of its futures half-way can upset it. So every
+//! call runs as a task of its own, and the deadline stands on the task's handle: a caller that gives
+//! up leaves the call to end by itself.
+//!
+//! Promises that no message made here holds a payload or a secret: server messages can quote
+//! documents, so only their code and its name are passed on.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mongodb::error::{Error, ErrorKind, WriteFailure};
+
+use crate::limits;
+use crate::store::StoreError;
+
+/// How long one round trip may take before the store counts as out of reach. Above the driver's own
+/// server selection, so that its better message comes first.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(6);
+
+/// What the driver may spend on finding a primary, and on connecting to it.
+pub(crate) const REACH_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Server error codes that mean something to livelog.
+pub(crate) mod code {
+    pub(in crate::store::mongo) const BAD_VALUE: i32 = 2;
+    pub(in crate::store::mongo) const UNAUTHORIZED: i32 = 13;
+    pub(in crate::store::mongo) const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub(in crate::store::mongo) const NAMESPACE_EXISTS: i32 = 48;
+    pub(in crate::store::mongo) const MAX_TIME_EXPIRED: i32 = 50;
+    pub(in crate::store::mongo) const PARALLEL_ARRAYS: i32 = 171;
+    pub(in crate::store::mongo) const SNAPSHOT_TOO_OLD: i32 = 239;
+    pub(in crate::store::mongo) const SNAPSHOT_UNAVAILABLE: i32 = 246;
+    pub(in crate::store::mongo) const DUPLICATE_KEY: i32 = 11_000;
+    pub(in crate::store::mongo) const AMBIGUOUS_FIELD: i32 = 16_746;
+
+    /// Those that pass: the same call may succeed when another primary is there, or what was in the way is gone.
+    /// Whatever else a command is answered with stays as it is however often one asks.
+    pub(in crate::store::mongo) const PASSING: &[i32] = &[
+        6,      // HostUnreachable
+        7,      // HostNotFound
+        24,     // LockTimeout
+        43,     // CursorNotFound
+        46,     // LockBusy
+        64,     // WriteConcernFailed
+        89,     // NetworkTimeout
+        91,     // ShutdownInProgress
+        94,     // NotYetInitialized
+        95,     // NotSecondary
+        100,    // UnsatisfiableWriteConcern
+        112,    // WriteConflict
+        117,    // ConflictingOperationInProgress
+        133,    // FailedToSatisfyReadPreference
+        134,    // ReadConcernMajorityNotAvailableYet
+        175,    // QueryPlanKilled: the view was replaced by a rebuild
+        189,    // PrimarySteppedDown
+        202,    // NetworkInterfaceExceededTimeLimit
+        211,    // KeyNotFound: of the cluster's clock, after an election
+        225,    // TransactionTooOld
+        237,    // CursorKilled
+        239,    // SnapshotTooOld
+        244,    // TransactionAborted
+        246,    // SnapshotUnavailable
+        251,    // NoSuchTransaction
+        262,    // ExceededTimeLimit
+        290,    // TransactionExceededLifetimeLimitSeconds
+        314,    // ExceededMemoryLimit
+        317,    // ConnectionPoolExpired
+        358,    // InternalTransactionNotSupported: while it is upgraded
+        365,    // TemporarilyUnavailable
+        384,    // ConnectionError
+        388,    // TransactionTooLargeForCache: of the server's cache, at the moment
+        9_001,  // SocketException
+        10_107, // NotWritablePrimary
+        11_600, // InterruptedAtShutdown
+        11_601, // Interrupted
+        11_602, // InterruptedDueToReplStateChange
+        13_435, // NotPrimaryNoSecondaryOk
+        13_436, // NotPrimaryOrSecondary
+        14_031, // OutOfDiskSpace
+    ];
+
+    /// What MongoDB calls the error, as far as a write of livelog's may meet it.
+    pub(in crate::store::mongo) fn name(code: i32) -> String {
+        let known = match code {
+            BAD_VALUE => "BadValue",
+            UNAUTHORIZED => "Unauthorized",
+            121 => "DocumentValidationFailure",
+            PARALLEL_ARRAYS => "CannotIndexParallelArrays",
+            10_334 => "BSONObjectTooLarge",
+            DUPLICATE_KEY => "DuplicateKey",
+            _ => return format!("Location{code}"),
+        };
+        known.to_owned()
+    }
+}
+
+/// Why a call did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The driver or the server says so.
+    Driver(Box<Error>),
+    /// No answer within this.
+    Late(Duration),
+    /// The runtime is shutting down, or the driver panicked.
+    Lost,
+}
+
+/// Runs `call` as a task of its own and waits for it until `deadline`.
+pub(crate) async fn within<T, F>(deadline: Duration, call: F) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    match tokio::time::timeout(deadline, tokio::spawn(call)).await {
+        Ok(Ok(answer)) => answer.map_err(|error| Failure::Driver(Box::new(error))),
+        Ok(Err(_)) => Err(Failure::Lost),
+        Err(_) => Err(Failure::Late(deadline)),
+    }
+}
+
+impl Failure {
+    /// Whether the server certainly has not heard of the call.
+    pub(crate) fn never_arrived(&self) -> bool {
+        match self {
+            Self::Driver(error) => matches!(
+                &*error.kind,
+                ErrorKind::ServerSelection { .. } | ErrorKind::Authentication { .. }
+            ),
+            Self::Late(_) | Self::Lost => false,
+        }
+    }
+
+    /// The server's error code, if the server answered with one.
+    pub(crate) fn code(&self) -> Option<i32> {
+        match self {
+            Self::Driver(error) => error_code(error),
+            Self::Late(_) | Self::Lost => None,
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Driver(error) => store_error(&error),
+            Failure::Late(deadline) => Self::Unavailable(format!("no answer in {deadline:?}")),
+            Failure::Lost => Self::Unavailable("the call was lost".to_owned()),
+        }
+    }
+}
+
+/// The server's error code, wherever the driver put it.
+pub(crate) fn error_code(error: &Error) -> Option<i32> {
+    match &*error.kind {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Some(concern.code),
+        ErrorKind::InsertMany(many) => {
+            let first = many.write_errors.as_ref().and_then(|errors| errors.first());
+            first.map(|write| write.code)
+        }
+        _ => None,
+    }
+}
+
+/// What a driver error means to those above, in words that quote no document.
+pub(crate) fn store_error(error: &Error) -> StoreError {
+    match &*error.kind {
+        ErrorKind::Command(command) if command.code == code::MAX_TIME_EXPIRED => {
+            StoreError::QueryTooSlow
+        }
+        ErrorKind::Command(command) if !passes(error, command.code) => {
+            StoreError::Refused(format!("{} ({})", command.code_name, command.code))
+        }
+        ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
+            StoreError::Corrupt {
+                at: "an answer of the database".into(),
+                reason: "not readable".to_owned(),
+            }
+        }
+        _ => StoreError::Unavailable(describe(error)),
+    }
+}
+
+/// Whether the same may succeed later. The server says so by labels too.
+fn passes(error: &Error, server: i32) -> bool {
+    const LABELS: [&str; 3] = [
+        "TransientTransactionError",
+        "RetryableWriteError",
+        "SystemOverloadedError",
+    ];
+    code::PASSING.contains(&server) || LABELS.iter().any(|label| error.contains_label(label))
+}
+
+/// A driver error in words that quote no document and no secret.
+pub(crate) fn describe(error: &Error) -> String {
+    match &*error.kind {
+        ErrorKind::Command(command) => format!("{} ({})", command.code_name, command.code),
+        ErrorKind::ServerSelection { .. } => "no primary can be reached".to_owned(),
+        ErrorKind::ConnectionPoolCleared { .. } => "the connection was lost".to_owned(),
+        ErrorKind::Io(error) => format!("network: {}", error.kind()),
+        ErrorKind::Authentication { .. } => "authentication failed".to_owned(),
+        _ => match error_code(error) {
+            Some(code) => answered(code),
+            None => "the driver failed".to_owned(),
+        },
+    }
+}
+
+/// In words that quote no document.
+pub(crate) fn answered(code: i32) -> String {
+    format!("the database answered with error {code}")
+}
+
+/// Works on what came from the database where it holds up nobody, for as long as somebody waits for it: `work`
+/// ends when its [`Asker`] has left.
+pub(crate) async fn working<T: Send + 'static>(
+    work: impl FnOnce(&Asker) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let waiting = Arc::new(());
+    let asker = Asker(Arc::downgrade(&waiting));
+    let outcome = tokio::task::spawn_blocking(move || work(&asker)).await;
+    drop(waiting);
+    outcome.unwrap_or_else(|_| Err(Failure::Lost.into()))
+}
+
+/// Who waits for something.
+pub(crate) struct Asker(Weak<()>);
+
+impl Asker {
+    /// An error, which nobody hears, once nobody waits.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self.0.strong_count() {
+            0 => Err(Failure::Lost.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How long the database may work on one query, the time on the wire apart.
+pub(crate) const QUERY_CALL_DEADLINE: Duration =
+    limits::QUERY_DEADLINE.saturating_add(REACH_DEADLINE);
+
+/// What is said of the first document that a write command refused, in an answer that is otherwise good.
+pub(crate) fn write_error(answer: &bson::Document) -> Option<&bson::Document> {
+    let errors = answer.get_array("writeErrors").ok()?;
+    errors.first()?.as_document()
+}
+
+/// How many documents a write command reports as written.
+pub(crate) fn count(answer: &bson::Document) -> usize {
+    let count = answer.get_i32("n").unwrap_or(0);
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// How long to wait before try number `tries` (from 0): doubling from `least` up to `most`, and
+/// anything between half and all of that, so that nodes do not meet again and again.
+pub(crate) fn backoff(tries: u32, least: Duration, most: Duration) -> Duration {
+    let full = least.saturating_mul(1 << tries.min(16)).min(most);
+    let half = full / 2;
+    let dice = uuid::Uuid::new_v4().as_u128() & 0xffff;
+    half + half.mul_f64(f64::from(u16::try_from(dice).unwrap_or(0)) / 65_536.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+    use mongodb::error::CommandError;
+
+    use super::*;
+
+    /// What the server's answer to a command means.
+    fn meaning(code: i32) -> StoreError {
+        let answer = doc! { "code": code, "codeName": "Name", "errmsg": "quotes a document" };
+        let error: CommandError = bson::deserialize_from_document(answer).expect("an answer");
+        store_error(&Error::from(ErrorKind::Command(error)))
+    }
+
+    #[test]
+    fn only_answers_that_pass_are_outages() {
+        for code in [43, 91, 112, 189, 388, 10_107, 11_602, 13_435] {
+            let meaning = meaning(code);
+            assert!(matches!(meaning, StoreError::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(meaning(50), StoreError::QueryTooSlow));
+        for code in [2, 9, 13, 16_746, 51_091, 5_107_201, 1_234_567] {
+            let StoreError::Refused(said) = meaning(code) else {
+                panic!("{code} is told as if it passed");
+            };
+            assert_eq!(said, format!("Name ({code})"));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! BSON to domain values: the reverse of [`encode`](super::encode).
+//!
+//! What cannot be what livelog wrote is an error that says where it stands and never what it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bson::raw::{RawBsonRef, RawDocument};
+use uuid::Uuid;
+
+use crate::domain::{
+    Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
+};
+use crate::limits;
+use crate::store::{Spot, StoreError};
+use crate::value::{Document, Value};
+
+/// Why something stored is not what livelog wrote.
+#[derive(Debug)]
+pub(crate) struct Unreadable(String);
+
+impl Unreadable {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    /// As the store's error about what stands at `at`.
+    pub(crate) fn at(self, at: impl Into<Spot>) -> StoreError {
+        StoreError::Corrupt {
+            at: at.into(),
+            reason: self.0,
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+type Result<T> = std::result::Result<T, Unreadable>;
+
+/// A log entry, wherever in the log it is found.
+pub(crate) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreError> {
+    change(entry).map_err(|unreadable| {
+        let seq = seq(entry, "_id").map(Spot::Log);
+        unreadable.at(seq.unwrap_or_else(|_| "an entry of the log".into()))
+    })
+}
+
+/// A log entry.
+pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
+    let seq = self::seq(entry, "_id")?;
+    let at = timestamp(entry, "at")?;
+    let kind = Kind::parse(text(entry, "kind")?);
+    let kind = kind.ok_or_else(|| Unreadable::new("kind is unknown"))?;
+    let effect = match kind {
+        kind if entry.get_bool("redacted").is_ok_and(|redacted| redacted) => redacted(entry, kind)?,
+        Kind::Create => create(entry, seq, at)?,
+        Kind::Update => update(entry, seq, at)?,
+        Kind::Delete => Effect::Delete {
+            before: before(entry)?,
+        },
+    };
+    let command = match entry.get("command").ok().flatten() {
+        None => None,
+        Some(RawBsonRef::Document(key)) => Some(Arc::new(command(key)?)),
+        Some(_) => return Err(Unreadable::new("command is no document")),
+    };
+    Ok(Change {
+        seq,
+        at,
+        effect,
+        command,
+    })
+}
+
+/// Which command made the change of a log entry, and where that is; of the entry no more is needed.
+pub(crate) fn command_place(entry: &RawDocument) -> Result<(CommandId, Seq)> {
+    let key = nested(entry, "command")?;
+    Ok((command_id(key)?, seq(entry, "_id")?))
+}
+
+fn command_id(key: &RawDocument) -> Result<CommandId> {
+    let id = CommandId::stored(text(key, "id")?);
+    id.ok_or_else(|| Unreadable::new("command.id is none"))
+}
+
+fn command(key: &RawDocument) -> Result<CommandKey> {
+    let key = CommandKey::from_hex(command_id(key)?, text(key, "digest")?);
+    key.ok_or_else(|| Unreadable::new("command.digest is none"))
+}
+
+fn redacted(entry: &RawDocument, kind: Kind) -> Result<Effect> {
+    let prior = match kind {
+        Kind::Create => None,
+        Kind::Update | Kind::Delete => Some(self::seq(entry, "prior")?),
+    };
+    Ok(Effect::Redacted {
+        kind,
+        id: id(text(entry, "event")?)?,
+        version: number(entry, "version")?,
+        prior,
+    })
+}
+
+fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
+    let after = Event {
+        id: id(text(entry, "event")?)?,
+        version: number(entry, "version")?,
+        seq,
+        created_at: at,
+        updated_at: at,
+        fields: fields(nested(entry, "data")?)?,
+    };
+    Ok(Effect::Create {
+        after: Arc::new(after),
+    })
+}
+
+fn update(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
+    let before = before(entry)?;
+    let patch = patch(nested(entry, "patch")?)?;
+    let after = before
+        .patched(&patch, seq, at)
+        .map_err(|_| Unreadable::new("the patch does not fit the event before"))?;
+    Ok(Effect::Update {
+        before,
+        patch,
+        after: Arc::new(after),
+    })
+}
+
+fn before(entry: &RawDocument) -> Result<Arc<Event>> {
+    event(nested(entry, "before")?).map(Arc::new)
+}
+
+fn patch(document: &RawDocument) -> Result<Patch> {
+    let mut patch = Patch::default();
+    for item in items(document, "set")? {
+        let RawBsonRef::Document(item) = item? else {
+            return Err(Unreadable::new("patch.set holds no document"));
+        };
+        let found = item.get("value").ok().flatten();
+        let found = found.ok_or_else(|| missing("value"))?;
+        patch
+            .set
+            .push((path(text(item, "path")?)?, value(found, 1)?));
+    }
+    for item in items(document, "unset")? {
+        let RawBsonRef::String(item) = item? else {
+            return Err(Unreadable::new("patch.unset holds no string"));
+        };
+        patch.unset.push(path(item)?);
+    }
+    Ok(patch)
+}
+
+fn items<'a>(
+    document: &'a RawDocument,
+    name: &str,
+) -> Result<impl Iterator<Item = Result<RawBsonRef<'a>>>> {
+    let list = document.get_array(name).map_err(|_| missing(name))?;
+    Ok(list
+        .into_iter()
+        .map(|item| item.map_err(|_| Unreadable::new("not BSON"))))
+}
+
+/// An event of the view, or one kept in a log entry.
+pub(crate) fn event(document: &RawDocument) -> Result<Event> {
+    Ok(Event {
+        id: id(text(document, "_id")?)?,
+        version: number(document, "_version")?,
+        seq: seq(document, "_seq")?,
+        created_at: timestamp(document, "_createdAt")?,
+        updated_at: timestamp(document, "_updatedAt")?,
+        fields: fields(document)?,
+    })
+}
+
+/// The user's fields: all but those whose names belong to the server.
+fn fields(document: &RawDocument) -> Result<Document> {
+    let mut fields = Document::new();
+    for element in document {
+        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        if !name.as_str().starts_with('_') {
+            fields.push(name.as_str(), self::value(value, 1)?);
+        }
+    }
+    Ok(fields)
+}
+
+fn object(document: &RawDocument, depth: usize) -> Result<Document> {
+    let mut fields = Document::new();
+    for element in document {
+        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        fields.push(name.as_str(), self::value(value, depth)?);
+    }
+    Ok(fields)
+}
+
+/// A value that stands `depth` levels deep in what is stored.
+fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
+    if depth > limits::STORED_DEPTH_MAX {
+        return Err(Unreadable::new("nested too deep"));
+    }
+    Ok(match value {
+        RawBsonRef::Null => Value::Null,
+        RawBsonRef::Boolean(flag) => Value::Bool(flag),
+        RawBsonRef::Int64(number) => Value::Int(number),
+        RawBsonRef::Int32(number) => Value::Int(number.into()),
+        RawBsonRef::Double(number) => Value::Float(number),
+        RawBsonRef::String(text) => Value::String(text.to_owned()),
+        RawBsonRef::Document(document) => Value::Object(object(document, depth + 1)?),
+        RawBsonRef::Array(list) => {
+            let items = list.into_iter().map(|item| {
+                let item = item.map_err(|_| Unreadable::new("not BSON"))?;
+                self::value(item, depth + 1)
+            });
+            Value::list(items.collect::<Result<_>>()?)
+        }
+        _ => return Err(Unreadable::new("a value of a type that JSON does not have")),
+    })
+}
+
+/// The batch that this entry is the first of.
+pub(crate) fn batch(entry: &RawDocument) -> Option<Uuid> {
+    let binary = entry.get_binary("batch").ok()?;
+    Uuid::from_slice(binary.bytes).ok()
+}
+
+/// A place in the log.
+pub(crate) fn seq(document: &RawDocument, name: &str) -> Result<Seq> {
+    let seq = Seq::stored(number(document, name)?);
+    seq.ok_or_else(|| Unreadable::new(format!("{name} is beyond 2^53, where no log comes to")))
+}
+
+/// A count: never negative.
+pub(crate) fn number(document: &RawDocument, name: &str) -> Result<u64> {
+    let number = document.get_i64(name).map_err(|_| missing(name))?;
+    u64::try_from(number).map_err(|_| Unreadable::new(format!("{name} is negative")))
+}
+
+pub(crate) fn text<'a>(document: &'a RawDocument, name: &str) -> Result<&'a str> {
+    document.get_str(name).map_err(|_| missing(name))
+}
+
+fn nested<'a>(document: &'a RawDocument, name: &str) -> Result<&'a RawDocument> {
+    document.get_document(name).map_err(|_| missing(name))
+}
+
+fn timestamp(document: &RawDocument, name: &str) -> Result<Timestamp> {
+    Timestamp::parse(text(document, name)?)
+        .ok_or_else(|| Unreadable::new(format!("{name} is no timestamp")))
+}
+
+fn id(text: &str) -> Result<EventId> {
+    EventId::stored(text).map_err(Unreadable)
+}
+
+fn path(text: &str) -> Result<Path> {
+    Path::stored(text).ok_or_else(|| Unreadable::new("a path that is none"))
+}
+
+fn missing(name: &str) -> Unreadable {
+    Unreadable(format!("{name} is missing or of another type"))
+}

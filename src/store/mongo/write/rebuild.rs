@@ -1,0 +1,250 @@
+//! A new view beside the live one, and putting it in its place.
+//!
+//! The hold stands in the head document, which every append compares and sets: from the moment it is
+//! written no append of any node can commit. It has an end by the server's clock, so that a rebuild
+//! that dies holds nobody off for long.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bson::{Document, RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use mongodb::options::ReturnDocument;
+use mongodb::{Database, IndexModel};
+use uuid::Uuid;
+
+use super::replaced;
+use crate::domain::{Change, Seq};
+use crate::store::mongo::wire::call;
+use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, code, within};
+use crate::store::mongo::wire::commands;
+use crate::store::mongo::{EVENTS, head, meta};
+use crate::store::{Rebuild, StoreError};
+
+/// How long the writers are held off at most. Swapping renews it and needs a fraction.
+const HOLD_MILLISECONDS: i64 = 30_000;
+
+/// What the server may spend on the swap itself; with [`SWAP_CALL_DEADLINE`] well inside the hold.
+const SWAP_MILLISECONDS: i64 = 10_000;
+const SWAP_CALL_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A page of changes written to the view in the making.
+const APPLY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A view in the making this old belongs to a rebuild that died.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+pub(crate) const PREFIX: &str = "events_rebuild_";
+
+/// A rebuild in progress.
+struct MongoRebuild {
+    database: Database,
+    shadow: String,
+    /// Names this rebuild in the head's hold.
+    id: Uuid,
+    finished: bool,
+}
+
+/// Removes what dead rebuilds left, and makes an empty view with the live one's indexes.
+pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, StoreError> {
+    remove_abandoned(database).await?;
+    // Version 7 tells when it was made.
+    let id = Uuid::now_v7();
+    let rebuild = MongoRebuild {
+        database: database.clone(),
+        shadow: format!("{PREFIX}{id}"),
+        id,
+        finished: false,
+    };
+    rebuild.create().await?;
+    replaced::keep(database).await?;
+    Ok(Box::new(rebuild))
+}
+
+async fn remove_abandoned(database: &Database) -> Result<(), Failure> {
+    let database = database.clone();
+    within(APPLY_DEADLINE, async move {
+        for name in database.list_collection_names().await? {
+            if is_abandoned(&name) {
+                database.collection::<Document>(&name).drop().await?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn is_abandoned(name: &str) -> bool {
+    let id = name.strip_prefix(PREFIX).map(Uuid::parse_str);
+    let Some(Some(made)) = id.map(|id| id.ok().and_then(|id| id.get_timestamp())) else {
+        return false;
+    };
+    let (seconds, _) = made.to_unix();
+    let made = UNIX_EPOCH + Duration::from_secs(seconds);
+    SystemTime::now()
+        .duration_since(made)
+        .is_ok_and(|age| age > ABANDONED_AFTER)
+}
+
+#[async_trait]
+impl Rebuild for MongoRebuild {
+    async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (changes.first(), changes.last()) else {
+            return Ok(());
+        };
+        for command in commands::shadow(changes, &self.shadow) {
+            let written = self.run(command.body).await?;
+            if written.contains_key("writeErrors") || call::count(&written) != command.count {
+                return Err(StoreError::Corrupt {
+                    at: format!("log {} to {}", first.seq, last.seq).into(),
+                    reason: "a change does not follow from those before it".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold(&mut self) -> Result<Seq, StoreError> {
+        let filter = doc! {
+            "_id": "head",
+            "$or": [
+                { "hold": { "$exists": false } },
+                { "$expr": { "$lt": ["$hold.until", "$$NOW"] } },
+            ],
+        };
+        match self.set_hold(filter).await? {
+            Some(held) => Ok(head::parse(Some(&held))?.seq),
+            None => Err(unavailable("another rebuild holds the writers off")),
+        }
+    }
+
+    async fn swap(mut self: Box<Self>) -> Result<(), StoreError> {
+        let ours = doc! {
+            "_id": "head",
+            "hold.id": self.id.to_string(),
+            "$expr": { "$gt": ["$hold.until", "$$NOW"] },
+        };
+        if self.set_hold(ours).await?.is_none() {
+            return Err(unavailable("the rebuild's hold was lost"));
+        }
+        match self.rename().await {
+            Ok(()) => {}
+            // The server says no: the live view stands, and dropping this tidies up.
+            Err(failure) if failure.code().is_some() => return Err(failure.into()),
+            // It may still happen: the hold must outlast that, so it is left to expire.
+            Err(failure) => {
+                self.finished = true;
+                return Err(failure.into());
+            }
+        }
+        self.finished = true;
+        match release(&self.database, self.id, true).await? {
+            true => Ok(()),
+            false => Err(unavailable(
+                "the rebuild's hold was lost while it was swapped",
+            )),
+        }
+    }
+}
+
+impl MongoRebuild {
+    async fn create(&self) -> Result<(), Failure> {
+        let (database, shadow) = (self.database.clone(), self.shadow.clone());
+        within(APPLY_DEADLINE, async move {
+            database.create_collection(&shadow).await?;
+            let live = database.collection::<Document>(EVENTS);
+            let indexes: Vec<IndexModel> = live.list_indexes().await?.try_collect().await?;
+            let shadow = database.collection::<Document>(&shadow);
+            for index in indexes.into_iter().filter(is_added) {
+                shadow.create_index(index).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn run(&self, body: RawDocumentBuf) -> Result<Document, Failure> {
+        let database = self.database.clone();
+        within(APPLY_DEADLINE, async move {
+            database.run_raw_command(body).await
+        })
+        .await
+    }
+
+    /// Writes our hold into the head that matches; the head as it then is, if one did.
+    async fn set_hold(&self, filter: Document) -> Result<Option<RawDocumentBuf>, Failure> {
+        let meta = meta(&self.database);
+        let until = doc! { "$add": ["$$NOW", HOLD_MILLISECONDS] };
+        let hold = doc! { "hold": { "id": self.id.to_string(), "until": until } };
+        within(CALL_DEADLINE, async move {
+            meta.find_one_and_update(filter, vec![doc! { "$set": hold }])
+                .return_document(ReturnDocument::After)
+                .await
+        })
+        .await
+    }
+
+    async fn rename(&self) -> Result<(), Failure> {
+        let name = self.database.name();
+        let command = doc! {
+            "renameCollection": format!("{name}.{}", self.shadow),
+            "to": format!("{name}.{EVENTS}"),
+            "dropTarget": true,
+            "writeConcern": { "w": "majority", "j": true },
+            "maxTimeMS": SWAP_MILLISECONDS,
+        };
+        let admin = self.database.client().database("admin");
+        within(SWAP_CALL_DEADLINE, async move {
+            admin.run_command(command).await
+        })
+        .await
+        .map(drop)
+    }
+}
+
+/// Every collection has the one on `_id` by itself.
+fn is_added(index: &IndexModel) -> bool {
+    index.keys != doc! { "_id": 1 }
+}
+
+/// Lets the writers go on; whether the hold was still ours.
+async fn release(database: &Database, id: Uuid, swapped: bool) -> Result<bool, Failure> {
+    let meta = meta(database);
+    let filter = doc! { "_id": "head", "hold.id": id.to_string() };
+    let mut update = doc! { "$unset": { "hold": "" } };
+    if swapped {
+        // Tells other nodes that what they remember of the view may differ from it now.
+        update.insert("$inc", doc! { "view": 1_i64 });
+    }
+    let released = within(CALL_DEADLINE, async move {
+        meta.update_one(filter, update).await
+    });
+    Ok(released.await?.matched_count == 1)
+}
+
+impl Drop for MongoRebuild {
+    /// As well as it can: what stays behind expires (the hold) or is removed by a later rebuild.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if self.finished {
+            return;
+        }
+        let (database, shadow, id) = (self.database.clone(), self.shadow.clone(), self.id);
+        runtime.spawn(async move {
+            let _ = release(&database, id, false).await;
+            match database.collection::<Document>(&shadow).drop().await {
+                Err(error) if call::error_code(&error) != Some(code::NAMESPACE_NOT_FOUND) => {
+                    tracing::debug!(shadow, "left for a later rebuild to remove");
+                }
+                Ok(()) | Err(_) => {}
+            }
+        });
+    }
+}
+
+fn unavailable(reason: &str) -> StoreError {
+    StoreError::Unavailable(reason.to_owned())
+}

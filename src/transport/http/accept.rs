@@ -1,0 +1,143 @@
+//! `Accept`: which of two kinds of answer a client would rather have.
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+
+const EVENTS: &str = "text/event-stream";
+const JSON: &str = "application/json";
+
+/// Whether a stream of events is what is asked for: it must be acceptable, and at least as welcome as JSON. Who
+/// takes anything gets JSON, and so does who takes neither, since an answer that was not asked for is more use than
+/// none.
+pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter();
+    let ranges: Vec<Range> = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(Range::parse)
+        .collect();
+    let (events, json) = (weigh(&ranges, EVENTS), weigh(&ranges, JSON));
+    let is_named = events.is_some_and(|found| found.precision > Precision::Anything);
+    let weight = |found: Option<Found>| found.map_or(0, |found| found.thousandths);
+    is_named && weight(events) > 0 && weight(events) >= weight(json)
+}
+
+/// `type/subtype;q=0.5`, in lower case.
+struct Range {
+    kind: String,
+    thousandths: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Precision {
+    Anything,
+    Family,
+    Kind,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    precision: Precision,
+    thousandths: u16,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let kind = parts.next().filter(|kind| kind.contains('/'))?;
+        let quality = parts.find_map(|part| Some(part.strip_prefix("q=")?.to_owned()));
+        let thousandths = quality.map_or(Some(1000), |quality| thousandths(&quality))?;
+        Some(Self { kind, thousandths })
+    }
+
+    fn covers(&self, kind: &str) -> Option<Precision> {
+        let family = kind.split('/').next().unwrap_or_default();
+        match self.kind.strip_suffix("/*") {
+            Some("*") => Some(Precision::Anything),
+            Some(range) if range == family => Some(Precision::Family),
+            _ if self.kind == kind => Some(Precision::Kind),
+            _ => None,
+        }
+    }
+}
+
+/// The range that names the kind most closely decides, as RFC 9110 has it.
+fn weigh(ranges: &[Range], kind: &str) -> Option<Found> {
+    let found = ranges.iter().filter_map(|range| {
+        let precision = range.covers(kind)?;
+        let thousandths = range.thousandths;
+        Some(Found {
+            precision,
+            thousandths,
+        })
+    });
+    found.max_by_key(|found| (found.precision, found.thousandths))
+}
+
+/// `0`, `1`, `0.5`, `1.000`: at most three places.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+    let plain = places.len() <= 3 && places.bytes().all(|place| place.is_ascii_digit());
+    let places = format!("{places:0<3}")
+        .parse::<u16>()
+        .ok()
+        .filter(|_| plain)?;
+    match whole {
+        "0" => Some(places),
+        "1" if places == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(accept: &[&str]) -> bool {
+        let values = accept.iter().map(|value| (ACCEPT, value.parse().unwrap()));
+        wants_events(&values.collect())
+    }
+
+    #[test]
+    fn a_stream_is_for_who_would_rather_have_it() {
+        for accept in [
+            "text/event-stream",
+            "Text/Event-Stream",
+            "text/event-stream; charset=utf-8",
+            "text/event-stream;q=0.1",
+            "text/*",
+            "text/event-stream, */*",
+            "text/event-stream, application/json;q=0.9",
+            "application/json, text/event-stream",
+            "application/json;q=0, text/event-stream;q=0.001",
+            "text/*;q=0, text/event-stream",
+        ] {
+            assert!(wants(&[accept]), "{accept}");
+        }
+        assert!(wants(&["text/html", "text/event-stream"]));
+    }
+
+    #[test]
+    fn everyone_else_gets_json() {
+        for accept in [
+            "",
+            "*/*",
+            "application/json",
+            "text/html, */*;q=0.8",
+            "text/event-stream;q=0",
+            "text/event-stream;Q=0.0",
+            "text/event-stream;q=0, text/*",
+            "application/json, text/event-stream;q=0.9",
+            "text/event-stream;q=0.5, */*",
+            "text/event-streams",
+            "x-text/event-stream",
+            "text/event-stream;q=2",
+            "text/event-stream;q=0.0001",
+            "text/event-stream;q=",
+            "application/json;profile=\"text/event-stream\"",
+        ] {
+            assert!(!wants(&[accept]), "{accept}");
+        }
+        assert!(!wants(&[]));
+    }
+}

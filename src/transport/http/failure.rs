@@ -1,0 +1,47 @@
+//! Failures as HTTP answers: the code's status, the same error object as on the socket.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+
+use crate::protocol;
+use crate::protocol::{Code, Failure};
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(protocol::refusal(&self).into_bytes()));
+        *response.status_mut() = StatusCode::from_u16(self.code.http_status())
+            .expect("the table of codes holds real statuses");
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // For who counts answers.
+        response.extensions_mut().insert(self.code);
+        if self.code.retryable() {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.code == Code::UpgradeRequired {
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        response
+    }
+}
+
+pub(crate) async fn no_such_route(uri: Uri) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("nothing is served at {}", uri.path()),
+    )
+}
+
+pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Failure {
+    Failure::new(
+        Code::MethodNotAllowed,
+        format!("{} does not take {method}", uri.path()),
+    )
+}

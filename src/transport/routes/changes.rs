@@ -1,0 +1,129 @@
+//! `GET /api/changes`: the log in pages of JSON, or a subscription as Server-Sent Events.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query as Params, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderName};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Notify;
+
+use super::rest;
+use super::sse::EventStream;
+use crate::limits;
+use crate::protocol;
+use crate::protocol::{Code, Failure, Subscribe};
+use crate::transport::http::accept::wants_events;
+use crate::transport::http::header::once;
+use crate::transport::http::held::held;
+use crate::transport::http::params;
+use crate::transport::{App, JSON};
+use crate::value::{Document, Invalid, Value};
+
+/// What a browser's EventSource sends when it comes back: the id of the last event it got.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What a page of the log may be asked for by.
+const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "minSeq"];
+
+pub(crate) async fn changes(
+    State(app): State<App>,
+    Params(params): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let answer = match wants_events(&headers) {
+        true => {
+            let reason = "a stream has no pages: this goes without Accept: text/event-stream";
+            refuse(&params, &["limit"], reason)?;
+            events(app, params::read(params, &Subscribe::NAMES)?, &headers).await?
+        }
+        false => {
+            let reason = "of a stream alone, which is asked for with Accept: text/event-stream";
+            refuse(&params, &["snapshot", "mode"], reason)?;
+            page(&app, &params::read(params, &PAGE_NAMES)?).await?
+        }
+    };
+    Ok(([(VARY, "accept")], answer).into_response())
+}
+
+/// Refuses what is known here, but not for the kind of answer that is asked for.
+fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(), Failure> {
+    let mut given = params.iter().map(|(name, _)| name);
+    match given.find(|name| names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let at = format!("query.{name}");
+            Err(Failure::at(Code::BadRequest, Invalid::new(at, reason)))
+        }
+    }
+}
+
+async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
+    app.service.alive()?;
+    let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
+    let bell = Arc::new(Notify::new());
+    let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;
+    let stream = EventStream::new(subscription, stale, &app);
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(stream.chunks())).into_response())
+}
+
+/// A client that comes back goes on where it was, whatever its address says.
+fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
+    let last = once(headers, &LAST_EVENT_ID)?;
+    // A browser that has heard no id yet may send an empty one.
+    let Some(last) = last.filter(|last| !last.is_empty()) else {
+        return Ok(asked);
+    };
+    let (epoch, after) = last
+        .split_once(':')
+        .and_then(|(epoch, after)| Some((epoch, after.parse().ok()?)))
+        .ok_or_else(|| {
+            let reason = "expected the id of an event, EPOCH:SEQ";
+            Failure::at(Code::BadRequest, Invalid::new("Last-Event-ID", reason))
+        })?;
+    let rest = asked
+        .into_iter()
+        .filter(|(name, _)| name != "after" && name != "epoch");
+    let position = [("epoch", epoch.into()), ("after", Value::Int(after))];
+    Ok(rest
+        .chain(position.map(|(name, value)| (name.to_owned(), value)))
+        .collect())
+}
+
+/// One page of the log: what the filter sees of the next `limit` changes, as it is told on the socket.
+async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
+    let subscribe = Subscribe::parse(asked, "query")?;
+    let share = app.service.budget().reserve(rest::LIST_BYTES_MAX).await;
+    let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
+    let epoch = app.service.epoch();
+    let seen = app.service.judge(&subscribe.filter, &changes).await?;
+    let told = seen
+        .iter()
+        .map(|(change, seen)| protocol::change(change, *seen, &subscribe.fields));
+    let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
+    let last = changes.last().filter(|last| last.seq < seq);
+    let body = rest::list(head, told, last.map(|last| last.seq));
+    Ok((JSON, held(body, share)).into_response())
+}
+
+fn limit(asked: &Document) -> Result<usize, Failure> {
+    let invalid =
+        |reason: String| Failure::at(Code::InvalidFilter, Invalid::new("query.limit", reason));
+    let limit = match asked.get("limit") {
+        None => return Ok(limits::FETCH_COUNT_DEFAULT),
+        Some(Value::Int(limit)) => usize::try_from(*limit).unwrap_or(0),
+        Some(_) => 0,
+    };
+    match limit {
+        1..=limits::FETCH_COUNT_MAX => Ok(limit),
+        _ => Err(invalid(format!(
+            "expected an integer from 1 to {}",
+            limits::FETCH_COUNT_MAX
+        ))),
+    }
+}

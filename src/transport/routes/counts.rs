@@ -1,0 +1,43 @@
+//! `GET /metrics`, and the counting of requests over HTTP.
+
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+
+use crate::node;
+use crate::node::Service;
+use crate::protocol::Code;
+use crate::transport::{App, gate};
+
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    let report = app.service.report().await;
+    ([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response()
+}
+
+/// A route whose answers are counted as those to `verb`, by the code of a refusal.
+pub(crate) fn counted(
+    service: Service,
+    verb: &'static str,
+    route: MethodRouter<App>,
+) -> MethodRouter<App> {
+    let count = middleware::from_fn(move |request: Request, next: Next| {
+        let service = service.clone();
+        async move {
+            let answer = next.run(request).await;
+            service.metrics().answered(verb, outcome(&answer));
+            answer
+        }
+    });
+    route.route_layer(count)
+}
+
+fn outcome(answer: &Response) -> &'static str {
+    let status = answer.status();
+    match answer.extensions().get::<Code>() {
+        Some(code) => code.as_str(),
+        None if status.is_client_error() || status.is_server_error() => gate::code(status).as_str(),
+        None => "done",
+    }
+}

@@ -1,0 +1,222 @@
+//! `POST /api/events`, `PATCH` and `DELETE /api/events/{id}`, `POST /api/events/{id}/restore`, `/api/batch` and
+//! `/api/broadcast`.
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Path, State};
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::rest::read_id;
+use crate::domain::{CommandId, EventId, Order, Verb};
+use crate::node::{Done, Refused, Source};
+use crate::protocol;
+use crate::protocol::{Code, Failure, Name};
+use crate::transport::http::conditions;
+use crate::transport::http::content;
+use crate::transport::http::content::{MERGE_PATCH, PLAIN};
+use crate::transport::http::header::{invalid, once};
+use crate::transport::http::held::{held, held_at_once};
+use crate::transport::http::params::NoParams;
+use crate::transport::{App, JSON};
+use crate::value;
+use crate::value::{Document, Invalid, Value};
+
+/// The header that names a command, so that repeating it has no second effect.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let guard = conditions::read(&headers)?;
+    let payload = document(&headers, request).await?;
+    let order = order(Verb::Create, payload, &headers)?.guarded(guard);
+    let names_id = order.commands.iter().all(|new| new.target().is_some());
+    let done = app.service.write(order).await;
+    let done = done.map_err(|failure| match names_id {
+        true => failure,
+        false => of_unnamed(failure),
+    })?;
+    let place = [(LOCATION, location(done.change().event_id()))];
+    let answer = answer(&app, Name::Create, done).await?;
+    Ok((StatusCode::CREATED, place, answer).into_response())
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let id = read_id(&id)?;
+    let field = match content::kind(&headers, &[PLAIN, MERGE_PATCH])? {
+        MERGE_PATCH => "mergePatch",
+        _ => "updateData",
+    };
+    let body = content::read(request).await?;
+    let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
+    let payload = [("id", Value::from(id.as_str())), (field, asked.into())];
+    write(&app, Verb::Update, payload, &headers).await
+}
+
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let payload = [("id", Value::from(read_id(&id)?.as_str()))];
+    refuse_body(request).await?;
+    write(&app, Verb::Delete, payload, &headers).await
+}
+
+/// The body is a RESTORE's payload without the `id`: the address names the event.
+pub(crate) async fn restore(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let id = read_id(&id)?;
+    let asked = document(&headers, request).await?;
+    let known = value::known(asked, "payload", &["version", "expectedVersion"]);
+    let asked = known.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let id = [("id".to_owned(), Value::from(id.as_str()))];
+    let payload = id.into_iter().chain(asked);
+    write(&app, Verb::Restore, payload, &headers).await
+}
+
+/// The body is a BATCH's payload.
+pub(crate) async fn batch(
+    State(app): State<App>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    conditions::refuse(&headers)?;
+    let payload = document(&headers, request).await?;
+    let order = Order::parse_batch(payload, command_id(&headers)?)
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let done = app.service.write(order).await?;
+    answer(&app, Name::Batch, done).await
+}
+
+/// The body is the message, kept as it was written.
+pub(crate) async fn broadcast(
+    State(app): State<App>,
+    _: NoParams,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    conditions::refuse(&headers)?;
+    if headers.contains_key(&IDEMPOTENCY_KEY) {
+        return Err(invalid(&IDEMPOTENCY_KEY, protocol::BROADCAST_IS_NOT_KEPT));
+    }
+    let body = json(&headers, request).await?;
+    let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
+    let sent = app.service.announce(&Source::new(), payload)?.await;
+    sent.unwrap_or(Err(Refused::Unknown))?;
+    Ok((JSON, r#"{"success":true}"#).into_response())
+}
+
+/// The same without the id that was made for an event that did not come to be: its client never heard of it.
+fn of_unnamed(failure: Failure) -> Failure {
+    match failure.code {
+        Code::PreconditionFailed => Failure::new(
+            Code::PreconditionFailed,
+            "an event without an _id is a new one, which is at no version that If-Match could name",
+        ),
+        _ => failure,
+    }
+}
+
+/// Whoever states in a body what must hold must not find the event gone though it did not.
+async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
+    if request.body().is_end_stream() || content::read(request).await?.is_empty() {
+        return Ok(());
+    }
+    let reason = "a DELETE has no body: what must hold of the event is said in If-Match";
+    Err(Failure::at(
+        Code::BadRequest,
+        Invalid::new("payload", reason),
+    ))
+}
+
+/// A write to the event that the address names, under the conditions that the headers state.
+async fn write<N: Into<String>>(
+    app: &App,
+    verb: Verb,
+    payload: impl IntoIterator<Item = (N, Value)>,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let guard = conditions::read(headers)?;
+    let mut payload = payload.into_iter().collect();
+    conditions::state(&guard, &mut payload)?;
+    let order = order(verb, payload, headers)?.guarded(guard);
+    let done = app.service.write(order).await?;
+    answer(app, verb.into(), done).await
+}
+
+fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
+    Order::parse(verb, payload, command_id(headers)?)
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
+}
+
+fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
+    let id = once(headers, &IDEMPOTENCY_KEY)?;
+    let id = id.map(|text| CommandId::parse(text, IDEMPOTENCY_KEY.as_str()));
+    id.transpose()
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
+}
+
+/// What a session hears, without what only a session needs; and the event's version, if it is still there. A large
+/// one for which there is no room now is read from the log again when there is.
+async fn answer(app: &App, name: Name, done: Done) -> Result<Response, Failure> {
+    let event = done.change().after().filter(|_| name != Name::Batch);
+    let tag = event.map(|event| [(ETAG, conditions::tag(event.version))]);
+    let (first, count, is_repeated) = (done.change().seq, done.changes.len(), done.is_repeated);
+    let body = protocol::written(name, &done.changes, is_repeated);
+    let bytes = body.len();
+    drop(done);
+    let body = match held_at_once(body.into_bytes(), app.service.budget()) {
+        Some(body) => body,
+        None => {
+            let (changes, share) = app.service.written(first, count, bytes).await?;
+            held(
+                protocol::written(name, &changes, is_repeated).into_bytes(),
+                share,
+            )
+        }
+    };
+    Ok((JSON, tag, body).into_response())
+}
+
+/// Where the event is. An id may hold what a path may not.
+fn location(id: &EventId) -> String {
+    let mut location = "/api/events/".to_owned();
+    for byte in id.as_str().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                location.push(char::from(byte));
+            }
+            _ => location.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    location
+}
+
+async fn document(headers: &HeaderMap, request: Request<Body>) -> Result<Document, Failure> {
+    let body = json(headers, request).await?;
+    protocol::read_document(&body, "payload")
+}
+
+async fn json(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
+    content::kind(headers, &[PLAIN])?;
+    content::read(request).await
+}
