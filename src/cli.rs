@@ -8,7 +8,7 @@ use clap::builder::Resettable;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
-use crate::domain::{EventId, Moment};
+use crate::domain::{AsOf, EventId};
 use crate::limits;
 use crate::server::Config;
 use crate::store::StoreOptions;
@@ -104,8 +104,8 @@ struct Offline {
 #[derive(Debug, Args)]
 struct Replay {
     /// Replay the log up to this seq or RFC 3339 time, e.g. `2026-01-31T12:00:00Z`, and leave the live view alone.
-    #[arg(long, value_name = "SEQ|TIME", requires = "into", value_parser = Moment::parse_text)]
-    until: Option<Moment>,
+    #[arg(long, value_name = "SEQ|TIME", requires = "into", value_parser = AsOf::parse_text)]
+    until: Option<AsOf>,
     /// Where to: a new folder, or with --mongodb a new database of the same MongoDB. It can be served, verified
     /// and exported like any other.
     #[arg(long, value_name = "FOLDER|DATABASE", requires = "until")]
@@ -161,7 +161,7 @@ pub enum Task {
     /// Rebuild the view.
     Replay(StoreOptions),
     /// Copy the log up to a moment into another store.
-    Copy(StoreOptions, Moment, StoreOptions),
+    Copy(StoreOptions, AsOf, StoreOptions),
     /// Erase an event.
     Redact(StoreOptions, EventId),
     /// Compare the view with the log.

@@ -86,7 +86,7 @@
 //!
 //! # A read of the past
 //!
-//! 1. [`Query::at`](query::Query::at) names a [`Moment`](domain::Moment), and [`service`] finds the place in the log
+//! 1. [`Query::at`](query::Query::at) names a [`AsOf`](domain::AsOf), and [`service`] finds the place in the log
 //!    that it means.
 //! 2. [`Store::find_at`](store::Store::find_at) goes through the events that there ever were, in the order of their
 //!    ids, and takes of each what its last change up to that place left. The embedded store follows the changes of

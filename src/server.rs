@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
-use crate::node::{NodeFailed, Service, Supervisor};
+use crate::node::{Node, NodeFailed, Supervisor};
 use crate::store;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Throttle;
 use crate::transport;
-use crate::transport::{App, Guests, Seat};
+use crate::transport::{App, ConnectionPermit, Guests};
 
 /// What `livelog serve` needs.
 #[derive(Debug)]
@@ -65,11 +65,11 @@ impl Server {
     /// # Errors
     /// If the store cannot be reached, or the address is taken.
     pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
-        let (service, supervisor) = Service::start(Arc::clone(&store), config.window_bytes).await?;
+        let (node, supervisor) = Node::start(Arc::clone(&store), config.window_bytes).await?;
         let listener = listen(config.listen)
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
-            service,
+            node,
             guests: Arc::new(config.guests),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -169,7 +169,7 @@ async fn within(deadline: Duration, work: impl Future<Output = ()>) {
 /// Takes connections for as long as it is polled. They end when `leaving` is cancelled.
 async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -> Infallible {
     let connections = app.connections.clone();
-    let service = app.service.clone();
+    let node = app.node.clone();
     let gate = transport::gate(app);
     let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let complaints = Throttle::default();
@@ -181,8 +181,8 @@ async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -
                     connections.spawn(transport::serve(
                         stream,
                         gate.clone(),
-                        service.clone(),
-                        Seat::new(permit),
+                        node.clone(),
+                        ConnectionPermit::new(permit),
                         leaving.clone(),
                     ));
                 }

@@ -19,7 +19,7 @@ use livelog::domain::{Change, Effect, Event, EventId, Patch, Path as FieldPath, 
 use livelog::limits;
 use livelog::query::{Direction, Filter, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::{Batch, Store, Stretch};
+use livelog::store::{Batch, HistoryRange, Store};
 use livelog::value::{Document, Steps, Value};
 use uuid::Uuid;
 
@@ -236,7 +236,7 @@ async fn look_back(dir: &Path) {
         started,
         "reads/s, one at a time",
     );
-    let newest = Stretch {
+    let newest = HistoryRange {
         direction: Direction::Descending,
         after: None,
         limit: limits::FETCH_COUNT_DEFAULT,

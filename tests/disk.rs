@@ -12,7 +12,7 @@ use futures::future::join_all;
 use livelog::domain::{Change, CommandId, CommandKey, Event, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::{AppendError, Batch, Store, StoreError, Stretch};
+use livelog::store::{AppendError, Batch, HistoryRange, Store, StoreError};
 use livelog::value::{Document, Value};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -597,7 +597,7 @@ async fn try_read(store: &EmbeddedStore, log: &[Arc<Change>]) -> Result<bool, St
     if store.answered(&ids).await? != places || store.read(Seq::ZERO, usize::MAX).await? != log {
         return Ok(false);
     }
-    let from_the_oldest = Stretch {
+    let from_the_oldest = HistoryRange {
         direction: Direction::Ascending,
         after: None,
         limit: usize::MAX,

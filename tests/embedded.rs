@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering as Memory};
 use futures::TryStreamExt;
 use livelog::domain::{CommandId, Event, Seq};
 use livelog::query::Query;
-use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use livelog::store::embedded::{EmbeddedOpenError, EmbeddedOptions, EmbeddedStore};
 use livelog::store::{AppendError, Spot, Store, StoreError};
 use livelog::value::{Document, Steps, Value};
 use redb::backends::InMemoryBackend;
@@ -28,7 +28,7 @@ const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const VIEW: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("view");
 
-async fn open(dir: &Path) -> Result<Arc<EmbeddedStore>, OpenError> {
+async fn open(dir: &Path) -> Result<Arc<EmbeddedStore>, EmbeddedOpenError> {
     let dir = dir.to_owned();
     EmbeddedStore::open(EmbeddedOptions { dir }).await
 }
@@ -65,7 +65,10 @@ async fn a_folder_in_use_is_refused_by_its_name_in_any_process() {
     let (folder, _) = stocked().await;
     let store = open(folder.path()).await.unwrap();
     let refused = open(folder.path()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    assert!(
+        matches!(refused, EmbeddedOpenError::Locked { .. }),
+        "{refused}"
+    );
     let dir = folder.path().to_str().unwrap();
     for subcommand in ["serve", "replay", "verify", "export", "import"] {
         let output = livelog(&[subcommand, "--data", dir]).await;
@@ -141,7 +144,7 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
     });
     let refused = open(folder.path()).await.unwrap_err();
     assert!(
-        matches!(refused, OpenError::Format { found: 5, .. }),
+        matches!(refused, EmbeddedOpenError::Format { found: 5, .. }),
         "{refused}"
     );
     let dir = folder.path().to_str().unwrap();
@@ -182,7 +185,10 @@ async fn a_file_that_is_not_livelogs_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(FILE), "precious\n".repeat(1_000)).unwrap();
     let refused = open(folder.path()).await.unwrap_err();
-    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
+    assert!(
+        matches!(refused, EmbeddedOpenError::Foreign { .. }),
+        "{refused}"
+    );
     let kept = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
     assert_eq!(kept, "precious\n".repeat(1_000));
 }

@@ -17,7 +17,7 @@ use futures::{FutureExt, TryStreamExt};
 use livelog::domain::{Change, Event, Kind, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
-use livelog::store::{Batch, Epoch, Store, Stretch};
+use livelog::store::{Batch, Epoch, HistoryRange, Store};
 use livelog::value::Value;
 use redb::StorageBackend;
 use uuid::Uuid;
@@ -269,7 +269,7 @@ impl Recording {
         store: &EmbeddedStore,
         log: &[Arc<Change>],
     ) -> Result<(), String> {
-        let from_the_oldest = Stretch {
+        let from_the_oldest = HistoryRange {
             direction: Direction::Ascending,
             after: None,
             limit: usize::MAX,
@@ -292,7 +292,9 @@ impl Recording {
     }
 }
 
-async fn open(disk: &Disk) -> Result<Arc<EmbeddedStore>, livelog::store::embedded::OpenError> {
+async fn open(
+    disk: &Disk,
+) -> Result<Arc<EmbeddedStore>, livelog::store::embedded::EmbeddedOpenError> {
     EmbeddedStore::open_on(disk.clone(), OVERLAY_BYTES).await
 }
 

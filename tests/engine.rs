@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use livelog::domain::{Change, Command, Create, Order, Rejection, Seq, Update};
-use livelog::engine::{Engine, Outcome, Refused, Source};
+use livelog::domain::{Change, Command, CommandBatch, Create, Rejection, Seq, Update};
+use livelog::engine::{Engine, Outcome, Requester, SubmitError};
 use livelog::limits;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
@@ -76,11 +76,11 @@ fn update(id: &str, expected_version: u64) -> Command {
     )
 }
 
-fn order(command: Command) -> Order {
-    Order {
+fn order(command: Command) -> CommandBatch {
+    CommandBatch {
         commands: vec![command],
         key: None,
-        guard: livelog::domain::Guard::default(),
+        guard: livelog::domain::Precondition::default(),
         weight: 100,
     }
 }
@@ -90,12 +90,12 @@ fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
 }
 
 /// All of a test's commands are one session's.
-fn source() -> Source {
-    thread_local!(static SOURCE: Source = Source::new());
-    SOURCE.with(Source::clone)
+fn source() -> Requester {
+    thread_local!(static SOURCE: Requester = Requester::new());
+    SOURCE.with(Requester::clone)
 }
 
-async fn answer(engine: &Engine, command: Command) -> Result<Arc<Change>, Refused> {
+async fn answer(engine: &Engine, command: Command) -> Result<Arc<Change>, SubmitError> {
     let outcome = submit(engine, command).await.unwrap();
     outcome.map(|done| Arc::clone(done.change()))
 }
@@ -106,7 +106,7 @@ async fn a_failed_append_is_answered_unavailable_and_leaves_nothing() {
     let (engine, _) = world.engine([Fault::Fail]);
     assert!(matches!(
         answer(&engine, create("a")).await,
-        Err(Refused::Unavailable)
+        Err(SubmitError::Unavailable)
     ));
     assert_eq!(world.logged().await, Vec::<String>::new());
     assert_eq!(answer(&engine, create("a")).await.unwrap().seq, Seq::new(1));
@@ -164,8 +164,8 @@ async fn a_stalled_commit_is_unknown_at_the_deadline_and_what_waits_behind_it_is
         submit(&engine, create("b")).await.unwrap()
     };
     let (stalled, behind) = tokio::join!(stalled, behind);
-    assert!(matches!(stalled.unwrap(), Err(Refused::Unknown)));
-    assert!(matches!(behind, Err(Refused::Unavailable)));
+    assert!(matches!(stalled.unwrap(), Err(SubmitError::Unknown)));
+    assert!(matches!(behind, Err(SubmitError::Unavailable)));
     assert!(started.elapsed() < limits::COMMAND_DEADLINE + Duration::from_secs(1));
     answer(&engine, create("c")).await.unwrap();
     assert_eq!(
@@ -183,7 +183,7 @@ async fn what_the_store_refuses_does_not_take_others_with_it() {
     let waiting: Vec<_> = ids.iter().map(|id| submit(&engine, create(id))).collect();
     let mut refused = Vec::new();
     for (id, outcome) in ids.iter().zip(waiting) {
-        if let Err(Refused::Internal) = outcome.await.unwrap() {
+        if let Err(SubmitError::Internal) = outcome.await.unwrap() {
             refused.push(*id);
         }
     }
@@ -199,7 +199,8 @@ async fn what_another_node_changed_is_not_judged_from_memory() {
     answer(&engine, create("a")).await.unwrap();
     answer(&other, update("a", 1)).await.unwrap();
     let conflict = answer(&engine, update("a", 1)).await;
-    let Err(Refused::Rejected(Rejection::VersionConflict { current, .. }, None)) = conflict else {
+    let Err(SubmitError::Rejected(Rejection::VersionConflict { current, .. }, None)) = conflict
+    else {
         panic!("a conflict with what the other node wrote, not {conflict:?}");
     };
     assert_eq!(current.version, 2);
@@ -212,14 +213,14 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
-    let heavy = |id| Order {
+    let heavy = |id| CommandBatch {
         weight: large,
         ..order(create(id))
     };
     let _first = engine.submit(&source(), heavy("a")).unwrap();
     assert!(matches!(
         engine.submit(&source(), heavy("b")),
-        Err(Refused::Busy)
+        Err(SubmitError::Busy)
     ));
     assert!(engine.submit(&source(), order(create("c"))).is_ok());
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use livelog::budget::Budget;
-use livelog::domain::{Command, Create, Order, Seq, Update};
-use livelog::engine::{Engine, Source};
+use livelog::domain::{Command, CommandBatch, Create, Seq, Update};
+use livelog::engine::{Engine, Requester};
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::limits;
 use livelog::query::{Fields, Filter};
@@ -39,7 +39,7 @@ const WRITER_READS: usize = 1;
 async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
     let (engine, _tasks) = Engine::start(&dynamic, &Arc::default());
-    let source = Source::new();
+    let source = Requester::new();
     let answers: Vec<_> = steps
         .map(|step| engine.submit(&source, order(step)).unwrap())
         .collect();
@@ -49,7 +49,7 @@ async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
 }
 
 /// Every fourth step makes an event, the three after it turn its `n` on and off.
-fn order(step: u64) -> Order {
+fn order(step: u64) -> CommandBatch {
     let id = format!("e{}", step / 4);
     let document = |json: Value| serde_json::from_value::<Document>(json).unwrap();
     let command = match step % 4 {
@@ -62,10 +62,10 @@ fn order(step: u64) -> Order {
             )
         }
     };
-    Order {
+    CommandBatch {
         commands: vec![command],
         key: None,
-        guard: livelog::domain::Guard::default(),
+        guard: livelog::domain::Precondition::default(),
         weight: 100,
     }
 }

@@ -8,7 +8,7 @@ use livelog::domain::{Change, Event, EventId, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
-use livelog::store::{Store, Stretch};
+use livelog::store::{HistoryRange, Store};
 use livelog::value::{Document, Steps, Value};
 use redb::TableDefinition;
 use redb::backends::InMemoryBackend;
@@ -181,7 +181,7 @@ async fn look_back_while_writing(store: Arc<dyn Store>) {
     let mut dice = Dice::new(7, 1);
     let everything = read("{}", None, None);
     let busy = id("e0");
-    let newest = Stretch {
+    let newest = HistoryRange {
         direction: Direction::Descending,
         after: None,
         limit: 100,
@@ -272,7 +272,7 @@ async fn judge_history(store: &dyn Store, id: &EventId, all: &[Arc<Change>], dic
                 expected.reverse();
             }
             let limit = 1 + dice.below(200);
-            let mut stretch = Stretch {
+            let mut stretch = HistoryRange {
                 direction,
                 after,
                 limit,

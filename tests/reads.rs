@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use livelog::domain::{Event, Order, Verb};
-use livelog::engine::{Engine, Source};
+use livelog::domain::{CommandBatch, Event, Verb};
+use livelog::engine::{Engine, Requester};
 use livelog::limits;
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
-use livelog::store::{Found, Store};
+use livelog::store::{QueryResult, Store};
 use livelog::value::Document;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use crate::support::{Server, eventually, mongod};
 struct World {
     store: Arc<dyn Store>,
     engine: Engine,
-    source: Source,
+    source: Requester,
     folder: tempfile::TempDir,
 }
 
@@ -45,7 +45,7 @@ impl World {
         Self {
             engine: Engine::start(&store, &Arc::default()).0,
             store,
-            source: Source::new(),
+            source: Requester::new(),
             folder,
         }
     }
@@ -56,7 +56,7 @@ impl World {
             .into_iter()
             .map(|(verb, payload)| {
                 let payload = document(payload);
-                let order = Order::parse(verb, payload, None);
+                let order = CommandBatch::parse(verb, payload, None);
                 let submitted = self.engine.submit(&self.source, order.unwrap());
                 submitted.unwrap()
             })
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    async fn find(&self, asked: &Value) -> Found {
+    async fn find(&self, asked: &Value) -> QueryResult {
         let query = Query::parse(&document(asked.clone()), "").unwrap();
         self.store.find(&Arc::new(query)).await.unwrap()
     }

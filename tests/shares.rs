@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use livelog::domain::{Command, Create, Order, Update};
-use livelog::engine::{Engine, Outcome, Source};
+use livelog::domain::{Command, CommandBatch, Create, Update};
+use livelog::engine::{Engine, Outcome, Requester};
 use livelog::limits;
 use livelog::query::Conditions;
 use livelog::store::Store;
@@ -55,11 +55,11 @@ impl World {
         }
     }
 
-    fn submit(&self, from: &Source, command: Command) -> oneshot::Receiver<Outcome> {
-        let order = Order {
+    fn submit(&self, from: &Requester, command: Command) -> oneshot::Receiver<Outcome> {
+        let order = CommandBatch {
             commands: vec![command],
             key: None,
-            guard: livelog::domain::Guard::default(),
+            guard: livelog::domain::Precondition::default(),
             weight: 100,
         };
         self.engine.submit(from, order).unwrap()
@@ -74,7 +74,7 @@ impl World {
         for n in 0..count {
             let payload = document(json!({ "_id": name(n), "what": what }));
             let create = Command::Create(Create::parse(payload).unwrap());
-            let made = self.submit(&Source::new(), create).await;
+            let made = self.submit(&Requester::new(), create).await;
             made.unwrap().unwrap();
         }
         let dynamic: Arc<dyn Store> = self.store.clone();
@@ -112,7 +112,7 @@ async fn large_updates_are_loaded_as_there_is_room(mut world: World) {
     const COUNT: usize = 40;
     world.stock(COUNT).await;
     world.store.forget_loads();
-    let source = Source::new();
+    let source = Requester::new();
     let waiting: Vec<_> = (0..COUNT)
         .map(|n| world.submit(&source, touch(&name(n))))
         .collect();
@@ -160,9 +160,9 @@ const FLOODS: usize = 10;
 async fn small_commands_pass(world: &World, most: u64) {
     const EACH: usize = 5;
     let flood: Vec<_> = (0..FLOODS * EACH)
-        .scan(Vec::new(), |sources: &mut Vec<Source>, n| {
+        .scan(Vec::new(), |sources: &mut Vec<Requester>, n| {
             if n < FLOODS {
-                sources.push(Source::new());
+                sources.push(Requester::new());
             }
             let at = n % FLOODS;
             Some(world.submit(&sources[at], touch(&name(at))))
@@ -174,7 +174,7 @@ async fn small_commands_pass(world: &World, most: u64) {
         seq_of(flood.next().unwrap()).await;
         let before = world.store.head().await.unwrap().get();
         let id = format!("small-{n}");
-        let seq = seq_of(world.submit(&Source::new(), create(&id, "x"))).await;
+        let seq = seq_of(world.submit(&Requester::new(), create(&id, "x"))).await;
         waits.push(seq - before);
     }
     let longest = waits.iter().max().unwrap();
@@ -191,13 +191,13 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
     // Each fills a batch of its own.
     let waiting: Vec<_> = (0..3)
         .map(|n| {
-            let order = Order {
+            let order = CommandBatch {
                 commands: vec![create(&name(n), "x")],
                 key: None,
-                guard: livelog::domain::Guard::default(),
+                guard: livelog::domain::Precondition::default(),
                 weight: limits::BATCH_BYTES_MAX,
             };
-            let outcome = world.engine.submit(&Source::new(), order);
+            let outcome = world.engine.submit(&Requester::new(), order);
             outcome.unwrap()
         })
         .collect();

@@ -11,8 +11,8 @@ use livelog::domain::{Change, Effect, Event, EventId, Patch, Path, Seq, Timestam
 use livelog::query::Query;
 use livelog::store::embedded;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::mongo::{MongoOptions, MongoStore, OpenError};
-use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, Tidings};
+use livelog::store::mongo::{MongoOpenError, MongoOptions, MongoStore};
+use livelog::store::{AppendError, Batch, Broadcast, Epoch, Store, StoreError, TailEvent};
 use livelog::value::{Document, Value};
 use mongodb::bson::{Document as Bson, doc};
 use serde_json::value::RawValue;
@@ -95,7 +95,7 @@ impl OnMongodb {
         client.database(&self.database).collection("events")
     }
 
-    async fn open(&self) -> Result<Arc<MongoStore>, OpenError> {
+    async fn open(&self) -> Result<Arc<MongoStore>, MongoOpenError> {
         MongoStore::open(options(&self.uri, &self.database)).await
     }
 }
@@ -145,7 +145,7 @@ impl Site for OnEmbedded {
         let dir = self.folder.path().to_owned();
         match EmbeddedStore::open(EmbeddedOptions { dir }).await {
             Ok(store) => *open = Some(store),
-            Err(embedded::OpenError::Locked { .. }) => {}
+            Err(embedded::EmbeddedOpenError::Locked { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         open.clone().unwrap()
@@ -203,7 +203,10 @@ async fn a_standalone_mongod_is_refused_with_the_command_that_helps() {
     let mongod = Mongod::start_standalone().await.unwrap();
     for uri in [mongod.uri(), format!("{}?replicaSet=rs0", mongod.uri())] {
         let refused = MongoStore::open(options(&uri, "any")).await.unwrap_err();
-        assert!(matches!(refused, OpenError::Standalone { .. }), "{refused}");
+        assert!(
+            matches!(refused, MongoOpenError::Standalone { .. }),
+            "{refused}"
+        );
         let message = refused.to_string();
         assert!(message.contains("--replSet rs0"), "{message}");
         assert!(message.contains("--eval 'rs.initiate()'"), "{message}");
@@ -216,7 +219,7 @@ async fn an_address_that_nobody_answers_is_told_soon_and_without_its_password() 
     let uri = "mongodb://user:hunter2@127.0.0.1:1/?replicaSet=rs0";
     let refused = MongoStore::open(options(uri, "any")).await.unwrap_err();
     assert!(
-        matches!(refused, OpenError::Unreachable { .. }),
+        matches!(refused, MongoOpenError::Unreachable { .. }),
         "{refused}"
     );
     assert!(!format!("{refused} {refused:?}").contains("hunter2"));
@@ -432,7 +435,7 @@ async fn a_large_batch_is_appended_whole(site: impl Site) {
     assert_eq!(find_all(&*store).await.1, writer.events);
 }
 
-async fn tails(nodes: &[Arc<dyn Store>]) -> Vec<BoxStream<'static, Tidings>> {
+async fn tails(nodes: &[Arc<dyn Store>]) -> Vec<BoxStream<'static, TailEvent>> {
     let tails = nodes
         .iter()
         .map(async |node| node.tail(Seq::ZERO).await.unwrap());
@@ -824,34 +827,34 @@ fn fold(log: &[Arc<Change>]) -> Events {
     events
 }
 
-async fn next(tail: &mut BoxStream<'static, Tidings>) -> Tidings {
+async fn next(tail: &mut BoxStream<'static, TailEvent>) -> TailEvent {
     let tidings = tokio::time::timeout(PATIENCE, tail.next()).await;
     tidings
         .expect("tidings in time")
         .expect("a tail never ends")
 }
 
-async fn take_changes(tail: &mut BoxStream<'static, Tidings>, count: usize) -> Vec<Arc<Change>> {
+async fn take_changes(tail: &mut BoxStream<'static, TailEvent>, count: usize) -> Vec<Arc<Change>> {
     let mut changes = Vec::new();
     while changes.len() < count {
-        if let Tidings::Changes(more) = next(tail).await {
+        if let TailEvent::Changes(more) = next(tail).await {
             changes.extend(more);
         }
     }
     changes
 }
 
-async fn next_payload(tail: &mut BoxStream<'static, Tidings>) -> String {
+async fn next_payload(tail: &mut BoxStream<'static, TailEvent>) -> String {
     loop {
         match next(tail).await {
-            Tidings::Broadcast(broadcast) if !broadcast.payload.get().starts_with("\"probe") => {
+            TailEvent::Broadcast(broadcast) if !broadcast.payload.get().starts_with("\"probe") => {
                 return broadcast.payload.get().to_owned();
             }
-            Tidings::Broadcast(_)
-            | Tidings::Changes(_)
-            | Tidings::Unreadable(_)
-            | Tidings::Redaction
-            | Tidings::Reopened => {}
+            TailEvent::Broadcast(_)
+            | TailEvent::Changes(_)
+            | TailEvent::Unreadable(_)
+            | TailEvent::Redaction
+            | TailEvent::Reopened => {}
         }
     }
 }

@@ -8,12 +8,12 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A source file by its path below `src/`.
-struct Source {
+struct Requester {
     name: String,
     text: String,
 }
 
-impl Source {
+impl Requester {
     /// Without unit tests and comments: what the rules about dependencies are about.
     fn code(&self) -> String {
         let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
@@ -33,7 +33,7 @@ fn without_comment(line: &str) -> &str {
     line.split("//").next().unwrap()
 }
 
-fn sources(folder: &str) -> Vec<Source> {
+fn sources(folder: &str) -> Vec<Requester> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];
@@ -49,7 +49,7 @@ fn sources(folder: &str) -> Vec<Source> {
                     .to_str()
                     .unwrap()
                     .to_owned();
-                sources.push(Source {
+                sources.push(Requester {
                     name,
                     text: fs::read_to_string(path).unwrap(),
                 });
@@ -61,7 +61,7 @@ fn sources(folder: &str) -> Vec<Source> {
 }
 
 /// Files with code that matches `pattern` although they are not `allowed` to.
-fn offenders(pattern: &str, allowed: impl Fn(&Source) -> bool) -> Vec<String> {
+fn offenders(pattern: &str, allowed: impl Fn(&Requester) -> bool) -> Vec<String> {
     let pattern = regex::Regex::new(pattern).unwrap();
     let sources = sources("src").into_iter();
     sources
@@ -72,19 +72,19 @@ fn offenders(pattern: &str, allowed: impl Fn(&Source) -> bool) -> Vec<String> {
 
 #[test]
 fn the_database_driver_stays_under_its_store() {
-    let allowed = |source: &Source| source.under("store/mongo/");
+    let allowed = |source: &Requester| source.under("store/mongo/");
     assert_eq!(offenders(r"\b(mongodb|bson)::", allowed), [""; 0]);
 }
 
 #[test]
 fn the_embedded_engine_stays_under_its_store() {
-    let allowed = |source: &Source| source.under("store/embedded/");
+    let allowed = |source: &Requester| source.under("store/embedded/");
     assert_eq!(offenders(r"\b(redb|imbl|crc32c)::", allowed), [""; 0]);
 }
 
 #[test]
 fn the_web_framework_stays_under_the_transports() {
-    let allowed = |source: &Source| source.under("transport/");
+    let allowed = |source: &Requester| source.under("transport/");
     assert_eq!(
         offenders(
             r"\b(axum|hyper|hyper_util|tower|percent_encoding)::",
@@ -144,7 +144,7 @@ fn each_layer_knows_only_those_below_it() {
     let import = regex::Regex::new(r"\bcrate::(\{[^}]*\}|\w+)").unwrap();
     let name = regex::Regex::new(r"\w+").unwrap();
     let sources = sources("src");
-    let module = |source: &Source| source.name.split(['/', '.']).next().unwrap().to_owned();
+    let module = |source: &Requester| source.name.split(['/', '.']).next().unwrap().to_owned();
     let modules: HashSet<String> = sources.iter().map(module).collect();
     let mut wrong = Vec::new();
     for source in sources {
@@ -171,7 +171,7 @@ fn each_layer_knows_only_those_below_it() {
 
 #[test]
 fn the_pure_layers_have_no_clock_chance_or_io() {
-    let pure = |source: &Source| {
+    let pure = |source: &Requester| {
         ["value/", "query/", "domain/", "protocol/"]
             .iter()
             .any(|folder| source.under(folder))
@@ -187,13 +187,13 @@ fn the_pure_layers_have_no_clock_chance_or_io() {
 fn every_bound_is_used() {
     let limits = sources("src/limits")
         .iter()
-        .map(Source::code)
+        .map(Requester::code)
         .collect::<String>();
     let constant = regex::Regex::new(r"pub const (\w+)").unwrap();
     let code: String = sources("src")
         .iter()
         .filter(|source| !source.under("limits/"))
-        .map(Source::code)
+        .map(Requester::code)
         .collect();
     let unused: Vec<&str> = constant
         .captures_iter(&limits)

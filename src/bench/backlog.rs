@@ -2,19 +2,19 @@
 
 use anyhow::{Context, Result};
 
-use super::client::{Client, Heard};
-use super::write::Writer;
+use super::client::{Client, Received};
+use super::write::BenchWriter;
 
 /// Commands sent before their answers are waited for.
 const UNANSWERED_MAX: u64 = 500;
 
 /// Writes `count` changes; says the `seq` of the last.
-pub(super) async fn write(client: &mut Client, writer: &Writer, count: u64) -> Result<u64> {
+pub(super) async fn write(client: &mut Client, writer: &BenchWriter, count: u64) -> Result<u64> {
     let (mut left, mut last) = (count, 0);
     while left > 0 {
         let now = left.min(UNANSWERED_MAX);
-        let note = |heard: Heard<'_>| {
-            if let Heard::Done { seq: Some(seq), .. } = heard {
+        let note = |heard: Received<'_>| {
+            if let Received::Done { seq: Some(seq), .. } = heard {
                 last = last.max(seq);
             }
         };

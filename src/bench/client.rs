@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
-use super::connection::Connection;
+use super::connection::BenchConnection;
 use super::message;
 use super::message::Message;
 
 /// What came of a command, or came without one.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Heard<'a> {
+pub(super) enum Received<'a> {
     Done {
         id: u64,
         sent: Instant,
@@ -31,14 +31,14 @@ pub(super) enum Heard<'a> {
 /// Sends commands, numbered from 1; answers must come in that order.
 #[derive(Debug)]
 pub(super) struct Client {
-    connection: Connection,
+    connection: BenchConnection,
     waiting: VecDeque<Instant>,
     answered: u64,
     text: Vec<u8>,
 }
 
 impl Client {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: BenchConnection) -> Self {
         Self {
             connection,
             waiting: VecDeque::new(),
@@ -70,7 +70,7 @@ impl Client {
         &mut self,
         subjects: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Vec<u8>, u64, T) -> std::io::Result<()>,
-        mut each: impl FnMut(Heard<'_>),
+        mut each: impl FnMut(Received<'_>),
     ) -> Result<()> {
         let now = Instant::now();
         for subject in subjects {
@@ -79,7 +79,7 @@ impl Client {
         let mut refused = None;
         while self.outstanding() > 0 {
             self.turn(|heard| match heard {
-                Heard::Refused { code } => refused = Some(code.to_owned()),
+                Received::Refused { code } => refused = Some(code.to_owned()),
                 heard => each(heard),
             })
             .await?;
@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// Sends what is queued, waits for something to read and tells `each` what it was.
-    pub(super) async fn turn(&mut self, mut each: impl FnMut(Heard<'_>)) -> Result<()> {
+    pub(super) async fn turn(&mut self, mut each: impl FnMut(Received<'_>)) -> Result<()> {
         let (waiting, answered) = (&mut self.waiting, &mut self.answered);
         self.connection
             .turn(|text| {
@@ -99,15 +99,15 @@ impl Client {
                     Message::Response { id, seq } => {
                         let sent = take_answered(waiting, answered, id)?;
                         let id = *answered;
-                        each(Heard::Done { id, sent, seq });
+                        each(Received::Done { id, sent, seq });
                     }
                     Message::Error { id, code } => {
                         take_answered(waiting, answered, id)?;
-                        each(Heard::Refused { code });
+                        each(Received::Refused { code });
                     }
-                    Message::Change { sub, seq } => each(Heard::Change { sub, seq }),
-                    Message::Behind => each(Heard::Behind),
-                    Message::Reset => each(Heard::Reset),
+                    Message::Change { sub, seq } => each(Received::Change { sub, seq }),
+                    Message::Behind => each(Received::Behind),
+                    Message::Reset => each(Received::Reset),
                     Message::Welcome { .. } | Message::Broadcast { .. } | Message::Other => {}
                 }
                 Ok(())

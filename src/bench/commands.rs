@@ -7,18 +7,18 @@ use futures::future::try_join_all;
 
 use super::address::{Address, Changes};
 use super::client::Client;
-use super::connection::{Connection, open_many};
-use super::load::{Commands, Load, Tally};
-use super::report::Report;
+use super::connection::{BenchConnection, open_many};
+use super::load::{Commands, LoadPlan, Tally};
+use super::report::BenchReport;
 use super::stats::rate;
-use super::write::Writer;
+use super::write::BenchWriter;
 use super::{GRACE, within};
 
 /// Events each connection updates in turn: different ones, so that batches hold no conflicts.
 const EVENTS_PER_CONNECTION: usize = 64;
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct CommandsOptions {
     /// Connections that send commands
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) connections: u32,
@@ -58,7 +58,7 @@ enum Mix {
     Mixed,
 }
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: CommandsOptions) -> Result<BenchReport> {
     let limit = Duration::from_secs(options.warm_up + options.seconds) + GRACE;
     let tally = within(
         limit,
@@ -74,11 +74,11 @@ pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
     Ok(report(&options, tally))
 }
 
-async fn run_connections(urls: &[Address], options: &Options) -> Result<Tally> {
+async fn run_connections(urls: &[Address], options: &CommandsOptions) -> Result<Tally> {
     let connections = open_many(urls, options.connections, options.changes).await?;
     let senders = connections.into_iter().enumerate();
     let senders = senders.map(|(number, connection)| prepare(connection, number, options));
-    let load = Load {
+    let load = LoadPlan {
         outstanding: options.outstanding as usize,
         warm_up: Duration::from_secs(options.warm_up),
         measured: Duration::from_secs(options.seconds),
@@ -88,9 +88,9 @@ async fn run_connections(urls: &[Address], options: &Options) -> Result<Tally> {
 
 /// A connection and what it will send, once the events for that exist.
 async fn prepare(
-    connection: Connection,
+    connection: BenchConnection,
     number: usize,
-    options: &Options,
+    options: &CommandsOptions,
 ) -> Result<(Client, Mixture)> {
     let mut client = Client::new(connection);
     let mixture = Mixture::new(number, options);
@@ -106,17 +106,17 @@ async fn prepare(
 /// The commands of one connection.
 struct Mixture {
     mix: Mix,
-    writer: Writer,
+    writer: BenchWriter,
     events: Vec<String>,
     sent: usize,
 }
 
 impl Mixture {
-    fn new(number: usize, options: &Options) -> Self {
+    fn new(number: usize, options: &CommandsOptions) -> Self {
         let run = uuid::Uuid::now_v7().simple();
         Self {
             mix: options.mix,
-            writer: Writer::new(options.bytes as usize),
+            writer: BenchWriter::new(options.bytes as usize),
             events: (0..EVENTS_PER_CONNECTION)
                 .map(|event| format!("bench-{run}-{number}-{event}"))
                 .collect(),
@@ -141,9 +141,9 @@ impl Commands for Mixture {
     }
 }
 
-fn report(options: &Options, mut tally: Tally) -> Report {
+fn report(options: &CommandsOptions, mut tally: Tally) -> BenchReport {
     let time = Duration::from_secs(options.seconds);
-    let mut report = Report::new("commands");
+    let mut report = BenchReport::new("commands");
     report.row("mix", format!("{:?}", options.mix).to_lowercase(), "");
     report.row("connections", options.connections, "");
     report.row("outstanding each", options.outstanding, "commands");

@@ -61,7 +61,7 @@ impl Closed {
 
 /// An open session.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct BenchConnection {
     stream: TcpStream,
     outbox: Vec<u8>,
     /// Bytes read and not yet handled: part of a frame, except just after the handshake.
@@ -81,7 +81,7 @@ pub(super) async fn open_many(
     urls: &[Address],
     count: u32,
     changes: Changes,
-) -> Result<Vec<Connection>> {
+) -> Result<Vec<BenchConnection>> {
     opening(urls, count, changes).try_collect().await
 }
 
@@ -90,13 +90,13 @@ pub(super) fn opening(
     urls: &[Address],
     count: u32,
     changes: Changes,
-) -> impl Stream<Item = Result<Connection>> {
+) -> impl Stream<Item = Result<BenchConnection>> {
     let addresses = urls.iter().cycle().take(count as usize);
-    stream::iter(addresses.map(move |address| Connection::open(address, changes)))
+    stream::iter(addresses.map(move |address| BenchConnection::open(address, changes)))
         .buffered(CONNECTING_MAX)
 }
 
-impl Connection {
+impl BenchConnection {
     pub(super) async fn open(address: &Address, changes: Changes) -> Result<Self> {
         Self::open_over(address.dial(), address, changes).await
     }

@@ -10,14 +10,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
-use super::client::{Client, Heard};
-use super::connection::{Connection, open_many};
+use super::client::{Client, Received};
+use super::connection::{BenchConnection, open_many};
 use super::message;
 use super::message::Message;
-use super::report::{Refusals, Report};
+use super::report::{BenchReport, RefusalCounts};
 use super::sequence::Sequence;
 use super::stats::rate;
-use super::write::Writer;
+use super::write::BenchWriter;
 use super::{GRACE, within_delivering};
 
 /// Commands one writer keeps unanswered.
@@ -27,7 +27,7 @@ const OUTSTANDING_MAX: usize = 64;
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct DeliveriesOptions {
     /// Sessions that receive every change
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     sessions: u32,
@@ -53,7 +53,7 @@ pub(super) struct Options {
     broadcast: bool,
 }
 
-impl Options {
+impl DeliveriesOptions {
     fn writers(&self) -> u32 {
         if self.broadcast { 1 } else { self.writers }
     }
@@ -80,19 +80,19 @@ struct Progress {
 
 /// What the writers have to tell.
 #[derive(Debug, Default)]
-struct Written {
+struct WriteTimes {
     count: u64,
     /// The last number every session must see.
     last: u64,
-    refusals: Refusals,
+    refusals: RefusalCounts,
 }
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: DeliveriesOptions) -> Result<BenchReport> {
     let work = run_sessions(urls, &options);
     within_delivering(options.sessions, options.seconds, work).await
 }
 
-async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_sessions(urls: &[Address], options: &DeliveriesOptions) -> Result<BenchReport> {
     let progress = Arc::new(Progress::new(options));
     let mut sessions = JoinSet::new();
     let opened = open_many(urls, options.sessions, Changes::All).await?;
@@ -132,7 +132,7 @@ async fn ended<T>(sessions: &mut JoinSet<Result<Infallible>>) -> Result<T> {
 }
 
 async fn listen(
-    mut connection: Connection,
+    mut connection: BenchConnection,
     index: usize,
     progress: Arc<Progress>,
     broadcast: bool,
@@ -157,9 +157,9 @@ async fn listen(
 
 async fn write_all(
     urls: &[Address],
-    options: &Options,
+    options: &DeliveriesOptions,
     progress: &Arc<Progress>,
-) -> Result<Written> {
+) -> Result<WriteTimes> {
     let connections = open_many(urls, options.writers(), Changes::None).await?;
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut tasks = JoinSet::new();
@@ -167,7 +167,7 @@ async fn write_all(
         let client = Client::new(connection);
         tasks.spawn(write(client, options.clone(), Arc::clone(progress), until));
     }
-    let mut total = Written::default();
+    let mut total = WriteTimes::default();
     while let Some(written) = tasks.join_next().await {
         total.add(written??);
     }
@@ -176,12 +176,12 @@ async fn write_all(
 
 async fn write(
     mut client: Client,
-    options: Options,
+    options: DeliveriesOptions,
     progress: Arc<Progress>,
     until: Instant,
-) -> Result<Written> {
-    let writer = Writer::new(options.bytes as usize);
-    let mut written = Written::default();
+) -> Result<WriteTimes> {
+    let writer = BenchWriter::new(options.bytes as usize);
+    let mut written = WriteTimes::default();
     let mut number = 0;
     loop {
         let writing = Instant::now() < until;
@@ -213,7 +213,7 @@ async fn drain(progress: &Progress, last: u64) -> Instant {
 }
 
 impl Progress {
-    fn new(options: &Options) -> Self {
+    fn new(options: &DeliveriesOptions) -> Self {
         Self {
             sessions: u64::from(options.sessions),
             window: u64::from(options.window),
@@ -256,14 +256,14 @@ impl Progress {
     }
 }
 
-impl Written {
-    fn count(&mut self, heard: Heard<'_>, progress: &Progress) {
+impl WriteTimes {
+    fn count(&mut self, heard: Received<'_>, progress: &Progress) {
         match heard {
-            Heard::Done { seq, .. } => {
+            Received::Done { seq, .. } => {
                 self.count += 1;
                 self.last = self.last.max(seq.unwrap_or(self.count));
             }
-            Heard::Refused { code } => {
+            Received::Refused { code } => {
                 // It will never be delivered, so it must not take room.
                 progress.written.fetch_sub(1, Relaxed);
                 self.refusals.add(code);
@@ -280,13 +280,13 @@ impl Written {
 }
 
 fn report(
-    options: &Options,
+    options: &DeliveriesOptions,
     progress: &Progress,
-    written: &Written,
+    written: &WriteTimes,
     (writing, total): (Duration, Duration),
-) -> Report {
+) -> BenchReport {
     let delivered = progress.delivered.load(Relaxed);
-    let mut report = Report::new("deliveries");
+    let mut report = BenchReport::new("deliveries");
     let what = if options.broadcast {
         "broadcast"
     } else {
@@ -305,7 +305,7 @@ fn report(
     report
 }
 
-fn complete(report: &mut Report, progress: &Progress, last: u64) {
+fn complete(report: &mut BenchReport, progress: &Progress, last: u64) {
     let behind = progress.behind(last);
     let missing = progress.missing.load(Relaxed);
     let repeated = progress.repeated.load(Relaxed);

@@ -9,14 +9,14 @@ use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
-use super::connection::{Connection, open_many};
+use super::connection::{BenchConnection, open_many};
 use super::memory;
 use super::memory::MIB;
-use super::report::Report;
+use super::report::BenchReport;
 use super::{GRACE, within};
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct IdleOptions {
     /// Sessions to open
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) sessions: u32,
@@ -31,9 +31,9 @@ pub(super) struct Options {
 }
 
 /// Bytes of the server before and with all sessions.
-type Memory = (u64, u64);
+type MemorySpan = (u64, u64);
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: IdleOptions) -> Result<BenchReport> {
     let opening = Duration::from_secs(u64::from(options.sessions) / 100);
     let limit = Duration::from_secs(options.seconds) + opening + GRACE;
     within(
@@ -44,7 +44,7 @@ pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
     .await
 }
 
-async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_sessions(urls: &[Address], options: &IdleOptions) -> Result<BenchReport> {
     let before = memory::now(options.pid)?;
     let begun = Instant::now();
     let opened = open_many(urls, options.sessions, Changes::All).await?;
@@ -67,7 +67,7 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
 }
 
 /// Answers pings until the server ends it, which is an error.
-async fn stay(mut connection: Connection, pings: Arc<AtomicU64>) -> Result<Infallible> {
+async fn stay(mut connection: BenchConnection, pings: Arc<AtomicU64>) -> Result<Infallible> {
     let opened = Instant::now();
     loop {
         let answered = connection.pings;
@@ -77,8 +77,13 @@ async fn stay(mut connection: Connection, pings: Arc<AtomicU64>) -> Result<Infal
     }
 }
 
-fn report(options: &Options, opening: Duration, pings: u64, memory: Option<Memory>) -> Report {
-    let mut report = Report::new("idle");
+fn report(
+    options: &IdleOptions,
+    opening: Duration,
+    pings: u64,
+    memory: Option<MemorySpan>,
+) -> BenchReport {
+    let mut report = BenchReport::new("idle");
     report.row("sessions", options.sessions, "");
     report.row("opened in", opening.as_secs_f64(), "s");
     report.row("stayed open", options.seconds, "s");

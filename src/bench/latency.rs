@@ -8,14 +8,14 @@ use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
 use super::client::Client;
-use super::connection::{Connection, open_many};
-use super::report::Report;
+use super::connection::{BenchConnection, open_many};
+use super::report::BenchReport;
 use super::stats::{Durations, rate};
 use super::steady::{Arrivals, Pace, Sent, listen};
 use super::within_delivering;
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct LatencyOptions {
     /// Sessions that receive every change
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) sessions: u32,
@@ -33,7 +33,7 @@ pub(super) struct Options {
     bytes: u32,
 }
 
-impl Options {
+impl LatencyOptions {
     fn pace(&self) -> Pace {
         Pace {
             rate: self.rate,
@@ -43,15 +43,15 @@ impl Options {
     }
 }
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: LatencyOptions) -> Result<BenchReport> {
     let work = run_sessions(urls, &options);
     within_delivering(options.sessions, options.seconds, work).await
 }
 
-async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_sessions(urls: &[Address], options: &LatencyOptions) -> Result<BenchReport> {
     let opened = open_many(urls, options.sessions, Changes::All).await?;
     let first = urls.first().context("no --url")?;
-    let writer = Connection::open(first, Changes::None).await?;
+    let writer = BenchConnection::open(first, Changes::None).await?;
     let arrivals = Arc::new(Arrivals::after(writer.welcome));
     let mut sessions = JoinSet::new();
     for connection in opened {
@@ -68,14 +68,14 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
     }
 }
 
-fn report(options: &Options, arrivals: &Arrivals, mut sent: Sent) -> Report {
+fn report(options: &LatencyOptions, arrivals: &Arrivals, mut sent: Sent) -> BenchReport {
     let mut everywhere = Durations::default();
     for (seq, begun) in &sent.changes {
         if let Some(last) = arrivals.complete(*seq, options.sessions) {
             everywhere.add(last.saturating_duration_since(*begun));
         }
     }
-    let mut report = Report::new("latency");
+    let mut report = BenchReport::new("latency");
     let acknowledged = sent.acks.len() as u64;
     report.row("sessions", options.sessions, "");
     let time = Duration::from_secs(options.seconds);

@@ -7,13 +7,13 @@ use anyhow::Result;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::client::{Client, Heard};
-use super::report::Refusals;
+use super::client::{Client, Received};
+use super::report::RefusalCounts;
 use super::stats::Durations;
 
 /// How hard, and how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Load {
+pub(super) struct LoadPlan {
     /// Commands each connection keeps unanswered.
     pub(super) outstanding: usize,
     /// The same load before anything counts.
@@ -36,10 +36,10 @@ pub(super) struct Tally {
     pub(super) done: u64,
     pub(super) changes: u64,
     pub(super) latencies: Durations,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounts,
 }
 
-impl Load {
+impl LoadPlan {
     pub(super) async fn run<C: Commands>(self, senders: Vec<(Client, C)>) -> Result<Tally> {
         let start = Arc::new(Barrier::new(senders.len()));
         let mut tasks = JoinSet::new();
@@ -95,7 +95,7 @@ impl Tally {
         client
             .turn(|heard| {
                 let now = *now.get_or_insert_with(Instant::now);
-                if let Heard::Done { id, seq, .. } = heard {
+                if let Received::Done { id, seq, .. } = heard {
                     commands.done(id, seq);
                 }
                 self.count(heard, now, now >= from && now < to);
@@ -103,15 +103,15 @@ impl Tally {
             .await
     }
 
-    fn count(&mut self, heard: Heard<'_>, now: Instant, measured: bool) {
+    fn count(&mut self, heard: Received<'_>, now: Instant, measured: bool) {
         match heard {
             // Refusals count whenever they come: a run with any is a failure.
-            Heard::Refused { code } => self.refusals.add(code),
-            Heard::Done { sent, .. } if measured => {
+            Received::Refused { code } => self.refusals.add(code),
+            Received::Done { sent, .. } if measured => {
                 self.done += 1;
                 self.latencies.add(now - sent);
             }
-            Heard::Change { .. } if measured => self.changes += 1,
+            Received::Change { .. } if measured => self.changes += 1,
             _ => {}
         }
     }

@@ -33,7 +33,7 @@ use anyhow::{Result, anyhow, ensure};
 use clap::{Args, Subcommand};
 
 use address::Address;
-use report::Report;
+use report::BenchReport;
 
 /// What to wait for beyond the time a scenario is meant to take: connecting, draining, answering.
 const GRACE: Duration = Duration::from_secs(20);
@@ -64,19 +64,19 @@ pub struct BenchOptions {
 #[derive(Subcommand, Debug)]
 enum Scenario {
     /// How many commands a second are acknowledged, and how soon
-    Commands(commands::Options),
+    Commands(commands::CommandsOptions),
     /// How many changes (or broadcasts) a second reach sessions, and whether all of them do, in order
-    Deliveries(deliveries::Options),
+    Deliveries(deliveries::DeliveriesOptions),
     /// How long a change takes, at a steady rate, until every session has it
-    Latency(latency::Options),
+    Latency(latency::LatencyOptions),
     /// Whether many silent sessions stay open, and what each costs the server
-    Idle(idle::Options),
+    Idle(idle::IdleOptions),
     /// What many subscriptions cost the commands whose changes match one of them each
-    Subscriptions(subscriptions::Options),
+    Subscriptions(subscriptions::SubscriptionsOptions),
     /// How soon sessions that were away catch up, all at once, and with how much of the server's memory
-    Resume(resume::Options),
+    Resume(resume::ResumeOptions),
     /// Whether sessions that stop reading delay the others, and what becomes of them
-    Slow(slow::Options),
+    Slow(slow::SlowOptions),
 }
 
 impl Scenario {
@@ -92,7 +92,7 @@ impl Scenario {
         }
     }
 
-    async fn run(self, urls: &[Address]) -> Result<Report> {
+    async fn run(self, urls: &[Address]) -> Result<BenchReport> {
         match self {
             Self::Commands(options) => commands::run(urls, options).await,
             Self::Deliveries(options) => deliveries::run(urls, options).await,

@@ -9,9 +9,9 @@ use super::stats::Durations;
 
 /// How often each error code was answered.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(BTreeMap<String, u64>);
+pub(super) struct RefusalCounts(BTreeMap<String, u64>);
 
-impl Refusals {
+impl RefusalCounts {
     pub(super) fn add(&mut self, code: &str) {
         match self.0.get_mut(code) {
             Some(count) => *count += 1,
@@ -32,20 +32,20 @@ impl Refusals {
 
 /// Named figures with their units, and what went wrong.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct BenchReport {
     scenario: &'static str,
-    rows: Vec<Row>,
+    rows: Vec<ReportRow>,
     faults: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct ReportRow {
     name: String,
     value: Value,
     unit: &'static str,
 }
 
-impl Report {
+impl BenchReport {
     pub(super) fn new(scenario: &'static str) -> Self {
         Self {
             scenario,
@@ -55,7 +55,7 @@ impl Report {
     }
 
     pub(super) fn row(&mut self, name: &str, value: impl Into<Value>, unit: &'static str) {
-        self.rows.push(Row {
+        self.rows.push(ReportRow {
             name: name.to_owned(),
             value: value.into(),
             unit,
@@ -77,7 +77,7 @@ impl Report {
         self.row(&format!("{name} max"), durations.percentile(100), "ms");
     }
 
-    pub(super) fn refusals(&mut self, refusals: &Refusals) {
+    pub(super) fn refusals(&mut self, refusals: &RefusalCounts) {
         for (code, count) in &refusals.0 {
             self.row(&format!("error {code}"), *count, "");
             self.fault(format!("{count} commands were answered `{code}`"));
@@ -125,7 +125,7 @@ impl Report {
     }
 }
 
-impl Row {
+impl ReportRow {
     fn key(&self) -> String {
         let unit = self.unit.replace("/s", " per s");
         format!("{} {unit}", self.name).trim().replace(' ', "_")
@@ -148,8 +148,8 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn sample() -> Report {
-        let mut report = Report::new("commands");
+    fn sample() -> BenchReport {
+        let mut report = BenchReport::new("commands");
         report.row("changes received", "none", "");
         report.row("acknowledged", 1234.5, "commands/s");
         report.row("ack p50", 0.25, "ms");
@@ -177,7 +177,7 @@ mod tests {
     fn a_fault_fails_the_run() {
         let mut report = sample();
         assert!(report.verdict().is_ok());
-        let (mut refusals, mut others) = (Refusals::default(), Refusals::default());
+        let (mut refusals, mut others) = (RefusalCounts::default(), RefusalCounts::default());
         refusals.add("busy");
         others.add("busy");
         others.add("busy");

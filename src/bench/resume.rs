@@ -8,14 +8,14 @@ use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
 use super::backlog;
-use super::client::{Client, Heard};
-use super::connection::{Connection, opening};
+use super::client::{Client, Received};
+use super::connection::{BenchConnection, opening};
 use super::memory;
 use super::memory::MIB;
-use super::report::Report;
+use super::report::BenchReport;
 use super::sequence::Sequence;
 use super::stats::{Durations, rate};
-use super::write::{Writer, subscribe_after};
+use super::write::{BenchWriter, subscribe_after};
 use super::{GRACE, within};
 
 /// Deliveries a second below which something is wrong rather than slow.
@@ -28,7 +28,7 @@ const WRITES_MIN: u64 = 500;
 const SUBSCRIPTION: u64 = 1;
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct ResumeOptions {
     /// Sessions that connect at once
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) sessions: u32,
@@ -71,16 +71,16 @@ struct CaughtUp {
 }
 
 /// Bytes of the server before, at most, and with all sessions caught up.
-type Memory = (u64, u64, u64);
+type ResumeMemory = (u64, u64, u64);
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: ResumeOptions) -> Result<BenchReport> {
     let (sessions, changes) = (u64::from(options.sessions), u64::from(options.changes));
     let seconds = sessions * changes / DELIVERIES_MIN + sessions / 100 + changes / WRITES_MIN;
     let limit = Duration::from_secs(seconds) + 2 * GRACE;
     within(limit, "catching up", run_sessions(urls, &options)).await
 }
 
-async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_sessions(urls: &[Address], options: &ResumeOptions) -> Result<BenchReport> {
     let missed = missed(urls, options).await?;
     let before = memory::now(options.pid)?;
     let begun = Instant::now();
@@ -93,12 +93,12 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
 }
 
 /// Makes sure that the log has as many changes as there are to catch up with.
-async fn missed(urls: &[Address], options: &Options) -> Result<Missed> {
+async fn missed(urls: &[Address], options: &ResumeOptions) -> Result<Missed> {
     let first = urls.first().context("no --url")?;
-    let connection = Connection::open(first, Changes::None).await?;
+    let connection = BenchConnection::open(first, Changes::None).await?;
     let mut last = connection.welcome;
     if !options.no_writes {
-        let writer = Writer::new(options.bytes as usize);
+        let writer = BenchWriter::new(options.bytes as usize);
         let count = options.changes.into();
         last = backlog::write(&mut Client::new(connection), &writer, count).await?;
     }
@@ -116,7 +116,7 @@ impl Missed {
 
 async fn catch_all_up(
     urls: &[Address],
-    options: &Options,
+    options: &ResumeOptions,
     missed: Missed,
 ) -> Result<Vec<CaughtUp>> {
     let changes = if options.subscribe {
@@ -136,7 +136,11 @@ async fn catch_all_up(
     Ok(sessions)
 }
 
-async fn catch_up(connection: Connection, missed: Missed, subscribe: bool) -> Result<CaughtUp> {
+async fn catch_up(
+    connection: BenchConnection,
+    missed: Missed,
+    subscribe: bool,
+) -> Result<CaughtUp> {
     let mut sequence = Sequence::after(missed.after);
     let wanted = subscribe.then_some(SUBSCRIPTION);
     let mut client = Client::new(connection);
@@ -149,9 +153,9 @@ async fn catch_up(connection: Connection, missed: Missed, subscribe: bool) -> Re
         let mut refused = None;
         client
             .turn(|heard| match heard {
-                Heard::Change { sub, seq } if sub == wanted => sequence.see(seq),
-                Heard::Refused { code } => refused = Some(code.to_owned()),
-                Heard::Reset => refused = Some("reset".to_owned()),
+                Received::Change { sub, seq } if sub == wanted => sequence.see(seq),
+                Received::Refused { code } => refused = Some(code.to_owned()),
+                Received::Reset => refused = Some("reset".to_owned()),
                 _ => {}
             })
             .await?;
@@ -171,11 +175,11 @@ async fn catch_up(connection: Connection, missed: Missed, subscribe: bool) -> Re
 }
 
 fn report(
-    options: &Options,
+    options: &ResumeOptions,
     begun: Instant,
     sessions: &[CaughtUp],
-    memory: Option<Memory>,
-) -> Report {
+    memory: Option<ResumeMemory>,
+) -> BenchReport {
     let mut times = Durations::default();
     sessions
         .iter()
@@ -183,7 +187,7 @@ fn report(
     let last = sessions.iter().map(|session| session.at).max();
     let total = last.map_or(Duration::ZERO, |last| last - begun);
     let deliveries = u64::from(options.sessions) * u64::from(options.changes);
-    let mut report = Report::new("resume");
+    let mut report = BenchReport::new("resume");
     let what = if options.subscribe {
         "subscription"
     } else {
@@ -205,7 +209,7 @@ fn report(
     report
 }
 
-fn complete(report: &mut Report, sessions: &[CaughtUp]) {
+fn complete(report: &mut BenchReport, sessions: &[CaughtUp]) {
     let missing: u64 = sessions.iter().map(|session| session.missing).sum();
     let repeated: u64 = sessions.iter().map(|session| session.repeated).sum();
     let whole = (missing, repeated) == (0, 0);

@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use super::address::{Address, Changes};
 use super::backlog;
 use super::client::Client;
-use super::connection::{Closed, Connection, open_many};
+use super::connection::{BenchConnection, Closed, open_many};
 use super::message;
 use super::message::Message;
-use super::report::Report;
+use super::report::BenchReport;
 use super::sequence::Sequence;
 use super::stats::{Durations, rate};
 use super::steady::{Arrivals, Pace, Sent, listen};
-use super::write::Writer;
+use super::write::BenchWriter;
 use super::{GRACE, within_delivering};
 
 /// What this machine holds for a session that does not read.
@@ -36,7 +36,7 @@ const CLOGGING: Duration = Duration::from_secs(1);
 const WRITES_MIN: u64 = 500;
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct SlowOptions {
     /// Sessions that read every change at once
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     sessions: u32,
@@ -64,7 +64,7 @@ pub(super) struct Options {
     bytes: u32,
 }
 
-impl Options {
+impl SlowOptions {
     pub(super) fn connections(&self) -> u32 {
         self.sessions + self.slow + 1
     }
@@ -85,7 +85,7 @@ impl Options {
 
 /// What became of a slow session.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
+enum ReaderFate {
     /// It was told why.
     Closed(u16),
     /// It was closed while so much lay unread that there was no room to say why.
@@ -100,23 +100,23 @@ enum Fate {
 
 /// What was written without and with slow sessions, and what became of those.
 #[derive(Default)]
-struct Outcome {
+struct SlowOutcome {
     without: Sent,
     with: Sent,
-    fates: BTreeMap<Fate, u32>,
+    fates: BTreeMap<ReaderFate, u32>,
 }
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: SlowOptions) -> Result<BenchReport> {
     let work = run_sessions(urls, &options);
     let rounds = u64::from(options.rounds) * (2 * options.seconds + CLOGGING.as_secs());
     let seconds = rounds + options.backlog() / WRITES_MIN;
     within_delivering(options.connections(), seconds, work).await
 }
 
-async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_sessions(urls: &[Address], options: &SlowOptions) -> Result<BenchReport> {
     let first = urls.first().context("no --url")?;
-    let writer = Writer::new(options.bytes as usize);
-    let mut client = Client::new(Connection::open(first, Changes::None).await?);
+    let writer = BenchWriter::new(options.bytes as usize);
+    let mut client = Client::new(BenchConnection::open(first, Changes::None).await?);
     let last = backlog::write(&mut client, &writer, options.backlog()).await?;
     let arrivals = Arc::new(Arrivals::after(last));
     let opened = open_many(urls, options.sessions, Changes::After(last)).await?;
@@ -134,11 +134,11 @@ async fn run_sessions(urls: &[Address], options: &Options) -> Result<Report> {
 
 async fn run_rounds(
     urls: &[Address],
-    options: &Options,
+    options: &SlowOptions,
     mut client: Client,
     arrivals: &Arrivals,
-) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+) -> Result<SlowOutcome> {
+    let mut outcome = SlowOutcome::default();
     for _ in 0..options.rounds {
         let sent = options.pace().write(&mut client).await?;
         arrivals.drain(&sent, options.sessions).await;
@@ -158,17 +158,17 @@ async fn run_rounds(
 }
 
 /// Slow sessions, which have more to read at once than anything holds for them.
-async fn clog(urls: &[Address], options: &Options, last: u64) -> Result<Vec<Connection>> {
+async fn clog(urls: &[Address], options: &SlowOptions, last: u64) -> Result<Vec<BenchConnection>> {
     let from = Changes::After(last.saturating_sub(options.backlog()));
     let urls = urls.iter().cycle().take(options.slow as usize);
-    let opening = urls.map(|url| Connection::open_narrow(url, from, RECEIVE_BYTES));
+    let opening = urls.map(|url| BenchConnection::open_narrow(url, from, RECEIVE_BYTES));
     let slow = try_join_all(opening).await?;
     tokio::time::sleep(CLOGGING).await;
     Ok(slow)
 }
 
 /// Reads all there is for a session that did not read so far.
-async fn fate(mut connection: Connection, last: u64) -> Fate {
+async fn fate(mut connection: BenchConnection, last: u64) -> ReaderFate {
     let mut sequence = Sequence::after(connection.welcome);
     let reading = async {
         while sequence.last() < last {
@@ -185,23 +185,23 @@ async fn fate(mut connection: Connection, last: u64) -> Fate {
     };
     let ended = timeout(GRACE, reading).await;
     if sequence.take_faults() != (0, 0) {
-        return Fate::Torn;
+        return ReaderFate::Torn;
     }
     match ended {
-        Ok(Ok(())) => Fate::ReadUp,
+        Ok(Ok(())) => ReaderFate::ReadUp,
         Ok(Err(error)) => told(&error),
-        Err(_) => Fate::Stuck,
+        Err(_) => ReaderFate::Stuck,
     }
 }
 
-fn told(error: &anyhow::Error) -> Fate {
+fn told(error: &anyhow::Error) -> ReaderFate {
     match error.downcast_ref::<Closed>() {
-        Some(closed) => Fate::Closed(closed.code),
-        None => Fate::CutOff,
+        Some(closed) => ReaderFate::Closed(closed.code),
+        None => ReaderFate::CutOff,
     }
 }
 
-impl Fate {
+impl ReaderFate {
     fn name(&self) -> String {
         match self {
             Self::Closed(code) => format!("slow closed with {code}"),
@@ -217,12 +217,12 @@ impl Fate {
     }
 }
 
-fn report(options: &Options, arrivals: &Arrivals, outcome: Outcome) -> Report {
-    let mut report = Report::new("slow");
+fn report(options: &SlowOptions, arrivals: &Arrivals, outcome: SlowOutcome) -> BenchReport {
+    let mut report = BenchReport::new("slow");
     report.row("sessions", options.sessions, "");
     report.row("slow", options.slow, "");
     report.row("rounds", options.rounds, "");
-    let Outcome {
+    let SlowOutcome {
         without,
         with,
         fates,
@@ -257,17 +257,21 @@ mod tests {
     #[test]
     fn a_server_that_says_why_is_told_from_one_that_cannot() {
         let gone = anyhow::anyhow!("the server closed the connection without a word");
-        assert_eq!(told(&gone), Fate::CutOff);
+        assert_eq!(told(&gone), ReaderFate::CutOff);
         let closed = Closed::new(4002, "too slow").into();
-        assert_eq!(told(&closed), Fate::Closed(4002));
-        assert_eq!(Fate::Closed(4002).name(), "slow closed with 4002");
+        assert_eq!(told(&closed), ReaderFate::Closed(4002));
+        assert_eq!(ReaderFate::Closed(4002).name(), "slow closed with 4002");
     }
 
     #[test]
     fn a_slow_session_may_be_closed_but_not_be_lied_to() {
-        for fate in [Fate::Closed(4002), Fate::CutOff, Fate::ReadUp] {
+        for fate in [
+            ReaderFate::Closed(4002),
+            ReaderFate::CutOff,
+            ReaderFate::ReadUp,
+        ] {
             assert!(!fate.is_wrong(), "{fate:?}");
         }
-        assert!(Fate::Stuck.is_wrong() && Fate::Torn.is_wrong());
+        assert!(ReaderFate::Stuck.is_wrong() && ReaderFate::Torn.is_wrong());
     }
 }

@@ -8,14 +8,14 @@ use anyhow::{Result, ensure};
 use tokio::time::MissedTickBehavior;
 
 use super::GRACE;
-use super::client::{Client, Heard};
-use super::connection::Connection;
+use super::client::{Client, Received};
+use super::connection::BenchConnection;
 use super::message;
 use super::message::Message;
-use super::report::{Refusals, Report};
+use super::report::{BenchReport, RefusalCounts};
 use super::sequence::Sequence;
 use super::stats::Durations;
-use super::write::Writer;
+use super::write::BenchWriter;
 
 /// Timers fire up to this late; a command later than that waited for the generator or the socket,
 /// and its time counts from when it was due.
@@ -40,7 +40,7 @@ pub(super) struct Sent {
     /// Each change's `seq`, and when it was sent.
     pub(super) changes: Vec<(u64, Instant)>,
     pub(super) acks: Durations,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounts,
 }
 
 /// The arrivals of all changes after `base`.
@@ -55,7 +55,7 @@ pub(super) struct Arrivals {
 impl Pace {
     /// Writes until all is acknowledged.
     pub(super) async fn write(self, client: &mut Client) -> Result<Sent> {
-        let writer = Writer::new(self.bytes);
+        let writer = BenchWriter::new(self.bytes);
         let count = u64::from(self.rate) * self.seconds;
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / self.rate);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -98,13 +98,13 @@ impl Sent {
         self.refusals.merge(other.refusals);
     }
 
-    fn note(&mut self, heard: Heard<'_>) {
+    fn note(&mut self, heard: Received<'_>) {
         match heard {
-            Heard::Done { sent, seq, .. } => {
+            Received::Done { sent, seq, .. } => {
                 self.acks.add(sent.elapsed());
                 self.changes.extend(seq.map(|seq| (seq, sent)));
             }
-            Heard::Refused { code } => self.refusals.add(code),
+            Received::Refused { code } => self.refusals.add(code),
             _ => {}
         }
     }
@@ -112,7 +112,7 @@ impl Sent {
 
 /// Notes what reaches one session, which must be every change, once, in order.
 pub(super) async fn listen(
-    mut connection: Connection,
+    mut connection: BenchConnection,
     arrivals: Arc<Arrivals>,
 ) -> Result<Infallible> {
     let mut sequence = Sequence::after(connection.welcome);
@@ -191,7 +191,7 @@ impl Arrivals {
         }
     }
 
-    pub(super) fn judge(&self, report: &mut Report, sent: &Sent, sessions: u32) {
+    pub(super) fn judge(&self, report: &mut BenchReport, sent: &Sent, sessions: u32) {
         let lost = |(seq, _): &&(u64, Instant)| self.complete(*seq, sessions).is_none();
         let lost = sent.changes.iter().filter(lost).count();
         if lost > 0 {

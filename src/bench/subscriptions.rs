@@ -10,13 +10,13 @@ use futures::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::address::{Address, Changes};
-use super::client::{Client, Heard};
+use super::client::{Client, Received};
 use super::connection::open_many;
-use super::load::{Commands, Load, Tally};
+use super::load::{Commands, LoadPlan, Tally};
 use super::matches::{Faults, Matches};
-use super::report::Report;
+use super::report::BenchReport;
 use super::stats::{median, rate};
-use super::write::{Writer, subscribe_to};
+use super::write::{BenchWriter, subscribe_to};
 use super::{GRACE, within};
 
 /// How often to look whether everything was delivered, once the writers are done.
@@ -26,7 +26,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(2);
 const SUBSCRIBES_MIN: u64 = 500;
 
 #[derive(clap::Args, Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct SubscriptionsOptions {
     /// Subscriptions, each to a topic of its own, whose cost is compared to that of one
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     subscriptions: u32,
@@ -61,13 +61,13 @@ pub(super) struct Options {
     bytes: u32,
 }
 
-impl Options {
+impl SubscriptionsOptions {
     pub(super) fn connections(&self) -> u32 {
         self.sessions + self.connections
     }
 
-    fn load(&self) -> Load {
-        Load {
+    fn load(&self) -> LoadPlan {
+        LoadPlan {
             outstanding: self.outstanding as usize,
             warm_up: Duration::from_secs(self.warm_up),
             measured: Duration::from_secs(self.seconds) / self.rounds,
@@ -106,23 +106,23 @@ struct Total {
 
 /// What the sessions and writers of a round know of each other.
 #[derive(Debug)]
-struct Round {
+struct LoadRound {
     matches: Matches,
     behind: u64,
 }
 
-type Shared = Arc<Mutex<Round>>;
+type SharedRound = Arc<Mutex<LoadRound>>;
 
-fn locked(round: &Mutex<Round>) -> MutexGuard<'_, Round> {
+fn locked(round: &Mutex<LoadRound>) -> MutexGuard<'_, LoadRound> {
     round.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) async fn run(urls: &[Address], options: Options) -> Result<Report> {
+pub(super) async fn run(urls: &[Address], options: SubscriptionsOptions) -> Result<BenchReport> {
     let work = run_rounds(urls, &options);
     within(options.limit(), "measuring in rounds", work).await
 }
 
-async fn run_rounds(urls: &[Address], options: &Options) -> Result<Report> {
+async fn run_rounds(urls: &[Address], options: &SubscriptionsOptions) -> Result<BenchReport> {
     let mut totals = [
         (1, Total::default()),
         (options.subscriptions, Total::default()),
@@ -140,7 +140,12 @@ async fn run_rounds(urls: &[Address], options: &Options) -> Result<Report> {
 }
 
 impl Total {
-    async fn round(&mut self, urls: &[Address], options: &Options, topics: Topics) -> Result<()> {
+    async fn round(
+        &mut self,
+        urls: &[Address],
+        options: &SubscriptionsOptions,
+        topics: Topics,
+    ) -> Result<()> {
         let begun = Instant::now();
         let holders = subscribe(urls, options, topics).await?;
         self.subscribing = self.subscribing.max(begun.elapsed());
@@ -150,7 +155,7 @@ impl Total {
             .map(|writer| writer.welcome)
             .min()
             .unwrap_or(0);
-        let round = Arc::new(Mutex::new(Round {
+        let round = Arc::new(Mutex::new(LoadRound {
             matches: Matches::after(base, topics.count, holders.len() as u64),
             behind: 0,
         }));
@@ -176,7 +181,12 @@ impl Total {
         Ok(())
     }
 
-    fn add(&mut self, options: &Options, round: &Round, (tally, draining): (Tally, Duration)) {
+    fn add(
+        &mut self,
+        options: &SubscriptionsOptions,
+        round: &LoadRound,
+        (tally, draining): (Tally, Duration),
+    ) {
         self.rates.push(rate(tally.done, options.load().measured));
         self.tally.add(tally);
         self.draining = self.draining.max(draining);
@@ -192,7 +202,11 @@ impl Total {
 }
 
 /// Sessions that hold a subscription to each topic: number n is held by session n modulo their number.
-async fn subscribe(urls: &[Address], options: &Options, topics: Topics) -> Result<Vec<Client>> {
+async fn subscribe(
+    urls: &[Address],
+    options: &SubscriptionsOptions,
+    topics: Topics,
+) -> Result<Vec<Client>> {
     let count = u64::from(options.sessions).min(topics.count);
     let opened = open_many(urls, u32::try_from(count)?, Changes::None).await?;
     let subscribing = (0..).zip(opened).map(async |(session, connection)| {
@@ -207,16 +221,16 @@ async fn subscribe(urls: &[Address], options: &Options, topics: Topics) -> Resul
     try_join_all(subscribing).await
 }
 
-async fn listen(mut client: Client, number: u64, round: Shared) -> Result<Infallible> {
+async fn listen(mut client: Client, number: u64, round: SharedRound) -> Result<Infallible> {
     loop {
         client
             .turn(|heard| match heard {
-                Heard::Change { sub, seq } => {
+                Received::Change { sub, seq } => {
                     // A change without a subscription belongs to none of ours.
                     let subscription = sub.unwrap_or(u64::MAX);
                     locked(&round).matches.reached(number, subscription, seq);
                 }
-                Heard::Behind => locked(&round).behind += 1,
+                Received::Behind => locked(&round).behind += 1,
                 _ => {}
             })
             .await?;
@@ -227,16 +241,21 @@ async fn listen(mut client: Client, number: u64, round: Shared) -> Result<Infall
 struct Topical {
     number: u64,
     topics: Topics,
-    writer: Writer,
-    round: Shared,
+    writer: BenchWriter,
+    round: SharedRound,
 }
 
 impl Topical {
-    fn new(number: u64, topics: Topics, options: &Options, round: Shared) -> Self {
+    fn new(
+        number: u64,
+        topics: Topics,
+        options: &SubscriptionsOptions,
+        round: SharedRound,
+    ) -> Self {
         Self {
             number,
             topics,
-            writer: Writer::new(options.bytes as usize),
+            writer: BenchWriter::new(options.bytes as usize),
             round,
         }
     }
@@ -267,7 +286,7 @@ impl Topics {
 }
 
 /// How long it takes until everything acknowledged is delivered, or [`GRACE`].
-async fn drain(round: &Mutex<Round>) -> Duration {
+async fn drain(round: &Mutex<LoadRound>) -> Duration {
     let begun = Instant::now();
     while !locked(round).matches.all_reached() && begun.elapsed() < GRACE {
         tokio::time::sleep(DRAIN_POLL).await;
@@ -275,8 +294,8 @@ async fn drain(round: &Mutex<Round>) -> Duration {
     begun.elapsed()
 }
 
-fn report(options: &Options, mut one: Total, mut all: Total) -> Report {
-    let mut report = Report::new("subscriptions");
+fn report(options: &SubscriptionsOptions, mut one: Total, mut all: Total) -> BenchReport {
+    let mut report = BenchReport::new("subscriptions");
     report.row("subscriptions", options.subscriptions, "");
     report.row("sessions", options.sessions, "");
     report.row("connections", options.connections, "");
@@ -302,7 +321,7 @@ fn report(options: &Options, mut one: Total, mut all: Total) -> Report {
     report
 }
 
-fn complete(report: &mut Report, one: &Total, all: &Total) {
+fn complete(report: &mut BenchReport, one: &Total, all: &Total) {
     let missing = one.missing + all.missing;
     let mut faults = one.faults.clone();
     faults.add(&all.faults);

@@ -17,7 +17,7 @@ const MASK: [u8; 4] = [0; 4];
 
 /// One frame at the start of a buffer.
 #[derive(Debug, PartialEq)]
-pub(super) struct Frame<'a> {
+pub(super) struct ServerFrame<'a> {
     pub(super) opcode: OpCode,
     /// Whether it is the last of its message.
     pub(super) is_final: bool,
@@ -27,7 +27,7 @@ pub(super) struct Frame<'a> {
 }
 
 /// The frame `bytes` begin with, if all of it is there.
-pub(super) fn first_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>> {
+pub(super) fn first_frame(bytes: &[u8]) -> Result<Option<ServerFrame<'_>>> {
     let mut cursor = Cursor::new(bytes);
     let Some((header, size)) = FrameHeader::parse(&mut cursor)? else {
         return Ok(None);
@@ -40,7 +40,7 @@ pub(super) fn first_frame(bytes: &[u8]) -> Result<Option<Frame<'_>>> {
     ensure!(header.mask.is_none(), "the server sent a masked frame");
     let start = usize::try_from(cursor.position())?;
     let length = start + size;
-    Ok(bytes.get(start..length).map(|payload| Frame {
+    Ok(bytes.get(start..length).map(|payload| ServerFrame {
         opcode: header.opcode,
         is_final: header.is_final,
         payload,

@@ -10,11 +10,11 @@ const ENVELOPE_BYTES: usize = 75;
 
 /// Writes commands of about a given size.
 #[derive(Debug, Clone)]
-pub(super) struct Writer {
+pub(super) struct BenchWriter {
     text: String,
 }
 
-impl Writer {
+impl BenchWriter {
     pub(super) fn new(bytes: usize) -> Self {
         let size = bytes.saturating_sub(ENVELOPE_BYTES);
         Self {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn commands_are_json_of_about_the_size() {
-        let writer = Writer::new(150);
+        let writer = BenchWriter::new(150);
         let create = written(|out| writer.create(out, 7));
         assert_eq!(create["type"], "CREATE");
         assert_eq!(create["id"], 7);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn updates_and_broadcasts_name_their_subject() {
-        let writer = Writer::new(0);
+        let writer = BenchWriter::new(0);
         let created = written(|out| writer.create_named(out, 1, "e1"));
         assert_eq!(created["payload"]["_id"], "e1");
         let updated = written(|out| writer.update(out, 2, "e1"));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_subscription_and_the_changes_it_is_for_name_one_topic() {
-        let created = written(|out| Writer::new(0).create_about(out, 1, 17));
+        let created = written(|out| BenchWriter::new(0).create_about(out, 1, 17));
         let subscribed = written(|out| subscribe_to(out, 2, 3, 17));
         assert_eq!(subscribed["payload"]["sub"], "3");
         let wanted = &subscribed["payload"]["filter"]["topic"];

@@ -25,7 +25,7 @@ pub struct Stamp {
 
 /// The one event a command touches.
 #[derive(Debug)]
-pub struct State {
+pub struct EventState {
     /// Which event.
     pub id: EventId,
     /// As it is now; `None` if it is not there.
@@ -76,7 +76,7 @@ pub enum Rejection {
 /// # Errors
 /// Why the command has no effect; the log stays as it is.
 pub fn decide(
-    state: &State,
+    state: &EventState,
     command: &Command,
     stamp: Stamp,
     steps: &Steps,
@@ -95,7 +95,7 @@ pub fn decide(
     })
 }
 
-impl State {
+impl EventState {
     /// The current event, if it is there and at the version the client expects.
     pub(super) fn expect_version(&self, expected: Option<u64>) -> Result<&Arc<Event>, Rejection> {
         let current = self.current.as_ref().ok_or_else(|| self.not_found())?;
@@ -187,7 +187,7 @@ mod tests {
                 .target()
                 .cloned()
                 .expect("these tests name their event");
-            let state = State {
+            let state = EventState {
                 id,
                 current: current.clone(),
                 last_version,

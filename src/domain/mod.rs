@@ -5,31 +5,31 @@
 //!
 //! Start with [`decide()`]: one command, the event it touches, and what comes of it.
 
+mod as_of;
 mod change;
 mod command;
 mod decide;
 mod event;
-mod guard;
 mod merge;
-mod moment;
 mod operators;
 mod patch;
 mod patch_projection;
+mod precondition;
 mod seq;
 mod size;
 mod timestamp;
 mod visibility;
 
+pub use as_of::AsOf;
 pub use change::{Change, Effect, Kind};
 pub use command::{
-    Command, CommandId, CommandKey, Create, Delete, Order, OrderKey, Restore, Update, Verb,
+    BatchKey, Command, CommandBatch, CommandId, CommandKey, Create, Delete, Restore, Update, Verb,
 };
-pub use decide::{Rejection, Stamp, State, decide};
+pub use decide::{EventState, Rejection, Stamp, decide};
 pub use event::{Event, EventId};
-pub use guard::{Guard, Versions};
-pub use moment::Moment;
 pub use patch::{Patch, PatchError, Path};
+pub use precondition::{Precondition, Versions};
 pub use seq::Seq;
 pub use size::{Excess, Size, Together, can_have_been};
 pub use timestamp::Timestamp;
-pub use visibility::{Seen, Standing};
+pub use visibility::{Visibility, VisibleKind};

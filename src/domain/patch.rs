@@ -51,7 +51,7 @@ impl Path {
     ///
     /// # Errors
     /// If the path leads through a scalar or through an array by name.
-    pub(super) fn find<'a>(&self, document: &'a Document) -> Result<Place<'a>, PatchError> {
+    pub(super) fn find<'a>(&self, document: &'a Document) -> Result<Location<'a>, PatchError> {
         let mut names = self.0.split('.');
         let first = names.next().expect("split yields at least one piece");
         let mut value = document.get(first);
@@ -65,7 +65,7 @@ impl Path {
             value = step(holder, name).map_err(|error| error.at(self, &self.0[..reached]))?;
             reached += 1 + name.len();
         }
-        Ok(Place { value, is_in_array })
+        Ok(Location { value, is_in_array })
     }
 
     /// Whether one of the two reaches into, or equals, the other.
@@ -85,7 +85,7 @@ impl fmt::Display for Path {
 
 /// Where a path leads in a document.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) value: Option<&'a Value>,
     /// Whether what stands there, or could be put there, is inside an array.
     pub(super) is_in_array: bool,
@@ -262,8 +262,8 @@ fn index(name: &str) -> Option<usize> {
 
 impl Serialize for Patch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Set<'a>(&'a [(Path, Value)]);
-        impl Serialize for Set<'_> {
+        struct SetEntries<'a>(&'a [(Path, Value)]);
+        impl Serialize for SetEntries<'_> {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut map = serializer.serialize_map(Some(self.0.len()))?;
                 for (path, value) in self.0 {
@@ -274,7 +274,7 @@ impl Serialize for Patch {
         }
         let unset: Vec<&str> = self.unset.iter().map(Path::as_str).collect();
         let mut patch = serializer.serialize_struct("Patch", 2)?;
-        patch.serialize_field("set", &Set(&self.set))?;
+        patch.serialize_field("set", &SetEntries(&self.set))?;
         patch.serialize_field("unset", &unset)?;
         patch.end()
     }

@@ -9,7 +9,7 @@ use crate::value::{Steps, TooCostly};
 /// A change in one word, as a subscription hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Seen {
+pub enum VisibleKind {
     /// An event that the filter admits came to be.
     Create,
     /// It was admitted before and is now.
@@ -22,7 +22,7 @@ pub enum Seen {
     Leave,
 }
 
-impl Seen {
+impl VisibleKind {
     /// What the change is to someone who sees every event.
     pub fn plainly(change: &Change) -> Self {
         match change.kind() {
@@ -41,21 +41,21 @@ impl Seen {
 /// Where an event stands: not there at all, or there and admitted or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the type's own words say it")]
-pub enum Standing {
+pub enum Visibility {
     Absent,
     Hidden,
     Shown,
 }
 
-impl Standing {
+impl Visibility {
     /// What it is to have gone from here to there; `None` if nothing of it could be seen.
-    pub fn to(self, after: Self) -> Option<Seen> {
+    pub fn to(self, after: Self) -> Option<VisibleKind> {
         match (self, after) {
-            (Self::Absent, Self::Shown) => Some(Seen::Create),
-            (Self::Hidden, Self::Shown) => Some(Seen::Enter),
-            (Self::Shown, Self::Shown) => Some(Seen::Update),
-            (Self::Shown, Self::Hidden) => Some(Seen::Leave),
-            (Self::Shown, Self::Absent) => Some(Seen::Delete),
+            (Self::Absent, Self::Shown) => Some(VisibleKind::Create),
+            (Self::Hidden, Self::Shown) => Some(VisibleKind::Enter),
+            (Self::Shown, Self::Shown) => Some(VisibleKind::Update),
+            (Self::Shown, Self::Hidden) => Some(VisibleKind::Leave),
+            (Self::Shown, Self::Absent) => Some(VisibleKind::Delete),
             (Self::Absent | Self::Hidden, Self::Absent | Self::Hidden) => None,
         }
     }
@@ -63,11 +63,11 @@ impl Standing {
 
 impl Filter {
     /// Where the event stands; `None` is one that is not there.
-    fn standing(&self, event: Option<&Event>, steps: &Steps) -> Result<Standing, TooCostly> {
+    fn standing(&self, event: Option<&Event>, steps: &Steps) -> Result<Visibility, TooCostly> {
         Ok(match event {
-            None => Standing::Absent,
-            Some(event) if self.matches(event, steps)? => Standing::Shown,
-            Some(_) => Standing::Hidden,
+            None => Visibility::Absent,
+            Some(event) if self.matches(event, steps)? => Visibility::Shown,
+            Some(_) => Visibility::Hidden,
         })
     }
 
@@ -75,10 +75,10 @@ impl Filter {
     ///
     /// # Errors
     /// If there are not enough steps to tell.
-    pub fn standing_before(&self, change: &Change, steps: &Steps) -> Result<Standing, TooCostly> {
+    pub fn standing_before(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Update | Kind::Delete) => Ok(Standing::Shown),
-            (true, Kind::Create) => Ok(Standing::Absent),
+            (true, Kind::Update | Kind::Delete) => Ok(Visibility::Shown),
+            (true, Kind::Create) => Ok(Visibility::Absent),
             (false, _) => self.standing(change.before().map(|event| &**event), steps),
         }
     }
@@ -87,10 +87,10 @@ impl Filter {
     ///
     /// # Errors
     /// If there are not enough steps to tell.
-    pub fn standing_after(&self, change: &Change, steps: &Steps) -> Result<Standing, TooCostly> {
+    pub fn standing_after(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Create | Kind::Update) => Ok(Standing::Hidden),
-            (true, Kind::Delete) => Ok(Standing::Absent),
+            (true, Kind::Create | Kind::Update) => Ok(Visibility::Hidden),
+            (true, Kind::Delete) => Ok(Visibility::Absent),
             (false, _) => self.standing(change.after().map(|event| &**event), steps),
         }
     }
@@ -102,9 +102,9 @@ impl Filter {
     ///
     /// # Errors
     /// If there are not enough steps to tell.
-    pub fn sees(&self, change: &Change, steps: &Steps) -> Result<Option<Seen>, TooCostly> {
+    pub fn sees(&self, change: &Change, steps: &Steps) -> Result<Option<VisibleKind>, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, _) if self.is_everything() => Ok(Some(Seen::plainly(change))),
+            (true, _) if self.is_everything() => Ok(Some(VisibleKind::plainly(change))),
             (true, Kind::Create | Kind::Update) => Ok(None),
             _ => {
                 let before = self.standing_before(change, steps)?;

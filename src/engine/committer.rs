@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::cache::EventCache;
 use super::clock::Clock;
-use super::facts::{Facts, decide_all};
+use super::context::{DecisionContext, decide_all};
 use super::mailbox::Mailbox;
-use super::recent::Recent;
 use super::submission::Submission;
-use super::{Done, Refused};
-use crate::domain::{Change, Order, Seq};
+use super::{Done, SubmitError};
+use crate::domain::{Change, CommandBatch, Seq};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::store::{AppendError, Batch, Store, StoreError};
@@ -22,9 +22,9 @@ use crate::telemetry::Throttle;
 /// what another node wrote is read from the log and taken in; after anything else both are forgotten.
 pub(super) struct Committer {
     pub(super) store: Arc<dyn Store>,
-    mailbox: Mailbox<Order, Done>,
+    mailbox: Mailbox<CommandBatch, Done>,
     pub(super) head: Option<Seq>,
-    pub(super) recent: Recent,
+    pub(super) recent: EventCache,
     pub(super) clock: Clock,
     /// Events that are asked for at once: as many as there was room for lately.
     pub(super) load_count: usize,
@@ -37,7 +37,7 @@ pub(super) struct Committer {
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
-pub(super) enum Setback {
+pub(super) enum AttemptError {
     /// Another node wrote first: decide again.
     Moved,
     /// What was remembered may be wrong: load and decide again.
@@ -46,7 +46,7 @@ pub(super) enum Setback {
 }
 
 /// How a submission ended.
-enum Ended {
+enum SubmissionEnd {
     /// Everyone has an answer.
     Answered,
     /// Nobody has: the store refuses something in it.
@@ -59,14 +59,14 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 impl Committer {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        mailbox: Mailbox<Order, Done>,
+        mailbox: Mailbox<CommandBatch, Done>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             store,
             mailbox,
             head: None,
-            recent: Recent::default(),
+            recent: EventCache::default(),
             clock: Clock::default(),
             load_count: limits::BATCH_COUNT_MAX,
             batch_count: limits::BATCH_COUNT_MAX,
@@ -81,7 +81,7 @@ impl Committer {
         while let Some(letters) = self.mailbox.take_batch().await {
             let mut submission = Submission::open(letters);
             self.put_off(&mut submission, self.batch_count);
-            while let Ended::Refused = self.commit(&mut submission).await {
+            while let SubmissionEnd::Refused = self.commit(&mut submission).await {
                 self.narrow(&mut submission);
             }
         }
@@ -95,19 +95,19 @@ impl Committer {
         if count > 1 {
             return self.put_off(submission, self.batch_count);
         }
-        submission.refuse(&Refused::Internal);
+        submission.refuse(&SubmitError::Internal);
         // It was answered, so whoever waits does not wait for nothing.
         self.mailbox.note_progress();
     }
 
     /// Decides and appends until everyone has an answer, or the store refuses.
-    async fn commit(&mut self, submission: &mut Submission) -> Ended {
+    async fn commit(&mut self, submission: &mut Submission) -> SubmissionEnd {
         while !submission.is_answered() {
             match self.attempt(submission).await {
                 Ok(()) => {}
-                Err(Setback::Moved) => self.catch_up(submission).await,
-                Err(Setback::Replaced) => self.forget(),
-                Err(Setback::Failed(error)) => match passing(&error) {
+                Err(AttemptError::Moved) => self.catch_up(submission).await,
+                Err(AttemptError::Replaced) => self.forget(),
+                Err(AttemptError::Failed(error)) => match passing(&error) {
                     Some(refused) => {
                         self.note(&error);
                         submission.refuse(&refused);
@@ -117,15 +117,15 @@ impl Committer {
                         self.refusals.warn(|kept_back| {
                             tracing::error!(%error, kept_back, "the store refused a batch");
                         });
-                        return Ended::Refused;
+                        return SubmissionEnd::Refused;
                     }
                 },
             }
         }
-        Ended::Answered
+        SubmissionEnd::Answered
     }
 
-    async fn attempt(&mut self, submission: &mut Submission) -> Result<(), Setback> {
+    async fn attempt(&mut self, submission: &mut Submission) -> Result<(), AttemptError> {
         let mut facts = self.learn(submission).await?;
         if submission.is_answered() {
             // Before anything was written: the deadline passed, or it cannot be decided.
@@ -152,23 +152,27 @@ impl Committer {
     }
 
     /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
-    async fn confirm(&mut self, facts: &Facts, submission: &mut Submission) -> Result<(), Setback> {
+    async fn confirm(
+        &mut self,
+        facts: &DecisionContext,
+        submission: &mut Submission,
+    ) -> Result<(), AttemptError> {
         let store = Arc::clone(&self.store);
         if !facts.remembered {
             return Ok(());
         }
         match self.ask(submission, store.head()).await? == facts.head {
             true => Ok(()),
-            false => Err(Setback::Moved),
+            false => Err(AttemptError::Moved),
         }
     }
 
     async fn append(
         &mut self,
-        facts: &Facts,
+        facts: &DecisionContext,
         changes: Vec<Arc<Change>>,
         submission: &mut Submission,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), AttemptError> {
         let head = facts.head;
         let batch = Arc::new(Batch {
             id: Uuid::now_v7(),
@@ -202,21 +206,23 @@ impl Committer {
         &mut self,
         batch: &Arc<Batch>,
         submission: &mut Submission,
-    ) -> Result<(), Setback> {
+    ) -> Result<(), AttemptError> {
         let store = Arc::clone(&self.store);
         let mut in_doubt = false;
         loop {
             let appended = self
-                .attend(submission, &Refused::Unknown, store.append(batch))
+                .attend(submission, &SubmitError::Unknown, store.append(batch))
                 .await;
             match appended {
                 Ok(()) => return Ok(()),
                 Err(AppendError::Moved | AppendError::Replaced) if in_doubt => {
                     return self.settle(batch, submission).await;
                 }
-                Err(AppendError::Moved) => return Err(Setback::Moved),
-                Err(AppendError::Replaced) => return Err(Setback::Replaced),
-                Err(AppendError::Failed(error)) if !in_doubt => return Err(Setback::Failed(error)),
+                Err(AppendError::Moved) => return Err(AttemptError::Moved),
+                Err(AppendError::Replaced) => return Err(AttemptError::Replaced),
+                Err(AppendError::Failed(error)) if !in_doubt => {
+                    return Err(AttemptError::Failed(error));
+                }
                 Err(AppendError::Failed(error)) => self.note(&error),
                 Err(AppendError::Unknown(reason)) => {
                     if !in_doubt {
@@ -225,31 +231,35 @@ impl Committer {
                     in_doubt = true;
                 }
             }
-            let waited = self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY));
+            let waited = self.attend(submission, &SubmitError::Unknown, sleep(RETRY_DELAY));
             let is_over = tokio::select! {
                 () = waited => false,
                 _ = store.failed() => true,
             };
             if is_over {
-                submission.refuse(&Refused::Unknown);
+                submission.refuse(&SubmitError::Unknown);
                 sleep(RETRY_DELAY).await;
             }
         }
     }
 
     /// The head has moved while the outcome was in doubt: was it this batch that moved it?
-    async fn settle(&mut self, batch: &Batch, submission: &mut Submission) -> Result<(), Setback> {
+    async fn settle(
+        &mut self,
+        batch: &Batch,
+        submission: &mut Submission,
+    ) -> Result<(), AttemptError> {
         let store = Arc::clone(&self.store);
         loop {
             let held = self
-                .attend(submission, &Refused::Unknown, store.holds(batch))
+                .attend(submission, &SubmitError::Unknown, store.holds(batch))
                 .await;
             match held {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(Setback::Replaced),
+                Ok(false) => return Err(AttemptError::Replaced),
                 Err(error) => {
                     self.note(&error);
-                    self.attend(submission, &Refused::Unknown, sleep(RETRY_DELAY))
+                    self.attend(submission, &SubmitError::Unknown, sleep(RETRY_DELAY))
                         .await
                 }
             }
@@ -261,10 +271,10 @@ impl Committer {
         &mut self,
         submission: &mut Submission,
         question: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, Setback> {
-        self.attend(submission, &Refused::Unavailable, question)
+    ) -> Result<T, AttemptError> {
+        self.attend(submission, &SubmitError::Unavailable, question)
             .await
-            .map_err(Setback::Failed)
+            .map_err(AttemptError::Failed)
     }
 
     /// Waits for work with the store. Those of the submission who wait past their deadline hear `why`;
@@ -272,7 +282,7 @@ impl Committer {
     async fn attend<T>(
         &mut self,
         submission: &mut Submission,
-        why: &Refused,
+        why: &SubmitError,
         work: impl Future<Output = T>,
     ) -> T {
         let deadline = match submission.since() {
@@ -299,7 +309,7 @@ impl Committer {
             // The head moved, yet there is nothing: nothing that is remembered can be trusted.
             Ok(_) => self.forget(),
             Err(setback) => {
-                if let Setback::Failed(error) = setback {
+                if let AttemptError::Failed(error) = setback {
                     self.note(&error);
                 }
                 self.forget();
@@ -325,11 +335,11 @@ impl Committer {
 }
 
 /// What callers hear if it is the store's state that is at fault, not what it was asked to take.
-fn passing(error: &StoreError) -> Option<Refused> {
+fn passing(error: &StoreError) -> Option<SubmitError> {
     match error {
-        StoreError::Unavailable(_) | StoreError::QueryTooSlow => Some(Refused::Unavailable),
-        StoreError::Full(_) => Some(Refused::StorageFull),
-        StoreError::Unwritable(_) => Some(Refused::StorageFailed),
+        StoreError::Unavailable(_) | StoreError::QueryTooSlow => Some(SubmitError::Unavailable),
+        StoreError::Full(_) => Some(SubmitError::StorageFull),
+        StoreError::Unwritable(_) => Some(SubmitError::StorageFailed),
         StoreError::FilterTooSlow(_)
         | StoreError::Erased
         | StoreError::Refused(_)

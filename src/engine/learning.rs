@@ -7,18 +7,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Refused;
-use super::committer::{Committer, Setback};
-use super::facts::{Answered, Facts, LastVersions, Sources, States};
+use super::SubmitError;
+use super::committer::{AttemptError, Committer};
+use super::context::{DecisionContext, DedupHits, LastVersions, RestoreSources, States};
 use super::submission::Submission;
 use crate::domain::{Change, CommandId, Event, EventId, Rejection, Seq};
 use crate::limits;
 use crate::store::StoreError;
 
 /// Bytes that may still be taken in.
-struct Room(usize);
+struct LoadBudget(usize);
 
-impl Room {
+impl LoadBudget {
     fn take(&mut self, bytes: usize) {
         self.0 = self.0.saturating_sub(bytes);
     }
@@ -30,7 +30,7 @@ impl Room {
 
 /// What is known of the events that orders name.
 #[derive(Default)]
-struct Known {
+struct KnownEvents {
     states: States,
     loaded: Vec<Arc<Event>>,
     /// Orders, from the first on, whose events were looked at as far as there was room.
@@ -43,15 +43,18 @@ struct Known {
 impl Committer {
     /// The head, and what the orders rest on, as it is there. Orders for which there is no room are put off; the
     /// first is refused if there could never be.
-    pub(super) async fn learn(&mut self, submission: &mut Submission) -> Result<Facts, Setback> {
+    pub(super) async fn learn(
+        &mut self,
+        submission: &mut Submission,
+    ) -> Result<DecisionContext, AttemptError> {
         let head = match self.head {
             Some(head) => head,
             None => self.learn_head(submission).await?,
         };
-        let mut room = Room(limits::FACTS_BYTES_MAX);
+        let mut room = LoadBudget(limits::FACTS_BYTES_MAX);
         let known = self.learn_states(submission, &mut room).await?;
         let last_versions = self.learn_last_versions(&known.states, submission).await?;
-        Ok(Facts {
+        Ok(DecisionContext {
             head,
             states: known.states,
             loaded: known.loaded,
@@ -63,14 +66,14 @@ impl Committer {
     }
 
     /// The end of the log, and the time there, before which nothing may happen any more.
-    async fn learn_head(&mut self, submission: &mut Submission) -> Result<Seq, Setback> {
+    async fn learn_head(&mut self, submission: &mut Submission) -> Result<Seq, AttemptError> {
         let store = Arc::clone(&self.store);
         let head = self.ask(submission, store.head()).await?;
         if head != Seq::ZERO {
             match self.ask(submission, store.read(head.before(), 1)).await {
                 Ok(last) => self.clock.see(&last),
                 // Whoever reads it hears so; it is no reason to write nothing any more.
-                Err(Setback::Failed(error @ StoreError::Corrupt { .. })) => {
+                Err(AttemptError::Failed(error @ StoreError::Corrupt { .. })) => {
                     tracing::error!(%error, "the time of the log's last change cannot be read");
                 }
                 Err(setback) => return Err(setback),
@@ -83,8 +86,8 @@ impl Committer {
     async fn learn_states(
         &mut self,
         submission: &mut Submission,
-        room: &mut Room,
-    ) -> Result<Known, Setback> {
+        room: &mut LoadBudget,
+    ) -> Result<KnownEvents, AttemptError> {
         let mut known = self.remember(submission, room);
         let unknown = self.load(submission, &mut known, room).await?;
         if !unknown.is_empty() {
@@ -104,9 +107,9 @@ impl Committer {
     async fn load(
         &mut self,
         submission: &mut Submission,
-        known: &mut Known,
-        room: &mut Room,
-    ) -> Result<HashSet<EventId>, Setback> {
+        known: &mut KnownEvents,
+        room: &mut LoadBudget,
+    ) -> Result<HashSet<EventId>, AttemptError> {
         let mut missing = std::mem::take(&mut known.missing);
         if missing.is_empty() {
             return Ok(HashSet::new());
@@ -130,14 +133,14 @@ impl Committer {
     async fn load_first(
         &mut self,
         submission: &mut Submission,
-        known: &mut Known,
+        known: &mut KnownEvents,
         unknown: &HashSet<EventId>,
-        room: &mut Room,
-    ) -> Result<(), Setback> {
+        room: &mut LoadBudget,
+    ) -> Result<(), AttemptError> {
         let first = submission.targets().next().into_iter().flatten();
         let missing: HashSet<&EventId> = first.filter(|id| unknown.contains(*id)).collect();
         known.missing = missing.into_iter().cloned().collect();
-        *room = Room(limits::ORDER_FACTS_BYTES_MAX - limits::FACTS_BYTES_MAX);
+        *room = LoadBudget(limits::ORDER_FACTS_BYTES_MAX - limits::FACTS_BYTES_MAX);
         match self.load(submission, known, room).await?.is_empty() {
             true => known.orders = 1,
             false => submission.refuse_first(too_large()),
@@ -146,8 +149,8 @@ impl Committer {
     }
 
     /// What is remembered of the events that are named, order by order while there is room; at least one order.
-    fn remember(&mut self, submission: &Submission, room: &mut Room) -> Known {
-        let mut known = Known::default();
+    fn remember(&mut self, submission: &Submission, room: &mut LoadBudget) -> KnownEvents {
+        let mut known = KnownEvents::default();
         let mut missing = HashSet::new();
         for targets in submission.targets() {
             let is_enough = !room.is_left() || known.missing.len() >= self.load_count;
@@ -181,7 +184,7 @@ impl Committer {
         &mut self,
         states: &States,
         submission: &mut Submission,
-    ) -> Result<LastVersions, Setback> {
+    ) -> Result<LastVersions, AttemptError> {
         let ends = submission.ends();
         let may_be_reborn = |id: &&EventId| !states.contains_key(*id) || ends.contains(*id);
         let reborn: HashSet<&EventId> = submission.births().filter(may_be_reborn).collect();
@@ -199,18 +202,18 @@ impl Committer {
     async fn learn_answered(
         &mut self,
         submission: &mut Submission,
-        room: &mut Room,
-    ) -> Result<Answered, Setback> {
+        room: &mut LoadBudget,
+    ) -> Result<DedupHits, AttemptError> {
         let keyed: Vec<Option<(CommandId, usize)>> = submission.keyed().collect();
         let ids: HashSet<&CommandId> = keyed.iter().flatten().map(|(id, _)| id).collect();
         let ids: Vec<CommandId> = ids.into_iter().cloned().collect();
         if ids.is_empty() {
-            return Ok(Answered::new());
+            return Ok(DedupHits::new());
         }
         let store = Arc::clone(&self.store);
         let places = self.ask(submission, store.answered(&ids)).await?;
         let places: HashMap<CommandId, Seq> = places.into_iter().collect();
-        let mut answered = Answered::new();
+        let mut answered = DedupHits::new();
         for (at, (id, count)) in keyed.into_iter().enumerate().filter_map(with_place) {
             let held = answered.get(&id).map_or(0, Vec::len);
             let Some(first) = places.get(&id).filter(|_| held < count) else {
@@ -233,7 +236,7 @@ impl Committer {
         submission: &mut Submission,
         first: Seq,
         count: usize,
-    ) -> Result<Vec<Arc<Change>>, Setback> {
+    ) -> Result<Vec<Arc<Change>>, AttemptError> {
         let store = Arc::clone(&self.store);
         let mut changes: Vec<Arc<Change>> = Vec::new();
         while changes.len() < count {
@@ -251,10 +254,10 @@ impl Committer {
     async fn learn_sources(
         &mut self,
         submission: &mut Submission,
-        room: &mut Room,
-    ) -> Result<Sources, Setback> {
+        room: &mut LoadBudget,
+    ) -> Result<RestoreSources, AttemptError> {
         let store = Arc::clone(&self.store);
-        let mut sources = Sources::new();
+        let mut sources = RestoreSources::new();
         let mut spent = 0;
         for (at, id, version) in submission.sources() {
             if sources.contains_key(&(id.clone(), version)) {
@@ -285,6 +288,6 @@ fn with_place<T>((at, it): (usize, Option<T>)) -> Option<(usize, T)> {
     Some((at, it?))
 }
 
-fn too_large() -> Refused {
-    Refused::Rejected(Rejection::OrderTooLarge, None)
+fn too_large() -> SubmitError {
+    SubmitError::Rejected(Rejection::OrderTooLarge, None)
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::Refused;
-use super::turns::{Source, Turns, Waiting};
+use super::SubmitError;
+use super::round_robin::{Requester, RoundRobin, Waiting};
 use crate::limits;
 
 /// Something asked, and where its answer goes.
-pub(super) struct Letter<T, A> {
+pub(super) struct Queued<T, A> {
     pub(super) content: T,
-    pub(super) source: Source,
-    pub(super) reply: oneshot::Sender<Result<A, Refused>>,
+    pub(super) source: Requester,
+    pub(super) reply: oneshot::Sender<Result<A, SubmitError>>,
     pub(super) arrived: Instant,
     bytes: usize,
     /// Whether it costs no more than its bytes, whatever it is about.
@@ -23,7 +23,7 @@ pub(super) struct Letter<T, A> {
     _room: OwnedSemaphorePermit,
 }
 
-impl<T, A> Waiting for Letter<T, A> {
+impl<T, A> Waiting for Queued<T, A> {
     fn cost(&self) -> usize {
         match self.is_plain {
             true => self.bytes,
@@ -42,7 +42,7 @@ const LIGHT_BYTES: usize = 16 * 1024;
 /// The end that clients hold.
 #[derive(Debug)]
 pub(super) struct Sender<T, A> {
-    letters: mpsc::UnboundedSender<Letter<T, A>>,
+    letters: mpsc::UnboundedSender<Queued<T, A>>,
     room: Arc<Semaphore>,
 }
 
@@ -59,24 +59,24 @@ impl<T, A> Clone for Sender<T, A> {
 const LETTER_BYTES: usize = 256;
 
 /// What is done with a letter.
-pub(super) type Answer<A> = oneshot::Receiver<Result<A, Refused>>;
+pub(super) type Reply<A> = oneshot::Receiver<Result<A, SubmitError>>;
 
 impl<T, A> Sender<T, A> {
     pub(super) fn send(
         &self,
-        source: &Source,
+        source: &Requester,
         content: T,
         bytes: usize,
         is_plain: bool,
-    ) -> Result<Answer<A>, Refused> {
+    ) -> Result<Reply<A>, SubmitError> {
         let bytes = bytes + LETTER_BYTES;
-        let cost = u32::try_from(bytes).map_err(|_| Refused::Busy)?;
+        let cost = u32::try_from(bytes).map_err(|_| SubmitError::Busy)?;
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(cost)
-            .map_err(|_| Refused::Busy)?;
+            .map_err(|_| SubmitError::Busy)?;
         let (reply, answer) = oneshot::channel();
         self.letters
-            .send(Letter {
+            .send(Queued {
                 content,
                 source: source.clone(),
                 reply,
@@ -85,15 +85,15 @@ impl<T, A> Sender<T, A> {
                 is_plain,
                 _room: room,
             })
-            .map_err(|_| Refused::ShuttingDown)?;
+            .map_err(|_| SubmitError::ShuttingDown)?;
         Ok(answer)
     }
 }
 
 /// The end that one task empties, a batch at a time.
 pub(super) struct Mailbox<T, A> {
-    letters: mpsc::UnboundedReceiver<Letter<T, A>>,
-    waiting: Turns<Letter<T, A>>,
+    letters: mpsc::UnboundedReceiver<Queued<T, A>>,
+    waiting: RoundRobin<Queued<T, A>>,
     /// When the store last did something of what it was asked.
     progress: Instant,
     /// When to look for letters that waited too long.
@@ -112,7 +112,7 @@ impl<T, A> Mailbox<T, A> {
             },
             Self {
                 letters,
-                waiting: Turns::default(),
+                waiting: RoundRobin::default(),
                 progress: now,
                 look: now,
             },
@@ -121,7 +121,7 @@ impl<T, A> Mailbox<T, A> {
 
     /// What waits, in turns of its sources, up to the bounds of a batch; at least one letter. `None` once every
     /// sender is gone.
-    pub(super) async fn take_batch(&mut self) -> Option<Vec<Letter<T, A>>> {
+    pub(super) async fn take_batch(&mut self) -> Option<Vec<Queued<T, A>>> {
         loop {
             if self.waiting.is_empty() {
                 let letter = self.letters.recv().await?;
@@ -140,7 +140,7 @@ impl<T, A> Mailbox<T, A> {
 
     /// Some of what is light, one of what is heavy whatever it costs, and what else fits: a flood of either delays the
     /// other by no more than the batch. One that is heavy may fill it alone, so some of what is light goes before.
-    fn fitting(&mut self) -> Vec<Letter<T, A>> {
+    fn fitting(&mut self) -> Vec<Queued<T, A>> {
         const ALL: usize = limits::BATCH_BYTES_MAX;
         let mut batch = Fitting::default();
         while batch.take(&mut self.waiting, false, ALL / 4) {}
@@ -151,7 +151,7 @@ impl<T, A> Mailbox<T, A> {
     }
 
     /// Puts letters back that were taken too early, in their old order.
-    pub(super) fn put_back(&mut self, letters: impl DoubleEndedIterator<Item = Letter<T, A>>) {
+    pub(super) fn put_back(&mut self, letters: impl DoubleEndedIterator<Item = Queued<T, A>>) {
         for letter in letters.rev() {
             let source = letter.source.clone();
             self.waiting.put_back(&source, letter);
@@ -159,7 +159,7 @@ impl<T, A> Mailbox<T, A> {
     }
 
     /// Lets a source pay for what a letter of it turned out to cost.
-    pub(super) fn charge(&mut self, letter: &Letter<T, A>, bytes: usize) {
+    pub(super) fn charge(&mut self, letter: &Queued<T, A>, bytes: usize) {
         if letter.is_plain {
             return;
         }
@@ -192,7 +192,7 @@ impl<T, A> Mailbox<T, A> {
         }
     }
 
-    fn keep(&mut self, letter: Letter<T, A>) {
+    fn keep(&mut self, letter: Queued<T, A>) {
         let source = letter.source.clone();
         self.waiting.push(&source, letter);
     }
@@ -208,17 +208,17 @@ impl<T, A> Mailbox<T, A> {
         let now = Instant::now();
         self.look = now + EXPIRY_INTERVAL;
         let stalled = self.progress + limits::COMMAND_DEADLINE <= now;
-        let why = |letter: &Letter<T, A>| {
+        let why = |letter: &Queued<T, A>| {
             let waited = now.duration_since(letter.arrived);
             if stalled && waited >= limits::COMMAND_DEADLINE {
-                return Some(Refused::Unavailable);
+                return Some(SubmitError::Unavailable);
             }
-            (waited >= limits::COMMAND_TURN_DEADLINE).then_some(Refused::Busy)
+            (waited >= limits::COMMAND_TURN_DEADLINE).then_some(SubmitError::Busy)
         };
         self.waiting.expire(
             |letter| why(letter).is_some(),
             |letter| {
-                let why = why(&letter).unwrap_or(Refused::Busy);
+                let why = why(&letter).unwrap_or(SubmitError::Busy);
                 // A dropped receiver is a client that left.
                 let _ = letter.reply.send(Err(why));
             },
@@ -228,7 +228,7 @@ impl<T, A> Mailbox<T, A> {
 
 /// A batch being filled.
 struct Fitting<T, A> {
-    letters: Vec<Letter<T, A>>,
+    letters: Vec<Queued<T, A>>,
     bytes: usize,
 }
 
@@ -244,7 +244,12 @@ impl<T, A> Default for Fitting<T, A> {
 impl<T, A> Fitting<T, A> {
     /// Takes the next letter of this kind, if there is one and the batch comes to no more bytes than these with it. Into
     /// an empty batch any fits.
-    fn take(&mut self, waiting: &mut Turns<Letter<T, A>>, is_heavy: bool, most: usize) -> bool {
+    fn take(
+        &mut self,
+        waiting: &mut RoundRobin<Queued<T, A>>,
+        is_heavy: bool,
+        most: usize,
+    ) -> bool {
         // The last place is for one that is heavy.
         let is_open = |count: usize| count + usize::from(!is_heavy) < limits::BATCH_COUNT_MAX;
         if !is_open(self.letters.len()) {
@@ -252,7 +257,7 @@ impl<T, A> Fitting<T, A> {
         }
         let is_first = self.letters.is_empty();
         let fits =
-            |letter: &Letter<T, A>| is_first || self.bytes.saturating_add(letter.cost()) <= most;
+            |letter: &Queued<T, A>| is_first || self.bytes.saturating_add(letter.cost()) <= most;
         let Some(letter) = waiting.pop_if(is_heavy, fits) else {
             return false;
         };

@@ -8,34 +8,34 @@
 //!
 //! Start with [`Engine::submit`], then `committer`.
 
-mod announcer;
+mod cache;
 mod clock;
 mod committer;
-mod facts;
+mod context;
 mod learning;
 mod mailbox;
-mod recent;
+mod publisher;
+mod round_robin;
 mod submission;
-mod turns;
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::domain::{Change, Command, Order, Rejection};
+use crate::domain::{Change, Command, CommandBatch, Rejection};
 use crate::metrics::Metrics;
 use crate::store::{Broadcast, Store};
-use announcer::Announcer;
 use committer::Committer;
 use mailbox::{Mailbox, Sender};
-pub use turns::{Source, TURN_BYTES, Turns, Waiting};
+use publisher::BroadcastPublisher;
+pub use round_robin::{Requester, RoundRobin, TURN_BYTES, Waiting};
 
 /// Where commands and broadcasts go in. Cheap to clone; the writer ends when the last one is dropped
 /// and what was submitted is answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    commands: Sender<Order, Done>,
+    commands: Sender<CommandBatch, Done>,
     broadcasts: Sender<Broadcast, ()>,
 }
 
@@ -49,7 +49,7 @@ pub struct Tasks {
 }
 
 /// What became of an order.
-pub type Outcome = Result<Done, Refused>;
+pub type Outcome = Result<Done, SubmitError>;
 
 /// What an order did.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl Done {
 
 /// Why a command was not carried out, as far as is known.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Refused {
+pub enum SubmitError {
     /// The rules say no to a command, and which of several it is. Certainly no effect of any.
     #[error("{0}")]
     Rejected(Rejection, Option<usize>),
@@ -103,7 +103,7 @@ impl Engine {
         let (commands, letters) = Mailbox::new();
         let committer = Committer::new(Arc::clone(store), letters, Arc::clone(metrics));
         let (broadcasts, letters) = Mailbox::new();
-        let announcer = Announcer::new(Arc::clone(store), letters);
+        let announcer = BroadcastPublisher::new(Arc::clone(store), letters);
         let engine = Self {
             commands,
             broadcasts,
@@ -122,12 +122,12 @@ impl Engine {
     /// Orders of one source are decided, and their outcomes arrive, in the order in which they were submitted.
     ///
     /// # Errors
-    /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
+    /// [`SubmitError::Busy`] or [`SubmitError::ShuttingDown`], at once.
     pub fn submit(
         &self,
-        from: &Source,
-        order: Order,
-    ) -> Result<oneshot::Receiver<Outcome>, Refused> {
+        from: &Requester,
+        order: CommandBatch,
+    ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
         let bytes = order.weight;
         // What others do to an event may make it large; of a new one all is known.
         let is_plain = order.commands.iter().all(Command::is_create);
@@ -137,12 +137,12 @@ impl Engine {
     /// Queues a broadcast; the answer means that the store has it.
     ///
     /// # Errors
-    /// [`Refused::Busy`] or [`Refused::ShuttingDown`], at once.
+    /// [`SubmitError::Busy`] or [`SubmitError::ShuttingDown`], at once.
     pub fn announce(
         &self,
-        from: &Source,
+        from: &Requester,
         broadcast: Broadcast,
-    ) -> Result<oneshot::Receiver<Result<(), Refused>>, Refused> {
+    ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, SubmitError> {
         let bytes = broadcast.payload.get().len();
         self.broadcasts.send(from, broadcast, bytes, true)
     }

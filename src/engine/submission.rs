@@ -6,22 +6,22 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::mailbox;
-use super::{Done, Outcome, Refused};
-use crate::domain::{Command, CommandId, EventId, Order};
+use super::{Done, Outcome, SubmitError};
+use crate::domain::{Command, CommandBatch, CommandId, EventId};
 
 /// An order, and who waits for it.
-pub(super) type Letter = mailbox::Letter<Order, Done>;
+pub(super) type QueuedBatch = mailbox::Queued<CommandBatch, Done>;
 
 /// Commands that stand or fall together. Empty once everyone has an answer.
 pub(super) struct Submission {
     /// Each with the events that its commands are about, whose ids are made here for those CREATEs that left
     /// them to the server.
-    letters: Vec<(Vec<EventId>, Letter)>,
+    letters: Vec<(Vec<EventId>, QueuedBatch)>,
 }
 
 impl Submission {
-    pub(super) fn open(letters: Vec<Letter>) -> Self {
-        let address = |letter: Letter| {
+    pub(super) fn open(letters: Vec<QueuedBatch>) -> Self {
+        let address = |letter: QueuedBatch| {
             let targets = letter.content.commands.iter().map(|command| {
                 let target = command.target().cloned();
                 target.unwrap_or_else(|| Uuid::now_v7().into())
@@ -33,7 +33,7 @@ impl Submission {
     }
 
     /// Each order with the events its commands are about.
-    pub(super) fn orders(&self) -> impl Iterator<Item = (&[EventId], &Order)> {
+    pub(super) fn orders(&self) -> impl Iterator<Item = (&[EventId], &CommandBatch)> {
         self.letters
             .iter()
             .map(|(ids, letter)| (ids.as_slice(), &letter.content))
@@ -81,7 +81,7 @@ impl Submission {
             .collect()
     }
 
-    pub(super) fn letters(&self) -> impl Iterator<Item = &Letter> {
+    pub(super) fn letters(&self) -> impl Iterator<Item = &QueuedBatch> {
         self.letters.iter().map(|(_, letter)| letter)
     }
 
@@ -93,7 +93,7 @@ impl Submission {
     /// Of each order its id, by which it may have been carried out before, and the number of its commands.
     pub(super) fn keyed(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
         self.letters.iter().map(|(_, letter)| {
-            let Order { commands, key, .. } = &letter.content;
+            let CommandBatch { commands, key, .. } = &letter.content;
             Some((key.as_ref()?.key.id.clone(), commands.len()))
         })
     }
@@ -111,7 +111,7 @@ impl Submission {
     pub(super) fn put_off(
         &mut self,
         count: usize,
-    ) -> impl DoubleEndedIterator<Item = Letter> + use<> {
+    ) -> impl DoubleEndedIterator<Item = QueuedBatch> + use<> {
         let count = count.min(self.letters.len());
         let rest = self.letters.split_off(count);
         rest.into_iter().map(|(_, letter)| letter)
@@ -125,14 +125,14 @@ impl Submission {
     }
 
     /// Answers the first letter alone.
-    pub(super) fn refuse_first(&mut self, why: Refused) {
+    pub(super) fn refuse_first(&mut self, why: SubmitError) {
         if !self.letters.is_empty() {
             let (_, letter) = self.letters.remove(0);
             let _ = letter.reply.send(Err(why));
         }
     }
 
-    pub(super) fn refuse(&mut self, why: &Refused) {
+    pub(super) fn refuse(&mut self, why: &SubmitError) {
         for (_, letter) in self.letters.drain(..) {
             let _ = letter.reply.send(Err(why.clone()));
         }
@@ -143,7 +143,7 @@ impl Submission {
     pub(super) async fn watch<F: Future>(
         &mut self,
         deadline: Instant,
-        why: &Refused,
+        why: &SubmitError,
         work: F,
     ) -> F::Output {
         tokio::pin!(work);

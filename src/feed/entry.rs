@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::domain::Change;
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::protocol;
 use crate::protocol::Frame;
 use crate::query::Fields;
 
 /// A change, encoded once for each way it is told, by the first who needs it.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SharedChange {
     pub(super) change: Arc<Change>,
     /// When this node had it from the store.
     pub(super) heard: Instant,
@@ -24,11 +24,11 @@ pub(super) struct Entry {
 /// How a change is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shape {
-    seen: Seen,
+    seen: VisibleKind,
     fields: Arc<Fields>,
 }
 
-impl Entry {
+impl SharedChange {
     pub(super) fn new(change: Arc<Change>) -> Self {
         Self {
             change,
@@ -46,16 +46,16 @@ impl Entry {
     /// As the session's default feed hears it.
     pub(super) fn plain(&self) -> Frame {
         let encode = || {
-            let seen = Seen::plainly(&self.change);
+            let seen = VisibleKind::plainly(&self.change);
             protocol::change(&self.change, seen, &Fields::all())
         };
         self.plain.get_or_init(encode).clone()
     }
 
     /// As those hear it to whom it is `seen`.
-    pub(super) fn frame(&self, seen: Seen, fields: &Arc<Fields>) -> Frame {
+    pub(super) fn frame(&self, seen: VisibleKind, fields: &Arc<Fields>) -> Frame {
         let nothing_to_cut = fields.is_all() || !seen.shows_event();
-        if nothing_to_cut && seen == Seen::plainly(&self.change) {
+        if nothing_to_cut && seen == VisibleKind::plainly(&self.change) {
             return self.plain();
         }
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl Entry {
 }
 
 impl Shape {
-    fn is(&self, seen: Seen, fields: &Arc<Fields>) -> bool {
+    fn is(&self, seen: VisibleKind, fields: &Arc<Fields>) -> bool {
         self.seen == seen && (Arc::ptr_eq(&self.fields, fields) || self.fields == *fields)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::query::Filter;
@@ -17,19 +17,19 @@ const REST_CHANGES: u32 = 100;
 
 /// The latest changes of which a filter sees something, and who waits for more.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct FilterGroup {
     pub(super) key: u64,
     pub(super) filter: Arc<Filter>,
     /// So many of the next changes are left to the members, because one took too long.
     rest: AtomicU32,
-    state: Mutex<State>,
+    state: Mutex<GroupState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct GroupState {
     /// At most [`limits::MATCHES_MAX`]. `None` is a change that takes too long to judge for all: each member finds out
     /// for itself whether it is one.
-    matches: VecDeque<(Seq, Option<Seen>)>,
+    matches: VecDeque<(Seq, Option<VisibleKind>)>,
     /// Every match from here on is among them.
     complete_from: Seq,
     members: Vec<Arc<Member>>,
@@ -45,12 +45,12 @@ pub(super) struct Member {
 
 /// The matches asked for are not all remembered.
 #[derive(Debug)]
-pub(super) struct Forgotten;
+pub(super) struct NotRemembered;
 
-impl Group {
+impl FilterGroup {
     /// Remembers matches after `seq`.
     pub(super) fn new(key: u64, filter: Arc<Filter>, seq: Seq) -> Self {
-        let state = State {
+        let state = GroupState {
             matches: VecDeque::new(),
             complete_from: seq.next(),
             members: Vec::new(),
@@ -98,7 +98,7 @@ impl Group {
         true
     }
 
-    fn verdict(&self, change: &Change, steps: &Steps) -> Result<Option<Seen>, TooCostly> {
+    fn verdict(&self, change: &Change, steps: &Steps) -> Result<Option<VisibleKind>, TooCostly> {
         let rest = self.rest.load(Ordering::Relaxed);
         if rest > 0 {
             self.rest.store(rest - 1, Ordering::Relaxed);
@@ -132,19 +132,19 @@ impl Group {
         &self,
         from: Seq,
         limit: usize,
-        found: &mut Vec<(Seq, Option<Seen>)>,
-    ) -> Result<bool, Forgotten> {
+        found: &mut Vec<(Seq, Option<VisibleKind>)>,
+    ) -> Result<bool, NotRemembered> {
         found.clear();
         let state = self.state();
         if from < state.complete_from {
-            return Err(Forgotten);
+            return Err(NotRemembered);
         }
         let first = state.matches.partition_point(|(seq, _)| *seq < from);
         found.extend(state.matches.range(first..).take(limit));
         Ok(state.matches.len() - first > limit)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GroupState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::judges::{JOB_STEPS, Job, Judges};
-use super::log::{Log, Page, Reading};
-use super::snapshot::{Interrupted, Turn};
-use crate::domain::Seen;
+use super::log::{LogPage, PageRead, SharedLog};
+use super::snapshot::{SnapshotError, SnapshotPermit};
+use crate::domain::VisibleKind;
 use crate::domain::{Change, EventId, Seq};
 use crate::limits;
 use crate::protocol;
@@ -26,9 +26,9 @@ pub(super) struct Latest {
     pub(super) seq: Seq,
     until: Seq,
     filter: Arc<Filter>,
-    log: Arc<Log>,
-    turn: Turn,
-    reading: Option<Reading>,
+    log: Arc<SharedLog>,
+    turn: SnapshotPermit,
+    reading: Option<PageRead>,
     /// Why no more can be gathered.
     broken: Option<StoreError>,
     /// The first and the last change of each event.
@@ -40,23 +40,23 @@ pub(super) struct Latest {
     took: Duration,
     is_too_slow: bool,
     /// What they came to, the last first.
-    outcomes: Vec<(Arc<Change>, Seen)>,
+    outcomes: Vec<(Arc<Change>, VisibleKind)>,
 }
 
 /// An event's first change of those that are gathered, and its last.
 type Span = (Arc<Change>, Arc<Change>);
 
 /// What is still to be judged, and what was.
-type Judging = (Vec<Span>, Vec<(Arc<Change>, Seen)>);
+type Judging = (Vec<Span>, Vec<(Arc<Change>, VisibleKind)>);
 
 impl Latest {
     /// Gathers changes after the first of these places, up to the other.
     pub(super) fn new(
-        log: &Arc<Log>,
+        log: &Arc<SharedLog>,
         judges: &Arc<Judges>,
         filter: &Arc<Filter>,
         (after, until): (Seq, Seq),
-        turn: Turn,
+        turn: SnapshotPermit,
     ) -> Self {
         Self {
             seq: after,
@@ -130,13 +130,13 @@ impl Latest {
         &mut self,
         fields: &Fields,
         mut out: impl FnMut(Seq, Frame),
-    ) -> Result<bool, Interrupted> {
+    ) -> Result<bool, SnapshotError> {
         self.turn.check()?;
         if self.is_too_slow {
-            return Err(Interrupted::FilterTooSlow);
+            return Err(SnapshotError::FilterTooSlow);
         }
         if let Some(error) = &self.broken {
-            return Err(Interrupted::Store(error.clone()));
+            return Err(SnapshotError::Store(error.clone()));
         }
         let rest = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
         for (change, seen) in self.outcomes.drain(rest..).rev() {
@@ -147,7 +147,7 @@ impl Latest {
         Ok(self.outcomes.is_empty() && self.seq == self.until)
     }
 
-    fn gather(&mut self, page: &Page) {
+    fn gather(&mut self, page: &LogPage) {
         for entry in &page.entries {
             let change = &entry.change;
             if change.seq <= self.seq || change.seq > self.until {

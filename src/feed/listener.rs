@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::live::Live;
-use super::log::{Log, Page, Reading};
-use super::window::{Content, Item, Overrun, Place};
+use super::live::LiveWindow;
+use super::log::{LogPage, PageRead, SharedLog};
+use super::window::{Lagged, WindowContent, WindowIndex, WindowItem};
 use crate::domain::Seq;
 use crate::limits;
 use crate::protocol::Frame;
@@ -27,34 +27,34 @@ pub enum Interest {
 /// Pulled: nothing is buffered for a session that does not ask for more.
 #[derive(Debug)]
 pub struct Listener {
-    live: Arc<Live>,
+    live: Arc<LiveWindow>,
     /// Moves when there may be something to hear.
-    end: watch::Receiver<Place>,
-    log: Arc<Log>,
+    end: watch::Receiver<WindowIndex>,
+    log: Arc<SharedLog>,
     interest: Interest,
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
-    position: Position,
+    position: ListenerPosition,
     /// When this node heard of the first change that was handed out last.
     heard: Option<Instant>,
 }
 
 #[derive(Debug)]
-enum Position {
+enum ListenerPosition {
     /// The next item of the window.
-    Live(Place),
+    Live(WindowIndex),
     /// Behind the window: the next page of the log is being read.
-    Reading(Reading),
+    Reading(PageRead),
     /// Behind the window, with a page of the log to hand out from here on.
-    Page(Arc<Page>, usize),
+    Page(Arc<LogPage>, usize),
     /// What comes next cannot be read.
     Broken(StoreError),
 }
 
 impl Listener {
     pub(super) fn new(
-        live: Arc<Live>,
-        log: Arc<Log>,
+        live: Arc<LiveWindow>,
+        log: Arc<SharedLog>,
         after: Option<Seq>,
         interest: Interest,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Listener {
             log,
             interest,
             seq: after.unwrap_or(head),
-            position: Position::Live(now),
+            position: ListenerPosition::Live(now),
             heard: None,
         };
         if after.is_some() {
@@ -93,18 +93,18 @@ impl Listener {
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
     pub async fn ready(&mut self) {
         match &mut self.position {
-            Position::Live(place) => {
+            ListenerPosition::Live(place) => {
                 let place = *place;
                 let more = self.end.wait_for(|end| *end > place).await;
                 more.expect("this listener keeps the window alive");
             }
-            Position::Reading(page) => {
+            ListenerPosition::Reading(page) => {
                 self.position = match page.await {
-                    Ok(page) => Position::Page(page, 0),
-                    Err(error) => Position::Broken(error),
+                    Ok(page) => ListenerPosition::Page(page, 0),
+                    Err(error) => ListenerPosition::Broken(error),
                 };
             }
-            Position::Page(..) | Position::Broken(_) => {}
+            ListenerPosition::Page(..) | ListenerPosition::Broken(_) => {}
         }
     }
 
@@ -115,32 +115,36 @@ impl Listener {
     pub fn take(&mut self, mut tell: impl FnMut(Frame)) -> Result<(), StoreError> {
         match (&mut self.position, self.interest) {
             // A session is woken for other reasons too: then the window is not touched.
-            (Position::Live(place), _) if *self.end.borrow() <= *place => {}
-            (Position::Live(place), Interest::Broadcasts) => {
+            (ListenerPosition::Live(place), _) if *self.end.borrow() <= *place => {}
+            (ListenerPosition::Live(place), Interest::Broadcasts) => {
                 let tell = |frame: &Frame| tell(frame.clone());
                 *place = self.live.read_broadcasts(*place, tell);
             }
-            (Position::Live(place), Interest::Changes) => {
+            (ListenerPosition::Live(place), Interest::Changes) => {
                 let place = *place;
                 match self.read_window(place, tell) {
-                    Ok(place) => self.position = Position::Live(place),
-                    Err(Overrun) => {
+                    Ok(place) => self.position = ListenerPosition::Live(place),
+                    Err(Lagged) => {
                         self.log.metrics.falls_behind.inc();
                         self.seek();
                     }
                 }
             }
-            (Position::Page(page, at), _) => {
+            (ListenerPosition::Page(page, at), _) => {
                 let (page, at) = (Arc::clone(page), *at);
                 self.read_page(&page, at, tell);
             }
-            (Position::Reading(_), _) => {}
-            (Position::Broken(error), _) => return Err(error.clone()),
+            (ListenerPosition::Reading(_), _) => {}
+            (ListenerPosition::Broken(error), _) => return Err(error.clone()),
         }
         Ok(())
     }
 
-    fn read_window(&mut self, place: Place, mut tell: impl FnMut(Frame)) -> Result<Place, Overrun> {
+    fn read_window(
+        &mut self,
+        place: WindowIndex,
+        mut tell: impl FnMut(Frame),
+    ) -> Result<WindowIndex, Lagged> {
         let mut flush = Flush::default();
         let (seq, heard) = (&mut self.seq, &mut self.heard);
         self.live.read(place, |item| {
@@ -148,7 +152,7 @@ impl Listener {
                 return false;
             }
             if let Some(frame) = frame(item, *seq) {
-                if let Content::Change(entry) = &item.content {
+                if let WindowContent::Change(entry) = &item.content {
                     heard.get_or_insert(entry.heard);
                 }
                 flush.count(&frame);
@@ -159,11 +163,11 @@ impl Listener {
         })
     }
 
-    fn read_page(&mut self, page: &Arc<Page>, from: usize, mut tell: impl FnMut(Frame)) {
+    fn read_page(&mut self, page: &Arc<LogPage>, from: usize, mut tell: impl FnMut(Frame)) {
         let mut flush = Flush::default();
         for (at, entry) in page.entries.iter().enumerate().skip(from) {
             if flush.is_full() {
-                self.position = Position::Page(Arc::clone(page), at);
+                self.position = ListenerPosition::Page(Arc::clone(page), at);
                 return;
             }
             // A page begins where pages do, perhaps before this position.
@@ -180,8 +184,8 @@ impl Listener {
     /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
     fn seek(&mut self) {
         self.position = match self.live.place_after(self.seq) {
-            Some(place) => Position::Live(place),
-            None => Position::Reading(self.log.read(self.seq)),
+            Some(place) => ListenerPosition::Live(place),
+            None => ListenerPosition::Reading(self.log.read(self.seq)),
         };
     }
 }
@@ -205,9 +209,9 @@ impl Flush {
 }
 
 /// What a session hears of an item that has heard of every change up to `seq`.
-fn frame(item: &Item, seq: Seq) -> Option<Frame> {
+fn frame(item: &WindowItem, seq: Seq) -> Option<Frame> {
     match &item.content {
-        Content::Broadcast(frame) => Some(frame.clone()),
-        Content::Change(entry) => (entry.change.seq > seq).then(|| entry.plain()),
+        WindowContent::Broadcast(frame) => Some(frame.clone()),
+        WindowContent::Change(entry) => (entry.change.seq > seq).then(|| entry.plain()),
     }
 }

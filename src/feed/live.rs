@@ -4,23 +4,23 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-use super::entry::Entry;
-use super::window::{Item, Overrun, Place, Window};
+use super::entry::SharedChange;
+use super::window::{Lagged, Window, WindowIndex, WindowItem};
 use crate::domain::{Change, Seq};
 use crate::protocol::Frame;
 use crate::store::Broadcast;
 
 /// The window, and what tells that it has moved.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveWindow {
     window: RwLock<Window>,
     /// The place after the newest item. Sessions that have read everything wait for it to move.
-    end: watch::Sender<Place>,
+    end: watch::Sender<WindowIndex>,
     /// The place after the newest broadcast, for sessions that hear nothing else.
-    broadcasts_end: watch::Sender<Place>,
+    broadcasts_end: watch::Sender<WindowIndex>,
 }
 
-impl Live {
+impl LiveWindow {
     pub(super) fn new(seq: Seq, bytes_max: usize) -> Self {
         Self {
             window: RwLock::new(Window::new(seq, bytes_max)),
@@ -38,13 +38,13 @@ impl Live {
     }
 
     /// The end of the window as it is now.
-    pub(super) fn now(&self) -> (Place, Seq) {
+    pub(super) fn now(&self) -> (WindowIndex, Seq) {
         let window = self.window();
         (window.end(), window.seq)
     }
 
     /// See [`Window::place_after`].
-    pub(super) fn place_after(&self, seq: Seq) -> Option<Place> {
+    pub(super) fn place_after(&self, seq: Seq) -> Option<WindowIndex> {
         self.window().place_after(seq)
     }
 
@@ -77,7 +77,7 @@ impl Live {
         self.end.send_replace(end);
     }
 
-    fn push(&self, add: impl FnOnce(&mut Window)) -> Place {
+    fn push(&self, add: impl FnOnce(&mut Window)) -> WindowIndex {
         let mut window = self.change();
         add(&mut window);
         window.trim();
@@ -90,14 +90,18 @@ impl Live {
     /// See [`Window::read`].
     pub(super) fn read(
         &self,
-        place: Place,
-        visit: impl FnMut(&Item) -> bool,
-    ) -> Result<Place, Overrun> {
+        place: WindowIndex,
+        visit: impl FnMut(&WindowItem) -> bool,
+    ) -> Result<WindowIndex, Lagged> {
         self.window().read(place, visit)
     }
 
     /// See [`Window::read_broadcasts`].
-    pub(super) fn read_broadcasts(&self, place: Place, visit: impl FnMut(&Frame)) -> Place {
+    pub(super) fn read_broadcasts(
+        &self,
+        place: WindowIndex,
+        visit: impl FnMut(&Frame),
+    ) -> WindowIndex {
         self.window().read_broadcasts(place, visit)
     }
 
@@ -105,7 +109,7 @@ impl Live {
     pub(super) fn entries(
         &self,
         seqs: impl Iterator<Item = Seq>,
-        mut visit: impl FnMut(&Entry) -> bool,
+        mut visit: impl FnMut(&SharedChange) -> bool,
     ) {
         let window = self.window();
         for seq in seqs {
@@ -117,12 +121,12 @@ impl Live {
     }
 
     /// Moves whenever anything comes.
-    pub(super) fn watch(&self) -> watch::Receiver<Place> {
+    pub(super) fn watch(&self) -> watch::Receiver<WindowIndex> {
         self.end.subscribe()
     }
 
     /// Moves whenever a broadcast comes.
-    pub(super) fn watch_broadcasts(&self) -> watch::Receiver<Place> {
+    pub(super) fn watch_broadcasts(&self) -> watch::Receiver<WindowIndex> {
         self.broadcasts_end.subscribe()
     }
 
@@ -138,9 +142,9 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use super::super::window::Content;
+    use super::super::window::WindowContent;
     use super::*;
-    use crate::domain::{Command, Create, EventId, Stamp, State, Timestamp, decide};
+    use crate::domain::{Command, Create, EventId, EventState, Stamp, Timestamp, decide};
     use crate::value::{Document, Steps};
     use serde_json::value::RawValue;
 
@@ -148,7 +152,7 @@ mod tests {
         let payload = Document::from_iter([("text", text.into())]);
         let command = Command::Create(Create::parse(payload).unwrap());
         let at = Timestamp::parse("2026-01-31T12:00:00.000Z").unwrap();
-        let state = State {
+        let state = EventState {
             id: EventId::parse(&format!("e{seq}")).unwrap(),
             current: None,
             earlier: None,
@@ -159,16 +163,16 @@ mod tests {
         Arc::new(decided.unwrap())
     }
 
-    fn publish(live: &Live, seqs: impl IntoIterator<Item = u64>, text: &str) {
+    fn publish(live: &LiveWindow, seqs: impl IntoIterator<Item = u64>, text: &str) {
         let changes: Vec<_> = seqs.into_iter().map(|seq| change(seq, text)).collect();
         live.publish(&changes);
     }
 
     /// The changes from `place` on, and where to go on.
-    fn read(live: &Live, place: Place) -> Result<(Vec<u64>, Place), Overrun> {
+    fn read(live: &LiveWindow, place: WindowIndex) -> Result<(Vec<u64>, WindowIndex), Lagged> {
         let mut seqs = Vec::new();
         let place = live.read(place, |item| {
-            if let Content::Change(entry) = &item.content {
+            if let WindowContent::Change(entry) = &item.content {
                 seqs.push(entry.change.seq.get());
             }
             true
@@ -178,11 +182,11 @@ mod tests {
 
     const BYTES_MAX: usize = 1024 * 1024;
 
-    fn live(seq: u64) -> Live {
-        Live::new(Seq::new(seq), BYTES_MAX)
+    fn live(seq: u64) -> LiveWindow {
+        LiveWindow::new(Seq::new(seq), BYTES_MAX)
     }
 
-    fn say(live: &Live, payload: &str) {
+    fn say(live: &LiveWindow, payload: &str) {
         let payload = RawValue::from_string(payload.to_owned()).unwrap().into();
         live.broadcast(&Broadcast { payload });
     }

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::entry::Entry;
+use super::entry::SharedChange;
 use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
@@ -30,8 +30,8 @@ const PAGE_BYTES_MAX: usize = 3 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BY
 
 /// Changes that follow each other.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct LogPage {
+    pub(super) entries: Vec<SharedChange>,
     /// What they may come to take in memory.
     bytes: usize,
     /// Held as long as a session or the shelf holds the page.
@@ -39,11 +39,11 @@ pub(super) struct Page {
 }
 
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct SharedLog {
     store: Arc<dyn Store>,
     budget: Budget,
     turns: Semaphore,
-    shelf: Mutex<Shelf>,
+    shelf: Mutex<PageCache>,
     unreadable: OnceLock<Seq>,
     complaints: Throttle,
     pub(super) metrics: Arc<Metrics>,
@@ -51,10 +51,10 @@ pub(super) struct Log {
 
 /// A page that is being read.
 #[derive(Debug)]
-pub(super) struct Reading(AbortOnDropHandle<Result<Arc<Page>, StoreError>>);
+pub(super) struct PageRead(AbortOnDropHandle<Result<Arc<LogPage>, StoreError>>);
 
-impl Future for Reading {
-    type Output = Result<Arc<Page>, StoreError>;
+impl Future for PageRead {
+    type Output = Result<Arc<LogPage>, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_unpin(context).map(|read| {
@@ -69,17 +69,17 @@ impl Future for Reading {
 
 /// Pages by the position they begin after, the least recently read first.
 #[derive(Debug, Default)]
-struct Shelf {
-    pages: VecDeque<Shelved>,
+struct PageCache {
+    pages: VecDeque<CachedPage>,
 }
 
 #[derive(Debug)]
-struct Shelved {
+struct CachedPage {
     after: Seq,
-    page: Arc<OnceCell<Arc<Page>>>,
+    page: Arc<OnceCell<Arc<LogPage>>>,
 }
 
-impl Log {
+impl SharedLog {
     pub(super) fn new(store: &Arc<dyn Store>, budget: &Budget, metrics: &Arc<Metrics>) -> Self {
         Self {
             store: Arc::clone(store),
@@ -99,9 +99,9 @@ impl Log {
 
     /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
     /// asked for something else meanwhile without losing what was read.
-    pub(super) fn read(self: &Arc<Self>, seq: Seq) -> Reading {
+    pub(super) fn read(self: &Arc<Self>, seq: Seq) -> PageRead {
         let log = Arc::clone(self);
-        Reading(AbortOnDropHandle::new(tokio::spawn(async move {
+        PageRead(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 match log.page_with(seq.next()).await {
                     Ok(page) => return Ok(page),
@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// The page that `wanted` is in; it may be empty if `wanted` is beyond the head.
-    async fn page_with(&self, wanted: Seq) -> Result<Arc<Page>, StoreError> {
+    async fn page_with(&self, wanted: Seq) -> Result<Arc<LogPage>, StoreError> {
         let mut after = start_of_page(wanted);
         loop {
             match self.page(after).await {
@@ -154,12 +154,12 @@ impl Log {
     }
 
     /// The page that begins after `after`, read by one for all who ask meanwhile.
-    async fn page(&self, after: Seq) -> Result<Arc<Page>, StoreError> {
+    async fn page(&self, after: Seq) -> Result<Arc<LogPage>, StoreError> {
         let cell = self.shelf().place(after);
         let read = cell.get_or_try_init(|| self.fetch(after)).await.cloned();
         let mut shelf = self.shelf();
         // One that the head cut short will be longer when it is asked for again.
-        let is_full = |page: &Arc<Page>| {
+        let is_full = |page: &Arc<LogPage>| {
             let last = page.entries.last();
             last.is_some_and(|last| last.change.seq == end_of_page(after))
         };
@@ -170,7 +170,7 @@ impl Log {
         read
     }
 
-    async fn fetch(&self, after: Seq) -> Result<Arc<Page>, StoreError> {
+    async fn fetch(&self, after: Seq) -> Result<Arc<LogPage>, StoreError> {
         let _turn = self
             .turns
             .acquire()
@@ -181,17 +181,17 @@ impl Log {
             usize::try_from(end_of_page(after).get() - after.get()).expect("a page is short");
         self.metrics.read_log(Reason::CatchUp);
         let changes = self.store.read(after, count).await?;
-        let entries: Vec<Entry> = changes.into_iter().map(Entry::new).collect();
-        let bytes = entries.iter().map(Entry::weight).sum();
+        let entries: Vec<SharedChange> = changes.into_iter().map(SharedChange::new).collect();
+        let bytes = entries.iter().map(SharedChange::weight).sum();
         share.shrink_to(bytes);
-        Ok(Arc::new(Page {
+        Ok(Arc::new(LogPage {
             entries,
             bytes,
             _share: share,
         }))
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+    fn shelf(&self) -> std::sync::MutexGuard<'_, PageCache> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -207,12 +207,12 @@ fn end_of_page(after: Seq) -> Seq {
     start_of_page(after.next()).plus(limits::LOG_PAGE_COUNT)
 }
 
-impl Shelf {
+impl PageCache {
     /// The place for a page, filled or not; it counts as the most recently read.
-    fn place(&mut self, after: Seq) -> Arc<OnceCell<Arc<Page>>> {
+    fn place(&mut self, after: Seq) -> Arc<OnceCell<Arc<LogPage>>> {
         let known = self.pages.iter().position(|known| known.after == after);
         let shelved = known.and_then(|at| self.pages.remove(at));
-        let shelved = shelved.unwrap_or_else(|| Shelved {
+        let shelved = shelved.unwrap_or_else(|| CachedPage {
             after,
             page: Arc::default(),
         });
@@ -221,7 +221,7 @@ impl Shelf {
         page
     }
 
-    fn remove(&mut self, cell: &Arc<OnceCell<Arc<Page>>>) {
+    fn remove(&mut self, cell: &Arc<OnceCell<Arc<LogPage>>>) {
         self.pages.retain(|known| !Arc::ptr_eq(&known.page, cell));
     }
 
@@ -232,11 +232,11 @@ impl Shelf {
     }
 
     fn bytes(&self) -> usize {
-        self.pages.iter().map(Shelved::bytes).sum()
+        self.pages.iter().map(CachedPage::bytes).sum()
     }
 }
 
-impl Shelved {
+impl CachedPage {
     /// What is being read counts nothing yet.
     fn bytes(&self) -> usize {
         self.page.get().map_or(0, |page| page.bytes)

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::entry::Entry;
+use super::entry::SharedChange;
 use super::judges::{JOB_STEPS, Job, Judges};
-use super::snapshot::Interrupted;
+use super::snapshot::SnapshotError;
 use super::subscription::Notice;
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::query::{Fields, Filter};
@@ -24,11 +24,11 @@ const LOOK_MAX: usize = 1_000;
 const JOB_CHANGES: usize = 64;
 
 /// Whether the filter sees something of a change, once that is known.
-pub(super) type Verdicts = VecDeque<(Seq, Option<Seen>)>;
+pub(super) type Verdicts = VecDeque<(Seq, Option<VisibleKind>)>;
 
 /// What one subscription has judged elsewhere.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct JudgedElsewhere {
     judges: Arc<Judges>,
     /// The next changes, as far as they were judged.
     known: Verdicts,
@@ -38,7 +38,7 @@ pub(super) struct Judged {
     is_too_slow: bool,
 }
 
-impl Judged {
+impl JudgedElsewhere {
     pub(super) fn new(judges: &Arc<Judges>) -> Self {
         Self {
             judges: Arc::clone(judges),
@@ -72,9 +72,9 @@ impl Judged {
 
     /// # Errors
     /// If a change took too many steps, or all of them too much time.
-    pub(super) fn check(&self) -> Result<(), Interrupted> {
+    pub(super) fn check(&self) -> Result<(), SnapshotError> {
         match self.is_too_slow {
-            true => Err(Interrupted::FilterTooSlow),
+            true => Err(SnapshotError::FilterTooSlow),
             false => Ok(()),
         }
     }
@@ -91,7 +91,12 @@ impl Judged {
     }
 
     /// What the filter sees of a change; `None` if it takes too long to find out here.
-    fn verdict(&mut self, filter: &Filter, change: &Change, slice: &Steps) -> Option<Option<Seen>> {
+    fn verdict(
+        &mut self,
+        filter: &Filter,
+        change: &Change,
+        slice: &Steps,
+    ) -> Option<Option<VisibleKind>> {
         while let Some((seq, seen)) = self.known.pop_front_if(|(seq, _)| *seq <= change.seq) {
             // What was erased since then is something else.
             if seq == change.seq && !change.is_redacted() {
@@ -129,7 +134,7 @@ pub(super) async fn judge_page(
     judges: &Judges,
     filter: &Arc<Filter>,
     changes: &[Arc<Change>],
-) -> Result<Vec<(Arc<Change>, Seen)>, TooCostly> {
+) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
     let mut verdicts = judge_here(filter, changes);
     while verdicts.len() < changes.len() {
         let left = changes[verdicts.len()..].to_vec();
@@ -158,7 +163,7 @@ fn judge_here(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
 
 /// Looking through changes for those that the filter sees, until there is enough of something.
 pub(super) struct Look<'a> {
-    judged: &'a mut Judged,
+    judged: &'a mut JudgedElsewhere,
     filter: &'a Arc<Filter>,
     fields: &'a Arc<Fields>,
     slice: &'a Steps,
@@ -173,7 +178,7 @@ pub(super) struct Look<'a> {
 
 impl<'a> Look<'a> {
     pub(super) fn new(
-        judged: &'a mut Judged,
+        judged: &'a mut JudgedElsewhere,
         filter: &'a Arc<Filter>,
         fields: &'a Arc<Fields>,
         slice: &'a Steps,
@@ -196,8 +201,8 @@ impl<'a> Look<'a> {
     /// change was looked at if `seq` is not before it.
     pub(super) fn at(
         &mut self,
-        entry: &Entry,
-        seen: Option<Seen>,
+        entry: &SharedChange,
+        seen: Option<VisibleKind>,
         out: &mut impl FnMut(Notice),
     ) -> bool {
         if entry.change.seq <= self.seq {
@@ -238,7 +243,7 @@ impl<'a> Look<'a> {
         self.seq
     }
 
-    fn leave(&mut self, entry: &Entry) -> bool {
+    fn leave(&mut self, entry: &SharedChange) -> bool {
         self.left.push(Arc::clone(&entry.change));
         self.left.len() < JOB_CHANGES
     }

@@ -13,8 +13,8 @@
 //!
 //! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
-mod audience;
 mod entry;
+mod fanout;
 mod group;
 mod judges;
 mod latest;
@@ -35,27 +35,27 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budget;
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{Fields, Filter};
 use crate::store::{Store, StoreError};
 use crate::value::TooCostly;
-use audience::Audience;
+use fanout::Fanout;
 use judges::Judges;
 pub use listener::{Interest, Listener};
-use live::Live;
-use log::Log;
-pub use snapshot::{Interrupted, Turn};
+use live::LiveWindow;
+use log::SharedLog;
+pub use snapshot::{SnapshotError, SnapshotPermit};
 pub use subscription::{Notice, Start, Subscription};
 
 /// The node's feed. Cheap to clone; the pump ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    live: Arc<Live>,
-    audience: Arc<Audience>,
-    log: Arc<Log>,
+    live: Arc<LiveWindow>,
+    audience: Arc<Fanout>,
+    log: Arc<SharedLog>,
     judges: Arc<Judges>,
     turns: Arc<Semaphore>,
     /// Stops the pump.
@@ -76,10 +76,10 @@ impl Feed {
         metrics: &Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let head = store.head().await?;
-        let live = Arc::new(Live::new(head, window_bytes));
-        let audience = Audience::new(head);
+        let live = Arc::new(LiveWindow::new(head, window_bytes));
+        let audience = Fanout::new(head);
         let tail = store.tail(head).await?;
-        let log = Arc::new(Log::new(store, budget, metrics));
+        let log = Arc::new(SharedLog::new(store, budget, metrics));
         let pump = pump::run(
             tail,
             Arc::clone(&live),
@@ -167,13 +167,13 @@ impl Feed {
         &self,
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
-    ) -> Result<Vec<(Arc<Change>, Seen)>, TooCostly> {
+    ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
         look::judge_page(&self.judges, filter, changes).await
     }
 
     /// Waits for leave to begin with a snapshot, or with what became of events.
-    pub async fn turn(&self) -> Turn {
+    pub async fn turn(&self) -> SnapshotPermit {
         let permit = Arc::clone(&self.turns).acquire_owned().await;
-        Turn::new(permit.expect("the semaphore is never closed"))
+        SnapshotPermit::new(permit.expect("the semaphore is never closed"))
     }
 }

@@ -5,25 +5,25 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::audience::Audience;
-use super::live::Live;
-use super::log::Log;
+use super::fanout::Fanout;
+use super::live::LiveWindow;
+use super::log::SharedLog;
 use crate::metrics::Metrics;
-use crate::store::Tidings;
+use crate::store::TailEvent;
 
 /// Publishes everything that the store's tail tells, for as long as the node lives.
 ///
 /// Into the window first: what the audience is told of must be there to be found.
 pub(super) async fn run(
-    mut tail: BoxStream<'static, Tidings>,
-    live: Arc<Live>,
-    audience: Arc<Audience>,
-    log: Arc<Log>,
+    mut tail: BoxStream<'static, TailEvent>,
+    live: Arc<LiveWindow>,
+    audience: Arc<Fanout>,
+    log: Arc<SharedLog>,
     metrics: Arc<Metrics>,
 ) {
     while let Some(tidings) = tail.next().await {
         match tidings {
-            Tidings::Changes(changes) => {
+            TailEvent::Changes(changes) => {
                 live.publish(&changes);
                 let mut rest = &changes[..];
                 while !rest.is_empty() {
@@ -33,14 +33,14 @@ pub(super) async fn run(
                     }
                 }
             }
-            Tidings::Broadcast(broadcast) => live.broadcast(&broadcast),
-            Tidings::Unreadable(seq) => {
+            TailEvent::Broadcast(broadcast) => live.broadcast(&broadcast),
+            TailEvent::Unreadable(seq) => {
                 log.note_unreadable(seq);
                 live.skip(seq);
                 audience.skip(seq);
             }
-            Tidings::Redaction => forget(&live, &log),
-            Tidings::Reopened => {
+            TailEvent::Redaction => forget(&live, &log),
+            TailEvent::Reopened => {
                 metrics.reopenings.inc();
                 forget(&live, &log);
             }
@@ -49,7 +49,7 @@ pub(super) async fn run(
 }
 
 /// What is remembered may tell what was erased since: everyone reads it anew.
-fn forget(live: &Live, log: &Log) {
+fn forget(live: &LiveWindow, log: &SharedLog) {
     live.forget();
     log.forget();
 }

@@ -15,18 +15,18 @@ use crate::limits;
 use crate::protocol;
 use crate::protocol::{Frame, Shaped};
 use crate::query::Fields;
-use crate::store::{Found, StoreError};
+use crate::store::{QueryResult, StoreError};
 
 /// Leave to hold what is dear, for a while: a cursor of the store, or what `latest` gathers.
 #[derive(Debug)]
-pub struct Turn {
+pub struct SnapshotPermit {
     _permit: OwnedSemaphorePermit,
     until: Instant,
 }
 
 /// Why a subscription broke off.
 #[derive(Debug)]
-pub enum Interrupted {
+pub enum SnapshotError {
     /// The store could not go on.
     Store(StoreError),
     /// The client took longer than [`limits::SNAPSHOT_DEADLINE`] and what it earned by taking pages.
@@ -36,17 +36,17 @@ pub enum Interrupted {
 }
 
 /// The events that match as of one seq, being handed out.
-pub(super) struct Snapshot {
+pub(super) struct SnapshotFeed {
     pub(super) seq: Seq,
     events: BoxStream<'static, Result<Event, StoreError>>,
     fields: Arc<Fields>,
-    turn: Turn,
+    turn: SnapshotPermit,
     page: Vec<Shaped>,
     bytes: usize,
     end: Option<Result<(), StoreError>>,
 }
 
-impl fmt::Debug for Snapshot {
+impl fmt::Debug for SnapshotFeed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Snapshot")
@@ -55,7 +55,7 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-impl Turn {
+impl SnapshotPermit {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
         Self {
             _permit: permit,
@@ -69,16 +69,16 @@ impl Turn {
             / limits::SNAPSHOT_BYTES_PER_SECOND;
     }
 
-    pub(super) fn check(&self) -> Result<(), Interrupted> {
+    pub(super) fn check(&self) -> Result<(), SnapshotError> {
         match Instant::now() > self.until {
-            true => Err(Interrupted::TooSlow),
+            true => Err(SnapshotError::TooSlow),
             false => Ok(()),
         }
     }
 }
 
-impl Snapshot {
-    pub(super) fn new(found: Found, fields: &Arc<Fields>, turn: Turn) -> Self {
+impl SnapshotFeed {
+    pub(super) fn new(found: QueryResult, fields: &Arc<Fields>, turn: SnapshotPermit) -> Self {
         Self {
             seq: found.seq,
             events: found.events,
@@ -106,10 +106,10 @@ impl Snapshot {
     }
 
     /// The page that is ready, and whether it was the last.
-    pub(super) fn take(&mut self) -> Result<(Frame, bool), Interrupted> {
+    pub(super) fn take(&mut self) -> Result<(Frame, bool), SnapshotError> {
         self.turn.check()?;
         if let Some(Err(error)) = &self.end {
-            return Err(Interrupted::Store(error.clone()));
+            return Err(SnapshotError::Store(error.clone()));
         }
         let last = self.end.is_some();
         let frame = protocol::snapshot(self.seq, &self.page, !last);

@@ -8,23 +8,23 @@ use std::time::Instant;
 use futures::FutureExt;
 use tokio::sync::Notify;
 
-use super::audience::Membership;
-use super::entry::Entry;
-use super::group::Forgotten;
+use super::entry::SharedChange;
+use super::fanout::Membership;
+use super::group::NotRemembered;
 use super::judges::Judges;
 use super::latest::Latest;
-use super::live::Live;
-use super::log::{Log, Page, Reading};
-use super::look::{Judged, Look};
-use super::snapshot::{Interrupted, Snapshot, Turn};
-use super::window::{Content, Overrun, Place};
-use crate::domain::Seen;
+use super::live::LiveWindow;
+use super::log::{LogPage, PageRead, SharedLog};
+use super::look::{JudgedElsewhere, Look};
+use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
+use super::window::{Lagged, WindowContent, WindowIndex};
 use crate::domain::Seq;
+use crate::domain::VisibleKind;
 use crate::limits;
 use crate::protocol;
 use crate::protocol::Frame;
 use crate::query::Fields;
-use crate::store::{Found, StoreError};
+use crate::store::{QueryResult, StoreError};
 use crate::value::Steps;
 
 /// Where a subscription begins.
@@ -35,9 +35,9 @@ pub enum Start {
     /// With every change after a position.
     After(Seq),
     /// With what became of the events after a position.
-    Latest(Seq, Turn),
+    Latest(Seq, SnapshotPermit),
     /// With the events as they are.
-    Snapshot(Found, Turn),
+    Snapshot(QueryResult, SnapshotPermit),
 }
 
 /// What a subscription tells: a frame without the subscription's name.
@@ -58,31 +58,31 @@ pub struct Notice {
 /// Pulled: nothing is buffered for a client that does not ask for more.
 #[derive(Debug)]
 pub struct Subscription {
-    live: Arc<Live>,
-    log: Arc<Log>,
+    live: Arc<LiveWindow>,
+    log: Arc<SharedLog>,
     membership: Membership,
     bell: Arc<Notify>,
     fields: Arc<Fields>,
     /// Every change up to here was handed out, or the filter sees nothing of it.
     seq: Seq,
-    position: Position,
-    judged: Judged,
+    position: SubscriptionPosition,
+    judged: JudgedElsewhere,
     /// Whether the client was told that it hears of changes as they happen.
     is_live: bool,
 }
 
 #[derive(Debug)]
-enum Position {
-    Snapshot(Box<Snapshot>),
+enum SubscriptionPosition {
+    Snapshot(Box<SnapshotFeed>),
     Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
-    Reading(Reading),
+    Reading(PageRead),
     /// Behind the window, with a page of the log to look at.
-    Page(Arc<Page>),
+    Page(Arc<LogPage>),
     /// What comes next cannot be read.
     Broken(StoreError),
     /// Looking at every item of the window.
-    Window(Place),
+    Window(WindowIndex),
     /// At the window's end: the group knows what matches. `more` was there when it last looked.
     Matches {
         more: bool,
@@ -91,8 +91,8 @@ enum Position {
 
 impl Subscription {
     pub(super) fn new(
-        live: Arc<Live>,
-        log: Arc<Log>,
+        live: Arc<LiveWindow>,
+        log: Arc<SharedLog>,
         judges: &Arc<Judges>,
         membership: Membership,
         bell: Arc<Notify>,
@@ -102,15 +102,18 @@ impl Subscription {
         let head = live.seq();
         let filter = &membership.group.filter;
         let (seq, position) = match start {
-            Start::Now => (head, Position::Matches { more: true }),
-            Start::After(after) => (after, Position::after(after, &live, &log)),
+            Start::Now => (head, SubscriptionPosition::Matches { more: true }),
+            Start::After(after) => (after, SubscriptionPosition::after(after, &live, &log)),
             Start::Latest(after, turn) => {
                 let latest = Latest::new(&log, judges, filter, (after, head.max(after)), turn);
-                (after, Position::Latest(Box::new(latest)))
+                (after, SubscriptionPosition::Latest(Box::new(latest)))
             }
             Start::Snapshot(found, turn) => {
-                let snapshot = Snapshot::new(found, &fields, turn);
-                (snapshot.seq, Position::Snapshot(Box::new(snapshot)))
+                let snapshot = SnapshotFeed::new(found, &fields, turn);
+                (
+                    snapshot.seq,
+                    SubscriptionPosition::Snapshot(Box::new(snapshot)),
+                )
             }
         };
         Self {
@@ -121,7 +124,7 @@ impl Subscription {
             fields,
             seq,
             position,
-            judged: Judged::new(judges),
+            judged: JudgedElsewhere::new(judges),
             is_live: false,
         }
     }
@@ -153,16 +156,18 @@ impl Subscription {
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.judged.poll_ready(context));
         match &mut self.position {
-            Position::Snapshot(snapshot) => return snapshot.poll_ready(context),
-            Position::Latest(latest) => return latest.poll_ready(context),
-            Position::Reading(page) => {
+            SubscriptionPosition::Snapshot(snapshot) => return snapshot.poll_ready(context),
+            SubscriptionPosition::Latest(latest) => return latest.poll_ready(context),
+            SubscriptionPosition::Reading(page) => {
                 self.position = match ready!(page.poll_unpin(context)) {
-                    Ok(page) => Position::Page(page),
-                    Err(error) => Position::Broken(error),
+                    Ok(page) => SubscriptionPosition::Page(page),
+                    Err(error) => SubscriptionPosition::Broken(error),
                 };
             }
-            Position::Page(..) | Position::Window(_) | Position::Broken(_) => {}
-            Position::Matches { more } => {
+            SubscriptionPosition::Page(..)
+            | SubscriptionPosition::Window(_)
+            | SubscriptionPosition::Broken(_) => {}
+            SubscriptionPosition::Matches { more } => {
                 if !*more && self.is_live && !self.membership.member.has_news() {
                     return Poll::Pending;
                 }
@@ -175,20 +180,24 @@ impl Subscription {
     ///
     /// # Errors
     /// If it broke off: it is over.
-    pub fn take(&mut self, slice: &Steps, out: &mut impl FnMut(Notice)) -> Result<(), Interrupted> {
+    pub fn take(
+        &mut self,
+        slice: &Steps,
+        out: &mut impl FnMut(Notice),
+    ) -> Result<(), SnapshotError> {
         self.judged.check()?;
         if self.judged.is_busy() {
             return Ok(());
         }
         match &mut self.position {
-            Position::Snapshot(snapshot) => {
+            SubscriptionPosition::Snapshot(snapshot) => {
                 let (frame, last) = snapshot.take()?;
                 out(Notice::new("snapshot", None, frame));
                 if last {
                     self.seek(out);
                 }
             }
-            Position::Latest(latest) => {
+            SubscriptionPosition::Latest(latest) => {
                 let tell = |_, frame| out(Notice::new("change", None, frame));
                 let done = latest.take(&self.fields, tell)?;
                 self.seq = latest.seq;
@@ -196,17 +205,17 @@ impl Subscription {
                     self.seek(out);
                 }
             }
-            Position::Reading(_) => {}
-            Position::Broken(error) => return Err(Interrupted::Store(error.clone())),
-            Position::Page(page) => {
+            SubscriptionPosition::Reading(_) => {}
+            SubscriptionPosition::Broken(error) => return Err(SnapshotError::Store(error.clone())),
+            SubscriptionPosition::Page(page) => {
                 let page = Arc::clone(page);
                 self.look_at_page(&page, slice, out);
             }
-            Position::Window(place) => {
+            SubscriptionPosition::Window(place) => {
                 let place = *place;
                 self.look_at_window(place, slice, out);
             }
-            Position::Matches { more } => {
+            SubscriptionPosition::Matches { more } => {
                 let more = *more;
                 self.take_matches(more, slice, out);
             }
@@ -214,7 +223,7 @@ impl Subscription {
         Ok(())
     }
 
-    fn look_at_page(&mut self, page: &Arc<Page>, slice: &Steps, out: &mut impl FnMut(Notice)) {
+    fn look_at_page(&mut self, page: &Arc<LogPage>, slice: &Steps, out: &mut impl FnMut(Notice)) {
         let from = page
             .entries
             .partition_point(|entry| entry.change.seq <= self.seq);
@@ -231,21 +240,23 @@ impl Subscription {
         }
     }
 
-    fn look_at_window(&mut self, place: Place, slice: &Steps, out: &mut impl FnMut(Notice)) {
+    fn look_at_window(&mut self, place: WindowIndex, slice: &Steps, out: &mut impl FnMut(Notice)) {
         let live = Arc::clone(&self.live);
         let mut look = self.look(slice);
         let mut end = look.seq;
         let read = live.read(place, |item| {
             end = end.max(item.seq);
             match &item.content {
-                Content::Change(entry) => look.at(entry, None, out),
-                Content::Broadcast(_) => true,
+                WindowContent::Change(entry) => look.at(entry, None, out),
+                WindowContent::Broadcast(_) => true,
             }
         });
         self.seq = look.end();
         match read {
-            Ok(_) if end <= self.seq => self.position = Position::Matches { more: true },
-            Ok(_) | Err(Overrun) => self.seek(out),
+            Ok(_) if end <= self.seq => {
+                self.position = SubscriptionPosition::Matches { more: true }
+            }
+            Ok(_) | Err(Lagged) => self.seek(out),
         }
     }
 
@@ -268,7 +279,7 @@ impl Subscription {
         let group = &self.membership.group;
         match group.matches(from, limits::FLUSH_COUNT_MAX, &mut matches) {
             Ok(more) => self.tell_matches(&matches, more, slice, out),
-            Err(Forgotten) => {
+            Err(NotRemembered) => {
                 self.seq = from.before();
                 self.seek(out);
             }
@@ -277,7 +288,7 @@ impl Subscription {
 
     fn tell_matches(
         &mut self,
-        found: &[(Seq, Option<Seen>)],
+        found: &[(Seq, Option<VisibleKind>)],
         more: bool,
         slice: &Steps,
         out: &mut impl FnMut(Notice),
@@ -296,7 +307,7 @@ impl Subscription {
         match found.iter().find(|(seq, _)| *seq > self.seq) {
             None => self.arrive(more, out),
             Some(_) if is_cut || self.judged.is_busy() => {
-                self.position = Position::Matches { more: true };
+                self.position = SubscriptionPosition::Matches { more: true };
             }
             // The window has moved on: nothing before this one was missed.
             Some((missed, _)) => {
@@ -307,7 +318,7 @@ impl Subscription {
     }
 
     fn arrive(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
-        self.position = Position::Matches { more };
+        self.position = SubscriptionPosition::Matches { more };
         if !more {
             self.judged.rest();
         }
@@ -323,8 +334,8 @@ impl Subscription {
 
     /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
     fn seek(&mut self, out: &mut impl FnMut(Notice)) {
-        self.position = Position::after(self.seq, &self.live, &self.log);
-        if self.is_live && matches!(self.position, Position::Reading(_)) {
+        self.position = SubscriptionPosition::after(self.seq, &self.live, &self.log);
+        if self.is_live && matches!(self.position, SubscriptionPosition::Reading(_)) {
             self.is_live = false;
             self.log.metrics.falls_behind.inc();
             let frame = protocol::behind(self.seq);
@@ -333,8 +344,8 @@ impl Subscription {
     }
 }
 
-impl Position {
-    fn after(seq: Seq, live: &Live, log: &Arc<Log>) -> Self {
+impl SubscriptionPosition {
+    fn after(seq: Seq, live: &LiveWindow, log: &Arc<SharedLog>) -> Self {
         match live.place_after(seq) {
             Some(place) => Self::Window(place),
             None => Self::Reading(log.read(seq)),
@@ -352,7 +363,7 @@ impl Notice {
         }
     }
 
-    pub(super) fn change(entry: &Entry, frame: Frame) -> Self {
+    pub(super) fn change(entry: &SharedChange, frame: Frame) -> Self {
         Self {
             heard: Some(entry.heard),
             ..Self::new("change", Some(entry.change.seq), frame)

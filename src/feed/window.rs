@@ -3,27 +3,27 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::SharedChange;
 use crate::domain::{Change, Seq};
 use crate::protocol;
 use crate::protocol::Frame;
 use crate::store::Broadcast;
 
 /// A place in the window: items are numbered as they arrive, changes and broadcasts alike.
-pub(super) type Place = u64;
+pub(super) type WindowIndex = u64;
 
 /// The window has moved on without a reader.
 #[derive(Debug)]
-pub(super) struct Overrun;
+pub(super) struct Lagged;
 
 /// Bounded in bytes: the oldest items go when new ones come, read or not.
 #[derive(Debug)]
 pub(super) struct Window {
-    items: VecDeque<Item>,
+    items: VecDeque<WindowItem>,
     /// Places of the broadcasts among them.
-    broadcasts: VecDeque<Place>,
+    broadcasts: VecDeque<WindowIndex>,
     /// The place of the first item.
-    start: Place,
+    start: WindowIndex,
     pub(super) bytes: usize,
     bytes_max: usize,
     /// The last change published.
@@ -32,17 +32,17 @@ pub(super) struct Window {
 
 /// A change or a broadcast.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct WindowItem {
     /// The last change at or before this item.
     pub(super) seq: Seq,
-    pub(super) content: Content,
+    pub(super) content: WindowContent,
     bytes: usize,
 }
 
 /// What an item is.
 #[derive(Debug)]
-pub(super) enum Content {
-    Change(Entry),
+pub(super) enum WindowContent {
+    Change(SharedChange),
     Broadcast(Frame),
 }
 
@@ -62,23 +62,23 @@ impl Window {
     /// Where a reader of all changes up to `seq` goes on; `None` if the window begins after that.
     ///
     /// A position beyond the last published change is fine: the reader has read the log ahead of the pump.
-    pub(super) fn place_after(&self, seq: Seq) -> Option<Place> {
+    pub(super) fn place_after(&self, seq: Seq) -> Option<WindowIndex> {
         if seq >= self.seq {
             return Some(self.end());
         }
         let first = self.items.front()?;
         first
             .covers_after(seq)
-            .then(|| self.start + self.items.partition_point(|item| item.seq <= seq) as Place)
+            .then(|| self.start + self.items.partition_point(|item| item.seq <= seq) as WindowIndex)
     }
 
     /// Shows the items from `place` on to `visit`, until that has enough; the place to go on from.
     pub(super) fn read(
         &self,
-        place: Place,
-        mut visit: impl FnMut(&Item) -> bool,
-    ) -> Result<Place, Overrun> {
-        let skip = place.checked_sub(self.start).ok_or(Overrun)?;
+        place: WindowIndex,
+        mut visit: impl FnMut(&WindowItem) -> bool,
+    ) -> Result<WindowIndex, Lagged> {
+        let skip = place.checked_sub(self.start).ok_or(Lagged)?;
         let skip = usize::try_from(skip).expect("the window is in memory");
         let mut place = place;
         for item in self.items.range(skip..) {
@@ -91,11 +91,15 @@ impl Window {
     }
 
     /// Shows the broadcasts from `place` on that are still there; the place to go on from.
-    pub(super) fn read_broadcasts(&self, place: Place, mut visit: impl FnMut(&Frame)) -> Place {
+    pub(super) fn read_broadcasts(
+        &self,
+        place: WindowIndex,
+        mut visit: impl FnMut(&Frame),
+    ) -> WindowIndex {
         let first = self.broadcasts.partition_point(|known| *known < place);
         for known in self.broadcasts.range(first..) {
             let at = usize::try_from(known - self.start).expect("the window is in memory");
-            if let Content::Broadcast(frame) = &self.items[at].content {
+            if let WindowContent::Broadcast(frame) = &self.items[at].content {
                 visit(frame);
             }
         }
@@ -103,17 +107,17 @@ impl Window {
     }
 
     /// The place after the newest item.
-    pub(super) fn end(&self) -> Place {
-        self.start + self.items.len() as Place
+    pub(super) fn end(&self) -> WindowIndex {
+        self.start + self.items.len() as WindowIndex
     }
 
     /// The change at `seq`, if it is here.
-    pub(super) fn entry(&self, seq: Seq) -> Option<&Entry> {
+    pub(super) fn entry(&self, seq: Seq) -> Option<&SharedChange> {
         // A change stands before the broadcasts that came after it.
         let at = self.items.partition_point(|item| item.seq < seq);
         match self.items.get(at) {
-            Some(Item {
-                content: Content::Change(entry),
+            Some(WindowItem {
+                content: WindowContent::Change(entry),
                 ..
             }) if entry.change.seq == seq => Some(entry),
             _ => None,
@@ -124,9 +128,9 @@ impl Window {
     pub(super) fn push_change(&mut self, change: Arc<Change>) {
         assert_eq!(change.seq, self.seq.next(), "the tail is contiguous");
         self.seq = change.seq;
-        let entry = Entry::new(change);
+        let entry = SharedChange::new(change);
         let bytes = entry.weight();
-        self.push(Content::Change(entry), bytes);
+        self.push(WindowContent::Change(entry), bytes);
     }
 
     /// Adds a broadcast.
@@ -134,12 +138,12 @@ impl Window {
         let frame = protocol::broadcast(&broadcast.payload);
         let bytes = 64 + frame.len();
         self.broadcasts.push_back(self.end());
-        self.push(Content::Broadcast(frame), bytes);
+        self.push(WindowContent::Broadcast(frame), bytes);
     }
 
-    fn push(&mut self, content: Content, bytes: usize) {
+    fn push(&mut self, content: WindowContent, bytes: usize) {
         self.bytes += bytes;
-        self.items.push_back(Item {
+        self.items.push_back(WindowItem {
             seq: self.seq,
             content,
             bytes,
@@ -178,12 +182,12 @@ impl Window {
     }
 }
 
-impl Item {
+impl WindowItem {
     /// Whether a reader of all changes up to `seq` misses none by beginning with this item.
     fn covers_after(&self, seq: Seq) -> bool {
         match self.content {
-            Content::Change(..) => self.seq <= seq.next(),
-            Content::Broadcast(_) => self.seq <= seq,
+            WindowContent::Change(..) => self.seq <= seq.next(),
+            WindowContent::Broadcast(_) => self.seq <= seq,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
-use super::Service;
-use crate::domain::Seen;
+use super::Node;
+use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::protocol::{Code, Failure};
@@ -18,7 +18,7 @@ use crate::value::{Invalid, Steps};
 /// asks for much keeps out those who ask for little.
 const SMALL_FILTER_BYTES: usize = 4 * 1024;
 
-impl Service {
+impl Node {
     /// Those of these changes of which the filter sees something.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Service {
         &self,
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
-    ) -> Result<Vec<(Arc<Change>, Seen)>, Failure> {
+    ) -> Result<Vec<(Arc<Change>, VisibleKind)>, Failure> {
         let judging = self.parts.feed.judge(filter, changes);
         let judged = tokio::time::timeout(limits::QUERY_DEADLINE, judging).await;
         Ok(judged.map_err(|_| StoreError::QueryTooSlow)??)
@@ -57,7 +57,7 @@ impl Service {
     pub(super) fn admit(&self, filter: &Filter) -> Result<(), Failure> {
         let is_small = filter.weight() <= SMALL_FILTER_BYTES;
         let most = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
-        match query::held_bytes() > most {
+        match query::filter_bytes() > most {
             true => {
                 let message = "the filters that others ask for take too much memory: try again";
                 Err(Failure::new(Code::Busy, message))

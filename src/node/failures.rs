@@ -1,37 +1,37 @@
 //! What clients hear of what the parts of a node say.
 
-use crate::engine::Refused;
-use crate::feed::Interrupted;
+use crate::engine::SubmitError;
+use crate::feed::SnapshotError;
 use crate::limits;
 use crate::protocol::{Code, Details, Failure};
 use crate::store::{Spot, StoreError};
 use crate::value::TooCostly;
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
+impl From<SubmitError> for Failure {
+    fn from(refused: SubmitError) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::Rejected(rejection, None) => Self::from(rejection),
-            Refused::Rejected(rejection, Some(at)) => {
+            SubmitError::Rejected(rejection, None) => Self::from(rejection),
+            SubmitError::Rejected(rejection, Some(at)) => {
                 Self::from(rejection).within(&format!("payload.commands.{at}"))
             }
-            Refused::Busy => Self::new(Code::Busy, message),
-            Refused::Unavailable => Self::new(Code::Unavailable, message),
-            Refused::StorageFull => Self::new(Code::StorageFull, message),
-            Refused::StorageFailed => Self::new(Code::StorageFailed, message),
-            Refused::Internal => Self::new(Code::Internal, message),
-            Refused::ShuttingDown => Self::new(Code::ShuttingDown, message),
-            Refused::Unknown => Self::new(Code::OutcomeUnknown, message),
+            SubmitError::Busy => Self::new(Code::Busy, message),
+            SubmitError::Unavailable => Self::new(Code::Unavailable, message),
+            SubmitError::StorageFull => Self::new(Code::StorageFull, message),
+            SubmitError::StorageFailed => Self::new(Code::StorageFailed, message),
+            SubmitError::Internal => Self::new(Code::Internal, message),
+            SubmitError::ShuttingDown => Self::new(Code::ShuttingDown, message),
+            SubmitError::Unknown => Self::new(Code::OutcomeUnknown, message),
         }
     }
 }
 
-impl From<Interrupted> for Failure {
-    fn from(interrupted: Interrupted) -> Self {
+impl From<SnapshotError> for Failure {
+    fn from(interrupted: SnapshotError) -> Self {
         match interrupted {
-            Interrupted::Store(error) => error.into(),
-            Interrupted::FilterTooSlow => TooCostly.into(),
-            Interrupted::TooSlow => {
+            SnapshotError::Store(error) => error.into(),
+            SnapshotError::FilterTooSlow => TooCostly.into(),
+            SnapshotError::TooSlow => {
                 let message = format!(
                     "the snapshot was not taken in {:?}",
                     limits::SNAPSHOT_DEADLINE

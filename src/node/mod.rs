@@ -1,11 +1,11 @@
 //! What every transport calls: submit, announce, fetch, find, history, listen, subscribe.
 
 mod asked;
-mod counts;
 mod failures;
+mod history;
+mod metrics;
 mod page;
 mod passes;
-mod past;
 mod supervisor;
 
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 pub use crate::budget::{Budget, Share};
-use crate::domain::{Change, Event, EventId, Moment, Order, Seq};
+use crate::domain::{AsOf, Change, CommandBatch, Event, EventId, Seq};
 use crate::engine::Engine;
-pub use crate::engine::{Done, Outcome, Refused, Source};
-use crate::feed::{Feed, Start, Turn};
+pub use crate::engine::{Done, Outcome, Requester, SubmitError};
+use crate::feed::{Feed, SnapshotPermit, Start};
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
 use crate::limits;
 pub use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Counted, Transport};
@@ -27,16 +27,16 @@ use crate::metrics::{Metrics, Reason};
 use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::{Filter, Query};
 use crate::store::{Broadcast, Store};
-pub use crate::store::{Epoch, Found, StoreError};
+pub use crate::store::{Epoch, QueryResult, StoreError};
 use crate::telemetry::Throttle;
+pub use history::HistoryPage;
 use passes::Passes;
-pub use past::Chapter;
 use supervisor::Health;
 pub use supervisor::{NodeFailed, Supervisor};
 
 /// One node's livelog, without any transport. Cheap to clone, and small: every session holds one.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct Node {
     parts: Arc<Parts>,
 }
 
@@ -61,7 +61,7 @@ struct Parts {
     lingering: Budget,
 }
 
-impl Service {
+impl Node {
     /// Starts the node's writer and its feed, with a live window of this many bytes, and hands them to a supervisor.
     ///
     /// # Errors
@@ -95,10 +95,10 @@ impl Service {
             intake: Budget::new(limits::INTAKE_BUDGET_BYTES),
             lingering: Budget::new(limits::LINGERING_BYTES_MAX),
         };
-        let service = Self {
+        let node = Self {
             parts: Arc::new(parts),
         };
-        Ok((service, supervisor))
+        Ok((node, supervisor))
     }
 
     /// Whether the node can go on.
@@ -126,10 +126,10 @@ impl Service {
     ///
     /// # Errors
     /// Why it was not carried out, as far as is known.
-    pub async fn write(&self, order: Order) -> Result<Done, Failure> {
-        let outcome = self.submit(&Source::new(), order)?.await;
+    pub async fn write(&self, order: CommandBatch) -> Result<Done, Failure> {
+        let outcome = self.submit(&Requester::new(), order)?.await;
         outcome
-            .unwrap_or(Err(Refused::Unknown))
+            .unwrap_or(Err(SubmitError::Unknown))
             .map_err(Failure::from)
     }
 
@@ -139,8 +139,8 @@ impl Service {
     /// Busy or shutting down.
     pub fn submit(
         &self,
-        from: &Source,
-        order: Order,
+        from: &Requester,
+        order: CommandBatch,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
         // At once: behind a batch whose outcome is in doubt it would wait for nothing.
         if let Some(trouble) = self.parts.store.trouble() {
@@ -155,9 +155,9 @@ impl Service {
     /// Busy or shutting down.
     pub fn announce(
         &self,
-        from: &Source,
+        from: &Requester,
         payload: Arc<RawValue>,
-    ) -> Result<oneshot::Receiver<Result<(), Refused>>, Failure> {
+    ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, Failure> {
         self.parts
             .engine
             .announce(from, Broadcast { payload })
@@ -222,7 +222,7 @@ impl Service {
     }
 
     /// Leave to begin with a snapshot.
-    async fn turn(&self) -> Result<Turn, Failure> {
+    async fn turn(&self) -> Result<SnapshotPermit, Failure> {
         let turn = timeout(limits::SNAPSHOT_TURN_DEADLINE, self.parts.feed.turn()).await;
         let message = "too many subscriptions begin with a snapshot at once";
         turn.map_err(|_| Failure::new(Code::Busy, message))
@@ -295,7 +295,7 @@ impl Service {
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub async fn find(&self, asked: &Fetch) -> Result<Found, Failure> {
+    pub async fn find(&self, asked: &Fetch) -> Result<QueryResult, Failure> {
         self.admit(&asked.query.filter)?;
         self.reach(asked.min_seq).await?;
         let query = &self.resumed(&asked.query).await?;
@@ -314,8 +314,8 @@ impl Service {
     async fn reach_all(&self, asked: &Fetch) -> Result<(), Failure> {
         self.reach(asked.min_seq).await?;
         match asked.at {
-            Some(Moment::Seq(seq)) => self.reach(seq).await,
-            Some(Moment::Time(_)) | None => Ok(()),
+            Some(AsOf::Seq(seq)) => self.reach(seq).await,
+            Some(AsOf::Time(_)) | None => Ok(()),
         }
     }
 
@@ -343,7 +343,7 @@ impl Service {
         };
         self.reach_all(asked).await?;
         let _turn = self.leave_to_read().await?;
-        let Found { seq, mut events } = self.find(asked).await?;
+        let QueryResult { seq, mut events } = self.find(asked).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;
         Ok((seq, event.ok_or_else(missing)?))

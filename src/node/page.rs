@@ -6,15 +6,15 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::time::timeout;
 
-use super::Service;
+use super::Node;
 use super::passes::Pass;
 use crate::budget::{Budget, Share};
 use crate::domain::{Change, Event, Seq};
-use crate::engine::Source;
+use crate::engine::Requester;
 use crate::limits;
-use crate::protocol::{Code, Failure, Fetch, Frame, Page, RequestId};
+use crate::protocol::{Code, Failure, Fetch, FetchPage, Frame, RequestId};
 use crate::query::Query;
-use crate::store::{Found, StoreError};
+use crate::store::{QueryResult, StoreError};
 
 /// What a page takes while it is made: when it grows it is in memory twice.
 const PAGE_BYTES: usize = 2 * limits::FETCH_BYTES_MAX;
@@ -31,7 +31,7 @@ enum Bounds {
 }
 
 impl Bounds {
-    fn admit(self, page: &Page, event: &Event) -> bool {
+    fn admit(self, page: &FetchPage, event: &Event) -> bool {
         match self {
             Self::Full => page.len() <= limits::FETCH_BYTES_MAX,
             Self::Short => page.len() + event.weight() <= limits::SESSION_FREE_BYTES,
@@ -43,7 +43,7 @@ impl Bounds {
 /// How soon a store that is there says so.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
-impl Service {
+impl Node {
     /// What the node may hold for its clients.
     pub fn budget(&self) -> &Budget {
         &self.parts.budget
@@ -90,7 +90,7 @@ impl Service {
     /// If the store cannot answer.
     pub async fn fetch(
         &self,
-        from: &Source,
+        from: &Requester,
         id: Option<&RequestId>,
         asked: &Fetch,
         room: Option<Share>,
@@ -117,7 +117,7 @@ impl Service {
     }
 
     /// Leave to go through all events, if the query does.
-    async fn pass(&self, from: &Source, query: &Query) -> Result<Option<Pass>, Failure> {
+    async fn pass(&self, from: &Requester, query: &Query) -> Result<Option<Pass>, Failure> {
         match query.goes_through_all() {
             true => self.parts.passes.leave(from).await.map(Some),
             false => Ok(None),
@@ -127,7 +127,7 @@ impl Service {
     /// Leave to read what is answered at once: while it is read, some events take many times the memory of the text that
     /// room is reserved for.
     pub(super) async fn leave_to_read(&self) -> Result<Pass, Failure> {
-        self.parts.reads.leave(&Source::new()).await
+        self.parts.reads.leave(&Requester::new()).await
     }
 
     /// The store ends its own part of it by the same deadline; this holds what it does not count. A store that is silent
@@ -152,7 +152,7 @@ impl Service {
     /// `None` if the first event does not fit.
     async fn page(
         &self,
-        from: &Source,
+        from: &Requester,
         id: Option<&RequestId>,
         asked: &Fetch,
         bounds: Bounds,
@@ -167,10 +167,10 @@ impl Service {
         asked: &Fetch,
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
-        let Found { seq, mut events } = self.find(asked).await?;
+        let QueryResult { seq, mut events } = self.find(asked).await?;
         let query = &asked.query;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let mut page = Page::new(id, seq);
+        let mut page = FetchPage::new(id, seq);
         let mut last: Option<Event> = None;
         let mut next = None;
         while let Some(event) = events.next().await.transpose()? {
@@ -193,9 +193,9 @@ impl Service {
     ///
     /// # Errors
     /// If the store cannot answer, or not in time.
-    pub async fn list(&self, asked: &Fetch) -> Result<Found, Failure> {
+    pub async fn list(&self, asked: &Fetch) -> Result<QueryResult, Failure> {
         self.reach_all(asked).await?;
-        let _pass = self.pass(&Source::new(), &asked.query).await?;
+        let _pass = self.pass(&Requester::new(), &asked.query).await?;
         self.in_time(self.find(asked)).await
     }
 

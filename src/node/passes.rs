@@ -5,27 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::engine::{Source, TURN_BYTES, Turns, Waiting};
+use crate::engine::{Requester, RoundRobin, TURN_BYTES, Waiting};
 use crate::limits;
 use crate::protocol::{Code, Failure};
 
 /// Who reads, and who waits to.
 #[derive(Debug)]
 pub(super) struct Passes {
-    state: Mutex<State>,
+    state: Mutex<PassesState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PassesState {
     free: usize,
-    waiting: Turns<Asker>,
+    waiting: RoundRobin<WaitingRead>,
 }
 
 /// Who waits for leave. Each takes a whole turn.
 #[derive(Debug)]
-struct Asker(oneshot::Sender<Pass>);
+struct WaitingRead(oneshot::Sender<Pass>);
 
-impl Waiting for Asker {
+impl Waiting for WaitingRead {
     fn cost(&self) -> usize {
         TURN_BYTES
     }
@@ -44,9 +44,9 @@ pub(super) struct Pass {
 impl Passes {
     /// For so many at once.
     pub(super) fn new(most: usize) -> Arc<Self> {
-        let state = State {
+        let state = PassesState {
             free: most,
-            waiting: Turns::default(),
+            waiting: RoundRobin::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -57,14 +57,14 @@ impl Passes {
     ///
     /// # Errors
     /// `busy` after [`limits::READ_TURN_DEADLINE`].
-    pub(super) async fn leave(self: &Arc<Self>, from: &Source) -> Result<Pass, Failure> {
+    pub(super) async fn leave(self: &Arc<Self>, from: &Requester) -> Result<Pass, Failure> {
         match timeout(limits::READ_TURN_DEADLINE, self.ask(from)).await {
             Ok(Ok(pass)) => Ok(pass),
             Ok(Err(_)) | Err(_) => Err(Failure::new(Code::Busy, "too many reads are waiting")),
         }
     }
 
-    fn ask(self: &Arc<Self>, from: &Source) -> oneshot::Receiver<Pass> {
+    fn ask(self: &Arc<Self>, from: &Requester) -> oneshot::Receiver<Pass> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         match state.free.checked_sub(1) {
@@ -74,7 +74,7 @@ impl Passes {
                 // It is received by the caller.
                 drop(sender.send(self.pass()));
             }
-            None => state.waiting.push(from, Asker(sender)),
+            None => state.waiting.push(from, WaitingRead(sender)),
         }
         receiver
     }
@@ -85,7 +85,7 @@ impl Passes {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PassesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,7 +94,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.passes.state();
         match state.waiting.pop_if(false, |_| true) {
-            Some(Asker(next)) => {
+            Some(WaitingRead(next)) => {
                 drop(state);
                 // Who gave up meanwhile drops it, and so it goes on to the next.
                 drop(next.send(self.passes.pass()));

@@ -14,13 +14,13 @@ use crate::store::{AppendError, Batch, Store, StoreError};
 const ATTEMPTS_MAX: usize = 4;
 
 /// A store being filled, which nobody else may write to.
-pub(super) struct Load<'a> {
+pub(super) struct BulkLoader<'a> {
     store: &'a dyn Store,
     /// The last change that is there.
     pub(super) seq: Seq,
 }
 
-impl<'a> Load<'a> {
+impl<'a> BulkLoader<'a> {
     /// Begins, if the store holds nothing.
     pub(super) async fn begin(store: &'a dyn Store) -> anyhow::Result<Self> {
         let head = store.head().await?;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
-use super::bulk_append::Load;
-use super::ledger::Ledger;
-use super::log_reader::Reader;
-use crate::domain::{Moment, Seq};
+use super::bulk_append::BulkLoader;
+use super::fold_digest::FoldDigest;
+use super::log_reader::LogReader;
+use crate::domain::{AsOf, Seq};
 use crate::store;
 use crate::store::Store;
 
@@ -17,19 +17,19 @@ pub(super) async fn copy(
     store: &Arc<dyn Store>,
     until: Seq,
     target: &dyn Store,
-) -> anyhow::Result<Ledger> {
-    let mut load = Load::begin(target).await?;
-    let mut ledger = Ledger::default();
+) -> anyhow::Result<FoldDigest> {
+    let mut load = BulkLoader::begin(target).await?;
+    let mut ledger = FoldDigest::default();
     let copied = copy_until(store, until, &mut load, &mut ledger).await;
     copied.with_context(|| load.remains(until))?;
     Ok(ledger)
 }
 
 /// The last change to copy.
-pub(super) async fn place_of(store: &dyn Store, until: Moment) -> anyhow::Result<Seq> {
+pub(super) async fn place_of(store: &dyn Store, until: AsOf) -> anyhow::Result<Seq> {
     match until {
-        Moment::Time(time) => Ok(store::last_until(store, time).await?),
-        Moment::Seq(seq) => {
+        AsOf::Time(time) => Ok(store::seq_at(store, time).await?),
+        AsOf::Seq(seq) => {
             let head = store.head().await?;
             ensure!(
                 seq <= head,
@@ -43,10 +43,10 @@ pub(super) async fn place_of(store: &dyn Store, until: Moment) -> anyhow::Result
 async fn copy_until(
     store: &Arc<dyn Store>,
     until: Seq,
-    load: &mut Load<'_>,
-    ledger: &mut Ledger,
+    load: &mut BulkLoader<'_>,
+    ledger: &mut FoldDigest,
 ) -> anyhow::Result<()> {
-    let mut reader = Reader::open(store).await?;
+    let mut reader = LogReader::open(store).await?;
     reader.bar.set_length(until.get());
     while load.seq < until {
         let page = reader.page(Some(until)).await?;

@@ -8,18 +8,21 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::export_reader::hex;
-use super::ledger::Ledger;
-use super::log_reader::Reader;
-use super::ndjson::{ChangeLine, End, Header};
+use super::fold_digest::FoldDigest;
+use super::log_reader::LogReader;
+use super::ndjson::{ChangeLine, EndLine, HeaderLine};
 use crate::domain::Seq;
 use crate::store::Store;
 
 /// Writes the log up to the head that stands now; changes that come meanwhile are left for another time.
-pub(super) async fn export(store: &Arc<dyn Store>, output: impl Write) -> anyhow::Result<Ledger> {
-    let mut reader = Reader::open(store).await?;
+pub(super) async fn export(
+    store: &Arc<dyn Store>,
+    output: impl Write,
+) -> anyhow::Result<FoldDigest> {
+    let mut reader = LogReader::open(store).await?;
     let head = store.head().await?;
-    let mut lines = Lines::new(output);
-    let mut ledger = Ledger::default();
+    let mut lines = LineWriter::new(output);
+    let mut ledger = FoldDigest::default();
     write(store, head, &mut reader, &mut lines, &mut ledger)
         .await
         .with_context(|| format!("stopped after change {} of {head}", reader.seq))?;
@@ -30,11 +33,11 @@ pub(super) async fn export(store: &Arc<dyn Store>, output: impl Write) -> anyhow
 async fn write(
     store: &Arc<dyn Store>,
     head: Seq,
-    reader: &mut Reader,
-    lines: &mut Lines<impl Write>,
-    ledger: &mut Ledger,
+    reader: &mut LogReader,
+    lines: &mut LineWriter<impl Write>,
+    ledger: &mut FoldDigest,
 ) -> anyhow::Result<()> {
-    lines.write(&Header::new(store.epoch(), head))?;
+    lines.write(&HeaderLine::new(store.epoch(), head))?;
     while reader.seq < head {
         let page = reader.page(Some(head)).await?;
         ensure!(!page.is_empty(), "change {} is missing", reader.seq.next());
@@ -48,13 +51,13 @@ async fn write(
 }
 
 /// Lines on their way out, and the digest over them.
-struct Lines<W> {
+struct LineWriter<W> {
     output: W,
     sum: Sha256,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> LineWriter<W> {
     fn new(output: W) -> Self {
         Self {
             output,
@@ -73,9 +76,9 @@ impl<W: Write> Lines<W> {
             .map_err(|error| unwritten(&error))
     }
 
-    fn end(&mut self, head: Seq, ledger: &Ledger) -> anyhow::Result<()> {
+    fn end(&mut self, head: Seq, ledger: &FoldDigest) -> anyhow::Result<()> {
         let lines = hex(&self.sum.finalize_reset());
-        self.write(&End::new(head.get(), &ledger.digest(), &lines))?;
+        self.write(&EndLine::new(head.get(), &ledger.digest(), &lines))?;
         self.output.flush().map_err(|error| unwritten(&error))
     }
 }

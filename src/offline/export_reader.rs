@@ -5,33 +5,33 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::ledger::Ledger;
+use super::fold_digest::FoldDigest;
 use super::ndjson;
-use super::ndjson::{End, Header, Line};
+use super::ndjson::{EndLine, ExportLine, HeaderLine};
 use crate::domain::{Change, Seq};
 use crate::limits;
 
 /// Why an input is not a whole and faithful export, and where.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {reason}")]
-pub(super) struct Refused {
+pub(super) struct ExportError {
     line: u64,
     reason: String,
 }
 
 /// An exported log, read as far as its last batch.
-pub(super) struct Source<R> {
-    pub(super) header: Header,
-    pub(super) ledger: Ledger,
-    lines: Lines<R>,
+pub(super) struct ExportReader<R> {
+    pub(super) header: HeaderLine,
+    pub(super) ledger: FoldDigest,
+    lines: LineReader<R>,
     /// The last change read.
     seq: Seq,
     ended: bool,
 }
 
-impl<R: BufRead> Source<R> {
-    pub(super) fn open(input: R) -> Result<Self, Refused> {
-        let mut lines = Lines::new(input);
+impl<R: BufRead> ExportReader<R> {
+    pub(super) fn open(input: R) -> Result<Self, ExportError> {
+        let mut lines = LineReader::new(input);
         let header = lines
             .next()
             .and_then(|line| ndjson::header(line.ok_or("there is nothing to import")?))
@@ -39,7 +39,7 @@ impl<R: BufRead> Source<R> {
         lines.add_to_sum();
         Ok(Self {
             header,
-            ledger: Ledger::default(),
+            ledger: FoldDigest::default(),
             lines,
             seq: Seq::ZERO,
             ended: false,
@@ -48,7 +48,7 @@ impl<R: BufRead> Source<R> {
 
     /// The next changes, as many as one append may hold; empty after the last. Of an input that ends
     /// wrongly the last batch is not given out.
-    pub(super) fn batch(&mut self) -> Result<Vec<Arc<Change>>, Refused> {
+    pub(super) fn batch(&mut self) -> Result<Vec<Arc<Change>>, ExportError> {
         self.try_batch()
             .map_err(|reason| self.lines.refused(reason))
     }
@@ -65,12 +65,12 @@ impl<R: BufRead> Source<R> {
                 .next()?
                 .ok_or("the input ends here: it was cut off")?;
             match ndjson::line(line)? {
-                Line::Change(change) => {
+                ExportLine::Change(change) => {
                     self.take(&change)?;
                     bytes += change.weight();
                     batch.push(Arc::new(change));
                 }
-                Line::End(end) => self.end(&end)?,
+                ExportLine::End(end) => self.end(&end)?,
             }
         }
         Ok(batch)
@@ -97,14 +97,14 @@ impl<R: BufRead> Source<R> {
         Ok(())
     }
 
-    fn end(&mut self, said: &End) -> Result<(), String> {
+    fn end(&mut self, said: &EndLine) -> Result<(), String> {
         if self.seq != self.header.head {
             return Err(format!(
                 "the end comes after {} changes, and the first line names {}",
                 self.seq, self.header.head
             ));
         }
-        let found = End::new(self.seq.get(), &self.ledger.digest(), &self.lines.sum());
+        let found = EndLine::new(self.seq.get(), &self.ledger.digest(), &self.lines.sum());
         if *said != found {
             return Err(format!(
                 "the changes are not those that were exported: they come to {} in lines of {}, not {} in lines of {}",
@@ -120,14 +120,14 @@ impl<R: BufRead> Source<R> {
 }
 
 /// Lines of an input, numbered, and the digest over those that were found good.
-struct Lines<R> {
+struct LineReader<R> {
     input: R,
     number: u64,
     buffer: Vec<u8>,
     sum: Sha256,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> LineReader<R> {
     fn new(input: R) -> Self {
         Self {
             input,
@@ -167,8 +167,8 @@ impl<R: BufRead> Lines<R> {
         hex(&self.sum.clone().finalize())
     }
 
-    fn refused(&self, reason: String) -> Refused {
-        Refused {
+    fn refused(&self, reason: String) -> ExportError {
+        ExportError {
             line: self.number,
             reason,
         }

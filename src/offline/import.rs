@@ -11,21 +11,21 @@ use std::os::unix::fs::FileTypeExt;
 use anyhow::Context;
 use indicatif::ProgressBar;
 
-use super::bulk_append::Load;
-use super::export_reader::Source;
+use super::bulk_append::BulkLoader;
+use super::export_reader::ExportReader;
 use super::log_reader::progress;
 use crate::store::Store;
 
 /// An input that begins as an exported log does.
-pub(super) fn source<R: BufRead>(input: R) -> anyhow::Result<Source<R>> {
-    Source::open(input).context("nothing was loaded")
+pub(super) fn source<R: BufRead>(input: R) -> anyhow::Result<ExportReader<R>> {
+    ExportReader::open(input).context("nothing was loaded")
 }
 
 pub(super) async fn import(
     store: &dyn Store,
-    source: &mut Source<impl BufRead>,
+    source: &mut ExportReader<impl BufRead>,
 ) -> anyhow::Result<()> {
-    let mut load = Load::begin(store).await?;
+    let mut load = BulkLoader::begin(store).await?;
     let loaded = load_all(&mut load, source).await;
     loaded.with_context(|| load.remains(source.header.head))?;
     store
@@ -35,7 +35,10 @@ pub(super) async fn import(
         .with_context(|| load.remains(source.header.head))
 }
 
-async fn load_all(load: &mut Load<'_>, source: &mut Source<impl BufRead>) -> anyhow::Result<()> {
+async fn load_all(
+    load: &mut BulkLoader<'_>,
+    source: &mut ExportReader<impl BufRead>,
+) -> anyhow::Result<()> {
     let bar = match stdin_is_a_pipe() {
         // The program at its other end may show one of its own on the same terminal.
         true => ProgressBar::hidden(),

@@ -20,19 +20,19 @@ pub(crate) fn progress(changes: Seq) -> ProgressBar {
 /// Pages read ahead of the caller: with these, reading goes on while the caller waits for something else.
 const AHEAD_COUNT: usize = 4;
 
-type Page = Result<Vec<Arc<Change>>, StoreError>;
+type PageResult = Result<Vec<Arc<Change>>, StoreError>;
 
 /// The log from the beginning, a page at a time, read ahead in a task of its own.
-pub(crate) struct Reader {
+pub(crate) struct LogReader {
     store: Arc<dyn Store>,
     /// The last change read.
     pub(crate) seq: Seq,
     pub(crate) bar: ProgressBar,
     /// What follows after `seq`, up to what was the end of the log.
-    ahead: Option<mpsc::Receiver<Page>>,
+    ahead: Option<mpsc::Receiver<PageResult>>,
 }
 
-impl Reader {
+impl LogReader {
     pub(crate) async fn open(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
         Ok(Self {
             bar: progress(store.head().await?),
@@ -43,7 +43,7 @@ impl Reader {
     }
 
     /// The next page, nothing beyond `until`; empty at the end of it.
-    pub(crate) async fn page(&mut self, until: Option<Seq>) -> Page {
+    pub(crate) async fn page(&mut self, until: Option<Seq>) -> PageResult {
         let mut page = self.next().await?;
         let count = until.map_or(page.len(), |until| {
             page.partition_point(|change| change.seq <= until)
@@ -60,7 +60,7 @@ impl Reader {
         Ok(page)
     }
 
-    async fn next(&mut self) -> Page {
+    async fn next(&mut self) -> PageResult {
         if let Some(ahead) = &mut self.ahead
             && let Some(page) = ahead.recv().await
         {
@@ -73,7 +73,7 @@ impl Reader {
 }
 
 /// Every page after `seq`, up to the end of the log or an error.
-fn pages(store: &Arc<dyn Store>, seq: Seq) -> BoxStream<'static, Page> {
+fn pages(store: &Arc<dyn Store>, seq: Seq) -> BoxStream<'static, PageResult> {
     let from = Some((Arc::clone(store), seq));
     stream::unfold(from, |from| async {
         let (store, seq) = from?;

@@ -9,8 +9,8 @@ mod bulk_append;
 mod copy;
 mod export;
 mod export_reader;
+mod fold_digest;
 mod import;
-mod ledger;
 mod log_reader;
 mod ndjson;
 mod rebuild;
@@ -20,7 +20,7 @@ mod verify;
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
-use crate::domain::Moment;
+use crate::domain::AsOf;
 use crate::store::{self, StoreOptions};
 
 pub use self::redact::redact;
@@ -93,7 +93,7 @@ pub async fn import(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// If the log does not reach so far, or the target is not empty.
 pub async fn copy(
     options: &StoreOptions,
-    until: Moment,
+    until: AsOf,
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
     let store = store::open_unwritten(options, false).await?;

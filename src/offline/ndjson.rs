@@ -22,7 +22,7 @@ use crate::domain::{
     can_have_been,
 };
 use crate::store::Epoch;
-use crate::value::{Document, Unread, Value, check_stored, read};
+use crate::value::{Document, ParseError, Value, check_stored, read};
 
 /// What the first line calls such a file.
 const NAME: &str = "log";
@@ -38,14 +38,14 @@ const END: &str = "{\"end\":";
 
 /// The first line: whose log it is, and how much follows.
 #[derive(Debug, Serialize)]
-pub(super) struct Header {
+pub(super) struct HeaderLine {
     livelog: &'static str,
     format: u64,
     pub(super) epoch: Epoch,
     pub(super) head: Seq,
 }
 
-impl Header {
+impl HeaderLine {
     pub(super) fn new(epoch: Epoch, head: Seq) -> Self {
         Self {
             livelog: NAME,
@@ -59,7 +59,7 @@ impl Header {
 /// The last line: by what it lacks, an input that was cut off is noticed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct End {
+pub(super) struct EndLine {
     end: bool,
     pub(super) changes: u64,
     /// Of the events that the changes come to.
@@ -68,7 +68,7 @@ pub(super) struct End {
     pub(super) lines: String,
 }
 
-impl End {
+impl EndLine {
     /// Digests in hexadecimal.
     pub(super) fn new(changes: u64, digest: &str, lines: &str) -> Self {
         Self {
@@ -81,9 +81,9 @@ impl End {
 }
 
 /// Any line but the first.
-pub(crate) enum Line {
+pub(crate) enum ExportLine {
     Change(Change),
-    End(End),
+    End(EndLine),
 }
 
 /// A change as it is written.
@@ -145,44 +145,44 @@ impl<'a> ChangeLine<'a> {
 }
 
 /// Reads the first line.
-pub(super) fn header(text: &str) -> Result<Header, String> {
+pub(super) fn header(text: &str) -> Result<HeaderLine, String> {
     #[derive(Deserialize)]
-    struct Name {
+    struct LineName {
         livelog: String,
         format: u64,
     }
     #[derive(Deserialize)]
-    struct Rest {
+    struct LineFields {
         epoch: Epoch,
         head: u64,
     }
-    let name: Option<Name> = read(text, "").ok();
+    let name: Option<LineName> = read(text, "").ok();
     match name {
-        Some(Name { livelog, format })
+        Some(LineName { livelog, format })
             if livelog == NAME && (FORMAT_MIN..=FORMAT).contains(&format) => {}
-        Some(Name { livelog, format }) if livelog == NAME => {
+        Some(LineName { livelog, format }) if livelog == NAME => {
             return Err(format!(
                 "it is a log in format {format}; this livelog reads format {FORMAT}"
             ));
         }
         Some(_) | None => return Err("it is not the first line of an exported log".to_owned()),
     }
-    let Rest { epoch, head } = parse(text)?;
-    Ok(Header::new(epoch, Seq::new(head)))
+    let LineFields { epoch, head } = parse(text)?;
+    Ok(HeaderLine::new(epoch, Seq::new(head)))
 }
 
 /// Reads any other line.
-pub(super) fn line(text: &str) -> Result<Line, String> {
+pub(super) fn line(text: &str) -> Result<ExportLine, String> {
     match text.starts_with(END) {
-        true => parse(text).map(Line::End),
-        false => change(parse(text)?).map(Line::Change),
+        true => parse(text).map(ExportLine::End),
+        false => change(parse(text)?).map(ExportLine::Change),
     }
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     read(text, "").map_err(|unread| match unread {
-        Unread::Offence(invalid) => invalid.to_string(),
-        Unread::Json { error, .. } => {
+        ParseError::Offence(invalid) => invalid.to_string(),
+        ParseError::Json { error, .. } => {
             // serde_json counts lines within the text, which is one line of many.
             let said = error.to_string();
             let reason = said.split(" at line ").next().unwrap_or_default();

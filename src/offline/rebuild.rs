@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ledger::Ledger;
-use super::log_reader::Reader;
+use super::fold_digest::FoldDigest;
+use super::log_reader::LogReader;
 use crate::domain::{Change, Seq};
 use crate::store::{Rebuild, Store, StoreError};
 
@@ -11,7 +11,7 @@ use crate::store::{Rebuild, Store, StoreError};
 const ATTEMPTS_MAX: usize = 3;
 
 /// Rebuilds the view. Writers are held off only while the last few changes are applied.
-pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
+pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut attempts = 1;
     loop {
         match attempt(store).await {
@@ -24,10 +24,10 @@ pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<Ledger, StoreError
     }
 }
 
-async fn attempt(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
+async fn attempt(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut rebuild = store.rebuild().await?;
-    let mut reader = Reader::open(store).await?;
-    let mut ledger = Ledger::default();
+    let mut reader = LogReader::open(store).await?;
+    let mut ledger = FoldDigest::default();
     fold(&mut reader, None, &mut *rebuild, &mut ledger).await?;
     refuse_to_lose(store, &ledger).await?;
     let head = rebuild.hold().await?;
@@ -39,7 +39,7 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<Ledger, StoreError> {
 
 /// The new view holds what the log tells. What the live one holds beside that, and the log never named, is
 /// somebody else's, and would be gone.
-async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &Ledger) -> Result<(), StoreError> {
+async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &FoldDigest) -> Result<(), StoreError> {
     let strangers = store.strangers(&|id| ledger.has(id)).await?;
     match strangers.first() {
         None => Ok(()),
@@ -51,10 +51,10 @@ async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &Ledger) -> Result<(), S
 }
 
 async fn fold(
-    reader: &mut Reader,
+    reader: &mut LogReader,
     until: Option<Seq>,
     rebuild: &mut dyn Rebuild,
-    ledger: &mut Ledger,
+    ledger: &mut FoldDigest,
 ) -> Result<(), StoreError> {
     loop {
         let page = reader.page(until).await?;
@@ -69,7 +69,7 @@ async fn fold(
 }
 
 /// A log that lacks a change of an event, or has one too many, is no log to make a view of.
-fn follow(ledger: &mut Ledger, page: &[Arc<Change>]) -> Result<(), StoreError> {
+fn follow(ledger: &mut FoldDigest, page: &[Arc<Change>]) -> Result<(), StoreError> {
     for change in page {
         match ledger.apply(change) {
             Err(contradiction) if contradiction.in_version => {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::domain::{EventId, Kind, Order, Rejection, Seq, Verb};
-use crate::engine::{Engine, Refused, Source};
+use crate::domain::{CommandBatch, EventId, Kind, Rejection, Seq, Verb};
+use crate::engine::{Engine, Requester, SubmitError};
 use crate::query::Direction;
 use crate::store;
-use crate::store::{Store, StoreOptions, Stretch};
+use crate::store::{HistoryRange, Store, StoreOptions};
 use crate::value::{Document, Value};
 
 /// Somebody may create the event again between its deletion and what follows.
@@ -35,7 +35,7 @@ pub async fn redact(options: &StoreOptions, id: &EventId) -> anyhow::Result<Exit
 }
 
 async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq)> {
-    let newest = Stretch {
+    let newest = HistoryRange {
         direction: Direction::Descending,
         after: None,
         limit: 1,
@@ -57,13 +57,13 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
 async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let (engine, tasks) = Engine::start(store, &Arc::default());
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
-    let order = Order::parse(Verb::Delete, payload, None);
+    let order = CommandBatch::parse(Verb::Delete, payload, None);
     let order = order.expect("an id is all that a DELETE needs");
-    let outcome = engine.submit(&Source::new(), order)?.await?;
+    let outcome = engine.submit(&Requester::new(), order)?.await?;
     drop(engine);
     tasks.committer.await?;
     match outcome {
-        Ok(_) | Err(Refused::Rejected(Rejection::NotFound { .. }, _)) => Ok(()),
+        Ok(_) | Err(SubmitError::Rejected(Rejection::NotFound { .. }, _)) => Ok(()),
         Err(refused) => bail!("event {id} cannot be deleted: {refused}"),
     }
 }

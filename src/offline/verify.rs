@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::ledger::{Entry, Ledger};
-use super::log_reader::{Reader, ahead};
+use super::fold_digest::{FoldDigest, LedgerEntry};
+use super::log_reader::{LogReader, ahead};
 use crate::domain::{Event, Seq};
 use crate::query::Query;
-use crate::store::{Found, Store, StoreError};
+use crate::store::{QueryResult, Store, StoreError};
 use crate::value::Record;
 
 /// Differences printed at most: beyond that their number says enough.
@@ -81,13 +81,13 @@ pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError>
 /// Folds the log up to the position that a reading of the view is as of, and compares the two.
 async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     let mut report = Report::default();
-    let mut reader = Reader::open(store).await?;
-    let mut ledger = Ledger::default();
+    let mut reader = LogReader::open(store).await?;
+    let mut ledger = FoldDigest::default();
     let head = store.head().await?;
     if !fold(&mut reader, head, &mut ledger, &mut report).await? {
         return Ok(report);
     }
-    let Found { seq, events } = store.find(&Arc::new(Query::everything())).await?;
+    let QueryResult { seq, events } = store.find(&Arc::new(Query::everything())).await?;
     if !fold(&mut reader, seq, &mut ledger, &mut report).await? {
         return Ok(report);
     }
@@ -110,7 +110,7 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
 async fn compare_all(
     store: &Arc<dyn Store>,
     events: BoxStream<'static, Result<Event, StoreError>>,
-    ledger: &mut Ledger,
+    ledger: &mut FoldDigest,
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let mut buffer = Vec::new();
@@ -133,9 +133,9 @@ async fn compare_all(
 
 /// `false` if the log ends early, is not contiguous or cannot be read: there is nothing to compare with.
 async fn fold(
-    reader: &mut Reader,
+    reader: &mut LogReader,
     until: Seq,
-    ledger: &mut Ledger,
+    ledger: &mut FoldDigest,
     report: &mut Report,
 ) -> Result<bool, StoreError> {
     while reader.seq < until {
@@ -164,7 +164,7 @@ async fn fold(
 async fn compare(
     store: &Arc<dyn Store>,
     event: &Event,
-    logged: Option<Entry>,
+    logged: Option<LedgerEntry>,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<String>, StoreError> {
     let id = &event.id;
@@ -174,7 +174,7 @@ async fn compare(
             event.version
         )));
     };
-    if logged == Entry::of(event, buffer) {
+    if logged == LedgerEntry::of(event, buffer) {
         return Ok(None);
     }
     let change = store.read(logged.seq.before(), 1).await?;

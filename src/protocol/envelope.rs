@@ -52,9 +52,9 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         /// Borrowed, unless it was written with escapes.
         #[derive(Deserialize)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
         let mut fields = Vec::with_capacity(4);
-        while let Some((Name(name), raw)) = map.next_entry::<Name<'de>, &RawValue>()? {
+        while let Some((FieldName(name), raw)) = map.next_entry::<FieldName<'de>, &RawValue>()? {
             fields.push((name, raw));
         }
         Ok(Envelope(fields))

@@ -8,7 +8,7 @@ use serde_json::error::Category;
 
 use super::code::Code;
 use crate::domain::{Event, EventId, Rejection, Seq};
-use crate::value::{Invalid, TooCostly, Unread, join};
+use crate::value::{Invalid, ParseError, TooCostly, join};
 
 /// Why a request failed, in the words of the wire.
 #[derive(Debug, Clone)]
@@ -104,11 +104,11 @@ impl Failure {
     }
 }
 
-impl From<Unread> for Failure {
-    fn from(unread: Unread) -> Self {
+impl From<ParseError> for Failure {
+    fn from(unread: ParseError) -> Self {
         match unread {
-            Unread::Offence(invalid) => Self::at(Code::BadRequest, invalid),
-            Unread::Json { at, error } => {
+            ParseError::Offence(invalid) => Self::at(Code::BadRequest, invalid),
+            ParseError::Json { at, error } => {
                 let code = match error.classify() {
                     Category::Data => Code::BadRequest,
                     Category::Syntax | Category::Eof | Category::Io => Code::MalformedJson,

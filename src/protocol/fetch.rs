@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{EventId, Moment, Seq};
+use crate::domain::{AsOf, EventId, Seq};
 use crate::query::Query;
 use crate::value::{Document, Invalid, Value, join};
 
@@ -14,7 +14,7 @@ pub struct Fetch {
     /// How far the log must be that the answer is as of.
     pub min_seq: Seq,
     /// As of when, if not now.
-    pub at: Option<Moment>,
+    pub at: Option<AsOf>,
 }
 
 impl Fetch {
@@ -43,7 +43,7 @@ impl Fetch {
             fetch.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
         if let Some(moment) = asked.get("at") {
-            let moment = Moment::parse(moment);
+            let moment = AsOf::parse(moment);
             fetch.at = Some(moment.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
         Ok(fetch)

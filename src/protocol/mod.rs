@@ -21,8 +21,8 @@ pub use fetch::Fetch;
 pub use frame::{Frame, trimmed};
 pub use history::History;
 pub use reply::{
-    Page, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,
+    FetchPage, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,
     reset, snapshot, subscribed, unsubscribed, welcome, written,
 };
-pub use request::{Asked, Name, Refused, Request, RequestId};
+pub use request::{ParsedRequest, RefusedRequest, Request, RequestId, RequestKind};
 pub use subscribe::{Mode, SubName, Subscribe};

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::frame::{Frame, json};
-use super::request::{Name, RequestId};
+use super::request::{RequestId, RequestKind};
 use super::subscribe::SubName;
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp};
 use crate::query::Fields;
 use crate::value::Document;
@@ -37,7 +37,7 @@ pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid) -> Frame {
 struct Response<'a, D> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
-    request: Name,
+    request: RequestKind,
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<Seq>,
@@ -51,7 +51,7 @@ struct Response<'a, D> {
     duplicate: Option<bool>,
 }
 
-fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
+fn response<D>(id: Option<&RequestId>, request: RequestKind) -> Response<'_, D> {
     Response {
         id: id.map(RequestId::as_raw),
         request,
@@ -66,22 +66,22 @@ fn response<D>(id: Option<&RequestId>, request: Name) -> Response<'_, D> {
 
 /// The answer to a BROADCAST that was sent.
 pub fn announced(id: Option<&RequestId>) -> Frame {
-    Frame::encode(&response::<()>(id, Name::Broadcast))
+    Frame::encode(&response::<()>(id, RequestKind::Broadcast))
 }
 
 /// What the commands of a write made of their events, or what they deleted: one event, or for a BATCH all.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Written<'a> {
+enum WriteAnswer<'a> {
     One(Option<&'a Event>),
     All(Vec<&'a Event>),
 }
 
-impl<'a> Written<'a> {
-    fn of(request: Name, changes: &'a [Arc<Change>]) -> Self {
+impl<'a> WriteAnswer<'a> {
+    fn of(request: RequestKind, changes: &'a [Arc<Change>]) -> Self {
         let event = |change: &'a Arc<Change>| change.event().map(Arc::as_ref);
         match request {
-            Name::Batch => Self::All(changes.iter().filter_map(event).collect()),
+            RequestKind::Batch => Self::All(changes.iter().filter_map(event).collect()),
             _ => Self::One(changes.last().and_then(event)),
         }
     }
@@ -95,26 +95,26 @@ fn last(changes: &[Arc<Change>]) -> Option<Seq> {
 /// this is the answer it had then.
 pub fn answer(
     id: Option<&RequestId>,
-    request: Name,
+    request: RequestKind,
     changes: &[Arc<Change>],
     is_repeated: bool,
 ) -> Frame {
     Frame::encode(&Response {
         seq: last(changes),
-        data: Some(Written::of(request, changes)),
+        data: Some(WriteAnswer::of(request, changes)),
         duplicate: is_repeated.then_some(true),
         ..response(id, request)
     })
 }
 
 /// The body of an HTTP answer to a write; see [`answer`].
-pub fn written(request: Name, changes: &[Arc<Change>], is_repeated: bool) -> Frame {
+pub fn written(request: RequestKind, changes: &[Arc<Change>], is_repeated: bool) -> Frame {
     #[derive(Serialize)]
     struct Body<'a> {
         success: bool,
-        request: Name,
+        request: RequestKind,
         seq: Option<Seq>,
-        data: Written<'a>,
+        data: WriteAnswer<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         duplicate: Option<bool>,
     }
@@ -122,7 +122,7 @@ pub fn written(request: Name, changes: &[Arc<Change>], is_repeated: bool) -> Fra
         success: true,
         request,
         seq: last(changes),
-        data: Written::of(request, changes),
+        data: WriteAnswer::of(request, changes),
         duplicate: is_repeated.then_some(true),
     })
 }
@@ -149,17 +149,17 @@ impl Shaped {
 
 /// The answer to a FETCH, encoded as its events come: they are not held beside it.
 #[derive(Debug)]
-pub struct Page {
+pub struct FetchPage {
     text: Vec<u8>,
     count: usize,
 }
 
-impl Page {
+impl FetchPage {
     /// One without events, as of `seq`.
     pub fn new(id: Option<&RequestId>, seq: Seq) -> Self {
         let head = Response::<()> {
             seq: Some(seq),
-            ..response(id, Name::Fetch)
+            ..response(id, RequestKind::Fetch)
         };
         let mut text = json(&head);
         text.pop();
@@ -213,7 +213,7 @@ pub fn subscribed(id: Option<&RequestId>, sub: &SubName, seq: Seq) -> Frame {
     Frame::encode(&Response::<()> {
         seq: Some(seq),
         sub: Some(sub),
-        ..response(id, Name::Subscribe)
+        ..response(id, RequestKind::Subscribe)
     })
 }
 
@@ -221,23 +221,23 @@ pub fn subscribed(id: Option<&RequestId>, sub: &SubName, seq: Seq) -> Frame {
 pub fn unsubscribed(id: Option<&RequestId>, sub: &SubName) -> Frame {
     Frame::encode(&Response::<()> {
         sub: Some(sub),
-        ..response(id, Name::Unsubscribe)
+        ..response(id, RequestKind::Unsubscribe)
     })
 }
 
 /// The answer to a request that failed; `request` is what it asked for, if that could be read.
-pub fn error(id: Option<&RequestId>, request: Option<Name>, failure: &Failure) -> Frame {
+pub fn error(id: Option<&RequestId>, request: Option<RequestKind>, failure: &Failure) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "error")]
-    struct Error<'a> {
+    struct ErrorFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        request: Option<Name>,
+        request: Option<RequestKind>,
         success: bool,
         error: &'a Failure,
     }
-    Frame::encode(&Error {
+    Frame::encode(&ErrorFrame {
         id: id.map(RequestId::as_raw),
         request,
         success: false,
@@ -248,11 +248,11 @@ pub fn error(id: Option<&RequestId>, request: Option<Name>, failure: &Failure) -
 /// The body of an HTTP request that failed.
 pub fn refusal(failure: &Failure) -> Frame {
     #[derive(Serialize)]
-    struct Refusal<'a> {
+    struct RefusalFrame<'a> {
         success: bool,
         error: &'a Failure,
     }
-    Frame::encode(&Refusal {
+    Frame::encode(&RefusalFrame {
         success: false,
         error: failure,
     })
@@ -262,22 +262,22 @@ pub fn refusal(failure: &Failure) -> Frame {
 pub fn broadcast(payload: &RawValue) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "broadcast")]
-    struct Broadcast<'a> {
+    struct BroadcastFrame<'a> {
         payload: &'a RawValue,
     }
-    Frame::encode(&Broadcast { payload })
+    Frame::encode(&BroadcastFrame { payload })
 }
 
 /// The position a session asked to resume from cannot be: it goes on from `seq`.
 pub fn reset(reason: &str, seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "reset")]
-    struct Reset<'a> {
+    struct ResetFrame<'a> {
         reason: &'a str,
         seq: Seq,
         earliest: Seq,
     }
-    Frame::encode(&Reset {
+    Frame::encode(&ResetFrame {
         reason,
         seq,
         earliest: Seq::ZERO.next(),
@@ -288,39 +288,39 @@ pub fn reset(reason: &str, seq: Seq) -> Frame {
 pub fn snapshot(seq: Seq, events: &[Shaped], more: bool) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "snapshot")]
-    struct Snapshot<'a> {
+    struct SnapshotFrame<'a> {
         seq: Seq,
         data: &'a [Shaped],
         more: bool,
     }
     let data = events;
-    Frame::encode(&Snapshot { seq, data, more })
+    Frame::encode(&SnapshotFrame { seq, data, more })
 }
 
 /// Everything up to `seq` was told; what follows is told as it happens.
 pub fn live(seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "live")]
-    struct Live {
+    struct LiveFrame {
         seq: Seq,
     }
-    Frame::encode(&Live { seq })
+    Frame::encode(&LiveFrame { seq })
 }
 
 /// Everything up to `seq` was told; what follows is read from the log, until `live`.
 pub fn behind(seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "behind")]
-    struct Behind {
+    struct BehindFrame {
         seq: Seq,
     }
-    Frame::encode(&Behind { seq })
+    Frame::encode(&BehindFrame { seq })
 }
 
 /// A change, as those hear it to whom it is `seen`, with the fields they want.
-pub fn change(change: &Change, seen: Seen, fields: &Fields) -> Frame {
+pub fn change(change: &Change, seen: VisibleKind, fields: &Fields) -> Frame {
     let both = change.before().zip(change.after());
-    let both = both.filter(|_| seen == Seen::Update);
+    let both = both.filter(|_| seen == VisibleKind::Update);
     let patch = change.patch().zip(both).map(|(patch, (before, after))| {
         if fields.is_all() {
             Cow::Borrowed(patch)
@@ -332,38 +332,43 @@ pub fn change(change: &Change, seen: Seen, fields: &Fields) -> Frame {
 }
 
 /// What several changes of one event come to, `change` being the last of them.
-pub fn latest(change: &Change, seen: Seen, fields: &Fields) -> Frame {
+pub fn latest(change: &Change, seen: VisibleKind, fields: &Fields) -> Frame {
     tell(change, seen, None, fields)
 }
 
-fn tell(change: &Change, seen: Seen, patch: Option<Cow<'_, Patch>>, fields: &Fields) -> Frame {
+fn tell(
+    change: &Change,
+    seen: VisibleKind,
+    patch: Option<Cow<'_, Patch>>,
+    fields: &Fields,
+) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "change", rename_all = "camelCase")]
-    struct Heard<'a> {
+    struct ChangeFrame<'a> {
         seq: Seq,
-        kind: Seen,
+        kind: VisibleKind,
         event_id: &'a EventId,
         version: u64,
         at: Timestamp,
         #[serde(skip_serializing_if = "Option::is_none")]
         patch: Option<Cow<'a, Patch>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<Data<'a>>,
+        data: Option<FrameData<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         redacted: Option<bool>,
     }
     #[derive(Serialize)]
     #[serde(untagged)]
-    enum Data<'a> {
+    enum FrameData<'a> {
         Whole(&'a Event),
         Part(Document),
     }
     let data = change.after().filter(|_| seen.shows_event());
     let data = data.map(|event| match fields.is_all() {
-        true => Data::Whole(event),
-        false => Data::Part(fields.project(&**event)),
+        true => FrameData::Whole(event),
+        false => FrameData::Part(fields.project(&**event)),
     });
-    Frame::encode(&Heard {
+    Frame::encode(&ChangeFrame {
         seq: change.seq,
         kind: seen,
         event_id: change.event_id(),

@@ -12,9 +12,9 @@ use super::envelope::Envelope;
 use super::failure::Failure;
 use super::fetch::Fetch;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandId, Order, Verb};
+use crate::domain::{CommandBatch, CommandId, Verb};
 use crate::limits;
-use crate::value::{Document, Invalid, Unread, known, read};
+use crate::value::{Document, Invalid, ParseError, known, read};
 
 /// The name a client gave to its request: a string or an integer, echoed as it was written.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl RequestId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the words of the wire")]
-pub enum Name {
+pub enum RequestKind {
     Create,
     Update,
     Delete,
@@ -61,7 +61,7 @@ pub enum Name {
     Batch,
 }
 
-impl Name {
+impl RequestKind {
     /// The word of the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Name {
     }
 }
 
-impl From<Verb> for Name {
+impl From<Verb> for RequestKind {
     fn from(verb: Verb) -> Self {
         match verb {
             Verb::Create => Self::Create,
@@ -107,7 +107,7 @@ impl From<Verb> for Name {
 #[derive(Debug, Clone)]
 pub enum Request {
     /// CREATE, UPDATE, DELETE or RESTORE, or several of them in a BATCH.
-    Write(Order),
+    Write(CommandBatch),
     /// FETCH.
     Fetch(Fetch),
     /// BROADCAST; the payload is JSON text.
@@ -121,37 +121,38 @@ pub enum Request {
 /// A request with what its answer must repeat.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each has a type of its own")]
-pub struct Asked {
+pub struct ParsedRequest {
     pub id: Option<RequestId>,
-    pub name: Name,
+    pub name: RequestKind,
     pub request: Request,
 }
 
 /// A request that cannot be carried out, with what its answer can repeat.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each has a type of its own")]
-pub struct Refused {
+pub struct RefusedRequest {
     pub id: Option<RequestId>,
-    pub name: Option<Name>,
+    pub name: Option<RequestKind>,
     pub failure: Failure,
 }
 
-impl Asked {
+impl ParsedRequest {
     /// Reads one message.
     ///
     /// # Errors
     /// What is wrong and where; nothing of the request has had an effect.
-    pub fn parse(text: &str) -> Result<Self, Refused> {
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| Refused {
-            id: None,
-            name: None,
-            failure: Unread::json(error, "").into(),
-        })?;
+    pub fn parse(text: &str) -> Result<Self, RefusedRequest> {
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|error| RefusedRequest {
+                id: None,
+                name: None,
+                failure: ParseError::json(error, "").into(),
+            })?;
         let (id, checked) = read_id(&envelope);
         let name = match checked.and_then(|()| read_name(envelope.get("type"))) {
             Ok(name) => name,
             Err(failure) => {
-                return Err(Refused {
+                return Err(RefusedRequest {
                     id,
                     name: None,
                     failure,
@@ -160,7 +161,7 @@ impl Asked {
         };
         match read_request(&envelope, name) {
             Ok(request) => Ok(Self { id, name, request }),
-            Err(failure) => Err(Refused {
+            Err(failure) => Err(RefusedRequest {
                 id,
                 name: Some(name),
                 failure,
@@ -180,31 +181,31 @@ fn read_id(envelope: &Envelope<'_>) -> (Option<RequestId>, Result<(), Failure>) 
     }
 }
 
-fn read_name(raw: Option<&RawValue>) -> Result<Name, Failure> {
+fn read_name(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
     let invalid = |reason: &str| Failure::at(Code::BadRequest, Invalid::new("type", reason));
     let raw = raw.ok_or_else(|| invalid("missing: say what is asked for"))?;
     let word: Cow<'_, str> =
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
-    Name::parse(&word).ok_or_else(|| {
+    RequestKind::parse(&word).ok_or_else(|| {
         let known =
             "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
 
-fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure> {
+fn read_request(envelope: &Envelope<'_>, name: RequestKind) -> Result<Request, Failure> {
     check_repeatable(envelope, name)?;
     let payload = envelope.payload("payload");
     match name {
-        Name::Create => read_order(envelope, Verb::Create),
-        Name::Update => read_order(envelope, Verb::Update),
-        Name::Delete => read_order(envelope, Verb::Delete),
-        Name::Restore => read_order(envelope, Verb::Restore),
-        Name::Batch => read_write(envelope, Order::parse_batch),
-        Name::Fetch => read_fetch(payload),
-        Name::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
-        Name::Subscribe => read_subscribe(document(payload)?),
-        Name::Unsubscribe => known(document(payload)?, "payload", &["sub"])
+        RequestKind::Create => read_order(envelope, Verb::Create),
+        RequestKind::Update => read_order(envelope, Verb::Update),
+        RequestKind::Delete => read_order(envelope, Verb::Delete),
+        RequestKind::Restore => read_order(envelope, Verb::Restore),
+        RequestKind::Batch => read_write(envelope, CommandBatch::parse_batch),
+        RequestKind::Fetch => read_fetch(payload),
+        RequestKind::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
+        RequestKind::Subscribe => read_subscribe(document(payload)?),
+        RequestKind::Unsubscribe => known(document(payload)?, "payload", &["sub"])
             .and_then(|asked| SubName::parse(&asked, "payload"))
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
@@ -212,11 +213,15 @@ fn read_request(envelope: &Envelope<'_>, name: Name) -> Result<Request, Failure>
 }
 
 /// Refuses a `commandId` where it would not be heeded: whoever repeats a message with one must be able to rely on it.
-fn check_repeatable(envelope: &Envelope<'_>, name: Name) -> Result<(), Failure> {
+fn check_repeatable(envelope: &Envelope<'_>, name: RequestKind) -> Result<(), Failure> {
     let reason = match name {
-        Name::Create | Name::Update | Name::Delete | Name::Restore | Name::Batch => return Ok(()),
-        Name::Broadcast => BROADCAST_IS_NOT_KEPT,
-        Name::Fetch | Name::Subscribe | Name::Unsubscribe => {
+        RequestKind::Create
+        | RequestKind::Update
+        | RequestKind::Delete
+        | RequestKind::Restore
+        | RequestKind::Batch => return Ok(()),
+        RequestKind::Broadcast => BROADCAST_IS_NOT_KEPT,
+        RequestKind::Fetch | RequestKind::Subscribe | RequestKind::Unsubscribe => {
             "only a write has one: this changes nothing, and may be asked again without it"
         }
     };
@@ -230,12 +235,14 @@ fn check_repeatable(envelope: &Envelope<'_>, name: Name) -> Result<(), Failure> 
 }
 
 fn read_order(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
-    read_write(envelope, |payload, id| Order::parse(verb, payload, id))
+    read_write(envelope, |payload, id| {
+        CommandBatch::parse(verb, payload, id)
+    })
 }
 
 fn read_write(
     envelope: &Envelope<'_>,
-    parse: impl FnOnce(Document, Option<CommandId>) -> Result<Order, Invalid>,
+    parse: impl FnOnce(Document, Option<CommandId>) -> Result<CommandBatch, Invalid>,
 ) -> Result<Request, Failure> {
     let bad = |invalid| Failure::at(Code::BadRequest, invalid);
     let id = envelope.get("commandId").map(read_command_id).transpose();
@@ -296,7 +303,7 @@ mod tests {
     use crate::domain::Command;
 
     fn refused(text: &str) -> (Code, Option<String>, Option<String>) {
-        let refused = Asked::parse(text).expect_err(text);
+        let refused = ParsedRequest::parse(text).expect_err(text);
         (
             refused.failure.code,
             refused.failure.path,
@@ -306,19 +313,26 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_their_id_is_kept_as_written() {
-        let asked =
-            Asked::parse(r#"{"type":"CREATE","id":"c\u0031","payload":{"a":1},"extra":[]}"#)
-                .unwrap();
-        assert_eq!(asked.name, Name::Create);
+        let asked = ParsedRequest::parse(
+            r#"{"type":"CREATE","id":"c\u0031","payload":{"a":1},"extra":[]}"#,
+        )
+        .unwrap();
+        assert_eq!(asked.name, RequestKind::Create);
         assert_eq!(asked.id.unwrap().0.get(), r#""c\u0031""#);
         let Request::Write(order) = asked.request else {
             panic!("a CREATE is a write");
         };
         assert!(matches!(order.commands[..], [Command::Create(_)]) && order.key.is_none());
-        let asked = Asked::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
+        let asked =
+            ParsedRequest::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
         assert_eq!(asked.id.unwrap().0.get(), "-7");
         assert!(matches!(asked.request, Request::Broadcast(payload) if payload.get() == "[1, 2]"));
-        assert!(Asked::parse(r#"{"type":"FETCH"}"#).unwrap().id.is_none());
+        assert!(
+            ParsedRequest::parse(r#"{"type":"FETCH"}"#)
+                .unwrap()
+                .id
+                .is_none()
+        );
     }
 
     #[test]
@@ -327,7 +341,7 @@ mod tests {
         assert_eq!(refused("{"), (Code::MalformedJson, None, None));
         assert_eq!(refused(""), (Code::MalformedJson, None, None));
         assert_eq!(refused("[1]"), (bad, None, None));
-        let message = |text| Asked::parse(text).expect_err(text).failure.message;
+        let message = |text| ParsedRequest::parse(text).expect_err(text).failure.message;
         for text in ["[1]", r#"{"type":"CREATE","payload":[1]}"#] {
             assert_eq!(message(text), "expected a JSON object", "{text}");
         }
@@ -369,8 +383,9 @@ mod tests {
             (bad, path("payload.a"), None)
         );
         let escaped = "\\u00e9".repeat(limits::REQUEST_ID_BYTES_MAX / 2);
-        let asked =
-            |id: &str| Asked::parse(&format!(r#"{{"type":"FETCH","id":"{id}","payload":{{}}}}"#));
+        let asked = |id: &str| {
+            ParsedRequest::parse(&format!(r#"{{"type":"FETCH","id":"{id}","payload":{{}}}}"#))
+        };
         assert!(
             asked(&escaped).is_ok(),
             "an id is as long as it is, not as it is written"

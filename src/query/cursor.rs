@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::filter::Filter;
-use super::keys::{Key, Keys};
+use super::keys::{KeyValue, KeyValues};
 use super::operand::expected;
 use super::sort::Sort;
 use crate::value::{Document, Invalid, Value, ValueRef, read};
@@ -24,7 +24,7 @@ const TOKEN_BYTES_MAX: usize = 2 * KEYS_BYTES_MAX;
 
 /// Where a page ended, as a token says it.
 #[derive(Debug, Clone)]
-pub(super) enum Mark {
+pub(super) enum CursorToken {
     /// After these keys.
     Keys(Cursor),
     /// After a record whose keys are to be looked up.
@@ -43,16 +43,16 @@ pub struct LastRecord {
 /// The sort keys of the last record of a page.
 #[derive(Debug, Clone)]
 pub struct Cursor {
-    keys: Vec<OwnedKey>,
+    keys: Vec<OwnedKeyValue>,
 }
 
 #[derive(Debug, Clone)]
-enum OwnedKey {
+enum OwnedKeyValue {
     EmptyArray,
     Value(Value),
 }
 
-impl Mark {
+impl CursorToken {
     /// Reads a token that must have been made for this filter and sort.
     pub(super) fn parse(
         value: &Value,
@@ -80,7 +80,7 @@ impl Mark {
 
     /// The token that goes on after a record: one with these keys, or with this id as it was after that change.
     pub(super) fn token(
-        keys: Option<&Keys<'_>>,
+        keys: Option<&KeyValues<'_>>,
         (id, seq): (&str, u64),
         filter: &Filter,
         sort: &Sort,
@@ -92,8 +92,8 @@ impl Mark {
         };
         let keys = keys.map(|keys| {
             let keys = keys.iter().take(sort.keys().len()).map(|key| match key {
-                Key::EmptyArray => tag(EMPTY_ARRAY, Value::Null),
-                Key::Value(value) => pack(*value),
+                KeyValue::EmptyArray => tag(EMPTY_ARRAY, Value::Null),
+                KeyValue::Value(value) => pack(*value),
             });
             json(Value::Array(keys.collect()))
         });
@@ -109,33 +109,33 @@ impl Mark {
 
 impl Cursor {
     /// After the record with these keys.
-    pub(super) fn at(keys: &Keys<'_>, sort: &Sort) -> Self {
+    pub(super) fn at(keys: &KeyValues<'_>, sort: &Sort) -> Self {
         let keys = keys.iter().take(sort.keys().len());
         Self {
-            keys: keys.map(OwnedKey::of).collect(),
+            keys: keys.map(OwnedKeyValue::of).collect(),
         }
     }
 
     /// The first of its keys, if that is text.
     pub(super) fn first_text(&self) -> Option<&str> {
         match self.keys.first()? {
-            OwnedKey::EmptyArray => None,
-            OwnedKey::Value(value) => value.as_str(),
+            OwnedKeyValue::EmptyArray => None,
+            OwnedKeyValue::Value(value) => value.as_str(),
         }
     }
 
     /// Roughly the bytes this takes in memory.
     pub fn weight(&self) -> usize {
         let keys = self.keys.iter().map(|key| match key {
-            OwnedKey::EmptyArray => 0,
-            OwnedKey::Value(value) => value.weight(),
+            OwnedKeyValue::EmptyArray => 0,
+            OwnedKeyValue::Value(value) => value.weight(),
         });
         24 + keys.map(|weight| 32 + weight).sum::<usize>()
     }
 
     /// The keys, as a record's.
-    pub(crate) fn keys(&self) -> Keys<'_> {
-        let mut keys = [Key::MISSING; _];
+    pub(crate) fn keys(&self) -> KeyValues<'_> {
+        let mut keys = [KeyValue::MISSING; _];
         for (slot, key) in keys.iter_mut().zip(&self.keys) {
             *slot = key.borrow();
         }
@@ -143,18 +143,18 @@ impl Cursor {
     }
 }
 
-impl OwnedKey {
-    fn of(key: &Key<'_>) -> Self {
+impl OwnedKeyValue {
+    fn of(key: &KeyValue<'_>) -> Self {
         match key {
-            Key::EmptyArray => Self::EmptyArray,
-            Key::Value(value) => Self::Value(value.to_value()),
+            KeyValue::EmptyArray => Self::EmptyArray,
+            KeyValue::Value(value) => Self::Value(value.to_value()),
         }
     }
 
-    fn borrow(&self) -> Key<'_> {
+    fn borrow(&self) -> KeyValue<'_> {
         match self {
-            Self::EmptyArray => Key::EmptyArray,
-            Self::Value(value) => Key::Value(value.borrow()),
+            Self::EmptyArray => KeyValue::EmptyArray,
+            Self::Value(value) => KeyValue::Value(value.borrow()),
         }
     }
 }
@@ -174,12 +174,12 @@ fn fingerprint(filter: &Filter, sort: &Sort) -> String {
 const EMPTY_ARRAY: &str = "$empty";
 const FLOAT: &str = "$float";
 
-struct Content {
+struct TokenContent {
     fingerprint: String,
-    mark: Mark,
+    mark: CursorToken,
 }
 
-fn decode(token: &str) -> Option<Content> {
+fn decode(token: &str) -> Option<TokenContent> {
     let json = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let Value::Array(parts) = read(&json, "").ok()? else {
         return None;
@@ -190,26 +190,26 @@ fn decode(token: &str) -> Option<Content> {
     let mark = match mark {
         Value::Array(keys) => {
             let keys = keys.into_iter().map(unpack_key).collect::<Option<_>>()?;
-            Mark::Keys(Cursor { keys })
+            CursorToken::Keys(Cursor { keys })
         }
         Value::Object(event) => {
             let Some(Value::Int(seq @ 0..)) = event.get("seq") else {
                 return None;
             };
-            Mark::Record(LastRecord {
+            CursorToken::Record(LastRecord {
                 id: event.get("id")?.as_str()?.to_owned(),
                 seq: seq.cast_unsigned(),
             })
         }
         _ => return None,
     };
-    Some(Content { fingerprint, mark })
+    Some(TokenContent { fingerprint, mark })
 }
 
-fn unpack_key(value: Value) -> Option<OwnedKey> {
+fn unpack_key(value: Value) -> Option<OwnedKeyValue> {
     match value.as_object() {
-        Some(document) if document.get(EMPTY_ARRAY).is_some() => Some(OwnedKey::EmptyArray),
-        _ => unpack(value).map(OwnedKey::Value),
+        Some(document) if document.get(EMPTY_ARRAY).is_some() => Some(OwnedKeyValue::EmptyArray),
+        _ => unpack(value).map(OwnedKeyValue::Value),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::filter::{Clause, Node};
 use super::parse;
-use super::path::{FieldPath, Named, Segment};
+use super::path::{FieldPath, Lookup, Segment};
 use super::verdict::all;
 use crate::limits;
 use crate::value::{Invalid, Steps, TooCostly, Value, ValueRef, compare_within};
@@ -41,13 +41,13 @@ impl Conditions {
 /// A question about one element, read and checked. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ElementCondition {
-    asked: Arc<Asked>,
+    asked: Arc<ElementTest>,
     patterns: usize,
 }
 
 /// What is asked of an element.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum ElementTest {
     Equal(Value),
     Fields(Node),
     Operators(Vec<Clause>),
@@ -61,15 +61,15 @@ impl ElementCondition {
     pub fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly> {
         steps.take(1)?;
         match &*self.asked {
-            Asked::Equal(value) => {
+            ElementTest::Equal(value) => {
                 let order = compare_within(value.borrow(), element.borrow(), steps)?;
                 Ok(order.is_eq())
             }
-            Asked::Fields(node) => match element.as_object() {
+            ElementTest::Fields(node) => match element.as_object() {
                 Some(document) => node.matches(document, steps),
                 None => Ok(false),
             },
-            Asked::Operators(clauses) => {
+            ElementTest::Operators(clauses) => {
                 let alone = Alone(element);
                 let path = FieldPath::to_element();
                 all(clauses, |clause| clause.holds(&path, &alone, steps))
@@ -86,7 +86,7 @@ impl ElementCondition {
 /// An element seen as the only field of a record, so that operators find what is in it if it is an array.
 struct Alone<'a>(&'a Value);
 
-impl Named for Alone<'_> {
+impl Lookup for Alone<'_> {
     fn named(&self, _: &Segment) -> Option<ValueRef<'_>> {
         Some(self.0.borrow())
     }

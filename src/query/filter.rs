@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::held::Held;
+use super::footprint::FilterBytes;
 use super::parse;
-use super::path::{FieldPath, Named};
+use super::path::{FieldPath, Lookup};
 use super::test::{Relation, Test};
 use super::verdict::{Verdict, all, any};
 use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
@@ -22,7 +22,7 @@ pub struct Filter {
     /// Of the filter as it was written; tells whether a cursor belongs to it.
     pub(super) digest: [u8; 32],
     /// Its values; patterns are counted where they are shared.
-    held: Arc<Held>,
+    held: Arc<FilterBytes>,
     patterns: usize,
 }
 
@@ -63,7 +63,7 @@ impl Filter {
         Ok(Self {
             root: Arc::new(root),
             digest: digest(value),
-            held: Arc::new(Held::new(value.weight())),
+            held: Arc::new(FilterBytes::new(value.weight())),
             patterns,
         })
     }
@@ -89,7 +89,7 @@ impl Filter {
         Self {
             root: Arc::new(Node::And(Vec::new())),
             digest: digest(&Value::Object(Document::new())),
-            held: Arc::new(Held::new(0)),
+            held: Arc::new(FilterBytes::new(0)),
             patterns: 0,
         }
     }
@@ -120,7 +120,7 @@ fn digest(value: &Value) -> [u8; 32] {
 }
 
 impl Node {
-    pub(super) fn matches(&self, root: &impl Named, steps: &Steps) -> Verdict {
+    pub(super) fn matches(&self, root: &impl Lookup, steps: &Steps) -> Verdict {
         match self {
             Self::And(nodes) => all(nodes, |node| node.matches(root, steps)),
             Self::Or(nodes) => any(nodes, |node| node.matches(root, steps)),
@@ -142,7 +142,7 @@ impl Node {
 
 impl Clause {
     /// Whether it holds of the values that `path` leads to.
-    pub(super) fn holds(&self, path: &FieldPath, root: &impl Named, steps: &Steps) -> Verdict {
+    pub(super) fn holds(&self, path: &FieldPath, root: &impl Lookup, steps: &Steps) -> Verdict {
         let some =
             |test: &Test| path.any(root, test.leaf(), steps, &|value| test.passes(value, steps));
         match self {

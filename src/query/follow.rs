@@ -11,8 +11,8 @@ use crate::value::{Steps, TooCostly};
 
 /// Whether the pattern matches somewhere in the text.
 pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {
-    let mut now = Reached::new(nfa);
-    let mut next = Reached::new(nfa);
+    let mut now = ActiveStates::new(nfa);
+    let mut next = ActiveStates::new(nfa);
     for at in 0..=text.len() {
         // A match may begin anywhere, but not inside of a character.
         if text.is_char_boundary(at) {
@@ -40,7 +40,7 @@ pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {
 }
 
 /// The states that are reached at one place of the text.
-struct Reached {
+struct ActiveStates {
     /// Those that wait for a byte, or are the end.
     states: Vec<StateID>,
     /// In which round each was reached last, whatever it waits for.
@@ -50,7 +50,7 @@ struct Reached {
     stack: Vec<StateID>,
 }
 
-impl Reached {
+impl ActiveStates {
     fn new(nfa: &NFA) -> Self {
         Self {
             states: Vec::new(),

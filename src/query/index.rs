@@ -28,7 +28,7 @@ const HASHED_BYTES_PER_STEP: usize = 16;
 /// A value is known by its hash alone: two values that share one make a candidate too many, never
 /// one too few.
 #[derive(Debug)]
-pub struct Index<K> {
+pub struct FilterIndex<K> {
     /// Few: as many as there are different paths.
     fields: Vec<Field<K>>,
     /// Filters that ask for no value.
@@ -49,7 +49,7 @@ struct Term<'a> {
     values: Vec<&'a Value>,
 }
 
-impl<K> Default for Index<K> {
+impl<K> Default for FilterIndex<K> {
     fn default() -> Self {
         Self {
             fields: Vec::new(),
@@ -59,7 +59,7 @@ impl<K> Default for Index<K> {
     }
 }
 
-impl<K: Copy + Ord> Index<K> {
+impl<K: Copy + Ord> FilterIndex<K> {
     /// Files a filter under `key`.
     pub fn insert(&mut self, filter: &Filter, key: K) {
         let Some(Term { path, values }) = filter.root.term() else {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn found(filters: &[&str], record: &str) -> Vec<usize> {
-        let mut index = Index::default();
+        let mut index = FilterIndex::default();
         for (key, text) in filters.iter().enumerate() {
             index.insert(&filter(text), key);
         }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_filter_taken_out_leaves_nothing_behind() {
-        let mut index = Index::default();
+        let mut index = FilterIndex::default();
         let filters = [
             r#"{"a":{"$in":[1,1.5,"x"]}}"#,
             "{}",
@@ -337,7 +337,7 @@ mod tests {
             let filters: Vec<Filter> = asked.into_iter().map(node)
                 .map(|filter| Filter::parse(&filter.into(), "filter").expect("a good filter"))
                 .collect();
-            let mut index = Index::default();
+            let mut index = FilterIndex::default();
             for (key, filter) in filters.iter().enumerate() {
                 index.insert(filter, key);
             }

@@ -19,13 +19,13 @@ const KEYS_MAX: usize = limits::SORT_FIELDS_MAX + 1;
 
 /// What a record is ordered by. A missing value counts as null; an empty array comes before it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Key<'a> {
+pub(crate) enum KeyValue<'a> {
     EmptyArray,
     Value(ValueRef<'a>),
 }
 
 /// A record's keys, in the order of the sort's.
-pub(crate) type Keys<'a> = [Key<'a>; KEYS_MAX];
+pub(crate) type KeyValues<'a> = [KeyValue<'a>; KEYS_MAX];
 
 /// Some of a sort's keys, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ impl Sort {
         &self,
         record: &'a impl Record,
         steps: &Steps,
-    ) -> Result<Keys<'a>, TooCostly> {
-        let mut keys = [Key::MISSING; KEYS_MAX];
+    ) -> Result<KeyValues<'a>, TooCostly> {
+        let mut keys = [KeyValue::MISSING; KEYS_MAX];
         let expansion = Expansion { sort: self, steps };
         for (segment, members) in self.steps(self.members(), 0) {
             steps.take(record.width() as u64)?;
@@ -53,7 +53,12 @@ impl Sort {
         Members((1 << self.keys().len()) - 1)
     }
 
-    pub(super) fn compare_keys(&self, a: &Keys<'_>, b: &Keys<'_>, members: Members) -> Ordering {
+    pub(super) fn compare_keys(
+        &self,
+        a: &KeyValues<'_>,
+        b: &KeyValues<'_>,
+        members: Members,
+    ) -> Ordering {
         members
             .slots()
             .map(|slot| self.keys()[slot].direction.apply(a[slot].compare(b[slot])))
@@ -90,7 +95,7 @@ struct Expansion<'s> {
     steps: &'s Steps,
 }
 
-type Reached = Result<(), TooCostly>;
+type Expanded = Result<(), TooCostly>;
 
 impl Expansion<'_> {
     fn reach<'a>(
@@ -98,13 +103,13 @@ impl Expansion<'_> {
         value: ValueRef<'a>,
         members: Members,
         depth: usize,
-        keys: &mut Keys<'a>,
-    ) -> Reached {
+        keys: &mut KeyValues<'a>,
+    ) -> Expanded {
         if let ValueRef::Array(items) = value {
             return self.reach_into(items, members, depth, keys);
         }
         for slot in self.sort.ending(members, depth).slots() {
-            keys[slot] = Key::Value(value);
+            keys[slot] = KeyValue::Value(value);
         }
         match value {
             ValueRef::Object(document) => self.descend(document, members, depth, keys),
@@ -117,8 +122,8 @@ impl Expansion<'_> {
         document: &'a Document,
         members: Members,
         depth: usize,
-        keys: &mut Keys<'a>,
-    ) -> Reached {
+        keys: &mut KeyValues<'a>,
+    ) -> Expanded {
         for (segment, members) in self.sort.steps(members, depth) {
             self.steps.take(1 + document.len() as u64)?;
             if let Some(value) = document.get(&segment.name) {
@@ -133,8 +138,8 @@ impl Expansion<'_> {
         items: &'a [Value],
         members: Members,
         depth: usize,
-        keys: &mut Keys<'a>,
-    ) -> Reached {
+        keys: &mut KeyValues<'a>,
+    ) -> Expanded {
         let mut over_elements = self.sort.ending(members, depth);
         for (segment, members) in self.sort.steps(members, depth) {
             match segment.index.and_then(|index| items.get(index)) {
@@ -147,7 +152,7 @@ impl Expansion<'_> {
         }
         if items.is_empty() {
             for slot in self.sort.ending(over_elements, depth).slots() {
-                keys[slot] = Key::EmptyArray;
+                keys[slot] = KeyValue::EmptyArray;
             }
             return Ok(());
         }
@@ -160,13 +165,13 @@ impl Expansion<'_> {
         item: &'a Value,
         members: Members,
         depth: usize,
-        keys: &mut Keys<'a>,
-    ) -> Reached {
+        keys: &mut KeyValues<'a>,
+    ) -> Expanded {
         let ending = self.sort.ending(members, depth);
         for slot in ending.slots() {
             keys[slot] = match item {
-                Value::Array(items) if items.is_empty() => Key::EmptyArray,
-                _ => Key::Value(item.borrow()),
+                Value::Array(items) if items.is_empty() => KeyValue::EmptyArray,
+                _ => KeyValue::Value(item.borrow()),
             };
         }
         let going_on = members.without(ending);
@@ -182,9 +187,9 @@ impl Expansion<'_> {
         items: &'a [Value],
         members: Members,
         depth: usize,
-        keys: &mut Keys<'a>,
-    ) -> Reached {
-        let mut least: Option<Keys<'a>> = None;
+        keys: &mut KeyValues<'a>,
+    ) -> Expanded {
+        let mut least: Option<KeyValues<'a>> = None;
         for item in items {
             let candidate = self.candidate(item, members, depth)?;
             let comes_first = match &least {
@@ -207,11 +212,11 @@ impl Expansion<'_> {
         item: &'a Value,
         members: Members,
         depth: usize,
-    ) -> Result<Keys<'a>, TooCostly> {
+    ) -> Result<KeyValues<'a>, TooCostly> {
         self.steps.take(4)?;
-        let mut keys = [Key::MISSING; KEYS_MAX];
+        let mut keys = [KeyValue::MISSING; KEYS_MAX];
         for slot in self.sort.ending(members, depth).slots() {
-            keys[slot] = Key::Value(item.borrow());
+            keys[slot] = KeyValue::Value(item.borrow());
         }
         if let Value::Object(document) = item {
             self.descend(document, members, depth, &mut keys)?;
@@ -219,10 +224,15 @@ impl Expansion<'_> {
         Ok(keys)
     }
 
-    fn compare(&self, a: &Keys<'_>, b: &Keys<'_>, members: Members) -> Result<Ordering, TooCostly> {
+    fn compare(
+        &self,
+        a: &KeyValues<'_>,
+        b: &KeyValues<'_>,
+        members: Members,
+    ) -> Result<Ordering, TooCostly> {
         for slot in members.slots() {
             let order = match (a[slot], b[slot]) {
-                (Key::Value(a), Key::Value(b)) => compare_within(a, b, self.steps)?,
+                (KeyValue::Value(a), KeyValue::Value(b)) => compare_within(a, b, self.steps)?,
                 (a, b) => a.compare(b),
             };
             if order.is_ne() {
@@ -233,15 +243,15 @@ impl Expansion<'_> {
     }
 }
 
-impl Key<'_> {
+impl KeyValue<'_> {
     pub(super) const MISSING: Self = Self::Value(ValueRef::Null);
 
-    fn compare(self, other: Key<'_>) -> Ordering {
+    fn compare(self, other: KeyValue<'_>) -> Ordering {
         match (self, other) {
-            (Self::EmptyArray, Key::EmptyArray) => Ordering::Equal,
-            (Self::EmptyArray, Key::Value(_)) => Ordering::Less,
-            (Self::Value(_), Key::EmptyArray) => Ordering::Greater,
-            (Self::Value(a), Key::Value(b)) => compare(a, b),
+            (Self::EmptyArray, KeyValue::EmptyArray) => Ordering::Equal,
+            (Self::EmptyArray, KeyValue::Value(_)) => Ordering::Less,
+            (Self::Value(_), KeyValue::EmptyArray) => Ordering::Greater,
+            (Self::Value(a), KeyValue::Value(b)) => compare(a, b),
         }
     }
 }

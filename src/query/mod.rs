@@ -22,7 +22,7 @@ mod element;
 mod fields;
 mod filter;
 mod follow;
-mod held;
+mod footprint;
 mod index;
 mod keys;
 mod operand;
@@ -39,7 +39,7 @@ use std::cmp::Ordering;
 
 use crate::limits;
 use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, join};
-use cursor::Mark;
+use cursor::CursorToken;
 use operand::expected;
 
 pub use cursor::{Cursor, LastRecord};
@@ -48,9 +48,9 @@ pub use fields::Fields;
 pub(crate) use fields::{Branch, Wanted, part_of};
 pub use filter::Filter;
 pub(crate) use filter::{Clause, Node};
-pub use held::held_bytes;
-pub use index::Index;
-pub(crate) use keys::Key;
+pub use footprint::filter_bytes;
+pub use index::FilterIndex;
+pub(crate) use keys::KeyValue;
 pub(crate) use path::FieldPath;
 pub(crate) use sort::SortKey;
 pub use sort::{Direction, Sort};
@@ -92,9 +92,9 @@ impl Query {
         }
         if let Some(cursor) = asked.get("cursor") {
             let at = join(at, "cursor");
-            match Mark::parse(cursor, &query.filter, &query.sort, &at)? {
-                Mark::Keys(cursor) => query.cursor = Some(cursor),
-                Mark::Record(last) => query.ends_after = Some(last),
+            match CursorToken::parse(cursor, &query.filter, &query.sort, &at)? {
+                CursorToken::Keys(cursor) => query.cursor = Some(cursor),
+                CursorToken::Record(last) => query.ends_after = Some(last),
             }
         }
         if let Some(fields) = asked.get("fields") {
@@ -149,7 +149,7 @@ impl Query {
             Some(ValueRef::String(id)) => id,
             _ => "",
         };
-        Mark::token(keys.as_ref().ok(), (id, seq), &self.filter, &self.sort)
+        CursorToken::token(keys.as_ref().ok(), (id, seq), &self.filter, &self.sort)
     }
 
     /// The order of two records in the answer, however long it takes to tell.

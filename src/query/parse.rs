@@ -3,7 +3,7 @@
 //! Refuses by name and place whatever the tree cannot say, and whatever would cost too much: every
 //! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
 
-use super::element::Asked;
+use super::element::ElementTest;
 use super::filter::{Clause, Node};
 use super::operand::{array, flag, literal, modulo, object, size, types};
 use super::path::FieldPath;
@@ -14,31 +14,31 @@ use crate::value::{Document, Invalid, Value, compare, join};
 
 /// Reads a whole filter that stands `at`; says how many bytes its patterns take.
 pub(super) fn filter(value: &Value, at: &str) -> Result<(Node, usize), Invalid> {
-    let mut parser = Parser::default();
+    let mut parser = FilterParser::default();
     let node = parser.filter(value, at, 1)?;
     Ok((node, parser.pattern_bytes))
 }
 
 /// Reads a condition on an element that stands `at`; says how many patterns are in it.
-pub(super) fn element(value: &Value, at: &str) -> Result<(Asked, usize), Invalid> {
-    let mut parser = Parser::default();
+pub(super) fn element(value: &Value, at: &str) -> Result<(ElementTest, usize), Invalid> {
+    let mut parser = FilterParser::default();
     let asked = match value {
         Value::Object(document) if of_fields(document) => {
-            Asked::Fields(parser.filter(value, at, 1)?)
+            ElementTest::Fields(parser.filter(value, at, 1)?)
         }
         Value::Object(operators) if operators.iter().next().is_some_and(|(n, _)| n == "$not") => {
             let reason = "$not cannot come first here, as in MongoDB: negate fields with $nor";
             return Err(Invalid::new(join(at, "$not"), reason));
         }
-        Value::Object(operators) => Asked::Operators(parser.operators(operators, at, 1)?),
-        _ => Asked::Equal(literal(value, at)?),
+        Value::Object(operators) => ElementTest::Operators(parser.operators(operators, at, 1)?),
+        _ => ElementTest::Equal(literal(value, at)?),
     };
     Ok((asked, parser.patterns))
 }
 
 /// What a filter has used up so far.
 #[derive(Default)]
-struct Parser {
+struct FilterParser {
     nodes: usize,
     values: usize,
     patterns: usize,
@@ -46,7 +46,7 @@ struct Parser {
 }
 
 /// Fields of one record side by side: `{"a": …, "b": …, "$or": […]}`.
-impl Parser {
+impl FilterParser {
     fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<Node, Invalid> {
         check_depth(at, depth)?;
         let document = object(value, at)?;
@@ -115,7 +115,7 @@ impl Parser {
 }
 
 /// What is asked of one field.
-impl Parser {
+impl FilterParser {
     fn field(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Clause>, Invalid> {
         match value {
             Value::Object(operators) if has_operators(operators) => {

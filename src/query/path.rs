@@ -36,14 +36,14 @@ pub(super) enum Leaf {
 }
 
 /// Something that knows values by name: a record, or an array seen as a document of its places.
-pub(super) trait Named {
+pub(super) trait Lookup {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>>;
 
     /// How many names a look-up may go through.
     fn names(&self) -> usize;
 }
 
-impl<R: Record> Named for R {
+impl<R: Record> Lookup for R {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
         self.field(&segment.name)
     }
@@ -56,7 +56,7 @@ impl<R: Record> Named for R {
 /// An array whose places are named `0`, `1`, `2` …
 pub(super) struct Places<'a>(pub(super) &'a [Value]);
 
-impl Named for Places<'_> {
+impl Lookup for Places<'_> {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
         self.0.get(segment.index?).map(Value::borrow)
     }
@@ -106,11 +106,17 @@ impl FieldPath {
     ///
     /// A number on the path leads to the documents of an array twice, by its place and by its name, so arrays
     /// in arrays can make it lead to very many values.
-    pub(super) fn any<F>(&self, root: &impl Named, leaf: Leaf, steps: &Steps, passes: &F) -> Verdict
+    pub(super) fn any<F>(
+        &self,
+        root: &impl Lookup,
+        leaf: Leaf,
+        steps: &Steps,
+        passes: &F,
+    ) -> Verdict
     where
         F: Fn(Option<ValueRef<'_>>) -> Verdict,
     {
-        let walk = Walk {
+        let walk = PathWalk {
             leaf,
             steps,
             passes,
@@ -147,13 +153,13 @@ impl Segment {
 }
 
 /// Following one path through one record.
-struct Walk<'a, F> {
+struct PathWalk<'a, F> {
     leaf: Leaf,
     steps: &'a Steps,
     passes: &'a F,
 }
 
-impl<F> Walk<'_, F>
+impl<F> PathWalk<'_, F>
 where
     F: Fn(Option<ValueRef<'_>>) -> Verdict,
 {

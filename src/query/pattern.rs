@@ -16,7 +16,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Input, MatchError, MatchKind};
 
 use super::follow;
-use super::held::Held;
+use super::footprint::FilterBytes;
 use super::operand::expected;
 use super::verdict::Verdict;
 use crate::limits;
@@ -39,18 +39,18 @@ pub(crate) struct Pattern {
 }
 
 struct Compiled {
-    key: Key,
+    key: PatternKey,
     dfa: DFA,
     /// The states that were made. Who finds them in use makes his own.
     states: Mutex<Option<Box<dfa::Cache>>>,
-    held: Held,
+    held: FilterBytes,
 }
 
 /// A pattern as it was written, and the letters of its options in order.
-type Key = (String, String);
+type PatternKey = (String, String);
 
 /// Every pattern that some filter has, once.
-static KNOWN: Mutex<BTreeMap<Key, Weak<Compiled>>> = Mutex::new(BTreeMap::new());
+static KNOWN: Mutex<BTreeMap<PatternKey, Weak<Compiled>>> = Mutex::new(BTreeMap::new());
 
 /// Why a text was not matched by the states of the second automaton.
 struct GaveUp;
@@ -112,7 +112,7 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn known() -> MutexGuard<'static, BTreeMap<Key, Weak<Compiled>>> {
+fn known() -> MutexGuard<'static, BTreeMap<PatternKey, Weak<Compiled>>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -130,7 +130,7 @@ impl Drop for Compiled {
 }
 
 impl Compiled {
-    fn new(key: Key) -> Result<Self, String> {
+    fn new(key: PatternKey) -> Result<Self, String> {
         let (text, letters) = &key;
         let unsupported =
             |error: &dyn Error| format!("the pattern is not supported: {}", last_line(error));
@@ -158,7 +158,7 @@ impl Compiled {
         let dfa = dfa.map_err(|error| unsupported(&error))?;
         let states = dfa.get_config().get_minimum_cache_capacity(&nfa);
         let states = states.map_or(0, |least| least.max(limits::REGEX_STATES_BYTES_MAX));
-        let held = Held::new(nfa.memory_usage() + states);
+        let held = FilterBytes::new(nfa.memory_usage() + states);
         Ok(Self {
             key,
             dfa,

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::keys::Keys;
+use super::keys::KeyValues;
 use super::operand::{expected, integer, object};
 use super::path::FieldPath;
 use crate::limits;
@@ -71,7 +71,7 @@ impl Sort {
     pub(super) fn compare_with(
         &self,
         record: &impl Record,
-        keys: &Keys<'_>,
+        keys: &KeyValues<'_>,
         steps: &Steps,
     ) -> Result<Ordering, TooCostly> {
         Ok(self.compare_keys(&self.keys_of(record, steps)?, keys, self.members()))

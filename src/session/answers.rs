@@ -7,14 +7,14 @@ use futures::FutureExt;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reads::{Held, Overtaking, Read};
+use super::reads::{DeferredRead, Overtaking, Read};
 use crate::limits;
-use crate::node::Service;
+use crate::node::Node;
 use crate::node::Share;
 use crate::node::Subscription;
-use crate::node::{Outcome, Refused};
+use crate::node::{Outcome, SubmitError};
 use crate::protocol;
-use crate::protocol::{Failure, Frame, Name, RequestId, SubName};
+use crate::protocol::{Failure, Frame, RequestId, RequestKind, SubName};
 
 /// Answers owed, the oldest first.
 ///
@@ -22,7 +22,7 @@ use crate::protocol::{Failure, Frame, Name, RequestId, SubName};
 /// to a write for which there is no room is let go when it arrives, and made again when its turn comes.
 #[derive(Debug)]
 pub(super) struct Answers {
-    service: Service,
+    node: Node,
     owed: VecDeque<Owed>,
     /// Of the requests that are owed an answer.
     bytes: usize,
@@ -66,11 +66,14 @@ pub(super) enum Pending {
     /// It only waits its turn.
     Ready(Answer),
     /// With the engine.
-    Write(Option<RequestId>, Name, oneshot::Receiver<Outcome>),
+    Write(Option<RequestId>, RequestKind, oneshot::Receiver<Outcome>),
     /// With the engine.
-    Announcement(Option<RequestId>, oneshot::Receiver<Result<(), Refused>>),
+    Announcement(
+        Option<RequestId>,
+        oneshot::Receiver<Result<(), SubmitError>>,
+    ),
     /// Not begun: writes stand before it.
-    Held(Box<Held>),
+    Held(Box<DeferredRead>),
     /// In a task of its own, beside the others; it ends with who asked.
     Running(AbortOnDropHandle<Answer>),
 }
@@ -78,22 +81,26 @@ pub(super) enum Pending {
 impl Pending {
     pub(super) fn write(
         id: Option<RequestId>,
-        name: Name,
+        name: RequestKind,
     ) -> impl FnOnce(oneshot::Receiver<Outcome>) -> Self {
         move |outcome| Self::Write(id, name, outcome)
     }
 
     pub(super) fn announcement(
         id: Option<RequestId>,
-    ) -> impl FnOnce(oneshot::Receiver<Result<(), Refused>>) -> Self {
+    ) -> impl FnOnce(oneshot::Receiver<Result<(), SubmitError>>) -> Self {
         move |outcome| Self::Announcement(id, outcome)
     }
 
-    pub(super) fn read(service: Service, id: Option<RequestId>, read: Read) -> Self {
-        Self::Held(Box::new(Held { service, id, read }))
+    pub(super) fn read(node: Node, id: Option<RequestId>, read: Read) -> Self {
+        Self::Held(Box::new(DeferredRead { node, id, read }))
     }
 
-    pub(super) fn failed(id: Option<&RequestId>, name: Option<Name>, failure: &Failure) -> Self {
+    pub(super) fn failed(
+        id: Option<&RequestId>,
+        name: Option<RequestKind>,
+        failure: &Failure,
+    ) -> Self {
         Self::Ready(Answer::Frame(protocol::error(id, name, failure), None))
     }
 
@@ -135,11 +142,11 @@ impl Pending {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
         match self {
             Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(Refused::Unknown));
+                let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
                 Arrived::Outcome(id.take(), *name, outcome)
             }),
             Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
-                let outcome = outcome.unwrap_or(Err(Refused::Unknown));
+                let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
                 Arrived::Announced(id.take(), outcome)
             }),
             Self::Running(task) => task
@@ -153,14 +160,14 @@ impl Pending {
 /// What was waited for.
 enum Arrived {
     Answer(Answer),
-    Outcome(Option<RequestId>, Name, Outcome),
-    Announced(Option<RequestId>, Result<(), Refused>),
+    Outcome(Option<RequestId>, RequestKind, Outcome),
+    Announced(Option<RequestId>, Result<(), SubmitError>),
 }
 
 impl Answers {
-    pub(super) fn new(service: Service) -> Self {
+    pub(super) fn new(node: Node) -> Self {
         Self {
-            service,
+            node,
             owed: VecDeque::new(),
             bytes: 0,
             free: 0,
@@ -171,7 +178,7 @@ impl Answers {
     pub(super) fn push(&mut self, pending: Pending, text: usize) {
         let bytes = text.max(pending.bytes_min());
         let is_kept = matches!(pending, Pending::Held(_)) && text > limits::SESSION_FREE_BYTES;
-        let share = is_kept.then(|| self.service.budget().try_reserve(text));
+        let share = is_kept.then(|| self.node.budget().try_reserve(text));
         if let Pending::Ready(Answer::Frame(frame, None)) = &pending {
             self.free += frame.len();
         }
@@ -251,18 +258,18 @@ impl Answers {
     fn keep(
         &mut self,
         id: Option<RequestId>,
-        name: Name,
+        name: RequestKind,
         outcome: Outcome,
         is_next: bool,
     ) -> Pending {
         let frame = match &outcome {
             Ok(done) => {
-                self.service.count_done(name.as_str(), done.is_repeated);
+                self.node.count_done(name.as_str(), done.is_repeated);
                 protocol::answer(id.as_ref(), name, &done.changes, done.is_repeated)
             }
             Err(refused) => {
                 let failure = Failure::from(refused.clone());
-                self.service.count(name.as_str(), Err(&failure));
+                self.node.count(name.as_str(), Err(&failure));
                 protocol::error(id.as_ref(), Some(name), &failure)
             }
         };
@@ -270,22 +277,21 @@ impl Answers {
             self.free += frame.len();
             return Pending::Ready(Answer::Frame(frame, None));
         }
-        if let Some(share) = self.service.budget().try_reserve(frame.len())
+        if let Some(share) = self.node.budget().try_reserve(frame.len())
             && is_next
         {
             return Pending::Ready(Answer::Frame(frame, Some(share)));
         }
         Pending::read(
-            self.service.clone(),
+            self.node.clone(),
             id,
             Read::again(name, outcome, frame.len()),
         )
     }
 
-    fn announced(&mut self, id: Option<&RequestId>, outcome: Result<(), Refused>) -> Pending {
-        let (name, outcome) = (Name::Broadcast, outcome.map_err(Failure::from));
-        self.service
-            .count(name.as_str(), outcome.as_ref().map(drop));
+    fn announced(&mut self, id: Option<&RequestId>, outcome: Result<(), SubmitError>) -> Pending {
+        let (name, outcome) = (RequestKind::Broadcast, outcome.map_err(Failure::from));
+        self.node.count(name.as_str(), outcome.as_ref().map(drop));
         let frame = match outcome {
             Ok(()) => protocol::announced(id),
             Err(failure) => protocol::error(id, Some(name), &failure),

@@ -19,12 +19,14 @@ use uuid::Uuid;
 use crate::domain::Seq;
 use crate::limits;
 use crate::node::Epoch;
-use crate::node::Service;
+use crate::node::Node;
+use crate::node::Requester;
 use crate::node::Share;
-use crate::node::Source;
 use crate::node::{Interest, Listener};
 use crate::protocol;
-use crate::protocol::{Asked, Code, Failure, Frame, Name, Refused, Request, RequestId, SubName};
+use crate::protocol::{
+    Code, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId, RequestKind, SubName,
+};
 use crate::value::Invalid;
 use answers::{Answer, Answers, Pending, Subscribed};
 pub use outbox::{Outbox, Piece};
@@ -33,7 +35,7 @@ use subscriptions::Subscriptions;
 
 /// What a client asks for when it connects.
 #[derive(Debug, Clone, Copy)]
-pub struct Opening {
+pub struct SessionOptions {
     /// Whether it wants every change.
     pub interest: Interest,
     /// The position to resume from; `None` is from now on.
@@ -45,9 +47,9 @@ pub struct Opening {
 /// One client connection.
 #[derive(Debug)]
 pub struct Session {
-    service: Service,
+    node: Node,
     /// Its share of the writer is its own.
-    source: Source,
+    source: Requester,
     answers: Answers,
     listener: Listener,
     subscriptions: Subscriptions,
@@ -63,18 +65,18 @@ impl Session {
     ///
     /// # Errors
     /// If it takes the store to judge the position asked for, and the store cannot be reached.
-    pub async fn open(service: Service, opening: Opening) -> Result<(Self, Vec<Frame>), Failure> {
-        let stale = service.stale(opening.after, opening.epoch).await?;
+    pub async fn open(node: Node, opening: SessionOptions) -> Result<(Self, Vec<Frame>), Failure> {
+        let stale = node.stale(opening.after, opening.epoch).await?;
         let after = opening.after.filter(|_| stale.is_none());
-        let listener = service.listen(after, opening.interest);
+        let listener = node.listen(after, opening.interest);
         let seq = listener.seq();
-        let mut greeting = vec![protocol::welcome(service.epoch().0, seq, Uuid::new_v4())];
+        let mut greeting = vec![protocol::welcome(node.epoch().0, seq, Uuid::new_v4())];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
-                answers: Answers::new(service.clone()),
-                service,
-                source: Source::new(),
+                answers: Answers::new(node.clone()),
+                node,
+                source: Requester::new(),
                 listener,
                 subscriptions: Subscriptions::default(),
                 over: None,
@@ -94,10 +96,10 @@ impl Session {
             );
             return self.refuse(&Failure::new(Code::MessageTooLarge, message));
         }
-        let pending = match Asked::parse(text) {
+        let pending = match ParsedRequest::parse(text) {
             Ok(asked) => self.begin(asked),
-            Err(Refused { id, name, failure }) => {
-                self.service.count(word(name), Err(&failure));
+            Err(RefusedRequest { id, name, failure }) => {
+                self.node.count(word(name), Err(&failure));
                 Pending::failed(id.as_ref(), name, &failure)
             }
         };
@@ -106,7 +108,7 @@ impl Session {
 
     /// Answers a message that is no text, or no message at all.
     pub fn refuse(&mut self, failure: &Failure) {
-        self.service.count(word(None), Err(failure));
+        self.node.count(word(None), Err(failure));
         self.answers.push(Pending::failed(None, None, failure), 0);
     }
 
@@ -131,7 +133,7 @@ impl Session {
         }
         self.subscriptions.look().await;
         if self.subscriptions.have_news() && outbox.is_empty() && self.room.is_none() {
-            let reserving = self.service.news().reserve(limits::NEWS_BYTES_MAX);
+            let reserving = self.node.news().reserve(limits::NEWS_BYTES_MAX);
             tokio::select! {
                 room = reserving => self.room = Some(room),
                 () = self.answers.ready() => self.answer(outbox),
@@ -164,8 +166,7 @@ impl Session {
             return;
         }
         let room = self.room.take();
-        let Some(mut room) =
-            room.or_else(|| self.service.news().try_reserve(limits::NEWS_BYTES_MAX))
+        let Some(mut room) = room.or_else(|| self.node.news().try_reserve(limits::NEWS_BYTES_MAX))
         else {
             return;
         };
@@ -209,7 +210,7 @@ impl Session {
                     let frame = match self.unsubscribe(&sub) {
                         Ok(()) => protocol::unsubscribed(id.as_ref(), &sub),
                         Err(failure) => {
-                            protocol::error(id.as_ref(), Some(Name::Unsubscribe), &failure)
+                            protocol::error(id.as_ref(), Some(RequestKind::Unsubscribe), &failure)
                         }
                     };
                     outbox.push(frame, None);
@@ -227,8 +228,8 @@ impl Session {
                 Err(Failure::at(Code::NotFound, missing))
             }
         };
-        let name = Some(Name::Unsubscribe);
-        self.service.count(word(name), outcome.as_ref().map(drop));
+        let name = Some(RequestKind::Unsubscribe);
+        self.node.count(word(name), outcome.as_ref().map(drop));
         outcome
     }
 
@@ -240,11 +241,12 @@ impl Session {
             stale,
         } = subscribed;
         if let Err(failure) = self.subscriptions.check(&sub, subscription.filter_weight()) {
-            self.service.count(Name::Subscribe.as_str(), Err(&failure));
-            let error = protocol::error(id.as_ref(), Some(Name::Subscribe), &failure);
+            self.node
+                .count(RequestKind::Subscribe.as_str(), Err(&failure));
+            let error = protocol::error(id.as_ref(), Some(RequestKind::Subscribe), &failure);
             return outbox.push(error, None);
         }
-        self.service.count(Name::Subscribe.as_str(), Ok(()));
+        self.node.count(RequestKind::Subscribe.as_str(), Ok(()));
         let seq = subscription.seq();
         outbox.push(protocol::subscribed(id.as_ref(), &sub, seq), None);
         outbox.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
@@ -252,18 +254,18 @@ impl Session {
     }
 
     fn read(&self, id: Option<RequestId>, read: Read) -> Pending {
-        Pending::read(self.service.clone(), id, read)
+        Pending::read(self.node.clone(), id, read)
     }
 
-    fn begin(&self, asked: Asked) -> Pending {
-        let Asked { id, name, request } = asked;
+    fn begin(&self, asked: ParsedRequest) -> Pending {
+        let ParsedRequest { id, name, request } = asked;
         let begun = match request {
             Request::Write(order) => self
-                .service
+                .node
                 .submit(&self.source, order)
                 .map(Pending::write(id.clone(), name)),
             Request::Broadcast(payload) => self
-                .service
+                .node
                 .announce(&self.source, payload)
                 .map(Pending::announcement(id.clone())),
             Request::Fetch(fetch) => {
@@ -277,13 +279,13 @@ impl Session {
             Request::Unsubscribe(sub) => Ok(Pending::Ready(Answer::Unsubscribe(id.clone(), sub))),
         };
         begun.unwrap_or_else(|failure| {
-            self.service.count(name.as_str(), Err(&failure));
+            self.node.count(name.as_str(), Err(&failure));
             Pending::failed(id.as_ref(), Some(name), &failure)
         })
     }
 }
 
 /// By what a request is counted of which perhaps nothing could be read.
-fn word(name: Option<Name>) -> &'static str {
-    name.map_or("unknown", Name::as_str)
+fn word(name: Option<RequestKind>) -> &'static str {
+    name.map_or("unknown", RequestKind::as_str)
 }

@@ -9,18 +9,18 @@ use tokio::sync::Notify;
 use super::answers::{Answer, Subscribed};
 use crate::domain::{EventId, Seq};
 use crate::limits;
+use crate::node::Node;
 use crate::node::Outcome;
-use crate::node::Service;
+use crate::node::Requester;
 use crate::node::Share;
-use crate::node::Source;
 use crate::protocol;
-use crate::protocol::{Failure, Fetch, Frame, Mode, Name, RequestId, SubName, Subscribe};
+use crate::protocol::{Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe};
 use crate::query::Query;
 
 /// A request that can be begun.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) service: Service,
+pub(super) struct DeferredRead {
+    pub(super) node: Node,
     pub(super) id: Option<RequestId>,
     pub(super) read: Read,
 }
@@ -28,17 +28,17 @@ pub(super) struct Held {
 /// What reads the store.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
-    Fetch(Source, Fetch),
+    Fetch(Requester, Fetch),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
     /// A write was carried out: its answer is made of the log, for which there was no room before.
-    Written(Name, Written),
+    Written(RequestKind, LoggedWrite),
     /// A write was refused, with more to say than there was room for: of this event, as it is by then.
-    Refused(Name, Box<Failure>, Option<EventId>),
+    Refused(RequestKind, Box<Failure>, Option<EventId>),
 }
 
 /// The place in the log of a write.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Written {
+pub(super) struct LoggedWrite {
     first: Seq,
     count: usize,
     /// What is told of it.
@@ -54,16 +54,16 @@ pub(super) enum Overtaking {
 }
 
 impl Read {
-    fn name(&self) -> Name {
+    fn name(&self) -> RequestKind {
         match self {
-            Self::Fetch(..) => Name::Fetch,
-            Self::Subscribe(..) => Name::Subscribe,
+            Self::Fetch(..) => RequestKind::Fetch,
+            Self::Subscribe(..) => RequestKind::Subscribe,
             Self::Written(name, _) | Self::Refused(name, ..) => *name,
         }
     }
 
     /// What it takes to tell later what became of a write, in about so many bytes.
-    pub(super) fn again(name: Name, outcome: Outcome, bytes: usize) -> Self {
+    pub(super) fn again(name: RequestKind, outcome: Outcome, bytes: usize) -> Self {
         match outcome {
             Err(refused) => {
                 let (failure, event) = Failure::from(refused).without_event();
@@ -71,7 +71,7 @@ impl Read {
             }
             Ok(done) => Self::Written(
                 name,
-                Written {
+                LoggedWrite {
                     first: done.changes[0].seq,
                     count: done.changes.len(),
                     bytes,
@@ -82,7 +82,7 @@ impl Read {
     }
 }
 
-impl Held {
+impl DeferredRead {
     pub(super) fn is_fetch(&self) -> bool {
         matches!(self.read, Read::Fetch(..))
     }
@@ -91,7 +91,7 @@ impl Held {
     /// one. The same holds for room, unless there is plenty.
     pub(super) fn overtake(&self) -> Overtaking {
         match &self.read {
-            Read::Fetch(..) => match self.service.room_ahead() {
+            Read::Fetch(..) => match self.node.room_ahead() {
                 Some(room) => Overtaking::Yes(Some(room)),
                 None => Overtaking::No,
             },
@@ -114,18 +114,18 @@ impl Held {
 
     async fn answer(self: Box<Self>, room: Option<Share>) -> Answer {
         let name = self.read.name();
-        let Self { service, id, read } = *self;
+        let Self { node, id, read } = *self;
         let id = id.as_ref();
         let answer = match read {
             Read::Fetch(from, fetch) => {
-                let page = service.fetch(&from, id, &fetch, room).await;
-                service.count(name.as_str(), page.as_ref().map(drop));
+                let page = node.fetch(&from, id, &fetch, room).await;
+                node.count(name.as_str(), page.as_ref().map(drop));
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
             Read::Subscribe(sub, asked, bell) => {
-                let armed = service.subscribe(&asked, &bell).await;
+                let armed = node.subscribe(&asked, &bell).await;
                 if let Err(failure) = &armed {
-                    service.count(name.as_str(), Err(failure));
+                    node.count(name.as_str(), Err(failure));
                 }
                 let subscribed = armed.map(|(subscription, stale)| Subscribed {
                     id: id.cloned(),
@@ -136,10 +136,10 @@ impl Held {
                 let boxed = subscribed.map(Box::new);
                 boxed.map(Answer::Subscribed)
             }
-            Read::Written(_, written) => again(&service, id, name, written).await,
+            Read::Written(_, written) => again(&node, id, name, written).await,
             Read::Refused(_, failure, event) => {
-                let share = service.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
-                let failure = shown(&service, *failure, event).await;
+                let share = node.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
+                let failure = shown(&node, *failure, event).await;
                 Ok(held(protocol::error(id, Some(name), &failure), share))
             }
         };
@@ -151,12 +151,12 @@ impl Held {
 
 /// The answer to a write that was carried out, read from the log.
 async fn again(
-    service: &Service,
+    node: &Node,
     id: Option<&RequestId>,
-    name: Name,
-    written: Written,
+    name: RequestKind,
+    written: LoggedWrite,
 ) -> Result<Answer, Failure> {
-    let (changes, share) = service
+    let (changes, share) = node
         .written(written.first, written.count, written.bytes)
         .await?;
     let frame = protocol::answer(id, name, &changes, written.is_repeated);
@@ -164,11 +164,11 @@ async fn again(
 }
 
 /// The failure with the event that it is about, if that is still there.
-async fn shown(service: &Service, failure: Failure, event: Option<EventId>) -> Failure {
+async fn shown(node: &Node, failure: Failure, event: Option<EventId>) -> Failure {
     let Some(id) = event else {
         return failure;
     };
-    match service.event(&id, &Fetch::now(Query::everything())).await {
+    match node.event(&id, &Fetch::now(Query::everything())).await {
         Ok((_, event)) => failure.with_event(Arc::new(event)),
         Err(_) => failure,
     }

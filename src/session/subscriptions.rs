@@ -9,13 +9,13 @@ use super::Outbox;
 use crate::limits;
 use crate::node::{Notice, Subscription};
 use crate::protocol;
-use crate::protocol::{Code, Failure, Name, SubName};
+use crate::protocol::{Code, Failure, RequestKind, SubName};
 use crate::value::{Invalid, Steps};
 
 /// Each takes its turn: none can keep the others from being heard.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    named: Vec<Named>,
+    named: Vec<NamedSubscription>,
     /// Rings when one of them has a match.
     bell: Arc<Notify>,
     /// Whose turn is next.
@@ -25,7 +25,7 @@ pub(super) struct Subscriptions {
 }
 
 #[derive(Debug)]
-struct Named {
+struct NamedSubscription {
     name: SubName,
     subscription: Subscription,
     /// Whether it may have something to take.
@@ -38,7 +38,7 @@ impl Subscriptions {
     }
 
     pub(super) fn add(&mut self, name: SubName, subscription: Subscription) {
-        self.named.push(Named {
+        self.named.push(NamedSubscription {
             name,
             subscription,
             is_ready: false,
@@ -133,7 +133,7 @@ impl Subscriptions {
             if std::mem::take(&mut named.is_ready)
                 && let Err(failure) = named.take(&slice, outbox)
             {
-                let error = protocol::error(None, Some(Name::Subscribe), &failure);
+                let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
                 outbox.push(error.of(&named.name), None);
                 self.named.remove(at);
                 return;
@@ -143,7 +143,7 @@ impl Subscriptions {
     }
 }
 
-impl Named {
+impl NamedSubscription {
     fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
         let mut out = |notice: Notice| {

@@ -31,7 +31,7 @@ pub use error::{AppendError, PublishError, Spot, StoreError};
 pub use fate::cause_of;
 pub use options::StoreOptions;
 pub use panics::panic_is_expected;
-pub use seq_at::last_until;
+pub use seq_at::seq_at;
 
 /// Opens the store that the options name.
 ///
@@ -123,7 +123,7 @@ pub struct Broadcast {
 
 /// Which changes of one event are asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Stretch {
+pub struct HistoryRange {
     /// From the oldest on, or from the newest back.
     pub direction: Direction,
     /// Begins beyond this change, going in that direction.
@@ -134,7 +134,7 @@ pub struct Stretch {
 
 /// What [`Store::tail`] yields.
 #[derive(Debug, Clone)]
-pub enum Tidings {
+pub enum TailEvent {
     /// The next changes of the log, contiguous with those before; never empty.
     Changes(Vec<Arc<Change>>),
     /// A broadcast by any node, this one included.
@@ -148,7 +148,7 @@ pub enum Tidings {
 }
 
 /// The answer to a query.
-pub struct Found {
+pub struct QueryResult {
     /// The position in the log that the answer is as of.
     pub seq: Seq,
     /// Matching events in the query's order, from after its cursor; the projection is the caller's to
@@ -157,7 +157,7 @@ pub struct Found {
     pub events: BoxStream<'static, Result<Event, StoreError>>,
 }
 
-impl fmt::Debug for Found {
+impl fmt::Debug for QueryResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Found")
@@ -228,8 +228,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`LOG_PAGE_BYTES_MAX`](crate::limits::LOG_PAGE_BYTES_MAX). What it costs does not grow with the log. Empty means that there are no more.
     ///
     /// Holds every change that was durable when the call began.
-    async fn history(&self, id: &EventId, stretch: Stretch)
-    -> Result<Vec<Arc<Change>>, StoreError>;
+    async fn history(
+        &self,
+        id: &EventId,
+        stretch: HistoryRange,
+    ) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// The newest change that left the event at this version, or deleted it as this version. Older logs have some
     /// versions of an event that was deleted and created again more than once.
@@ -240,16 +243,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// Never ends: when the store is out of reach it tries again, and goes on where it was.
     /// One tail at a time, from the node's pump.
-    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError>;
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError>;
 
     /// Current events that match, as of one position in the log.
-    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError>;
+    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError>;
 
     /// Events as they were after change `at`, which the log has: those that match, as of that position.
     ///
     /// Costs a few look-ups for each event that there ever was (of those from the cursor on, in the order of
     /// ids), however long the log is, and whatever came after `at`.
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError>;
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError>;
 
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;

@@ -10,7 +10,7 @@ use crate::domain::{Seq, Timestamp};
 ///
 /// # Errors
 /// If the log cannot be read.
-pub async fn last_until(store: &dyn Store, time: Timestamp) -> Result<Seq, StoreError> {
+pub async fn seq_at(store: &dyn Store, time: Timestamp) -> Result<Seq, StoreError> {
     // Change `reached` is not after the time, and change `passed` is.
     let (mut reached, mut passed) = (0, store.head().await?.next().get());
     while passed - reached > 1 {

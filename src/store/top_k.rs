@@ -14,27 +14,27 @@ use crate::value::{Steps, TooCostly};
 /// Twice the limit is gathered before the worse half is thrown out: what that costs is shared by all
 /// that were offered in between. The same is done where there is no room for more, and what was thrown out then is
 /// gathered again when the rest is wanted.
-pub(super) struct Top {
+pub(super) struct TopK {
     query: Arc<Query>,
     /// One more than the limit, by which a caller learns whether more remain; or as many as there was room for.
     wanted: usize,
     is_partial: bool,
     gathered: Vec<(Cursor, EventId)>,
     bytes: usize,
-    room: Room,
+    room: TopRoom,
     /// Whatever comes after this is not in the answer.
     worst: Option<Cursor>,
 }
 
 /// The ids of an answer, in its order.
-pub(super) struct Order {
+pub(super) struct TopOrder {
     pub(super) ids: VecDeque<EventId>,
     /// What is still to be gathered after them.
     pub(super) rest: Option<Arc<Query>>,
     room: Option<Share>,
 }
 
-impl Top {
+impl TopK {
     /// What is gathered beyond a little takes room of `budget`.
     pub(super) fn new(query: &Arc<Query>, budget: &Budget) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Top {
             is_partial: false,
             gathered: Vec::new(),
             bytes: 0,
-            room: Room::new(budget),
+            room: TopRoom::new(budget),
             worst: None,
         }
     }
@@ -67,13 +67,13 @@ impl Top {
         Ok(())
     }
 
-    pub(super) fn into_order(mut self) -> Order {
+    pub(super) fn into_order(mut self) -> TopOrder {
         self.shrink();
         let last = self.worst.filter(|_| self.is_partial);
         let rest = last.map(|place| Arc::new(self.query.after(place)));
         let ids: VecDeque<EventId> = self.gathered.into_iter().map(|(_, id)| id).collect();
         let bytes = ids.iter().map(|id| ID_BYTES + id.as_str().len()).sum();
-        Order {
+        TopOrder {
             room: self.room.keep(bytes),
             ids,
             rest,
@@ -114,7 +114,7 @@ impl Top {
     }
 }
 
-impl Order {
+impl TopOrder {
     /// These, in this order: little enough to take no room.
     pub(super) fn of(ids: Vec<EventId>) -> Self {
         Self {
@@ -135,7 +135,7 @@ impl Order {
 }
 
 /// What one order may hold.
-struct Room {
+struct TopRoom {
     budget: Budget,
     share: Option<Share>,
 }
@@ -143,7 +143,7 @@ struct Room {
 /// Room is taken in pieces of this.
 const PIECE_BYTES: usize = 1024 * 1024;
 
-impl Room {
+impl TopRoom {
     fn new(budget: &Budget) -> Self {
         Self {
             budget: budget.clone(),
@@ -218,7 +218,7 @@ mod tests {
         let mut query = Arc::new(Query::parse(&asked, "").expect("a query"));
         let (mut ids, mut passes) = (Vec::new(), 0);
         loop {
-            let mut top = Top::new(&query, budget);
+            let mut top = TopK::new(&query, budget);
             for event in events {
                 top.offer(event).expect("cheap");
             }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
-use crate::node::Service;
+use crate::node::Node;
 pub use connection::serve;
 pub use gate::Gate;
 pub use gate::guests::Guests;
@@ -29,7 +29,7 @@ const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/j
 #[derive(Debug, Clone)]
 pub struct App {
     /// The node.
-    pub service: Service,
+    pub node: Node,
     /// Who may ask.
     pub guests: Arc<Guests>,
     /// Connections and sessions that are open.
@@ -40,9 +40,11 @@ pub struct App {
 
 /// A place among the connections of the server, held as long as the connection or its session lives.
 #[derive(Debug, Clone)]
-pub struct Seat(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+pub struct ConnectionPermit(
+    #[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>,
+);
 
-impl Seat {
+impl ConnectionPermit {
     /// Takes the place that `permit` stands for.
     pub fn new(permit: OwnedSemaphorePermit) -> Self {
         Self(Arc::new(permit))
@@ -52,13 +54,13 @@ impl Seat {
 /// All routes, and the way to them.
 pub fn gate(app: App) -> Gate {
     let guests = Arc::clone(&app.guests);
-    let service = app.service.clone();
-    let budget = service.budget().clone();
+    let node = app.node.clone();
+    let budget = node.budget().clone();
     let counted =
-        |verb, route: MethodRouter<App>| routes::counts::counted(service.clone(), verb, route);
+        |verb, route: MethodRouter<App>| routes::metrics::counted(node.clone(), verb, route);
     let routes = Router::new()
         .route("/ws", get(routes::handshake::upgrade))
-        .route("/metrics", get(routes::counts::metrics))
+        .route("/metrics", get(routes::metrics::metrics))
         .route(
             "/api/events",
             counted("FETCH", get(routes::rest::events))

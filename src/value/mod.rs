@@ -11,8 +11,8 @@ pub use check::{Invalid, check_document, check_stored};
 pub(crate) use check::{check_value, join, name_offence};
 pub use names::{known, unknown};
 pub(crate) use order::{Class, class, compare, compare_within};
+pub use read::{ParseError, read, read_as_it_is};
 pub(crate) use read::{TWICE, repeated};
-pub use read::{Unread, read, read_as_it_is};
 pub use steps::{Steps, TooCostly};
 
 /// A JSON value. Numbers keep their kind: `1` is an integer and `1.0` a float, here and in every store.

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::steps::{Free, Meter, Steps, TooCostly};
+use super::steps::{Free, StepCounter, Steps, TooCostly};
 use super::{Document, Value, ValueRef};
 
 /// Bytes of text that are compared in about one step.
@@ -50,7 +50,11 @@ pub(crate) fn compare_within(
 }
 
 #[inline]
-fn counted<M: Meter>(a: ValueRef<'_>, b: ValueRef<'_>, meter: &M) -> Result<Ordering, M::Over> {
+fn counted<M: StepCounter>(
+    a: ValueRef<'_>,
+    b: ValueRef<'_>,
+    meter: &M,
+) -> Result<Ordering, M::Over> {
     Ok(match (a, b) {
         (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),
         (ValueRef::Int(a), ValueRef::Int(b)) => a.cmp(&b),
@@ -90,7 +94,11 @@ fn compare_int_with_float(int: i64, float: f64) -> Ordering {
         .then_with(|| compare_floats(0.0, float.fract()))
 }
 
-fn compare_arrays<M: Meter>(a: &[Value], b: &[Value], meter: &M) -> Result<Ordering, M::Over> {
+fn compare_arrays<M: StepCounter>(
+    a: &[Value],
+    b: &[Value],
+    meter: &M,
+) -> Result<Ordering, M::Over> {
     for (a, b) in a.iter().zip(b) {
         meter.count(1)?;
         let order = counted(a.borrow(), b.borrow(), meter)?;
@@ -102,7 +110,11 @@ fn compare_arrays<M: Meter>(a: &[Value], b: &[Value], meter: &M) -> Result<Order
 }
 
 /// Field by field: the class of the value decides before the name, and the name before the value.
-fn compare_documents<M: Meter>(a: &Document, b: &Document, meter: &M) -> Result<Ordering, M::Over> {
+fn compare_documents<M: StepCounter>(
+    a: &Document,
+    b: &Document,
+    meter: &M,
+) -> Result<Ordering, M::Over> {
     for ((name_a, a), (name_b, b)) in a.iter().zip(b.iter()) {
         meter.count(1 + name_a.len().min(name_b.len()) / BYTES_PER_STEP)?;
         let (a, b) = (a.borrow(), b.borrow());

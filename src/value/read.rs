@@ -24,7 +24,7 @@ pub(crate) const TWICE: &str = "the same name twice in one object";
 
 /// Why a text cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum ParseError {
     /// It is JSON, and holds what livelog does not take.
     #[error(transparent)]
     Offence(#[from] Invalid),
@@ -37,7 +37,7 @@ pub enum Unread {
     },
 }
 
-impl Unread {
+impl ParseError {
     /// What serde_json says of a text that stands `at`.
     pub fn json(error: serde_json::Error, at: &str) -> Self {
         Self::Json {
@@ -51,10 +51,10 @@ impl Unread {
 ///
 /// # Errors
 /// The first offender; nothing is rounded, and nothing that was written is left out.
-pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, Unread> {
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ParseError> {
     let read = serde_json::from_str(text);
     if read.is_ok() && !may_hold_large_integer(text) {
-        return read.map_err(|error| Unread::json(error, at));
+        return read.map_err(|error| ParseError::json(error, at));
     }
     match offence(text) {
         Some(Offence { path, reason }) => {
@@ -64,7 +64,7 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, Unread
                 .fold(at.to_owned(), |path, segment| join(&path, segment));
             Err(Invalid::new(path, reason).into())
         }
-        None => read.map_err(|error| Unread::json(error, at)),
+        None => read.map_err(|error| ParseError::json(error, at)),
     }
 }
 
@@ -73,7 +73,7 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, Unread
 ///
 /// # Errors
 /// As [`read`], and if it is nested deeper than a document may be.
-pub fn read_as_it_is(text: &str, at: &str) -> Result<Box<RawValue>, Unread> {
+pub fn read_as_it_is(text: &str, at: &str) -> Result<Box<RawValue>, ParseError> {
     let value: Value = read(text, at)?;
     if value.depth() > limits::DOCUMENT_DEPTH_MAX {
         let reason = format!("nested deeper than {} levels", limits::DOCUMENT_DEPTH_MAX);
@@ -122,16 +122,16 @@ struct Offence {
 /// The first offence in a text, if it is JSON at all.
 fn offence(text: &str) -> Option<Offence> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
-    let mut walk = Walk { rest: raw.get() };
+    let mut walk = RepeatFinder { rest: raw.get() };
     walk.value(0).err()
 }
 
 /// A walk over JSON that was found to be well-formed.
-struct Walk<'a> {
+struct RepeatFinder<'a> {
     rest: &'a str,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> RepeatFinder<'a> {
     fn value(&mut self, depth: usize) -> Result<(), Offence> {
         match self.first() {
             // What is taken ends long before: that is the bound to tell.
@@ -348,9 +348,9 @@ mod tests {
                     let offence = offence(&text).map(|offence| offence.reason);
                     prop_assert_eq!(offence, None);
                 }
-                (Ok(_), Err(Unread::Offence(_))) | (Err(_), Err(Unread::Json { .. })) => {}
+                (Ok(_), Err(ParseError::Offence(_))) | (Err(_), Err(ParseError::Json { .. })) => {}
                 // Half a surrogate pair: JSON by its grammar, and no text.
-                (Ok(_), Err(Unread::Json { .. })) => prop_assert!(text.contains("\\u")),
+                (Ok(_), Err(ParseError::Json { .. })) => prop_assert!(text.contains("\\u")),
                 (Err(error), read) => prop_assert!(false, "{error} {read:?}"),
             }
         }

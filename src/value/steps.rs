@@ -64,7 +64,7 @@ impl Steps {
 }
 
 /// What comparing counts on: steps that may run out, or nothing.
-pub(super) trait Meter {
+pub(super) trait StepCounter {
     type Over;
 
     fn count(&self, steps: usize) -> Result<(), Self::Over>;
@@ -73,7 +73,7 @@ pub(super) trait Meter {
 /// Counts nothing.
 pub(super) struct Free;
 
-impl Meter for Free {
+impl StepCounter for Free {
     type Over = Infallible;
 
     #[inline]
@@ -82,7 +82,7 @@ impl Meter for Free {
     }
 }
 
-impl Meter for Steps {
+impl StepCounter for Steps {
     type Over = TooCostly;
 
     #[inline]

@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
 use livelog::query::Query;
 use livelog::store::{
-    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
-    Stretch, Tidings,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
+    Store, StoreError, TailEvent,
 };
 
 /// What happens to an append.
@@ -177,7 +177,7 @@ impl Store for FaultyStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: Stretch,
+        stretch: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         self.panic_if(Plant::ReadsPanic);
         self.store.history(id, stretch).await
@@ -187,7 +187,7 @@ impl Store for FaultyStore {
         self.store.version(id, version).await
     }
 
-    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError> {
         let planted = Arc::clone(&self.planted);
         let tail = self.store.tail(after).await?;
         let tail = tail.take_while(move |_| {
@@ -198,12 +198,12 @@ impl Store for FaultyStore {
         Ok(tail.boxed())
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
         self.panic_if(Plant::ReadsPanic);
         self.store.find(query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
         self.store.find_at(query, at).await
     }
 

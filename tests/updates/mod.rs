@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{
-    Change, Command, Event, EventId, Seq, Stamp, State, Timestamp, Update, decide,
+    Change, Command, Event, EventId, EventState, Seq, Stamp, Timestamp, Update, decide,
 };
 use livelog::protocol::Failure;
 use livelog::query::{Conditions, Fields};
@@ -46,7 +46,7 @@ fn decided(before: &Document, update: &Document) -> Result<Change, String> {
         seq: Seq::new(2),
         at,
     };
-    let state = State {
+    let state = EventState {
         id: current.id.clone(),
         current: Some(Arc::new(current)),
         last_version: 0,

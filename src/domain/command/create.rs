@@ -1,7 +1,7 @@
 //! CREATE: the payload is the event's fields.
 
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Stamp, State};
+use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
 use crate::value::{Document, Value};
 use crate::value::{Invalid, check_document};
@@ -42,7 +42,7 @@ impl Create {
 
     pub(in crate::domain) fn decide(
         &self,
-        state: &State,
+        state: &EventState,
         stamp: Stamp,
     ) -> Result<Effect, Rejection> {
         if state.current.is_some() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, State};
+use crate::domain::decide::{EventState, Rejection};
 use crate::domain::event::EventId;
 use crate::value::Document;
 use crate::value::Invalid;
@@ -32,7 +32,7 @@ impl Delete {
         })
     }
 
-    pub(in crate::domain) fn decide(&self, state: &State) -> Result<Effect, Rejection> {
+    pub(in crate::domain) fn decide(&self, state: &EventState) -> Result<Effect, Rejection> {
         let before = state.expect_version(self.expected_version)?;
         Ok(Effect::Delete {
             before: Arc::clone(before),

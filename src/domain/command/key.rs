@@ -91,14 +91,14 @@ impl CommandKey {
 
 /// The key of an order that waits to be decided.
 #[derive(Debug, Clone)]
-pub struct OrderKey {
+pub struct BatchKey {
     /// What is kept with its first change.
     pub key: Arc<CommandKey>,
     /// The digest that earlier livelogs kept: over the word and the text of the payload.
     text: Digest,
 }
 
-impl OrderKey {
+impl BatchKey {
     /// The key of what is asked in this word with this payload, which means this.
     pub(super) fn new(id: CommandId, word: &str, payload: &Document, meaning: &Meaning) -> Self {
         let json = serde_json::to_vec(payload).expect("a document is JSON");

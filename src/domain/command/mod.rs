@@ -1,17 +1,17 @@
 //! What a client asks to be written; one file a command: its shape, its rules, its decision.
 
+mod batch;
 mod create;
 mod delete;
 mod key;
 mod meaning;
-mod order;
 mod restore;
 mod update;
 
+pub use batch::CommandBatch;
 pub use create::Create;
 pub use delete::Delete;
-pub use key::{CommandId, CommandKey, OrderKey};
-pub use order::Order;
+pub use key::{BatchKey, CommandId, CommandKey};
 pub use restore::Restore;
 pub use update::Update;
 

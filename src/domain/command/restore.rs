@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Stamp, State};
+use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
 use crate::domain::patch::{Patch, Path};
 use crate::limits;
@@ -52,7 +52,7 @@ impl Restore {
 
     pub(in crate::domain) fn decide(
         &self,
-        state: &State,
+        state: &EventState,
         stamp: Stamp,
     ) -> Result<Effect, Rejection> {
         if state.current.is_none() && (state.earlier.is_none() || self.expected_version.is_some()) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
-use crate::domain::decide::{Rejection, Stamp, State};
+use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
 use crate::domain::merge::Merge;
 use crate::domain::operators;
@@ -24,12 +24,12 @@ pub struct Update {
     pub id: EventId,
     /// Refuse unless the event is at this version.
     pub expected_version: Option<u64>,
-    data: Data,
+    data: UpdateData,
 }
 
 /// What `updateData` or `mergePatch` asks for.
 #[derive(Debug, Clone)]
-enum Data {
+enum UpdateData {
     Fields(Patch),
     Operators(Operators),
     Merge(Merge),
@@ -50,9 +50,9 @@ impl Update {
         let id = take_id(&mut payload)?;
         let expected_version = take_expected_version(&mut payload)?;
         let data = match (payload.remove("updateData"), payload.remove("mergePatch")) {
-            (Some(data), None) => Data::parse(object(data, DATA)?, conditions)?,
+            (Some(data), None) => UpdateData::parse(object(data, DATA)?, conditions)?,
             (None, Some(patch)) => {
-                Data::Merge(Merge::parse(object(patch, MERGE_PATCH)?, MERGE_PATCH)?)
+                UpdateData::Merge(Merge::parse(object(patch, MERGE_PATCH)?, MERGE_PATCH)?)
             }
             (None, None) => return Err(Invalid::new(DATA, "missing: name the fields to set")),
             (Some(_), Some(_)) => {
@@ -69,14 +69,14 @@ impl Update {
     /// Roughly the bytes it keeps that its payload does not show.
     pub(super) fn weight_of_conditions(&self) -> usize {
         match &self.data {
-            Data::Fields(_) | Data::Merge(_) => 0,
-            Data::Operators(operators) => operators.weight_of_conditions(),
+            UpdateData::Fields(_) | UpdateData::Merge(_) => 0,
+            UpdateData::Operators(operators) => operators.weight_of_conditions(),
         }
     }
 
     pub(in crate::domain) fn decide(
         &self,
-        state: &State,
+        state: &EventState,
         stamp: Stamp,
         steps: &Steps,
     ) -> Result<Effect, Rejection> {
@@ -103,7 +103,7 @@ fn object(value: Value, at: &str) -> Result<Document, Invalid> {
     }
 }
 
-impl Data {
+impl UpdateData {
     fn parse(data: Document, conditions: &mut Conditions) -> Result<Self, Invalid> {
         let has_operators = data.iter().any(|(name, _)| name.starts_with('$'));
         match has_operators {

@@ -89,12 +89,12 @@ pub(super) enum Misfit {
 }
 
 /// The same of one operator.
-enum Why {
+enum MisfitReason {
     DoesNotFit(String),
     TooCostly(TooCostly),
 }
 
-impl Why {
+impl MisfitReason {
     fn at(self, at: &str) -> Misfit {
         match self {
             Self::DoesNotFit(reason) => Misfit::DoesNotFit(Invalid::new(at, reason)),
@@ -103,13 +103,13 @@ impl Why {
     }
 }
 
-impl From<String> for Why {
+impl From<String> for MisfitReason {
     fn from(reason: String) -> Self {
         Self::DoesNotFit(reason)
     }
 }
 
-impl From<TooCostly> for Why {
+impl From<TooCostly> for MisfitReason {
     fn from(costly: TooCostly) -> Self {
         Self::TooCostly(costly)
     }
@@ -125,7 +125,12 @@ impl Operation {
     }
 
     /// Adds what it does to `patch`; nothing, if everything is already as it should be.
-    fn decide(&self, before: &Document, patch: &mut Patch, steps: &Steps) -> Result<(), Why> {
+    fn decide(
+        &self,
+        before: &Document,
+        patch: &mut Patch,
+        steps: &Steps,
+    ) -> Result<(), MisfitReason> {
         let place = self.path.find(before);
         match &self.operator {
             Operator::Unset => {
@@ -168,7 +173,11 @@ impl Operation {
 
 impl Operator {
     /// The value that stands there afterwards; `None` if it is the one that does now, or none.
-    fn value_after(&self, current: Option<&Value>, steps: &Steps) -> Result<Option<Value>, Why> {
+    fn value_after(
+        &self,
+        current: Option<&Value>,
+        steps: &Steps,
+    ) -> Result<Option<Value>, MisfitReason> {
         match self {
             Self::Set(value) => Ok(Some(value.clone())),
             Self::Calculate(arithmetic, operand) => {

@@ -15,7 +15,7 @@ pub(in crate::domain) fn parse(
     at: &str,
     conditions: &mut Conditions,
 ) -> Result<Operators, Invalid> {
-    let mut parser = Parser {
+    let mut parser = OperatorParser {
         operations: Vec::new(),
         claims: Vec::new(),
         values: 0,
@@ -40,7 +40,7 @@ pub(in crate::domain) fn parse(
 }
 
 /// What has been read so far.
-struct Parser<'a> {
+struct OperatorParser<'a> {
     operations: Vec<Operation>,
     /// Every path that is touched, and where it was said.
     claims: Vec<(Path, String)>,
@@ -49,9 +49,9 @@ struct Parser<'a> {
     conditions: &'a mut Conditions,
 }
 
-type Read = fn(&mut Parser<'_>, Value, &Path, &str) -> Result<Operator, Invalid>;
+type ReadOperand = fn(&mut OperatorParser<'_>, Value, &Path, &str) -> Result<Operator, Invalid>;
 
-fn reader(name: &str) -> Option<Read> {
+fn reader(name: &str) -> Option<ReadOperand> {
     Some(match name {
         "$set" => |_, value, path, at| stored(value, path, at).map(Operator::Set),
         "$unset" => |_, _, _, _| Ok(Operator::Unset),
@@ -81,10 +81,10 @@ fn unknown(name: &str, at: &str) -> Invalid {
     Invalid::new(at, format!("{name} is not an operator of updates: {known}"))
 }
 
-impl Parser<'_> {
+impl OperatorParser<'_> {
     fn operation(
         &mut self,
-        read: Read,
+        read: ReadOperand,
         path: &str,
         operand: Value,
         at: &str,

@@ -38,22 +38,22 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use redb::StorageBackend;
 
-pub use file::data_dir::OpenError;
+pub use file::data_dir::EmbeddedOpenError;
 
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
-    Stretch, Tidings,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
+    Store, StoreError, TailEvent,
 };
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
-use file::data_dir::Place;
+use file::data_dir::DataDir;
 use file::open;
 use read::find;
 use shared::{Shared, blocking};
-use write::handle::Desk;
+use write::handle::WriterHandle;
 use write::rebuild;
-use write::thread::{Task, Writer};
+use write::thread::{Writer, WriterTask};
 
 /// Where the file is.
 #[derive(Debug, Clone)]
@@ -64,12 +64,12 @@ pub struct EmbeddedOptions {
 
 impl EmbeddedOptions {
     /// # Errors
-    /// [`OpenError::Empty`] if the folder is missing or a livelog never used it.
-    pub(super) fn ensure_data(&self) -> Result<(), OpenError> {
-        let place = Place::new(self.dir.clone());
+    /// [`EmbeddedOpenError::Empty`] if the folder is missing or a livelog never used it.
+    pub(super) fn ensure_data(&self) -> Result<(), EmbeddedOpenError> {
+        let place = DataDir::new(self.dir.clone());
         match place.has_file()? {
             true => Ok(()),
-            false => Err(OpenError::Empty { dir: place.name() }),
+            false => Err(EmbeddedOpenError::Empty { dir: place.name() }),
         }
     }
 }
@@ -78,7 +78,7 @@ impl EmbeddedOptions {
 #[derive(Debug)]
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    desk: Arc<Desk>,
+    desk: Arc<WriterHandle>,
 }
 
 impl EmbeddedStore {
@@ -86,7 +86,7 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// Why it cannot be used, and what to do about it.
-    pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>, OpenError> {
+    pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>, EmbeddedOpenError> {
         Self::start(move || open::open(&options)).await
     }
 
@@ -99,7 +99,7 @@ impl EmbeddedStore {
     pub async fn open_unwritten(
         options: EmbeddedOptions,
         is_checked: bool,
-    ) -> Result<Arc<Self>, OpenError> {
+    ) -> Result<Arc<Self>, EmbeddedOpenError> {
         Self::start(move || open::open_unwritten(&options, is_checked)).await
     }
 
@@ -111,16 +111,16 @@ impl EmbeddedStore {
     pub async fn open_on(
         storage: impl StorageBackend,
         overlay_bytes_max: usize,
-    ) -> Result<Arc<Self>, OpenError> {
+    ) -> Result<Arc<Self>, EmbeddedOpenError> {
         Self::start(move || open::open_on(storage, overlay_bytes_max)).await
     }
 
     async fn start(
-        open: impl FnOnce() -> Result<Writer, OpenError> + Send + 'static,
-    ) -> Result<Arc<Self>, OpenError> {
+        open: impl FnOnce() -> Result<Writer, EmbeddedOpenError> + Send + 'static,
+    ) -> Result<Arc<Self>, EmbeddedOpenError> {
         let writer = shared::on_a_thread(open).await??;
         let shared = Arc::clone(&writer.shared);
-        let desk = Desk::open(writer)
+        let desk = WriterHandle::open(writer)
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
         Ok(Arc::new(Self {
             shared,
@@ -192,7 +192,7 @@ impl Store for EmbeddedStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: Stretch,
+        stretch: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         let (snapshot, id) = (self.shared.snapshot(), id.clone());
         blocking(move || snapshot.history(&id, stretch)).await
@@ -203,15 +203,15 @@ impl Store for EmbeddedStore {
         blocking(move || Ok(snapshot.change_to(&id, version)?.map(Arc::new))).await
     }
 
-    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError> {
         Ok(tail::tail(&self.shared, after))
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
         find::find(&self.shared, query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
         find::find_at(&self.shared, query, at).await
     }
 
@@ -230,13 +230,15 @@ impl Store for EmbeddedStore {
 
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
         self.desk
-            .ask(|reply| Task::Adopt(epoch, head, reply))
+            .ask(|reply| WriterTask::Adopt(epoch, head, reply))
             .await?
     }
 
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         let id = id.clone();
-        self.desk.ask(|reply| Task::Redact(id, upto, reply)).await?
+        self.desk
+            .ask(|reply| WriterTask::Redact(id, upto, reply))
+            .await?
     }
 
     /// Nobody else writes to the file.

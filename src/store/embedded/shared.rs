@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::read::snapshot::Snapshot;
-use super::tail::notifier::Hub;
+use super::tail::notifier::LocalNotifier;
 use crate::budget::Budget;
 use crate::domain::{Change, Seq};
 use crate::limits;
@@ -27,7 +27,7 @@ fn readers_max() -> usize {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) epoch: Epoch,
-    pub(super) hub: Hub,
+    pub(super) hub: LocalNotifier,
     pub(super) fate: Fate,
     /// Whether a rebuild holds the writers off.
     pub(super) held: watch::Sender<bool>,
@@ -52,7 +52,7 @@ impl Shared {
     pub(super) fn new(epoch: Epoch, snapshot: Snapshot) -> Self {
         Self {
             epoch,
-            hub: Hub::new(snapshot.seq),
+            hub: LocalNotifier::new(snapshot.seq),
             fate: Fate::default(),
             held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),

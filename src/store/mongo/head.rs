@@ -11,9 +11,9 @@ use mongodb::Database;
 use uuid::Uuid;
 
 use super::identity::Identity;
-use super::wire::call::{Failure, code, within};
+use super::wire::call::{CallError, code, within};
 use super::wire::decode;
-use super::wire::decode::Unreadable;
+use super::wire::decode::BsonError;
 use super::{META, meta};
 use crate::budget::Budget;
 use crate::domain::Seq;
@@ -46,7 +46,7 @@ pub(super) fn filter() -> Document {
 }
 
 /// Writes the head of an empty log, unless another node was first: then its epoch is the one.
-pub(super) async fn found(database: &Database) -> Result<(), Failure> {
+pub(super) async fn found(database: &Database) -> Result<(), CallError> {
     let meta = database.collection::<Document>(META);
     let head = first(Uuid::new_v4());
     let inserted = within(super::wire::call::CALL_DEADLINE, async move {
@@ -80,12 +80,12 @@ pub(super) async fn format(database: &Database) -> Result<Option<i64>, StoreErro
     };
     match head.get_i64("format") {
         Ok(format) => Ok(Some(format)),
-        Err(_) => Err(Unreadable::new("format is missing or of another type").at("meta head")),
+        Err(_) => Err(BsonError::new("format is missing or of another type").at("meta head")),
     }
 }
 
 /// Marks a log of an older format as one of today's: a livelog of that time refuses it from then on.
-pub(super) async fn upgrade(database: &Database) -> Result<(), Failure> {
+pub(super) async fn upgrade(database: &Database) -> Result<(), CallError> {
     let meta = meta(database);
     let older = doc! { "_id": "head", "format": { "$gte": FORMAT_MIN, "$lt": FORMAT } };
     let update = doc! { "$set": { "format": FORMAT } };
@@ -98,7 +98,7 @@ pub(super) async fn upgrade(database: &Database) -> Result<(), Failure> {
 /// The log that a node has opened. Whoever looks at its head learns whether it is still that log: a database can
 /// be dropped, and another log be founded in it, under a running node.
 #[derive(Debug, Clone)]
-pub(super) struct Opened {
+pub(super) struct OpenedLog {
     pub(super) database: Database,
     pub(super) epoch: Epoch,
     /// The collections that belong to it.
@@ -108,7 +108,7 @@ pub(super) struct Opened {
     pub(super) orders: Budget,
 }
 
-impl Opened {
+impl OpenedLog {
     /// Reads the head.
     pub(super) async fn head(&self, deadline: Duration) -> Result<Head, StoreError> {
         self.check(read(&self.database, deadline).await)
@@ -149,14 +149,14 @@ pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head
         Ok(document) => parse(document.as_deref()),
         // A head that is not found in time is a store out of reach, not a slow query.
         Err(failure) if failure.code() == Some(code::MAX_TIME_EXPIRED) => {
-            Err(Failure::Late(deadline).into())
+            Err(CallError::Late(deadline).into())
         }
         Err(failure) => Err(failure.into()),
     }
 }
 
 /// Writes another epoch into the head, if it stands at `seq`; whether it did.
-pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result<bool, Failure> {
+pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result<bool, CallError> {
     let meta = meta(database);
     let filter = doc! { "_id": "head", "seq": seq.get().cast_signed() };
     let update = doc! { "$set": { "epoch": epoch.to_string() } };
@@ -170,13 +170,13 @@ pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result
 pub(super) fn parse(document: Option<&RawDocument>) -> Result<Head, StoreError> {
     let head = match document {
         Some(document) => decode(document),
-        None => Err(Unreadable::new("it is gone")),
+        None => Err(BsonError::new("it is gone")),
     };
     head.map_err(|unreadable| unreadable.at("meta head"))
 }
 
-fn decode(head: &RawDocument) -> Result<Head, Unreadable> {
-    let uuid = |text: &str| Uuid::parse_str(text).map_err(|_| Unreadable::new("an id is no UUID"));
+fn decode(head: &RawDocument) -> Result<Head, BsonError> {
+    let uuid = |text: &str| Uuid::parse_str(text).map_err(|_| BsonError::new("an id is no UUID"));
     let hold = match head.get_document("hold") {
         Ok(hold) => Some(uuid(decode::text(hold, "id")?)?),
         Err(_) => None,
@@ -199,7 +199,7 @@ fn decode(head: &RawDocument) -> Result<Head, Unreadable> {
 /// Removes a `hold` or a `turn` whose time is up by the server's clock: whoever had it died or stalled.
 ///
 /// Does nothing to one that still stands.
-pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<(), Failure> {
+pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<(), CallError> {
     let meta = meta(database);
     let until = format!("${claim}.until");
     let expired = doc! {

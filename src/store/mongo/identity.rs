@@ -10,7 +10,7 @@ use mongodb::Database;
 
 use super::EVENTS;
 use super::open::layout::COLLECTIONS;
-use super::wire::call::{CALL_DEADLINE, Failure, within};
+use super::wire::call::{CALL_DEADLINE, CallError, within};
 use super::write::rebuild;
 
 /// What MongoDB tells collections of the same name apart by.
@@ -18,7 +18,7 @@ use super::write::rebuild;
 pub(super) struct Identity(HashMap<String, Option<Binary>>);
 
 impl Identity {
-    pub(super) async fn of(database: &Database) -> Result<Self, Failure> {
+    pub(super) async fn of(database: &Database) -> Result<Self, CallError> {
         let database = database.clone();
         let found = within(CALL_DEADLINE, async move {
             let names = doc! { "name": { "$in": COLLECTIONS.as_slice() } };

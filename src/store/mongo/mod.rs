@@ -29,21 +29,21 @@ use futures::stream::BoxStream;
 use mongodb::options::{Acknowledgment, SessionOptions, WriteConcern};
 use mongodb::{Collection, Database};
 
-pub use open::OpenError;
+pub use open::MongoOpenError;
 pub use read::filter::{narrow, order};
 
 use super::{
-    AppendError, Batch, Broadcast, Epoch, Found, Loaded, PublishError, Rebuild, Store, StoreError,
-    Stretch, Tidings,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
+    Store, StoreError, TailEvent,
 };
 use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
-use open::{Opened, Purpose};
+use open::{OpenedDatabase, Purpose};
 use read::{history, load, log, strangers, versions, view};
 use tail::broadcasts;
-use tail::notifier::Hub;
+use tail::notifier::StreamNotifier;
 use wire::call::{CALL_DEADLINE, within};
 use write::append::Appender;
 use write::{fencing, rebuild, redact};
@@ -82,8 +82,8 @@ impl fmt::Debug for MongoOptions {
 pub struct MongoStore {
     database: Database,
     watched: Database,
-    log: head::Opened,
-    hub: Arc<Hub>,
+    log: head::OpenedLog,
+    hub: Arc<StreamNotifier>,
     appender: Arc<Appender>,
 }
 
@@ -103,15 +103,15 @@ impl MongoStore {
     ///
     /// # Errors
     /// Why it cannot be used, and what to do about it; within about ten seconds.
-    pub async fn open(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+    pub async fn open(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
         Self::start(&options, Purpose::Serve).await
     }
 
     /// The same for a database that has a livelog; in one without, nothing is made.
     ///
     /// # Errors
-    /// [`OpenError::Empty`], or as [`open`](Self::open).
-    pub(super) async fn open_existing(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+    /// [`MongoOpenError::Empty`], or as [`open`](Self::open).
+    pub(super) async fn open_existing(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
         Self::start(&options, Purpose::Change).await
     }
 
@@ -119,12 +119,12 @@ impl MongoStore {
     ///
     /// # Errors
     /// As [`open_existing`](Self::open_existing).
-    pub(super) async fn open_unwritten(options: MongoOptions) -> Result<Arc<Self>, OpenError> {
+    pub(super) async fn open_unwritten(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
         Self::start(&options, Purpose::Read).await
     }
 
-    async fn start(options: &MongoOptions, purpose: Purpose) -> Result<Arc<Self>, OpenError> {
-        let Opened {
+    async fn start(options: &MongoOptions, purpose: Purpose) -> Result<Arc<Self>, MongoOpenError> {
+        let OpenedDatabase {
             database,
             watched,
             head,
@@ -137,8 +137,8 @@ impl MongoStore {
         });
         let session = session.await?;
         fencing::register(&database, session.id()).await?;
-        let hub = Arc::new(Hub::default());
-        let log = head::Opened {
+        let hub = Arc::new(StreamNotifier::default());
+        let log = head::OpenedLog {
             database: database.clone(),
             epoch: head.epoch,
             identity: Arc::new(identity),
@@ -202,7 +202,7 @@ impl Store for MongoStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: Stretch,
+        stretch: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         history::history(&self.database, id, stretch).await
     }
@@ -211,15 +211,15 @@ impl Store for MongoStore {
         versions::change_to(&self.database, id, version).await
     }
 
-    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, Tidings>, StoreError> {
+    async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError> {
         tail::tail(&self.log, self.watched.clone(), &self.hub, after).await
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<Found, StoreError> {
+    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
         view::find(&self.log, query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<Found, StoreError> {
+    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
         history::find_at(&self.log, query, at).await
     }
 

@@ -15,14 +15,14 @@ use crate::limits;
 pub(crate) struct Heads<S> {
     stream: S,
     meter: Meter,
-    place: Place,
+    place: FramePosition,
     /// What was read and is not passed on yet.
     kept: Vec<u8>,
 }
 
 /// Where in the frames a client's bytes are.
 #[derive(Debug, Default)]
-struct Place {
+struct FramePosition {
     /// What has come of a head, as many bytes.
     head: [u8; HEAD_BYTES_MAX],
     come: usize,
@@ -38,7 +38,7 @@ impl<S> Heads<S> {
         Self {
             stream,
             meter,
-            place: Place::default(),
+            place: FramePosition::default(),
             kept: Vec::new(),
         }
     }
@@ -64,7 +64,7 @@ impl<S> Heads<S> {
     }
 }
 
-impl Place {
+impl FramePosition {
     /// Goes on by these bytes; where it stops before a head is whole that announces more than `most`.
     fn pass(&mut self, bytes: &[u8], most: u64) -> Option<usize> {
         let mut at = 0;
@@ -197,7 +197,7 @@ mod tests {
         let large = frame(70_000, Some([2; 4]));
         let all = [&small[..], &large[..]].concat();
         for size in [1, 2, 3, 7, 4_096, all.len()] {
-            let mut place = Place::default();
+            let mut place = FramePosition::default();
             let mut passed = 0;
             let stop = all.chunks(size).find_map(|piece| {
                 let at = place.pass(piece, 65_536);

@@ -162,7 +162,7 @@ impl Allowance {
 pub(crate) struct Intake {
     meter: Meter,
     budget: Budget,
-    state: State,
+    state: AllowanceState,
 }
 
 /// What is to be seen to.
@@ -174,7 +174,7 @@ pub(crate) enum Attention {
     Overdue,
 }
 
-enum State {
+enum AllowanceState {
     /// Little has come.
     Free,
     /// Nothing is read until there is room.
@@ -198,13 +198,13 @@ impl Intake {
         Self {
             meter,
             budget,
-            state: State::Free,
+            state: AllowanceState::Free,
         }
     }
 
     /// Whether nothing is read, for want of room.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting(_))
+        matches!(self.state, AllowanceState::Waiting(_))
     }
 
     /// Ends when the client is too slow for the room that it holds and others wait for.
@@ -218,27 +218,29 @@ impl Intake {
             let allowance = self.meter.allowance();
             let is_used_up = allowance.is_used_up(self.meter.read());
             match &mut self.state {
-                State::Free if is_used_up => {
+                AllowanceState::Free if is_used_up => {
                     let budget = self.budget.clone();
                     let room = async move { budget.reserve(limits::MESSAGE_ROOM_BYTES).await };
-                    self.state = State::Waiting(Box::pin(room));
+                    self.state = AllowanceState::Waiting(Box::pin(room));
                 }
-                State::Free => {
+                AllowanceState::Free => {
                     allowance.changed().await;
                     if allowance.has_half.load(Ordering::Acquire) {
                         return Attention::Half;
                     }
                 }
-                State::Waiting(_) if !is_used_up => self.state = State::Free,
-                State::Waiting(room) => tokio::select! {
+                AllowanceState::Waiting(_) if !is_used_up => self.state = AllowanceState::Free,
+                AllowanceState::Waiting(room) => tokio::select! {
                     room = room => {
                         allowance.lift();
-                        self.state = State::Admitted(Admitted::now(room, &self.meter));
+                        self.state = AllowanceState::Admitted(Admitted::now(room, &self.meter));
                     }
                     () = allowance.changed() => {}
                 },
-                State::Admitted(_) if !allowance.is_lifted() => self.state = State::Free,
-                State::Admitted(admitted) => tokio::select! {
+                AllowanceState::Admitted(_) if !allowance.is_lifted() => {
+                    self.state = AllowanceState::Free
+                }
+                AllowanceState::Admitted(admitted) => tokio::select! {
                     () = allowance.changed() => {}
                     () = sleep_until(admitted.look) => {
                         admitted.look(&self.meter);

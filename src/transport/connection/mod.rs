@@ -2,9 +2,9 @@
 
 pub(super) mod heads;
 pub(super) mod intake;
+pub(super) mod liveness;
 pub(super) mod meter;
 pub(super) mod parting;
-pub(super) mod pulse;
 pub(super) mod wire;
 
 use std::convert::Infallible;
@@ -24,9 +24,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Gate, Seat};
+use super::{ConnectionPermit, Gate};
 use crate::limits;
-use crate::node::Service;
+use crate::node::Node;
 use intake::{Awaited, Intake};
 use meter::Metered;
 use wire::Wire;
@@ -36,18 +36,18 @@ use wire::Wire;
 pub async fn serve(
     stream: TcpStream,
     gate: Gate,
-    service: Service,
-    seat: Seat,
+    node: Node,
+    seat: ConnectionPermit,
     closing: CancellationToken,
 ) {
     // Small frames must not wait for each other's acknowledgements.
     let _ = stream.set_nodelay(true);
     let stream = Metered::new(stream);
     let meter = stream.meter().clone();
-    let mut intake = Intake::new(meter.clone(), service.intake().clone());
+    let mut intake = Intake::new(meter.clone(), node.intake().clone());
     let wire = Wire::new(stream, meter.clone());
     let peer = meter.clone();
-    let given_up = peer.given_up(|| service.is_crowded());
+    let given_up = peer.given_up(|| node.is_crowded());
     tokio::pin!(given_up);
     let answering = service_fn(move |request: Request<Incoming>| {
         let is_read = Arc::<AtomicBool>::default();
@@ -90,7 +90,7 @@ pub async fn serve(
                 return;
             },
             () = &mut given_up => {
-                service.metrics().slow_closes.inc();
+                node.metrics().slow_closes.inc();
                 return;
             }
         }

@@ -65,7 +65,7 @@ impl Gate {
 
     /// Answers a request, whatever it is.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let asked = Asked::of(&request);
+        let asked = AnswerShape::of(&request);
         let id = trace::request_id(request.headers());
         let name = id.to_str().unwrap_or_default();
         let span = tracing::info_span!("request", id = %name, method = %request.method());
@@ -198,14 +198,14 @@ fn allowed(methods: HeaderValue) -> Response<Body> {
 }
 
 /// What of a request shapes its answer.
-struct Asked {
+struct AnswerShape {
     method: Method,
     origin: Option<HeaderValue>,
     is_preflight: bool,
     is_encoded: bool,
 }
 
-impl Asked {
+impl AnswerShape {
     fn of(request: &Request<Body>) -> Self {
         let headers = request.headers();
         let asks_method = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

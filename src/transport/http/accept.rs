@@ -18,7 +18,7 @@ pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
         .collect();
     let (events, json) = (weigh(&ranges, EVENTS), weigh(&ranges, JSON));
     let is_named = events.is_some_and(|found| found.precision > Precision::Anything);
-    let weight = |found: Option<Found>| found.map_or(0, |found| found.thousandths);
+    let weight = |found: Option<MediaMatch>| found.map_or(0, |found| found.thousandths);
     is_named && weight(events) > 0 && weight(events) >= weight(json)
 }
 
@@ -36,7 +36,7 @@ enum Precision {
 }
 
 #[derive(Clone, Copy)]
-struct Found {
+struct MediaMatch {
     precision: Precision,
     thousandths: u16,
 }
@@ -62,11 +62,11 @@ impl Range {
 }
 
 /// The range that names the kind most closely decides, as RFC 9110 has it.
-fn weigh(ranges: &[Range], kind: &str) -> Option<Found> {
+fn weigh(ranges: &[Range], kind: &str) -> Option<MediaMatch> {
     let found = ranges.iter().filter_map(|range| {
         let precision = range.covers(kind)?;
         let thousandths = range.thousandths;
-        Some(Found {
+        Some(MediaMatch {
             precision,
             thousandths,
         })

@@ -4,7 +4,7 @@ use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName};
 
 use super::header::invalid;
-use crate::domain::{Guard, Versions};
+use crate::domain::{Precondition, Versions};
 use crate::protocol::{Code, Failure};
 use crate::value::{Document, Invalid, Value};
 
@@ -15,9 +15,9 @@ pub(crate) fn tag(version: u64) -> String {
 
 /// What the headers say must hold. `If-Match` compares strongly, so a weak tag is at no version; for
 /// `If-None-Match` it is as good as a strong one (RFC 9110, 13.1.1 and 13.1.2).
-pub(crate) fn read(headers: &HeaderMap) -> Result<Guard, Failure> {
+pub(crate) fn read(headers: &HeaderMap) -> Result<Precondition, Failure> {
     let strong = |tag: &Tag<'_>| !tag.is_weak;
-    Ok(Guard {
+    Ok(Precondition {
         is_at: versions(headers, &IF_MATCH, strong)?,
         is_not_at: versions(headers, &IF_NONE_MATCH, |_| true)?,
     })
@@ -37,7 +37,7 @@ pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// States in a payload the one version that `If-Match` names: what is asked for is the same as with
 /// `expectedVersion`, and so is its repetition.
-pub(crate) fn state(guard: &Guard, payload: &mut Document) -> Result<(), Failure> {
+pub(crate) fn state(guard: &Precondition, payload: &mut Document) -> Result<(), Failure> {
     const NAME: &str = "expectedVersion";
     let Some(versions) = &guard.is_at else {
         return Ok(());

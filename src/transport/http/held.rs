@@ -6,12 +6,12 @@ use crate::limits;
 use crate::node::{Budget, Share};
 use crate::protocol::trimmed;
 
-struct Held {
+struct HeldBody {
     text: Vec<u8>,
     _share: Share,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBody {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }
@@ -24,7 +24,7 @@ pub(crate) fn held(text: impl Into<Vec<u8>>, mut share: Share) -> Bytes {
         return text.into();
     }
     share.shrink_to(text.len());
-    Bytes::from_owner(Held {
+    Bytes::from_owner(HeldBody {
         text,
         _share: share,
     })

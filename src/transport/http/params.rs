@@ -3,10 +3,10 @@
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 
-use crate::domain::Moment;
+use crate::domain::AsOf;
 use crate::protocol::{Code, Failure};
 use crate::value;
-use crate::value::{Document, Invalid, Unread, Value};
+use crate::value::{Document, Invalid, ParseError, Value};
 
 /// Reads parameters, all of which must be `known`. `filter` and `sort` are JSON, `fields` is JSON or names between
 /// commas, `after` is a seq, perhaps with its epoch before it: `EPOCH:41`, `at` a seq or a time.
@@ -71,15 +71,15 @@ fn add(asked: &mut Document, name: &str, value: Value) -> Result<(), Failure> {
 fn json(name: &str, text: &str) -> Result<Value, Failure> {
     let at = format!("query.{name}");
     value::read(text, &at).map_err(|unread| match unread {
-        Unread::Offence(offence) => Failure::at(Code::BadRequest, offence),
-        Unread::Json { error, .. } => invalid(name, format!("malformed JSON: {error}")),
+        ParseError::Offence(offence) => Failure::at(Code::BadRequest, offence),
+        ParseError::Json { error, .. } => invalid(name, format!("malformed JSON: {error}")),
     })
 }
 
 /// A seq, or what may be a time.
 fn moment(text: String) -> Result<Value, Failure> {
     // As it is read, a + that was not escaped is a space.
-    if text.contains(' ') && Moment::parse_text(&text).is_err() {
+    if text.contains(' ') && AsOf::parse_text(&text).is_err() {
         return Err(invalid("at", "a + in an address is written %2B"));
     }
     Ok(text.parse().map_or(Value::String(text), Value::Int))

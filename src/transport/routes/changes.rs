@@ -60,10 +60,10 @@ fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(
 }
 
 async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
-    app.service.alive()?;
+    app.node.alive()?;
     let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
     let bell = Arc::new(Notify::new());
-    let (subscription, stale) = app.service.subscribe(&subscribe, &bell).await?;
+    let (subscription, stale) = app.node.subscribe(&subscribe, &bell).await?;
     let stream = EventStream::new(subscription, stale, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -98,10 +98,10 @@ fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 /// One page of the log: what the filter sees of the next `limit` changes, as it is told on the socket.
 async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(asked, "query")?;
-    let share = app.service.budget().reserve(rest::LIST_BYTES_MAX).await;
-    let (changes, seq) = app.service.changes(&subscribe, limit(asked)?).await?;
-    let epoch = app.service.epoch();
-    let seen = app.service.judge(&subscribe.filter, &changes).await?;
+    let share = app.node.budget().reserve(rest::LIST_BYTES_MAX).await;
+    let (changes, seq) = app.node.changes(&subscribe, limit(asked)?).await?;
+    let epoch = app.node.epoch();
+    let seen = app.node.judge(&subscribe.filter, &changes).await?;
     let told = seen
         .iter()
         .map(|(change, seen)| protocol::change(change, *seen, &subscribe.fields));

@@ -16,17 +16,17 @@ use super::websocket::Connection;
 use crate::node::Epoch;
 use crate::node::Interest;
 use crate::protocol::{Code, Failure, Subscribe};
-use crate::session::{Opening, Outbox, Session};
+use crate::session::{Outbox, Session, SessionOptions};
 use crate::transport::connection::meter::Meter;
 use crate::transport::http::params;
-use crate::transport::{App, Seat};
+use crate::transport::{App, ConnectionPermit};
 use crate::value::{Document, Invalid, Value};
 
 /// The handshake is axum's to judge. The socket is tungstenite's without axum around it, because only that
 /// sends a message in pieces.
 pub(crate) async fn upgrade(
     State(app): State<App>,
-    Extension(seat): Extension<Seat>,
+    Extension(seat): Extension<ConnectionPermit>,
     Extension(meter): Extension<Meter>,
     switched: Option<Extension<OnUpgrade>>,
     Params(params): Params<Vec<(String, String)>>,
@@ -35,14 +35,13 @@ pub(crate) async fn upgrade(
 ) -> Result<Response, Failure> {
     let _sound = handshake.map_err(|rejection| no_handshake(&rejection))?;
     check_key(&headers)?;
-    app.service.alive()?;
+    app.node.alive()?;
     let opening = opening(&params::read(params, &["changes", "after", "epoch"])?)?;
     let Extension(switched) = switched.expect("a sound handshake can be switched");
-    let (session, greeting) = Session::open(app.service.clone(), opening).await?;
+    let (session, greeting) = Session::open(app.node.clone(), opening).await?;
     app.connections.spawn(async move {
         if let Ok(stream) = switched.await {
-            let connection =
-                Connection::new(stream, meter, app.service, Outbox::new(greeting)).await;
+            let connection = Connection::new(stream, meter, app.node, Outbox::new(greeting)).await;
             connection.run(session, app.closing).await;
         }
         drop(seat);
@@ -58,7 +57,7 @@ pub(crate) async fn upgrade(
 }
 
 /// What the query string asks for: `?changes=none`, `?after=41&epoch=…`.
-fn opening(asked: &Document) -> Result<Opening, Failure> {
+fn opening(asked: &Document) -> Result<SessionOptions, Failure> {
     let position = Subscribe::parse(asked, "query")?;
     let interest = match asked.get("changes").map(Value::as_str) {
         None | Some(Some("all")) => Interest::Changes,
@@ -68,7 +67,7 @@ fn opening(asked: &Document) -> Result<Opening, Failure> {
             return Err(Failure::at(Code::BadRequest, invalid));
         }
     };
-    Ok(Opening {
+    Ok(SessionOptions {
         interest,
         after: position.after,
         epoch: position.epoch.map(Epoch),

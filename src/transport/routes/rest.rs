@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
-use crate::domain::Seen;
+use crate::domain::VisibleKind;
 use crate::domain::{Event, EventId, Rejection, Seq};
 use crate::limits;
 use crate::node::Budget;
-use crate::node::{Found, StoreError};
+use crate::node::{QueryResult, StoreError};
 use crate::protocol;
 use crate::protocol::{Code, Failure, Fetch, Frame, History, Shaped};
 use crate::query::{Fields, Query};
@@ -38,8 +38,8 @@ pub(crate) async fn events(
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let asked = read_fetch(params, &Fetch::NAMES)?;
-    let found = app.service.list(&asked).await?;
-    let mut chunks = Box::pin(body(asked.query, found, app.service.budget().clone()));
+    let found = app.node.list(&asked).await?;
+    let mut chunks = Box::pin(body(asked.query, found, app.node.budget().clone()));
     // What cannot be read at all is refused; later it is too late for a status.
     let first = chunks.next().await.transpose()?;
     let chunks = stream::iter(first.map(Ok)).chain(chunks);
@@ -55,7 +55,7 @@ pub(crate) async fn event(
     let id = read_id(&id)?;
     let asked = read_fetch(params, &["fields", "minSeq", "at"])?;
     let guard = conditions::read(&headers)?;
-    let (seq, event) = app.service.event(&id, &asked).await?;
+    let (seq, event) = app.node.event(&id, &asked).await?;
     let tag = conditions::tag(event.version);
     if !guard.is_met(Some(event.version)) {
         let (id, current) = (id, Some(Arc::new(event)));
@@ -66,11 +66,11 @@ pub(crate) async fn event(
     }
     let body = one(seq, event, &asked.query.fields);
     let bytes = body.len();
-    let (tag, body) = match held_at_once(body, app.service.budget()) {
+    let (tag, body) = match held_at_once(body, app.node.budget()) {
         Some(body) => (tag, body),
         None => {
-            let share = app.service.budget().reserve(2 * bytes).await;
-            let (seq, event) = app.service.event(&id, &asked).await?;
+            let share = app.node.budget().reserve(2 * bytes).await;
+            let (seq, event) = app.node.event(&id, &asked).await?;
             let tag = conditions::tag(event.version);
             (tag, held(one(seq, event, &asked.query.fields), share))
         }
@@ -92,10 +92,10 @@ pub(crate) async fn history(
     let id = read_id(&id)?;
     let asked = History::parse(&params::read(params, &History::NAMES)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
-    let share = app.service.budget().reserve(LIST_BYTES_MAX).await;
-    let chapter = app.service.history(&id, &asked).await?;
+    let share = app.node.budget().reserve(LIST_BYTES_MAX).await;
+    let chapter = app.node.history(&id, &asked).await?;
     let told = chapter.changes.iter().map(|change| {
-        let seen = Seen::plainly(change);
+        let seen = VisibleKind::plainly(change);
         protocol::change(change, seen, &asked.fields)
     });
     let head = format!(r#"{{"success":true,"seq":{}"#, chapter.seq);
@@ -136,17 +136,17 @@ fn read_fetch(params: Vec<(String, String)>, names: &[&str]) -> Result<Fetch, Fa
 }
 
 pub(crate) async fn healthz(State(app): State<App>) -> Response {
-    match app.service.trouble() {
+    match app.node.trouble() {
         None => healthy(&app, ""),
         Some(trouble) => unwell(trouble),
     }
 }
 
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    if let Some(trouble) = app.service.trouble() {
+    if let Some(trouble) = app.node.trouble() {
         return unwell(trouble);
     }
-    match app.service.head().await {
+    match app.node.head().await {
         Ok(seq) => healthy(&app, &format!(r#","seq":{seq}"#)),
         Err(failure) => unwell(failure),
     }
@@ -154,7 +154,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 
 /// A log with an unreadable entry is served all the same, but whoever looks after it must know.
 fn healthy(app: &App, more: &str) -> Response {
-    let corrupt = app.service.unreadable();
+    let corrupt = app.node.unreadable();
     let corrupt = corrupt.map_or(String::new(), |seq| format!(r#","corrupt":{seq}"#));
     (JSON, format!(r#"{{"success":true{more}{corrupt}}}"#)).into_response()
 }
@@ -173,11 +173,11 @@ struct Listing {
     events: BoxStream<'static, Result<Event, StoreError>>,
     count: usize,
     last: Option<Event>,
-    stage: Stage,
+    stage: ListingStage,
 }
 
 #[derive(PartialEq)]
-enum Stage {
+enum ListingStage {
     Head,
     Events,
     Done,
@@ -185,17 +185,17 @@ enum Stage {
 
 fn body(
     query: Arc<Query>,
-    found: Found,
+    found: QueryResult,
     budget: Budget,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let Found { seq, events } = found;
+    let QueryResult { seq, events } = found;
     let listing = Listing {
         query,
         seq,
         events,
         count: 0,
         last: None,
-        stage: Stage::Head,
+        stage: ListingStage::Head,
     };
     stream::try_unfold((listing, budget), async |(mut listing, budget)| {
         let share = budget.reserve(CHUNK_BYTES + limits::EVENT_BYTES_MAX).await;
@@ -209,15 +209,15 @@ impl Listing {
     ///
     /// An error ends the body early, so that the client cannot take a part for the whole.
     async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        if self.stage == Stage::Done {
+        if self.stage == ListingStage::Done {
             return Ok(None);
         }
         let mut chunk = Vec::new();
-        if self.stage == Stage::Head {
+        if self.stage == ListingStage::Head {
             chunk.extend_from_slice(
                 format!(r#"{{"success":true,"seq":{},"data":["#, self.seq).as_bytes(),
             );
-            self.stage = Stage::Events;
+            self.stage = ListingStage::Events;
         }
         while chunk.len() < CHUNK_BYTES {
             match self.events.next().await.transpose() {
@@ -257,6 +257,6 @@ impl Listing {
             chunk.extend_from_slice(format!(r#","next":{cursor}"#).as_bytes());
         }
         chunk.push(b'}');
-        self.stage = Stage::Done;
+        self.stage = ListingStage::Done;
     }
 }

@@ -12,11 +12,11 @@ use crate::domain::Seq;
 use crate::limits;
 use crate::node::Budget;
 use crate::node::Epoch;
-use crate::node::Service;
+use crate::node::Node;
 use crate::node::{Counted, Transport};
 use crate::node::{Notice, Subscription};
 use crate::protocol;
-use crate::protocol::{Failure, Name};
+use crate::protocol::{Failure, RequestKind};
 use crate::transport::App;
 use crate::transport::http::held::held;
 use crate::value::Steps;
@@ -33,7 +33,7 @@ pub(super) struct EventStream {
     /// Frames in it.
     count: usize,
     is_over: bool,
-    service: Service,
+    node: Node,
     _counted: Counted,
 }
 
@@ -41,15 +41,15 @@ impl EventStream {
     pub(crate) fn new(subscription: Subscription, stale: Option<&'static str>, app: &App) -> Self {
         let mut new = Self {
             subscription,
-            epoch: app.service.epoch(),
+            epoch: app.node.epoch(),
             closing: app.closing.clone(),
-            budget: app.service.news().clone(),
+            budget: app.node.news().clone(),
             // A client that lost its connection comes back after a second.
             chunk: "retry: 1000\n\n".to_owned(),
             count: 0,
             is_over: false,
-            service: app.service.clone(),
-            _counted: app.service.metrics().session(Transport::Sse),
+            node: app.node.clone(),
+            _counted: app.node.metrics().session(Transport::Sse),
         };
         if let Some(reason) = stale {
             let reset = protocol::reset(reason, new.subscription.seq());
@@ -91,9 +91,7 @@ impl EventStream {
             return None;
         }
         let count = std::mem::take(&mut self.count);
-        self.service
-            .metrics()
-            .sent(Transport::Sse, count, chunk.len());
+        self.node.metrics().sent(Transport::Sse, count, chunk.len());
         Some(match room {
             Some(room) => held(chunk, room),
             None => Bytes::from(chunk),
@@ -110,7 +108,7 @@ impl EventStream {
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         if let Err(interrupted) = self.subscription.take(&slice, &mut out) {
             let failure = Failure::from(interrupted);
-            let error = protocol::error(None, Some(Name::Subscribe), &failure);
+            let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
             // Not `error`, which is what an EventSource calls a lost connection.
             write(&mut self.chunk, "failure", None, error.as_str());
             self.is_over = true;

@@ -17,15 +17,15 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
-use crate::node::Service;
+use crate::node::Node;
 use crate::node::{Counted, Transport};
 use crate::protocol::{Code, Failure};
 use crate::session::{Outbox, Piece, Session};
 use crate::transport::connection::heads::Heads;
 use crate::transport::connection::intake::{Attention, Intake};
+use crate::transport::connection::liveness::{Finding, Liveness};
 use crate::transport::connection::meter::Meter;
 use crate::transport::connection::parting::Parting;
-use crate::transport::connection::pulse::{Finding, Pulse};
 
 /// How long a client may take to answer a close frame, and to take the last one.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
@@ -34,9 +34,9 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     socket: WebSocketStream<Heads<TokioIo<Upgraded>>>,
     outbox: Outbox,
-    service: Service,
+    node: Node,
     meter: Meter,
-    pulse: Pulse,
+    pulse: Liveness,
     intake: Intake,
     /// Whether the socket holds an answer to a ping that is not written yet.
     owes_pong: bool,
@@ -44,7 +44,7 @@ pub(super) struct Connection {
 }
 
 /// Why a connection ends.
-enum End {
+enum ConnectionEnd {
     /// The network did, or the client without a word.
     Gone,
     /// The client left, and waits for the server to agree.
@@ -56,12 +56,7 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) async fn new(
-        stream: Upgraded,
-        meter: Meter,
-        service: Service,
-        outbox: Outbox,
-    ) -> Self {
+    pub(crate) async fn new(stream: Upgraded, meter: Meter, node: Node, outbox: Outbox) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
             .write_buffer_size(limits::SOCKET_WRITE_BUFFER_BYTES)
@@ -71,10 +66,10 @@ impl Connection {
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
-            intake: Intake::new(meter.clone(), service.intake().clone()),
-            _counted: service.metrics().session(Transport::WebSocket),
-            service,
-            pulse: Pulse::new(meter.clone()),
+            intake: Intake::new(meter.clone(), node.intake().clone()),
+            _counted: node.metrics().session(Transport::WebSocket),
+            node,
+            pulse: Liveness::new(meter.clone()),
             meter,
             owes_pong: false,
         }
@@ -87,12 +82,12 @@ impl Connection {
             None => self.part(&mut session).await,
         };
         match end {
-            End::Gone => {}
-            End::Left => self.agree().await,
-            End::Broken(code, reason) => self.close(code, reason).await,
-            End::Because(code) => {
+            ConnectionEnd::Gone => {}
+            ConnectionEnd::Left => self.agree().await,
+            ConnectionEnd::Broken(code, reason) => self.close(code, reason).await,
+            ConnectionEnd::Because(code) => {
                 if code == Code::TooSlow {
-                    self.service.metrics().slow_closes.inc();
+                    self.node.metrics().slow_closes.inc();
                 }
                 let number = code.close_code();
                 let number = number.expect("connections end for reasons that have a close code");
@@ -102,7 +97,7 @@ impl Connection {
     }
 
     /// Safe to drop: what was taken from the session is in the outbox or with the socket.
-    async fn converse(&mut self, session: &mut Session) -> End {
+    async fn converse(&mut self, session: &mut Session) -> ConnectionEnd {
         let alarm = sleep(limits::PING_INTERVAL);
         tokio::pin!(alarm);
         loop {
@@ -110,7 +105,7 @@ impl Connection {
                 return end;
             }
             if let Some(code) = session.over() {
-                return End::Because(code);
+                return ConnectionEnd::Because(code);
             }
             if self.pulse.has_begun_half() {
                 alarm.as_mut().reset(Instant::now());
@@ -122,10 +117,10 @@ impl Connection {
                 message = self.socket.next(), if has_room => self.hear(message, session),
                 attention = self.intake.attend() => match attention {
                     Attention::Half => ControlFlow::Continue(()),
-                    Attention::Overdue => return End::Because(Code::TimedOut),
+                    Attention::Overdue => return ConnectionEnd::Because(Code::TimedOut),
                 },
                 () = session.next(&mut self.outbox) => ControlFlow::Continue(()),
-                () = self.meter.gone(), if !has_room => return End::Gone,
+                () = self.meter.gone(), if !has_room => return ConnectionEnd::Gone,
                 () = &mut alarm => self.check_pulse(alarm.as_mut(), is_read).await,
             };
             if let Some(began) = began {
@@ -141,7 +136,7 @@ impl Connection {
         &mut self,
         message: Option<Result<Message, Error>>,
         session: &mut Session,
-    ) -> ControlFlow<End> {
+    ) -> ControlFlow<ConnectionEnd> {
         match message {
             Some(Ok(Message::Text(text))) => {
                 session.receive(&text);
@@ -159,9 +154,9 @@ impl Connection {
                 self.owes_pong = true;
             }
             Some(Ok(Message::Pong(payload))) => self.control(payload.len()),
-            Some(Ok(Message::Close(_))) => return ControlFlow::Break(End::Left),
+            Some(Ok(Message::Close(_))) => return ControlFlow::Break(ConnectionEnd::Left),
             Some(Err(error)) => return ControlFlow::Break(end_of(&error)),
-            Some(Ok(Message::Frame(_))) | None => return ControlFlow::Break(End::Gone),
+            Some(Ok(Message::Frame(_))) | None => return ControlFlow::Break(ConnectionEnd::Gone),
         }
         ControlFlow::Continue(())
     }
@@ -182,7 +177,7 @@ impl Connection {
 
     /// Hands everything to the socket, and flushes once. Until that is done nothing more is read, so a client
     /// that does not read cannot fill the socket with answers to its pings either. Safe to drop and call again.
-    async fn send(&mut self, session: &mut Session) -> ControlFlow<End> {
+    async fn send(&mut self, session: &mut Session) -> ControlFlow<ConnectionEnd> {
         if self.outbox.is_empty() && !self.owes_pong {
             return ControlFlow::Continue(());
         }
@@ -194,32 +189,36 @@ impl Connection {
             sent = flush(&mut self.socket, &mut self.outbox) => sent,
             never = session.settle() => match never {},
             () = self.intake.overdue() => {
-                return ControlFlow::Break(End::Because(Code::TimedOut));
+                return ControlFlow::Break(ConnectionEnd::Because(Code::TimedOut));
             }
-            () = patience(&self.meter, &self.service, began, weight) => {
-                return ControlFlow::Break(End::Because(Code::TooSlow));
+            () = patience(&self.meter, &self.node, began, weight) => {
+                return ControlFlow::Break(ConnectionEnd::Because(Code::TooSlow));
             }
         };
         self.owes_pong = false;
         self.pulse.excuse(began.elapsed());
         match sent {
             Ok(()) => {
-                let metrics = self.service.metrics();
+                let metrics = self.node.metrics();
                 metrics.sent(Transport::WebSocket, count, bytes);
                 if let Some(heard) = self.outbox.heard() {
                     metrics.delivered(heard.elapsed());
                 }
                 ControlFlow::Continue(())
             }
-            Err(_) => ControlFlow::Break(End::Gone),
+            Err(_) => ControlFlow::Break(ConnectionEnd::Gone),
         }
     }
 
     /// Pings a silent client; ends a connection whose ping went unanswered, or whose message stays half. The
     /// alarm is set anew only when it rings, so that a busy connection costs no timer work.
-    async fn check_pulse(&mut self, alarm: Pin<&mut Sleep>, is_read: bool) -> ControlFlow<End> {
+    async fn check_pulse(
+        &mut self,
+        alarm: Pin<&mut Sleep>,
+        is_read: bool,
+    ) -> ControlFlow<ConnectionEnd> {
         match self.pulse.check(Instant::now(), is_read) {
-            Finding::Over(code) => ControlFlow::Break(End::Because(code)),
+            Finding::Over(code) => ControlFlow::Break(ConnectionEnd::Because(code)),
             Finding::Well(next) => {
                 alarm.reset(next);
                 ControlFlow::Continue(())
@@ -229,31 +228,31 @@ impl Connection {
                 tokio::select! {
                     sent = self.socket.send(Message::Ping(bytes::Bytes::new())) => match sent {
                         Ok(()) => ControlFlow::Continue(()),
-                        Err(_) => ControlFlow::Break(End::Gone),
+                        Err(_) => ControlFlow::Break(ConnectionEnd::Gone),
                     },
-                    () = self.meter.stalled(Instant::now()) => ControlFlow::Break(End::Because(Code::TooSlow)),
+                    () = self.meter.stalled(Instant::now()) => ControlFlow::Break(ConnectionEnd::Because(Code::TooSlow)),
                 }
             }
         }
     }
 
     /// Answers what is in flight, as far as the node still can.
-    async fn part(&mut self, session: &mut Session) -> End {
-        if self.service.alive().is_ok() {
+    async fn part(&mut self, session: &mut Session) -> ConnectionEnd {
+        if self.node.alive().is_ok() {
             return self.finish(session).await;
         }
         let finished = timeout(limits::FAILED_GRACE, self.finish(session)).await;
-        finished.unwrap_or(End::Because(Code::ShuttingDown))
+        finished.unwrap_or(ConnectionEnd::Because(Code::ShuttingDown))
     }
 
     /// Takes in nothing more, answers what is in flight, and ends.
-    async fn finish(&mut self, session: &mut Session) -> End {
+    async fn finish(&mut self, session: &mut Session) -> ConnectionEnd {
         loop {
             if let ControlFlow::Break(end) = self.send(session).await {
                 return end;
             }
             if session.owes_nothing() {
-                return End::Because(Code::ShuttingDown);
+                return ConnectionEnd::Because(Code::ShuttingDown);
             }
             session.finish(&mut self.outbox).await;
         }
@@ -291,13 +290,13 @@ impl Connection {
 }
 
 /// How a connection ends of which nothing more can be read.
-fn end_of(error: &Error) -> End {
+fn end_of(error: &Error) -> ConnectionEnd {
     match error {
-        Error::Capacity(_) => End::Because(Code::MessageTooLarge),
-        Error::Utf8(_) => End::Broken(CloseCode::Invalid, "text must be UTF-8"),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
-        Error::Protocol(_) => End::Broken(CloseCode::Protocol, "this is no WebSocket"),
-        _ => End::Gone,
+        Error::Capacity(_) => ConnectionEnd::Because(Code::MessageTooLarge),
+        Error::Utf8(_) => ConnectionEnd::Broken(CloseCode::Invalid, "text must be UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ConnectionEnd::Gone,
+        Error::Protocol(_) => ConnectionEnd::Broken(CloseCode::Protocol, "this is no WebSocket"),
+        _ => ConnectionEnd::Gone,
     }
 }
 
@@ -316,10 +315,10 @@ async fn flush(
 }
 
 /// Ends when a client has been waited for long enough, for what weighs this.
-async fn patience(meter: &Meter, service: &Service, since: Instant, weight: (usize, bool)) {
+async fn patience(meter: &Meter, node: &Node, since: Instant, weight: (usize, bool)) {
     meter.silent(since, limits::LINGERING_DEADLINE).await;
     let (bytes, holds_room) = weight;
-    if let Some(_room) = service.linger(bytes, holds_room) {
+    if let Some(_room) = node.linger(bytes, holds_room) {
         meter.stalled(since).await;
     }
 }

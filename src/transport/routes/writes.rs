@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::rest::read_id;
-use crate::domain::{CommandId, EventId, Order, Verb};
-use crate::node::{Done, Refused, Source};
+use crate::domain::{CommandBatch, CommandId, EventId, Verb};
+use crate::node::{Done, Requester, SubmitError};
 use crate::protocol;
-use crate::protocol::{Code, Failure, Name};
+use crate::protocol::{Code, Failure, RequestKind};
 use crate::transport::http::conditions;
 use crate::transport::http::content;
 use crate::transport::http::content::{MERGE_PATCH, PLAIN};
@@ -35,13 +35,13 @@ pub(crate) async fn create(
     let payload = document(&headers, request).await?;
     let order = order(Verb::Create, payload, &headers)?.guarded(guard);
     let names_id = order.commands.iter().all(|new| new.target().is_some());
-    let done = app.service.write(order).await;
+    let done = app.node.write(order).await;
     let done = done.map_err(|failure| match names_id {
         true => failure,
         false => of_unnamed(failure),
     })?;
     let place = [(LOCATION, location(done.change().event_id()))];
-    let answer = answer(&app, Name::Create, done).await?;
+    let answer = answer(&app, RequestKind::Create, done).await?;
     Ok((StatusCode::CREATED, place, answer).into_response())
 }
 
@@ -101,10 +101,10 @@ pub(crate) async fn batch(
 ) -> Result<Response, Failure> {
     conditions::refuse(&headers)?;
     let payload = document(&headers, request).await?;
-    let order = Order::parse_batch(payload, command_id(&headers)?)
+    let order = CommandBatch::parse_batch(payload, command_id(&headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
-    let done = app.service.write(order).await?;
-    answer(&app, Name::Batch, done).await
+    let done = app.node.write(order).await?;
+    answer(&app, RequestKind::Batch, done).await
 }
 
 /// The body is the message, kept as it was written.
@@ -120,8 +120,8 @@ pub(crate) async fn broadcast(
     }
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
-    let sent = app.service.announce(&Source::new(), payload)?.await;
-    sent.unwrap_or(Err(Refused::Unknown))?;
+    let sent = app.node.announce(&Requester::new(), payload)?.await;
+    sent.unwrap_or(Err(SubmitError::Unknown))?;
     Ok((JSON, r#"{"success":true}"#).into_response())
 }
 
@@ -159,12 +159,12 @@ async fn write<N: Into<String>>(
     let mut payload = payload.into_iter().collect();
     conditions::state(&guard, &mut payload)?;
     let order = order(verb, payload, headers)?.guarded(guard);
-    let done = app.service.write(order).await?;
+    let done = app.node.write(order).await?;
     answer(app, verb.into(), done).await
 }
 
-fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<Order, Failure> {
-    Order::parse(verb, payload, command_id(headers)?)
+fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<CommandBatch, Failure> {
+    CommandBatch::parse(verb, payload, command_id(headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 
@@ -177,17 +177,17 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
 
 /// What a session hears, without what only a session needs; and the event's version, if it is still there. A large
 /// one for which there is no room now is read from the log again when there is.
-async fn answer(app: &App, name: Name, done: Done) -> Result<Response, Failure> {
-    let event = done.change().after().filter(|_| name != Name::Batch);
+async fn answer(app: &App, name: RequestKind, done: Done) -> Result<Response, Failure> {
+    let event = done.change().after().filter(|_| name != RequestKind::Batch);
     let tag = event.map(|event| [(ETAG, conditions::tag(event.version))]);
     let (first, count, is_repeated) = (done.change().seq, done.changes.len(), done.is_repeated);
     let body = protocol::written(name, &done.changes, is_repeated);
     let bytes = body.len();
     drop(done);
-    let body = match held_at_once(body.into_bytes(), app.service.budget()) {
+    let body = match held_at_once(body.into_bytes(), app.node.budget()) {
         Some(body) => body,
         None => {
-            let (changes, share) = app.service.written(first, count, bytes).await?;
+            let (changes, share) = app.node.written(first, count, bytes).await?;
             held(
                 protocol::written(name, &changes, is_repeated).into_bytes(),
                 share,

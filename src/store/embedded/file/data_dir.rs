@@ -30,7 +30,7 @@ const DRAFT_FILE: &str = "livelog.redb.new";
 
 /// Why the data folder cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum EmbeddedOpenError {
     /// Another process has it.
     #[error(
         "the data folder {dir} is in use by another livelog. Stop that one first: every command \
@@ -69,21 +69,21 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-impl From<OpenError> for StoreError {
-    fn from(error: OpenError) -> Self {
+impl From<EmbeddedOpenError> for StoreError {
+    fn from(error: EmbeddedOpenError) -> Self {
         match error {
-            OpenError::Store(error) => error,
+            EmbeddedOpenError::Store(error) => error,
             error => Self::Unavailable(error.to_string()),
         }
     }
 }
 
 /// Where the file is.
-pub(crate) struct Place {
+pub(crate) struct DataDir {
     dir: PathBuf,
 }
 
-impl Place {
+impl DataDir {
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
@@ -100,7 +100,7 @@ impl Place {
 
     /// Whether there is a file to open. Only the answer that there is nothing of that name counts as no:
     /// a link whose target is missing stands for data on a volume that is not mounted.
-    pub(crate) fn has_file(&self) -> Result<bool, OpenError> {
+    pub(crate) fn has_file(&self) -> Result<bool, EmbeddedOpenError> {
         let file = self.path();
         match fs::symlink_metadata(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -109,9 +109,11 @@ impl Place {
         }
         match fs::metadata(&file) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Dangling {
-                file: file.display().to_string(),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(EmbeddedOpenError::Dangling {
+                    file: file.display().to_string(),
+                })
+            }
             Err(error) => Err(self.unusable(&error)),
         }
     }
@@ -123,7 +125,7 @@ impl Place {
 
     /// The file, or where it is to be made. Where the name is a link, the file it leads to: what is
     /// written anew must replace that one, on its own volume, and not the link.
-    fn file(&self) -> Result<PathBuf, OpenError> {
+    fn file(&self) -> Result<PathBuf, EmbeddedOpenError> {
         let file = self.path();
         match file.canonicalize() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
@@ -132,14 +134,14 @@ impl Place {
     }
 
     /// Opens the file, and removes what is left of another that was to take its place.
-    pub(crate) fn open_file(&self) -> Result<(Database, Medium), OpenError> {
+    pub(crate) fn open_file(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
         self.remove_draft(&self.file()?)?;
         let opened = File::options().read(true).write(true).open(self.path());
         self.open_with(opened.and_then(Medium::file))
     }
 
     /// Opens the file to read what the disk has of it, whatever the system has in memory.
-    pub(super) fn open_again(&self) -> Result<(Database, Medium), OpenError> {
+    pub(super) fn open_again(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
         let opened = File::options().read(true).write(true).open(self.path());
         self.open_with(opened.and_then(|file| {
             let medium = Medium::file(file)?;
@@ -149,16 +151,19 @@ impl Place {
     }
 
     /// Opens the file without writing to it.
-    pub(crate) fn open_unwritten(&self) -> Result<(Database, Medium), OpenError> {
+    pub(crate) fn open_unwritten(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
         let opened = File::open(self.path());
         self.open_with(opened.and_then(Medium::reading))
     }
 
-    fn open_with(&self, medium: io::Result<Medium>) -> Result<(Database, Medium), OpenError> {
+    fn open_with(
+        &self,
+        medium: io::Result<Medium>,
+    ) -> Result<(Database, Medium), EmbeddedOpenError> {
         let medium = medium.map_err(|error| self.unusable(&error))?;
         // redb would make a database of it.
         if medium.len().map_err(|error| self.unusable(&error))? == 0 {
-            return Err(OpenError::Foreign {
+            return Err(EmbeddedOpenError::Foreign {
                 file: self.path().display().to_string(),
                 reason: "it is empty".to_owned(),
             });
@@ -167,7 +172,10 @@ impl Place {
     }
 
     /// Opens what is there, or makes it where there is nothing.
-    pub(super) fn open_medium(&self, medium: Medium) -> Result<(Database, Medium), OpenError> {
+    pub(super) fn open_medium(
+        &self,
+        medium: Medium,
+    ) -> Result<(Database, Medium), EmbeddedOpenError> {
         let opened = builder().create_with_backend(medium.clone());
         match opened {
             Ok(database) => Ok((database, medium)),
@@ -176,9 +184,9 @@ impl Place {
     }
 
     /// Makes the folder and takes it for this process alone, before anything in it is touched.
-    pub(crate) fn lock(&self) -> Result<File, OpenError> {
+    pub(crate) fn lock(&self) -> Result<File, EmbeddedOpenError> {
         if self.dir.is_symlink() && !self.dir.exists() {
-            return Err(OpenError::Dangling { file: self.name() });
+            return Err(EmbeddedOpenError::Dangling { file: self.name() });
         }
         self.make().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
@@ -187,7 +195,7 @@ impl Place {
 
     /// The same for who only reads: `None` where nothing can be made, on a file system that takes no writes or
     /// in a folder of somebody else's. Then the lock that redb has on the file keeps a server away.
-    pub(super) fn lock_if_possible(&self) -> Result<Option<File>, OpenError> {
+    pub(super) fn lock_if_possible(&self) -> Result<Option<File>, EmbeddedOpenError> {
         match File::create(self.dir.join(LOCK_FILE)) {
             Ok(lock) => self.take(lock).map(Some),
             Err(error) if is_forbidden(&error) => Ok(None),
@@ -195,7 +203,7 @@ impl Place {
         }
     }
 
-    fn take(&self, lock: File) -> Result<File, OpenError> {
+    fn take(&self, lock: File) -> Result<File, EmbeddedOpenError> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
             match lock.try_lock() {
@@ -205,7 +213,7 @@ impl Place {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let dir = self.name();
-                    return Err(OpenError::Locked { dir });
+                    return Err(EmbeddedOpenError::Locked { dir });
                 }
                 Err(TryLockError::Error(error)) => return Err(self.unusable(&error)),
             }
@@ -226,7 +234,7 @@ impl Place {
     pub(crate) fn write_anew(
         &self,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
-    ) -> Result<(), OpenError> {
+    ) -> Result<(), EmbeddedOpenError> {
         let file = self.file()?;
         self.remove_draft(&file)?;
         let draft = file.with_file_name(DRAFT_FILE);
@@ -245,7 +253,7 @@ impl Place {
         &self,
         draft: &Path,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
-    ) -> Result<(), OpenError> {
+    ) -> Result<(), EmbeddedOpenError> {
         let database = builder()
             .create(draft)
             .map_err(|error| self.explain(error))?;
@@ -254,18 +262,18 @@ impl Place {
     }
 
     /// Removes what is left of a file that was not finished.
-    fn remove_draft(&self, file: &Path) -> Result<(), OpenError> {
+    fn remove_draft(&self, file: &Path) -> Result<(), EmbeddedOpenError> {
         match fs::remove_file(file.with_file_name(DRAFT_FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    fn explain(&self, error: DatabaseError) -> OpenError {
+    fn explain(&self, error: DatabaseError) -> EmbeddedOpenError {
         let dir = self.name();
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-                OpenError::Locked { dir }
+                EmbeddedOpenError::Locked { dir }
             }
             DatabaseError::Storage(redb::StorageError::Io(error))
                 if error.kind() != io::ErrorKind::InvalidData =>
@@ -273,25 +281,25 @@ impl Place {
                 self.unusable(&error)
             }
             DatabaseError::Storage(redb::StorageError::Corrupted(reason)) => {
-                OpenError::Store(StoreError::Corrupt {
+                EmbeddedOpenError::Store(StoreError::Corrupt {
                     at: self.path().display().to_string().into(),
                     reason,
                 })
             }
-            error => OpenError::Foreign {
+            error => EmbeddedOpenError::Foreign {
                 file: self.path().display().to_string(),
                 reason: error.to_string(),
             },
         }
     }
 
-    fn unusable(&self, error: &io::Error) -> OpenError {
+    fn unusable(&self, error: &io::Error) -> EmbeddedOpenError {
         // The system says that the file exists, or that it is no directory, by what it was asked last.
         let reason = match self.dir.is_file() {
             true => "it is a file, not a folder".to_owned(),
             false => error.to_string(),
         };
-        OpenError::Unusable {
+        EmbeddedOpenError::Unusable {
             dir: self.name(),
             reason,
         }

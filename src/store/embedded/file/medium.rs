@@ -42,11 +42,11 @@ struct Inner {
     is_detached: AtomicBool,
     /// Whether the header may have changed on the disk since the last sync.
     is_header_touched: AtomicBool,
-    memory: Mutex<Memory>,
+    memory: Mutex<MemoryWrites>,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
+struct MemoryWrites {
     blocks: Blocks,
     /// What the disk refused first.
     refused: Option<(io::ErrorKind, String)>,
@@ -77,7 +77,7 @@ impl Medium {
     ) -> io::Result<Self> {
         let length = disk.len()?;
         let bytes = if is_read_only { length } else { 0 };
-        let memory = Memory {
+        let memory = MemoryWrites {
             blocks: Blocks::above(bytes),
             refused: None,
         };
@@ -160,7 +160,7 @@ impl Medium {
         self.0.is_detached.load(Ordering::Acquire)
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, MemoryWrites> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,7 +172,7 @@ impl Medium {
         }
         // One that does not tell its length any more is read as far as it goes.
         let bytes = self.0.disk.len().unwrap_or(u64::MAX);
-        *memory = Memory {
+        *memory = MemoryWrites {
             blocks: Blocks::above(bytes),
             refused: Some((error.kind(), error.to_string())),
         };

@@ -7,10 +7,10 @@ use redb::{
 };
 use uuid::Uuid;
 
-use super::data_dir::{OpenError, Place};
+use super::data_dir::{DataDir, EmbeddedOpenError};
 use super::medium;
 use super::medium::Medium;
-use super::recovery::Watch;
+use super::recovery::FileWatch;
 use crate::domain::Seq;
 use crate::limits;
 use crate::store::embedded::EmbeddedOptions;
@@ -20,7 +20,7 @@ use crate::store::embedded::format::tables::{
     VIEW, fault, written,
 };
 use crate::store::embedded::read::history;
-use crate::store::embedded::read::memtable::Overlay;
+use crate::store::embedded::read::memtable::Memtable;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::embedded::write::checkpoint::Checkpoint;
@@ -36,8 +36,8 @@ const FORMAT_MIN: u128 = 1;
 const FORMAT_WITH_HISTORY: u128 = 3;
 
 /// Opens the file in its folder; makes both if they are missing.
-pub(crate) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
-    let place = Place::new(options.dir.clone());
+pub(crate) fn open(options: &EmbeddedOptions) -> Result<Writer, EmbeddedOpenError> {
+    let place = DataDir::new(options.dir.clone());
     let lock = place.lock()?;
     if !place.has_file()? {
         place.write_anew(|database| prepare(database).map(drop))?;
@@ -53,8 +53,8 @@ pub(crate) fn open(options: &EmbeddedOptions) -> Result<Writer, OpenError> {
 pub(crate) fn open_unwritten(
     options: &EmbeddedOptions,
     is_checked: bool,
-) -> Result<Writer, OpenError> {
-    let place = Place::new(options.dir.clone());
+) -> Result<Writer, EmbeddedOpenError> {
+    let place = DataDir::new(options.dir.clone());
     let lock = place.lock_if_possible()?;
     let (mut database, medium) = place.open_unwritten()?;
     if is_checked {
@@ -72,7 +72,7 @@ pub(crate) fn open_unwritten(
 }
 
 /// Holds every page to its checksum. A flipped bit in one that leads to others hides what they hold.
-fn check(database: &mut Database, place: &Place) -> Result<(), OpenError> {
+fn check(database: &mut Database, place: &DataDir) -> Result<(), EmbeddedOpenError> {
     let reason = match database.check_integrity() {
         Ok(true) => return Ok(()),
         Ok(false) => "pages of it are not what was written".to_owned(),
@@ -90,17 +90,17 @@ fn check(database: &mut Database, place: &Place) -> Result<(), OpenError> {
 pub(crate) fn open_on(
     storage: impl StorageBackend,
     overlay_bytes_max: usize,
-) -> Result<Writer, OpenError> {
-    let place = Place::nowhere();
+) -> Result<Writer, EmbeddedOpenError> {
+    let place = DataDir::nowhere();
     let medium = Medium::storage(Arc::new(storage)).map_err(|error| medium::trouble(&error))?;
     begin(place.open_medium(medium)?, &place, overlay_bytes_max)
 }
 
 fn begin(
     (database, medium): (Database, Medium),
-    place: &Place,
+    place: &DataDir,
     overlay_bytes_max: usize,
-) -> Result<Writer, OpenError> {
+) -> Result<Writer, EmbeddedOpenError> {
     let (epoch, covered, snapshot) = read(&database, &medium, place)?;
     Ok(Writer {
         database,
@@ -112,7 +112,7 @@ fn begin(
         checkpoint: Checkpoint::new(covered, overlay_bytes_max),
         holder: None,
         rebuilds_from: 0,
-        watch: Watch::default(),
+        watch: FileWatch::default(),
         buffer: Vec::new(),
     })
 }
@@ -121,11 +121,11 @@ fn begin(
 pub(crate) fn read(
     database: &Database,
     medium: &Medium,
-    place: &Place,
-) -> Result<(Epoch, Seq, Snapshot), OpenError> {
+    place: &DataDir,
+) -> Result<(Epoch, Seq, Snapshot), EmbeddedOpenError> {
     let format = prepare(database).map_err(written)?;
     if format != FORMAT {
-        return Err(OpenError::Format {
+        return Err(EmbeddedOpenError::Format {
             dir: place.name(),
             found: format,
         });
@@ -211,7 +211,7 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
     let head = log.last().map_err(fault)?.map_or(0, |(seq, _)| seq.value());
     let mut snapshot = Snapshot {
         seq: tables::seq(head.into(), "the log's head")?,
-        overlay: Overlay::default(),
+        overlay: Memtable::default(),
         commands: tables::open_commands(&reading)?,
         milestones: tables::open_milestones(&reading)?,
         view: tables::open_view(&reading)?,
@@ -221,8 +221,8 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
     Ok((epoch, covered, snapshot))
 }
 
-fn fold(snapshot: &Snapshot, covered: Seq) -> Result<Overlay, StoreError> {
-    let mut overlay = Overlay::default();
+fn fold(snapshot: &Snapshot, covered: Seq) -> Result<Memtable, StoreError> {
+    let mut overlay = Memtable::default();
     let mut seq = covered;
     loop {
         let changes = snapshot.changes(seq, limits::LOG_PAGE_COUNT)?;

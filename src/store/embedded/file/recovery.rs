@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::data_dir::{OpenError, Place};
+use super::data_dir::{DataDir, EmbeddedOpenError};
 use super::medium;
 use super::medium::Medium;
 use super::open;
@@ -21,7 +21,7 @@ const ATTEMPT_PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// When the file is looked after next.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct FileWatch {
     next: Instant,
     /// Between the last attempt to open it anew and the next.
     pause: Duration,
@@ -31,7 +31,7 @@ pub(crate) struct Watch {
     is_lost: bool,
 }
 
-impl Default for Watch {
+impl Default for FileWatch {
     fn default() -> Self {
         Self {
             next: Instant::now(),
@@ -42,7 +42,7 @@ impl Default for Watch {
     }
 }
 
-impl Watch {
+impl FileWatch {
     /// How soon a file that was deleted is noticed while nothing is written, and room that was made.
     pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 }
@@ -59,7 +59,7 @@ impl Writer {
         if now < self.watch.next || self.watch.is_lost {
             return;
         }
-        self.watch.next = now + Watch::INTERVAL;
+        self.watch.next = now + FileWatch::INTERVAL;
         if !self.is_in_place() {
             self.lose("the data file was deleted, moved, replaced or cut off");
             return;
@@ -112,7 +112,7 @@ impl Writer {
         match reopened {
             Ok(()) => {
                 self.watch.is_stale = false;
-                self.watch.pause = Watch::INTERVAL;
+                self.watch.pause = FileWatch::INTERVAL;
                 self.shared.resume();
             }
             Err(error) => {
@@ -130,7 +130,7 @@ impl Writer {
         self.medium
             .give_up()
             .map_err(|error| medium::trouble(&error))?;
-        let nowhere = Place::nowhere();
+        let nowhere = DataDir::nowhere();
         let place = self.place.as_ref().unwrap_or(&nowhere);
         let (database, medium) = self.open_again()?;
         let (epoch, covered, snapshot) = open::read(&database, &medium, place)?;
@@ -163,12 +163,12 @@ impl Writer {
         Ok(())
     }
 
-    fn open_again(&self) -> Result<(redb::Database, Medium), OpenError> {
+    fn open_again(&self) -> Result<(redb::Database, Medium), EmbeddedOpenError> {
         match &self.place {
             Some(place) => place.open_again(),
             None => {
                 let medium = Medium::storage(self.medium.disk());
-                Place::nowhere().open_medium(medium.map_err(|error| medium::trouble(&error))?)
+                DataDir::nowhere().open_medium(medium.map_err(|error| medium::trouble(&error))?)
             }
         }
     }

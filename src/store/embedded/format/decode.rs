@@ -55,11 +55,11 @@ pub(super) mod tag {
 
 /// Why bytes are not what livelog wrote.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable(&'static str);
+pub(crate) struct DecodeError(&'static str);
 
-type Read<T> = Result<T, Unreadable>;
+type Read<T> = Result<T, DecodeError>;
 
-impl Unreadable {
+impl DecodeError {
     pub(crate) fn at(&self, at: impl Into<Spot>) -> StoreError {
         StoreError::Corrupt {
             at: at.into(),
@@ -89,7 +89,7 @@ pub(crate) fn batch(seq: Seq, bytes: &[u8]) -> Result<Option<Uuid>, StoreError> 
 }
 
 /// A change's place in the history of its event.
-pub(crate) struct Link {
+pub(crate) struct ChangeHeader {
     pub(crate) id: EventId,
     pub(crate) kind: Kind,
     pub(crate) version: u64,
@@ -99,16 +99,16 @@ pub(crate) struct Link {
 }
 
 /// The same change without what it did.
-pub(crate) fn link(seq: Seq, bytes: &[u8]) -> Result<Link, StoreError> {
+pub(crate) fn link(seq: Seq, bytes: &[u8]) -> Result<ChangeHeader, StoreError> {
     entry(seq, bytes)
-        .and_then(Entry::link)
+        .and_then(LogEntry::link)
         .map_err(|unreadable| unreadable.at(seq))
 }
 
 /// The event at `id` of the view.
 pub(crate) fn event(id: &str, bytes: &[u8]) -> Result<Event, StoreError> {
     let event = unseal(id.as_bytes(), bytes).and_then(|mut rest| {
-        let id = EventId::stored(id).map_err(|_| Unreadable("its id is none"))?;
+        let id = EventId::stored(id).map_err(|_| DecodeError("its id is none"))?;
         let event = rest.event_body(id)?;
         rest.end(event)
     });
@@ -123,25 +123,25 @@ pub(crate) fn version(id: &str, bytes: &[u8]) -> Result<(u64, Seq), StoreError> 
 }
 
 /// A log entry up to its effect.
-struct Entry<'a> {
+struct LogEntry<'a> {
     kind: Kind,
     is_redacted: bool,
     batch: Option<Uuid>,
     command: Option<Arc<CommandKey>>,
-    rest: Rest<'a>,
+    rest: ByteReader<'a>,
 }
 
-fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
+fn entry(seq: Seq, bytes: &[u8]) -> Read<LogEntry<'_>> {
     let mut rest = unseal(&log_key(seq), bytes)?;
     let kind = match rest.byte()? {
         kind::CREATE => Kind::Create,
         kind::UPDATE => Kind::Update,
         kind::DELETE => Kind::Delete,
-        _ => return Err(Unreadable("an unknown kind of change")),
+        _ => return Err(DecodeError("an unknown kind of change")),
     };
     let flags = rest.byte()?;
     if flags & !flag::ALL != 0 {
-        return Err(Unreadable("an unknown flag"));
+        return Err(DecodeError("an unknown flag"));
     }
     let batch = match flags & flag::OPENS_BATCH {
         0 => None,
@@ -151,7 +151,7 @@ fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
         0 => None,
         _ => Some(Arc::new(rest.command()?)),
     };
-    Ok(Entry {
+    Ok(LogEntry {
         kind,
         is_redacted: flags & flag::REDACTED != 0,
         batch,
@@ -160,9 +160,9 @@ fn entry(seq: Seq, bytes: &[u8]) -> Read<Entry<'_>> {
     })
 }
 
-impl Entry<'_> {
+impl LogEntry<'_> {
     /// The event as it was stands first, or where there was none the event as it became.
-    fn link(mut self) -> Read<Link> {
+    fn link(mut self) -> Read<ChangeHeader> {
         let rest = &mut self.rest;
         rest.timestamp()?;
         if self.is_redacted {
@@ -173,7 +173,7 @@ impl Entry<'_> {
             Kind::Create => (version, None),
             Kind::Update | Kind::Delete => (version + 1, Some(seq)),
         };
-        Ok(Link {
+        Ok(ChangeHeader {
             id,
             kind: self.kind,
             version,
@@ -187,7 +187,7 @@ impl Entry<'_> {
         let at = rest.timestamp()?;
         let effect = match self.kind {
             kind if self.is_redacted => {
-                let Link {
+                let ChangeHeader {
                     id, version, prior, ..
                 } = rest.redacted(kind)?;
                 Effect::Redacted {
@@ -219,31 +219,33 @@ impl Entry<'_> {
     }
 }
 
-fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Read<Rest<'a>> {
+fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Read<ByteReader<'a>> {
     let Some((sum, content)) = bytes.split_first_chunk::<CHECKSUM_BYTES>() else {
-        return Err(Unreadable("too short"));
+        return Err(DecodeError("too short"));
     };
     if u32::from_le_bytes(*sum) != checksum(key, content) {
-        return Err(Unreadable("its checksum does not match"));
+        return Err(DecodeError("its checksum does not match"));
     }
-    let mut rest = Rest(content);
+    let mut rest = ByteReader(content);
     match rest.byte()? {
         FORMAT => Ok(rest),
-        _ => Err(Unreadable("written in a format this livelog does not know")),
+        _ => Err(DecodeError(
+            "written in a format this livelog does not know",
+        )),
     }
 }
 
 /// Bytes not read yet.
-struct Rest<'a>(&'a [u8]);
+struct ByteReader<'a>(&'a [u8]);
 
-impl<'a> Rest<'a> {
+impl<'a> ByteReader<'a> {
     fn event(&mut self) -> Read<Arc<Event>> {
         let id = self.id()?;
         self.event_body(id).map(Arc::new)
     }
 
-    fn redacted(&mut self, kind: Kind) -> Read<Link> {
-        Ok(Link {
+    fn redacted(&mut self, kind: Kind) -> Read<ChangeHeader> {
+        Ok(ChangeHeader {
             id: self.id()?,
             kind,
             version: self.number()?,
@@ -254,7 +256,7 @@ impl<'a> Rest<'a> {
     }
 
     fn id(&mut self) -> Read<EventId> {
-        EventId::stored(self.text()?).map_err(|_| Unreadable("an id that is none"))
+        EventId::stored(self.text()?).map_err(|_| DecodeError("an id that is none"))
     }
 
     fn event_body(&mut self, id: EventId) -> Read<Event> {
@@ -271,7 +273,7 @@ impl<'a> Rest<'a> {
     fn command(&mut self) -> Read<CommandKey> {
         let id = CommandId::stored(self.text()?);
         Ok(CommandKey {
-            id: id.ok_or(Unreadable("a command id that is none"))?,
+            id: id.ok_or(DecodeError("a command id that is none"))?,
             digest: self.array()?,
         })
     }
@@ -288,7 +290,7 @@ impl<'a> Rest<'a> {
     }
 
     fn path(&mut self) -> Read<Path> {
-        Path::stored(self.text()?).ok_or(Unreadable("a path that is none"))
+        Path::stored(self.text()?).ok_or(DecodeError("a path that is none"))
     }
 
     fn document(&mut self, depth: usize) -> Read<Document> {
@@ -303,7 +305,7 @@ impl<'a> Rest<'a> {
 
     fn value(&mut self, depth: usize) -> Read<Value> {
         if depth > limits::STORED_DEPTH_MAX {
-            return Err(Unreadable("nested too deep"));
+            return Err(DecodeError("nested too deep"));
         }
         Ok(match self.byte()? {
             tag::NULL => Value::Null,
@@ -320,19 +322,19 @@ impl<'a> Rest<'a> {
                 Value::list(items.collect::<Read<_>>()?)
             }
             tag::OBJECT => Value::Object(self.document(depth + 1)?),
-            _ => return Err(Unreadable("an unknown kind of value")),
+            _ => return Err(DecodeError("an unknown kind of value")),
         })
     }
 
     fn timestamp(&mut self) -> Read<Timestamp> {
         let text = str::from_utf8(self.take(24)?).ok();
         text.and_then(Timestamp::parse)
-            .ok_or(Unreadable("a time that is none"))
+            .ok_or(DecodeError("a time that is none"))
     }
 
     fn text(&mut self) -> Read<&'a str> {
         let length = self.length()?;
-        str::from_utf8(self.take(length)?).map_err(|_| Unreadable("text that is not UTF-8"))
+        str::from_utf8(self.take(length)?).map_err(|_| DecodeError("text that is not UTF-8"))
     }
 
     /// Each thing counted takes at least a byte, so a wild count ends here and not in an allocation.
@@ -340,7 +342,7 @@ impl<'a> Rest<'a> {
         let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         match length <= self.0.len() {
             true => Ok(length),
-            false => Err(Unreadable("it ends early")),
+            false => Err(DecodeError("it ends early")),
         }
     }
 
@@ -353,7 +355,7 @@ impl<'a> Rest<'a> {
                 return Ok(number);
             }
         }
-        Err(Unreadable("a number of more than 64 bits"))
+        Err(DecodeError("a number of more than 64 bits"))
     }
 
     fn byte(&mut self) -> Read<u8> {
@@ -364,7 +366,7 @@ impl<'a> Rest<'a> {
         let (array, rest) = self
             .0
             .split_first_chunk()
-            .ok_or(Unreadable("it ends early"))?;
+            .ok_or(DecodeError("it ends early"))?;
         self.0 = rest;
         Ok(*array)
     }
@@ -373,7 +375,7 @@ impl<'a> Rest<'a> {
         let (taken, rest) = self
             .0
             .split_at_checked(count)
-            .ok_or(Unreadable("it ends early"))?;
+            .ok_or(DecodeError("it ends early"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -382,7 +384,7 @@ impl<'a> Rest<'a> {
     fn end<T>(&self, whole: T) -> Read<T> {
         match self.0.is_empty() {
             true => Ok(whole),
-            false => Err(Unreadable("more follows than should")),
+            false => Err(DecodeError("more follows than should")),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::milestone::Milestone;
 use crate::domain::{EventId, Seq};
 use crate::store::StoreError;
 use crate::store::embedded::file::medium;
-use crate::store::embedded::read::memtable::Slot;
+use crate::store::embedded::read::memtable::MemtableEntry;
 
 /// The format of the tables that this program makes.
 pub(crate) const FORMAT: u128 = 4;
@@ -75,7 +75,7 @@ pub(crate) fn version(view: &ViewTable, id: &EventId) -> Result<Option<(u64, Seq
 pub(crate) fn write_slot(
     view: &mut Table<'_, &'static str, &'static [u8]>,
     id: &EventId,
-    slot: &Slot,
+    slot: &MemtableEntry,
     buffer: &mut Vec<u8>,
 ) -> Result<(), redb::Error> {
     match slot {

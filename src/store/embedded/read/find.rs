@@ -16,14 +16,14 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
-use super::history::{AsOf, Met};
-use super::scan::Walk;
+use super::history::{Met, PastView};
+use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Event, EventId, Seq};
 use crate::query::{Direction, Query};
 use crate::store::embedded::shared::{Shared, blocking};
-use crate::store::top_k::{Order, Top};
-use crate::store::{Found, StoreError, admitted};
+use crate::store::top_k::{TopK, TopOrder};
+use crate::store::{QueryResult, StoreError, admitted};
 
 /// Events in a chunk, and bytes after which it ends.
 const CHUNK_COUNT: usize = 256;
@@ -36,14 +36,17 @@ const STEP: Duration = Duration::from_millis(20);
 const CLOCK_INTERVAL: usize = 8;
 
 /// See [`Store::find`](crate::store::Store::find).
-pub(crate) async fn find(shared: &Arc<Shared>, query: &Arc<Query>) -> Result<Found, StoreError> {
+pub(crate) async fn find(
+    shared: &Arc<Shared>,
+    query: &Arc<Query>,
+) -> Result<QueryResult, StoreError> {
     let seq = shared.snapshot().seq;
-    let as_of = AsOf {
+    let as_of = PastView {
         seq,
         is_begun: true,
     };
-    let events = read(Reader::new(shared, query, as_of), query).await?;
-    Ok(Found { seq, events })
+    let events = read(StepReader::new(shared, query, as_of), query).await?;
+    Ok(QueryResult { seq, events })
 }
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
@@ -51,21 +54,21 @@ pub(crate) async fn find_at(
     shared: &Arc<Shared>,
     query: &Arc<Query>,
     at: Seq,
-) -> Result<Found, StoreError> {
-    let as_of = AsOf {
+) -> Result<QueryResult, StoreError> {
+    let as_of = PastView {
         seq: at,
         is_begun: false,
     };
-    let events = read(Reader::new(shared, query, as_of), query).await?;
-    Ok(Found { seq: at, events })
+    let events = read(StepReader::new(shared, query, as_of), query).await?;
+    Ok(QueryResult { seq: at, events })
 }
 
-async fn read(reader: Reader, query: &Arc<Query>) -> Result<Answer, StoreError> {
+async fn read(reader: StepReader, query: &Arc<Query>) -> Result<Answer, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
-        None => Source::Listed(sort(&reader, Arc::clone(query)).await?),
+        None => EventSource::Listed(sort(&reader, Arc::clone(query)).await?),
     };
-    let reading = Reading {
+    let reading = FindProgress {
         reader,
         query: Arc::clone(query),
         source,
@@ -76,15 +79,15 @@ async fn read(reader: Reader, query: &Arc<Query>) -> Result<Answer, StoreError> 
 type Answer = BoxStream<'static, Result<Event, StoreError>>;
 
 /// Takes the steps of one answer.
-struct Reader {
+struct StepReader {
     shared: Arc<Shared>,
-    as_of: AsOf,
+    as_of: PastView,
     /// Who goes through many events takes turns with the others who do.
     turns: Option<Arc<Semaphore>>,
 }
 
-impl Reader {
-    fn new(shared: &Arc<Shared>, query: &Query, as_of: AsOf) -> Self {
+impl StepReader {
+    fn new(shared: &Arc<Shared>, query: &Query, as_of: PastView) -> Self {
         let turns = match (query.filter.pinned_ids(), query.limit) {
             (Some(_), _) => None,
             (None, Some(_)) => Some(&shared.pages),
@@ -99,13 +102,13 @@ impl Reader {
 
     async fn step<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Events) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&EventReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = match &self.turns {
             Some(turns) => Some(Arc::clone(turns).acquire_owned().await),
             None => None,
         };
-        let events = Events {
+        let events = EventReader {
             snapshot: self.shared.snapshot(),
             as_of: self.as_of,
         };
@@ -119,12 +122,12 @@ impl Reader {
 }
 
 /// Those of a snapshot, as they were at some place of the log.
-struct Events {
+struct EventReader {
     snapshot: Arc<Snapshot>,
-    as_of: AsOf,
+    as_of: PastView,
 }
 
-impl Events {
+impl EventReader {
     fn get(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
         match self.snapshot.event(id)? {
             Some(event) if event.seq <= self.as_of.seq => Ok(Some(event)),
@@ -134,10 +137,14 @@ impl Events {
     }
 
     /// From after some id.
-    fn walk(&self, direction: Direction, after: Option<&EventId>) -> Result<Steps<'_>, StoreError> {
+    fn walk(
+        &self,
+        direction: Direction,
+        after: Option<&EventId>,
+    ) -> Result<EventSteps<'_>, StoreError> {
         Ok(match self.is_current() {
             true => {
-                let walk = Walk::begin(&self.snapshot, direction, after)?;
+                let walk = Scan::begin(&self.snapshot, direction, after)?;
                 Box::new(walk.map(|event| event.map(Met::There)))
             }
             false => Box::new(self.snapshot.walk_at(self.as_of, direction, after)?),
@@ -149,24 +156,24 @@ impl Events {
     }
 }
 
-type Steps<'a> = Box<dyn Iterator<Item = Result<Met, StoreError>> + 'a>;
+type EventSteps<'a> = Box<dyn Iterator<Item = Result<Met, StoreError>> + 'a>;
 
 /// Where the events of an answer come from.
-enum Source {
+enum EventSource {
     /// All of them in the order of ids, from after this one.
     Walk(Direction, Option<EventId>),
     /// These, and what is gathered after them.
-    Listed(Order),
+    Listed(TopOrder),
 }
 
-impl Source {
+impl EventSource {
     /// Hands events out until the step is over, or whoever takes them has enough; what is left then.
     fn advance(
         self,
-        events: &Events,
+        events: &EventReader,
         mut take: impl FnMut(Event) -> Result<bool, StoreError>,
     ) -> Result<Option<Self>, StoreError> {
-        let mut clock = Clock::start();
+        let mut clock = ReadDeadline::start();
         match self {
             Self::Walk(direction, after) => {
                 for met in events.walk(direction, after.as_ref())? {
@@ -198,17 +205,17 @@ impl Source {
     }
 }
 
-fn in_order(query: &Query, direction: Direction) -> Source {
+fn in_order(query: &Query, direction: Direction) -> EventSource {
     match pinned(query) {
         Some(mut ids) => {
             if direction == Direction::Descending {
                 ids.reverse();
             }
-            Source::Listed(Order::of(ids))
+            EventSource::Listed(TopOrder::of(ids))
         }
         None => {
             let after = query.after_id().and_then(|id| EventId::stored(id).ok());
-            Source::Walk(direction, after)
+            EventSource::Walk(direction, after)
         }
     }
 }
@@ -224,11 +231,11 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
 }
 
 /// The ids of the answer in the query's order, as many as there is room for.
-async fn sort(reader: &Reader, query: Arc<Query>) -> Result<Order, StoreError> {
-    let mut top = Top::new(&query, &reader.shared.orders);
+async fn sort(reader: &StepReader, query: Arc<Query>) -> Result<TopOrder, StoreError> {
+    let mut top = TopK::new(&query, &reader.shared.orders);
     let mut source = match pinned(&query) {
-        Some(ids) => Source::Listed(Order::of(ids)),
-        None => Source::Walk(Direction::Ascending, None),
+        Some(ids) => EventSource::Listed(TopOrder::of(ids)),
+        None => EventSource::Walk(Direction::Ascending, None),
     };
     loop {
         let stepped = reader.step(move |events| {
@@ -249,18 +256,18 @@ async fn sort(reader: &Reader, query: Arc<Query>) -> Result<Order, StoreError> {
 }
 
 enum Sorting {
-    Unfinished(Top, Source),
-    Done(Order),
+    Unfinished(TopK, EventSource),
+    Done(TopOrder),
 }
 
 /// An answer being read. What was read so far is behind `source`.
-struct Reading {
-    reader: Reader,
+struct FindProgress {
+    reader: StepReader,
     query: Arc<Query>,
-    source: Source,
+    source: EventSource,
 }
 
-impl Reading {
+impl FindProgress {
     fn into_stream(self) -> Answer {
         let chunks = stream::try_unfold(Some(self), |reading| async move {
             match reading {
@@ -281,14 +288,14 @@ impl Reading {
             query,
             mut source,
         } = self;
-        if let Source::Listed(order) = &mut source
+        if let EventSource::Listed(order) = &mut source
             && let Some(rest) = order.next()
         {
             *order = sort(&reader, rest).await?;
         }
         let asked = Arc::clone(&query);
         let stepped = reader.step(move |events| {
-            let mut chunk = Chunk::new(&asked);
+            let mut chunk = FindChunk::new(&asked);
             let rest = source.advance(events, |event| chunk.takes(event))?;
             Ok((chunk.events, rest))
         });
@@ -302,14 +309,14 @@ impl Reading {
     }
 }
 
-struct Chunk<'a> {
+struct FindChunk<'a> {
     query: &'a Query,
     events: Vec<Event>,
     count: usize,
     bytes: usize,
 }
 
-impl<'a> Chunk<'a> {
+impl<'a> FindChunk<'a> {
     /// Small where few are wanted: one more than the limit, by which a caller learns whether more remain.
     fn new(query: &'a Query) -> Self {
         let wanted = query.limit.unwrap_or(CHUNK_COUNT);
@@ -332,12 +339,12 @@ impl<'a> Chunk<'a> {
 }
 
 /// Ends a step in time.
-struct Clock {
+struct ReadDeadline {
     until: Instant,
     ticks: usize,
 }
 
-impl Clock {
+impl ReadDeadline {
     fn start() -> Self {
         Self {
             until: Instant::now() + STEP,

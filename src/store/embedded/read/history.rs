@@ -14,17 +14,17 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, WriteTransaction};
 
-use super::scan::Walk;
+use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, Event, EventId, Kind, Seq};
 use crate::limits;
 use crate::query::Direction;
 use crate::store::embedded::format::decode;
-use crate::store::embedded::format::decode::Link;
+use crate::store::embedded::format::decode::ChangeHeader;
 use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{LOG, fault};
-use crate::store::{StoreError, Stretch};
+use crate::store::{HistoryRange, StoreError};
 
 /// Milestones that are put in order before they are written.
 const INDEXED_AT_ONCE: usize = 200_000;
@@ -63,9 +63,9 @@ impl Snapshot {
     pub(crate) fn history(
         &self,
         id: &EventId,
-        stretch: Stretch,
+        stretch: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
-        let mut page = Page::new(stretch.limit);
+        let mut page = HistoryGather::new(stretch.limit);
         match stretch.direction {
             Direction::Descending => {
                 let from = stretch.after.map_or(LAST, Seq::before);
@@ -92,7 +92,11 @@ impl Snapshot {
     }
 
     /// The event as it was then; `None` if it was not there.
-    pub(super) fn event_at(&self, id: &EventId, as_of: AsOf) -> Result<Option<Event>, StoreError> {
+    pub(super) fn event_at(
+        &self,
+        id: &EventId,
+        as_of: PastView,
+    ) -> Result<Option<Event>, StoreError> {
         match self.last_change(id, as_of.seq)? {
             Some(seq) => as_of.left_by(&self.change(seq)?),
             None => Ok(None),
@@ -102,15 +106,15 @@ impl Snapshot {
     /// Each event that there ever was, from after some id, as it was then.
     pub(super) fn walk_at<'a>(
         &'a self,
-        as_of: AsOf,
+        as_of: PastView,
         direction: Direction,
         after: Option<&EventId>,
-    ) -> Result<WalkAt<'a>, StoreError> {
-        Ok(WalkAt {
+    ) -> Result<PastScan<'a>, StoreError> {
+        Ok(PastScan {
             snapshot: self,
             as_of,
             direction,
-            living: Walk::begin(self, direction, after)?.peekable(),
+            living: Scan::begin(self, direction, after)?.peekable(),
             known: self.next_id(after, direction)?,
         })
     }
@@ -172,7 +176,7 @@ impl Snapshot {
         Ok((!piece.is_empty()).then_some(piece))
     }
 
-    pub(crate) fn link(&self, seq: Seq) -> Result<Link, StoreError> {
+    pub(crate) fn link(&self, seq: Seq) -> Result<ChangeHeader, StoreError> {
         self.entry(seq, decode::link)
     }
 
@@ -243,14 +247,14 @@ impl Snapshot {
 
 /// The place of the log that an answer is as of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AsOf {
+pub(super) struct PastView {
     pub(crate) seq: Seq,
     /// Whether the answer was begun when the log was there: then it has no place for what was erased since. A read
     /// of the past finds no such event.
     pub(super) is_begun: bool,
 }
 
-impl AsOf {
+impl PastView {
     fn left_by(self, last: &Change) -> Result<Option<Event>, StoreError> {
         match self.is_begun && last.is_redacted() && last.kind() != Kind::Delete {
             true => Err(StoreError::Erased),
@@ -267,16 +271,16 @@ pub(super) enum Met {
 }
 
 /// See [`Snapshot::walk_at`].
-pub(super) struct WalkAt<'a> {
+pub(super) struct PastScan<'a> {
     snapshot: &'a Snapshot,
-    as_of: AsOf,
+    as_of: PastView,
     direction: Direction,
-    living: Peekable<Walk<'a>>,
+    living: Peekable<Scan<'a>>,
     /// The next event with milestones: those that are gone have at least one.
     known: Option<EventId>,
 }
 
-impl WalkAt<'_> {
+impl PastScan<'_> {
     /// The next event; `None` is the end.
     fn step(&mut self) -> Result<Option<Met>, StoreError> {
         let order = match (self.living.peek(), &self.known) {
@@ -309,7 +313,7 @@ impl WalkAt<'_> {
     }
 }
 
-impl Iterator for WalkAt<'_> {
+impl Iterator for PastScan<'_> {
     type Item = Result<Met, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -318,13 +322,13 @@ impl Iterator for WalkAt<'_> {
 }
 
 /// Changes as many as are asked for, and not too many bytes of them.
-struct Page {
+struct HistoryGather {
     changes: Vec<Arc<Change>>,
     limit: usize,
     bytes: usize,
 }
 
-impl Page {
+impl HistoryGather {
     fn new(limit: usize) -> Self {
         Self {
             changes: Vec::new(),

@@ -15,19 +15,19 @@ use crate::domain::{Change, Event, EventId, Seq};
 use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
 
 /// What the view holds at an id: an event, or nothing since it was deleted.
-pub(crate) type Slot = Option<Arc<Event>>;
+pub(crate) type MemtableEntry = Option<Arc<Event>>;
 
 /// Ids whose slot differs from what the table holds, in order, and their milestones.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Overlay {
-    slots: OrdMap<EventId, Slot>,
+pub(crate) struct Memtable {
+    slots: OrdMap<EventId, MemtableEntry>,
     milestones: OrdSet<Milestone>,
     bytes: usize,
 }
 
-impl Overlay {
+impl Memtable {
     /// `None` if the table knows best.
-    pub(crate) fn get(&self, id: &EventId) -> Option<&Slot> {
+    pub(crate) fn get(&self, id: &EventId) -> Option<&MemtableEntry> {
         self.slots.get(id)
     }
 
@@ -64,7 +64,7 @@ impl Overlay {
         &self,
         from: Bound<EventId>,
         to: Bound<EventId>,
-    ) -> impl DoubleEndedIterator<Item = (&EventId, &Slot)> {
+    ) -> impl DoubleEndedIterator<Item = (&EventId, &MemtableEntry)> {
         self.slots.range((from, to))
     }
 
@@ -85,6 +85,6 @@ impl Overlay {
 }
 
 /// Roughly the bytes a slot takes in memory.
-pub(crate) fn weight(id: &EventId, slot: &Slot) -> usize {
+pub(crate) fn weight(id: &EventId, slot: &MemtableEntry) -> usize {
     64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.weight())
 }

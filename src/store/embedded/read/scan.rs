@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use redb::{AccessGuard, StorageError};
 
-use super::memtable::Slot;
+use super::memtable::MemtableEntry;
 use super::snapshot::Snapshot;
 use crate::domain::{Event, EventId};
 use crate::query::Direction;
@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::tables::fault;
 
-type Row = Result<
+type ScanRow = Result<
     (
         AccessGuard<'static, &'static str>,
         AccessGuard<'static, &'static [u8]>,
@@ -23,10 +23,10 @@ type Row = Result<
 >;
 
 /// Events of a snapshot, from after some id, in one direction.
-pub(super) struct Walk<'a> {
+pub(super) struct Scan<'a> {
     direction: Direction,
-    rows: Peekable<Box<dyn Iterator<Item = Row> + 'a>>,
-    slots: Peekable<Box<dyn Iterator<Item = (&'a EventId, &'a Slot)> + 'a>>,
+    rows: Peekable<Box<dyn Iterator<Item = ScanRow> + 'a>>,
+    slots: Peekable<Box<dyn Iterator<Item = (&'a EventId, &'a MemtableEntry)> + 'a>>,
 }
 
 /// Who has the next id.
@@ -37,7 +37,7 @@ enum Next {
     SlotOverRow,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Scan<'a> {
     pub(crate) fn begin(
         snapshot: &'a Snapshot,
         direction: Direction,
@@ -54,11 +54,13 @@ impl<'a> Walk<'a> {
         );
         let rows = snapshot.view.range::<&str>(bounds).map_err(fault)?;
         let slots = snapshot.overlay.range(from.clone(), to.clone());
-        let (rows, slots): (Box<dyn Iterator<Item = Row>>, Box<dyn Iterator<Item = _>>) =
-            match direction {
-                Direction::Ascending => (Box::new(rows), Box::new(slots)),
-                Direction::Descending => (Box::new(rows.rev()), Box::new(slots.rev())),
-            };
+        let (rows, slots): (
+            Box<dyn Iterator<Item = ScanRow>>,
+            Box<dyn Iterator<Item = _>>,
+        ) = match direction {
+            Direction::Ascending => (Box::new(rows), Box::new(slots)),
+            Direction::Descending => (Box::new(rows.rev()), Box::new(slots.rev())),
+        };
         Ok(Self {
             direction,
             rows: rows.peekable(),
@@ -96,7 +98,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for Scan<'_> {
     type Item = Result<Event, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

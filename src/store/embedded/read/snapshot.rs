@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::memtable::Overlay;
+use super::memtable::Memtable;
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::store::embedded::format::decode;
@@ -19,7 +19,7 @@ use crate::store::{Batch, Loaded, StoreError};
 /// Everything acknowledged up to `seq`, and nothing else.
 pub(crate) struct Snapshot {
     pub(crate) seq: Seq,
-    pub(crate) overlay: Overlay,
+    pub(crate) overlay: Memtable,
     pub(crate) log: LogTable,
     pub(crate) commands: CommandTable,
     pub(crate) milestones: MilestoneTable,
@@ -67,7 +67,7 @@ impl Snapshot {
     /// The version of the event at `id`, after the changes in `overlay` too.
     pub(crate) fn version(
         &self,
-        overlay: &Overlay,
+        overlay: &Memtable,
         id: &EventId,
     ) -> Result<Option<u64>, StoreError> {
         match overlay.get(id) {

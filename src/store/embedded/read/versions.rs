@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, EventId, Kind, Seq};
 use crate::store::StoreError;
-use crate::store::embedded::format::decode::Link;
+use crate::store::embedded::format::decode::ChangeHeader;
 use crate::store::embedded::format::milestone::{INTERVAL, LAST};
 
 impl Snapshot {
@@ -97,7 +97,12 @@ impl Snapshot {
     }
 
     /// The change of the same life that has this version.
-    fn walk_back(&self, seq: Seq, link: Link, version: u64) -> Result<Option<Seq>, StoreError> {
+    fn walk_back(
+        &self,
+        seq: Seq,
+        link: ChangeHeader,
+        version: u64,
+    ) -> Result<Option<Seq>, StoreError> {
         let (mut seq, mut link) = (seq, link);
         while link.version > version {
             let Some(prior) = link.prior else {

@@ -14,15 +14,15 @@ use tokio::sync::watch;
 use super::shared::Shared;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Spot, StoreError, Tidings};
-use notifier::Line;
+use crate::store::{Spot, StoreError, TailEvent};
+use notifier::LocalReceiver;
 
 /// Between two attempts to read a log that cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Begins to yield. Broadcasts are heard from this call on.
-pub(super) fn tail(shared: &Arc<Shared>, after: Seq) -> BoxStream<'static, Tidings> {
-    let tail = Tail {
+pub(super) fn tail(shared: &Arc<Shared>, after: Seq) -> BoxStream<'static, TailEvent> {
+    let tail = EmbeddedTail {
         line: shared.hub.connect(),
         shared: Arc::clone(shared),
         next: after.next(),
@@ -34,15 +34,15 @@ pub(super) fn tail(shared: &Arc<Shared>, after: Seq) -> BoxStream<'static, Tidin
     .boxed()
 }
 
-struct Tail {
+struct EmbeddedTail {
     shared: Arc<Shared>,
-    line: Line,
+    line: LocalReceiver,
     /// The place of the next change to yield.
     next: Seq,
 }
 
-impl Tail {
-    async fn next(&mut self) -> Tidings {
+impl EmbeddedTail {
+    async fn next(&mut self) -> TailEvent {
         loop {
             let next = self.next;
             let tidings = tokio::select! {
@@ -57,19 +57,19 @@ impl Tail {
         }
     }
 
-    fn hear(&mut self, tidings: Tidings) -> Option<Tidings> {
+    fn hear(&mut self, tidings: TailEvent) -> Option<TailEvent> {
         match tidings {
-            Tidings::Broadcast(_)
-            | Tidings::Unreadable(_)
-            | Tidings::Redaction
-            | Tidings::Reopened => Some(tidings),
-            Tidings::Changes(changes) if changes.first()?.seq == self.next => self.take(changes),
+            TailEvent::Broadcast(_)
+            | TailEvent::Unreadable(_)
+            | TailEvent::Redaction
+            | TailEvent::Reopened => Some(tidings),
+            TailEvent::Changes(changes) if changes.first()?.seq == self.next => self.take(changes),
             // Read from the log already; or something before it was missed, as the head will tell.
-            Tidings::Changes(_) => None,
+            TailEvent::Changes(_) => None,
         }
     }
 
-    async fn catch_up(&mut self) -> Option<Tidings> {
+    async fn catch_up(&mut self) -> Option<TailEvent> {
         let after = self.next.before();
         match self.shared.read(after, limits::LOG_PAGE_COUNT).await {
             Ok(changes) => self.take(changes),
@@ -78,7 +78,7 @@ impl Tail {
                 at: Spot::Log(seq), ..
             }) if seq == self.next => {
                 self.next = seq.next();
-                Some(Tidings::Unreadable(seq))
+                Some(TailEvent::Unreadable(seq))
             }
             Err(error) => {
                 tracing::warn!(%error, %after, "cannot read the log");
@@ -88,9 +88,9 @@ impl Tail {
         }
     }
 
-    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<Tidings> {
+    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
         self.next = changes.last()?.seq.next();
-        Some(Tidings::Changes(changes))
+        Some(TailEvent::Changes(changes))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::Seq;
-use crate::store::{Batch, Broadcast, Tidings};
+use crate::store::{Batch, Broadcast, TailEvent};
 
 /// Broadcasts, and batches among them, that wait for a tail. Beyond this who broadcasts waits.
 const TIDINGS_MAX: usize = 1_024;
@@ -18,19 +18,19 @@ const BATCHES_MAX: usize = 64;
 
 /// The lines to the tails, and the head for those that missed something.
 #[derive(Debug)]
-pub(crate) struct Hub {
-    lines: Mutex<Vec<mpsc::Sender<Tidings>>>,
+pub(crate) struct LocalNotifier {
+    lines: Mutex<Vec<mpsc::Sender<TailEvent>>>,
     head: watch::Sender<Seq>,
 }
 
 /// A tail's end of its line.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(super) tidings: mpsc::Receiver<Tidings>,
+pub(crate) struct LocalReceiver {
+    pub(super) tidings: mpsc::Receiver<TailEvent>,
     pub(crate) head: watch::Receiver<Seq>,
 }
 
-impl Hub {
+impl LocalNotifier {
     pub(crate) fn new(head: Seq) -> Self {
         Self {
             lines: Mutex::default(),
@@ -39,12 +39,12 @@ impl Hub {
     }
 
     /// A line that hears everything from now on.
-    pub(super) fn connect(&self) -> Line {
+    pub(super) fn connect(&self) -> LocalReceiver {
         let (sender, tidings) = mpsc::channel(TIDINGS_MAX);
         let mut lines = self.lines();
         lines.retain(|line| !line.is_closed());
         lines.push(sender);
-        Line {
+        LocalReceiver {
             tidings,
             head: self.head.subscribe(),
         }
@@ -55,7 +55,7 @@ impl Hub {
         for line in &*self.lines() {
             if line.max_capacity() - line.capacity() < BATCHES_MAX {
                 // A tail that is gone hears nothing.
-                let _ = line.try_send(Tidings::Changes(batch.changes.clone()));
+                let _ = line.try_send(TailEvent::Changes(batch.changes.clone()));
             }
         }
         self.head
@@ -70,7 +70,7 @@ impl Hub {
     /// Says that something was erased. A tail with as much before it as a line takes hears nothing.
     pub(crate) fn redacted(&self) {
         for line in &*self.lines() {
-            let _ = line.try_send(Tidings::Redaction);
+            let _ = line.try_send(TailEvent::Redaction);
         }
     }
 
@@ -80,12 +80,12 @@ impl Hub {
         for line in lines {
             for broadcast in broadcasts {
                 // A tail that is gone hears nothing.
-                let _ = line.send(Tidings::Broadcast(broadcast.clone())).await;
+                let _ = line.send(TailEvent::Broadcast(broadcast.clone())).await;
             }
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Tidings>>> {
+    fn lines(&self) -> MutexGuard<'_, Vec<mpsc::Sender<TailEvent>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

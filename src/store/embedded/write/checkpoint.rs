@@ -13,7 +13,7 @@ use crate::domain::{EventId, Seq};
 use crate::limits;
 use crate::store::embedded::format::milestone::Milestone;
 use crate::store::embedded::read::memtable;
-use crate::store::embedded::read::memtable::{Overlay, Slot};
+use crate::store::embedded::read::memtable::{Memtable, MemtableEntry};
 
 /// An append moves at least twice as many slots as it has changes, so that a round ends though more come
 /// in; and at least this part of the overlay's bound, so that it ends soon.
@@ -23,13 +23,13 @@ const STEP_PART: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     covered: Seq,
-    round: Option<Round>,
+    round: Option<CheckpointRound>,
     /// Bytes of overlay at which a round begins.
     overlay_bytes_max: usize,
 }
 
 #[derive(Debug, Clone)]
-struct Round {
+struct CheckpointRound {
     /// The head when it began.
     until: Seq,
     /// The slots up to this one are done.
@@ -38,13 +38,13 @@ struct Round {
 
 /// What one transaction moves.
 #[derive(Debug, Default)]
-pub(crate) struct Step {
-    pub(crate) slots: Vec<(EventId, Slot)>,
+pub(crate) struct CheckpointStep {
+    pub(crate) slots: Vec<(EventId, MemtableEntry)>,
     /// Of the events in these slots.
     pub(crate) milestones: Vec<Milestone>,
     /// What `covered` becomes with it.
     pub(crate) covered: Option<Seq>,
-    round: Option<Round>,
+    round: Option<CheckpointRound>,
 }
 
 impl Checkpoint {
@@ -62,20 +62,20 @@ impl Checkpoint {
     }
 
     /// What to move with an append of `changes` that makes the head `head` and the overlay `overlay`.
-    pub(super) fn plan(&self, overlay: &Overlay, head: Seq, changes: usize) -> Step {
+    pub(super) fn plan(&self, overlay: &Memtable, head: Seq, changes: usize) -> CheckpointStep {
         let round = match &self.round {
             Some(round) => round.clone(),
-            None if self.is_due(overlay, head) => Round {
+            None if self.is_due(overlay, head) => CheckpointRound {
                 until: head,
                 done: Bound::Unbounded,
             },
-            None => return Step::default(),
+            None => return CheckpointStep::default(),
         };
-        let (mut step, mut bytes) = (Step::default(), 0);
+        let (mut step, mut bytes) = (CheckpointStep::default(), 0);
         for (id, slot) in overlay.range(round.done.clone(), Bound::Unbounded) {
             if step.slots.len() >= 2 * changes && bytes >= self.overlay_bytes_max / STEP_PART {
                 let done = step.slots.last().map_or(round.done, past);
-                step.round = Some(Round { done, ..round });
+                step.round = Some(CheckpointRound { done, ..round });
                 return step;
             }
             bytes += memtable::weight(id, slot);
@@ -87,7 +87,7 @@ impl Checkpoint {
     }
 
     /// The step is durable: the overlay without what it moved.
-    pub(crate) fn done(&mut self, step: Step, overlay: &mut Overlay) {
+    pub(crate) fn done(&mut self, step: CheckpointStep, overlay: &mut Memtable) {
         for (id, _) in &step.slots {
             overlay.remove(id);
         }
@@ -104,12 +104,12 @@ impl Checkpoint {
         self.round = None;
     }
 
-    fn is_due(&self, overlay: &Overlay, head: Seq) -> bool {
+    fn is_due(&self, overlay: &Memtable, head: Seq) -> bool {
         overlay.bytes() > self.overlay_bytes_max
             || head.get() - self.covered.get() > limits::EMBEDDED_UNCOVERED_MAX
     }
 }
 
-fn past((id, _): &(EventId, Slot)) -> Bound<EventId> {
+fn past((id, _): &(EventId, MemtableEntry)) -> Bound<EventId> {
     Bound::Excluded(id.clone())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::thread::{Appended, Task, Writer};
+use super::thread::{Appended, Writer, WriterTask};
 use crate::limits;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, StoreError, cause_of};
@@ -23,20 +23,20 @@ const CLOSE_DEADLINE: Duration = limits::COMMAND_DEADLINE;
 
 /// The way to the writer's thread. Dropping it ends the thread, and waits for its end, so that the
 /// file is free afterwards.
-pub(crate) struct Desk {
+pub(crate) struct WriterHandle {
     shared: Arc<Shared>,
     /// `None` once closed.
-    tasks: Mutex<Option<Sender<Task>>>,
+    tasks: Mutex<Option<Sender<WriterTask>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for WriterHandle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Desk").finish_non_exhaustive()
     }
 }
 
-impl Desk {
+impl WriterHandle {
     pub(crate) fn open(writer: Writer) -> std::io::Result<Self> {
         let shared = Arc::clone(&writer.shared);
         let (tasks, asked) = mpsc::channel();
@@ -51,7 +51,7 @@ impl Desk {
     }
 
     /// `false` if nobody is there to do it.
-    pub(crate) fn tell(&self, task: Task) -> bool {
+    pub(crate) fn tell(&self, task: WriterTask) -> bool {
         let tasks = self.tasks();
         tasks.as_ref().is_some_and(|tasks| tasks.send(task).is_ok())
     }
@@ -59,7 +59,7 @@ impl Desk {
     /// The writer's answer. `Err` if it is closed or died.
     pub(crate) async fn ask<T>(
         &self,
-        task: impl FnOnce(oneshot::Sender<T>) -> Task,
+        task: impl FnOnce(oneshot::Sender<T>) -> WriterTask,
     ) -> Result<T, StoreError> {
         answered(self.order(task)?).await
     }
@@ -67,7 +67,7 @@ impl Desk {
     /// The same for who has other things to do meanwhile: the answer is what [`answered`] waits for.
     pub(crate) fn order<T>(
         &self,
-        task: impl FnOnce(oneshot::Sender<T>) -> Task,
+        task: impl FnOnce(oneshot::Sender<T>) -> WriterTask,
     ) -> Result<oneshot::Receiver<T>, StoreError> {
         let (reply, answer) = oneshot::channel();
         match self.tell(task(reply)) {
@@ -105,7 +105,7 @@ impl Desk {
             return Appended::Done(Err(refusal));
         }
         let (reply, answer) = oneshot::channel();
-        if !self.tell(Task::Append(Arc::clone(batch), reply)) {
+        if !self.tell(WriterTask::Append(Arc::clone(batch), reply)) {
             return Appended::Done(Err(AppendError::Failed(gone())));
         }
         match timeout_at(deadline, answer).await {
@@ -131,7 +131,7 @@ impl Desk {
         // It answers when the file is free. Should it hang, nobody waits for it a second time.
         drop(self.thread().take());
         let (reply, closed) = oneshot::channel();
-        if tasks.send(Task::Close(reply)).is_ok() {
+        if tasks.send(WriterTask::Close(reply)).is_ok() {
             // A disk that hangs is left to its own: what it does cannot be undone from here.
             let _ = tokio::time::timeout(CLOSE_DEADLINE, closed).await;
         }
@@ -141,14 +141,14 @@ impl Desk {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tasks(&self) -> MutexGuard<'_, Option<Sender<Task>>> {
+    fn tasks(&self) -> MutexGuard<'_, Option<Sender<WriterTask>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The thread. A panic is nobody's to catch but here, and the store ends with it: what it was in the middle of
 /// nobody can tell.
-fn work(writer: Writer, asked: &Receiver<Task>) {
+fn work(writer: Writer, asked: &Receiver<WriterTask>) {
     let shared = Arc::clone(&writer.shared);
     let working = panic::catch_unwind(AssertUnwindSafe(|| writer.run(asked)));
     if let Err(panic) = working {
@@ -158,7 +158,7 @@ fn work(writer: Writer, asked: &Receiver<Task>) {
     }
 }
 
-impl Drop for Desk {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.tasks().take());
         if let Some(thread) = self.thread().take() {

@@ -13,14 +13,14 @@ use redb::{ReadableDatabase, TableDefinition, TableError};
 use tokio::sync::oneshot;
 
 use super::handle;
-use super::handle::Desk;
-use super::thread::{Task, Writer};
+use super::handle::WriterHandle;
+use super::thread::{Writer, WriterTask};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::limits;
 use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{META, META_COVERED, REBUILD_PREFIX, VIEW};
-use crate::store::embedded::read::memtable::Overlay;
+use crate::store::embedded::read::memtable::Memtable;
 use crate::store::{Rebuild, StoreError};
 
 /// Tells rebuilds of one process apart; what an earlier process left is removed when the file is opened.
@@ -29,11 +29,11 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// A rebuild in progress.
 pub(super) struct EmbeddedRebuild {
     id: u64,
-    desk: Arc<Desk>,
+    desk: Arc<WriterHandle>,
     /// The last change applied.
     seq: Seq,
     /// What the table does not have yet, and is not on its way there.
-    slots: Slots,
+    slots: ShadowSlots,
     /// The answer about what is on its way: the writer is at it while the next slots gather.
     writing: Option<oneshot::Receiver<Result<(), StoreError>>>,
     /// The head that stands since the writers are held off.
@@ -45,13 +45,13 @@ pub(super) struct EmbeddedRebuild {
 /// What a view's table is to hold at these ids, as it is written. Events in memory take several times as
 /// much, and taking them apart as long as writing them.
 #[derive(Default)]
-pub(crate) struct Slots {
+pub(crate) struct ShadowSlots {
     /// In the order of the table: inserted so, it is several times faster. `None` is no event.
     places: BTreeMap<EventId, Option<Range<usize>>>,
     bytes: Vec<u8>,
 }
 
-impl Slots {
+impl ShadowSlots {
     fn set(&mut self, id: &EventId, event: Option<&Event>, buffer: &mut Vec<u8>) {
         let place = event.map(|event| {
             encode::event(buffer, event);
@@ -71,12 +71,12 @@ impl Slots {
 }
 
 /// Makes an empty view.
-pub(crate) async fn begin(desk: &Arc<Desk>) -> Result<Box<dyn Rebuild>, StoreError> {
+pub(crate) async fn begin(desk: &Arc<WriterHandle>) -> Result<Box<dyn Rebuild>, StoreError> {
     let mut rebuild = EmbeddedRebuild {
         id: NEXT.fetch_add(1, Ordering::Relaxed),
         desk: Arc::clone(desk),
         seq: Seq::ZERO,
-        slots: Slots::default(),
+        slots: ShadowSlots::default(),
         writing: None,
         held: None,
         buffer: Vec::new(),
@@ -100,7 +100,7 @@ impl Rebuild for EmbeddedRebuild {
 
     async fn hold(&mut self) -> Result<Seq, StoreError> {
         let id = self.id;
-        let head = self.desk.ask(|reply| Task::Hold(id, reply)).await??;
+        let head = self.desk.ask(|reply| WriterTask::Hold(id, reply)).await??;
         self.held = Some(head);
         Ok(head)
     }
@@ -115,7 +115,7 @@ impl Rebuild for EmbeddedRebuild {
         self.flush().await?;
         self.written().await?;
         let id = self.id;
-        self.desk.ask(|reply| Task::Swap(id, reply)).await?
+        self.desk.ask(|reply| WriterTask::Swap(id, reply)).await?
     }
 }
 
@@ -137,7 +137,9 @@ impl EmbeddedRebuild {
     async fn flush(&mut self) -> Result<(), StoreError> {
         self.written().await?;
         let (id, slots) = (self.id, std::mem::take(&mut self.slots));
-        let writing = self.desk.order(|reply| Task::Shadow(id, slots, reply))?;
+        let writing = self
+            .desk
+            .order(|reply| WriterTask::Shadow(id, slots, reply))?;
         self.writing = Some(writing);
         Ok(())
     }
@@ -154,7 +156,7 @@ impl EmbeddedRebuild {
 impl Drop for EmbeddedRebuild {
     /// Removes what a swap has not put to use; after one there is nothing left to remove.
     fn drop(&mut self) {
-        self.desk.tell(Task::Abandon(self.id));
+        self.desk.tell(WriterTask::Abandon(self.id));
     }
 }
 
@@ -172,7 +174,11 @@ impl Writer {
         Ok(self.shared.snapshot().seq)
     }
 
-    pub(super) fn write_shadow(&mut self, rebuild: u64, slots: &Slots) -> Result<(), StoreError> {
+    pub(super) fn write_shadow(
+        &mut self,
+        rebuild: u64,
+        slots: &ShadowSlots,
+    ) -> Result<(), StoreError> {
         self.writable()?;
         self.stands(rebuild)?;
         self.room_for(std::iter::once(slots.bytes.len()))?;
@@ -180,7 +186,7 @@ impl Writer {
             .map_err(|error| self.fail(error))
     }
 
-    fn try_write_shadow(&mut self, rebuild: u64, slots: &Slots) -> Result<(), redb::Error> {
+    fn try_write_shadow(&mut self, rebuild: u64, slots: &ShadowSlots) -> Result<(), redb::Error> {
         let name = shadow_name(rebuild);
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
         let transaction = self.begin()?;
@@ -207,7 +213,7 @@ impl Writer {
         self.try_swap(rebuild, head)
             .map_err(|error| self.fail(error))?;
         self.checkpoint.restart(head);
-        let published = self.publish(head, Overlay::default());
+        let published = self.publish(head, Memtable::default());
         published.inspect_err(|error| self.stop(error.clone()))?;
         self.release();
         Ok(())

@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::checkpoint::{Checkpoint, Step};
-use super::rebuild::Slots;
+use super::checkpoint::{Checkpoint, CheckpointStep};
+use super::rebuild::ShadowSlots;
 use crate::domain::{Change, EventId, Seq};
-use crate::store::embedded::file::data_dir::Place;
+use crate::store::embedded::file::data_dir::DataDir;
 use crate::store::embedded::file::medium::Medium;
-use crate::store::embedded::file::recovery::Watch;
+use crate::store::embedded::file::recovery::FileWatch;
 use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
     COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault, written,
 };
-use crate::store::embedded::read::memtable::Overlay;
+use crate::store::embedded::read::memtable::Memtable;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
@@ -33,12 +33,12 @@ use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 const SEAL_AFTER: Duration = Duration::from_millis(500);
 
 /// What the thread is asked to do.
-pub(crate) enum Task {
+pub(crate) enum WriterTask {
     Append(Arc<Batch>, oneshot::Sender<Appended>),
     /// Hold the appends off for this rebuild.
     Hold(u64, oneshot::Sender<Result<Seq, StoreError>>),
     /// Write slots to a rebuild's view.
-    Shadow(u64, Slots, oneshot::Sender<Result<(), StoreError>>),
+    Shadow(u64, ShadowSlots, oneshot::Sender<Result<(), StoreError>>),
     /// Put the rebuild's view in the live one's place.
     Swap(u64, oneshot::Sender<Result<(), StoreError>>),
     /// Remove what is left of a rebuild, and let the writers go on.
@@ -64,7 +64,7 @@ pub(crate) struct Writer {
     /// Let go of after the database, in the order of these fields.
     pub(crate) lock: Option<File>,
     /// Where the file is, if it is one.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<DataDir>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) checkpoint: Checkpoint,
     /// Whether a start after a crash would find the file as it is now at once.
@@ -73,27 +73,27 @@ pub(crate) struct Writer {
     pub(crate) holder: Option<u64>,
     /// Rebuilds before this one are void: what they wrote was lost when the file was opened anew.
     pub(crate) rebuilds_from: u64,
-    pub(crate) watch: Watch,
+    pub(crate) watch: FileWatch,
     /// Lent to every encoding.
     pub(crate) buffer: Vec<u8>,
 }
 
 impl Writer {
     /// Works until it is closed or nobody is left to ask. The file is let go of when it returns.
-    pub(crate) fn run(mut self, tasks: &Receiver<Task>) {
+    pub(crate) fn run(mut self, tasks: &Receiver<WriterTask>) {
         while let Some(task) = self.next(tasks) {
             // Whoever does not wait for the answer any more has heard that the outcome is unknown.
             match task {
-                Task::Append(batch, reply) => drop(reply.send(self.append(&batch))),
-                Task::Hold(rebuild, reply) => drop(reply.send(self.hold(rebuild))),
-                Task::Shadow(rebuild, slots, reply) => {
+                WriterTask::Append(batch, reply) => drop(reply.send(self.append(&batch))),
+                WriterTask::Hold(rebuild, reply) => drop(reply.send(self.hold(rebuild))),
+                WriterTask::Shadow(rebuild, slots, reply) => {
                     drop(reply.send(self.write_shadow(rebuild, &slots)));
                 }
-                Task::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
-                Task::Abandon(rebuild) => self.abandon(rebuild),
-                Task::Adopt(epoch, head, reply) => drop(reply.send(self.adopt(epoch, head))),
-                Task::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
-                Task::Close(reply) => {
+                WriterTask::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
+                WriterTask::Abandon(rebuild) => self.abandon(rebuild),
+                WriterTask::Adopt(epoch, head, reply) => drop(reply.send(self.adopt(epoch, head))),
+                WriterTask::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
+                WriterTask::Close(reply) => {
                     drop(self);
                     let _ = reply.send(());
                     return;
@@ -104,11 +104,11 @@ impl Writer {
 
     /// The next task; `None` when nobody is left to ask. A pause is used to seal the file, and between tasks it
     /// is looked after.
-    fn next(&mut self, tasks: &Receiver<Task>) -> Option<Task> {
+    fn next(&mut self, tasks: &Receiver<WriterTask>) -> Option<WriterTask> {
         loop {
             self.look_after(Instant::now());
             let patience = match self.sealed {
-                true => Watch::INTERVAL,
+                true => FileWatch::INTERVAL,
                 false => SEAL_AFTER,
             };
             match tasks.recv_timeout(patience) {
@@ -193,7 +193,11 @@ impl Writer {
         self.commit(transaction)
     }
 
-    fn prepare(&mut self, batch: &Batch, step: &Step) -> Result<WriteTransaction, redb::Error> {
+    fn prepare(
+        &mut self,
+        batch: &Batch,
+        step: &CheckpointStep,
+    ) -> Result<WriteTransaction, redb::Error> {
         let transaction = self.begin()?;
         self.write(&transaction, batch, step)?;
         Ok(transaction)
@@ -209,7 +213,7 @@ impl Writer {
         &mut self,
         transaction: &WriteTransaction,
         batch: &Batch,
-        step: &Step,
+        step: &CheckpointStep,
     ) -> Result<(), redb::Error> {
         let mut log = transaction.open_table(LOG)?;
         for (index, change) in batch.changes.iter().enumerate() {
@@ -242,7 +246,7 @@ impl Writer {
     }
 
     /// Lets readers see what was committed.
-    pub(crate) fn publish(&self, seq: Seq, overlay: Overlay) -> Result<(), StoreError> {
+    pub(crate) fn publish(&self, seq: Seq, overlay: Memtable) -> Result<(), StoreError> {
         let reading = self.database.begin_read().map_err(fault)?;
         self.shared.publish(Snapshot {
             seq,
@@ -289,7 +293,7 @@ impl Writer {
 }
 
 /// The overlay after the batch, if every change follows from what is there.
-fn fold(current: &Snapshot, batch: &Batch) -> Result<Overlay, StoreError> {
+fn fold(current: &Snapshot, batch: &Batch) -> Result<Memtable, StoreError> {
     let mut overlay = current.overlay.clone();
     let mut next = batch.after.next();
     for change in &batch.changes {

@@ -8,8 +8,8 @@ use mongodb::results::{CollectionSpecification, CollectionType};
 use mongodb::{Database, IndexModel};
 
 use super::layout;
-use super::layout::{COLLECTIONS, Index, same_keys};
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use super::layout::{COLLECTIONS, IndexSpec, same_keys};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
 /// Why one cannot be used, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct Unfit {
 }
 
 /// The first that cannot be used.
-pub(super) async fn unfit(database: &Database) -> Result<Option<Unfit>, Failure> {
+pub(super) async fn unfit(database: &Database) -> Result<Option<Unfit>, CallError> {
     let (listed, names) = (database.clone(), COLLECTIONS.as_slice());
     let found = within(CALL_DEADLINE, async move {
         let listing = listed
@@ -108,7 +108,7 @@ enum Conflict {
 }
 
 /// `None` if they have nothing to do with each other.
-fn conflict(own: &Index, keys: &Document, options: &IndexOptions) -> Option<Conflict> {
+fn conflict(own: &IndexSpec, keys: &Document, options: &IndexOptions) -> Option<Conflict> {
     let model = &own.model;
     let wanted = model.options.clone().unwrap_or_default();
     let is_same_place = same_keys(&model.keys, keys);

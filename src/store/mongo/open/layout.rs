@@ -8,7 +8,7 @@ use mongodb::{Database, IndexModel};
 
 use crate::store::mongo::read::history;
 use crate::store::mongo::tail::broadcasts;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, code, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::write::fencing;
 use crate::store::mongo::{BROADCASTS, COMMAND_ID, EVENTS, LOG, META};
 
@@ -18,14 +18,14 @@ pub(crate) const COLLECTIONS: [&str; 4] = [LOG, EVENTS, META, BROADCASTS];
 const INDEX_DEADLINE: Duration = Duration::from_secs(600);
 
 /// An index of livelog's.
-pub(crate) struct Index {
+pub(crate) struct IndexSpec {
     pub(crate) collection: &'static str,
     pub(super) model: IndexModel,
     deadline: Duration,
 }
 
 /// Makes what is missing. Before any transaction, because making a collection aborts those beside it.
-pub(super) async fn prepare(database: &Database) -> Result<(), Failure> {
+pub(super) async fn prepare(database: &Database) -> Result<(), CallError> {
     for name in COLLECTIONS {
         let database = database.clone();
         let created = within(CALL_DEADLINE, async move {
@@ -36,7 +36,7 @@ pub(super) async fn prepare(database: &Database) -> Result<(), Failure> {
             outcome => outcome?,
         }
     }
-    for Index {
+    for IndexSpec {
         collection,
         model,
         deadline,
@@ -52,7 +52,7 @@ pub(super) async fn prepare(database: &Database) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) fn indexes() -> [Index; 4] {
+pub(crate) fn indexes() -> [IndexSpec; 4] {
     let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
     [
         by_command(),
@@ -64,13 +64,13 @@ pub(crate) fn indexes() -> [Index; 4] {
 
 /// A command has its effect once, and is found by its id. Unique beyond what the engine sees to, so that a
 /// fault there is refused rather than kept.
-fn by_command() -> Index {
+fn by_command() -> IndexSpec {
     let options = IndexOptions::builder()
         .unique(true)
         .partial_filter_expression(doc! { COMMAND_ID: { "$exists": true } })
         .build();
     let index = IndexModel::builder().keys(doc! { COMMAND_ID: 1 });
-    Index {
+    IndexSpec {
         collection: LOG,
         model: index.options(options).build(),
         deadline: CALL_DEADLINE,
@@ -78,8 +78,8 @@ fn by_command() -> Index {
 }
 
 /// Finds the changes of an event. On a log that has none yet this reads all of it, beside whoever writes.
-fn by_event() -> Index {
-    Index {
+fn by_event() -> IndexSpec {
+    IndexSpec {
         collection: LOG,
         model: IndexModel::builder().keys(history::index()).build(),
         deadline: INDEX_DEADLINE,
@@ -87,10 +87,10 @@ fn by_event() -> Index {
 }
 
 /// Lets the server remove a collection's documents some time after their `at`. Those without one stay.
-fn expiring(collection: &'static str, after: Duration) -> Index {
+fn expiring(collection: &'static str, after: Duration) -> IndexSpec {
     let options = IndexOptions::builder().expire_after(after).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 });
-    Index {
+    IndexSpec {
         collection,
         model: index.options(options).build(),
         deadline: CALL_DEADLINE,

@@ -16,7 +16,7 @@ use mongodb::{Client, Database};
 use super::head;
 use super::head::{FORMAT, FORMAT_MIN, Head};
 use super::identity::Identity;
-use super::wire::call::{CALL_DEADLINE, Failure, REACH_DEADLINE, code, within};
+use super::wire::call::{CALL_DEADLINE, CallError, REACH_DEADLINE, code, within};
 use super::write::replaced;
 use super::{MongoOptions, durable};
 use crate::store::StoreError;
@@ -32,7 +32,7 @@ const WIRE_VERSION_MIN: i32 = 13;
 
 /// Why a MongoDB cannot be livelog's store.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum OpenError {
+pub enum MongoOpenError {
     /// The address cannot be read. It is not repeated here, because it can hold a password.
     #[error(
         "the MongoDB address cannot be used; it should look like \
@@ -122,20 +122,20 @@ pub enum OpenError {
 }
 
 // By hand, because a cause that the message has in it would be said twice.
-impl From<BadName> for OpenError {
+impl From<BadName> for MongoOpenError {
     fn from(reason: BadName) -> Self {
         Self::BadName { reason }
     }
 }
 
-impl From<Failure> for OpenError {
-    fn from(failure: Failure) -> Self {
+impl From<CallError> for MongoOpenError {
+    fn from(failure: CallError) -> Self {
         Self::Store(failure.into())
     }
 }
 
 /// A MongoDB that was checked and prepared.
-pub(super) struct Opened {
+pub(super) struct OpenedDatabase {
     pub(super) database: Database,
     /// The same database through a client of its own, for the watcher.
     pub(super) watched: Database,
@@ -154,7 +154,10 @@ pub(super) enum Purpose {
     Read,
 }
 
-pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Opened, OpenError> {
+pub(super) async fn open(
+    options: &MongoOptions,
+    purpose: Purpose,
+) -> Result<OpenedDatabase, MongoOpenError> {
     let client = client_options(&options.uri).await?;
     let name = options.database_name();
     name::check(&name)?;
@@ -176,7 +179,7 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
     let identity = Identity::of(&database).await?;
     let head = head::read(&database, CALL_DEADLINE).await?;
     let watched = connect(&client, &name)?;
-    Ok(Opened {
+    Ok(OpenedDatabase {
         database,
         watched,
         head,
@@ -185,12 +188,12 @@ pub(super) async fn open(options: &MongoOptions, purpose: Purpose) -> Result<Ope
 }
 
 /// Refuses what is there if it cannot be opened.
-async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+async fn refuse(database: &Database, purpose: Purpose) -> Result<(), MongoOpenError> {
     let name = || database.name().to_owned();
     match occupants::look(database).await? {
         Occupants::Livelog => refuse_unknown(database).await?,
         Occupants::Others(found) => {
-            return Err(OpenError::Foreign {
+            return Err(MongoOpenError::Foreign {
                 name: name(),
                 found,
             });
@@ -199,7 +202,7 @@ async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> 
     }
     match fitness::unfit(database).await? {
         None => Ok(()),
-        Some(Unfit { found, remedy }) => Err(OpenError::Unfit {
+        Some(Unfit { found, remedy }) => Err(MongoOpenError::Unfit {
             name: name(),
             found,
             remedy,
@@ -208,31 +211,31 @@ async fn refuse(database: &Database, purpose: Purpose) -> Result<(), OpenError> 
 }
 
 /// Refuses a database without anything of livelog's if none is to be made, or none can be.
-async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), OpenError> {
+async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), MongoOpenError> {
     let name = database.name().to_owned();
     if let Some(found) = occupants::namesake(database).await? {
-        return Err(OpenError::OtherCase { name, found });
+        return Err(MongoOpenError::OtherCase { name, found });
     }
     match purpose {
         Purpose::Serve => Ok(()),
-        Purpose::Change | Purpose::Read => Err(OpenError::Empty { name }),
+        Purpose::Change | Purpose::Read => Err(MongoOpenError::Empty { name }),
     }
 }
 
-async fn refuse_unknown(database: &Database) -> Result<(), OpenError> {
+async fn refuse_unknown(database: &Database) -> Result<(), MongoOpenError> {
     match head::format(database).await? {
         Some(found) if !(FORMAT_MIN..=FORMAT).contains(&found) => {
-            Err(OpenError::UnknownFormat { found })
+            Err(MongoOpenError::UnknownFormat { found })
         }
         Some(_) | None => Ok(()),
     }
 }
 
-async fn client_options(uri: &str) -> Result<ClientOptions, OpenError> {
+async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
     // The driver's own message can quote the address, and with it a password.
     let mut options = ClientOptions::parse(uri)
         .await
-        .map_err(|_| OpenError::BadAddress)?;
+        .map_err(|_| MongoOpenError::BadAddress)?;
     options.app_name.get_or_insert_with(|| "livelog".to_owned());
     options.server_selection_timeout = Some(REACH_DEADLINE);
     options.connect_timeout = Some(REACH_DEADLINE);
@@ -252,12 +255,12 @@ impl MongoOptions {
     }
 }
 
-fn connect(options: &ClientOptions, name: &str) -> Result<Database, OpenError> {
-    let client = Client::with_options(options.clone()).map_err(|_| OpenError::BadAddress)?;
+fn connect(options: &ClientOptions, name: &str) -> Result<Database, MongoOpenError> {
+    let client = Client::with_options(options.clone()).map_err(|_| MongoOpenError::BadAddress)?;
     Ok(client.database(name))
 }
 
-async fn check(database: &Database, options: &ClientOptions) -> Result<(), OpenError> {
+async fn check(database: &Database, options: &ClientOptions) -> Result<(), MongoOpenError> {
     let address = address(options);
     let admin = database.client().database("admin");
     let hello = match hello(admin.clone(), CALL_DEADLINE).await {
@@ -269,35 +272,35 @@ async fn check(database: &Database, options: &ClientOptions) -> Result<(), OpenE
 }
 
 /// What a server says of itself.
-async fn hello(admin: Database, deadline: Duration) -> Result<Document, Failure> {
+async fn hello(admin: Database, deadline: Duration) -> Result<Document, CallError> {
     within(deadline, async move {
         admin.run_command(doc! { "hello": 1 }).await
     })
     .await
 }
 
-fn judge(hello: &Document, address: &str) -> Result<(), OpenError> {
+fn judge(hello: &Document, address: &str) -> Result<(), MongoOpenError> {
     let address = address.to_owned();
     if hello
         .get_str("msg")
         .is_ok_and(|message| message == "isdbgrid")
     {
-        return Err(OpenError::Sharded { address });
+        return Err(MongoOpenError::Sharded { address });
     }
     if hello.get_bool("isreplicaset").unwrap_or(false) {
-        return Err(OpenError::NotInitiated { address });
+        return Err(MongoOpenError::NotInitiated { address });
     }
     if hello.get_str("setName").is_err() {
-        return Err(OpenError::Standalone { address });
+        return Err(MongoOpenError::Standalone { address });
     }
     if hello.get_i32("maxWireVersion").unwrap_or(0) < WIRE_VERSION_MIN {
-        return Err(OpenError::TooOld { address });
+        return Err(MongoOpenError::TooOld { address });
     }
     Ok(())
 }
 
 /// No primary was found: asks the first server directly, because it may well answer and know why.
-async fn diagnose(options: &ClientOptions, failure: Failure) -> OpenError {
+async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError {
     let address = address(options);
     let mut direct = options.clone();
     direct.direct_connection = Some(true);
@@ -311,11 +314,11 @@ async fn diagnose(options: &ClientOptions, failure: Failure) -> OpenError {
         }
     }
     let reason = StoreError::from(failure).to_string();
-    OpenError::Unreachable { address, reason }
+    MongoOpenError::Unreachable { address, reason }
 }
 
 /// A user without the right to read the configuration is taken at the operator's word.
-async fn check_journal(admin: &Database, address: String) -> Result<(), OpenError> {
+async fn check_journal(admin: &Database, address: String) -> Result<(), MongoOpenError> {
     let admin = admin.clone();
     let config = within(CALL_DEADLINE, async move {
         admin.run_command(doc! { "replSetGetConfig": 1 }).await
@@ -328,7 +331,7 @@ async fn check_journal(admin: &Database, address: String) -> Result<(), OpenErro
         .get_document("config")
         .and_then(|config| config.get_bool("writeConcernMajorityJournalDefault"));
     match journaled {
-        Ok(false) => Err(OpenError::NotJournaled { address }),
+        Ok(false) => Err(MongoOpenError::NotJournaled { address }),
         Ok(true) | Err(_) => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::results::CollectionType;
 
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, code, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::{BROADCASTS, EVENTS, LOG, META, REPLACED, head};
 
 /// What a look at a database found.
@@ -20,7 +20,7 @@ pub(crate) enum Occupants {
 }
 
 /// Looks for the head last: another node may be founding a livelog meanwhile, and its head comes first.
-pub(crate) async fn look(database: &Database) -> Result<Occupants, Failure> {
+pub(crate) async fn look(database: &Database) -> Result<Occupants, CallError> {
     let others = others(database).await?;
     let meta = database.collection::<Document>(META);
     let found = within(
@@ -36,7 +36,7 @@ pub(crate) async fn look(database: &Database) -> Result<Occupants, Failure> {
 
 /// A database whose name differs from this one's in case alone, if this one is not there. Who may not list databases
 /// hears MongoDB's own refusal when it comes to that.
-pub(super) async fn namesake(database: &Database) -> Result<Option<String>, Failure> {
+pub(super) async fn namesake(database: &Database) -> Result<Option<String>, CallError> {
     let client = database.client().clone();
     let names = within(
         CALL_DEADLINE,
@@ -61,7 +61,7 @@ fn is_head(head: &Document) -> bool {
     head.contains_key("format") && head.contains_key("seq") && head.contains_key("epoch")
 }
 
-async fn others(database: &Database) -> Result<Vec<String>, Failure> {
+async fn others(database: &Database) -> Result<Vec<String>, CallError> {
     let (listed, names) = (
         database.clone(),
         doc! { "name": { "$in": [LOG, EVENTS, META, BROADCASTS, REPLACED] } },
@@ -82,7 +82,7 @@ async fn others(database: &Database) -> Result<Vec<String>, Failure> {
 }
 
 /// How many documents a collection holds, and what ids they have; nothing of one that is empty.
-async fn describe(database: &Database, name: &str) -> Result<Option<String>, Failure> {
+async fn describe(database: &Database, name: &str) -> Result<Option<String>, CallError> {
     let documents = database.collection::<Document>(name);
     let found = within(CALL_DEADLINE, async move {
         let first = documents

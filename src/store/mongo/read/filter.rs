@@ -46,14 +46,14 @@ pub fn order(query: &Query) -> Bdoc {
 }
 
 /// What has been written of a condition.
-enum Written {
+enum Translation {
     /// It matches what the condition matches.
     Exactly(Bdoc),
     /// It matches that and perhaps more, so it must not be negated.
     Wider(Bdoc),
 }
 
-impl Written {
+impl Translation {
     fn document(self) -> Bdoc {
         match self {
             Self::Exactly(document) | Self::Wider(document) => document,
@@ -73,55 +73,55 @@ impl Written {
     }
 }
 
-fn node(node: &Node) -> Written {
+fn node(node: &Node) -> Translation {
     match node {
         Node::And(nodes) => and(nodes),
         Node::Or(nodes) => branches("$or", nodes),
         Node::Nor(nodes) => nor(nodes),
-        Node::Field { path, .. } if is_dear(path) => Written::everything(),
+        Node::Field { path, .. } if is_dear(path) => Translation::everything(),
         Node::Field { path, clauses } => {
             let (operators, exact) = operators(clauses);
             if operators.is_empty() {
-                return Written::everything();
+                return Translation::everything();
             }
-            Written::new(doc! { path.as_str(): operators }, exact)
+            Translation::new(doc! { path.as_str(): operators }, exact)
         }
     }
 }
 
 /// No `$and` around a single condition, so that one on `_id` is seen for what it is.
-fn and(nodes: &[Node]) -> Written {
+fn and(nodes: &[Node]) -> Translation {
     match nodes {
-        [] => Written::Exactly(Bdoc::new()),
+        [] => Translation::Exactly(Bdoc::new()),
         [only] => node(only),
         _ => branches("$and", nodes),
     }
 }
 
-fn branches(operator: &str, nodes: &[Node]) -> Written {
+fn branches(operator: &str, nodes: &[Node]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
     for written in nodes.iter().map(node) {
-        exact &= matches!(written, Written::Exactly(_));
+        exact &= matches!(written, Translation::Exactly(_));
         documents.push(written.document());
     }
-    Written::new(doc! { operator: documents }, exact)
+    Translation::new(doc! { operator: documents }, exact)
 }
 
 /// Leaving out what cannot be negated leaves more that matches.
-fn nor(nodes: &[Node]) -> Written {
+fn nor(nodes: &[Node]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
     for written in nodes.iter().map(node) {
         match written {
-            Written::Exactly(document) => documents.push(document),
-            Written::Wider(_) => exact = false,
+            Translation::Exactly(document) => documents.push(document),
+            Translation::Wider(_) => exact = false,
         }
     }
     if documents.is_empty() {
-        return Written::everything();
+        return Translation::everything();
     }
-    Written::new(doc! { "$nor": documents }, exact)
+    Translation::new(doc! { "$nor": documents }, exact)
 }
 
 /// The clauses on one value in one document, and whether it says all that they say. Names cannot
@@ -179,7 +179,7 @@ fn is(test: &Test) -> (&'static str, Option<Bson>, bool) {
         Test::Regex(_) => return ("$type", Some("string".into()), false),
         Test::ElementWhere(inner) => {
             let inner = node(inner);
-            let exact = matches!(inner, Written::Exactly(_));
+            let exact = matches!(inner, Translation::Exactly(_));
             return ("$elemMatch", Some(inner.document().into()), exact);
         }
         Test::ElementThat(clauses) => {

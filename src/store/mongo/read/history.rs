@@ -20,10 +20,10 @@ use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, within, working};
 use crate::store::mongo::wire::decode;
-use crate::store::mongo::wire::decode::Unreadable;
+use crate::store::mongo::wire::decode::BsonError;
 use crate::store::mongo::{LOG, collection, head};
-use crate::store::top_k::{Order, Top};
-use crate::store::{Found, StoreError, Stretch, admitted};
+use crate::store::top_k::{TopK, TopOrder};
+use crate::store::{HistoryRange, QueryResult, StoreError, admitted};
 
 /// Events that are looked up together when they are wanted in an order of their own.
 const LOOKED_UP_COUNT: usize = 256;
@@ -37,7 +37,7 @@ pub(crate) fn index() -> Document {
 pub(crate) async fn history(
     database: &Database,
     id: &EventId,
-    stretch: Stretch,
+    stretch: HistoryRange,
 ) -> Result<Vec<Arc<Change>>, StoreError> {
     skipping(database, id, stretch, 0).await
 }
@@ -46,7 +46,7 @@ pub(crate) async fn history(
 pub(super) async fn skipping(
     database: &Database,
     id: &EventId,
-    stretch: Stretch,
+    stretch: HistoryRange,
     passed: u64,
 ) -> Result<Vec<Arc<Change>>, StoreError> {
     let log = collection(database, LOG);
@@ -86,18 +86,18 @@ pub(super) async fn skipping(
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
 pub(crate) async fn find_at(
-    log: &head::Opened,
+    log: &head::OpenedLog,
     query: &Arc<Query>,
     at: Seq,
-) -> Result<Found, StoreError> {
+) -> Result<QueryResult, StoreError> {
     let past = Past::new(log, query, at, false);
     let events = past.admitted().await?;
-    Ok(Found { seq: at, events })
+    Ok(QueryResult { seq: at, events })
 }
 
 /// The rest of an answer that was begun when the log was at `seq`.
 pub(super) async fn go_on(
-    log: &head::Opened,
+    log: &head::OpenedLog,
     query: &Arc<Query>,
     seq: Seq,
 ) -> Result<Events, StoreError> {
@@ -119,10 +119,10 @@ struct Past {
 type Events = BoxStream<'static, Result<Event, StoreError>>;
 
 /// An event, if it is let through.
-type Judged = Result<Option<Event>, StoreError>;
+type Candidate = Result<Option<Event>, StoreError>;
 
 impl Past {
-    fn new(log: &head::Opened, query: &Arc<Query>, at: Seq, is_begun: bool) -> Self {
+    fn new(log: &head::OpenedLog, query: &Arc<Query>, at: Seq, is_begun: bool) -> Self {
         Self {
             database: log.database.clone(),
             orders: log.orders.clone(),
@@ -158,9 +158,9 @@ impl Past {
         self,
         wanted: Document,
         size: u32,
-        admits: impl Fn(Event) -> Judged + Clone + Send + Sync + 'static,
+        admits: impl Fn(Event) -> Candidate + Clone + Send + Sync + 'static,
     ) -> Events {
-        let walk = Walk {
+        let walk = HistoryScan {
             past: self,
             wanted,
             size,
@@ -193,14 +193,14 @@ impl Past {
     }
 
     /// The ids of what the query admits, in its order, as many as there is room for.
-    async fn order(&self) -> Result<Order, StoreError> {
+    async fn order(&self) -> Result<TopOrder, StoreError> {
         let wanted = match self.query.id_order() {
             // What lies beyond the cursor in this direction is not what lies beyond it in the index's.
             Some(_) if self.query.filter.pinned_ids().is_none() => doc! { "$gt": "" },
             _ => self.wanted(),
         };
-        let mut top = Top::new(&self.query, &self.orders);
-        let mut chunks = Walk {
+        let mut top = TopK::new(&self.query, &self.orders);
+        let mut chunks = HistoryScan {
             past: self.clone(),
             wanted,
             size: view::BATCH_COUNT,
@@ -224,7 +224,7 @@ impl Past {
     }
 
     /// The first of these events, in the order of the list; `None` after the last.
-    async fn look_up(mut self, mut order: Order) -> LookedUp {
+    async fn look_up(mut self, mut order: TopOrder) -> LookedUp {
         if let Some(rest) = order.next() {
             self.query = rest;
             order = self.order().await?;
@@ -247,21 +247,21 @@ impl Past {
 }
 
 /// Events, and what is still to be looked up.
-type LookedUp = Result<Option<(Vec<Event>, (Past, Order))>, StoreError>;
+type LookedUp = Result<Option<(Vec<Event>, (Past, TopOrder))>, StoreError>;
 
 /// Entries of the log, the last of each event, being read: a batch at a time, and no cursor between.
-struct Walk {
+struct HistoryScan {
     past: Past,
     wanted: Document,
     size: u32,
     last: Option<EventId>,
 }
 
-impl Walk {
+impl HistoryScan {
     /// The next events, and what comes after them.
     async fn next(
         mut self,
-        admits: impl Fn(Event) -> Judged + Send + 'static,
+        admits: impl Fn(Event) -> Candidate + Send + 'static,
     ) -> Result<(Vec<Event>, Option<Self>), StoreError> {
         let Some(batch) = self.fetch().await? else {
             return Ok((Vec::new(), None));
@@ -343,5 +343,5 @@ fn change(entry: &RawDocument) -> Result<Change, StoreError> {
 }
 
 fn unreadable() -> StoreError {
-    Unreadable::new("not BSON").at("the log")
+    BsonError::new("not BSON").at("the log")
 }

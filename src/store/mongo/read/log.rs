@@ -16,7 +16,7 @@ use crate::store::{Batch, StoreError};
 
 /// Contiguous changes, and whether the log may hold more after them.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct EntriesPage {
     pub(crate) changes: Vec<Arc<Change>>,
     pub(crate) more: bool,
 }
@@ -26,16 +26,16 @@ pub(crate) async fn page(
     database: &Database,
     after: Seq,
     limit: usize,
-) -> Result<Page, StoreError> {
+) -> Result<EntriesPage, StoreError> {
     if limit == 0 {
-        return Ok(Page {
+        return Ok(EntriesPage {
             changes: Vec::new(),
             more: true,
         });
     }
     let batch = first_batch(database, after, limit).await?;
     let Some(batch) = batch else {
-        return Ok(Page {
+        return Ok(EntriesPage {
             changes: Vec::new(),
             more: false,
         });
@@ -46,7 +46,7 @@ pub(crate) async fn page(
     let mut bytes = 0;
     for entry in entries {
         if bytes > limits::LOG_PAGE_BYTES_MAX {
-            return Ok(Page {
+            return Ok(EntriesPage {
                 changes,
                 more: true,
             });
@@ -60,7 +60,7 @@ pub(crate) async fn page(
             Err(unreadable) if changes.is_empty() => return Err(unreadable),
             // Who asks for it will hear of it.
             Err(_) => {
-                return Ok(Page {
+                return Ok(EntriesPage {
                     changes,
                     more: true,
                 });
@@ -69,7 +69,7 @@ pub(crate) async fn page(
         next = next.next();
     }
     let more = changes.len() == limit || is_open(&batch);
-    Ok(Page { changes, more })
+    Ok(EntriesPage { changes, more })
 }
 
 async fn first_batch(

@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document as Bdoc, doc};
 
-use crate::query::Key;
+use crate::query::KeyValue;
 use crate::query::{Direction, SortKey};
 use crate::value::{Class, ValueRef, class};
 
@@ -11,9 +11,9 @@ use crate::value::{Class, ValueRef, class};
 ///
 /// Going up, an event's key is its smallest, so all its values are at least the cursor's. Going
 /// down, it is its largest, so all are at most that, or there is none.
-pub(super) fn after(first: &SortKey, key: Key<'_>) -> Option<Bdoc> {
+pub(super) fn after(first: &SortKey, key: KeyValue<'_>) -> Option<Bdoc> {
     let path = first.path.as_str();
-    let Key::Value(value) = key else {
+    let KeyValue::Value(value) = key else {
         return None;
     };
     let operand = operand(value);

@@ -15,9 +15,9 @@ use mongodb::{Cursor, Database};
 use super::history;
 use crate::domain::EventId;
 use crate::query::Direction;
-use crate::store::mongo::wire::call::{Failure, QUERY_CALL_DEADLINE, within};
+use crate::store::mongo::wire::call::{CallError, QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::{EVENTS, LOG, head};
-use crate::store::{STRANGERS_MAX, StoreError, Stretch};
+use crate::store::{HistoryRange, STRANGERS_MAX, StoreError};
 
 /// How long the database may look through the whole view, for a command that nobody else waits for.
 pub(crate) const LISTING_DEADLINE: Duration = Duration::from_secs(240);
@@ -51,7 +51,7 @@ pub(crate) async fn list(
 }
 
 /// Enough to know whether the log names an event.
-const FIRST: Stretch = Stretch {
+const FIRST: HistoryRange = HistoryRange {
     direction: Direction::Ascending,
     after: None,
     limit: 1,
@@ -114,7 +114,7 @@ async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
 }
 
 /// From the index alone, so that a large view is not read for them.
-async fn ids(database: &Database) -> Result<Cursor<Document>, Failure> {
+async fn ids(database: &Database) -> Result<Cursor<Document>, CallError> {
     let events = database.collection::<Document>(EVENTS);
     within(QUERY_CALL_DEADLINE, async move {
         let find = events

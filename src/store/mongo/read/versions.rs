@@ -19,8 +19,8 @@ use crate::query::Direction;
 use crate::store::mongo::LOG;
 use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::wire::decode;
-use crate::store::mongo::wire::decode::Unreadable;
-use crate::store::{StoreError, Stretch};
+use crate::store::mongo::wire::decode::BsonError;
+use crate::store::{HistoryRange, StoreError};
 
 /// See [`Store::last_versions`](crate::store::Store::last_versions).
 pub(crate) async fn last(
@@ -52,7 +52,7 @@ pub(crate) async fn change_to(
     id: &EventId,
     version: u64,
 ) -> Result<Option<Arc<Change>>, StoreError> {
-    let newest = Stretch {
+    let newest = HistoryRange {
         direction: Direction::Descending,
         after: None,
         limit: 1,
@@ -186,5 +186,5 @@ fn number(document: &Document, name: &str) -> Result<u64, StoreError> {
 }
 
 fn unreadable() -> StoreError {
-    Unreadable::new("not an entry of the log").at("the log")
+    BsonError::new("not an entry of the log").at("the log")
 }

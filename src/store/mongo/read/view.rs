@@ -18,11 +18,13 @@ use super::{history, strangers};
 use crate::domain::{Event, Seq};
 use crate::limits;
 use crate::query::Query;
-use crate::store::mongo::wire::call::{Asker, Failure, QUERY_CALL_DEADLINE, code, within, working};
+use crate::store::mongo::wire::call::{
+    Asker, CallError, QUERY_CALL_DEADLINE, code, within, working,
+};
 use crate::store::mongo::wire::decode;
-use crate::store::mongo::wire::decode::Unreadable;
+use crate::store::mongo::wire::decode::BsonError;
 use crate::store::mongo::{EVENTS, collection, head, meta};
-use crate::store::{Found, StoreError, admitted};
+use crate::store::{QueryResult, StoreError, admitted};
 use crate::value::Steps;
 
 /// Events in a batch when the query has no limit. The server ends a batch at 16 MiB besides.
@@ -33,7 +35,10 @@ pub(super) const BATCH_COUNT: u32 = 1_000;
 const SNAPSHOTS_MAX: usize = 5;
 
 /// See [`Store::find`](crate::store::Store::find).
-pub(crate) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
+pub(crate) async fn find(
+    log: &head::OpenedLog,
+    query: &Arc<Query>,
+) -> Result<QueryResult, StoreError> {
     if !costly::has_order(query) {
         return from_log(log, query).await;
     }
@@ -55,14 +60,14 @@ pub(crate) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found
         }
     };
     let seq = log.check(head::parse(head.as_deref()))?.seq;
-    let listing = Listing {
+    let listing = ViewListing {
         log: log.clone(),
         query: Arc::clone(query),
         seq,
-        held: Held::new(reading),
+        held: HeldReading::new(reading),
         last: None,
     };
-    Ok(Found {
+    Ok(QueryResult {
         seq,
         events: listing.into_stream(),
     })
@@ -70,7 +75,7 @@ pub(crate) async fn find(log: &head::Opened, query: &Arc<Query>) -> Result<Found
 
 /// Whether some event has two values to sort by where MongoDB takes one: arrays in two fields of the order, or a
 /// number on a path that is a place and a name.
-fn cannot_sort(failure: &Failure, query: &Query) -> bool {
+fn cannot_sort(failure: &CallError, query: &Query) -> bool {
     match failure.code() {
         Some(code::BAD_VALUE | code::PARALLEL_ARRAYS) => query.sorts_by_several(),
         Some(code::AMBIGUOUS_FIELD) => true,
@@ -79,13 +84,13 @@ fn cannot_sort(failure: &Failure, query: &Query) -> bool {
 }
 
 /// What the log says of it, sorted here: for an order that MongoDB does not have, and for what takes it too long.
-async fn from_log(log: &head::Opened, query: &Arc<Query>) -> Result<Found, StoreError> {
+async fn from_log(log: &head::OpenedLog, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
     let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
     let events = history::go_on(log, query, seq).await?;
-    Ok(Found { seq, events })
+    Ok(QueryResult { seq, events })
 }
 
-fn snapshot_is_gone(failure: &Failure) -> bool {
+fn snapshot_is_gone(failure: &CallError) -> bool {
     matches!(
         failure.code(),
         Some(code::SNAPSHOT_UNAVAILABLE | code::SNAPSHOT_TOO_OLD)
@@ -99,7 +104,7 @@ fn snapshot_is_gone(failure: &Failure) -> bool {
 async fn begin(
     database: &Database,
     query: &Query,
-) -> Result<(Option<RawDocumentBuf>, Reading), Failure> {
+) -> Result<(Option<RawDocumentBuf>, ViewRead), CallError> {
     let (meta, events) = (meta(database), collection(database, EVENTS));
     let client = database.client().clone();
     let (filter, order) = (filter::narrow(query), filter::order(query));
@@ -112,7 +117,7 @@ async fn begin(
             .read_concern(ReadConcern::snapshot());
         let head = head.session(&mut session).await?;
         let cursor = open(&events, filter, order, size, deadline, &mut session).await?;
-        Ok((head, Reading { cursor, session }))
+        Ok((head, ViewRead { cursor, session }))
     })
     .await
 }
@@ -151,12 +156,12 @@ pub(super) fn batch_size(query: &Query) -> u32 {
 }
 
 /// A query being answered. Dropping it closes the cursor.
-struct Reading {
+struct ViewRead {
     cursor: SessionRawBatchCursor,
     session: ClientSession,
 }
 
-impl Reading {
+impl ViewRead {
     async fn fetch(mut self) -> Result<(Option<RawBatch>, Self), StoreError> {
         let fetched = within(QUERY_CALL_DEADLINE, async move {
             let batch = self.cursor.stream(&mut self.session).next().await;
@@ -167,23 +172,23 @@ impl Reading {
 }
 
 /// A query that is answered from a snapshot while that is young, and then from the log.
-struct Listing {
-    log: head::Opened,
+struct ViewListing {
+    log: head::OpenedLog,
     query: Arc<Query>,
     seq: Seq,
-    held: Held,
+    held: HeldReading,
     /// The last that came out of the snapshot.
     last: Option<Event>,
 }
 
 /// A reading that is dropped when it is old, whether or not anybody asks for more of it.
-struct Held {
-    reading: Arc<Mutex<Option<Reading>>>,
+struct HeldReading {
+    reading: Arc<Mutex<Option<ViewRead>>>,
     _clock: AbortOnDropHandle<()>,
 }
 
-impl Held {
-    fn new(reading: Reading) -> Self {
+impl HeldReading {
+    fn new(reading: ViewRead) -> Self {
         let reading = Arc::new(Mutex::new(Some(reading)));
         let held = Arc::clone(&reading);
         let clock = tokio::spawn(async move {
@@ -211,9 +216,9 @@ impl Held {
 type Events = BoxStream<'static, Result<Event, StoreError>>;
 
 /// The next events of an answer, and what goes on after them.
-type Chunk = Option<(Events, Option<Listing>)>;
+type ViewChunk = Option<(Events, Option<ViewListing>)>;
 
-impl Listing {
+impl ViewListing {
     fn into_stream(self) -> Events {
         let chunks = stream::try_unfold(Some(self), |listing| async move {
             match listing {
@@ -224,7 +229,7 @@ impl Listing {
         chunks.try_flatten().boxed()
     }
 
-    async fn next(mut self) -> Result<Chunk, StoreError> {
+    async fn next(mut self) -> Result<ViewChunk, StoreError> {
         let batch = match self.held.fetch().await {
             Ok(Some(Some(batch))) => batch,
             Ok(Some(None)) => return Ok(None),
@@ -242,7 +247,7 @@ impl Listing {
     }
 
     /// What is left, from what the log says of it.
-    async fn go_on(self) -> Result<Chunk, StoreError> {
+    async fn go_on(self) -> Result<ViewChunk, StoreError> {
         let query = match &self.last {
             Some(last) => {
                 let steps = Steps::new(limits::MATCH_STEPS_MAX);
@@ -276,10 +281,10 @@ pub(super) fn decode_into(
     batch: &RawBatch,
     mut take: impl FnMut(Event) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let unreadable = |_| Unreadable::new("not BSON").at("the view");
+    let unreadable = |_| BsonError::new("not BSON").at("the view");
     for document in batch.doc_slices().map_err(unreadable)? {
         let Ok(RawBsonRef::Document(document)) = document else {
-            return Err(Unreadable::new("not BSON").at("the view"));
+            return Err(BsonError::new("not BSON").at("the view"));
         };
         match decode::event(document) {
             Ok(event) => take(event)?,

@@ -9,11 +9,11 @@ use mongodb::Database;
 use super::notifier::Signal;
 use crate::limits;
 use crate::store::mongo::BROADCASTS;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 use crate::store::mongo::wire::decode;
-use crate::store::mongo::wire::decode::Unreadable;
+use crate::store::mongo::wire::decode::BsonError;
 use crate::store::{Broadcast, PublishError, StoreError};
-use crate::value::{Unread, read_as_it_is};
+use crate::value::{ParseError, read_as_it_is};
 
 /// How long one is kept, in seconds. The change stream needs it for a moment only.
 pub(crate) const KEPT_SECONDS: u64 = 60;
@@ -45,7 +45,7 @@ const PAYLOAD: &str = "payload";
 pub(super) const REDACTION: &str = "redaction";
 
 /// Tells every node that something was erased.
-pub(crate) async fn announce_redaction(database: &Database) -> Result<(), Failure> {
+pub(crate) async fn announce_redaction(database: &Database) -> Result<(), CallError> {
     let collection = database.collection::<Document>(BROADCASTS);
     let document = doc! { "_id": ObjectId::new(), "at": DateTime::now(), REDACTION: true };
     let inserted = within(CALL_DEADLINE, async move {
@@ -57,13 +57,13 @@ pub(crate) async fn announce_redaction(database: &Database) -> Result<(), Failur
 /// What a document says.
 ///
 /// Nothing but what livelog would take from a client is passed on: every session of the node would get it.
-pub(crate) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
+pub(crate) fn read(document: &RawDocument) -> Result<Signal, BsonError> {
     if document.get_bool(REDACTION).is_ok() {
         return Ok(Signal::Redaction);
     }
     let payload = decode::text(document, PAYLOAD)?;
     if payload.len() > limits::MESSAGE_BYTES_MAX {
-        return Err(Unreadable::new(format!(
+        return Err(BsonError::new(format!(
             "{PAYLOAD} has {} bytes",
             payload.len()
         )));
@@ -74,12 +74,12 @@ pub(crate) fn read(document: &RawDocument) -> Result<Signal, Unreadable> {
 }
 
 /// In words that quote nothing of it.
-fn refused(unread: &Unread) -> Unreadable {
+fn refused(unread: &ParseError) -> BsonError {
     let reason = match unread {
-        Unread::Json { .. } => "is no JSON",
-        Unread::Offence(_) => "is JSON that livelog takes from nobody",
+        ParseError::Json { .. } => "is no JSON",
+        ParseError::Offence(_) => "is JSON that livelog takes from nobody",
     };
-    Unreadable::new(format!("{PAYLOAD} {reason}"))
+    BsonError::new(format!("{PAYLOAD} {reason}"))
 }
 
 /// Its `at` is this node's clock: only the time until it is removed depends on it.

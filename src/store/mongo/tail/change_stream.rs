@@ -16,13 +16,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::broadcasts;
-use super::notifier::{Hub, Line, Signal};
+use super::notifier::{Signal, StreamNotifier, StreamReceiver};
 use crate::store::StoreError;
 use crate::store::fate::Fate;
 use crate::store::mongo::identity;
 use crate::store::mongo::identity::Identity;
 use crate::store::mongo::wire::call;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, backoff, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, backoff, within};
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::{BROADCASTS, LOG};
 use crate::telemetry::Throttle;
@@ -40,8 +40,8 @@ type Stream = ChangeStream<RawDocumentBuf>;
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(crate) database: Database,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) line: Line,
+    pub(crate) hub: Arc<StreamNotifier>,
+    pub(crate) line: StreamReceiver,
     /// The collections as they were when the node opened them, and what ends it if they are others.
     pub(crate) identity: Arc<Identity>,
     pub(crate) fate: Arc<Fate>,
@@ -80,7 +80,7 @@ impl Watcher {
     }
 
     /// What happened to the collections before it was open is seen by looking at them.
-    async fn open(&self) -> Result<Stream, Failure> {
+    async fn open(&self) -> Result<Stream, CallError> {
         let stream = open(&self.database).await?;
         let now = Identity::of(&self.database).await?;
         self.lose(self.identity.lost(&now));
@@ -154,7 +154,7 @@ fn is_broadcast(news: &RawDocument) -> bool {
     origin.is_ok_and(|origin| origin.get_str("coll").is_ok_and(|name| name == BROADCASTS))
 }
 
-async fn open(database: &Database) -> Result<Stream, Failure> {
+async fn open(database: &Database) -> Result<Stream, CallError> {
     let database = database.clone();
     within(CALL_DEADLINE, async move {
         let watch = database.watch().pipeline(pipeline()).max_await_time(AWAIT);

@@ -18,14 +18,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::head;
 use super::read::log;
-use super::read::log::Page;
+use super::read::log::EntriesPage;
 use super::wire::call::{CALL_DEADLINE, backoff};
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Batch, Spot, StoreError, Tidings};
+use crate::store::{Batch, Spot, StoreError, TailEvent};
 use crate::telemetry::Throttle;
 use change_stream::Watcher;
-use notifier::{Bell, Hub, Line, Signal};
+use notifier::{Bell, Signal, StreamNotifier, StreamReceiver};
 
 /// How often the log is looked at though nothing rang: a change stream can stall without an error.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -42,15 +42,15 @@ const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// Begins to watch, and then to yield. Dropping the stream ends the watching.
 pub(super) async fn tail(
-    log: &head::Opened,
+    log: &head::OpenedLog,
     watched: Database,
-    hub: &Arc<Hub>,
+    hub: &Arc<StreamNotifier>,
     after: Seq,
-) -> Result<BoxStream<'static, Tidings>, StoreError> {
+) -> Result<BoxStream<'static, TailEvent>, StoreError> {
     let (sender, signals) = mpsc::channel(SIGNALS_MAX);
     let bell = Arc::new(Bell::default());
     bell.alarm();
-    let line = Line {
+    let line = StreamReceiver {
         signals: sender,
         bell: Arc::clone(&bell),
     };
@@ -69,7 +69,7 @@ pub(super) async fn tail(
     };
     let (fate, stopped) = (Arc::clone(&log.fate), stop.clone());
     tokio::spawn(async move { fate.guard("the watcher", &stopped, watcher.run()).await });
-    let tail = Tail {
+    let tail = MongoTail {
         log: log.clone(),
         next: after.next(),
         head: after,
@@ -89,8 +89,8 @@ pub(super) async fn tail(
     Ok(yielding.boxed())
 }
 
-struct Tail {
-    log: head::Opened,
+struct MongoTail {
+    log: head::OpenedLog,
     /// The place of the next change to yield.
     next: Seq,
     /// The head, when it was last looked at.
@@ -103,8 +103,8 @@ struct Tail {
     _stop: DropGuard,
 }
 
-impl Tail {
-    async fn next(&mut self) -> Tidings {
+impl MongoTail {
+    async fn next(&mut self) -> TailEvent {
         loop {
             self.behind |= self.bell.calls_for(self.next);
             let tidings = match self.behind {
@@ -118,12 +118,12 @@ impl Tail {
     }
 
     /// Reads the next page of the log. What is handed over meanwhile is dropped later as known.
-    async fn catch_up(&mut self) -> Option<Tidings> {
+    async fn catch_up(&mut self) -> Option<TailEvent> {
         let after = self.next.before();
         let page = log::page(&self.log.database, after, limits::LOG_PAGE_COUNT).await;
         // The head is looked at after the page: if it is still this log's, so is what was read before it.
         match (page, self.log.head(CALL_DEADLINE).await) {
-            (Ok(Page { changes, more }), Ok(head)) => {
+            (Ok(EntriesPage { changes, more }), Ok(head)) => {
                 (self.failures, self.head) = (0, head.seq);
                 self.behind = more;
                 self.take(changes)
@@ -145,7 +145,7 @@ impl Tail {
     }
 
     /// What to do about an entry that cannot be read, with the head as it was found after that.
-    fn pass_over(&mut self, seq: Seq, head: Seq) -> Option<Tidings> {
+    fn pass_over(&mut self, seq: Seq, head: Seq) -> Option<TailEvent> {
         let was_there = seq <= std::mem::replace(&mut self.head, head);
         // Beyond the head is no log, whatever is there; and an entry that was appended between the two looks is
         // looked for again.
@@ -154,10 +154,10 @@ impl Tail {
             return None;
         }
         self.next = seq.next();
-        Some(Tidings::Unreadable(seq))
+        Some(TailEvent::Unreadable(seq))
     }
 
-    async fn wait(&mut self) -> Option<Tidings> {
+    async fn wait(&mut self) -> Option<TailEvent> {
         tokio::select! {
             // Own batches first: with them at hand a bell needs no reading.
             biased;
@@ -170,16 +170,16 @@ impl Tail {
         }
     }
 
-    fn hear(&mut self, signal: Signal) -> Option<Tidings> {
+    fn hear(&mut self, signal: Signal) -> Option<TailEvent> {
         match signal {
-            Signal::Broadcast(broadcast) => Some(Tidings::Broadcast(broadcast)),
-            Signal::Redaction => Some(Tidings::Redaction),
-            Signal::Reopened => Some(Tidings::Reopened),
+            Signal::Broadcast(broadcast) => Some(TailEvent::Broadcast(broadcast)),
+            Signal::Redaction => Some(TailEvent::Redaction),
+            Signal::Reopened => Some(TailEvent::Reopened),
             Signal::Own(batch) => self.own(&batch),
         }
     }
 
-    fn own(&mut self, batch: &Batch) -> Option<Tidings> {
+    fn own(&mut self, batch: &Batch) -> Option<TailEvent> {
         let last = batch.after.plus(batch.changes.len());
         if batch.after.next() == self.next {
             return self.take(batch.changes.clone());
@@ -189,8 +189,8 @@ impl Tail {
         None
     }
 
-    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<Tidings> {
+    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
         self.next = changes.last()?.seq.next();
-        Some(Tidings::Changes(changes))
+        Some(TailEvent::Changes(changes))
     }
 }

@@ -60,22 +60,22 @@ impl Bell {
 
 /// The tail's end of the line.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
+pub(crate) struct StreamReceiver {
     pub(super) signals: mpsc::Sender<Signal>,
     pub(super) bell: Arc<Bell>,
 }
 
 /// Connects the writer with the tail, if there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Hub {
+pub(crate) struct StreamNotifier {
     /// The batch being appended: its doorbell can ring before its commit is answered.
     in_flight: Mutex<Option<Uuid>>,
-    line: Mutex<Option<Line>>,
+    line: Mutex<Option<StreamReceiver>>,
 }
 
-impl Hub {
+impl StreamNotifier {
     /// Puts the tail's line in place of an older one.
-    pub(crate) fn connect(&self, line: Line) {
+    pub(crate) fn connect(&self, line: StreamReceiver) {
         *self.line() = Some(line);
     }
 
@@ -105,7 +105,7 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self) -> std::sync::MutexGuard<'_, Option<Line>> {
+    fn line(&self) -> std::sync::MutexGuard<'_, Option<StreamReceiver>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -99,7 +99,7 @@ pub(crate) mod code {
 
 /// Why a call did not end well.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CallError {
     /// The driver or the server says so.
     Driver(Box<Error>),
     /// No answer within this.
@@ -109,19 +109,19 @@ pub(crate) enum Failure {
 }
 
 /// Runs `call` as a task of its own and waits for it until `deadline`.
-pub(crate) async fn within<T, F>(deadline: Duration, call: F) -> Result<T, Failure>
+pub(crate) async fn within<T, F>(deadline: Duration, call: F) -> Result<T, CallError>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     match tokio::time::timeout(deadline, tokio::spawn(call)).await {
-        Ok(Ok(answer)) => answer.map_err(|error| Failure::Driver(Box::new(error))),
-        Ok(Err(_)) => Err(Failure::Lost),
-        Err(_) => Err(Failure::Late(deadline)),
+        Ok(Ok(answer)) => answer.map_err(|error| CallError::Driver(Box::new(error))),
+        Ok(Err(_)) => Err(CallError::Lost),
+        Err(_) => Err(CallError::Late(deadline)),
     }
 }
 
-impl Failure {
+impl CallError {
     /// Whether the server certainly has not heard of the call.
     pub(crate) fn never_arrived(&self) -> bool {
         match self {
@@ -142,12 +142,12 @@ impl Failure {
     }
 }
 
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
+impl From<CallError> for StoreError {
+    fn from(failure: CallError) -> Self {
         match failure {
-            Failure::Driver(error) => store_error(&error),
-            Failure::Late(deadline) => Self::Unavailable(format!("no answer in {deadline:?}")),
-            Failure::Lost => Self::Unavailable("the call was lost".to_owned()),
+            CallError::Driver(error) => store_error(&error),
+            CallError::Late(deadline) => Self::Unavailable(format!("no answer in {deadline:?}")),
+            CallError::Lost => Self::Unavailable("the call was lost".to_owned()),
         }
     }
 }
@@ -224,7 +224,7 @@ pub(crate) async fn working<T: Send + 'static>(
     let asker = Asker(Arc::downgrade(&waiting));
     let outcome = tokio::task::spawn_blocking(move || work(&asker)).await;
     drop(waiting);
-    outcome.unwrap_or_else(|_| Err(Failure::Lost.into()))
+    outcome.unwrap_or_else(|_| Err(CallError::Lost.into()))
 }
 
 /// Who waits for something.
@@ -234,7 +234,7 @@ impl Asker {
     /// An error, which nobody hears, once nobody waits.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         match self.0.strong_count() {
-            0 => Err(Failure::Lost.into()),
+            0 => Err(CallError::Lost.into()),
             _ => Ok(()),
         }
     }

@@ -20,12 +20,12 @@ const COMMAND_BYTES: usize = 4 * 1024 * 1024;
 
 /// A write command and how many documents it must report as written.
 #[derive(Debug, Clone)]
-pub(crate) struct Command {
+pub(crate) struct RawCommand {
     pub(crate) body: RawDocumentBuf,
     pub(crate) count: usize,
 }
 
-impl Command {
+impl RawCommand {
     /// The collection that it writes to, which a command names first.
     pub(crate) fn collection(&self) -> &str {
         let first = self.body.iter().next().and_then(Result::ok);
@@ -36,7 +36,7 @@ impl Command {
 
 /// Moves the head from `after` to `to`, if it stands there, it is this log's, the view is the one known, no rebuild
 /// holds the writers off, and it is not the turn of another than `writer`. Ends a turn.
-pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &str) -> Command {
+pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &str) -> RawCommand {
     let mut body = Encoder::new();
     body.text("update", META);
     body.array("updates");
@@ -64,12 +64,12 @@ pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &s
     body.document("$set");
     body.int("seq", to.get().cast_signed());
     let body = body.finish_all();
-    Command { body, count: 1 }
+    RawCommand { body, count: 1 }
 }
 
 /// Appends the batch's entries to the log.
-pub(crate) fn log(id: Uuid, changes: &[Arc<Change>]) -> Vec<Command> {
-    let mut split = Split::new(Verb::Insert, LOG);
+pub(crate) fn log(id: Uuid, changes: &[Arc<Change>]) -> Vec<RawCommand> {
+    let mut split = Split::new(WriteKind::Insert, LOG);
     for (index, change) in changes.iter().enumerate() {
         let batch = (index == 0).then_some(id);
         split.add(|to, name| encode::entry(to, name, change, batch));
@@ -78,13 +78,13 @@ pub(crate) fn log(id: Uuid, changes: &[Arc<Change>]) -> Vec<Command> {
 }
 
 /// Brings the live view to what it is after `changes`.
-pub(crate) fn view(changes: &[Arc<Change>]) -> Vec<Command> {
+pub(crate) fn view(changes: &[Arc<Change>]) -> Vec<RawCommand> {
     apply(changes, EVENTS, |_| None)
 }
 
 /// The same for a view in the making, where every step must find what the step before left: a
 /// replacement or deletion names the version it replaces.
-pub(crate) fn shadow(changes: &[Arc<Change>], collection: &str) -> Vec<Command> {
+pub(crate) fn shadow(changes: &[Arc<Change>], collection: &str) -> Vec<RawCommand> {
     apply(changes, collection, |before| Some(before.version))
 }
 
@@ -93,10 +93,10 @@ fn apply(
     changes: &[Arc<Change>],
     collection: &str,
     expected: impl Fn(&Event) -> Option<u64>,
-) -> Vec<Command> {
-    let mut inserts = Split::new(Verb::Insert, collection);
-    let mut replaces = Split::new(Verb::Update, collection);
-    let mut deletes = Split::new(Verb::Delete, collection);
+) -> Vec<RawCommand> {
+    let mut inserts = Split::new(WriteKind::Insert, collection);
+    let mut replaces = Split::new(WriteKind::Update, collection);
+    let mut deletes = Split::new(WriteKind::Delete, collection);
     for step in collapse(changes) {
         let version = step.before.and_then(&expected);
         match (step.before, step.after) {
@@ -137,15 +137,15 @@ fn which(to: &mut Encoder, id: &EventId, expected: Option<u64>) {
 
 /// What a run of changes comes to for one event.
 #[derive(Debug)]
-struct Step<'a> {
+struct Statement<'a> {
     id: &'a EventId,
     before: Option<&'a Event>,
     after: Option<&'a Event>,
 }
 
 /// One step per event, in the order of their first changes: an event changed ten times is written once.
-fn collapse(changes: &[Arc<Change>]) -> Vec<Step<'_>> {
-    let mut steps: Vec<Step<'_>> = Vec::with_capacity(changes.len());
+fn collapse(changes: &[Arc<Change>]) -> Vec<Statement<'_>> {
+    let mut steps: Vec<Statement<'_>> = Vec::with_capacity(changes.len());
     let mut places: HashMap<&EventId, usize> = HashMap::with_capacity(changes.len());
     for change in changes {
         let after = change.after().map(Arc::as_ref);
@@ -153,7 +153,7 @@ fn collapse(changes: &[Arc<Change>]) -> Vec<Step<'_>> {
             Entry::Occupied(place) => steps[*place.get()].after = after,
             Entry::Vacant(place) => {
                 place.insert(steps.len());
-                steps.push(Step {
+                steps.push(Statement {
                     id: change.event_id(),
                     before: change.before().map(Arc::as_ref),
                     after,
@@ -165,13 +165,13 @@ fn collapse(changes: &[Arc<Change>]) -> Vec<Step<'_>> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Verb {
+enum WriteKind {
     Insert,
     Update,
     Delete,
 }
 
-impl Verb {
+impl WriteKind {
     /// The command, and the name of its list.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -184,14 +184,14 @@ impl Verb {
 
 /// Commands of one kind against one collection, begun anew when the last is long enough.
 struct Split<'a> {
-    verb: Verb,
+    verb: WriteKind,
     collection: &'a str,
-    done: Vec<Command>,
+    done: Vec<RawCommand>,
     open: Option<(Encoder, usize)>,
 }
 
 impl<'a> Split<'a> {
-    fn new(verb: Verb, collection: &'a str) -> Self {
+    fn new(verb: WriteKind, collection: &'a str) -> Self {
         Self {
             verb,
             collection,
@@ -221,11 +221,11 @@ impl<'a> Split<'a> {
     fn end(&mut self) {
         if let Some((body, count)) = self.open.take() {
             let body = body.finish_all();
-            self.done.push(Command { body, count });
+            self.done.push(RawCommand { body, count });
         }
     }
 
-    fn finish(mut self) -> Vec<Command> {
+    fn finish(mut self) -> Vec<RawCommand> {
         self.end();
         self.done
     }

@@ -17,9 +17,9 @@ use crate::value::{Document, Value};
 
 /// Why something stored is not what livelog wrote.
 #[derive(Debug)]
-pub(crate) struct Unreadable(String);
+pub(crate) struct BsonError(String);
 
-impl Unreadable {
+impl BsonError {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
@@ -33,13 +33,13 @@ impl Unreadable {
     }
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for BsonError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-type Result<T> = std::result::Result<T, Unreadable>;
+type Result<T> = std::result::Result<T, BsonError>;
 
 /// A log entry, wherever in the log it is found.
 pub(crate) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreError> {
@@ -54,7 +54,7 @@ pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
     let seq = self::seq(entry, "_id")?;
     let at = timestamp(entry, "at")?;
     let kind = Kind::parse(text(entry, "kind")?);
-    let kind = kind.ok_or_else(|| Unreadable::new("kind is unknown"))?;
+    let kind = kind.ok_or_else(|| BsonError::new("kind is unknown"))?;
     let effect = match kind {
         kind if entry.get_bool("redacted").is_ok_and(|redacted| redacted) => redacted(entry, kind)?,
         Kind::Create => create(entry, seq, at)?,
@@ -66,7 +66,7 @@ pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
     let command = match entry.get("command").ok().flatten() {
         None => None,
         Some(RawBsonRef::Document(key)) => Some(Arc::new(command(key)?)),
-        Some(_) => return Err(Unreadable::new("command is no document")),
+        Some(_) => return Err(BsonError::new("command is no document")),
     };
     Ok(Change {
         seq,
@@ -84,12 +84,12 @@ pub(crate) fn command_place(entry: &RawDocument) -> Result<(CommandId, Seq)> {
 
 fn command_id(key: &RawDocument) -> Result<CommandId> {
     let id = CommandId::stored(text(key, "id")?);
-    id.ok_or_else(|| Unreadable::new("command.id is none"))
+    id.ok_or_else(|| BsonError::new("command.id is none"))
 }
 
 fn command(key: &RawDocument) -> Result<CommandKey> {
     let key = CommandKey::from_hex(command_id(key)?, text(key, "digest")?);
-    key.ok_or_else(|| Unreadable::new("command.digest is none"))
+    key.ok_or_else(|| BsonError::new("command.digest is none"))
 }
 
 fn redacted(entry: &RawDocument, kind: Kind) -> Result<Effect> {
@@ -124,7 +124,7 @@ fn update(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
     let patch = patch(nested(entry, "patch")?)?;
     let after = before
         .patched(&patch, seq, at)
-        .map_err(|_| Unreadable::new("the patch does not fit the event before"))?;
+        .map_err(|_| BsonError::new("the patch does not fit the event before"))?;
     Ok(Effect::Update {
         before,
         patch,
@@ -140,7 +140,7 @@ fn patch(document: &RawDocument) -> Result<Patch> {
     let mut patch = Patch::default();
     for item in items(document, "set")? {
         let RawBsonRef::Document(item) = item? else {
-            return Err(Unreadable::new("patch.set holds no document"));
+            return Err(BsonError::new("patch.set holds no document"));
         };
         let found = item.get("value").ok().flatten();
         let found = found.ok_or_else(|| missing("value"))?;
@@ -150,7 +150,7 @@ fn patch(document: &RawDocument) -> Result<Patch> {
     }
     for item in items(document, "unset")? {
         let RawBsonRef::String(item) = item? else {
-            return Err(Unreadable::new("patch.unset holds no string"));
+            return Err(BsonError::new("patch.unset holds no string"));
         };
         patch.unset.push(path(item)?);
     }
@@ -164,7 +164,7 @@ fn items<'a>(
     let list = document.get_array(name).map_err(|_| missing(name))?;
     Ok(list
         .into_iter()
-        .map(|item| item.map_err(|_| Unreadable::new("not BSON"))))
+        .map(|item| item.map_err(|_| BsonError::new("not BSON"))))
 }
 
 /// An event of the view, or one kept in a log entry.
@@ -183,7 +183,7 @@ pub(crate) fn event(document: &RawDocument) -> Result<Event> {
 fn fields(document: &RawDocument) -> Result<Document> {
     let mut fields = Document::new();
     for element in document {
-        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        let (name, value) = element.map_err(|_| BsonError::new("not BSON"))?;
         if !name.as_str().starts_with('_') {
             fields.push(name.as_str(), self::value(value, 1)?);
         }
@@ -194,7 +194,7 @@ fn fields(document: &RawDocument) -> Result<Document> {
 fn object(document: &RawDocument, depth: usize) -> Result<Document> {
     let mut fields = Document::new();
     for element in document {
-        let (name, value) = element.map_err(|_| Unreadable::new("not BSON"))?;
+        let (name, value) = element.map_err(|_| BsonError::new("not BSON"))?;
         fields.push(name.as_str(), self::value(value, depth)?);
     }
     Ok(fields)
@@ -203,7 +203,7 @@ fn object(document: &RawDocument, depth: usize) -> Result<Document> {
 /// A value that stands `depth` levels deep in what is stored.
 fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
     if depth > limits::STORED_DEPTH_MAX {
-        return Err(Unreadable::new("nested too deep"));
+        return Err(BsonError::new("nested too deep"));
     }
     Ok(match value {
         RawBsonRef::Null => Value::Null,
@@ -215,12 +215,12 @@ fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
         RawBsonRef::Document(document) => Value::Object(object(document, depth + 1)?),
         RawBsonRef::Array(list) => {
             let items = list.into_iter().map(|item| {
-                let item = item.map_err(|_| Unreadable::new("not BSON"))?;
+                let item = item.map_err(|_| BsonError::new("not BSON"))?;
                 self::value(item, depth + 1)
             });
             Value::list(items.collect::<Result<_>>()?)
         }
-        _ => return Err(Unreadable::new("a value of a type that JSON does not have")),
+        _ => return Err(BsonError::new("a value of a type that JSON does not have")),
     })
 }
 
@@ -233,13 +233,13 @@ pub(crate) fn batch(entry: &RawDocument) -> Option<Uuid> {
 /// A place in the log.
 pub(crate) fn seq(document: &RawDocument, name: &str) -> Result<Seq> {
     let seq = Seq::stored(number(document, name)?);
-    seq.ok_or_else(|| Unreadable::new(format!("{name} is beyond 2^53, where no log comes to")))
+    seq.ok_or_else(|| BsonError::new(format!("{name} is beyond 2^53, where no log comes to")))
 }
 
 /// A count: never negative.
 pub(crate) fn number(document: &RawDocument, name: &str) -> Result<u64> {
     let number = document.get_i64(name).map_err(|_| missing(name))?;
-    u64::try_from(number).map_err(|_| Unreadable::new(format!("{name} is negative")))
+    u64::try_from(number).map_err(|_| BsonError::new(format!("{name} is negative")))
 }
 
 pub(crate) fn text<'a>(document: &'a RawDocument, name: &str) -> Result<&'a str> {
@@ -252,17 +252,17 @@ fn nested<'a>(document: &'a RawDocument, name: &str) -> Result<&'a RawDocument> 
 
 fn timestamp(document: &RawDocument, name: &str) -> Result<Timestamp> {
     Timestamp::parse(text(document, name)?)
-        .ok_or_else(|| Unreadable::new(format!("{name} is no timestamp")))
+        .ok_or_else(|| BsonError::new(format!("{name} is no timestamp")))
 }
 
 fn id(text: &str) -> Result<EventId> {
-    EventId::stored(text).map_err(Unreadable)
+    EventId::stored(text).map_err(BsonError)
 }
 
 fn path(text: &str) -> Result<Path> {
-    Path::stored(text).ok_or_else(|| Unreadable::new("a path that is none"))
+    Path::stored(text).ok_or_else(|| BsonError::new("a path that is none"))
 }
 
-fn missing(name: &str) -> Unreadable {
-    Unreadable(format!("{name} is missing or of another type"))
+fn missing(name: &str) -> BsonError {
+    BsonError(format!("{name} is missing or of another type"))
 }

@@ -17,15 +17,15 @@ use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, Transacti
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::fairness::Turn;
+use super::fairness::WriteTurn;
 use super::fencing;
-use super::refusals::{Refusals, Refused};
+use super::refusals::{Refusals, RefusedWrite};
 use crate::limits;
-use crate::store::mongo::tail::notifier::Hub;
+use crate::store::mongo::tail::notifier::StreamNotifier;
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, backoff};
 use crate::store::mongo::wire::commands;
-use crate::store::mongo::wire::commands::Command;
+use crate::store::mongo::wire::commands::RawCommand;
 use crate::store::mongo::{durable, head};
 use crate::store::{AppendError, Batch, StoreError};
 
@@ -38,15 +38,15 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
 /// The one writer of this node.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    log: head::Opened,
+    log: head::OpenedLog,
     /// `None` once closed.
     session: Arc<Mutex<Option<ClientSession>>>,
     /// Which view this node writes to. A view replaced by a rebuild has the next number.
     view: AtomicI64,
     /// The batch whose outcome is not known.
     doubt: Lock<Option<Uuid>>,
-    hub: Arc<Hub>,
-    turn: Turn,
+    hub: Arc<StreamNotifier>,
+    turn: WriteTurn,
     refusals: Refusals,
     /// The session's id, and when it was last written down.
     name: Document,
@@ -54,7 +54,12 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    pub(crate) fn new(log: head::Opened, session: ClientSession, view: i64, hub: Arc<Hub>) -> Self {
+    pub(crate) fn new(
+        log: head::OpenedLog,
+        session: ClientSession,
+        view: i64,
+        hub: Arc<StreamNotifier>,
+    ) -> Self {
         Self {
             refusals: Refusals::new(log.database.clone()),
             log,
@@ -64,13 +69,13 @@ impl Appender {
             view: AtomicI64::new(view),
             doubt: Lock::new(None),
             hub,
-            turn: Turn::new(),
+            turn: WriteTurn::new(),
         }
     }
 
     /// See [`Store::append`](crate::store::Store::append).
     pub(crate) async fn append(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), AppendError> {
-        let stage = Arc::new(Stage::default());
+        let stage = Arc::new(CommitPhase::default());
         let work = Work {
             appender: Arc::clone(self),
             batch: Arc::clone(batch),
@@ -131,13 +136,13 @@ impl Appender {
 
 /// How far an append is, seen by the one who waits for it and the task that does it.
 #[derive(Debug, Default)]
-struct Stage(AtomicU8);
+struct CommitPhase(AtomicU8);
 
 const PREPARING: u8 = 0;
 const COMMITTING: u8 = 1;
 const ABANDONED: u8 = 2;
 
-impl Stage {
+impl CommitPhase {
     /// `false` if nobody waits any more: then nothing may be committed.
     fn may_commit(&self) -> bool {
         self.turn(PREPARING, COMMITTING)
@@ -171,7 +176,7 @@ impl Stage {
 }
 
 /// How one transaction ended.
-enum Ended {
+enum AttemptEnd {
     Committed,
     /// Not committed, and worth another try if the head allows.
     Again(String),
@@ -184,7 +189,7 @@ enum Ended {
 struct Work {
     appender: Arc<Appender>,
     batch: Arc<Batch>,
-    stage: Arc<Stage>,
+    stage: Arc<CommitPhase>,
     until: Instant,
 }
 
@@ -210,13 +215,13 @@ impl Work {
         let mut stuck = Instant::now();
         loop {
             let reason = match self.transaction(session, &writes).await {
-                Ended::Committed => {
+                AttemptEnd::Committed => {
                     self.appender.turn.won();
                     return Ok(());
                 }
-                Ended::Refused(error) => return Err(AppendError::Failed(error)),
-                Ended::Unknown(reason) => return Err(AppendError::Unknown(reason)),
-                Ended::Again(reason) => self.look(reason).await?,
+                AttemptEnd::Refused(error) => return Err(AppendError::Failed(error)),
+                AttemptEnd::Unknown(reason) => return Err(AppendError::Unknown(reason)),
+                AttemptEnd::Again(reason) => self.look(reason).await?,
             };
             if self.stage.abandoned() || Instant::now() > self.until {
                 return Err(AppendError::Failed(StoreError::Unavailable(reason)));
@@ -230,53 +235,61 @@ impl Work {
         }
     }
 
-    async fn transaction(&self, session: &mut ClientSession, writes: &[Command]) -> Ended {
+    async fn transaction(&self, session: &mut ClientSession, writes: &[RawCommand]) -> AttemptEnd {
         if let Err(error) = session.start_transaction().with_options(options()).await {
-            return Ended::Again(call::describe(&error));
+            return AttemptEnd::Again(call::describe(&error));
         }
         match self.write(session, writes).await {
             Ok(()) if self.stage.may_commit() => {}
             Ok(()) => {
                 return self
-                    .abort(session, Ended::Again("given up".to_owned()))
+                    .abort(session, AttemptEnd::Again("given up".to_owned()))
                     .await;
             }
             Err(ended) => return self.abort(session, ended).await,
         }
         let ended = commit(session).await;
-        if matches!(ended, Ended::Again(_) | Ended::Refused(_)) {
+        if matches!(ended, AttemptEnd::Again(_) | AttemptEnd::Refused(_)) {
             self.stage.not_committed();
         }
         ended
     }
 
     /// An abort that does not arrive is made up for by the next transaction of this session.
-    async fn abort(&self, session: &mut ClientSession, ended: Ended) -> Ended {
+    async fn abort(&self, session: &mut ClientSession, ended: AttemptEnd) -> AttemptEnd {
         let _ = session.abort_transaction().await;
         ended
     }
 
     /// All writes of the transaction; the head goes first, so that losing a race costs little.
-    async fn write(&self, session: &mut ClientSession, writes: &[Command]) -> Result<(), Ended> {
+    async fn write(
+        &self,
+        session: &mut ClientSession,
+        writes: &[RawCommand],
+    ) -> Result<(), AttemptEnd> {
         let after = self.batch.after;
         let to = after.plus(self.batch.changes.len());
         let view = self.appender.view.load(Ordering::Relaxed);
         let (epoch, writer) = (self.appender.log.epoch, self.appender.turn.name());
         let move_head = commands::move_head(after, to, epoch, view, writer);
         if self.command(session, &move_head).await? != move_head.count {
-            return Err(Ended::Again("the head is elsewhere".to_owned()));
+            return Err(AttemptEnd::Again("the head is elsewhere".to_owned()));
         }
         for write in writes {
             let written = self.command(session, write).await?;
             if written != write.count {
-                return Err(Ended::Refused(torn()));
+                return Err(AttemptEnd::Refused(torn()));
             }
         }
         Ok(())
     }
 
     /// Runs one write command; how many documents it reports as written.
-    async fn command(&self, session: &mut ClientSession, write: &Command) -> Result<usize, Ended> {
+    async fn command(
+        &self,
+        session: &mut ClientSession,
+        write: &RawCommand,
+    ) -> Result<usize, AttemptEnd> {
         let appender = &self.appender;
         let run = appender.log.database.run_raw_command(write.body.clone());
         let answer = run.session(session).await.map_err(|error| ended(&error))?;
@@ -285,9 +298,9 @@ impl Work {
             return Ok(call::count(&answer));
         };
         Err(match appender.refusals.judge(write.collection(), error) {
-            Refused::ForNow(reason) => Ended::Again(reason),
-            Refused::ForGood(reason) => Ended::Refused(StoreError::Refused(reason)),
-            Refused::Taken => Ended::Refused(torn()),
+            RefusedWrite::ForNow(reason) => AttemptEnd::Again(reason),
+            RefusedWrite::ForGood(reason) => AttemptEnd::Refused(StoreError::Refused(reason)),
+            RefusedWrite::Taken => AttemptEnd::Refused(torn()),
         })
     }
 
@@ -348,31 +361,31 @@ fn options() -> TransactionOptions {
 }
 
 /// What an error before the commit means: nothing is written in any case.
-fn ended(error: &Error) -> Ended {
+fn ended(error: &Error) -> AttemptEnd {
     if error.contains_label(TRANSIENT_TRANSACTION_ERROR) {
-        return Ended::Again(call::describe(error));
+        return AttemptEnd::Again(call::describe(error));
     }
     match call::store_error(error) {
-        StoreError::Unavailable(reason) => Ended::Again(reason),
-        refused => Ended::Refused(refused),
+        StoreError::Unavailable(reason) => AttemptEnd::Again(reason),
+        refused => AttemptEnd::Refused(refused),
     }
 }
 
 /// Commits, and asks again after any error: a commit that had its effect is answered as the first
 /// time, and one that is not known is answered with the transient label.
-async fn commit(session: &mut ClientSession) -> Ended {
+async fn commit(session: &mut ClientSession) -> AttemptEnd {
     let mut tries = 0;
     loop {
         let Err(error) = session.commit_transaction().await else {
-            return Ended::Committed;
+            return AttemptEnd::Committed;
         };
         if error.contains_label(TRANSIENT_TRANSACTION_ERROR) {
             // The primary has no such transaction, and a majority of primaries to come has not either.
-            return Ended::Again(call::describe(&error));
+            return AttemptEnd::Again(call::describe(&error));
         }
         tries += 1;
         if tries == COMMITS_MAX {
-            return Ended::Unknown(call::describe(&error));
+            return AttemptEnd::Unknown(call::describe(&error));
         }
         tokio::time::sleep(backoff(tries, Duration::from_millis(20), MAX_PAUSE)).await;
     }

@@ -11,7 +11,7 @@ use mongodb::Database;
 use uuid::Uuid;
 
 use crate::store::mongo::META;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
 /// Races lost in a row before a node claims a turn. Fewer would be fairer still, and slower for all.
 const LOSSES_MAX: u32 = 5;
@@ -21,12 +21,12 @@ const TURN_MILLIS: i64 = 1_000;
 
 /// This node's place in the line.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct WriteTurn {
     name: String,
     losses: AtomicU32,
 }
 
-impl Turn {
+impl WriteTurn {
     pub(crate) fn new() -> Self {
         Self {
             name: Uuid::new_v4().to_string(),
@@ -52,7 +52,7 @@ impl Turn {
     }
 }
 
-async fn claim(database: &Database, name: &str) -> Result<(), Failure> {
+async fn claim(database: &Database, name: &str) -> Result<(), CallError> {
     let meta = database.collection::<Document>(META);
     let free = doc! { "_id": "head", "turn": { "$exists": false } };
     let until = doc! { "$add": ["$$NOW", TURN_MILLIS] };

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use mongodb::Database;
 
 use crate::store::mongo::META;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
 /// How long a session stays written down after its last renewal. Long past the half hour after which
 /// the server itself forgets an idle session.
@@ -22,7 +22,7 @@ pub(crate) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const RENEWAL: Duration = Duration::from_secs(60 * 60);
 
 /// Writes down, or renews, this node's session.
-pub(crate) async fn register(database: &Database, session: &Document) -> Result<(), Failure> {
+pub(crate) async fn register(database: &Database, session: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let filter = doc! { "_id": { "writer": session } };
     let update = doc! { "$set": { "at": DateTime::now() } };
@@ -34,7 +34,7 @@ pub(crate) async fn register(database: &Database, session: &Document) -> Result<
 }
 
 /// Strikes this node's session off.
-pub(crate) async fn remove(database: &Database, session: &Document) -> Result<(), Failure> {
+pub(crate) async fn remove(database: &Database, session: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let filter = doc! { "_id": { "writer": session } };
     within(
@@ -46,7 +46,7 @@ pub(crate) async fn remove(database: &Database, session: &Document) -> Result<()
 }
 
 /// Ends the transactions of all sessions written down, but for `own`.
-pub(super) async fn end_others(database: &Database, own: &Document) -> Result<(), Failure> {
+pub(super) async fn end_others(database: &Database, own: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let admin = database.client().database("admin");
     let own = own.clone();

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::replaced;
 use crate::domain::{Change, Seq};
 use crate::store::mongo::wire::call;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, code, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::wire::commands;
 use crate::store::mongo::{EVENTS, head, meta};
 use crate::store::{Rebuild, StoreError};
@@ -62,7 +62,7 @@ pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, Store
     Ok(Box::new(rebuild))
 }
 
-async fn remove_abandoned(database: &Database) -> Result<(), Failure> {
+async fn remove_abandoned(database: &Database) -> Result<(), CallError> {
     let database = database.clone();
     within(APPLY_DEADLINE, async move {
         for name in database.list_collection_names().await? {
@@ -149,7 +149,7 @@ impl Rebuild for MongoRebuild {
 }
 
 impl MongoRebuild {
-    async fn create(&self) -> Result<(), Failure> {
+    async fn create(&self) -> Result<(), CallError> {
         let (database, shadow) = (self.database.clone(), self.shadow.clone());
         within(APPLY_DEADLINE, async move {
             database.create_collection(&shadow).await?;
@@ -164,7 +164,7 @@ impl MongoRebuild {
         .await
     }
 
-    async fn run(&self, body: RawDocumentBuf) -> Result<Document, Failure> {
+    async fn run(&self, body: RawDocumentBuf) -> Result<Document, CallError> {
         let database = self.database.clone();
         within(APPLY_DEADLINE, async move {
             database.run_raw_command(body).await
@@ -173,7 +173,7 @@ impl MongoRebuild {
     }
 
     /// Writes our hold into the head that matches; the head as it then is, if one did.
-    async fn set_hold(&self, filter: Document) -> Result<Option<RawDocumentBuf>, Failure> {
+    async fn set_hold(&self, filter: Document) -> Result<Option<RawDocumentBuf>, CallError> {
         let meta = meta(&self.database);
         let until = doc! { "$add": ["$$NOW", HOLD_MILLISECONDS] };
         let hold = doc! { "hold": { "id": self.id.to_string(), "until": until } };
@@ -185,7 +185,7 @@ impl MongoRebuild {
         .await
     }
 
-    async fn rename(&self) -> Result<(), Failure> {
+    async fn rename(&self) -> Result<(), CallError> {
         let name = self.database.name();
         let command = doc! {
             "renameCollection": format!("{name}.{}", self.shadow),
@@ -209,7 +209,7 @@ fn is_added(index: &IndexModel) -> bool {
 }
 
 /// Lets the writers go on; whether the hold was still ours.
-async fn release(database: &Database, id: Uuid, swapped: bool) -> Result<bool, Failure> {
+async fn release(database: &Database, id: Uuid, swapped: bool) -> Result<bool, CallError> {
     let meta = meta(database);
     let filter = doc! { "_id": "head", "hold.id": id.to_string() };
     let mut update = doc! { "$unset": { "hold": "" } };

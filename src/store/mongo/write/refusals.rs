@@ -13,11 +13,11 @@ use mongodb::{Database, IndexModel};
 
 use crate::store::mongo::open::layout;
 use crate::store::mongo::wire::call;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, code, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 
 /// What it means that a document was refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum RefusedWrite {
     /// The same may be taken later.
     ForNow(String),
     /// It never will be.
@@ -48,9 +48,9 @@ impl Refusals {
     }
 
     /// What the error of a write to a collection means. One that is for good is logged, beside whoever waits.
-    pub(crate) fn judge(&self, collection: &str, error: &Document) -> Refused {
+    pub(crate) fn judge(&self, collection: &str, error: &Document) -> RefusedWrite {
         let refused = judge(collection, error);
-        if let Refused::ForGood(kind) = &refused
+        if let RefusedWrite::ForGood(kind) = &refused
             && self.is_new(kind)
         {
             let telling = tell(self.database.clone(), collection.to_owned(), kind.clone());
@@ -65,24 +65,24 @@ impl Refusals {
     }
 }
 
-fn judge(collection: &str, error: &Document) -> Refused {
+fn judge(collection: &str, error: &Document) -> RefusedWrite {
     let number = error.get_i32("code").unwrap_or(0);
     if code::PASSING.contains(&number) {
-        return Refused::ForNow(call::answered(number));
+        return RefusedWrite::ForNow(call::answered(number));
     }
     let name = code::name(number);
     if number != code::DUPLICATE_KEY {
-        return Refused::ForGood(format!("{name} ({number}) of a document of {collection}"));
+        return RefusedWrite::ForGood(format!("{name} ({number}) of a document of {collection}"));
     }
     let Ok(keys) = error.get_document("keyPattern") else {
-        return Refused::Taken;
+        return RefusedWrite::Taken;
     };
     if layout::is_own(collection, keys) {
-        return Refused::Taken;
+        return RefusedWrite::Taken;
     }
     let names: Vec<&str> = keys.keys().map(String::as_str).collect();
     let index = index_name(error).map_or_else(|| format!("on {}", names.join(", ")), quoted);
-    Refused::ForGood(format!(
+    RefusedWrite::ForGood(format!(
         "{name} ({number}) by the unique index {index} of {collection}"
     ))
 }
@@ -111,7 +111,7 @@ async fn tell(database: Database, collection: String, kind: String) {
 }
 
 /// The indexes and the validator on a collection that are not livelog's, in words.
-async fn others(database: &Database, collection: &str) -> Result<String, Failure> {
+async fn others(database: &Database, collection: &str) -> Result<String, CallError> {
     let (listed, name) = (database.clone(), collection.to_owned());
     let found = within(CALL_DEADLINE, async move {
         let indexes = listed.collection::<Document>(&name).list_indexes().await?;
@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn an_index_of_others_is_named_and_what_the_document_holds_is_not() {
-        let Refused::ForGood(said) = judge("events", &duplicate(doc! { "a": 1 }, "a_1")) else {
+        let RefusedWrite::ForGood(said) = judge("events", &duplicate(doc! { "a": 1 }, "a_1"))
+        else {
             panic!("it is taken for another refusal");
         };
         assert_eq!(
@@ -165,18 +166,18 @@ mod tests {
         );
         let error = doc! { "code": 17_262, "errmsg": "language override unsupported: secret" };
         let said = "Location17262 (17262) of a document of events".to_owned();
-        assert_eq!(judge("events", &error), Refused::ForGood(said));
+        assert_eq!(judge("events", &error), RefusedWrite::ForGood(said));
     }
 
     #[test]
     fn what_stands_in_livelogs_own_places_and_what_passes_are_no_refusals_of_others() {
         let taken = duplicate(doc! { "_id": 1 }, "_id_");
-        assert_eq!(judge("events", &taken), Refused::Taken);
+        assert_eq!(judge("events", &taken), RefusedWrite::Taken);
         let taken = duplicate(doc! { "command.id": 1 }, "command.id_1");
-        assert_eq!(judge("log", &taken), Refused::Taken);
+        assert_eq!(judge("log", &taken), RefusedWrite::Taken);
         for code in [388, 112] {
             let passing = judge("events", &doc! { "code": code });
-            assert!(matches!(passing, Refused::ForNow(_)), "{code}");
+            assert!(matches!(passing, RefusedWrite::ForNow(_)), "{code}");
         }
     }
 }

@@ -14,7 +14,7 @@ use mongodb::results::CollectionType;
 use super::rebuild;
 use crate::store::StoreError;
 use crate::store::mongo::read::strangers::{LISTING_DEADLINE, strange};
-use crate::store::mongo::wire::call::{CALL_DEADLINE, Failure, within};
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 use crate::store::mongo::{EVENTS, REPLACED};
 
 /// How long copying the live view may take.
@@ -42,7 +42,7 @@ pub(crate) async fn remove(database: &Database) -> Result<(), StoreError> {
     Ok(within(CALL_DEADLINE, async move { replaced.drop().await }).await?)
 }
 
-async fn is_rebuilding(database: &Database) -> Result<bool, Failure> {
+async fn is_rebuilding(database: &Database) -> Result<bool, CallError> {
     let database = database.clone();
     let names = within(CALL_DEADLINE, async move {
         database.list_collection_names().await

@@ -10,7 +10,7 @@ use crate::protocol::Code;
 
 /// What is known of a client from the bytes that it sends.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct Liveness {
     meter: Meter,
     pinged: Option<Instant>,
     /// What had come when its last message was whole.
@@ -43,7 +43,7 @@ pub(crate) enum Finding {
 /// The header of a frame from a client: two bytes and the mask. Control frames are too short for more.
 const CONTROL_HEADER_BYTES: u64 = 6;
 
-impl Pulse {
+impl Liveness {
     pub(crate) fn new(meter: Meter) -> Self {
         let whole = meter.read();
         Self {

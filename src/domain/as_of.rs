@@ -6,14 +6,14 @@ use crate::value::Value;
 
 /// After some change, or at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum AsOf {
     /// After the change at this place; before all if it is [`Seq::ZERO`].
     Seq(Seq),
     /// After the last change up to this time.
     Time(Timestamp),
 }
 
-impl Moment {
+impl AsOf {
     /// Reads a seq, or an RFC 3339 time.
     ///
     /// # Errors

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::Service;
-use crate::domain::{Change, EventId, Moment, Seq};
+use super::Node;
+use crate::domain::{AsOf, Change, EventId, Seq};
 use crate::metrics::Reason;
 use crate::protocol::{Code, Failure, History};
 use crate::query::Direction;
 use crate::store;
-use crate::store::Stretch;
+use crate::store::HistoryRange;
 
 /// Some changes of an event.
 #[derive(Debug, Clone)]
-pub struct Chapter {
+pub struct HistoryPage {
     /// The position in the log that it is as of.
     pub seq: Seq,
     /// Changes, in the order asked for.
@@ -21,15 +21,15 @@ pub struct Chapter {
     pub more: bool,
 }
 
-impl Service {
+impl Node {
     /// Changes of one event, also of one that is gone.
     ///
     /// # Errors
     /// `not_found` if there never was such an event, or if the store cannot answer.
-    pub async fn history(&self, id: &EventId, asked: &History) -> Result<Chapter, Failure> {
+    pub async fn history(&self, id: &EventId, asked: &History) -> Result<HistoryPage, Failure> {
         self.reach(asked.min_seq).await?;
         let seq = self.seq();
-        let stretch = Stretch {
+        let stretch = HistoryRange {
             direction: asked.direction,
             after: asked.after,
             limit: asked.limit,
@@ -41,13 +41,13 @@ impl Service {
             if asked.after.is_none() || !self.ever_was(id).await? {
                 return Err(never_was(id));
             }
-            return Ok(Chapter {
+            return Ok(HistoryPage {
                 seq,
                 changes,
                 more: false,
             });
         };
-        let next = Stretch {
+        let next = HistoryRange {
             after: Some(last.seq),
             limit: 1,
             ..stretch
@@ -59,7 +59,7 @@ impl Service {
             Direction::Ascending => last.seq,
             Direction::Descending => changes[0].seq,
         };
-        Ok(Chapter {
+        Ok(HistoryPage {
             // A page may tell of changes that came after it was asked for.
             seq: seq.max(newest),
             changes,
@@ -69,7 +69,7 @@ impl Service {
 
     /// Whether the log tells anything of an event.
     async fn ever_was(&self, id: &EventId) -> Result<bool, Failure> {
-        let last = Stretch {
+        let last = HistoryRange {
             direction: Direction::Descending,
             after: None,
             limit: 1,
@@ -79,10 +79,10 @@ impl Service {
     }
 
     /// The place in the log that a moment means. Waits until the log has come to a seq that is ahead.
-    pub(super) async fn place_of(&self, moment: Moment) -> Result<Seq, Failure> {
+    pub(super) async fn place_of(&self, moment: AsOf) -> Result<Seq, Failure> {
         match moment {
-            Moment::Seq(seq) => self.reach(seq).await.map(|()| seq),
-            Moment::Time(time) => self.heed(store::last_until(&*self.parts.store, time).await),
+            AsOf::Seq(seq) => self.reach(seq).await.map(|()| seq),
+            AsOf::Time(time) => self.heed(store::seq_at(&*self.parts.store, time).await),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a request says must hold of an event for a write to take place, beside what its payload says.
 
-use super::decide::{Rejection, State};
+use super::decide::{EventState, Rejection};
 
 /// Conditions on an event, decided together with the write that they guard: no other write comes between.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Guard {
+pub struct Precondition {
     /// The event is there, at one of these versions.
     pub is_at: Option<Versions>,
     /// The event is not there, or at none of these versions.
@@ -30,12 +30,12 @@ impl Versions {
     }
 }
 
-impl Guard {
+impl Precondition {
     /// Whether the write may take place.
     ///
     /// # Errors
     /// With the event as it is, if it is there.
-    pub fn check(&self, state: &State) -> Result<(), Rejection> {
+    pub fn check(&self, state: &EventState) -> Result<(), Rejection> {
         let current = state.current.as_ref();
         let version = current.map(|event| event.version);
         match self.is_met(version) && !self.is_excluded(version) {

@@ -12,13 +12,13 @@ use crate::limits;
 /// unless they were used meanwhile. Only a writer that knows its head may keep it: see
 /// [`forget`](Self::forget).
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(super) struct EventCache {
     young: HashMap<EventId, Arc<Event>>,
     old: HashMap<EventId, Arc<Event>>,
     young_bytes: usize,
 }
 
-impl Recent {
+impl EventCache {
     pub(super) fn get(&mut self, id: &EventId) -> Option<Arc<Event>> {
         if let Some(event) = self.young.get(id) {
             return Some(Arc::clone(event));

@@ -1,8 +1,8 @@
 //! Commands that a client asks for together.
 
 use super::meaning::Meaning;
-use super::{Command, CommandId, Create, Delete, OrderKey, Restore, Update, Verb};
-use crate::domain::guard::Guard;
+use super::{BatchKey, Command, CommandId, Create, Delete, Restore, Update, Verb};
+use crate::domain::precondition::Precondition;
 use crate::limits;
 use crate::query::Conditions;
 use crate::value::known;
@@ -11,27 +11,27 @@ use crate::value::{Invalid, join};
 
 /// One command, or several that stand or fall together; with the key by which a repetition is known.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct CommandBatch {
     /// What is asked, in order; never nothing.
     pub commands: Vec<Command>,
     /// If the client gave it an id.
-    pub key: Option<OrderKey>,
+    pub key: Option<BatchKey>,
     /// What must hold of the event that its commands are about.
-    pub guard: Guard,
+    pub guard: Precondition,
     /// Roughly the bytes that it takes in memory: of values many times its text, and of compiled patterns.
     pub weight: usize,
 }
 
 const COMMANDS: &str = "payload.commands";
 
-impl Order {
+impl CommandBatch {
     /// Reads the payload of a CREATE, UPDATE, DELETE or RESTORE that was given this id, if any.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(verb: Verb, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let meaning = |payload| Meaning::of(verb, payload);
-        let key = id.map(|id| OrderKey::new(id, verb.tag(), &payload, &meaning(&payload)));
+        let key = id.map(|id| BatchKey::new(id, verb.tag(), &payload, &meaning(&payload)));
         let weight = payload.weight();
         let commands = vec![command(verb, payload, &mut Conditions::default())?];
         Ok(Self::new(commands, key, weight))
@@ -43,7 +43,7 @@ impl Order {
     /// The first offender, with its path.
     pub fn parse_batch(payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let meaning = Meaning::of_batch;
-        let key = id.map(|id| OrderKey::new(id, "batch", &payload, &meaning(&payload)));
+        let key = id.map(|id| BatchKey::new(id, "batch", &payload, &meaning(&payload)));
         let weight = payload.weight();
         let mut payload = known(payload, "payload", &["commands"])?;
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
@@ -71,18 +71,18 @@ impl Order {
     }
 
     /// Of these commands, whose payloads weigh so much.
-    fn new(commands: Vec<Command>, key: Option<OrderKey>, payloads: usize) -> Self {
+    fn new(commands: Vec<Command>, key: Option<BatchKey>, payloads: usize) -> Self {
         let conditions = commands.iter().map(Command::weight_of_conditions);
         Self {
             weight: payloads + conditions.sum::<usize>(),
             commands,
             key,
-            guard: Guard::default(),
+            guard: Precondition::default(),
         }
     }
 
     /// The same, to be carried out only if this holds.
-    pub fn guarded(self, guard: Guard) -> Self {
+    pub fn guarded(self, guard: Precondition) -> Self {
         Self { guard, ..self }
     }
 }
@@ -135,7 +135,7 @@ mod tests {
         let json = format!(r#"{{"commands":[{pattern},{plain},{pattern}]}}"#);
         let payload = serde_json::from_str(&json).expect("the test's own JSON");
         let weight = Document::weight(&payload) + 2 * limits::REGEX_COMPILED_BYTES_MAX;
-        let order = Order::parse_batch(payload, None);
+        let order = CommandBatch::parse_batch(payload, None);
         assert_eq!(order.expect("a good batch").weight, weight);
     }
 }

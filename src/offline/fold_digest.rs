@@ -9,9 +9,9 @@ use crate::domain::{Change, Event, EventId, Seq};
 
 /// What the view must hold after the changes applied so far.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct FoldDigest {
     /// In order: the ids a server makes grow, so most go to the end, and the digest need not sort them.
-    entries: BTreeMap<EventId, Entry>,
+    entries: BTreeMap<EventId, LedgerEntry>,
     changes: u64,
     seq: Seq,
     /// Lent to every digest.
@@ -29,13 +29,13 @@ pub(crate) struct Contradiction {
 
 /// What is known of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct LedgerEntry {
     pub(super) seq: Seq,
     pub(super) version: u64,
     digest: [u8; 16],
 }
 
-impl Entry {
+impl LedgerEntry {
     /// The digest is that of the event's JSON. `buffer` is lent, so that it is allocated once for many.
     pub(super) fn of(event: &Event, buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
@@ -52,15 +52,17 @@ impl Entry {
     }
 }
 
-impl Ledger {
+impl FoldDigest {
     /// Applies the next change. What contradicts the changes before is applied all the same, because
     /// the log is the truth.
     pub(crate) fn apply(&mut self, change: &Change) -> Result<(), Contradiction> {
         let buffer = &mut self.buffer;
-        let expected = change.before().map(|before| Entry::of(before, buffer));
+        let expected = change
+            .before()
+            .map(|before| LedgerEntry::of(before, buffer));
         let known = match change.after() {
             Some(after) => {
-                let entry = Entry::of(after, buffer);
+                let entry = LedgerEntry::of(after, buffer);
                 self.entries.insert(after.id.clone(), entry)
             }
             None => self.entries.remove(change.event_id()),
@@ -78,7 +80,7 @@ impl Ledger {
     }
 
     /// What the event must be; it is taken out, so that what is left in the end is missing.
-    pub(super) fn take(&mut self, id: &EventId) -> Option<Entry> {
+    pub(super) fn take(&mut self, id: &EventId) -> Option<LedgerEntry> {
         self.entries.remove(id)
     }
 
@@ -88,7 +90,7 @@ impl Ledger {
     }
 
     /// Events not taken out.
-    pub(super) fn rest(&self) -> impl Iterator<Item = (&EventId, Entry)> {
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&EventId, LedgerEntry)> {
         self.entries.iter().map(|(id, entry)| (id, *entry))
     }
 
@@ -108,7 +110,7 @@ impl Ledger {
 }
 
 /// Counts and digest, e.g. `42 changes into 7 events as of seq 42, digest sha256:…`.
-impl fmt::Display for Ledger {
+impl fmt::Display for FoldDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             entries,

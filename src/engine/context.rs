@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Done, Outcome, Refused};
+use super::{Done, Outcome, SubmitError};
 use crate::domain::{
-    Change, Command, CommandId, Event, EventId, Kind, Order, Rejection, Seq, Stamp, State,
-    Timestamp, Together, decide,
+    Change, Command, CommandBatch, CommandId, Event, EventId, EventState, Kind, Rejection, Seq,
+    Stamp, Timestamp, Together, decide,
 };
 use crate::limits;
 use crate::value::Steps;
@@ -20,15 +20,15 @@ pub(super) struct Decided {
 }
 
 /// What there is to decide on.
-pub(super) struct Facts {
+pub(super) struct DecisionContext {
     pub(super) head: Seq,
     pub(super) states: States,
     /// Of those that are not there, or may be gone when a command brings them back.
     pub(super) last_versions: LastVersions,
     /// Of the states those that were read now.
     pub(super) loaded: Vec<Arc<Event>>,
-    pub(super) answered: Answered,
-    pub(super) sources: Sources,
+    pub(super) answered: DedupHits,
+    pub(super) sources: RestoreSources,
     /// Some of it was remembered rather than read now, so another node may have changed it.
     pub(super) remembered: bool,
 }
@@ -40,16 +40,16 @@ pub(super) type States = HashMap<EventId, Arc<Event>>;
 pub(super) type LastVersions = HashMap<EventId, u64>;
 
 /// Changes by the id of the order that they carried out.
-pub(super) type Answered = HashMap<CommandId, Vec<Arc<Change>>>;
+pub(super) type DedupHits = HashMap<CommandId, Vec<Arc<Change>>>;
 
 /// Changes by the event and the version that they left it at.
-pub(super) type Sources = HashMap<(EventId, u64), Arc<Change>>;
+pub(super) type RestoreSources = HashMap<(EventId, u64), Arc<Change>>;
 
 /// Decides the orders one after the other, each seeing what the ones before it did, until their changes are
 /// enough for one append (a small command can make a large change) or have taken long enough to decide.
 pub(super) fn decide_all<'a>(
-    orders: impl Iterator<Item = (&'a [EventId], &'a Order)>,
-    facts: &mut Facts,
+    orders: impl Iterator<Item = (&'a [EventId], &'a CommandBatch)>,
+    facts: &mut DecisionContext,
     at: Timestamp,
 ) -> Decided {
     let mut decided = Decided {
@@ -94,7 +94,7 @@ fn weight(changes: &[Arc<Change>]) -> usize {
     changes.iter().map(|change| change.weight()).sum()
 }
 
-impl Facts {
+impl DecisionContext {
     /// Bytes of what these events are.
     fn weight_of(&self, ids: &[EventId]) -> usize {
         let states = ids.iter().filter_map(|id| self.states.get(id));
@@ -102,7 +102,7 @@ impl Facts {
     }
 
     /// The answer to an order that was carried out before.
-    fn answer(&self, order: &Order) -> Option<Outcome> {
+    fn answer(&self, order: &CommandBatch) -> Option<Outcome> {
         let asked = order.key.as_ref()?;
         let changes = self.answered.get(&asked.key.id)?;
         let first = changes.first()?;
@@ -110,7 +110,7 @@ impl Facts {
         let own = order.commands.len().min(changes.len());
         if let Some(erased) = changes[..own].iter().find(|change| change.is_redacted()) {
             let id = erased.event_id().clone();
-            return Some(Err(Refused::Rejected(Rejection::Redacted { id }, None)));
+            return Some(Err(SubmitError::Rejected(Rejection::Redacted { id }, None)));
         }
         let kept = first.command.as_ref();
         Some(match kept.is_some_and(|kept| asked.is_of(kept)) {
@@ -120,7 +120,10 @@ impl Facts {
             }),
             false => {
                 let id = asked.key.id.clone();
-                Err(Refused::Rejected(Rejection::CommandIdReused { id }, None))
+                Err(SubmitError::Rejected(
+                    Rejection::CommandIdReused { id },
+                    None,
+                ))
             }
         })
     }
@@ -130,7 +133,7 @@ impl Facts {
     fn decide(
         &mut self,
         ids: &[EventId],
-        order: &Order,
+        order: &CommandBatch,
         head: Stamp,
         decided: &[Arc<Change>],
         steps: &Steps,
@@ -142,7 +145,7 @@ impl Facts {
                 seq: head.seq.plus(at).next(),
                 ..head
             };
-            let state = State {
+            let state = EventState {
                 id: id.clone(),
                 current: self.states.get(id).cloned(),
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
@@ -159,13 +162,13 @@ impl Facts {
                     changes.push(change);
                     if order.commands.len() > 1 && !together.take_in(&changes) {
                         self.undo(&changes);
-                        return Err(Refused::Rejected(Rejection::OrderTooLarge, None));
+                        return Err(SubmitError::Rejected(Rejection::OrderTooLarge, None));
                     }
                 }
                 Err(rejection) => {
                     self.undo(&changes);
                     let at = (order.commands.len() > 1).then_some(at);
-                    return Err(Refused::Rejected(rejection, at));
+                    return Err(SubmitError::Rejected(rejection, at));
                 }
             }
         }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::Refused;
+use super::SubmitError;
 use super::mailbox::Mailbox;
 use crate::store::{Broadcast, PublishError, Store, StoreError};
 
-pub(super) struct Announcer {
+pub(super) struct BroadcastPublisher {
     store: Arc<dyn Store>,
     mailbox: Mailbox<Broadcast, ()>,
 }
 
-impl Announcer {
+impl BroadcastPublisher {
     pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Broadcast, ()>) -> Self {
         Self { store, mailbox }
     }
@@ -36,13 +36,13 @@ impl Announcer {
     }
 }
 
-fn refused(error: &PublishError) -> Refused {
+fn refused(error: &PublishError) -> SubmitError {
     match error {
-        PublishError::Failed(StoreError::Unavailable(_)) => Refused::Unavailable,
+        PublishError::Failed(StoreError::Unavailable(_)) => SubmitError::Unavailable,
         PublishError::Failed(error) => {
             tracing::error!(%error, "the store refused a broadcast");
-            Refused::Internal
+            SubmitError::Internal
         }
-        PublishError::Unknown(_) => Refused::Unknown,
+        PublishError::Unknown(_) => SubmitError::Unknown,
     }
 }

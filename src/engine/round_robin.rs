@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Whom something comes from: one session, or one request over HTTP. Each has its share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct Requester {
     id: u64,
     /// What its things cost lately, in bytes.
     lately: Arc<AtomicUsize>,
 }
 
-impl Source {
+impl Requester {
     /// One that no other is.
     #[expect(
         clippy::new_without_default,
@@ -55,7 +55,7 @@ pub trait Waiting {
 
 /// What waits, by source. Things of one source come out in the order they went in.
 #[derive(Debug)]
-pub struct Turns<T> {
+pub struct RoundRobin<T> {
     queues: HashMap<u64, Queue<T>>,
     light: VecDeque<u64>,
     heavy: VecDeque<u64>,
@@ -78,7 +78,7 @@ pub const TURN_BYTES: usize = 64 * 1024;
 /// What a source can owe at most: so many turns does it sit out.
 const DEBT_MAX: i64 = 64 * bytes(TURN_BYTES);
 
-impl<T> Default for Turns<T> {
+impl<T> Default for RoundRobin<T> {
     fn default() -> Self {
         Self {
             queues: HashMap::new(),
@@ -89,14 +89,14 @@ impl<T> Default for Turns<T> {
     }
 }
 
-impl<T: Waiting> Turns<T> {
+impl<T: Waiting> RoundRobin<T> {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Puts something behind all else of its source.
-    pub fn push(&mut self, source: &Source, item: T) {
+    pub fn push(&mut self, source: &Requester, item: T) {
         let is_heavy = item.is_heavy();
         let queue = self.queues.entry(source.id).or_insert_with(|| {
             let ring = if is_heavy {
@@ -112,7 +112,7 @@ impl<T: Waiting> Turns<T> {
     }
 
     /// Puts something back that was taken too early, before all else of its source, at no cost.
-    pub fn put_back(&mut self, source: &Source, item: T) {
+    pub fn put_back(&mut self, source: &Requester, item: T) {
         let (is_heavy, cost) = (item.is_heavy(), bytes(item.cost()));
         let ring = if is_heavy {
             &mut self.heavy
@@ -133,7 +133,7 @@ impl<T: Waiting> Turns<T> {
     }
 
     /// Lets a source pay for what its things turned out to cost beside what was known of them.
-    pub fn charge(&mut self, source: &Source, cost: usize) {
+    pub fn charge(&mut self, source: &Requester, cost: usize) {
         if let Some(queue) = self.queues.get_mut(&source.id) {
             queue.credit = queue.credit.saturating_sub(bytes(cost)).max(-DEBT_MAX);
         }
@@ -232,20 +232,20 @@ mod tests {
         }
     }
 
-    fn pop(turns: &mut Turns<Thing>) -> Option<u32> {
+    fn pop(turns: &mut RoundRobin<Thing>) -> Option<u32> {
         let light = turns.pop_if(false, |_| true);
         let taken = light.or_else(|| turns.pop_if(true, |_| true));
         taken.map(|Thing(number, _)| number)
     }
 
-    fn rest(turns: &mut Turns<Thing>) -> Vec<u32> {
+    fn rest(turns: &mut RoundRobin<Thing>) -> Vec<u32> {
         std::iter::from_fn(|| pop(turns)).collect()
     }
 
     #[test]
     fn things_of_one_source_come_in_order_and_sources_share_by_what_they_cost() {
-        let (a, b) = (Source::new(), Source::new());
-        let mut turns = Turns::default();
+        let (a, b) = (Requester::new(), Requester::new());
+        let mut turns = RoundRobin::default();
         for n in 0..6 {
             turns.push(&a, Thing(n, TURN_BYTES / 2));
             turns.push(&b, Thing(100 + n, TURN_BYTES));
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn who_turned_out_dear_waits_for_others_but_never_for_ever() {
-        let (dear, other) = (Source::new(), Source::new());
-        let mut turns = Turns::default();
+        let (dear, other) = (Requester::new(), Requester::new());
+        let mut turns = RoundRobin::default();
         turns.push(&dear, Thing(0, 100));
         turns.push(&dear, Thing(1, 100));
         assert_eq!(pop(&mut turns), Some(0));
@@ -273,8 +273,8 @@ mod tests {
 
     #[test]
     fn what_is_light_passes_what_is_heavy_but_nothing_of_its_own_source() {
-        let (a, b) = (Source::new(), Source::new());
-        let mut turns = Turns::default();
+        let (a, b) = (Requester::new(), Requester::new());
+        let mut turns = RoundRobin::default();
         turns.push(&a, Thing(0, 10 * TURN_BYTES));
         turns.push(&a, Thing(1, 100));
         turns.push(&b, Thing(2, 100));
@@ -283,8 +283,8 @@ mod tests {
 
     #[test]
     fn what_is_put_back_comes_first_again_and_costs_nothing() {
-        let (a, b) = (Source::new(), Source::new());
-        let mut turns = Turns::default();
+        let (a, b) = (Requester::new(), Requester::new());
+        let mut turns = RoundRobin::default();
         for n in 0..3 {
             turns.push(&a, Thing(n, 1_000));
             turns.push(
@@ -304,8 +304,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_stays() {
-        let a = Source::new();
-        let mut turns = Turns::default();
+        let a = Requester::new();
+        let mut turns = RoundRobin::default();
         turns.push(&a, Thing(1, 100));
         assert_eq!(turns.pop_if(false, |_| false), None);
         assert_eq!(turns.pop_if(true, |_| true), None);

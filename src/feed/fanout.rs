@@ -8,46 +8,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::group::{Group, Member};
+use super::group::{FilterGroup, Member};
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::query::{Filter, Index};
+use crate::query::{Filter, FilterIndex};
 use crate::value::Steps;
 
 /// All groups of a node.
 #[derive(Debug)]
-pub(super) struct Audience {
-    groups: Mutex<Groups>,
+pub(super) struct Fanout {
+    groups: Mutex<FilterGroups>,
 }
 
 #[derive(Debug)]
-struct Groups {
-    by_key: HashMap<Key, Arc<Group>>,
-    by_filter: HashMap<[u8; 32], Key>,
-    index: Index<Key>,
-    next: Key,
+struct FilterGroups {
+    by_key: HashMap<GroupId, Arc<FilterGroup>>,
+    by_filter: HashMap<[u8; 32], GroupId>,
+    index: FilterIndex<GroupId>,
+    next: GroupId,
     /// Changes up to here were judged.
     seq: Seq,
 }
 
 /// Tells groups apart.
-type Key = u64;
+type GroupId = u64;
 
 /// A subscription's place in its group, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Membership {
-    audience: Arc<Audience>,
-    pub(super) group: Arc<Group>,
+    audience: Arc<Fanout>,
+    pub(super) group: Arc<FilterGroup>,
     pub(super) member: Arc<Member>,
 }
 
-impl Audience {
+impl Fanout {
     /// Judges changes after `seq`.
     pub(super) fn new(seq: Seq) -> Arc<Self> {
-        let groups = Groups {
+        let groups = FilterGroups {
             by_key: HashMap::new(),
             by_filter: HashMap::new(),
-            index: Index::default(),
+            index: FilterIndex::default(),
             next: 0,
             seq,
         };
@@ -119,34 +119,34 @@ impl Audience {
         (members.sum(), groups.by_key.len())
     }
 
-    fn groups(&self) -> MutexGuard<'_, Groups> {
+    fn groups(&self) -> MutexGuard<'_, FilterGroups> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Groups {
-    fn of(&mut self, filter: &Arc<Filter>) -> Arc<Group> {
+impl FilterGroups {
+    fn of(&mut self, filter: &Arc<Filter>) -> Arc<FilterGroup> {
         let digest = filter.digest();
         if let Some(key) = self.by_filter.get(&digest) {
             return Arc::clone(&self.by_key[key]);
         }
         let key = self.next;
         self.next += 1;
-        let group = Arc::new(Group::new(key, Arc::clone(filter), self.seq));
+        let group = Arc::new(FilterGroup::new(key, Arc::clone(filter), self.seq));
         self.index.insert(filter, key);
         self.by_filter.insert(digest, key);
         self.by_key.insert(key, Arc::clone(&group));
         group
     }
 
-    fn remove(&mut self, group: &Group) {
+    fn remove(&mut self, group: &FilterGroup) {
         self.index.remove(&group.filter, group.key);
         self.by_filter.remove(&group.filter.digest());
         self.by_key.remove(&group.key);
     }
 
     /// Replaces `found` with the groups that the change may concern, each once.
-    fn candidates(&self, change: &Change, steps: &Steps, found: &mut Vec<Key>) {
+    fn candidates(&self, change: &Change, steps: &Steps, found: &mut Vec<GroupId>) {
         found.clear();
         if change.is_redacted() {
             // By what it was nobody can be found.

@@ -7,26 +7,26 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
 use crate::node;
-use crate::node::Service;
+use crate::node::Node;
 use crate::protocol::Code;
 use crate::transport::{App, gate};
 
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let report = app.service.report().await;
+    let report = app.node.report().await;
     ([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response()
 }
 
 /// A route whose answers are counted as those to `verb`, by the code of a refusal.
 pub(crate) fn counted(
-    service: Service,
+    node: Node,
     verb: &'static str,
     route: MethodRouter<App>,
 ) -> MethodRouter<App> {
     let count = middleware::from_fn(move |request: Request, next: Next| {
-        let service = service.clone();
+        let node = node.clone();
         async move {
             let answer = next.run(request).await;
-            service.metrics().answered(verb, outcome(&answer));
+            node.metrics().answered(verb, outcome(&answer));
             answer
         }
     });

@@ -1,11 +1,11 @@
 //! What a node tells of itself to whoever watches it.
 
-use super::Service;
+use super::Node;
 use crate::metrics::{Levels, Metrics};
 use crate::protocol::Failure;
 use crate::store::StoreError;
 
-impl Service {
+impl Node {
     /// Where the parts of the node, and the transports, count.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics

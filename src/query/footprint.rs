@@ -8,9 +8,9 @@ static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that are in memory for as long as this is.
 #[derive(Debug)]
-pub(super) struct Held(usize);
+pub(super) struct FilterBytes(usize);
 
-impl Held {
+impl FilterBytes {
     pub(super) fn new(bytes: usize) -> Self {
         BYTES.fetch_add(bytes, Ordering::Relaxed);
         Self(bytes)
@@ -21,13 +21,13 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for FilterBytes {
     fn drop(&mut self) {
         BYTES.fetch_sub(self.0, Ordering::Relaxed);
     }
 }
 
 /// Bytes that all filters of this process take together, their compiled patterns included.
-pub fn held_bytes() -> usize {
+pub fn filter_bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }
