@@ -116,6 +116,7 @@ pub mod value;
 
 pub mod budget;
 pub mod limits;
+pub mod manual;
 pub mod metrics;
 pub mod telemetry;
 

@@ -27,6 +27,7 @@ mod http; // refusals, methods, bodies, headers as HTTP has them
 mod kill; // the embedded store under a server that is killed again and again
 mod life; // a node whose tasks die says so and ends; nothing else takes it down
 mod limits; // every bound of `src/limits` that a client can reach
+mod manual; // README and the manual
 mod memory; // what a node takes, whatever its clients do
 mod metrics; // what a node counts of itself, and how a request is found in its log
 mod nodes; // several nodes on one MongoDB
