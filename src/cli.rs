@@ -11,9 +11,7 @@ use crate::bench::BenchOptions;
 use crate::domain::{AsOf, EventId};
 use crate::limits;
 use crate::server::Config;
-use crate::store::StoreOptions;
-use crate::store::embedded::EmbeddedOptions;
-use crate::store::mongo::MongoOptions;
+use crate::store::{EmbeddedOptions, MongoOptions, StoreOptions};
 use crate::telemetry::{LogFormat, LogOptions};
 use crate::transport::{Guests, Hosts, Origins};
 

@@ -257,6 +257,7 @@ async fn bad_parameters_of_a_session_are_refused_before_it_opens() {
     }
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn what_the_database_says_stays_in_the_servers_log() {
     let server = Server::start().await;

@@ -247,6 +247,7 @@ fn no_broadcasts() -> Vec<Document> {
     wrong.into_iter().chain(others).collect()
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn broadcasts_that_cannot_be_read_are_skipped_and_everything_goes_on() {
     let one = Server::start().await;

@@ -127,6 +127,7 @@ async fn that_no_connection_can_be_accepted_is_said_once_in_a_while() {
 }
 
 /// Root may have as many as it likes, so that somebody else has to.
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn with_few_threads_no_command_panics() {
     let database = stocked(Server::in_folder().await).await;

@@ -47,14 +47,19 @@ pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
 pub(crate) use fields::{Branch, Wanted, part_of};
 pub use filter::Filter;
-pub(crate) use filter::{Clause, Node};
 pub use footprint::filter_bytes;
 pub use index::FilterIndex;
-pub(crate) use keys::KeyValue;
-pub(crate) use path::FieldPath;
-pub(crate) use sort::SortKey;
 pub use sort::{Direction, Sort};
-pub(crate) use test::{Relation, Test, Type};
+
+/// The trees of a query, for who writes them down in another language.
+#[cfg(feature = "mongodb")]
+pub(crate) mod tree {
+    pub(crate) use super::filter::{Clause, Node};
+    pub(crate) use super::keys::KeyValue;
+    pub(crate) use super::path::FieldPath;
+    pub(crate) use super::sort::SortKey;
+    pub(crate) use super::test::{Relation, Test, Type};
+}
 
 /// Which records, in which order, and what of each.
 #[derive(Debug, Clone)]

@@ -26,6 +26,10 @@ impl Fate {
         });
     }
 
+    #[cfg_attr(
+        not(feature = "mongodb"),
+        expect(dead_code, reason = "the embedded store asks its own thread")
+    )]
     pub(super) fn has_failed(&self) -> bool {
         self.failure.borrow().is_some()
     }
@@ -39,6 +43,10 @@ impl Fate {
     }
 
     /// Runs a task of the store's, which may end when it is told to stop and at no other time.
+    #[cfg_attr(
+        not(any(feature = "mongodb", test)),
+        expect(dead_code, reason = "the embedded store has no task of its own")
+    )]
     pub(super) async fn guard(
         &self,
         name: &str,

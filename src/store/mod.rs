@@ -5,10 +5,13 @@
 //!
 //! Invariant: the view equals the fold of the log up to the head, at every moment anyone can see.
 
+#[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
 mod fate;
+#[cfg(feature = "mongodb")]
 pub mod mongo;
+mod open;
 mod options;
 mod panics;
 mod seq_at;
@@ -29,59 +32,10 @@ use crate::query::{Direction, Query};
 use crate::value::Steps;
 pub use error::{AppendError, PublishError, Spot, StoreError};
 pub use fate::cause_of;
-pub use options::StoreOptions;
+pub use open::{open, open_existing, open_unwritten};
+pub use options::{EmbeddedOptions, MongoOptions, StoreOptions};
 pub use panics::panic_is_expected;
 pub use seq_at::seq_at;
-
-/// Opens the store that the options name.
-///
-/// # Errors
-/// Says what is missing, and what to do about it.
-pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
-    match options {
-        StoreOptions::Embedded(options) => {
-            Ok(embedded::EmbeddedStore::open(options.clone()).await?)
-        }
-        StoreOptions::Mongo(options) => Ok(mongo::MongoStore::open(options.clone()).await?),
-    }
-}
-
-/// The same for who only looks at what is there: a folder or a database without data is refused, not filled.
-///
-/// # Errors
-/// Says what is missing, and what to do about it.
-pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
-    match options {
-        StoreOptions::Embedded(embedded) => {
-            embedded.ensure_data()?;
-            open(options).await
-        }
-        StoreOptions::Mongo(options) => {
-            Ok(mongo::MongoStore::open_existing(options.clone()).await?)
-        }
-    }
-}
-
-/// The same for who writes nothing: the embedded store's file may lie where nothing can be written, and stays as
-/// it is. With `is_checked` all of it is held to its checksums first.
-///
-/// # Errors
-/// Says what is missing, and what to do about it.
-pub async fn open_unwritten(
-    options: &StoreOptions,
-    is_checked: bool,
-) -> anyhow::Result<Arc<dyn Store>> {
-    match options {
-        StoreOptions::Embedded(options) => {
-            options.ensure_data()?;
-            let options = options.clone();
-            Ok(embedded::EmbeddedStore::open_unwritten(options, is_checked).await?)
-        }
-        StoreOptions::Mongo(options) => {
-            Ok(mongo::MongoStore::open_unwritten(options.clone()).await?)
-        }
-    }
-}
 
 /// The log's identity: a recreated log has another, so a position in the old one is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -301,7 +255,7 @@ fn admitted(query: &Query, event: Event) -> Result<Option<Event>, StoreError> {
 }
 
 /// Documents of others that [`Store::strangers`] tells of: who has more knows by then.
-pub(crate) const STRANGERS_MAX: usize = 100;
+pub const STRANGERS_MAX: usize = 100;
 
 /// Why a store that has moved on adopts no identity.
 fn not_at(head: Seq) -> StoreError {

@@ -1,9 +1,7 @@
 //! Which store, and where.
 
 use std::fmt;
-
-use super::embedded::EmbeddedOptions;
-use super::mongo::MongoOptions;
+use std::path::PathBuf;
 
 /// Where the log and the view are.
 #[derive(Debug, Clone)]
@@ -12,6 +10,32 @@ pub enum StoreOptions {
     Embedded(EmbeddedOptions),
     /// In a MongoDB replica set.
     Mongo(MongoOptions),
+}
+
+/// Where the embedded store's file is.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The data folder; made if it is missing.
+    pub dir: PathBuf,
+}
+
+/// Where the MongoDB is.
+#[derive(Clone)]
+pub struct MongoOptions {
+    /// `mongodb://…`; can hold a password.
+    pub uri: String,
+    /// The database; else the address's, else `events_db`.
+    pub database: Option<String>,
+}
+
+/// Without the address, which can hold a password.
+impl fmt::Debug for MongoOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MongoOptions")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StoreOptions {
@@ -37,7 +61,10 @@ impl fmt::Display for StoreOptions {
                 "the log and the view are in the folder {}; --mongodb URI keeps them in MongoDB",
                 dir.display()
             ),
+            #[cfg(not(feature = "mongodb"))]
+            Self::Mongo(_) => formatter.write_str("the log and the view are in MongoDB"),
             // Without the address, which can hold a password.
+            #[cfg(feature = "mongodb")]
             Self::Mongo(options) => write!(
                 formatter,
                 "the log and the view are in MongoDB, in the database {}; --data DIR keeps them in a folder",

@@ -11,6 +11,13 @@ thread_local! {
 /// Runs work that may panic, because what it reads was not written by who reads it; `None` if it did.
 ///
 /// What it works on is not to be used after that.
+#[cfg_attr(
+    not(any(feature = "embedded", test)),
+    expect(
+        dead_code,
+        reason = "the embedded store alone reads what can make its library panic"
+    )
+)]
 pub(super) fn expecting<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = EXPECTED.replace(true);
     let done = panic::catch_unwind(AssertUnwindSafe(work));

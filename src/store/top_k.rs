@@ -116,6 +116,7 @@ impl TopK {
 
 impl TopOrder {
     /// These, in this order: little enough to take no room.
+    #[cfg(feature = "embedded")]
     pub(super) fn of(ids: Vec<EventId>) -> Self {
         Self {
             ids: ids.into(),

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use livelog::store::Store;
-use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::store::mongo::{MongoOptions, MongoStore};
+use livelog::store::{self, EmbeddedOptions, MongoOptions, Store, StoreOptions};
 
 use super::server::BINARY;
 use super::{DEADLINE, mongod};
@@ -25,9 +23,12 @@ enum Place {
 }
 
 impl Database {
-    /// In the MongoDB that all tests share.
+    /// In the MongoDB that all tests share; in a folder if MongoDB is not built in.
     pub async fn shared() -> Arc<Self> {
-        Self::on(mongod::uri().await)
+        match cfg!(feature = "mongodb") {
+            true => Self::on(mongod::uri().await),
+            false => Self::folder(),
+        }
     }
 
     /// In this MongoDB.
@@ -84,19 +85,20 @@ impl Database {
 
     /// Its store, opened as a node would.
     pub async fn store(&self) -> Arc<dyn Store> {
-        match &self.place {
+        let options = match &self.place {
             Place::Mongo { uri, name } => {
                 let options = MongoOptions {
                     uri: uri.clone(),
                     database: Some(name.clone()),
                 };
-                MongoStore::open(options).await.unwrap()
+                StoreOptions::Mongo(options)
             }
             Place::Folder(folder) => {
                 let dir = folder.path().to_owned();
-                EmbeddedStore::open(EmbeddedOptions { dir }).await.unwrap()
+                StoreOptions::Embedded(EmbeddedOptions { dir })
             }
-        }
+        };
+        store::open(&options).await.unwrap()
     }
 
     /// What `--into` calls it.

@@ -29,6 +29,7 @@ use std::time::Duration;
 /// an empty folder.
 macro_rules! on_every_store {
     ($($fact:ident),* $(,)?) => {
+        #[cfg(feature = "mongodb")]
         mod on_mongodb {
             $(
                 #[tokio::test]
@@ -38,6 +39,7 @@ macro_rules! on_every_store {
             )*
         }
 
+        #[cfg(feature = "embedded")]
         mod on_embedded {
             $(
                 #[tokio::test]

@@ -37,9 +37,13 @@ impl Server {
         Self::on(Database::shared().await, arguments).await
     }
 
-    /// A node on the embedded store, in a new folder.
+    /// A node on the embedded store, in a new folder; on MongoDB if the embedded store is not built in.
     pub async fn in_folder() -> Self {
-        Self::on(Database::folder(), &[]).await
+        let database = match cfg!(feature = "embedded") {
+            true => Database::folder(),
+            false => Database::shared().await,
+        };
+        Self::on(database, &[]).await
     }
 
     /// One more node on the same database.

@@ -31,13 +31,13 @@ mod shared;
 mod tail;
 mod write;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use redb::StorageBackend;
 
+pub use super::EmbeddedOptions;
 pub use file::data_dir::EmbeddedOpenError;
 
 use super::{
@@ -55,25 +55,6 @@ use write::handle::WriterHandle;
 use write::rebuild;
 use write::thread::{Writer, WriterTask};
 
-/// Where the file is.
-#[derive(Debug, Clone)]
-pub struct EmbeddedOptions {
-    /// The data folder; made if it is missing.
-    pub dir: PathBuf,
-}
-
-impl EmbeddedOptions {
-    /// # Errors
-    /// [`EmbeddedOpenError::Empty`] if the folder is missing or a livelog never used it.
-    pub(super) fn ensure_data(&self) -> Result<(), EmbeddedOpenError> {
-        let place = DataDir::new(self.dir.clone());
-        match place.has_file()? {
-            true => Ok(()),
-            false => Err(EmbeddedOpenError::Empty { dir: place.name() }),
-        }
-    }
-}
-
 /// The store in one file.
 #[derive(Debug)]
 pub struct EmbeddedStore {
@@ -82,6 +63,16 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    /// # Errors
+    /// [`EmbeddedOpenError::Empty`] if the folder is missing or a livelog never used it.
+    pub(super) fn ensure_data(options: &EmbeddedOptions) -> Result<(), EmbeddedOpenError> {
+        let place = DataDir::new(options.dir.clone());
+        match place.has_file()? {
+            true => Ok(()),
+            false => Err(EmbeddedOpenError::Empty { dir: place.name() }),
+        }
+    }
+
     /// Opens the data folder, for this process alone.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ use futures::stream::BoxStream;
 use mongodb::options::{Acknowledgment, SessionOptions, WriteConcern};
 use mongodb::{Collection, Database};
 
+pub use super::MongoOptions;
 pub use open::MongoOpenError;
 pub use read::filter::{narrow, order};
 
@@ -58,25 +59,6 @@ const BROADCASTS: &str = "broadcasts";
 
 /// Not always there: see [`replaced`].
 const REPLACED: &str = "events_replaced";
-
-/// Where the MongoDB is.
-#[derive(Clone)]
-pub struct MongoOptions {
-    /// `mongodb://…`; can hold a password.
-    pub uri: String,
-    /// The database; else the address's, else `events_db`.
-    pub database: Option<String>,
-}
-
-/// Without the address, which can hold a password.
-impl fmt::Debug for MongoOptions {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("MongoOptions")
-            .field("database", &self.database)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The store on MongoDB.
 pub struct MongoStore {

@@ -1,7 +1,7 @@
 //! What MongoDB is not asked, because it would take long over one document, where it does not look at the clock.
 
-use crate::query::FieldPath;
 use crate::query::Query;
+use crate::query::tree::FieldPath;
 
 /// Whether MongoDB is willing to sort all events so, and in a time that [`crate::limits::QUERY_DEADLINE`] can end.
 pub(super) fn has_order(query: &Query) -> bool {

@@ -2,8 +2,9 @@
 
 use bson::{Bson, Document as Bdoc, doc};
 
-use crate::query::KeyValue;
-use crate::query::{Direction, SortKey};
+use crate::query::Direction;
+use crate::query::tree::KeyValue;
+use crate::query::tree::SortKey;
 use crate::value::{Class, ValueRef, class};
 
 /// What every event from the key on has, so that a late page does not read the early ones again:

@@ -1,0 +1,86 @@
+//! Opening the store that the options name, if this build has it.
+
+use std::sync::Arc;
+
+use super::{EmbeddedOptions, MongoOptions, Store, StoreOptions};
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    Change,
+    Read { is_checked: bool },
+}
+
+/// Opens the store that the options name.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
+    open_for(options, Purpose::Serve).await
+}
+
+/// The same for who only looks at what is there: a folder or a database without data is refused, not filled.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
+    open_for(options, Purpose::Change).await
+}
+
+/// The same for who writes nothing: the embedded store's file may lie where nothing can be written, and stays as
+/// it is. With `is_checked` all of it is held to its checksums first.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open_unwritten(
+    options: &StoreOptions,
+    is_checked: bool,
+) -> anyhow::Result<Arc<dyn Store>> {
+    open_for(options, Purpose::Read { is_checked }).await
+}
+
+async fn open_for(options: &StoreOptions, purpose: Purpose) -> anyhow::Result<Arc<dyn Store>> {
+    match options {
+        StoreOptions::Embedded(options) => embedded(options.clone(), purpose).await,
+        StoreOptions::Mongo(options) => mongo(options.clone(), purpose).await,
+    }
+}
+
+#[cfg(feature = "embedded")]
+async fn embedded(options: EmbeddedOptions, purpose: Purpose) -> anyhow::Result<Arc<dyn Store>> {
+    use super::embedded::EmbeddedStore;
+    if purpose != Purpose::Serve {
+        EmbeddedStore::ensure_data(&options)?;
+    }
+    Ok(match purpose {
+        Purpose::Serve | Purpose::Change => EmbeddedStore::open(options).await?,
+        Purpose::Read { is_checked } => EmbeddedStore::open_unwritten(options, is_checked).await?,
+    })
+}
+
+#[cfg(not(feature = "embedded"))]
+async fn embedded(_: EmbeddedOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::bail!(
+        "this livelog was built without the embedded store: name a MongoDB with --mongodb URI, or build it with \
+         --features embedded"
+    )
+}
+
+#[cfg(feature = "mongodb")]
+async fn mongo(options: MongoOptions, purpose: Purpose) -> anyhow::Result<Arc<dyn Store>> {
+    use super::mongo::MongoStore;
+    Ok(match purpose {
+        Purpose::Serve => MongoStore::open(options).await?,
+        Purpose::Change => MongoStore::open_existing(options).await?,
+        Purpose::Read { .. } => MongoStore::open_unwritten(options).await?,
+    })
+}
+
+#[cfg(not(feature = "mongodb"))]
+async fn mongo(_: MongoOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::bail!(
+        "this livelog was built without MongoDB: leave out --mongodb and MONGODB_URI, or build it with \
+         --features mongodb"
+    )
+}
