@@ -16,9 +16,13 @@ mongod:
 test *args:
     cargo test {{args}}
 
-# what CI runs: format, lints, tests
+# what CI runs: format, licences and crates, lints, tests
 check:
     .ci/run
+
+# what is known against the crates (cargo-deny has to be installed, and to reach its database)
+advisories:
+    cargo deny --locked --config .ci/deny.toml check -D warnings advisories
 
 # rebuild the view from the log
 replay *args:
