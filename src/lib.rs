@@ -7,7 +7,7 @@
 //! # Layers
 //!
 //! ```text
-//! main -> cli -> config -> server          reads what was typed; puts the parts together
+//! program -> cli -> config -> server       reads what was typed; puts the parts together
 //!                            |
 //!        transport -> session -> service   framing; one conversation; what every transport calls
 //!                                /  |  \
@@ -99,6 +99,7 @@
 )]
 
 pub mod cli;
+pub mod program;
 pub mod server;
 
 pub mod node;

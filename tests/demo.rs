@@ -6,6 +6,8 @@
 //! cargo run --release --example demo -- mongod       MongoDB alone
 //! ```
 //!
+//! The server that it starts is itself, by another first word: what was built for the demo runs.
+//!
 //! Its data is kept under `target/mongod-data`. Where `MONGODB_URI` names a MongoDB, that is used; a
 //! demo that runs already shares its own.
 
@@ -14,7 +16,7 @@ mod mongod;
 #[path = "support/process.rs"]
 mod process;
 
-use std::path::Path;
+use std::env;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
@@ -31,8 +33,22 @@ const PORT: u16 = 27117;
 /// Longer than the server's own deadline for a shutdown.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The first word by which the demo is `livelog`, and what a command line of that begins with.
+const LIVELOG: &str = "livelog";
+
+/// As the server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match env::args_os().nth(1) {
+        Some(word) if word == LIVELOG => livelog::program::run(env::args_os().skip(1)),
+        _ => demo(),
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn demo() -> ExitCode {
     match run().await {
         Ok(code) => code,
         Err(error) => {
@@ -43,7 +59,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = env::args().skip(1).collect();
     let (uri, mongod) = database().await?;
     eprintln!("MongoDB: {uri}");
     let code = match arguments.first().map(String::as_str) {
@@ -71,14 +87,9 @@ async fn database() -> Result<(String, Option<Mongod>)> {
     Ok((mongod.uri(), Some(mongod)))
 }
 
-/// Runs the `livelog` of this workspace, built as this example was.
+/// Runs `livelog`: this executable again, in a process that is told to stop, and stops, as any server is.
 async fn livelog(uri: &str, arguments: &[String]) -> Result<ExitCode> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut command = vec!["run", "--quiet", "--bin", "livelog"];
-    if !cfg!(debug_assertions) {
-        command.push("--release");
-    }
-    command.push("--");
+    let mut command = vec![LIVELOG];
     // A subcommand comes first, its options after it.
     let (subcommand, options) = match arguments.split_first() {
         Some((first, rest)) if !first.starts_with('-') => (Some(first.as_str()), rest),
@@ -89,7 +100,7 @@ async fn livelog(uri: &str, arguments: &[String]) -> Result<ExitCode> {
     command.extend(options.iter().map(String::as_str));
 
     let out = (Stdio::inherit(), Stdio::inherit());
-    let mut process = Process::start(Path::new(&cargo), command, None, out.0, out.1)?;
+    let mut process = Process::start(&env::current_exe()?, command, None, out.0, out.1)?;
     let ended = tokio::select! {
         ended = forever(&mut process) => Some(ended?),
         asked = asked_to_stop() => { asked?; None }
