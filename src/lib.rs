@@ -1,44 +1,66 @@
 //! livelog: an event-sourced server with change streams.
 //!
-//! Clients create, update, delete and fetch JSON documents over a WebSocket or REST. Every write is
-//! one entry of an append-only log and one change to a materialized view; every change is pushed, in
-//! order, to every session of every node.
+//! Clients create, update, delete and fetch JSON documents over a WebSocket or REST. Every write is one entry of an
+//! append-only log and one change to a materialized view; every change is pushed, in order, to every session of every
+//! node.
 //!
-//! # Layers
+//! This page is the map of the code. [The manual](manual) is for who uses livelog, and says how to run one test, add a
+//! command or bump a format.
+//!
+//! # Words
+//!
+//! An **event** is a stored document, a **change** one entry of the log. *What others call an event is our change; our
+//! event is their aggregate or document.* The **view** is the fold of the log, **seq** a change's position in it, the
+//! **head** the last seq that is durable, the **epoch** the log's identity. A **batch** is what is appended together, a
+//! **command batch** what a client asked for together. A **permit** lets one of many do what costs much; a **budget**
+//! counts bytes that are held for clients.
+//!
+//! # Rooms
 //!
 //! ```text
-//! program -> cli -> config -> server       reads what was typed; puts the parts together
-//!                            |
-//!        transport -> session -> service   framing; one conversation; what every transport calls
-//!                                /  |  \
-//!                          engine store feed     one writer; where the log and view are; one reader
-//!                                   |
-//!                    domain  query  protocol     pure: rules, filters, words
+//! program -> cli -> server          reads what was typed; puts the parts together
+//!                      |
+//!    transport -> session -> node   bytes and HTTP; one conversation; the only face of what is below
+//!                          /  |  \
+//!                    engine store feed     one writer; where the log and the view are; one reader
+//!                             |
+//!    protocol -> domain -> query -> value  pure: the wire; changes and rules; filters; JSON values
 //! ```
 //!
-//! Beside the server stand `replay` (rebuild the view, or verify it) and `transfer` (export the log, import it,
-//! or copy it up to some moment), which know the store's trait and nothing else of it; `redact` (erase an event),
-//! which has a writer of its own; and `bench`, which knows the wire alone.
+//! | room | holds |
+//! |---|---|
+//! | [`value`] | JSON values and documents: read, checked, ordered, counted in steps. Knows nothing else |
+//! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting |
+//! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
+//! | [`protocol`] | every byte of JSON that clients say and hear |
+//! | [`store`] | the log and the view behind one trait; `embedded` on redb, `mongo` on MongoDB; each in `format` or `wire`, `write`, `read`, `tail` |
+//! | [`engine`] | the committer: command batches in, decided changes appended, answers out |
+//! | [`feed`] | the pump, the live window, and the fan-out of changes to subscriptions |
+//! | [`node`] | a livelog without a transport: what sessions and routes call, its supervisor, its permits |
+//! | [`session`] | one client's conversation over a WebSocket: requests in order, answers in order, an outbox |
+//! | [`transport`] | `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes` |
+//! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact |
+//! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
+//! | [`budget`], [`metrics`], [`telemetry`] | bytes held, what is counted, the log for operators |
+//! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |
+//! | [`mod@bench`] | the load generator, a client: it knows the wire alone, and nothing leans on it |
 //!
-//! Arrows point down only. What is deliberately not there:
+//! Arrows point down only, and `tests/tidy.rs` has a row for each room. What is deliberately not there:
 //!
-//! - `domain`, `query` and `protocol` do no IO, read no clock and await nothing: they are tested by
-//!   calling functions.
-//! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node
-//!   wrote takes the very same path as one's own.
-//! - Only `store::mongo` (and the translation of filters, `query::mongo`) knows MongoDB, only
-//!   `store::embedded` knows redb, and only `transport` knows HTTP.
-//! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is
-//!   translated.
-//! - `domain` knows no filters. The conditions of `$pull` are [`Condition`](domain::Condition)s, which `query`
-//!   reads for whoever parses a command.
-//! - Nothing is started again within a process: [`Supervisor`](service::Supervisor) is told when a task that the node
-//!   cannot do without has ended, and the node ends.
+//! - `value`, `query`, `domain` and `protocol` do no IO, read no clock and await nothing: they are tested by calling
+//!   functions.
+//! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node wrote takes the very
+//!   same path as one's own.
+//! - Only `store::mongo` knows MongoDB, only `store::embedded` knows redb, and only `transport` knows HTTP. Either store
+//!   can be left out of a build (features `embedded` and `mongodb`).
+//! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is translated.
 //! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
-//! - What is held for clients takes room of a [`budget`] before it is made or read, and gives it back when the
-//!   kernel has it. Who holds room waits for the client alone, never for more room: so room always comes back.
-//! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a
-//!   group of subscriptions remembers is places in the window, and few.
+//! - Nothing is started again within a process: [`Supervisor`](node::Supervisor) is told when a task that the node cannot
+//!   do without has ended, and the node ends.
+//! - What is held for clients takes room of a [`budget`] before it is made or read, and gives it back when the kernel has
+//!   it. Who holds room waits for the client alone, never for more room: so room always comes back.
+//! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a filter group
+//!   remembers is indexes into the window, and few.
 //!
 //! # Invariants
 //!
@@ -56,10 +78,10 @@
 //! # A command, from frame to answer
 //!
 //! 1. [`transport`] takes a text frame off the socket, unless the session has its fill of requests.
-//! 2. [`protocol`] parses it: [`Asked`](protocol::Asked), or an error with code and path.
+//! 2. [`protocol`] parses it: [`ParsedRequest`](protocol::ParsedRequest), or an error with code and path.
 //! 3. [`session`] hands the command to the engine and parks the answer, in order.
 //! 4. [`engine`]: the mailbox takes it against bytes; the committer takes all that waits, up to a
-//!    batch; remembers or loads the events it names; and calls [`domain::decide`] for each, every one
+//!    batch; remembers or loads the events it names; and calls [`decide`](domain::decide()) for each, every one
 //!    seeing what those before it did.
 //! 5. [`Store::append`](store::Store::append), once. MongoDB: log entries, view and head in one
 //!    transaction, the head by compare-and-set. Embedded: log entries and one fsync; the view follows in
@@ -74,9 +96,9 @@
 //! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window. Every
 //!    session's [`Listener`](feed::Listener) wakes and takes what is new.
 //! 3. Then the pump finds the groups of subscriptions whose filter may see it, by the values it has now
-//!    and had before; judges it once for each group; and rings for the sessions concerned. Each
+//!    and had before; judges it once for each group; and wakes the sessions concerned. Each
 //!    [`Subscription`](feed::Subscription) takes what its group remembers. Judging counts its
-//!    [`Steps`](domain::Steps): what takes many is left to the subscriptions themselves, and by them to one thread of
+//!    [`Steps`](value::Steps): what takes many is left to the subscriptions themselves, and by them to one thread of
 //!    the node that does nothing else.
 //! 4. What they take are frames that the first who needed them has encoded for all. [`transport`] hands up
 //!    to a flush of frames to the socket, in pieces, and flushes once. It reads nothing more until the kernel has
@@ -86,8 +108,8 @@
 //!
 //! # A read of the past
 //!
-//! 1. [`Query::at`](query::Query::at) names a [`AsOf`](domain::AsOf), and [`service`] finds the place in the log
-//!    that it means.
+//! 1. [`Fetch::at`](protocol::Fetch::at) names a moment, [`AsOf`](domain::AsOf), and [`node`] finds the seq that it
+//!    means.
 //! 2. [`Store::find_at`](store::Store::find_at) goes through the events that there ever were, in the order of their
 //!    ids, and takes of each what its last change up to that place left. The embedded store follows the changes of
 //!    an event back from a milestone; MongoDB has an index. No view is copied, then or now.
