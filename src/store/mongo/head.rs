@@ -1,7 +1,17 @@
 //! The one document that orders everything: `meta` `{_id: "head"}`.
 //!
-//! Every append moves its `seq` by compare-and-set inside its transaction, so two appends, or an append
-//! and a rebuild's hold, can never both succeed on what they saw.
+//! | field | changed by | how |
+//! |---|---|---|
+//! | `seq` | every append | grows by the batch's length; compared with the batch's `after` |
+//! | `epoch` | the first node, `adopt` | set where there is no head; compared with `seq` |
+//! | `view` | a rebuild's end | grows by 1 |
+//! | `hold` | a rebuild | set where there is none or an expired one; removed by the rebuild, or once it has expired |
+//! | `turn` | a node that lost many races | set where there is none; removed by any append, or once it has expired |
+//! | `format` | a node of a later livelog | grows |
+//!
+//! Every append compares and sets `seq`, `epoch`, `view`, `hold` and `turn` in one update inside its transaction: two
+//! appends, or an append and a rebuild's hold, can never both succeed on the head that they read. `hold` and `turn`
+//! expire by the server's clock, never by a node's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +21,7 @@ use mongodb::Database;
 use uuid::Uuid;
 
 use super::identity::Identity;
-use super::wire::call::{CallError, code, within};
+use super::wire::call::{CALL_DEADLINE, CallError, code, within};
 use super::wire::decode;
 use super::wire::decode::BsonError;
 use super::{META, meta};
@@ -20,11 +30,11 @@ use crate::domain::Seq;
 use crate::store::fate::Fate;
 use crate::store::{Epoch, StoreError};
 
-/// What this code writes. Another number was written by another livelog.
+/// The format that this code writes. Another number was written by another livelog.
 pub(super) const FORMAT: i64 = 2;
 
-/// The oldest that is read. In 1 every life of an event begins at version 1: an older livelog would read a later log
-/// as if it did, so it must refuse it.
+/// The oldest format that is read. In 1 every life of an event begins at version 1: a livelog of that time would read a
+/// later log as if it did, so it must refuse it.
 pub(super) const FORMAT_MIN: i64 = 1;
 
 /// The head as read.
@@ -34,10 +44,10 @@ pub(super) struct Head {
     pub(super) epoch: Epoch,
     /// How often the view was replaced.
     pub(super) view: i64,
-    /// Who holds the writers off.
+    /// The rebuild that pauses the writers.
     pub(super) hold: Option<Uuid>,
-    /// Whose turn it is, if nodes take turns.
-    pub(super) turn: Option<String>,
+    /// The writer that has the write lease: the stored field `turn`.
+    pub(super) lease: Option<String>,
     pub(super) format: i64,
 }
 
@@ -45,13 +55,11 @@ pub(super) fn filter() -> Document {
     doc! { "_id": "head" }
 }
 
-/// Writes the head of an empty log, unless another node was first: then its epoch is the one.
-pub(super) async fn found(database: &Database) -> Result<(), CallError> {
+/// Writes the head of an empty log if there is none. Of several nodes the first one's epoch stands.
+pub(super) async fn create(database: &Database) -> Result<(), CallError> {
     let meta = database.collection::<Document>(META);
-    let head = first(Uuid::new_v4());
-    let inserted = within(super::wire::call::CALL_DEADLINE, async move {
-        meta.insert_one(head).await
-    });
+    let head = initial(Uuid::new_v4());
+    let inserted = within(CALL_DEADLINE, async move { meta.insert_one(head).await });
     match inserted.await {
         Err(failure) if failure.code() == Some(code::DUPLICATE_KEY) => Ok(()),
         outcome => outcome.map(drop),
@@ -59,7 +67,7 @@ pub(super) async fn found(database: &Database) -> Result<(), CallError> {
 }
 
 /// The head of an empty log.
-fn first(epoch: Uuid) -> Document {
+fn initial(epoch: Uuid) -> Document {
     doc! {
         "_id": "head",
         "format": FORMAT,
@@ -69,12 +77,10 @@ fn first(epoch: Uuid) -> Document {
     }
 }
 
-/// The format of the log that is there, if there is one. It alone is read, because the rest may mean anything.
+/// The format of the log that is there, if there is one. Nothing else is read, because the rest may mean anything.
 pub(super) async fn format(database: &Database) -> Result<Option<i64>, StoreError> {
     let meta = meta(database);
-    let found = within(super::wire::call::CALL_DEADLINE, async move {
-        meta.find_one(filter()).await
-    });
+    let found = within(CALL_DEADLINE, async move { meta.find_one(filter()).await });
     let Some(head) = found.await? else {
         return Ok(None);
     };
@@ -84,19 +90,19 @@ pub(super) async fn format(database: &Database) -> Result<Option<i64>, StoreErro
     }
 }
 
-/// Marks a log of an older format as one of today's: a livelog of that time refuses it from then on.
+/// Marks a log of an older format as one of this format: a livelog of that time refuses it from then on.
 pub(super) async fn upgrade(database: &Database) -> Result<(), CallError> {
     let meta = meta(database);
     let older = doc! { "_id": "head", "format": { "$gte": FORMAT_MIN, "$lt": FORMAT } };
     let update = doc! { "$set": { "format": FORMAT } };
-    let updated = within(super::wire::call::CALL_DEADLINE, async move {
+    let updated = within(CALL_DEADLINE, async move {
         meta.update_one(older, update).await
     });
     updated.await.map(drop)
 }
 
-/// The log that a node has opened. Whoever looks at its head learns whether it is still that log: a database can
-/// be dropped, and another log be founded in it, under a running node.
+/// The log that a node has opened. Each read of the head checks that it is still that log: under a running node a
+/// database can be dropped, and another log be created in it.
 #[derive(Debug, Clone)]
 pub(super) struct OpenedLog {
     pub(super) database: Database,
@@ -104,8 +110,8 @@ pub(super) struct OpenedLog {
     /// The collections that belong to it.
     pub(super) identity: Arc<Identity>,
     pub(super) fate: Arc<Fate>,
-    /// For the orders of answers that are not the database's own.
-    pub(super) orders: Budget,
+    /// For answers that are sorted here and not by the database.
+    pub(super) sort_budget: Budget,
 }
 
 impl OpenedLog {
@@ -114,8 +120,8 @@ impl OpenedLog {
         self.check(read(&self.database, deadline).await)
     }
 
-    /// A head that was read, if it is this log's. Otherwise the store has failed: nothing that is read from now on
-    /// belongs to what was read before.
+    /// Passes on a head that is this log's. Any other one fails the store: nothing that is read from now on belongs to
+    /// what was read before.
     pub(super) fn check(&self, head: Result<Head, StoreError>) -> Result<Head, StoreError> {
         let reason = match head {
             Ok(head) if head.format > FORMAT => {
@@ -139,7 +145,7 @@ impl OpenedLog {
     }
 }
 
-/// Reads the head, whichever log's it is.
+/// Reads the head of whichever log is there.
 pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head, StoreError> {
     let meta = meta(database);
     let found = within(deadline, async move {
@@ -147,7 +153,7 @@ pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head
     });
     match found.await {
         Ok(document) => parse(document.as_deref()),
-        // A head that is not found in time is a store out of reach, not a slow query.
+        // A head that is not read in time means a store out of reach, not a slow query.
         Err(failure) if failure.code() == Some(code::MAX_TIME_EXPIRED) => {
             Err(CallError::Late(deadline).into())
         }
@@ -155,18 +161,18 @@ pub(super) async fn read(database: &Database, deadline: Duration) -> Result<Head
     }
 }
 
-/// Writes another epoch into the head, if it stands at `seq`; whether it did.
+/// Writes another epoch into the head if it stands at `seq`. Returns whether it did.
 pub(super) async fn adopt(database: &Database, epoch: Epoch, seq: Seq) -> Result<bool, CallError> {
     let meta = meta(database);
     let filter = doc! { "_id": "head", "seq": seq.get().cast_signed() };
     let update = doc! { "$set": { "epoch": epoch.to_string() } };
-    let updated = within(super::wire::call::CALL_DEADLINE, async move {
+    let updated = within(CALL_DEADLINE, async move {
         meta.update_one(filter, update).await
     });
     Ok(updated.await?.matched_count == 1)
 }
 
-/// What a look at the head found.
+/// Decodes the head, if it was found.
 pub(super) fn parse(document: Option<&RawDocument>) -> Result<Head, StoreError> {
     let head = match document {
         Some(document) => decode(document),
@@ -181,8 +187,8 @@ fn decode(head: &RawDocument) -> Result<Head, BsonError> {
         Ok(hold) => Some(uuid(decode::text(hold, "id")?)?),
         Err(_) => None,
     };
-    let turn = match head.get_document("turn") {
-        Ok(turn) => Some(decode::text(turn, "writer")?.to_owned()),
+    let lease = match head.get_document("turn") {
+        Ok(lease) => Some(decode::text(lease, "writer")?.to_owned()),
         Err(_) => None,
     };
     let view = decode::number(head, "view")?;
@@ -191,24 +197,23 @@ fn decode(head: &RawDocument) -> Result<Head, BsonError> {
         epoch: Epoch(uuid(decode::text(head, "epoch")?)?),
         view: view.cast_signed(),
         hold,
-        turn,
+        lease,
         format: decode::number(head, "format")?.cast_signed(),
     })
 }
 
-/// Removes a `hold` or a `turn` whose time is up by the server's clock: whoever had it died or stalled.
-///
-/// Does nothing to one that still stands.
-pub(super) async fn clear_expired(database: &Database, claim: &str) -> Result<(), CallError> {
+/// Removes the field `hold` or `turn` if it has expired by the server's clock: the rebuild or node that set it died or
+/// stalled.
+pub(super) async fn clear_expired(database: &Database, field: &str) -> Result<(), CallError> {
     let meta = meta(database);
-    let until = format!("${claim}.until");
+    let until = format!("${field}.until");
     let expired = doc! {
         "_id": "head",
-        claim: { "$exists": true },
+        field: { "$exists": true },
         "$expr": { "$lt": [until, "$$NOW"] },
     };
-    let update = doc! { "$unset": { claim: "" } };
-    within(super::wire::call::CALL_DEADLINE, async move {
+    let update = doc! { "$unset": { field: "" } };
+    within(CALL_DEADLINE, async move {
         meta.update_one(expired, update).await
     })
     .await
@@ -224,12 +229,12 @@ mod tests {
     fn a_head_is_what_it_was_and_one_of_the_format_before_is_read() {
         let epoch = Uuid::from_u128(7);
         let json = r#"{ "_id": "head", "format": 2, "seq": 0, "epoch": "00000000-0000-0000-0000-000000000007", "view": 0 }"#;
-        assert_eq!(first(epoch).to_string(), json);
+        assert_eq!(initial(epoch).to_string(), json);
         let older = doc! { "_id": "head", "format": 1_i64, "seq": 81_i64, "epoch": epoch.to_string(), "view": 2_i64 };
         let older = bson::RawDocumentBuf::try_from(&older).unwrap();
         let head = parse(Some(&*older)).unwrap();
         assert_eq!(
-            (head.seq, head.epoch, head.view, head.hold, head.turn),
+            (head.seq, head.epoch, head.view, head.hold, head.lease),
             (Seq::new(81), Epoch(epoch), 2, None, None)
         );
     }

@@ -8,7 +8,7 @@
 //! | `broadcasts` | messages on their way, for a minute |
 //! | `events_replaced` | after a rebuild: the view that it replaced |
 //!
-//! Owns every `mongodb` and `bson` type of the program, the query translation apart; none leaves it.
+//! Owns every `mongodb` and `bson` type of the program; but for the translation of queries, none leaves it.
 //! Promises what [`Store`] does, with write concern majority and journal, always. Knows nothing of
 //! sessions, commands or the wire.
 
@@ -42,7 +42,7 @@ use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
 use open::{OpenedDatabase, Purpose};
-use read::{history, load, log, strangers, versions, view};
+use read::{as_of, foreign_documents, history, load, log, versions, view};
 use tail::broadcasts;
 use tail::notifier::StreamNotifier;
 use wire::call::{CALL_DEADLINE, within};
@@ -51,13 +51,13 @@ use write::{fencing, rebuild, redact};
 
 const LOG: &str = "log";
 
-/// Where a log entry has the id of the command that it carried out.
+/// The field of a log entry with the id of the command that made the change.
 const COMMAND_ID: &str = "command.id";
 const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
 
-/// Not always there: see [`replaced`].
+/// Not always there: see [`write::replaced_view`].
 const REPLACED: &str = "events_replaced";
 
 /// The store on MongoDB.
@@ -65,7 +65,7 @@ pub struct MongoStore {
     database: Database,
     watched: Database,
     log: head::OpenedLog,
-    hub: Arc<StreamNotifier>,
+    notifier: Arc<StreamNotifier>,
     appender: Arc<Appender>,
 }
 
@@ -97,7 +97,7 @@ impl MongoStore {
         Self::start(&options, Purpose::Change).await
     }
 
-    /// The same for who writes nothing.
+    /// The same for a command that writes nothing.
     ///
     /// # Errors
     /// As [`open_existing`](Self::open_existing).
@@ -119,20 +119,20 @@ impl MongoStore {
         });
         let session = session.await?;
         fencing::register(&database, session.id()).await?;
-        let hub = Arc::new(StreamNotifier::default());
+        let notifier = Arc::new(StreamNotifier::default());
         let log = head::OpenedLog {
             database: database.clone(),
             epoch: head.epoch,
             identity: Arc::new(identity),
             fate: Arc::default(),
-            orders: Budget::new(limits::ORDERS_BYTES_MAX),
+            sort_budget: Budget::new(limits::ORDERS_BYTES_MAX),
         };
-        let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&hub));
+        let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&notifier));
         Ok(Arc::new(Self {
             database,
             watched,
             log,
-            hub,
+            notifier,
             appender: Arc::new(appender),
         }))
     }
@@ -171,7 +171,7 @@ impl Store for MongoStore {
 
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
         let page = log::page(&self.database, after, limit).await;
-        // After the page: what was read before the head is this log's if the head still is.
+        // After the page: if the head is still this log's, so is the page that was read before it.
         let head = self.log.head(CALL_DEADLINE).await?;
         match page {
             Ok(page) => Ok(page.changes),
@@ -184,9 +184,9 @@ impl Store for MongoStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: HistoryRange,
+        range: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
-        history::history(&self.database, id, stretch).await
+        history::history(&self.database, id, range).await
     }
 
     async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
@@ -194,7 +194,7 @@ impl Store for MongoStore {
     }
 
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError> {
-        tail::tail(&self.log, self.watched.clone(), &self.hub, after).await
+        tail::tail(&self.log, self.watched.clone(), &self.notifier, after).await
     }
 
     async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
@@ -202,7 +202,7 @@ impl Store for MongoStore {
     }
 
     async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
-        history::find_at(&self.log, query, at).await
+        as_of::find_at(&self.log, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
@@ -224,7 +224,7 @@ impl Store for MongoStore {
         &self,
         is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
     ) -> Result<Vec<String>, StoreError> {
-        strangers::list(&self.database, is_known).await
+        foreign_documents::list(&self.database, is_known).await
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
@@ -248,7 +248,7 @@ fn durable() -> WriteConcern {
         .build()
 }
 
-/// A collection whose documents are read as they lie.
+/// A collection whose documents are not decoded by the driver.
 fn collection(database: &Database, name: &str) -> Collection<RawDocumentBuf> {
     database.collection(name)
 }

@@ -1,4 +1,4 @@
-//! What livelog makes in a database: its collections and their indexes.
+//! The layout of a database: livelog's collections and their indexes.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::store::mongo::{BROADCASTS, COMMAND_ID, EVENTS, LOG, META};
 
 pub(crate) const COLLECTIONS: [&str; 4] = [LOG, EVENTS, META, BROADCASTS];
 
-/// How long indexing a log of many millions of changes may take, once. It goes on in the server if nobody waits.
+/// How long indexing a log of many millions of changes may take, once. The server goes on with it if nobody waits.
 const INDEX_DEADLINE: Duration = Duration::from_secs(600);
 
 /// An index of livelog's.
-pub(crate) struct IndexSpec {
-    pub(crate) collection: &'static str,
+pub(super) struct IndexSpec {
+    pub(super) collection: &'static str,
     pub(super) model: IndexModel,
     deadline: Duration,
 }
 
-/// Makes what is missing. Before any transaction, because making a collection aborts those beside it.
+/// Creates what is missing. Before any transaction, because creating a collection aborts concurrent ones.
 pub(super) async fn prepare(database: &Database) -> Result<(), CallError> {
     for name in COLLECTIONS {
         let database = database.clone();
@@ -52,7 +52,7 @@ pub(super) async fn prepare(database: &Database) -> Result<(), CallError> {
     Ok(())
 }
 
-pub(crate) fn indexes() -> [IndexSpec; 4] {
+pub(super) fn indexes() -> [IndexSpec; 4] {
     let minute = Duration::from_secs(broadcasts::KEPT_SECONDS);
     [
         by_command(),
@@ -62,8 +62,8 @@ pub(crate) fn indexes() -> [IndexSpec; 4] {
     ]
 }
 
-/// A command has its effect once, and is found by its id. Unique beyond what the engine sees to, so that a
-/// fault there is refused rather than kept.
+/// Finds a command by its id. Unique although the engine already sees to it, so that a fault there is refused and not
+/// stored.
 fn by_command() -> IndexSpec {
     let options = IndexOptions::builder()
         .unique(true)
@@ -77,7 +77,7 @@ fn by_command() -> IndexSpec {
     }
 }
 
-/// Finds the changes of an event. On a log that has none yet this reads all of it, beside whoever writes.
+/// Finds the changes of an event. Where a log does not have it yet the server reads the whole log, and writes go on.
 fn by_event() -> IndexSpec {
     IndexSpec {
         collection: LOG,
@@ -86,7 +86,7 @@ fn by_event() -> IndexSpec {
     }
 }
 
-/// Lets the server remove a collection's documents some time after their `at`. Those without one stay.
+/// Lets the server remove documents some time after their `at`. Documents without one stay.
 fn expiring(collection: &'static str, after: Duration) -> IndexSpec {
     let options = IndexOptions::builder().expire_after(after).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 });
@@ -97,20 +97,20 @@ fn expiring(collection: &'static str, after: Duration) -> IndexSpec {
     }
 }
 
-/// Whether it is one of livelog's, or the one on `_id` that every collection has.
+/// Whether it is an index of livelog's, or the one on `_id` that every collection has.
 pub(crate) fn is_own(collection: &str, keys: &Document) -> bool {
     let own = indexes();
     let mut own = own.iter().filter(|index| index.collection == collection);
     same_keys(keys, &doc! { "_id": 1 }) || own.any(|index| same_keys(keys, &index.model.keys))
 }
 
-/// Whether documents must fit a rule of somebody's to be written.
+/// Whether the server checks documents before it writes them.
 pub(crate) fn has_validator(options: &CreateCollectionOptions) -> bool {
     let validator = options.validator.as_ref();
     validator.is_some_and(|validator| !validator.is_empty())
 }
 
-/// Numbers are directions, whatever their type.
+/// Whether two indexes have the same keys. Numbers are directions, whatever their type.
 pub(super) fn same_keys(one: &Document, other: &Document) -> bool {
     one.len() == other.len()
         && one

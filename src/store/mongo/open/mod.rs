@@ -1,9 +1,11 @@
-//! Reaching a MongoDB, and refusing one that cannot keep livelog's promises.
+//! Connecting to a MongoDB, refusing one that cannot keep livelog's promises, and preparing its database.
+//!
+//! In this order: the server, who owns the database, whether its collections are fit; only then is anything changed.
 
-pub(super) mod fitness;
+mod compatibility;
 pub(super) mod layout;
-pub(super) mod name;
-pub(super) mod occupants;
+mod name;
+mod ownership;
 
 use std::time::Duration;
 
@@ -17,12 +19,12 @@ use super::head;
 use super::head::{FORMAT, FORMAT_MIN, Head};
 use super::identity::Identity;
 use super::wire::call::{CALL_DEADLINE, CallError, REACH_DEADLINE, code, within};
-use super::write::replaced;
+use super::write::replaced_view;
 use super::{MongoOptions, durable};
 use crate::store::StoreError;
-use fitness::Unfit;
+use compatibility::Incompatibility;
 use name::BadName;
-use occupants::Occupants;
+use ownership::Ownership;
 
 /// The database used when neither the options nor the address name one.
 const DATABASE_DEFAULT: &str = "events_db";
@@ -121,7 +123,7 @@ pub enum MongoOpenError {
     Store(#[from] StoreError),
 }
 
-// By hand, because a cause that the message has in it would be said twice.
+// By hand: as a `#[source]` the reason would be printed twice.
 impl From<BadName> for MongoOpenError {
     fn from(reason: BadName) -> Self {
         Self::BadName { reason }
@@ -137,7 +139,7 @@ impl From<CallError> for MongoOpenError {
 /// A MongoDB that was checked and prepared.
 pub(super) struct OpenedDatabase {
     pub(super) database: Database,
-    /// The same database through a client of its own, for the watcher.
+    /// The same database through a client of its own, for the change stream.
     pub(super) watched: Database,
     pub(super) head: Head,
     pub(super) identity: Identity,
@@ -146,7 +148,7 @@ pub(super) struct OpenedDatabase {
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To serve what is there, or found a livelog.
+    /// To serve what is there, or create a livelog.
     Serve,
     /// To change what is there.
     Change,
@@ -163,19 +165,19 @@ pub(super) async fn open(
     name::check(&name)?;
     let database = connect(&client, &name)?;
     check(&database, &client).await?;
-    // Before anything is made there: what others wrote, a later livelog too, is left as it is.
+    // Before anything is made there: what others wrote, a later livelog among them, is left as it is.
     refuse(&database, purpose).await?;
     match purpose {
-        Purpose::Serve => replaced::remove(&database).await?,
-        Purpose::Change => drop(replaced::ensure_own(&database).await?),
+        Purpose::Serve => replaced_view::remove(&database).await?,
+        Purpose::Change => drop(replaced_view::ensure_own(&database).await?),
         Purpose::Read => {}
     }
     layout::prepare(&database).await?;
-    head::found(&database).await?;
+    head::create(&database).await?;
     if purpose != Purpose::Read {
         head::upgrade(&database).await?;
     }
-    // Before the head: if it is there then, these are the collections that belong to it.
+    // Before the head is read: if it is there then, these are the collections that belong to it.
     let identity = Identity::of(&database).await?;
     let head = head::read(&database, CALL_DEADLINE).await?;
     let watched = connect(&client, &name)?;
@@ -190,19 +192,19 @@ pub(super) async fn open(
 /// Refuses what is there if it cannot be opened.
 async fn refuse(database: &Database, purpose: Purpose) -> Result<(), MongoOpenError> {
     let name = || database.name().to_owned();
-    match occupants::look(database).await? {
-        Occupants::Livelog => refuse_unknown(database).await?,
-        Occupants::Others(found) => {
+    match ownership::inspect(database).await? {
+        Ownership::Livelog => refuse_unknown(database).await?,
+        Ownership::Foreign(found) => {
             return Err(MongoOpenError::Foreign {
                 name: name(),
                 found,
             });
         }
-        Occupants::None => refuse_missing(database, purpose).await?,
+        Ownership::Unowned => refuse_missing(database, purpose).await?,
     }
-    match fitness::unfit(database).await? {
+    match compatibility::first_incompatibility(database).await? {
         None => Ok(()),
-        Some(Unfit { found, remedy }) => Err(MongoOpenError::Unfit {
+        Some(Incompatibility { found, remedy }) => Err(MongoOpenError::Unfit {
             name: name(),
             found,
             remedy,
@@ -210,10 +212,10 @@ async fn refuse(database: &Database, purpose: Purpose) -> Result<(), MongoOpenEr
     }
 }
 
-/// Refuses a database without anything of livelog's if none is to be made, or none can be.
+/// Refuses a database without a livelog if none is to be created in it, or none can be.
 async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), MongoOpenError> {
     let name = database.name().to_owned();
-    if let Some(found) = occupants::namesake(database).await? {
+    if let Some(found) = ownership::name_in_other_case(database).await? {
         return Err(MongoOpenError::OtherCase { name, found });
     }
     match purpose {
@@ -239,7 +241,7 @@ async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
     options.app_name.get_or_insert_with(|| "livelog".to_owned());
     options.server_selection_timeout = Some(REACH_DEADLINE);
     options.connect_timeout = Some(REACH_DEADLINE);
-    // Not the address's to choose: every promise rests on these.
+    // Whatever the address says: every promise rests on these.
     options.read_concern = Some(ReadConcern::majority());
     options.write_concern = Some(durable());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
@@ -247,7 +249,7 @@ async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
 }
 
 impl MongoOptions {
-    /// The database that is named, by the options or else by the address, or the one that is used where none is.
+    /// The database that the options name, or else the address, or else the default.
     pub fn database_name(&self) -> String {
         let by_address = || ConnectionString::parse(&self.uri).ok()?.default_database;
         let named = self.database.clone().or_else(by_address);
@@ -267,11 +269,11 @@ async fn check(database: &Database, options: &ClientOptions) -> Result<(), Mongo
         Ok(hello) => hello,
         Err(failure) => return Err(diagnose(options, failure).await),
     };
-    judge(&hello, &address)?;
+    check_server(&hello, &address)?;
     check_journal(&admin, address).await
 }
 
-/// What a server says of itself.
+/// The server's description of itself.
 async fn hello(admin: Database, deadline: Duration) -> Result<Document, CallError> {
     within(deadline, async move {
         admin.run_command(doc! { "hello": 1 }).await
@@ -279,7 +281,7 @@ async fn hello(admin: Database, deadline: Duration) -> Result<Document, CallErro
     .await
 }
 
-fn judge(hello: &Document, address: &str) -> Result<(), MongoOpenError> {
+fn check_server(hello: &Document, address: &str) -> Result<(), MongoOpenError> {
     let address = address.to_owned();
     if hello
         .get_str("msg")
@@ -299,7 +301,7 @@ fn judge(hello: &Document, address: &str) -> Result<(), MongoOpenError> {
     Ok(())
 }
 
-/// No primary was found: asks the first server directly, because it may well answer and know why.
+/// No primary was found: asks the first server directly, because it may answer and say why.
 async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError {
     let address = address(options);
     let mut direct = options.clone();
@@ -308,8 +310,8 @@ async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError
     direct.server_selection_timeout = Some(Duration::from_secs(2));
     if let Ok(client) = Client::with_options(direct) {
         let answer = hello(client.database("admin"), Duration::from_secs(3)).await;
-        let judged = answer.map(|hello| judge(&hello, &address));
-        if let Ok(Err(reason)) = judged {
+        let checked = answer.map(|hello| check_server(&hello, &address));
+        if let Ok(Err(reason)) = checked {
             return reason;
         }
     }
@@ -317,7 +319,7 @@ async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError
     MongoOpenError::Unreachable { address, reason }
 }
 
-/// A user without the right to read the configuration is taken at the operator's word.
+/// Where the user has no right to read the configuration, the journal is taken for granted.
 async fn check_journal(admin: &Database, address: String) -> Result<(), MongoOpenError> {
     let admin = admin.clone();
     let config = within(CALL_DEADLINE, async move {

@@ -1,4 +1,4 @@
-//! Which names a database of livelog's may have.
+//! The names that livelog's database may have.
 
 /// MongoDB's own databases: a log among its users and its oplog would be lost with the next repair of those.
 const RESERVED: [&str; 3] = ["admin", "config", "local"];
@@ -6,10 +6,10 @@ const RESERVED: [&str; 3] = ["admin", "config", "local"];
 /// MongoDB's bound on the name of a database.
 const NAME_BYTES_MAX: usize = 63;
 
-/// What MongoDB takes in no name, on any system that its server runs on.
+/// Characters that MongoDB refuses in names, on any system that its server runs on.
 const FORBIDDEN: [char; 6] = ['/', '\\', '.', ' ', '"', '$'];
 
-/// Why a name is none for livelog's database.
+/// Why livelog's database cannot have a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// One of MongoDB's own.
@@ -26,9 +26,11 @@ pub enum BadName {
     Character { name: String, character: char },
 }
 
+/// Checks a name before anything is created under it.
+///
 /// # Errors
 /// If MongoDB refuses such a name, or keeps something of its own under it.
-pub(crate) fn check(name: &str) -> Result<(), BadName> {
+pub(super) fn check(name: &str) -> Result<(), BadName> {
     if name.is_empty() {
         return Err(BadName::Empty);
     }

@@ -1,25 +1,26 @@
-//! What MongoDB is not asked, because it would take long over one document, where it does not look at the clock.
+//! What MongoDB is not asked to do, because it may take long over one document and does not look at the clock
+//! meanwhile: no deadline of the server's ends it. What is left out of a filter here, the query's tree decides.
 
 use crate::query::Query;
 use crate::query::tree::FieldPath;
 
-/// Whether MongoDB is willing to sort all events so, and in a time that [`crate::limits::QUERY_DEADLINE`] can end.
-pub(super) fn has_order(query: &Query) -> bool {
-    !query.sort.keys().iter().any(|key| is_dear(&key.path))
-}
-
-/// Numbers on a path that is written down, of which each may lead on by place and by name, and so twice as far as
-/// the one before. MongoDB does not look at the clock while it follows a path through one document.
+/// Numbers in one path that is passed to MongoDB. Each is followed both as an index and as a name, so each can double
+/// the work.
 pub(super) const PATH_NUMBERS_MAX: usize = 4;
 
-/// Values of one `$all` that are written down: each is looked for in the whole of an array, and few narrow as well.
+/// Values of one `$all` that are passed to MongoDB. It looks for each in the whole of an array, and few narrow as well.
 pub(super) const ALL_MAX: usize = 8;
 
-/// Whether MongoDB may take long to follow it through one document.
-pub(super) fn is_dear(path: &FieldPath) -> bool {
+/// Whether MongoDB may take long to follow the path through one document.
+pub(super) fn is_costly(path: &FieldPath) -> bool {
     let numbers = path
         .segments()
         .iter()
         .filter(|segment| segment.index.is_some());
     numbers.count() > PATH_NUMBERS_MAX
+}
+
+/// Whether MongoDB is asked to sort by these keys: then [`crate::limits::QUERY_DEADLINE`] can end it.
+pub(super) fn is_sort_cheap(query: &Query) -> bool {
+    !query.sort.keys().iter().any(|key| is_costly(&key.path))
 }

@@ -1,16 +1,27 @@
-//! A query, written down for MongoDB.
+//! A query, translated for MongoDB.
 //!
-//! MongoDB narrows, the tree decides. What is written here matches at least every event that the
-//! query admits, and the store asks [`Query::admits`] about each event it gets. Nearly always it
-//! matches nothing else either; the exceptions are `$regex`, whose engine in MongoDB can be made to
-//! backtrack for ever, and cursors. Every operand stands behind an explicit operator, so no value
-//! can act as one.
+//! MongoDB narrows, the query's tree decides: the translation matches at least every event that the query admits, and
+//! the store asks [`Query::admits`] about each event that it gets.
 //!
-//! The only module of the query language that knows `bson`.
+//! | part of a query | its translation | matches |
+//! |---|---|---|
+//! | a comparison, `$in`, `$exists`, `$type`, `$size`, `$mod`, and their negations `$ne`, `$nin` | itself | exactly |
+//! | `$regex`, because MongoDB's engine can be made to backtrack for ever | `$type: "string"` | more |
+//! | a condition on a [costly](is_costly) path | nothing | more |
+//! | `$all` of at most [`ALL_MAX`] exact tests | itself | exactly |
+//! | `$all` of more, or of inexact ones | the first ones, as far as they can be translated | more |
+//! | `$and`, `$or`, `$elemMatch` | the same of the translated parts | exactly if all parts do, else more |
+//! | `$not` of exact clauses, `$nor` of exact branches | itself | exactly |
+//! | `$not` of an inexact clause, an inexact branch of a `$nor` | nothing | more |
+//! | a cursor | a [bound](page_bound::after) on the first sort key, beside the filter | more |
+//!
+//! Invariant: only an exact translation is negated. Negating one that matches more would match less, and lose events.
+//!
+//! Every operand stands behind an explicit operator, so no value can act as one.
 
 use bson::{Bson, Document as Bdoc, doc};
 
-use super::costly::{ALL_MAX, is_dear};
+use super::costly::{ALL_MAX, is_costly};
 use super::page_bound;
 use crate::query::Query;
 use crate::query::tree::{Clause, Node};
@@ -20,22 +31,22 @@ use crate::value::{Document, Value};
 /// A MongoDB filter that matches at least every event the query admits.
 pub fn narrow(query: &Query) -> Bdoc {
     let filter = node(&query.filter.root).document();
-    let ahead = query.cursor.as_ref().and_then(|cursor| {
+    let bound = query.cursor.as_ref().and_then(|cursor| {
         let first = query
             .sort
             .keys()
             .first()
-            .filter(|first| !is_dear(&first.path))?;
+            .filter(|first| !is_costly(&first.path))?;
         page_bound::after(first, cursor.keys()[0])
     });
-    match ahead {
+    match bound {
         None => filter,
-        Some(ahead) if filter.is_empty() => ahead,
-        Some(ahead) => doc! { "$and": [filter, ahead] },
+        Some(bound) if filter.is_empty() => bound,
+        Some(bound) => doc! { "$and": [filter, bound] },
     }
 }
 
-/// The MongoDB sort of the query; `_id` is in it.
+/// The MongoDB sort of the query; `_id` is part of it.
 pub fn order(query: &Query) -> Bdoc {
     query
         .sort
@@ -45,11 +56,11 @@ pub fn order(query: &Query) -> Bdoc {
         .collect()
 }
 
-/// What has been written of a condition.
+/// What a condition was translated to.
 enum Translation {
     /// It matches what the condition matches.
     Exactly(Bdoc),
-    /// It matches that and perhaps more, so it must not be negated.
+    /// It matches that and perhaps more: it must not be negated.
     Wider(Bdoc),
 }
 
@@ -78,7 +89,7 @@ fn node(node: &Node) -> Translation {
         Node::And(nodes) => and(nodes),
         Node::Or(nodes) => branches("$or", nodes),
         Node::Nor(nodes) => nor(nodes),
-        Node::Field { path, .. } if is_dear(path) => Translation::everything(),
+        Node::Field { path, .. } if is_costly(path) => Translation::everything(),
         Node::Field { path, clauses } => {
             let (operators, exact) = operators(clauses);
             if operators.is_empty() {
@@ -89,7 +100,7 @@ fn node(node: &Node) -> Translation {
     }
 }
 
-/// No `$and` around a single condition, so that one on `_id` is seen for what it is.
+/// No `$and` around a single condition, so that MongoDB recognizes one on `_id`.
 fn and(nodes: &[Node]) -> Translation {
     match nodes {
         [] => Translation::Exactly(Bdoc::new()),
@@ -101,19 +112,19 @@ fn and(nodes: &[Node]) -> Translation {
 fn branches(operator: &str, nodes: &[Node]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
-    for written in nodes.iter().map(node) {
-        exact &= matches!(written, Translation::Exactly(_));
-        documents.push(written.document());
+    for translation in nodes.iter().map(node) {
+        exact &= matches!(translation, Translation::Exactly(_));
+        documents.push(translation.document());
     }
     Translation::new(doc! { operator: documents }, exact)
 }
 
-/// Leaving out what cannot be negated leaves more that matches.
+/// Without the branches that cannot be negated, more matches.
 fn nor(nodes: &[Node]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
-    for written in nodes.iter().map(node) {
-        match written {
+    for translation in nodes.iter().map(node) {
+        match translation {
             Translation::Exactly(document) => documents.push(document),
             Translation::Wider(_) => exact = false,
         }
@@ -124,17 +135,17 @@ fn nor(nodes: &[Node]) -> Translation {
     Translation::new(doc! { "$nor": documents }, exact)
 }
 
-/// The clauses on one value in one document, and whether it says all that they say. Names cannot
-/// clash: the parser takes each operator once, and each clause is written as the operator it was.
+/// The clauses on one path as one document of operators, and whether that is exact. Names cannot clash: the parser
+/// takes each operator once, and each clause becomes the operator that it was.
 fn operators(clauses: &[Clause]) -> (Bdoc, bool) {
     let mut operators = Bdoc::new();
     let mut exact = true;
     for clause in clauses {
-        let (name, operand, same) = self::clause(clause);
-        exact &= same;
-        // The stand-in for `$regex` is a `$type`, and gives way to one that was asked for.
+        let (name, operand, is_exact) = self::clause(clause);
+        exact &= is_exact;
+        // `$regex` becomes a `$type`, which must not replace one of the query's own.
         if let Some(operand) = operand
-            && (same || !operators.contains_key(name))
+            && (is_exact || !operators.contains_key(name))
         {
             operators.insert(name, operand);
         }
@@ -142,11 +153,18 @@ fn operators(clauses: &[Clause]) -> (Bdoc, bool) {
     (operators, exact)
 }
 
-/// The operator of a clause, its operand unless there is nothing to say, and whether that is exact.
+/// The operator of a clause, its operand unless it has no translation, and whether that is exact.
 fn clause(clause: &Clause) -> (&'static str, Option<Bson>, bool) {
     match clause {
         Clause::Is(test) => is(test),
         Clause::IsNot(test) => {
+            debug_assert!(
+                matches!(
+                    test,
+                    Test::Compare(Relation::Equal, _) | Test::In(_) | Test::Exists
+                ),
+                "no other operator has a negation of its own"
+            );
             let (name, operand, exact) = is(test);
             (negated(name), is_not(test, operand), exact)
         }
@@ -184,7 +202,7 @@ fn is(test: &Test) -> (&'static str, Option<Bson>, bool) {
         }
         Test::ElementThat(clauses) => {
             let (inner, exact) = operators(clauses);
-            // IMPORTANT: empty, it would ask for elements that are documents.
+            // IMPORTANT: an empty `$elemMatch` would match only elements that are documents.
             let inner = if inner.is_empty() {
                 doc! { "$exists": true }
             } else {
@@ -217,8 +235,8 @@ fn all(tests: &[Test]) -> (&'static str, Option<Bson>, bool) {
         .iter()
         .take(ALL_MAX)
         .filter_map(|test| {
-            let (name, operand, same) = is(test);
-            exact &= same;
+            let (name, operand, is_exact) = is(test);
+            exact &= is_exact;
             match test {
                 Test::Compare(_, value) => Some(bson(value)),
                 _ => operand.map(|operand| doc! { name: operand }.into()),

@@ -12,13 +12,13 @@ use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::{EVENTS, collection};
 use crate::store::{Loaded, StoreError};
 
-/// Ids that are asked for together when those of all do not fit into one answer of the server, which holds 16 MiB.
+/// Ids of one request when the events of all ids do not fit into one answer of the server, which holds 16 MiB.
 const HEAVY_COUNT: usize = 8;
 
 /// See [`Store::load`](crate::store::Store::load).
 ///
-/// One answer has them all, unless they are heavy. The server answers in an order of its own, so of too many none
-/// can be said to be the first: fewer are asked for again.
+/// One answer has all events, unless they are heavy. Its order is the server's own, so of an answer that is too large
+/// nothing can be used: fewer ids are requested again.
 pub(crate) async fn load(
     database: &Database,
     ids: &[EventId],
@@ -26,7 +26,7 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StoreError> {
     if ids.len() > HEAVY_COUNT
         && let Some(events) = fetch(database, ids).await?
-        && weigh(&events) <= bytes
+        && total_weight(&events) <= bytes
     {
         return Ok(Loaded {
             events,
@@ -44,7 +44,7 @@ async fn load_heavy(
     let mut loaded = Loaded::default();
     let mut rest = ids;
     let mut count = HEAVY_COUNT;
-    while !rest.is_empty() && weigh(&loaded.events) < bytes {
+    while !rest.is_empty() && total_weight(&loaded.events) < bytes {
         let next = &rest[..count.min(rest.len())];
         match fetch(database, next).await? {
             Some(events) => {
@@ -52,18 +52,18 @@ async fn load_heavy(
                 loaded.looked_at += next.len();
                 rest = &rest[next.len()..];
             }
-            // One alone always fits.
+            // A single event always fits.
             None => count = 1,
         }
     }
     Ok(loaded)
 }
 
-fn weigh(events: &[Event]) -> usize {
+fn total_weight(events: &[Event]) -> usize {
     events.iter().map(Event::weight).sum()
 }
 
-/// All of these that there are; `None` if they do not fit into one answer.
+/// Those of these events that there are; `None` if they do not fit into one answer.
 async fn fetch(database: &Database, ids: &[EventId]) -> Result<Option<Vec<Event>>, StoreError> {
     let events = collection(database, EVENTS);
     let texts: Vec<&str> = ids.iter().map(EventId::as_str).collect();
@@ -76,16 +76,16 @@ async fn fetch(database: &Database, ids: &[EventId]) -> Result<Option<Vec<Event>
         find.batch().await?.next().await.transpose()
     });
     let batch: Option<RawBatch> = batch.await?;
-    let mut found = Vec::new();
+    let mut loaded = Vec::new();
     let Some(batch) = batch else {
-        return Ok(Some(found));
+        return Ok(Some(loaded));
     };
     if log::is_open(&batch) {
         return Ok(None);
     }
     view::decode_into(&batch, |event| {
-        found.push(event);
+        loaded.push(event);
         Ok(())
     })?;
-    Ok(Some(found))
+    Ok(Some(loaded))
 }

@@ -1,4 +1,7 @@
-//! Reading the log.
+//! Reading the log: pages of changes, and where commands and batches are in it.
+//!
+//! A page begins directly after the seq that is asked for and has no gap. An entry that is missing or cannot be read
+//! ends the page before it, and is an error only if it would be the first.
 
 use bson::raw::{RawBsonRef, RawDocument};
 use bson::{RawDocumentBuf, doc};
@@ -55,10 +58,10 @@ pub(crate) async fn page(
             return Err(unreadable_after(after));
         };
         bytes += entry.as_bytes().len();
-        match expect(entry, next) {
+        match change_at(entry, next) {
             Ok(change) => changes.push(Arc::new(change)),
             Err(unreadable) if changes.is_empty() => return Err(unreadable),
-            // Who asks for it will hear of it.
+            // The next page begins with it, and fails.
             Err(_) => {
                 return Ok(EntriesPage {
                     changes,
@@ -98,8 +101,8 @@ pub(super) fn is_open(batch: &RawBatch) -> bool {
     cursor.is_ok_and(|cursor| cursor.get_i64("id").is_ok_and(|id| id != 0))
 }
 
-/// The change of this entry, which must stand at `next`: a hole would be a lost change.
-fn expect(entry: &RawDocument, next: Seq) -> Result<Change, StoreError> {
+/// The change of this entry, whose seq must be `next`: a gap would be a lost change.
+fn change_at(entry: &RawDocument, next: Seq) -> Result<Change, StoreError> {
     let change = decode::change(entry).map_err(|unreadable| unreadable.at(next))?;
     if change.seq == next {
         return Ok(change);
@@ -130,7 +133,7 @@ pub(crate) async fn answered(
         let find = find.max_time(limits::QUERY_DEADLINE);
         find.batch().await?.try_collect::<Vec<RawBatch>>().await
     });
-    let mut places = Vec::new();
+    let mut answered = Vec::new();
     for batch in &batches.await? {
         let entries = batch
             .doc_slices()
@@ -139,15 +142,15 @@ pub(crate) async fn answered(
             let Ok(RawBsonRef::Document(entry)) = entry else {
                 return Err(unreadable_after(Seq::ZERO));
             };
-            let place = decode::command_place(entry);
-            places.push(place.map_err(|unreadable| unreadable.at("a command's log entry"))?);
+            let command = decode::command_seq(entry);
+            answered.push(command.map_err(|unreadable| unreadable.at("a command's log entry"))?);
         }
     }
-    Ok(places)
+    Ok(answered)
 }
 
-/// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last
-/// is there. Entries are appended all or none, so those between are too.
+/// Whether the log holds exactly this batch: its first entry has the batch's id, and its last entry is there. Entries
+/// are appended all or none, so those between are there too.
 pub(crate) async fn holds(database: &Database, batch: &Batch) -> Result<bool, StoreError> {
     let first = batch.after.next();
     let last = batch.after.plus(batch.changes.len());

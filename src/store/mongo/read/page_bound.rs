@@ -1,4 +1,19 @@
-//! What a cursor tells MongoDB, so that a late page does not read the early ones again.
+//! The bound that a cursor puts on the first sort key, so that MongoDB does not read the early pages again for a late
+//! one.
+//!
+//! | first key | direction | the cursor's value | the bound |
+//! |---|---|---|---|
+//! | `_id` | either | a string | beyond it |
+//! | another | ascending | none, `null` | none: nearly every event has a key that is not smaller |
+//! | another | ascending | a number, text or boolean | at least it, or of a higher class |
+//! | another | ascending | an object or array | of its class or a higher one |
+//! | another | descending | a number, text or boolean | at most it, of a lower class, or without a value |
+//! | another | descending | `null`, an object or array | of its class or a lower one, or without a value |
+//! | another | descending | none | none |
+//!
+//! An event's key is the smallest of its values when ascending, and the largest when descending. So an event from the
+//! cursor on has no value on the wrong side of the cursor's, and every such event is within the bound. Without a value
+//! sort empty arrays and missing fields, below everything.
 
 use bson::{Bson, Document as Bdoc, doc};
 
@@ -7,11 +22,8 @@ use crate::query::tree::KeyValue;
 use crate::query::tree::SortKey;
 use crate::value::{Class, ValueRef, class};
 
-/// What every event from the key on has, so that a late page does not read the early ones again:
-/// `None` where that says little or cannot be said.
-///
-/// Going up, an event's key is its smallest, so all its values are at least the cursor's. Going
-/// down, it is its largest, so all are at most that, or there is none.
+/// A filter that every event from the cursor's `key` on matches; `None` where it would exclude little, or cannot be
+/// written.
 pub(super) fn after(first: &SortKey, key: KeyValue<'_>) -> Option<Bdoc> {
     let path = first.path.as_str();
     let KeyValue::Value(value) = key else {
@@ -28,12 +40,12 @@ pub(super) fn after(first: &SortKey, key: KeyValue<'_>) -> Option<Bdoc> {
     let class = class(value);
     match first.direction {
         Direction::Ascending if class == Class::Null => None,
-        Direction::Ascending => Some(from(path, class, operand)),
-        Direction::Descending => Some(down_from(path, class, operand)),
+        Direction::Ascending => Some(at_least(path, class, operand)),
+        Direction::Descending => Some(at_most(path, class, operand)),
     }
 }
 
-/// Numbers, texts and booleans are compared; the cursor's objects and arrays only by their class.
+/// Numbers, texts and booleans are compared; objects and arrays only by their class.
 fn operand(value: ValueRef<'_>) -> Option<Bson> {
     match value {
         ValueRef::Bool(flag) => Some(flag.into()),
@@ -61,7 +73,7 @@ fn types(path: &str, admitted: impl Fn(Class) -> bool) -> Option<Bdoc> {
     (!names.is_empty()).then(|| doc! { path: { "$type": names } })
 }
 
-fn from(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
+fn at_least(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
     let whole_class = operand.is_none();
     let same = operand.map(|operand| doc! { path: { "$gte": operand } });
     let higher = types(path, |other| {
@@ -70,8 +82,7 @@ fn from(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
     any_of([same, higher])
 }
 
-/// Empty arrays and whatever has no value sort below everything.
-fn down_from(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
+fn at_most(path: &str, class: Class, operand: Option<Bson>) -> Bdoc {
     let whole_class = operand.is_none();
     let same = operand.map(|operand| doc! { path: { "$lte": operand } });
     let lower = types(path, |other| {

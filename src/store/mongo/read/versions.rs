@@ -1,8 +1,14 @@
 //! Versions of an event over all of its lives.
 //!
-//! A life that begins where another has ended goes on with its versions, so an event's last version is the number
-//! of its changes. Logs written before that was the rule have lives that each begin at 1: then it is not, and the
-//! entries themselves are looked through. An event's changes are counted in the index alone.
+//! A life lasts from a creation to the next deletion. Within a life each change raises the version by one.
+//!
+//! | log | first version of a later life | last version | where a version is |
+//! |---|---|---|---|
+//! | format 2 | goes on after the life before | the number of changes | counted back from the newest change |
+//! | format 1 | 1 | less than the number of changes | in several lives: the newest is searched for |
+//!
+//! Changes are counted in the index alone, so the common case reads one or two entries. That the last version is the
+//! number of changes is checked each time, because a log can have lives of both kinds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,15 +39,15 @@ pub(crate) async fn last(
     }
     let newest = counted.values().map(|(_, newest)| *newest).collect();
     let mut versions = Vec::with_capacity(counted.len());
-    let mut begun_anew = Vec::new();
+    let mut restarted = Vec::new();
     for (id, version) in versions_at(database, newest).await? {
         match counted.get(&id) {
             Some((count, _)) if *count == version => versions.push((id, version)),
-            _ => begun_anew.push(id),
+            _ => restarted.push(id),
         }
     }
-    if !begun_anew.is_empty() {
-        versions.extend(highest(database, &begun_anew).await?);
+    if !restarted.is_empty() {
+        versions.extend(highest(database, &restarted).await?);
     }
     Ok(versions)
 }
@@ -57,41 +63,34 @@ pub(crate) async fn change_to(
         after: None,
         limit: 1,
     };
-    let Some(last) = history::skipping(database, id, newest, 0).await?.pop() else {
+    let Some(last) = history::page(database, id, newest, 0).await?.pop() else {
         return Ok(None);
     };
-    // How many changes are between the two, if versions rise by one.
-    if let Some(between) = last.version().checked_sub(version) {
-        let found = history::skipping(database, id, newest, between)
-            .await?
-            .pop();
-        let is_it = |change: &Arc<Change>| change.version() == version;
-        if let Some(found) = found
-            .filter(is_it)
-            .filter(|found| is_one_life(found, &last))
-        {
+    // The distance is the difference of the versions, if both changes are of one life.
+    if let Some(distance) = last.version().checked_sub(version) {
+        let found = history::page(database, id, newest, distance).await?.pop();
+        let is_it = |found: &Arc<Change>| found.version() == version && is_one_life(found, &last);
+        if let Some(found) = found.filter(is_it) {
             return Ok(Some(found));
         }
     }
     let counted = count(database, std::slice::from_ref(id)).await?;
     match counted.get(id) {
         Some((count, _)) if *count == last.version() => match count.checked_sub(version) {
-            Some(between) => Ok(history::skipping(database, id, newest, between)
-                .await?
-                .pop()),
+            Some(distance) => Ok(history::page(database, id, newest, distance).await?.pop()),
             None => Ok(None),
         },
         _ => newest_of_version(database, id, version).await,
     }
 }
 
-/// Whether both changes belong to one life, within which versions rise by one.
+/// Whether both changes certainly belong to one life.
 fn is_one_life(one: &Change, other: &Change) -> bool {
-    let born = |change: &Change| change.event().map(|event| event.created_at);
-    born(one).is_some() && born(one) == born(other)
+    let created = |change: &Change| change.event().map(|event| event.created_at);
+    created(one).is_some() && created(one) == created(other)
 }
 
-/// How many changes each event has seen, and the last of them.
+/// How many changes each event has, and the seq of the last.
 async fn count(
     database: &Database,
     ids: &[EventId],
@@ -108,7 +107,7 @@ async fn count(
     counted.collect()
 }
 
-/// The events of these changes, and the versions that the changes left them at.
+/// The events of these changes, and their versions after them.
 async fn versions_at(
     database: &Database,
     seqs: Vec<i64>,
@@ -127,7 +126,7 @@ async fn versions_at(
     versions.collect()
 }
 
-/// The highest version of each, from all of its changes.
+/// The highest version of each event, from all of its entries.
 async fn highest(database: &Database, ids: &[EventId]) -> Result<Vec<(EventId, u64)>, StoreError> {
     let highest = [
         doc! { "$match": { "event": among(ids) } },
@@ -140,7 +139,7 @@ async fn highest(database: &Database, ids: &[EventId]) -> Result<Vec<(EventId, u
     versions.collect()
 }
 
-/// Looks through an event's changes from the newest back.
+/// Searches an event's entries from the newest back.
 async fn newest_of_version(
     database: &Database,
     id: &EventId,

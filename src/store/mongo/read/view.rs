@@ -1,4 +1,13 @@
-//! Reading the view: events by id, and the answers to queries.
+//! Reading the view: the answers to queries.
+//!
+//! | the query | is answered from |
+//! |---|---|
+//! | has a cheap sort | a snapshot of the view, with the head in the same snapshot |
+//! | the same, and the snapshot is older than [`limits::SNAPSHOT_HELD`] | the log, as of that head, from the last event on |
+//! | has a [costly](costly::is_sort_cheap) sort, or one that MongoDB refuses | the log, sorted here |
+//! | has no limit, and takes MongoDB too long | the log, sorted here or from the last event on |
+//!
+//! So an answer is as of one seq, and a snapshot is held for a bounded time, however slow its reader is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +22,12 @@ use mongodb::{ClientSession, Collection, Database};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{costly, filter};
-use super::{history, strangers};
+use super::{as_of, costly, filter, foreign_documents};
 use crate::domain::{Event, Seq};
 use crate::limits;
 use crate::query::Query;
 use crate::store::mongo::wire::call::{
-    Asker, CallError, QUERY_CALL_DEADLINE, code, within, working,
+    CallError, Caller, QUERY_CALL_DEADLINE, code, compute, within,
 };
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::wire::decode::BsonError;
@@ -27,11 +35,10 @@ use crate::store::mongo::{EVENTS, collection, head, meta};
 use crate::store::{QueryResult, StoreError, admitted};
 use crate::value::Steps;
 
-/// Events in a batch when the query has no limit. The server ends a batch at 16 MiB besides.
+/// Events in a batch when the query has no limit. The server also ends a batch at 16 MiB.
 pub(super) const BATCH_COUNT: u32 = 1_000;
 
-/// How often a query is begun anew when the snapshot it would read is not there: the view was
-/// replaced by a rebuild in that moment.
+/// How often a query is begun anew because its snapshot is gone: a rebuild has just replaced the view.
 const SNAPSHOTS_MAX: usize = 5;
 
 /// See [`Store::find`](crate::store::Store::find).
@@ -39,7 +46,7 @@ pub(crate) async fn find(
     log: &head::OpenedLog,
     query: &Arc<Query>,
 ) -> Result<QueryResult, StoreError> {
-    if !costly::has_order(query) {
+    if !costly::is_sort_cheap(query) {
         return from_log(log, query).await;
     }
     let mut tries = 1;
@@ -64,7 +71,7 @@ pub(crate) async fn find(
         log: log.clone(),
         query: Arc::clone(query),
         seq,
-        held: HeldReading::new(reading),
+        snapshot: HeldReading::new(reading),
         last: None,
     };
     Ok(QueryResult {
@@ -73,8 +80,8 @@ pub(crate) async fn find(
     })
 }
 
-/// Whether some event has two values to sort by where MongoDB takes one: arrays in two fields of the order, or a
-/// number on a path that is a place and a name.
+/// Whether some event has two sort keys where MongoDB accepts one: arrays in two sort fields, or a number in a
+/// path that is both an index and a name.
 fn cannot_sort(failure: &CallError, query: &Query) -> bool {
     match failure.code() {
         Some(code::BAD_VALUE | code::PARALLEL_ARRAYS) => query.sorts_by_several(),
@@ -83,10 +90,10 @@ fn cannot_sort(failure: &CallError, query: &Query) -> bool {
     }
 }
 
-/// What the log says of it, sorted here: for an order that MongoDB does not have, and for what takes it too long.
+/// The answer from the log, sorted here: for a sort that MongoDB does not have, and for a query that takes it too long.
 async fn from_log(log: &head::OpenedLog, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
     let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
-    let events = history::go_on(log, query, seq).await?;
+    let events = as_of::resume(log, query, seq).await?;
     Ok(QueryResult { seq, events })
 }
 
@@ -99,15 +106,15 @@ fn snapshot_is_gone(failure: &CallError) -> bool {
 
 /// Reads the head and opens a cursor on the view, both in one snapshot.
 ///
-/// The read concern is named on each: in a snapshot session the driver keeps the client's own, and
-/// then quietly reads without a snapshot.
+/// Each read names its read concern: without that, the driver uses the client's own even in a snapshot session, and
+/// reads without a snapshot.
 async fn begin(
     database: &Database,
     query: &Query,
 ) -> Result<(Option<RawDocumentBuf>, ViewRead), CallError> {
     let (meta, events) = (meta(database), collection(database, EVENTS));
     let client = database.client().clone();
-    let (filter, order) = (filter::narrow(query), filter::order(query));
+    let (filter, sort) = (filter::narrow(query), filter::order(query));
     let (size, deadline) = (batch_size(query), deadline(query));
     within(QUERY_CALL_DEADLINE, async move {
         let options = SessionOptions::builder().snapshot(true).build();
@@ -116,7 +123,7 @@ async fn begin(
             .find_one(head::filter())
             .read_concern(ReadConcern::snapshot());
         let head = head.session(&mut session).await?;
-        let cursor = open(&events, filter, order, size, deadline, &mut session).await?;
+        let cursor = open(&events, filter, sort, size, deadline, &mut session).await?;
         Ok((head, ViewRead { cursor, session }))
     })
     .await
@@ -125,7 +132,7 @@ async fn begin(
 async fn open(
     events: &Collection<RawDocumentBuf>,
     filter: bson::Document,
-    order: bson::Document,
+    sort: bson::Document,
     size: u32,
     deadline: Duration,
     session: &mut ClientSession,
@@ -133,14 +140,14 @@ async fn open(
     let find = events
         .find(filter)
         .read_concern(ReadConcern::snapshot())
-        .sort(order)
+        .sort(sort)
         .batch_size(size)
         .max_time(deadline)
         .allow_disk_use(true);
     find.session(session).batch().await
 }
 
-/// The server counts its time over all batches of a cursor. What has no limit can go on from the log instead.
+/// The server counts its time over all batches of a cursor. A query without a limit can go on from the log instead.
 fn deadline(query: &Query) -> Duration {
     match query.limit {
         Some(_) => limits::QUERY_DEADLINE,
@@ -148,14 +155,14 @@ fn deadline(query: &Query) -> Duration {
     }
 }
 
-/// Few where few are wanted: one more than the limit, by which a caller learns whether more remain.
+/// Events in one batch, at least one. With a limit it is one more, by which a caller learns whether more remain.
 pub(super) fn batch_size(query: &Query) -> u32 {
     let wanted = query.limit.map(|limit| limit.saturating_add(1));
     let wanted = wanted.and_then(|wanted| u32::try_from(wanted).ok());
     wanted.unwrap_or(BATCH_COUNT).min(BATCH_COUNT)
 }
 
-/// A query being answered. Dropping it closes the cursor.
+/// An open cursor on a snapshot of the view. Dropping it closes the cursor.
 struct ViewRead {
     cursor: SessionRawBatchCursor,
     session: ClientSession,
@@ -171,51 +178,53 @@ impl ViewRead {
     }
 }
 
-/// A query that is answered from a snapshot while that is young, and then from the log.
+/// The answer to a query: from a snapshot while that is young, and then from the log.
 struct ViewListing {
     log: head::OpenedLog,
     query: Arc<Query>,
+    /// The head in the snapshot.
     seq: Seq,
-    held: HeldReading,
-    /// The last that came out of the snapshot.
+    snapshot: HeldReading,
+    /// The last event that was read from the snapshot.
     last: Option<Event>,
 }
 
-/// A reading that is dropped when it is old, whether or not anybody asks for more of it.
+/// A reading that is dropped when it is old, whether or not more of it is wanted.
 struct HeldReading {
+    /// `None` once it is dropped.
     reading: Arc<Mutex<Option<ViewRead>>>,
-    _clock: AbortOnDropHandle<()>,
+    _timer: AbortOnDropHandle<()>,
 }
 
 impl HeldReading {
     fn new(reading: ViewRead) -> Self {
         let reading = Arc::new(Mutex::new(Some(reading)));
         let held = Arc::clone(&reading);
-        let clock = tokio::spawn(async move {
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(limits::SNAPSHOT_HELD).await;
             drop(held.lock().await.take());
         });
         Self {
             reading,
-            _clock: AbortOnDropHandle::new(clock),
+            _timer: AbortOnDropHandle::new(timer),
         }
     }
 
     /// The next batch, or the end; `None` if the snapshot is gone.
     async fn fetch(&self) -> Result<Option<Option<RawBatch>>, StoreError> {
-        let mut slot = self.reading.lock().await;
-        let Some(reading) = slot.take() else {
+        let mut held = self.reading.lock().await;
+        let Some(reading) = held.take() else {
             return Ok(None);
         };
         let (batch, reading) = reading.fetch().await?;
-        *slot = Some(reading);
+        *held = Some(reading);
         Ok(Some(batch))
     }
 }
 
 type Events = BoxStream<'static, Result<Event, StoreError>>;
 
-/// The next events of an answer, and what goes on after them.
+/// The next events of an answer, and the listing that continues after them.
 type ViewChunk = Option<(Events, Option<ViewListing>)>;
 
 impl ViewListing {
@@ -230,24 +239,24 @@ impl ViewListing {
     }
 
     async fn next(mut self) -> Result<ViewChunk, StoreError> {
-        let batch = match self.held.fetch().await {
+        let batch = match self.snapshot.fetch().await {
             Ok(Some(Some(batch))) => batch,
             Ok(Some(None)) => return Ok(None),
-            Ok(None) => return self.go_on().await,
+            Ok(None) => return self.resume_from_log().await,
             Err(StoreError::QueryTooSlow) if self.query.limit.is_none() => {
-                return self.go_on().await;
+                return self.resume_from_log().await;
             }
             Err(error) => return Err(error),
         };
         let query = Arc::clone(&self.query);
-        let (admitted, last) = working(move |asker| judge(&batch, &query, asker)).await?;
+        let (admitted, last) = compute(move |caller| admitted_of(&batch, &query, caller)).await?;
         self.last = last.or(self.last);
         let events = stream::iter(admitted.into_iter().map(Ok)).boxed();
         Ok(Some((events, Some(self))))
     }
 
-    /// What is left, from what the log says of it.
-    async fn go_on(self) -> Result<ViewChunk, StoreError> {
+    /// The rest of the answer, from the log.
+    async fn resume_from_log(self) -> Result<ViewChunk, StoreError> {
         let query = match &self.last {
             Some(last) => {
                 let steps = Steps::new(limits::MATCH_STEPS_MAX);
@@ -255,21 +264,21 @@ impl ViewListing {
             }
             None => self.query,
         };
-        let events = history::go_on(&self.log, &query, self.seq).await?;
+        let events = as_of::resume(&self.log, &query, self.seq).await?;
         Ok(Some((events, None)))
     }
 }
 
-/// Those of a batch that the query admits, and the last of it.
-fn judge(
+/// The events of a batch that the query admits, and the last event of the batch.
+fn admitted_of(
     batch: &RawBatch,
     query: &Query,
-    asker: &Asker,
+    caller: &Caller,
 ) -> Result<(Vec<Event>, Option<Event>), StoreError> {
     let mut events = Vec::new();
     let mut last: Option<Event> = None;
     decode_into(batch, |event| {
-        asker.check()?;
+        caller.ensure_waiting()?;
         last = Some(event.clone());
         events.extend(admitted(query, event)?);
         Ok(())
@@ -277,6 +286,7 @@ fn judge(
     Ok((events, last))
 }
 
+/// Passes each event of a batch of the view to `take`. Documents of other programs are skipped.
 pub(super) fn decode_into(
     batch: &RawBatch,
     mut take: impl FnMut(Event) -> Result<(), StoreError>,
@@ -288,14 +298,14 @@ pub(super) fn decode_into(
         };
         match decode::event(document) {
             Ok(event) => take(event)?,
-            Err(_) if strangers::is_one(document) => {}
-            Err(unreadable) => return Err(unreadable.at(place(document))),
+            Err(_) if foreign_documents::is_foreign(document) => {}
+            Err(unreadable) => return Err(unreadable.at(location(document))),
         }
     }
     Ok(())
 }
 
-fn place(document: &bson::raw::RawDocument) -> String {
+fn location(document: &bson::raw::RawDocument) -> String {
     let id = document.get_str("_id").unwrap_or("without a text id");
     format!("event {id}")
 }

@@ -1,12 +1,12 @@
-//! Broadcasts: documents that every node sees on its change stream, and that go by themselves. So nodes hear of
-//! a redaction too.
+//! Broadcasts: documents that every node receives on its change stream, and that expire by themselves. Nodes announce
+//! redactions to each other in the same way.
 
 use bson::oid::ObjectId;
 use bson::raw::RawDocument;
 use bson::{DateTime, Document, doc};
 use mongodb::Database;
 
-use super::notifier::Signal;
+use super::notifier::TailMessage;
 use crate::limits;
 use crate::store::mongo::BROADCASTS;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
@@ -15,7 +15,7 @@ use crate::store::mongo::wire::decode::BsonError;
 use crate::store::{Broadcast, PublishError, StoreError};
 use crate::value::{ParseError, read_as_it_is};
 
-/// How long one is kept, in seconds. The change stream needs it for a moment only.
+/// How long a broadcast is kept, in seconds. The change stream needs it for a moment only.
 pub(crate) const KEPT_SECONDS: u64 = 60;
 
 /// See [`Store::publish`](crate::store::Store::publish).
@@ -38,13 +38,13 @@ pub(crate) async fn publish(
     }
 }
 
-/// The field of a document that has what is broadcast, as JSON text.
+/// The field of a broadcast: its payload, as JSON text.
 const PAYLOAD: &str = "payload";
 
-/// The field of a document that says that something was erased.
+/// The field of the announcement of a redaction.
 pub(super) const REDACTION: &str = "redaction";
 
-/// Tells every node that something was erased.
+/// Announces to every node that something was erased.
 pub(crate) async fn announce_redaction(database: &Database) -> Result<(), CallError> {
     let collection = database.collection::<Document>(BROADCASTS);
     let document = doc! { "_id": ObjectId::new(), "at": DateTime::now(), REDACTION: true };
@@ -54,12 +54,12 @@ pub(crate) async fn announce_redaction(database: &Database) -> Result<(), CallEr
     inserted.await.map(drop)
 }
 
-/// What a document says.
+/// Reads a document of the collection.
 ///
-/// Nothing but what livelog would take from a client is passed on: every session of the node would get it.
-pub(crate) fn read(document: &RawDocument) -> Result<Signal, BsonError> {
+/// A payload that livelog would not accept from a client is an error: every session of the node would get it.
+pub(super) fn read(document: &RawDocument) -> Result<TailMessage, BsonError> {
     if document.get_bool(REDACTION).is_ok() {
-        return Ok(Signal::Redaction);
+        return Ok(TailMessage::Redaction);
     }
     let payload = decode::text(document, PAYLOAD)?;
     if payload.len() > limits::MESSAGE_BYTES_MAX {
@@ -68,21 +68,21 @@ pub(crate) fn read(document: &RawDocument) -> Result<Signal, BsonError> {
             payload.len()
         )));
     }
-    let payload = read_as_it_is(payload, PAYLOAD).map_err(|unread| refused(&unread))?;
+    let payload = read_as_it_is(payload, PAYLOAD).map_err(|error| unacceptable(&error))?;
     let payload = payload.into();
-    Ok(Signal::Broadcast(Broadcast { payload }))
+    Ok(TailMessage::Broadcast(Broadcast { payload }))
 }
 
-/// In words that quote nothing of it.
-fn refused(unread: &ParseError) -> BsonError {
-    let reason = match unread {
+/// In words that quote nothing of the payload.
+fn unacceptable(error: &ParseError) -> BsonError {
+    let reason = match error {
         ParseError::Json { .. } => "is no JSON",
-        ParseError::Offence(_) => "is JSON that livelog takes from nobody",
+        ParseError::Offence(_) => "is JSON that livelog accepts from nobody",
     };
     BsonError::new(format!("{PAYLOAD} {reason}"))
 }
 
-/// Its `at` is this node's clock: only the time until it is removed depends on it.
+/// `at` is this node's clock: only when the document expires depends on it.
 fn document(broadcast: &Broadcast) -> Document {
     doc! {
         "_id": ObjectId::new(),

@@ -1,9 +1,15 @@
-//! The one change stream of a node: a doorbell for the log, and the way broadcasts arrive.
+//! The one change stream of a node: it says that the log has grown, and carries broadcasts.
 //!
-//! It carries no change and keeps no resume token. Whatever goes wrong with it, it is opened anew from
-//! now on and the bell is rung, after which the log tells what was missed, and what is remembered of the log is
-//! forgotten, because a redaction may have been missed too. Runs on a client of its own,
-//! so that a stalled watcher cannot take the writers' connections.
+//! It carries no change and keeps no resume token. Whatever goes wrong with it, it is opened anew from now on. Then
+//! the tail reads from the log what was missed, and caches of the log are emptied, because a redaction may have been
+//! missed too. Runs on a client of its own, so that a stalled watcher cannot take the writers' connections.
+//!
+//! | notification | then |
+//! |---|---|
+//! | the first entry of a batch | the tail is woken, unless this node's own append hands the batch over |
+//! | a broadcast, a redaction | it is queued for the tail |
+//! | an unreadable broadcast | it is skipped, and logged now and then |
+//! | a collection was dropped or renamed | the node ends, unless that was the swap of a rebuild |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::broadcasts;
-use super::notifier::{Signal, StreamNotifier, StreamReceiver};
+use super::notifier::{StreamNotifier, TailMessage, TailSender};
 use crate::store::StoreError;
 use crate::store::fate::Fate;
 use crate::store::mongo::identity;
@@ -31,40 +37,40 @@ use crate::telemetry::Throttle;
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// How long the server waits for news before it answers with none. A stop is noticed after at most this.
+/// How long the server waits for a notification before it answers with none. A stop is noticed after at most this.
 const AWAIT: Duration = Duration::from_secs(1);
 
 type Stream = ChangeStream<RawDocumentBuf>;
 
-/// Watches until told to stop.
+/// Watches until it is stopped.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    pub(crate) database: Database,
-    pub(crate) hub: Arc<StreamNotifier>,
-    pub(crate) line: StreamReceiver,
-    /// The collections as they were when the node opened them, and what ends it if they are others.
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) fate: Arc<Fate>,
-    /// Told when the stream is open: broadcasts sent from then on arrive.
-    pub(crate) opened: Arc<Notify>,
+    pub(super) database: Database,
+    pub(super) notifier: Arc<StreamNotifier>,
+    pub(super) tail: TailSender,
+    /// The collections as they were when the node opened them. Other ones end the node.
+    pub(super) identity: Arc<Identity>,
+    pub(super) fate: Arc<Fate>,
+    /// Notified when the stream is open: broadcasts sent from then on arrive.
+    pub(super) opened: Arc<Notify>,
     pub(super) stop: CancellationToken,
-    /// About broadcasts.
-    pub(super) complaints: Throttle,
+    /// For warnings about broadcasts that cannot be read.
+    pub(super) unreadable: Throttle,
 }
 
 impl Watcher {
-    /// A stop is looked for between calls only: the driver's futures must not be dropped half-way.
-    pub(crate) async fn run(self) {
+    /// Checks for a stop between calls only: the driver's futures must not be dropped half-way.
+    pub(super) async fn run(self) {
         let mut failures = 0;
         let mut was_open = false;
         while !self.stop.is_cancelled() {
             match self.open().await {
                 Ok(stream) => {
                     failures = 0;
-                    // Only now: what is written from here on rings, what was before is read.
-                    self.line.bell.alarm();
+                    // Only now: of what is written from here on the stream notifies, what was written before is read.
+                    self.tail.wakeup.wake();
                     if std::mem::replace(&mut was_open, true) {
-                        self.signal(Signal::Reopened).await;
+                        self.send(TailMessage::Reopened).await;
                     }
                     self.opened.notify_one();
                     self.listen(stream).await;
@@ -79,16 +85,16 @@ impl Watcher {
         }
     }
 
-    /// What happened to the collections before it was open is seen by looking at them.
+    /// The stream does not report what happened to the collections before it was open: they are compared after that.
     async fn open(&self) -> Result<Stream, CallError> {
         let stream = open(&self.database).await?;
         let now = Identity::of(&self.database).await?;
-        self.lose(self.identity.lost(&now));
+        self.end_if_lost(self.identity.first_lost(&now));
         Ok(stream)
     }
 
-    /// What is lost cannot be made up for: the node ends.
-    fn lose(&self, lost: Option<&str>) {
+    /// Without one of its collections a node cannot go on.
+    fn end_if_lost(&self, lost: Option<&str>) {
         if let Some(lost) = lost {
             self.fate.fail(identity::reason(lost));
         }
@@ -102,13 +108,13 @@ impl Watcher {
         }
     }
 
-    /// Passes on what the stream says until it fails or is told to stop.
+    /// Handles the stream's notifications until it fails or is stopped.
     async fn listen(&self, mut stream: Stream) {
         while !self.stop.is_cancelled() {
             match stream.next_if_any().await {
-                Ok(Some(news)) => self.pass(&news).await,
+                Ok(Some(notification)) => self.handle(&notification).await,
                 Ok(None) if stream.is_alive() => {}
-                // The database was dropped, say. An ended stream would answer so at once, and for ever.
+                // The database was dropped, say. An ended stream would answer this at once, and for ever.
                 Ok(None) => {
                     tracing::warn!("the change stream ended");
                     return;
@@ -121,36 +127,38 @@ impl Watcher {
         }
     }
 
-    async fn pass(&self, news: &RawDocument) {
-        let Ok(document) = news.get_document("fullDocument") else {
-            self.lose(identity::loss(news));
-            return self.line.bell.alarm();
+    async fn handle(&self, notification: &RawDocument) {
+        let Ok(document) = notification.get_document("fullDocument") else {
+            self.end_if_lost(identity::lost_collection(notification));
+            return self.tail.wakeup.wake();
         };
-        if is_broadcast(news) {
+        if is_broadcast(notification) {
             return match broadcasts::read(document) {
-                Ok(signal) => self.signal(signal).await,
+                Ok(message) => self.send(message).await,
                 // Whoever may write to the database may write anything there.
-                Err(unreadable) => self.complaints.warn(|kept_back| {
-                    tracing::warn!(%unreadable, kept_back, "a broadcast that cannot be read is skipped");
+                Err(error) => self.unreadable.warn(|kept_back| {
+                    tracing::warn!(%error, kept_back, "a broadcast that cannot be read is skipped");
                 }),
             };
         }
         match (decode::batch(document), decode::seq(document, "_id")) {
-            (Some(batch), _) if self.hub.awaits(batch) => {}
-            (Some(_), Ok(seq)) => self.line.bell.ring(seq),
-            // Not livelog's, so it says nothing of how far the log goes.
-            _ => self.line.bell.alarm(),
+            (Some(batch), _) if self.notifier.is_in_flight(batch) => {}
+            (Some(_), Ok(seq)) => self.tail.wakeup.wake_at(seq),
+            // Another program's, so it says nothing of how far the log goes.
+            _ => self.tail.wakeup.wake(),
         }
     }
 
-    /// Waits for a tail that is behind: nobody is held up but this stream.
-    async fn signal(&self, signal: Signal) {
-        let _ = self.line.signals.send(signal).await;
+    /// Waits for a tail whose queue is full: nothing but this stream waits with it.
+    async fn send(&self, message: TailMessage) {
+        if self.tail.messages.send(message).await.is_err() {
+            tracing::trace!("the tail was dropped, and so will be its watcher");
+        }
     }
 }
 
-fn is_broadcast(news: &RawDocument) -> bool {
-    let origin = news.get_document("ns");
+fn is_broadcast(notification: &RawDocument) -> bool {
+    let origin = notification.get_document("ns");
     origin.is_ok_and(|origin| origin.get_str("coll").is_ok_and(|name| name == BROADCASTS))
 }
 
@@ -163,13 +171,13 @@ async fn open(database: &Database) -> Result<Stream, CallError> {
     .await
 }
 
-/// The first entry of each batch, without its body, broadcasts, and what becomes of collections.
+/// Selects the first entry of each batch, without its contents; broadcasts; and what happens to collections.
 fn pipeline() -> [Document; 2] {
-    let doorbell = doc! { "ns.coll": LOG, "fullDocument.batch": { "$exists": true } };
+    let first_entry = doc! { "ns.coll": LOG, "fullDocument.batch": { "$exists": true } };
     let broadcast = doc! { "ns.coll": BROADCASTS };
-    let written = doc! { "operationType": "insert", "$or": [doorbell, broadcast] };
+    let written = doc! { "operationType": "insert", "$or": [first_entry, broadcast] };
     [
-        doc! { "$match": { "$or": [written, identity::events()] } },
+        doc! { "$match": { "$or": [written, identity::collection_events()] } },
         doc! { "$project": {
             "operationType": 1,
             "ns.coll": 1,

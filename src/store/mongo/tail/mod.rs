@@ -1,10 +1,18 @@
 //! The log as it grows: own batches as they are handed over, everything else read from the log.
 //!
-//! The log is the truth. Whatever rings, arrives twice, or not at all, what is yielded begins where
-//! the last ended.
+//! The log is the truth, and notifications only say when to read it: one that is late, doubled or lost changes when a
+//! change is yielded, never which.
+//!
+//! Invariants of [`MongoTail`]:
+//!
+//! - `next` only grows. Changes are yielded in pages that begin at `next` and have no gap; then `next` follows the last.
+//! - An entry is yielded as unreadable only if it is `next` and a head read before the page was already at it or
+//!   beyond. Nothing beyond the head is part of the log.
+//! - `behind` is set by whatever may mean that the log holds `next`: a wakeup, an own batch that does not begin at
+//!   `next`, [`READ_INTERVAL`] without either. Only a page that was the end of the log resets it.
 
 pub(super) mod broadcasts;
-pub(super) mod change_stream;
+mod change_stream;
 pub(super) mod notifier;
 
 use std::sync::Arc;
@@ -25,47 +33,47 @@ use crate::limits;
 use crate::store::{Batch, Spot, StoreError, TailEvent};
 use crate::telemetry::Throttle;
 use change_stream::Watcher;
-use notifier::{Bell, Signal, StreamNotifier, StreamReceiver};
+use notifier::{LogWakeup, StreamNotifier, TailMessage, TailSender};
 
-/// How often the log is looked at though nothing rang: a change stream can stall without an error.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the log is read without a wakeup: a change stream can stall without an error.
+const READ_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long the change stream may take to open at first.
+/// How long the change stream may take to open for the first time.
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
 
-/// Batches and broadcasts that wait for the tail. Batches beyond it are read from the log.
-const SIGNALS_MAX: usize = 64;
+/// Batches and broadcasts queued for the tail. Batches beyond this are read from the log.
+const MESSAGES_MAX: usize = 64;
 
 /// Pauses between two attempts to read the log.
 const PAUSE_LEAST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
 
-/// Begins to watch, and then to yield. Dropping the stream ends the watching.
+/// Opens the change stream, and yields from then on. Dropping the stream ends the watcher.
 pub(super) async fn tail(
     log: &head::OpenedLog,
     watched: Database,
-    hub: &Arc<StreamNotifier>,
+    notifier: &Arc<StreamNotifier>,
     after: Seq,
 ) -> Result<BoxStream<'static, TailEvent>, StoreError> {
-    let (sender, signals) = mpsc::channel(SIGNALS_MAX);
-    let bell = Arc::new(Bell::default());
-    bell.alarm();
-    let line = StreamReceiver {
-        signals: sender,
-        bell: Arc::clone(&bell),
+    let (sender, messages) = mpsc::channel(MESSAGES_MAX);
+    let wakeup = Arc::new(LogWakeup::default());
+    wakeup.wake();
+    let sender = TailSender {
+        messages: sender,
+        wakeup: Arc::clone(&wakeup),
     };
-    hub.connect(line.clone());
+    notifier.connect(sender.clone());
     let stop = CancellationToken::new();
     let opened = Arc::new(Notify::new());
     let watcher = Watcher {
         opened: Arc::clone(&opened),
         database: watched,
-        hub: Arc::clone(hub),
-        line,
+        notifier: Arc::clone(notifier),
+        tail: sender,
         identity: Arc::clone(&log.identity),
         fate: Arc::clone(&log.fate),
         stop: stop.clone(),
-        complaints: Throttle::default(),
+        unreadable: Throttle::default(),
     };
     let (fate, stopped) = (Arc::clone(&log.fate), stop.clone());
     tokio::spawn(async move { fate.guard("the watcher", &stopped, watcher.run()).await });
@@ -75,65 +83,65 @@ pub(super) async fn tail(
         head: after,
         behind: false,
         failures: 0,
-        signals,
-        bell,
+        messages,
+        wakeup,
         _stop: stop.drop_guard(),
     };
     tokio::time::timeout(OPEN_DEADLINE, opened.notified())
         .await
         .map_err(|_| StoreError::Unavailable("cannot open the change stream".to_owned()))?;
     let yielding = stream::unfold(tail, |mut tail| async move {
-        let tidings = tail.next().await;
-        Some((tidings, tail))
+        let event = tail.next().await;
+        Some((event, tail))
     });
     Ok(yielding.boxed())
 }
 
 struct MongoTail {
     log: head::OpenedLog,
-    /// The place of the next change to yield.
+    /// The seq of the next change to yield.
     next: Seq,
-    /// The head, when it was last looked at.
+    /// The head, when it was last read.
     head: Seq,
-    /// Whether the log may hold it already.
+    /// Whether the log may already hold the change at `next`.
     behind: bool,
     failures: u32,
-    signals: mpsc::Receiver<Signal>,
-    bell: Arc<Bell>,
+    messages: mpsc::Receiver<TailMessage>,
+    wakeup: Arc<LogWakeup>,
     _stop: DropGuard,
 }
 
 impl MongoTail {
     async fn next(&mut self) -> TailEvent {
         loop {
-            self.behind |= self.bell.calls_for(self.next);
-            let tidings = match self.behind {
+            self.behind |= self.wakeup.take_due(self.next);
+            let event = match self.behind {
                 true => self.catch_up().await,
                 false => self.wait().await,
             };
-            if let Some(tidings) = tidings {
-                return tidings;
+            if let Some(event) = event {
+                return event;
             }
         }
     }
 
-    /// Reads the next page of the log. What is handed over meanwhile is dropped later as known.
+    /// Reads the next page of the log. Own batches that are queued meanwhile are later dropped as already yielded.
     async fn catch_up(&mut self) -> Option<TailEvent> {
         let after = self.next.before();
         let page = log::page(&self.log.database, after, limits::LOG_PAGE_COUNT).await;
-        // The head is looked at after the page: if it is still this log's, so is what was read before it.
+        // The head is read after the page: if it is still this log's, so is the page.
         match (page, self.log.head(CALL_DEADLINE).await) {
             (Ok(EntriesPage { changes, more }), Ok(head)) => {
                 (self.failures, self.head) = (0, head.seq);
                 self.behind = more;
-                self.take(changes)
+                self.take_changes(changes)
             }
             (
                 Err(StoreError::Corrupt {
                     at: Spot::Log(seq), ..
                 }),
                 Ok(head),
-            ) => self.pass_over(seq, head.seq),
+            ) => self.skip_unreadable(seq, head.seq),
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(%error, %after, "cannot read the log");
                 let pause = backoff(self.failures, PAUSE_LEAST, PAUSE_MOST);
@@ -144,11 +152,11 @@ impl MongoTail {
         }
     }
 
-    /// What to do about an entry that cannot be read, with the head as it was found after that.
-    fn pass_over(&mut self, seq: Seq, head: Seq) -> Option<TailEvent> {
+    /// Skips the entry at `seq`, which cannot be read, if it is part of the log; `head` was read after it.
+    fn skip_unreadable(&mut self, seq: Seq, head: Seq) -> Option<TailEvent> {
         let was_there = seq <= std::mem::replace(&mut self.head, head);
-        // Beyond the head is no log, whatever is there; and an entry that was appended between the two looks is
-        // looked for again.
+        // Beyond the head is no log, whatever is there; and an entry that was appended between the page and the head is
+        // read again.
         self.behind = seq <= head;
         if seq != self.next || !was_there {
             return None;
@@ -159,38 +167,46 @@ impl MongoTail {
 
     async fn wait(&mut self) -> Option<TailEvent> {
         tokio::select! {
-            // Own batches first: with them at hand a bell needs no reading.
+            // Own batches first: they can make the read that a wakeup asks for needless.
             biased;
-            Some(signal) = self.signals.recv() => self.hear(signal),
-            () = self.bell.rung() => None,
-            () = tokio::time::sleep(LOOK_INTERVAL) => {
+            Some(message) = self.messages.recv() => self.receive(message),
+            () = self.wakeup.woken() => None,
+            () = tokio::time::sleep(READ_INTERVAL) => {
                 self.behind = true;
                 None
             }
         }
     }
 
-    fn hear(&mut self, signal: Signal) -> Option<TailEvent> {
-        match signal {
-            Signal::Broadcast(broadcast) => Some(TailEvent::Broadcast(broadcast)),
-            Signal::Redaction => Some(TailEvent::Redaction),
-            Signal::Reopened => Some(TailEvent::Reopened),
-            Signal::Own(batch) => self.own(&batch),
+    fn receive(&mut self, message: TailMessage) -> Option<TailEvent> {
+        match message {
+            TailMessage::Broadcast(broadcast) => Some(TailEvent::Broadcast(broadcast)),
+            TailMessage::Redaction => Some(TailEvent::Redaction),
+            TailMessage::Reopened => Some(TailEvent::Reopened),
+            TailMessage::OwnBatch(batch) => self.take_batch(&batch),
         }
     }
 
-    fn own(&mut self, batch: &Batch) -> Option<TailEvent> {
+    fn take_batch(&mut self, batch: &Batch) -> Option<TailEvent> {
         let last = batch.after.plus(batch.changes.len());
         if batch.after.next() == self.next {
-            return self.take(batch.changes.clone());
+            return self.take_changes(batch.changes.clone());
         }
-        // Another node's changes lie before it, or it was read from the log already.
+        // Another node's changes come before it, or it was already read from the log.
         self.behind |= last >= self.next;
         None
     }
 
-    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
-        self.next = changes.last()?.seq.next();
+    /// Yields changes that begin at `next`. `None` if there are none.
+    fn take_changes(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
+        let (first, last) = (changes.first()?.seq, changes.last()?.seq);
+        assert_eq!(first, self.next, "a page begins where the last one ended");
+        assert_eq!(
+            last.next(),
+            self.next.plus(changes.len()),
+            "a page has no gap"
+        );
+        self.next = last.next();
         Some(TailEvent::Changes(changes))
     }
 }

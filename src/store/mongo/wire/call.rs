@@ -1,20 +1,22 @@
 //! One call to the database: its deadline, and what its errors mean.
 //!
-//! The driver has no socket timeout, and dropping one of its futures half-way can upset it. So every
-//! call runs as a task of its own, and the deadline stands on the task's handle: a caller that gives
-//! up leaves the call to end by itself.
+//! The driver has no socket timeout, and dropping one of its futures half-way can upset it. So every call runs as a
+//! task of its own, and the deadline is one of waiting for that task: a caller that gives up leaves the call to end by
+//! itself.
 //!
-//! Promises that no message made here holds a payload or a secret: server messages can quote
-//! documents, so only their code and its name are passed on.
+//! Promises that no message made here holds a payload or a secret: server messages can quote documents, so only their
+//! code and its name are passed on.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
+use tokio::task::JoinError;
 
 use crate::limits;
 use crate::store::StoreError;
+use crate::telemetry::Throttle;
 
 /// How long one round trip may take before the store counts as out of reach. Above the driver's own
 /// server selection, so that its better message comes first.
@@ -36,9 +38,9 @@ pub(crate) mod code {
     pub(in crate::store::mongo) const DUPLICATE_KEY: i32 = 11_000;
     pub(in crate::store::mongo) const AMBIGUOUS_FIELD: i32 = 16_746;
 
-    /// Those that pass: the same call may succeed when another primary is there, or what was in the way is gone.
-    /// Whatever else a command is answered with stays as it is however often one asks.
-    pub(in crate::store::mongo) const PASSING: &[i32] = &[
+    /// Errors that pass: the same call may succeed when there is another primary, or what was in the way is gone. Every
+    /// other error of a command stays, however often it is tried.
+    pub(in crate::store::mongo) const TRANSIENT: &[i32] = &[
         6,      // HostUnreachable
         7,      // HostNotFound
         24,     // LockTimeout
@@ -82,7 +84,7 @@ pub(crate) mod code {
         14_031, // OutOfDiskSpace
     ];
 
-    /// What MongoDB calls the error, as far as a write of livelog's may meet it.
+    /// MongoDB's name of the error, for those that a write of livelog's may meet.
     pub(in crate::store::mongo) fn name(code: i32) -> String {
         let known = match code {
             BAD_VALUE => "BadValue",
@@ -100,12 +102,12 @@ pub(crate) mod code {
 /// Why a call did not end well.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// The driver or the server says so.
+    /// An error of the driver or the server.
     Driver(Box<Error>),
     /// No answer within this.
     Late(Duration),
-    /// The runtime is shutting down, or the driver panicked.
-    Lost,
+    /// The call's task ended without an answer, for this reason.
+    Lost(&'static str),
 }
 
 /// Runs `call` as a task of its own and waits for it until `deadline`.
@@ -116,20 +118,20 @@ where
 {
     match tokio::time::timeout(deadline, tokio::spawn(call)).await {
         Ok(Ok(answer)) => answer.map_err(|error| CallError::Driver(Box::new(error))),
-        Ok(Err(_)) => Err(CallError::Lost),
+        Ok(Err(join)) => Err(CallError::Lost(join_failure(&join))),
         Err(_) => Err(CallError::Late(deadline)),
     }
 }
 
 impl CallError {
-    /// Whether the server certainly has not heard of the call.
+    /// Whether the call certainly did not reach the server.
     pub(crate) fn never_arrived(&self) -> bool {
         match self {
             Self::Driver(error) => matches!(
                 &*error.kind,
                 ErrorKind::ServerSelection { .. } | ErrorKind::Authentication { .. }
             ),
-            Self::Late(_) | Self::Lost => false,
+            Self::Late(_) | Self::Lost(_) => false,
         }
     }
 
@@ -137,7 +139,7 @@ impl CallError {
     pub(crate) fn code(&self) -> Option<i32> {
         match self {
             Self::Driver(error) => error_code(error),
-            Self::Late(_) | Self::Lost => None,
+            Self::Late(_) | Self::Lost(_) => None,
         }
     }
 }
@@ -147,7 +149,7 @@ impl From<CallError> for StoreError {
         match failure {
             CallError::Driver(error) => store_error(&error),
             CallError::Late(deadline) => Self::Unavailable(format!("no answer in {deadline:?}")),
-            CallError::Lost => Self::Unavailable("the call was lost".to_owned()),
+            CallError::Lost(reason) => Self::Unavailable(reason.to_owned()),
         }
     }
 }
@@ -166,13 +168,13 @@ pub(crate) fn error_code(error: &Error) -> Option<i32> {
     }
 }
 
-/// What a driver error means to those above, in words that quote no document.
+/// What a driver error means to the callers of a store, in words that quote no document.
 pub(crate) fn store_error(error: &Error) -> StoreError {
     match &*error.kind {
         ErrorKind::Command(command) if command.code == code::MAX_TIME_EXPIRED => {
             StoreError::QueryTooSlow
         }
-        ErrorKind::Command(command) if !passes(error, command.code) => {
+        ErrorKind::Command(command) if !is_transient(error, command.code) => {
             StoreError::Refused(format!("{} ({})", command.code_name, command.code))
         }
         ErrorKind::BsonDeserialization(_) | ErrorKind::InvalidResponse { .. } => {
@@ -185,14 +187,14 @@ pub(crate) fn store_error(error: &Error) -> StoreError {
     }
 }
 
-/// Whether the same may succeed later. The server says so by labels too.
-fn passes(error: &Error, server: i32) -> bool {
+/// Whether the same call may succeed later. The server says so by labels too.
+fn is_transient(error: &Error, server: i32) -> bool {
     const LABELS: [&str; 3] = [
         "TransientTransactionError",
         "RetryableWriteError",
         "SystemOverloadedError",
     ];
-    code::PASSING.contains(&server) || LABELS.iter().any(|label| error.contains_label(label))
+    code::TRANSIENT.contains(&server) || LABELS.iter().any(|label| error.contains_label(label))
 }
 
 /// A driver error in words that quote no document and no secret.
@@ -204,47 +206,63 @@ pub(crate) fn describe(error: &Error) -> String {
         ErrorKind::Io(error) => format!("network: {}", error.kind()),
         ErrorKind::Authentication { .. } => "authentication failed".to_owned(),
         _ => match error_code(error) {
-            Some(code) => answered(code),
+            Some(code) => error_with_code(code),
             None => "the driver failed".to_owned(),
         },
     }
 }
 
-/// In words that quote no document.
-pub(crate) fn answered(code: i32) -> String {
+/// An error of the server in words that quote no document.
+pub(crate) fn error_with_code(code: i32) -> String {
     format!("the database answered with error {code}")
 }
 
-/// Works on what came from the database where it holds up nobody, for as long as somebody waits for it: `work`
-/// ends when its [`Asker`] has left.
-pub(crate) async fn working<T: Send + 'static>(
-    work: impl FnOnce(&Asker) -> Result<T, StoreError> + Send + 'static,
+/// Works on an answer of the database on a thread for blocking work, for as long as the result is waited for: `work`
+/// checks that with its [`Caller`].
+pub(crate) async fn compute<T: Send + 'static>(
+    work: impl FnOnce(&Caller) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let waiting = Arc::new(());
-    let asker = Asker(Arc::downgrade(&waiting));
-    let outcome = tokio::task::spawn_blocking(move || work(&asker)).await;
+    let caller = Caller(Arc::downgrade(&waiting));
+    let outcome = tokio::task::spawn_blocking(move || work(&caller)).await;
     drop(waiting);
-    outcome.unwrap_or_else(|_| Err(CallError::Lost.into()))
+    outcome.unwrap_or_else(|join| Err(CallError::Lost(join_failure(&join)).into()))
 }
 
-/// Who waits for something.
-pub(crate) struct Asker(Weak<()>);
+/// The future that waits for a computation.
+pub(crate) struct Caller(Weak<()>);
 
-impl Asker {
-    /// An error, which nobody hears, once nobody waits.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+impl Caller {
+    /// An error, to end the computation, once its result is not waited for.
+    pub(crate) fn ensure_waiting(&self) -> Result<(), StoreError> {
         match self.0.strong_count() {
-            0 => Err(CallError::Lost.into()),
+            0 => Err(CallError::Lost("its caller has left").into()),
             _ => Ok(()),
         }
     }
 }
 
-/// How long the database may work on one query, the time on the wire apart.
+/// Why a task ended without a result. What a panic said is not part of it: the panic hook has printed that.
+pub(crate) fn join_failure(join: &JoinError) -> &'static str {
+    match join.is_panic() {
+        true => "its task panicked",
+        false => "the runtime is shutting down",
+    }
+}
+
+/// Logs, now and then, the failure of a call whose caller goes on without it.
+pub(crate) fn warn_if_failed(throttle: &Throttle, what: &str, outcome: Result<(), CallError>) {
+    if let Err(failure) = outcome {
+        let error = StoreError::from(failure);
+        throttle.warn(|kept_back| tracing::warn!(%error, kept_back, "{what}"));
+    }
+}
+
+/// How long to wait for one answer to a query: what the database may take, and the way there and back.
 pub(crate) const QUERY_CALL_DEADLINE: Duration =
     limits::QUERY_DEADLINE.saturating_add(REACH_DEADLINE);
 
-/// What is said of the first document that a write command refused, in an answer that is otherwise good.
+/// The error of the first document that a write command refused, in an answer that is otherwise good.
 pub(crate) fn write_error(answer: &bson::Document) -> Option<&bson::Document> {
     let errors = answer.get_array("writeErrors").ok()?;
     errors.first()?.as_document()
@@ -256,13 +274,13 @@ pub(crate) fn count(answer: &bson::Document) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// How long to wait before try number `tries` (from 0): doubling from `least` up to `most`, and
-/// anything between half and all of that, so that nodes do not meet again and again.
+/// How long to wait before retry number `tries` (from 0): doubling from `least` up to `most`, and a random part between
+/// half and all of that, so that two nodes do not collide again and again.
 pub(crate) fn backoff(tries: u32, least: Duration, most: Duration) -> Duration {
     let full = least.saturating_mul(1 << tries.min(16)).min(most);
     let half = full / 2;
-    let dice = uuid::Uuid::new_v4().as_u128() & 0xffff;
-    half + half.mul_f64(f64::from(u16::try_from(dice).unwrap_or(0)) / 65_536.0)
+    let random = uuid::Uuid::new_v4().as_u128() & 0xffff;
+    half + half.mul_f64(f64::from(u16::try_from(random).unwrap_or(0)) / 65_536.0)
 }
 
 #[cfg(test)]
@@ -287,10 +305,10 @@ mod tests {
         }
         assert!(matches!(meaning(50), StoreError::QueryTooSlow));
         for code in [2, 9, 13, 16_746, 51_091, 5_107_201, 1_234_567] {
-            let StoreError::Refused(said) = meaning(code) else {
-                panic!("{code} is told as if it passed");
+            let StoreError::Refused(reason) = meaning(code) else {
+                panic!("{code} is taken for a transient error");
             };
-            assert_eq!(said, format!("Name ({code})"));
+            assert_eq!(reason, format!("Name ({code})"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A batch as the commands of its transaction: few, because each costs a round trip.
+//! A batch as the commands of its transaction: few commands, because each costs a round trip.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,35 +8,29 @@ use bson::RawDocumentBuf;
 use uuid::Uuid;
 
 use super::encode;
-use super::encode::{Encoder, position};
+use super::encode::{Encoder, item_name};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::store::Epoch;
 use crate::store::mongo::{EVENTS, LOG, META};
 use crate::value::ValueRef;
 
-/// A command is closed once it is this long. The server takes 16 MiB, and what one more entry may add (an event
+/// A command is finished once it is this long. The server accepts 16 MiB, and what one more entry may add (an event
 /// before and a patch as large, 10 MiB: see [`EVENT_VALUES_MAX`](crate::limits::EVENT_VALUES_MAX)) stays inside the rest.
 const COMMAND_BYTES: usize = 4 * 1024 * 1024;
 
-/// A write command and how many documents it must report as written.
-#[derive(Debug, Clone)]
+/// A write command. Not `Clone`: its body can be megabytes.
+#[derive(Debug)]
 pub(crate) struct RawCommand {
     pub(crate) body: RawDocumentBuf,
+    pub(crate) collection: String,
+    /// How many documents it must report as written. At least one.
     pub(crate) count: usize,
 }
 
-impl RawCommand {
-    /// The collection that it writes to, which a command names first.
-    pub(crate) fn collection(&self) -> &str {
-        let first = self.body.iter().next().and_then(Result::ok);
-        let named = first.and_then(|(_, name)| name.as_str());
-        named.unwrap_or_default()
-    }
-}
-
-/// Moves the head from `after` to `to`, if it stands there, it is this log's, the view is the one known, no rebuild
-/// holds the writers off, and it is not the turn of another than `writer`. Ends a turn.
+/// Moves the head from `after` to `to`, if it is this log's and at `after`, the view is the one known, no rebuild
+/// pauses the writers, and no writer but `writer` has the write lease. Ends the lease.
 pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &str) -> RawCommand {
+    assert!(after < to, "the head only moves on");
     let mut body = Encoder::new();
     body.text("update", META);
     body.array("updates");
@@ -51,7 +45,7 @@ pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &s
     body.close();
     body.document("turn.writer");
     body.array("$in");
-    // `null` matches a head without a turn.
+    // `null` matches a head without a lease.
     body.value("0", ValueRef::Null);
     body.text("1", writer);
     body.close();
@@ -63,8 +57,11 @@ pub(crate) fn move_head(after: Seq, to: Seq, epoch: Epoch, view: i64, writer: &s
     body.close();
     body.document("$set");
     body.int("seq", to.get().cast_signed());
-    let body = body.finish_all();
-    RawCommand { body, count: 1 }
+    RawCommand {
+        body: body.finish_all(),
+        collection: META.to_owned(),
+        count: 1,
+    }
 }
 
 /// Appends the batch's entries to the log.
@@ -82,13 +79,13 @@ pub(crate) fn view(changes: &[Arc<Change>]) -> Vec<RawCommand> {
     apply(changes, EVENTS, |_| None)
 }
 
-/// The same for a view in the making, where every step must find what the step before left: a
-/// replacement or deletion names the version it replaces.
+/// The same for the new view of a rebuild, where each change must find what the change before left: a replacement or
+/// deletion names the version it replaces.
 pub(crate) fn shadow(changes: &[Arc<Change>], collection: &str) -> Vec<RawCommand> {
     apply(changes, collection, |before| Some(before.version))
 }
 
-/// `expected` says which version of an event must be there to be replaced or deleted.
+/// `expected` returns the version that an event must have to be replaced or deleted.
 fn apply(
     changes: &[Arc<Change>],
     collection: &str,
@@ -97,12 +94,12 @@ fn apply(
     let mut inserts = Split::new(WriteKind::Insert, collection);
     let mut replaces = Split::new(WriteKind::Update, collection);
     let mut deletes = Split::new(WriteKind::Delete, collection);
-    for step in collapse(changes) {
-        let version = step.before.and_then(&expected);
-        match (step.before, step.after) {
+    for statement in collapse(changes) {
+        let version = statement.before.and_then(&expected);
+        match (statement.before, statement.after) {
             (None, Some(after)) => inserts.add(|to, name| encode::event(to, name, after)),
             (Some(_), Some(after)) => replaces.add(|to, name| replace(to, name, after, version)),
-            (Some(_), None) => deletes.add(|to, name| delete(to, name, step.id, version)),
+            (Some(_), None) => deletes.add(|to, name| delete(to, name, statement.id, version)),
             (None, None) => {}
         }
     }
@@ -110,10 +107,10 @@ fn apply(
     parts.into_iter().flat_map(Split::finish).collect()
 }
 
-/// `expected` is the version that must stand there; without one, a missing event is put there.
+/// `expected` is the version that the event must have; without one, a missing event is inserted.
 fn replace(to: &mut Encoder, name: &str, event: &Event, expected: Option<u64>) {
     to.document(name);
-    which(to, &event.id, expected);
+    selector(to, &event.id, expected);
     encode::event(to, "u", event);
     to.flag("upsert", expected.is_none());
     to.close();
@@ -121,12 +118,12 @@ fn replace(to: &mut Encoder, name: &str, event: &Event, expected: Option<u64>) {
 
 fn delete(to: &mut Encoder, name: &str, id: &EventId, expected: Option<u64>) {
     to.document(name);
-    which(to, id, expected);
+    selector(to, id, expected);
     to.int("limit", 1);
     to.close();
 }
 
-fn which(to: &mut Encoder, id: &EventId, expected: Option<u64>) {
+fn selector(to: &mut Encoder, id: &EventId, expected: Option<u64>) {
     to.document("q");
     to.text("_id", id.as_str());
     if let Some(version) = expected {
@@ -135,7 +132,7 @@ fn which(to: &mut Encoder, id: &EventId, expected: Option<u64>) {
     to.close();
 }
 
-/// What a run of changes comes to for one event.
+/// The net effect of a batch on one event.
 #[derive(Debug)]
 struct Statement<'a> {
     id: &'a EventId,
@@ -143,17 +140,17 @@ struct Statement<'a> {
     after: Option<&'a Event>,
 }
 
-/// One step per event, in the order of their first changes: an event changed ten times is written once.
+/// One statement for each event, in the order of their first changes: an event changed ten times is written once.
 fn collapse(changes: &[Arc<Change>]) -> Vec<Statement<'_>> {
-    let mut steps: Vec<Statement<'_>> = Vec::with_capacity(changes.len());
-    let mut places: HashMap<&EventId, usize> = HashMap::with_capacity(changes.len());
+    let mut statements: Vec<Statement<'_>> = Vec::with_capacity(changes.len());
+    let mut indexes: HashMap<&EventId, usize> = HashMap::with_capacity(changes.len());
     for change in changes {
         let after = change.after().map(Arc::as_ref);
-        match places.entry(change.event_id()) {
-            Entry::Occupied(place) => steps[*place.get()].after = after,
-            Entry::Vacant(place) => {
-                place.insert(steps.len());
-                steps.push(Statement {
+        match indexes.entry(change.event_id()) {
+            Entry::Occupied(index) => statements[*index.get()].after = after,
+            Entry::Vacant(index) => {
+                index.insert(statements.len());
+                statements.push(Statement {
                     id: change.event_id(),
                     before: change.before().map(Arc::as_ref),
                     after,
@@ -161,7 +158,7 @@ fn collapse(changes: &[Arc<Change>]) -> Vec<Statement<'_>> {
             }
         }
     }
-    steps
+    statements
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +169,7 @@ enum WriteKind {
 }
 
 impl WriteKind {
-    /// The command, and the name of its list.
+    /// The names of the command and of its list.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Insert => ("insert", "documents"),
@@ -182,18 +179,19 @@ impl WriteKind {
     }
 }
 
-/// Commands of one kind against one collection, begun anew when the last is long enough.
+/// Writes of one kind to one collection, split into commands of about [`COMMAND_BYTES`].
 struct Split<'a> {
-    verb: WriteKind,
+    kind: WriteKind,
     collection: &'a str,
     done: Vec<RawCommand>,
+    /// The last command, and how many documents it has.
     open: Option<(Encoder, usize)>,
 }
 
 impl<'a> Split<'a> {
-    fn new(verb: WriteKind, collection: &'a str) -> Self {
+    fn new(kind: WriteKind, collection: &'a str) -> Self {
         Self {
-            verb,
+            kind,
             collection,
             done: Vec::new(),
             open: None,
@@ -202,7 +200,7 @@ impl<'a> Split<'a> {
 
     fn add(&mut self, write: impl FnOnce(&mut Encoder, &str)) {
         let (mut body, count) = self.open.take().unwrap_or_else(|| (self.begin(), 0));
-        write(&mut body, &position(count));
+        write(&mut body, &item_name(count));
         let full = body.len() >= COMMAND_BYTES;
         self.open = Some((body, count + 1));
         if full {
@@ -211,17 +209,21 @@ impl<'a> Split<'a> {
     }
 
     fn begin(&self) -> Encoder {
-        let (verb, list) = self.verb.names();
+        let (command, list) = self.kind.names();
         let mut body = Encoder::new();
-        body.text(verb, self.collection);
+        body.text(command, self.collection);
         body.array(list);
         body
     }
 
     fn end(&mut self) {
         if let Some((body, count)) = self.open.take() {
-            let body = body.finish_all();
-            self.done.push(RawCommand { body, count });
+            debug_assert!(count > 0, "the server refuses an empty list");
+            self.done.push(RawCommand {
+                body: body.finish_all(),
+                collection: self.collection.to_owned(),
+                count,
+            });
         }
     }
 

@@ -1,6 +1,6 @@
 //! BSON to domain values: the reverse of [`encode`](super::encode).
 //!
-//! What cannot be what livelog wrote is an error that says where it stands and never what it is.
+//! A document that livelog cannot have written is an error that says where it is and never what it holds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::limits;
 use crate::store::{Spot, StoreError};
 use crate::value::{Document, Value};
 
-/// Why something stored is not what livelog wrote.
+/// Why livelog cannot have written a stored document.
 #[derive(Debug)]
 pub(crate) struct BsonError(String);
 
@@ -24,7 +24,7 @@ impl BsonError {
         Self(reason.into())
     }
 
-    /// As the store's error about what stands at `at`.
+    /// As the store's error about the document at `at`.
     pub(crate) fn at(self, at: impl Into<Spot>) -> StoreError {
         StoreError::Corrupt {
             at: at.into(),
@@ -41,7 +41,7 @@ impl fmt::Display for BsonError {
 
 type Result<T> = std::result::Result<T, BsonError>;
 
-/// A log entry, wherever in the log it is found.
+/// A log entry. The error names its seq, if that can be read.
 pub(crate) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreError> {
     change(entry).map_err(|unreadable| {
         let seq = seq(entry, "_id").map(Spot::Log);
@@ -76,8 +76,8 @@ pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
     })
 }
 
-/// Which command made the change of a log entry, and where that is; of the entry no more is needed.
-pub(crate) fn command_place(entry: &RawDocument) -> Result<(CommandId, Seq)> {
+/// The id of the command that made a change, and the change's seq, from an entry of which no more was read.
+pub(crate) fn command_seq(entry: &RawDocument) -> Result<(CommandId, Seq)> {
     let key = nested(entry, "command")?;
     Ok((command_id(key)?, seq(entry, "_id")?))
 }
@@ -142,11 +142,11 @@ fn patch(document: &RawDocument) -> Result<Patch> {
         let RawBsonRef::Document(item) = item? else {
             return Err(BsonError::new("patch.set holds no document"));
         };
-        let found = item.get("value").ok().flatten();
-        let found = found.ok_or_else(|| missing("value"))?;
+        let value = item.get("value").ok().flatten();
+        let value = value.ok_or_else(|| missing("value"))?;
         patch
             .set
-            .push((path(text(item, "path")?)?, value(found, 1)?));
+            .push((path(text(item, "path")?)?, self::value(value, 1)?));
     }
     for item in items(document, "unset")? {
         let RawBsonRef::String(item) = item? else {
@@ -167,7 +167,7 @@ fn items<'a>(
         .map(|item| item.map_err(|_| BsonError::new("not BSON"))))
 }
 
-/// An event of the view, or one kept in a log entry.
+/// An event of the view, or one in a log entry.
 pub(crate) fn event(document: &RawDocument) -> Result<Event> {
     Ok(Event {
         id: id(text(document, "_id")?)?,
@@ -179,7 +179,7 @@ pub(crate) fn event(document: &RawDocument) -> Result<Event> {
     })
 }
 
-/// The user's fields: all but those whose names belong to the server.
+/// The user's fields: all but those whose names are the server's.
 fn fields(document: &RawDocument) -> Result<Document> {
     let mut fields = Document::new();
     for element in document {
@@ -200,7 +200,7 @@ fn object(document: &RawDocument, depth: usize) -> Result<Document> {
     Ok(fields)
 }
 
-/// A value that stands `depth` levels deep in what is stored.
+/// A value that is `depth` levels deep in its document.
 fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
     if depth > limits::STORED_DEPTH_MAX {
         return Err(BsonError::new("nested too deep"));
@@ -224,16 +224,16 @@ fn value(value: RawBsonRef<'_>, depth: usize) -> Result<Value> {
     })
 }
 
-/// The batch that this entry is the first of.
+/// The id of the batch that begins with this entry.
 pub(crate) fn batch(entry: &RawDocument) -> Option<Uuid> {
     let binary = entry.get_binary("batch").ok()?;
     Uuid::from_slice(binary.bytes).ok()
 }
 
-/// A place in the log.
+/// A seq: at most 2^53.
 pub(crate) fn seq(document: &RawDocument, name: &str) -> Result<Seq> {
     let seq = Seq::stored(number(document, name)?);
-    seq.ok_or_else(|| BsonError::new(format!("{name} is beyond 2^53, where no log comes to")))
+    seq.ok_or_else(|| BsonError::new(format!("{name} is beyond 2^53, which no log reaches")))
 }
 
 /// A count: never negative.

@@ -1,4 +1,4 @@
-//! Domain values to BSON, front to back into one buffer: no tree in between, nothing copied twice.
+//! Domain values to BSON, from front to back into one buffer: without a tree in between, and without a second copy.
 //!
 //! Integers are always 64 bits and timestamps always text, so that one JSON document has one BSON form.
 
@@ -21,14 +21,14 @@ const BINARY_UUID: u8 = 4;
 
 /// A BSON document under construction.
 #[derive(Debug)]
-pub(crate) struct Encoder {
+pub(super) struct Encoder {
     bytes: Vec<u8>,
-    /// Where the documents that are still open begin; the first is the whole.
+    /// Where the documents that are still open begin; the first is the outermost.
     open: Vec<usize>,
 }
 
 impl Encoder {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut encoder = Self {
             bytes: Vec::with_capacity(512),
             open: Vec::with_capacity(8),
@@ -38,11 +38,11 @@ impl Encoder {
     }
 
     /// Bytes so far.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Closes whatever is still open and gives the whole.
+    /// Closes every open document and returns the outermost.
     pub(super) fn finish_all(mut self) -> RawDocumentBuf {
         while !self.open.is_empty() {
             self.close();
@@ -50,51 +50,51 @@ impl Encoder {
         RawDocumentBuf::from_bytes(self.bytes).expect("every document opened was closed")
     }
 
-    /// Opens a nested document; what follows is its own until [`close`](Self::close).
-    pub(crate) fn document(&mut self, name: &str) {
+    /// Opens a nested document: what is written until [`close`](Self::close) is part of it.
+    pub(super) fn document(&mut self, name: &str) {
         self.head(DOCUMENT, name);
         self.begin();
     }
 
-    /// Opens a list; its items are named by [`position`].
-    pub(crate) fn array(&mut self, name: &str) {
+    /// Opens an array; its items are named by [`item_name`].
+    pub(super) fn array(&mut self, name: &str) {
         self.head(ARRAY, name);
         self.begin();
     }
 
-    /// Closes the innermost open document or list.
-    pub(crate) fn close(&mut self) {
+    /// Closes the innermost open document or array.
+    pub(super) fn close(&mut self) {
         self.bytes.push(0);
         let start = self.open.pop().expect("closed no more often than opened");
         let length = i32::try_from(self.bytes.len() - start).expect("commands are split far below");
         self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
     }
 
-    pub(crate) fn int(&mut self, name: &str, number: i64) {
+    pub(super) fn int(&mut self, name: &str, number: i64) {
         self.head(INT64, name);
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    pub(crate) fn text(&mut self, name: &str, text: &str) {
+    pub(super) fn text(&mut self, name: &str, text: &str) {
         self.head(STRING, name);
         self.length(text.len() + 1);
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(0);
     }
 
-    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
+    pub(super) fn flag(&mut self, name: &str, flag: bool) {
         self.head(BOOLEAN, name);
         self.bytes.push(u8::from(flag));
     }
 
-    pub(crate) fn uuid(&mut self, name: &str, id: Uuid) {
+    pub(super) fn uuid(&mut self, name: &str, id: Uuid) {
         self.head(BINARY, name);
         self.length(16);
         self.bytes.push(BINARY_UUID);
         self.bytes.extend_from_slice(id.as_bytes());
     }
 
-    pub(crate) fn value(&mut self, name: &str, value: ValueRef<'_>) {
+    pub(super) fn value(&mut self, name: &str, value: ValueRef<'_>) {
         match value {
             ValueRef::Null => self.head(NULL, name),
             ValueRef::Bool(flag) => self.flag(name, flag),
@@ -110,7 +110,7 @@ impl Encoder {
     }
 
     /// A nested document with the record's fields.
-    pub(crate) fn record(&mut self, name: &str, record: &impl Record) {
+    pub(super) fn record(&mut self, name: &str, record: &impl Record) {
         self.document(name);
         for (field, value) in record.fields() {
             self.value(field, value);
@@ -121,7 +121,7 @@ impl Encoder {
     fn items(&mut self, name: &str, items: &[Value]) {
         self.array(name);
         for (index, item) in items.iter().enumerate() {
-            self.value(&position(index), item.borrow());
+            self.value(&item_name(index), item.borrow());
         }
         self.close();
     }
@@ -145,18 +145,18 @@ impl Encoder {
     }
 }
 
-/// The name of a list's item.
-pub(super) fn position(index: usize) -> String {
+/// The name of an array's item.
+pub(super) fn item_name(index: usize) -> String {
     index.to_string()
 }
 
-/// A nested document: the event as clients see it, which is also how the view keeps it.
-pub(crate) fn event(to: &mut Encoder, name: &str, event: &Event) {
+/// A nested document: the event as clients see it, which is also how the view stores it.
+pub(super) fn event(to: &mut Encoder, name: &str, event: &Event) {
     to.record(name, event);
 }
 
-/// A nested document: the log's entry for `change`. The first of a batch carries the batch's id.
-pub(crate) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option<Uuid>) {
+/// A nested document: the log's entry for `change`. The first entry of a batch has the batch's id.
+pub(super) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option<Uuid>) {
     to.document(name);
     to.int("_id", change.seq.get().cast_signed());
     to.text("kind", change.kind().as_str());
@@ -193,7 +193,7 @@ fn patch(to: &mut Encoder, patch: &Patch) {
     to.document("patch");
     to.array("set");
     for (index, (path, value)) in patch.set.iter().enumerate() {
-        to.document(&position(index));
+        to.document(&item_name(index));
         to.text("path", path.as_str());
         to.value("value", value.borrow());
         to.close();
@@ -201,7 +201,7 @@ fn patch(to: &mut Encoder, patch: &Patch) {
     to.close();
     to.array("unset");
     for (index, path) in patch.unset.iter().enumerate() {
-        to.text(&position(index), path.as_str());
+        to.text(&item_name(index), path.as_str());
     }
     to.close();
     to.close();

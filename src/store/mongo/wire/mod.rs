@@ -3,4 +3,4 @@
 pub(super) mod call;
 pub(super) mod commands;
 pub(super) mod decode;
-pub(super) mod encode;
+mod encode;

@@ -1,9 +1,14 @@
-//! Which sessions write, so that the one of a node that died can be ended.
+//! The registry of writers' sessions, by which a node that finds the head locked ends the writer that locks it.
 //!
-//! A node that is killed between two statements leaves its transaction open, and with it the head
-//! locked, until the server gives up on it: 60 seconds by default, 82 seen. So every node writes down its
-//! session, and one that finds the head locked for long ends the sessions of all others. To a node
-//! that lives this is one more lost race: its transaction is aborted, and it tries again.
+//! A node that is killed between two statements leaves its transaction open, and with it the head locked, until the
+//! server gives up on it: 60 seconds by default, 82 seen. So every node registers its session, and a node that finds
+//! the head locked for long ends the transactions of all other sessions. To a live node this is one more lost race:
+//! its transaction is aborted, and it tries again.
+//!
+//! - A node registers its session before its first append and renews it while it writes, so every session that can
+//!   lock the head is found here.
+//! - [`KEPT`] outlasts both [`RENEWAL`] and the half hour after which the server forgets an idle session.
+//! - Nothing depends on it but time: a transaction that is ended has written nothing.
 
 use std::time::Duration;
 
@@ -14,14 +19,16 @@ use mongodb::Database;
 use crate::store::mongo::META;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
-/// How long a session stays written down after its last renewal. Long past the half hour after which
-/// the server itself forgets an idle session.
+/// How long a session stays registered after its last renewal.
 pub(crate) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a node renews its own.
+/// How often a node renews its registration.
 pub(super) const RENEWAL: Duration = Duration::from_secs(60 * 60);
 
-/// Writes down, or renews, this node's session.
+// A writer that appends must not be forgotten between two renewals.
+const _: () = assert!(RENEWAL.as_secs() < KEPT.as_secs());
+
+/// Registers this node's session, or renews its registration.
 pub(crate) async fn register(database: &Database, session: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let filter = doc! { "_id": { "writer": session } };
@@ -33,8 +40,8 @@ pub(crate) async fn register(database: &Database, session: &Document) -> Result<
     .map(drop)
 }
 
-/// Strikes this node's session off.
-pub(crate) async fn remove(database: &Database, session: &Document) -> Result<(), CallError> {
+/// Removes the registration of this node's session.
+pub(super) async fn remove(database: &Database, session: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let filter = doc! { "_id": { "writer": session } };
     within(
@@ -45,15 +52,16 @@ pub(crate) async fn remove(database: &Database, session: &Document) -> Result<()
     .map(drop)
 }
 
-/// Ends the transactions of all sessions written down, but for `own`.
+/// Ends the transactions of all registered sessions but `own`.
 pub(super) async fn end_others(database: &Database, own: &Document) -> Result<(), CallError> {
     let writers = database.collection::<Document>(META);
     let admin = database.client().database("admin");
     let own = own.clone();
     within(CALL_DEADLINE, async move {
         let filter = doc! { "_id.writer": { "$exists": true, "$ne": &own } };
-        let found: Vec<Document> = writers.find(filter).await?.try_collect().await?;
-        let sessions: Vec<Document> = found.iter().filter_map(session).collect();
+        let others: Vec<Document> = writers.find(filter).await?.try_collect().await?;
+        let sessions: Vec<Document> = others.iter().filter_map(session).collect();
+        debug_assert!(!sessions.contains(&own), "a node does not end itself");
         if !sessions.is_empty() {
             admin.run_command(doc! { "killSessions": sessions }).await?;
         }

@@ -1,9 +1,11 @@
-//! Writing: the append transaction, what keeps several nodes fair and old ones out, rebuild and redaction.
+//! Writing: the append transaction, fairness between nodes and fencing of dead ones, rebuild and redaction.
 
 pub(super) mod append;
-pub(super) mod fairness;
+mod commit_phase;
+mod fairness;
 pub(super) mod fencing;
 pub(super) mod rebuild;
 pub(super) mod redact;
-pub(super) mod refusals;
-pub(super) mod replaced;
+pub(super) mod replaced_view;
+mod transaction;
+mod write_errors;

@@ -1,8 +1,15 @@
 //! A new view beside the live one, and putting it in its place.
 //!
-//! The hold stands in the head document, which every append compares and sets: from the moment it is
-//! written no append of any node can commit. It has an end by the server's clock, so that a rebuild
-//! that dies holds nobody off for long.
+//! | step | the head's `hold` | the live view | writers |
+//! |---|---|---|---|
+//! | apply | none | the old one | append |
+//! | hold | this rebuild's, until it expires | the old one | wait |
+//! | swap | this rebuild's, renewed first | the new one | wait |
+//! | release | none, and `view` is one higher | the new one | append, once they have read the head again |
+//!
+//! Every append compares and sets the head document: from the moment the hold is written no append of any node can
+//! commit. It expires by the server's clock, so that a rebuild that dies does not pause the writers for long. A swap
+//! whose answer is lost may still happen, so its hold is left to expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +21,7 @@ use mongodb::options::ReturnDocument;
 use mongodb::{Database, IndexModel};
 use uuid::Uuid;
 
-use super::replaced;
+use super::replaced_view;
 use crate::domain::{Change, Seq};
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
@@ -22,17 +29,20 @@ use crate::store::mongo::wire::commands;
 use crate::store::mongo::{EVENTS, head, meta};
 use crate::store::{Rebuild, StoreError};
 
-/// How long the writers are held off at most. Swapping renews it and needs a fraction.
+/// How long the writers are paused at most. The swap renews the hold and needs a fraction of it.
 const HOLD_MILLISECONDS: i64 = 30_000;
 
 /// What the server may spend on the swap itself; with [`SWAP_CALL_DEADLINE`] well inside the hold.
 const SWAP_MILLISECONDS: i64 = 10_000;
 const SWAP_CALL_DEADLINE: Duration = Duration::from_secs(15);
 
-/// A page of changes written to the view in the making.
+// A swap that outlasted its hold would meet appends.
+const _: () = assert!(SWAP_CALL_DEADLINE.as_millis() < HOLD_MILLISECONDS.cast_unsigned() as u128);
+
+/// How long a page of changes may take to be written to the new view.
 const APPLY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A view in the making this old belongs to a rebuild that died.
+/// A new view this old belongs to a rebuild that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) const PREFIX: &str = "events_rebuild_";
@@ -40,16 +50,18 @@ pub(crate) const PREFIX: &str = "events_rebuild_";
 /// A rebuild in progress.
 struct MongoRebuild {
     database: Database,
+    /// The collection of the new view.
     shadow: String,
     /// Names this rebuild in the head's hold.
     id: Uuid,
+    /// Whether there is nothing left to clean up.
     finished: bool,
 }
 
 /// Removes what dead rebuilds left, and makes an empty view with the live one's indexes.
 pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, StoreError> {
     remove_abandoned(database).await?;
-    // Version 7 tells when it was made.
+    // A UUID of version 7 contains the time at which it was made.
     let id = Uuid::now_v7();
     let rebuild = MongoRebuild {
         database: database.clone(),
@@ -58,7 +70,7 @@ pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, Store
         finished: false,
     };
     rebuild.create().await?;
-    replaced::keep(database).await?;
+    replaced_view::keep(database).await?;
     Ok(Box::new(rebuild))
 }
 
@@ -77,7 +89,7 @@ async fn remove_abandoned(database: &Database) -> Result<(), CallError> {
 
 fn is_abandoned(name: &str) -> bool {
     let id = name.strip_prefix(PREFIX).map(Uuid::parse_str);
-    let Some(Some(made)) = id.map(|id| id.ok().and_then(|id| id.get_timestamp())) else {
+    let Some(Some(made)) = id.map(|id| id.ok()?.get_timestamp()) else {
         return false;
     };
     let (seconds, _) = made.to_unix();
@@ -93,6 +105,12 @@ impl Rebuild for MongoRebuild {
         let (Some(first), Some(last)) = (changes.first(), changes.last()) else {
             return Ok(());
         };
+        debug_assert!(
+            changes
+                .windows(2)
+                .all(|pair| pair[1].seq == pair[0].seq.next()),
+            "the log is applied without gaps"
+        );
         for command in commands::shadow(changes, &self.shadow) {
             let written = self.run(command.body).await?;
             if written.contains_key("writeErrors") || call::count(&written) != command.count {
@@ -130,9 +148,9 @@ impl Rebuild for MongoRebuild {
         }
         match self.rename().await {
             Ok(()) => {}
-            // The server says no: the live view stands, and dropping this tidies up.
+            // The server refused: the live view stands, and dropping this cleans up.
             Err(failure) if failure.code().is_some() => return Err(failure.into()),
-            // It may still happen: the hold must outlast that, so it is left to expire.
+            // The swap may still happen: the hold must outlast it, so it is left to expire.
             Err(failure) => {
                 self.finished = true;
                 return Err(failure.into());
@@ -172,7 +190,7 @@ impl MongoRebuild {
         .await
     }
 
-    /// Writes our hold into the head that matches; the head as it then is, if one did.
+    /// Writes this rebuild's hold into the head that matches; returns the head after that, if one did.
     async fn set_hold(&self, filter: Document) -> Result<Option<RawDocumentBuf>, CallError> {
         let meta = meta(&self.database);
         let until = doc! { "$add": ["$$NOW", HOLD_MILLISECONDS] };
@@ -203,18 +221,18 @@ impl MongoRebuild {
     }
 }
 
-/// Every collection has the one on `_id` by itself.
+/// Every collection has the index on `_id` by itself.
 fn is_added(index: &IndexModel) -> bool {
     index.keys != doc! { "_id": 1 }
 }
 
-/// Lets the writers go on; whether the hold was still ours.
+/// Lets the writers go on; returns whether the hold was still this rebuild's.
 async fn release(database: &Database, id: Uuid, swapped: bool) -> Result<bool, CallError> {
     let meta = meta(database);
     let filter = doc! { "_id": "head", "hold.id": id.to_string() };
     let mut update = doc! { "$unset": { "hold": "" } };
     if swapped {
-        // Tells other nodes that what they remember of the view may differ from it now.
+        // Nodes that find another number know that what they cached of the view may differ from it now.
         update.insert("$inc", doc! { "view": 1_i64 });
     }
     let released = within(CALL_DEADLINE, async move {
@@ -224,7 +242,7 @@ async fn release(database: &Database, id: Uuid, swapped: bool) -> Result<bool, C
 }
 
 impl Drop for MongoRebuild {
-    /// As well as it can: what stays behind expires (the hold) or is removed by a later rebuild.
+    /// Cleans up as well as it can: a hold that stays behind expires, and a later rebuild removes the collection.
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -234,10 +252,14 @@ impl Drop for MongoRebuild {
         }
         let (database, shadow, id) = (self.database.clone(), self.shadow.clone(), self.id);
         runtime.spawn(async move {
-            let _ = release(&database, id, false).await;
+            if let Err(failure) = release(&database, id, false).await {
+                let error = StoreError::from(failure);
+                tracing::warn!(%error, "the rebuild's hold pauses the writers until it expires");
+            }
             match database.collection::<Document>(&shadow).drop().await {
                 Err(error) if call::error_code(&error) != Some(code::NAMESPACE_NOT_FOUND) => {
-                    tracing::debug!(shadow, "left for a later rebuild to remove");
+                    let reason = call::describe(&error);
+                    tracing::debug!(shadow, reason, "left for a later rebuild to remove");
                 }
                 Ok(()) | Err(_) => {}
             }

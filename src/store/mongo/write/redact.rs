@@ -1,7 +1,7 @@
-//! Erasing what happened to an event, in the log as it stands.
+//! Redacting an event: erasing the contents of its changes, in place.
 //!
-//! From the newest change back, so many at a time in one transaction each. What a MongoDB keeps besides, its
-//! oplog and its backups, holds the contents for as long as it is kept.
+//! From the newest change back, up to [`CHANGES_AT_ONCE`] in one transaction each. MongoDB's oplog and its backups
+//! hold the contents for as long as they are kept.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use mongodb::error::TRANSIENT_TRANSACTION_ERROR;
 use mongodb::options::{Hint, TransactionOptions};
 use mongodb::{ClientSession, Collection, Database};
 
-use super::replaced;
+use super::replaced_view;
 use crate::domain::{CommandKey, EventId, Seq};
 use crate::store::StoreError;
 use crate::store::mongo::read::history;
@@ -19,14 +19,14 @@ use crate::store::mongo::tail::broadcasts;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, backoff, within};
 use crate::store::mongo::{LOG, durable};
 
-/// Changes in one transaction. Hardly an event has more, and of one that has, who looks meanwhile may find the
-/// later half erased: then the log contradicts itself until it is done.
+/// Changes in one transaction. Hardly an event has more. A reader of one that has may find the later half erased:
+/// then the log contradicts itself until the redaction is done.
 const CHANGES_AT_ONCE: i64 = 10_000;
 
-/// How long one such transaction may take.
+/// How long the transaction may take, attempts included.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How often a transaction that another one was in the way of is tried.
+/// How often a transaction that conflicts with another is tried again.
 const TRIES_MAX: u32 = 8;
 
 /// See [`Store::redact`](crate::store::Store::redact).
@@ -44,8 +44,8 @@ pub(crate) async fn redact(
         }
     }
     // The view that a rebuild replaced has the contents too.
-    replaced::remove(database).await?;
-    // Also if an earlier call erased everything and came no further.
+    replaced_view::remove(database).await?;
+    // Also if an earlier call erased everything and was cut off before this.
     broadcasts::announce_redaction(database).await?;
     Ok(erased)
 }
@@ -107,18 +107,18 @@ async fn transaction(
         .hint(Hint::Keys(history::index()));
     let mut newest = newest.session(&mut *session).await?;
     let newest: Vec<Document> = newest.stream(session).try_collect().await?;
-    let places: Vec<_> = newest.iter().filter_map(|entry| entry.get("_id")).collect();
-    if places.is_empty() {
+    let seqs: Vec<_> = newest.iter().filter_map(|entry| entry.get("_id")).collect();
+    if seqs.is_empty() {
         session.abort_transaction().await?;
         return Ok(0);
     }
-    let update = log.update_many(doc! { "_id": { "$in": places } }, erasure());
+    let update = log.update_many(doc! { "_id": { "$in": seqs } }, erasure());
     let updated = update.session(&mut *session).await?;
     session.commit_transaction().await?;
     Ok(updated.modified_count)
 }
 
-/// What [`Change::redact`](crate::domain::Change::redact) does, in the words of the database.
+/// [`Change::redact`](crate::domain::Change::redact) as an update of the database.
 fn erasure() -> Vec<Document> {
     let forgotten: String = CommandKey::FORGOTTEN
         .iter()

@@ -1,5 +1,5 @@
-//! Whether collections under livelog's names can be livelog's, before anything is made: others may have made them, empty
-//! as they are, of a kind that cannot keep a log.
+//! Checks that collections under livelog's names can keep a log, before anything is changed: others may have created
+//! them, with options or indexes that lose or refuse documents.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -11,69 +11,72 @@ use super::layout;
 use super::layout::{COLLECTIONS, IndexSpec, same_keys};
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
-/// Why one cannot be used, and what to do about it.
+/// Why a collection cannot be used, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    pub(crate) found: String,
+pub(super) struct Incompatibility {
+    pub(super) found: String,
     pub(super) remedy: String,
 }
 
-/// The first that cannot be used.
-pub(super) async fn unfit(database: &Database) -> Result<Option<Unfit>, CallError> {
+/// The first reason why a collection of this database cannot be used.
+pub(super) async fn first_incompatibility(
+    database: &Database,
+) -> Result<Option<Incompatibility>, CallError> {
     let (listed, names) = (database.clone(), COLLECTIONS.as_slice());
-    let found = within(CALL_DEADLINE, async move {
+    let collections = within(CALL_DEADLINE, async move {
         let listing = listed
             .list_collections()
             .filter(doc! { "name": { "$in": names } });
         listing.await?.try_collect::<Vec<_>>().await
     });
-    for collection in found.await? {
-        if let Some(unfit) = judge(&collection) {
-            return Ok(Some(unfit));
+    for collection in collections.await? {
+        if let Some(incompatibility) = check_options(&collection) {
+            return Ok(Some(incompatibility));
         }
         let name = collection.name;
         let indexes = database.collection::<Document>(&name);
-        let found = within(CALL_DEADLINE, async move {
+        let indexes = within(CALL_DEADLINE, async move {
             let indexes = indexes.list_indexes().await?;
             indexes.try_collect::<Vec<IndexModel>>().await
         });
-        let found = found.await?;
-        if let Some(unfit) = found.iter().find_map(|index| judge_index(&name, index)) {
-            return Ok(Some(unfit));
+        let indexes = indexes.await?;
+        let mut incompatible = indexes.iter().filter_map(|index| check_index(&name, index));
+        if let Some(incompatibility) = incompatible.next() {
+            return Ok(Some(incompatibility));
         }
     }
     Ok(None)
 }
 
-fn judge(collection: &CollectionSpecification) -> Option<Unfit> {
+fn check_options(collection: &CollectionSpecification) -> Option<Incompatibility> {
     let (name, options) = (&collection.name, &collection.options);
-    let unfit = |found: &str, remedy: String| {
+    let incompatible = |found: &str, remedy: String| {
         let found = format!("its collection {name} {found}");
-        Some(Unfit { found, remedy })
+        Some(Incompatibility { found, remedy })
     };
     let copy = format!(
         "Make it an ordinary one: db.{name}.aggregate([{{$out: \"{name}_copy\"}}]), then \
          db.{name}_copy.renameCollection(\"{name}\", true); or, if it is empty, db.{name}.drop()"
     );
     if !matches!(collection.collection_type, CollectionType::Collection) {
-        return unfit(
+        return incompatible(
             "is no ordinary collection",
             "Give it another name".to_owned(),
         );
     }
     if options.capped == Some(true) {
-        return unfit(
+        return incompatible(
             "is capped: of what is written there, MongoDB drops the oldest",
             copy,
         );
     }
     if options.collation.is_some() {
-        return unfit("has a collation: by it, ids that differ are the same", copy);
+        return incompatible("has a collation: by it, ids that differ are the same", copy);
     }
     if layout::has_validator(options) {
         let remedy =
             format!("Take it away: db.runCommand({{collMod: \"{name}\", validator: {{}}}})");
-        return unfit(
+        return incompatible(
             "has a validator, which may refuse what livelog writes",
             remedy,
         );
@@ -81,8 +84,8 @@ fn judge(collection: &CollectionSpecification) -> Option<Unfit> {
     None
 }
 
-/// What stands in the way of an index of livelog's, or removes what is to stay.
-fn judge_index(collection: &str, found: &IndexModel) -> Option<Unfit> {
+/// An index that conflicts with one of livelog's, or by which MongoDB removes documents.
+fn check_index(collection: &str, found: &IndexModel) -> Option<Incompatibility> {
     let own = layout::indexes();
     let own = own.iter().filter(|own| own.collection == collection);
     let options = found.options.clone().unwrap_or_default();
@@ -90,29 +93,29 @@ fn judge_index(collection: &str, found: &IndexModel) -> Option<Unfit> {
     let mut conflicts = own.map(|own| conflict(own, &found.keys, &options));
     let reason = match conflicts.find_map(|conflict| conflict) {
         Some(Conflict::None) => return None,
-        Some(Conflict::Stands) => "in the place of one of livelog's own, and is another",
+        Some(Conflict::Other) => "in the place of one of livelog's own, and is another",
         None if options.expire_after.is_some() => "by which MongoDB removes documents",
         None => return None,
     };
-    Some(Unfit {
+    Some(Incompatibility {
         found: format!("its collection {collection} has an index {name:?} {reason}"),
         remedy: format!("Drop it: db.{collection}.dropIndex({name:?})"),
     })
 }
 
 enum Conflict {
-    /// It is livelog's.
+    /// It is livelog's own.
     None,
-    /// Livelog's cannot be made beside it.
-    Stands,
+    /// It is another one, and livelog's cannot be made beside it.
+    Other,
 }
 
 /// `None` if they have nothing to do with each other.
 fn conflict(own: &IndexSpec, keys: &Document, options: &IndexOptions) -> Option<Conflict> {
     let model = &own.model;
     let wanted = model.options.clone().unwrap_or_default();
-    let is_same_place = same_keys(&model.keys, keys);
-    let is_same = is_same_place
+    let has_same_keys = same_keys(&model.keys, keys);
+    let is_same = has_same_keys
         && options.expire_after == wanted.expire_after
         && options.unique.unwrap_or(false) == wanted.unique.unwrap_or(false)
         && options.partial_filter_expression == wanted.partial_filter_expression
@@ -121,11 +124,11 @@ fn conflict(own: &IndexSpec, keys: &Document, options: &IndexOptions) -> Option<
     if is_same {
         return Some(Conflict::None);
     }
-    let has_its_name = options.name.as_deref() == Some(&own_name(&model.keys));
-    (is_same_place || has_its_name).then_some(Conflict::Stands)
+    let has_same_name = options.name.as_deref() == Some(&own_name(&model.keys));
+    (has_same_keys || has_same_name).then_some(Conflict::Other)
 }
 
-/// What the driver calls an index that it makes by these keys.
+/// The name that the driver gives to an index with these keys.
 fn own_name(keys: &Document) -> String {
     let parts = keys.iter().map(|(name, order)| format!("{name}_{order}"));
     parts.collect::<Vec<_>>().join("_")
@@ -141,9 +144,9 @@ mod tests {
             let mut found = own.model.clone();
             let named = found.options.get_or_insert_default();
             named.name = Some(own_name(&own.model.keys));
-            assert_eq!(judge_index(own.collection, &found), None, "{found:?}");
+            assert_eq!(check_index(own.collection, &found), None, "{found:?}");
         }
         let beside = IndexModel::builder().keys(doc! { "data.title": 1 }).build();
-        assert_eq!(judge_index("log", &beside), None);
+        assert_eq!(check_index("log", &beside), None);
     }
 }

@@ -1,8 +1,13 @@
-//! What the database refuses to write, for good: others have put an index or a validator on livelog's collections, and
-//! a document does not fit it.
+//! What the error of a single document in a write command means.
 //!
-//! Said once a kind, with what to do. The server's own message quotes the document, so that of it only the name of an
-//! index is passed on.
+//! | error | kind | the append |
+//! |---|---|---|
+//! | a code that passes (see [`code::TRANSIENT`]) | `Transient` | is tried again |
+//! | a duplicate key of an index of livelog's, or of no index that is named | `OwnKeyTaken` | fails: log or view are not what the head says |
+//! | a duplicate key of an index of others, a validator of others, anything else | `Permanent` | fails, and would again |
+//!
+//! A permanent kind is logged once, with what to do about it. The server's own message quotes the document, so only
+//! the name of an index is taken from it.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,78 +16,81 @@ use bson::Document;
 use futures::TryStreamExt;
 use mongodb::{Database, IndexModel};
 
+use crate::store::StoreError;
 use crate::store::mongo::open::layout;
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 
 /// What it means that a document was refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RefusedWrite {
-    /// The same may be taken later.
-    ForNow(String),
-    /// It never will be.
-    ForGood(String),
-    /// Something stands in its place.
-    Taken,
+pub(super) enum WriteErrorKind {
+    /// The same write may succeed later.
+    Transient(String),
+    /// It never will.
+    Permanent(String),
+    /// Another document has a key that is livelog's to give.
+    OwnKeyTaken,
 }
 
-/// Which kinds of refusals there were.
+/// Classifies write errors, and logs each permanent kind once.
 #[derive(Debug)]
-pub(super) struct Refusals {
+pub(super) struct WriteErrors {
     database: Database,
-    said: Mutex<HashSet<String>>,
+    logged: Mutex<HashSet<String>>,
 }
 
-/// Kinds that are told apart: names of indexes are others' to choose.
+/// Kinds that are logged. Bounded because others choose the names of their indexes.
 const KINDS_MAX: usize = 100;
 
-/// Indexes that are named.
+/// Indexes that one log line names.
 const NAMED_MAX: usize = 10;
 
-impl Refusals {
-    pub(crate) fn new(database: Database) -> Self {
+impl WriteErrors {
+    pub(super) fn new(database: Database) -> Self {
         Self {
             database,
-            said: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
-    /// What the error of a write to a collection means. One that is for good is logged, beside whoever waits.
-    pub(crate) fn judge(&self, collection: &str, error: &Document) -> RefusedWrite {
-        let refused = judge(collection, error);
-        if let RefusedWrite::ForGood(kind) = &refused
-            && self.is_new(kind)
+    /// What the error of a write to a collection means. The caller does not wait for the log line.
+    pub(super) fn classify(&self, collection: &str, error: &Document) -> WriteErrorKind {
+        let kind = classify(collection, error);
+        if let WriteErrorKind::Permanent(reason) = &kind
+            && self.is_new(reason)
         {
-            let telling = tell(self.database.clone(), collection.to_owned(), kind.clone());
-            tokio::spawn(telling);
+            let (database, collection) = (self.database.clone(), collection.to_owned());
+            tokio::spawn(log(database, collection, reason.clone()));
         }
-        refused
+        kind
     }
 
-    fn is_new(&self, kind: &str) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.len() < KINDS_MAX && said.insert(kind.to_owned())
+    fn is_new(&self, reason: &str) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.len() < KINDS_MAX && logged.insert(reason.to_owned())
     }
 }
 
-fn judge(collection: &str, error: &Document) -> RefusedWrite {
+fn classify(collection: &str, error: &Document) -> WriteErrorKind {
     let number = error.get_i32("code").unwrap_or(0);
-    if code::PASSING.contains(&number) {
-        return RefusedWrite::ForNow(call::answered(number));
+    if code::TRANSIENT.contains(&number) {
+        return WriteErrorKind::Transient(call::error_with_code(number));
     }
     let name = code::name(number);
     if number != code::DUPLICATE_KEY {
-        return RefusedWrite::ForGood(format!("{name} ({number}) of a document of {collection}"));
+        return WriteErrorKind::Permanent(format!(
+            "{name} ({number}) of a document of {collection}"
+        ));
     }
     let Ok(keys) = error.get_document("keyPattern") else {
-        return RefusedWrite::Taken;
+        return WriteErrorKind::OwnKeyTaken;
     };
     if layout::is_own(collection, keys) {
-        return RefusedWrite::Taken;
+        return WriteErrorKind::OwnKeyTaken;
     }
     let names: Vec<&str> = keys.keys().map(String::as_str).collect();
     let index = index_name(error).map_or_else(|| format!("on {}", names.join(", ")), quoted);
-    RefusedWrite::ForGood(format!(
+    WriteErrorKind::Permanent(format!(
         "{name} ({number}) by the unique index {index} of {collection}"
     ))
 }
@@ -98,12 +106,15 @@ fn index_name(error: &Document) -> Option<&str> {
     Some(name)
 }
 
-/// Says what stands in the way as far as the database tells.
-async fn tell(database: Database, collection: String, kind: String) {
+/// Logs the reason, and which indexes and validators of others there are as far as the database says.
+async fn log(database: Database, collection: String, reason: String) {
     let others = others(&database, &collection).await;
-    let others = others.unwrap_or_else(|_| "which it does not tell".to_owned());
+    let others = others.unwrap_or_else(|failure| {
+        let error = StoreError::from(failure);
+        format!("which it does not tell ({error})")
+    });
     tracing::error!(
-        "the database refuses what livelog writes: {kind}. Others have put there: {others}. Commands that do not fit \
+        "the database refuses what livelog writes: {reason}. Others have put there: {others}. Commands that do not fit \
          are answered `internal`, and all others are carried out. Drop the index \
          (db.{collection}.dropIndex(\"NAME\")), or take the validator away \
          (db.runCommand({{collMod: \"{collection}\", validator: {{}}}})), or keep such commands from coming"
@@ -156,7 +167,8 @@ mod tests {
 
     #[test]
     fn an_index_of_others_is_named_and_what_the_document_holds_is_not() {
-        let RefusedWrite::ForGood(said) = judge("events", &duplicate(doc! { "a": 1 }, "a_1"))
+        let WriteErrorKind::Permanent(said) =
+            classify("events", &duplicate(doc! { "a": 1 }, "a_1"))
         else {
             panic!("it is taken for another refusal");
         };
@@ -166,18 +178,18 @@ mod tests {
         );
         let error = doc! { "code": 17_262, "errmsg": "language override unsupported: secret" };
         let said = "Location17262 (17262) of a document of events".to_owned();
-        assert_eq!(judge("events", &error), RefusedWrite::ForGood(said));
+        assert_eq!(classify("events", &error), WriteErrorKind::Permanent(said));
     }
 
     #[test]
     fn what_stands_in_livelogs_own_places_and_what_passes_are_no_refusals_of_others() {
         let taken = duplicate(doc! { "_id": 1 }, "_id_");
-        assert_eq!(judge("events", &taken), RefusedWrite::Taken);
+        assert_eq!(classify("events", &taken), WriteErrorKind::OwnKeyTaken);
         let taken = duplicate(doc! { "command.id": 1 }, "command.id_1");
-        assert_eq!(judge("log", &taken), RefusedWrite::Taken);
+        assert_eq!(classify("log", &taken), WriteErrorKind::OwnKeyTaken);
         for code in [388, 112] {
-            let passing = judge("events", &doc! { "code": code });
-            assert!(matches!(passing, RefusedWrite::ForNow(_)), "{code}");
+            let transient = classify("events", &doc! { "code": code });
+            assert!(matches!(transient, WriteErrorKind::Transient(_)), "{code}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Documents in the view that are none of livelog's: somebody else writes to its collection.
+//! Documents of other programs in livelog's collections.
 //!
-//! An event has a string for its `_id` and integers for `_version` and `_seq`; whatever lacks one of these was
-//! written by another program. Reads of the view pass over such documents, and a rebuild refuses to lose them.
+//! An event has a string as its `_id` and integers as `_version` and `_seq`. A document of the view without one of
+//! these was written by another program: reads of the view skip it, and a rebuild refuses to lose it. So was an event
+//! that the log does not know, and a document in the log beyond the head.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::store::mongo::wire::call::{CallError, QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::{EVENTS, LOG, head};
 use crate::store::{HistoryRange, STRANGERS_MAX, StoreError};
 
-/// How long the database may look through the whole view, for a command that nobody else waits for.
+/// How long the database may scan the whole view, for a command that only its operator waits for.
 pub(crate) const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 
 /// See [`Store::strangers`](crate::store::Store::strangers). Reads the ids of the whole view.
@@ -27,38 +28,38 @@ pub(crate) async fn list(
     database: &Database,
     is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
 ) -> Result<Vec<String>, StoreError> {
-    let mut strangers = beyond_the_head(database).await?;
-    strangers.extend(misshapen(database).await?);
+    let mut foreign = beyond_the_head(database).await?;
+    foreign.extend(misshapen(database).await?);
     let mut ids = ids(database).await?;
-    while strangers.len() < STRANGERS_MAX {
-        let (id, rest) = within(QUERY_CALL_DEADLINE, async move {
+    while foreign.len() < STRANGERS_MAX {
+        let (next, rest) = within(QUERY_CALL_DEADLINE, async move {
             let next = ids.try_next().await?;
             Ok((next, ids))
         })
         .await?;
         ids = rest;
-        let Some(document) = id else { break };
+        let Some(document) = next else { break };
         let text = document.get_str("_id").unwrap_or_default();
-        let is_strange = match EventId::stored(text) {
+        let is_foreign = match EventId::stored(text) {
             Ok(id) => !is_known(&id) && history::history(database, &id, FIRST).await?.is_empty(),
             Err(_) => true,
         };
-        if is_strange {
-            strangers.push(format!("event {text}"));
+        if is_foreign {
+            foreign.push(format!("event {text}"));
         }
     }
-    Ok(strangers)
+    Ok(foreign)
 }
 
-/// Enough to know whether the log names an event.
+/// Shows whether the log has a change of an event.
 const FIRST: HistoryRange = HistoryRange {
     direction: Direction::Ascending,
     after: None,
     limit: 1,
 };
 
-/// What stands in the log where the next entries belong: none can be written there. The head is read again after them,
-/// since entries and head move together.
+/// Documents in the log where the next entries belong, which therefore cannot be written. The head is read again after
+/// them, because an append moves both together.
 async fn beyond_the_head(database: &Database) -> Result<Vec<String>, StoreError> {
     let head = head::read(database, QUERY_CALL_DEADLINE).await?;
     let log = database.collection::<Document>(LOG);
@@ -70,23 +71,22 @@ async fn beyond_the_head(database: &Database) -> Result<Vec<String>, StoreError>
     });
     let found = found.await?;
     let head = head::read(database, QUERY_CALL_DEADLINE).await?.seq.get();
-    let places = found.iter().filter_map(|document| document.get("_id"));
-    let beyond =
-        places.filter(|place| number(place).is_none_or(|place| place > head.cast_signed()));
+    let ids = found.iter().filter_map(|document| document.get("_id"));
+    let beyond = ids.filter(|id| number(id).is_none_or(|seq| seq > head.cast_signed()));
     Ok(beyond
-        .map(|place| format!("the document with the _id {place} in {LOG}, beyond the head"))
+        .map(|id| format!("the document with the _id {id} in {LOG}, beyond the head"))
         .collect())
 }
 
-/// Enough to see what they are.
+/// Documents beyond the head that are listed.
 const BEYOND_MAX: i64 = 10;
 
-fn number(place: &Bson) -> Option<i64> {
-    place.as_i64().or_else(|| place.as_i32().map(i64::from))
+fn number(id: &Bson) -> Option<i64> {
+    id.as_i64().or_else(|| id.as_i32().map(i64::from))
 }
 
-/// What no event is like.
-pub(crate) fn strange() -> Document {
+/// A filter that matches documents which are not shaped as events.
+pub(crate) fn is_misshapen() -> Document {
     let not = |types: &[&str]| doc! { "$not": { "$type": types } };
     doc! { "$or": [
         { "_id": not(&["string"]) },
@@ -99,7 +99,7 @@ async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
     let events = database.collection::<Document>(EVENTS);
     let limit = i64::try_from(STRANGERS_MAX).expect("a small number");
     let found = within(LISTING_DEADLINE, async move {
-        let find = events.find(strange()).projection(doc! { "_id": 1 });
+        let find = events.find(is_misshapen()).projection(doc! { "_id": 1 });
         let found = find.limit(limit).max_time(LISTING_DEADLINE).await?;
         found.try_collect::<Vec<Document>>().await
     });
@@ -113,7 +113,7 @@ async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
         .collect())
 }
 
-/// From the index alone, so that a large view is not read for them.
+/// The ids of the view, from the index alone, so that a large view is not read for them.
 async fn ids(database: &Database) -> Result<Cursor<Document>, CallError> {
     let events = database.collection::<Document>(EVENTS);
     within(QUERY_CALL_DEADLINE, async move {
@@ -126,9 +126,9 @@ async fn ids(database: &Database) -> Result<Cursor<Document>, CallError> {
     .await
 }
 
-/// Whether a document that cannot be read as an event was not written as one. Said once: whoever has one such
-/// document tends to have many.
-pub(super) fn is_one(document: &RawDocument) -> bool {
+/// Whether a document that cannot be read as an event is another program's, and not a damaged event. Logged once: a
+/// view with one such document tends to have many.
+pub(super) fn is_foreign(document: &RawDocument) -> bool {
     let is_text = matches!(document.get("_id"), Ok(Some(RawBsonRef::String(_))));
     let is_number = |name| {
         let found = document.get(name);
@@ -137,10 +137,10 @@ pub(super) fn is_one(document: &RawDocument) -> bool {
     if is_text && is_number("_version") && is_number("_seq") {
         return false;
     }
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    if !LOGGED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            "the collection {EVENTS} holds documents that are not livelog's, and reads pass over them: \
+            "the collection {EVENTS} holds documents that are not livelog's, and reads skip them: \
              `livelog verify` lists them"
         );
     }

@@ -1,4 +1,10 @@
-//! Whose documents a database holds, before anything in it is made or changed.
+//! Who owns a database, before anything in it is created or changed.
+//!
+//! | the collections of livelog's names hold | a head among them | |
+//! |---|---|---|
+//! | anything | yes | `Livelog` |
+//! | nothing | no | `Unowned` |
+//! | documents | no | `Foreign` |
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
@@ -8,35 +14,35 @@ use mongodb::results::CollectionType;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::{BROADCASTS, EVENTS, LOG, META, REPLACED, head};
 
-/// What a look at a database found.
+/// Who owns a database.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Occupants {
+pub(super) enum Ownership {
     /// A livelog, by the head of its log.
     Livelog,
-    /// No livelog, and nothing in its way.
-    None,
-    /// Others' documents under the names of livelog's collections: what they are, in words.
-    Others(String),
+    /// Nobody: there is nothing in livelog's way.
+    Unowned,
+    /// Another program has documents in collections of livelog's names: which, in words.
+    Foreign(String),
 }
 
-/// Looks for the head last: another node may be founding a livelog meanwhile, and its head comes first.
-pub(crate) async fn look(database: &Database) -> Result<Occupants, CallError> {
-    let others = others(database).await?;
+/// Looks for the head last: another node may be creating a livelog meanwhile, and writes its head first.
+pub(super) async fn inspect(database: &Database) -> Result<Ownership, CallError> {
+    let documents = documents(database).await?;
     let meta = database.collection::<Document>(META);
-    let found = within(
+    let head = within(
         CALL_DEADLINE,
         async move { meta.find_one(head::filter()).await },
     );
-    Ok(match found.await?.is_some_and(|head| is_head(&head)) {
-        true => Occupants::Livelog,
-        false if others.is_empty() => Occupants::None,
-        false => Occupants::Others(others.join(", ")),
+    Ok(match head.await?.is_some_and(|head| is_head(&head)) {
+        true => Ownership::Livelog,
+        false if documents.is_empty() => Ownership::Unowned,
+        false => Ownership::Foreign(documents.join(", ")),
     })
 }
 
-/// A database whose name differs from this one's in case alone, if this one is not there. Who may not list databases
-/// hears MongoDB's own refusal when it comes to that.
-pub(super) async fn namesake(database: &Database) -> Result<Option<String>, CallError> {
+/// A database whose name differs from this one's in case alone, if this one is not there. A user without the right to
+/// list databases gets MongoDB's own refusal once the database is to be created.
+pub(super) async fn name_in_other_case(database: &Database) -> Result<Option<String>, CallError> {
     let client = database.client().clone();
     let names = within(
         CALL_DEADLINE,
@@ -56,12 +62,13 @@ pub(super) async fn namesake(database: &Database) -> Result<Option<String>, Call
         .find(|found| found.to_lowercase() == folded))
 }
 
-/// An application may well keep a document of that id in a collection of that name.
+/// Another program may well have a document with that id in a collection of that name.
 fn is_head(head: &Document) -> bool {
     head.contains_key("format") && head.contains_key("seq") && head.contains_key("epoch")
 }
 
-async fn others(database: &Database) -> Result<Vec<String>, CallError> {
+/// What the collections of livelog's names hold, in words. Empty ones are left out.
+async fn documents(database: &Database) -> Result<Vec<String>, CallError> {
     let (listed, names) = (
         database.clone(),
         doc! { "name": { "$in": [LOG, EVENTS, META, BROADCASTS, REPLACED] } },
@@ -70,18 +77,18 @@ async fn others(database: &Database) -> Result<Vec<String>, CallError> {
         let listed = listed.list_collections().filter(names).await?;
         listed.try_collect::<Vec<_>>().await
     });
-    let mut others = Vec::new();
+    let mut documents = Vec::new();
     for collection in collections.await? {
         let name = collection.name;
         match collection.collection_type {
-            CollectionType::Collection => others.extend(describe(database, &name).await?),
-            _ => others.push(format!("{name} is no ordinary collection")),
+            CollectionType::Collection => documents.extend(describe(database, &name).await?),
+            _ => documents.push(format!("{name} is no ordinary collection")),
         }
     }
-    Ok(others)
+    Ok(documents)
 }
 
-/// How many documents a collection holds, and what ids they have; nothing of one that is empty.
+/// How many documents a collection holds, and the type of an id; `None` if it is empty.
 async fn describe(database: &Database, name: &str) -> Result<Option<String>, CallError> {
     let documents = database.collection::<Document>(name);
     let found = within(CALL_DEADLINE, async move {
@@ -98,7 +105,7 @@ async fn describe(database: &Database, name: &str) -> Result<Option<String>, Cal
     }))
 }
 
-/// The type of an id, and not the id: that may be anybody's name.
+/// The type of an id and not the id, which may be somebody's name.
 fn kind(id: &Bson) -> &'static str {
     match id {
         Bson::ObjectId(_) => "an ObjectId",
