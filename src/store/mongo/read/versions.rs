@@ -75,13 +75,22 @@ pub(crate) async fn change_to(
         }
     }
     let counted = count(database, std::slice::from_ref(id)).await?;
-    match counted.get(id) {
-        Some((count, _)) if *count == last.version() => match count.checked_sub(version) {
-            Some(distance) => Ok(history::page(database, id, newest, distance).await?.pop()),
-            None => Ok(None),
-        },
-        _ => newest_of_version(database, id, version).await,
+    if let Some((count, _)) = counted.get(id)
+        && *count == last.version()
+    {
+        let Some(distance) = count.checked_sub(version) else {
+            return Ok(None);
+        };
+        let found = history::page(database, id, newest, distance).await?.pop();
+        // Another version only where changes were appended since the count.
+        if found
+            .as_ref()
+            .is_none_or(|found| found.version() == version)
+        {
+            return Ok(found);
+        }
     }
+    newest_of_version(database, id, version).await
 }
 
 /// Whether both changes certainly belong to one life.
