@@ -1,4 +1,4 @@
-//! A change on its way to sessions, and what has been encoded of it.
+//! A change on its way to sessions, with its encoded frames. All sessions share both.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -9,19 +9,19 @@ use crate::protocol;
 use crate::protocol::Frame;
 use crate::query::Fields;
 
-/// A change, encoded once for each way it is told, by the first who needs it.
+/// A change and its frames: the first session that needs a frame encodes it for all.
 #[derive(Debug)]
 pub(super) struct SharedChange {
     pub(super) change: Arc<Change>,
-    /// When this node had it from the store.
-    pub(super) heard: Instant,
-    /// As everyone hears it who sees every event and all of its fields.
+    /// When this node received it from the store.
+    pub(super) arrived: Instant,
+    /// The frame of a session's default feed: every event, with all of its fields.
     plain: OnceLock<Frame>,
-    /// Told otherwise, as long as they fit into the weight that is reserved for them.
-    others: Mutex<Vec<(Shape, Frame)>>,
+    /// Frames of other shapes, as long as they fit into the bytes that are reserved for them.
+    variants: Mutex<Vec<(Shape, Frame)>>,
 }
 
-/// How a change is told.
+/// What a frame shows of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shape {
     seen: VisibleKind,
@@ -32,18 +32,18 @@ impl SharedChange {
     pub(super) fn new(change: Arc<Change>) -> Self {
         Self {
             change,
-            heard: Instant::now(),
+            arrived: Instant::now(),
             plain: OnceLock::new(),
-            others: Mutex::new(Vec::new()),
+            variants: Mutex::new(Vec::new()),
         }
     }
 
-    /// Bytes it may come to take: the change, its frame, and as much again for other frames.
-    pub(super) fn weight(&self) -> usize {
+    /// The most that it takes in memory: the change, its plain frame, and as much again for other frames.
+    pub(super) fn bytes_max(&self) -> usize {
         3 * self.change.weight()
     }
 
-    /// As the session's default feed hears it.
+    /// The frame of a session's default feed.
     pub(super) fn plain(&self) -> Frame {
         let encode = || {
             let seen = VisibleKind::plainly(&self.change);
@@ -52,22 +52,22 @@ impl SharedChange {
         self.plain.get_or_init(encode).clone()
     }
 
-    /// As those hear it to whom it is `seen`.
+    /// The frame for filters to which the change is `seen`.
     pub(super) fn frame(&self, seen: VisibleKind, fields: &Arc<Fields>) -> Frame {
-        let nothing_to_cut = fields.is_all() || !seen.shows_event();
-        if nothing_to_cut && seen == VisibleKind::plainly(&self.change) {
+        let shows_all = fields.is_all() || !seen.shows_event();
+        if shows_all && seen == VisibleKind::plainly(&self.change) {
             return self.plain();
         }
-        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = others.iter().find(|(shape, _)| shape.is(seen, fields));
-        if let Some((_, frame)) = known {
+        let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = variants.iter().find(|(shape, _)| shape.is(seen, fields));
+        if let Some((_, frame)) = cached {
             return frame.clone();
         }
         let frame = protocol::change(&self.change, seen, fields);
-        let kept: usize = others.iter().map(|(_, frame)| frame.len()).sum();
-        if kept + frame.len() <= self.change.weight() {
+        let cached_bytes: usize = variants.iter().map(|(_, frame)| frame.len()).sum();
+        if cached_bytes + frame.len() <= self.change.weight() {
             let fields = Arc::clone(fields);
-            others.push((Shape { seen, fields }, frame.clone()));
+            variants.push((Shape { seen, fields }, frame.clone()));
         }
         frame
     }

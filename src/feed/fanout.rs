@@ -1,7 +1,10 @@
-//! Who is concerned by a change: groups of subscriptions with the same filter, found by what it asks for.
+//! The fan-out index: finds the groups of subscriptions that a change concerns, by what their filters ask for.
 //!
-//! The pump judges every change once for each group that it may concern, and leaves word with the groups
-//! that see something of it. So a change costs by the subscriptions that match it, not by all there are.
+//! The pump judges every change once for each candidate group, and notifies the groups whose filter sees something of
+//! it. So the cost of a change grows with the subscriptions that match it, not with all there are.
+//!
+//! Invariant: `seq` of the groups moves one change at a time, and only after the window holds that change. A group
+//! that is created now therefore knows every match after `seq`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,33 +25,33 @@ pub(super) struct Fanout {
 
 #[derive(Debug)]
 struct FilterGroups {
-    by_key: HashMap<GroupId, Arc<FilterGroup>>,
+    by_id: HashMap<GroupId, Arc<FilterGroup>>,
     by_filter: HashMap<[u8; 32], GroupId>,
     index: FilterIndex<GroupId>,
-    next: GroupId,
-    /// Changes up to here were judged.
+    next_id: GroupId,
+    /// Changes up to here were judged for every group.
     seq: Seq,
 }
 
-/// Tells groups apart.
-type GroupId = u64;
+/// Identifies a group; no id is used twice.
+pub(super) type GroupId = u64;
 
-/// A subscription's place in its group, until it is dropped.
+/// A subscription's membership in its group. Dropping it leaves the group.
 #[derive(Debug)]
 pub(super) struct Membership {
-    audience: Arc<Fanout>,
+    fanout: Arc<Fanout>,
     pub(super) group: Arc<FilterGroup>,
     pub(super) member: Arc<Member>,
 }
 
 impl Fanout {
-    /// Judges changes after `seq`.
+    /// An index without groups that judges changes after `seq`.
     pub(super) fn new(seq: Seq) -> Arc<Self> {
         let groups = FilterGroups {
-            by_key: HashMap::new(),
+            by_id: HashMap::new(),
             by_filter: HashMap::new(),
             index: FilterIndex::default(),
-            next: 0,
+            next_id: 0,
             seq,
         };
         Arc::new(Self {
@@ -56,67 +59,70 @@ impl Fanout {
         })
     }
 
-    /// Joins those with the same filter; `bell` rings when there is a match to look at.
-    pub(super) fn join(self: &Arc<Self>, filter: &Arc<Filter>, bell: &Arc<Notify>) -> Membership {
+    /// Joins the group of this filter; `wakeup` is notified when the group has a match to take.
+    pub(super) fn join(self: &Arc<Self>, filter: &Arc<Filter>, wakeup: &Arc<Notify>) -> Membership {
         let mut groups = self.groups();
-        let group = groups.of(filter);
-        let member = Arc::new(Member::new(Arc::clone(bell)));
+        let group = groups.get_or_create(filter);
+        let member = Arc::new(Member::new(Arc::clone(wakeup)));
         group.add(Arc::clone(&member));
         drop(groups);
         Membership {
-            audience: Arc::clone(self),
+            fanout: Arc::clone(self),
             group,
             member,
         }
     }
 
-    /// Judges the next changes, which are in the window already, and rings for those who may see some. Says how many:
-    /// after those that take long, others are to have their turn.
+    /// Judges the next changes, which the window holds already, and notifies the groups that may see some of them.
+    /// Returns how many it judged: it stops after [`limits::JUDGE_SLICE_STEPS`], so that the caller can yield.
     pub(super) fn judge(&self, changes: &[Arc<Change>]) -> usize {
         let mut groups = self.groups();
-        let mut concerned = Vec::new();
+        let mut matched = Vec::new();
         let mut candidates = Vec::new();
         let (mut judged, mut taken) = (0, 0);
         for change in changes {
             if taken >= limits::JUDGE_SLICE_STEPS {
                 break;
             }
+            debug_assert_eq!(change.seq, groups.seq.next(), "no change is left unjudged");
             let steps = Steps::new(limits::CHANGE_STEPS_MAX);
             groups.candidates(change, &steps, &mut candidates);
-            for key in &candidates {
-                let group = &groups.by_key[key];
+            for id in &candidates {
+                let group = &groups.by_id[id];
                 if group.judge(change, &steps) {
-                    concerned.push((*key, change.seq));
+                    matched.push((*id, change.seq));
                 }
             }
             groups.seq = change.seq;
             taken += steps.taken();
             judged += 1;
         }
-        // Rung once for all of its changes, from the first on.
-        concerned.sort_unstable();
-        concerned.dedup_by_key(|(key, _)| *key);
-        for (key, first) in concerned {
-            groups.by_key[&key].ring(first);
+        // One notification for all matches of a group, with the first of them.
+        matched.sort_unstable();
+        matched.dedup_by_key(|(id, _)| *id);
+        for (id, first) in matched {
+            groups.by_id[&id].notify(first);
         }
         judged
     }
 
-    /// Passes over a change that cannot be read: nobody can tell whom it concerns, so all are told to look.
+    /// Passes over a change that cannot be read. It may concern any group, so all are notified: their members then read
+    /// the log, and learn there that it is corrupt.
     pub(super) fn skip(&self, seq: Seq) {
         let mut groups = self.groups();
+        debug_assert!(seq > groups.seq, "the tail moves forward");
         groups.seq = seq;
-        for group in groups.by_key.values() {
+        for group in groups.by_id.values() {
             group.forget_through(seq);
-            group.ring(seq);
+            group.notify(seq);
         }
     }
 
-    /// Subscriptions, and groups of them.
-    pub(super) fn count(&self) -> (usize, usize) {
+    /// The number of subscriptions, and of groups.
+    pub(super) fn counts(&self) -> (usize, usize) {
         let groups = self.groups();
-        let members = groups.by_key.values().map(|group| group.len());
-        (members.sum(), groups.by_key.len())
+        let members = groups.by_id.values().map(|group| group.len());
+        (members.sum(), groups.by_id.len())
     }
 
     fn groups(&self) -> MutexGuard<'_, FilterGroups> {
@@ -125,45 +131,45 @@ impl Fanout {
 }
 
 impl FilterGroups {
-    fn of(&mut self, filter: &Arc<Filter>) -> Arc<FilterGroup> {
+    fn get_or_create(&mut self, filter: &Arc<Filter>) -> Arc<FilterGroup> {
         let digest = filter.digest();
-        if let Some(key) = self.by_filter.get(&digest) {
-            return Arc::clone(&self.by_key[key]);
+        if let Some(id) = self.by_filter.get(&digest) {
+            return Arc::clone(&self.by_id[id]);
         }
-        let key = self.next;
-        self.next += 1;
-        let group = Arc::new(FilterGroup::new(key, Arc::clone(filter), self.seq));
-        self.index.insert(filter, key);
-        self.by_filter.insert(digest, key);
-        self.by_key.insert(key, Arc::clone(&group));
+        let id = self.next_id;
+        self.next_id += 1;
+        let group = Arc::new(FilterGroup::new(id, Arc::clone(filter), self.seq));
+        self.index.insert(filter, id);
+        self.by_filter.insert(digest, id);
+        self.by_id.insert(id, Arc::clone(&group));
         group
     }
 
     fn remove(&mut self, group: &FilterGroup) {
-        self.index.remove(&group.filter, group.key);
+        self.index.remove(&group.filter, group.id);
         self.by_filter.remove(&group.filter.digest());
-        self.by_key.remove(&group.key);
+        self.by_id.remove(&group.id);
     }
 
-    /// Replaces `found` with the groups that the change may concern, each once.
-    fn candidates(&self, change: &Change, steps: &Steps, found: &mut Vec<GroupId>) {
-        found.clear();
+    /// Replaces `candidates` with the groups that the change may concern, each once.
+    fn candidates(&self, change: &Change, steps: &Steps, candidates: &mut Vec<GroupId>) {
+        candidates.clear();
         if change.is_redacted() {
-            // By what it was nobody can be found.
-            found.extend(self.by_key.keys());
+            // Its contents, by which groups are found, are erased.
+            candidates.extend(self.by_id.keys());
         }
         for event in [change.before(), change.after()].into_iter().flatten() {
-            self.index.candidates(&**event, steps, found);
+            self.index.candidates(&**event, steps, candidates);
         }
-        found.sort_unstable();
-        found.dedup();
+        candidates.sort_unstable();
+        candidates.dedup();
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut groups = self.audience.groups();
-        if self.group.leave(&self.member) {
+        let mut groups = self.fanout.groups();
+        if self.group.remove(&self.member) {
             groups.remove(&self.group);
         }
     }

@@ -1,8 +1,8 @@
-//! Judging what takes long, where nobody waits for it.
+//! The executor of costly filters: judges changes on a thread that nobody else waits for.
 //!
 //! The pump and the tasks of sessions judge changes themselves as long as that takes next to no time. What takes more
-//! comes here: to a thread of its own, piece by piece, each piece bounded in steps, and for at most half of the time.
-//! So whoever asks costly questions waits for others who do, and nobody else for them.
+//! runs here: one job at a time, each bounded in steps, for at most half of the time. So subscriptions with costly
+//! filters wait for each other, and no other subscription waits for them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,49 +10,50 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Steps of one piece of work; then another has its turn.
+/// Steps of one job; then the next job runs.
 pub(super) const JOB_STEPS: u64 = 500_000;
 
-/// Where all of a node's costly judging is done.
+/// The node's executor of costly filters.
 #[derive(Debug)]
 pub(super) struct Judges {
-    turns: Arc<Semaphore>,
+    /// One permit: the job that runs, or the pause after it, holds it.
+    permits: Arc<Semaphore>,
 }
 
-/// A piece of work: what it came to, and how long it took.
+/// A job that was spawned: its result, and how long it ran. Dropping it cancels it.
 pub(super) type Job<T> = AbortOnDropHandle<(T, Duration)>;
 
 impl Judges {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            turns: Arc::new(Semaphore::new(1)),
+            permits: Arc::new(Semaphore::new(1)),
         })
     }
 
-    /// Does `work`, which is bounded in steps, when its turn comes.
-    pub(super) fn begin<T: Send + 'static>(
+    /// Runs `work`, which is bounded in steps, once the jobs before it have run.
+    pub(super) fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Job<T> {
-        let turns = Arc::clone(&self.turns);
+        let permits = Arc::clone(&self.permits);
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let turn = turns.acquire_owned().await;
-            let turn = turn.expect("the semaphore is never closed");
+            let permit = permits.acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
             let timed = move || {
                 let started = Instant::now();
-                let done = work();
+                let result = work();
                 let took = started.elapsed();
-                (done, took, turn)
+                (result, took, permit)
             };
-            let (done, took, turn) = tokio::task::spawn_blocking(timed)
+            let (result, took, permit) = tokio::task::spawn_blocking(timed)
                 .await
                 .expect("judging does not panic");
-            // As long a rest as the work was: then everyone else has the processor.
+            // A pause as long as the job was: the processor is for everyone else meanwhile.
             tokio::spawn(async move {
                 tokio::time::sleep(took).await;
-                drop(turn);
+                drop(permit);
             });
-            (done, took)
+            (result, took)
         }))
     }
 }

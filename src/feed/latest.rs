@@ -1,4 +1,7 @@
-//! What became of events after a position: many changes, told as the few they come to.
+//! Mode `latest`: what became of events after a position. Many changes of an event are sent as one.
+//!
+//! Works in rounds: gathers the first and the last change of each event from the log, up to a bound in bytes; has them
+//! judged; hands the outcomes out; and goes on with the next round until it has gathered every change up to `until`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +22,7 @@ use crate::query::{Fields, Filter};
 use crate::store::StoreError;
 use crate::value::{Steps, TooCostly};
 
-/// The changes from a position to the head as it was, being gathered, then told.
+/// The changes from a position to the head as it was at the start: gathered, judged, then handed out.
 #[derive(Debug)]
 pub(super) struct Latest {
     /// Changes up to here are gathered.
@@ -27,60 +30,62 @@ pub(super) struct Latest {
     until: Seq,
     filter: Arc<Filter>,
     log: Arc<SharedLog>,
-    turn: SnapshotPermit,
+    permit: SnapshotPermit,
     reading: Option<PageRead>,
     /// Why no more can be gathered.
-    broken: Option<StoreError>,
-    /// The first and the last change of each event.
-    touched: HashMap<EventId, Span>,
+    read_error: Option<StoreError>,
+    /// The first and the last change of each event of this round.
+    spans: HashMap<EventId, Span>,
+    /// Of the changes in `spans`.
     bytes: usize,
     judges: Arc<Judges>,
     job: Option<Job<Result<Judging, TooCostly>>>,
-    /// Of judging, altogether.
-    took: Duration,
+    /// Of all jobs together.
+    judged_for: Duration,
     is_too_slow: bool,
-    /// What they came to, the last first.
+    /// What this round is to hand out, the last change first.
     outcomes: Vec<(Arc<Change>, VisibleKind)>,
 }
 
-/// An event's first change of those that are gathered, and its last.
+/// An event's first gathered change, and its last.
 type Span = (Arc<Change>, Arc<Change>);
 
-/// What is still to be judged, and what was.
+/// Spans that are still to be judged, and the outcomes of those that were.
 type Judging = (Vec<Span>, Vec<(Arc<Change>, VisibleKind)>);
 
 impl Latest {
-    /// Gathers changes after the first of these places, up to the other.
+    /// Gathers changes after the first of these seqs, up to the other.
     pub(super) fn new(
         log: &Arc<SharedLog>,
         judges: &Arc<Judges>,
         filter: &Arc<Filter>,
         (after, until): (Seq, Seq),
-        turn: SnapshotPermit,
+        permit: SnapshotPermit,
     ) -> Self {
+        debug_assert!(after <= until, "the head only moves forward");
         Self {
             seq: after,
             until,
             filter: Arc::clone(filter),
             log: Arc::clone(log),
-            turn,
+            permit,
             reading: None,
-            broken: None,
-            touched: HashMap::new(),
+            read_error: None,
+            spans: HashMap::new(),
             bytes: 0,
             judges: Arc::clone(judges),
             job: None,
-            took: Duration::ZERO,
+            judged_for: Duration::ZERO,
             is_too_slow: false,
             outcomes: Vec::new(),
         }
     }
 
-    /// Gathers until there is something to tell, or nothing more to gather.
+    /// Gathers until there is something to hand out, or nothing more to gather.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.poll_judged(context));
-            let is_over = self.is_too_slow || self.broken.is_some();
+            let is_over = self.is_too_slow || self.read_error.is_some();
             if is_over || !self.outcomes.is_empty() || self.seq >= self.until {
                 return Poll::Ready(());
             }
@@ -90,23 +95,23 @@ impl Latest {
             self.reading = None;
             match page {
                 Ok(page) => self.gather(&page),
-                Err(error) => self.broken = Some(error),
+                Err(error) => self.read_error = Some(error),
             }
             if self.seq == self.until || self.bytes >= limits::LATEST_BYTES_MAX {
-                let touched = self.touched.drain().map(|(_, span)| span).collect();
+                let spans = self.spans.drain().map(|(_, span)| span).collect();
                 self.bytes = 0;
-                self.judge((touched, Vec::new()));
+                self.judge((spans, Vec::new()));
             }
         }
     }
 
     fn poll_judged(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while let Some(job) = &mut self.job {
-            let done = ready!(job.poll_unpin(context));
+            let joined = ready!(job.poll_unpin(context));
             self.job = None;
-            let (judged, took) = done.expect("judging does not panic");
-            self.took += took;
-            self.is_too_slow |= judged.is_err() || self.took > limits::JUDGE_TIME_MAX;
+            let (judged, took) = joined.expect("judging does not panic");
+            self.judged_for += took;
+            self.is_too_slow |= judged.is_err() || self.judged_for > limits::JUDGE_TIME_MAX;
             match judged {
                 Ok((left, outcomes)) if left.is_empty() => {
                     self.outcomes = outcomes;
@@ -122,26 +127,26 @@ impl Latest {
 
     fn judge(&mut self, judging: Judging) {
         let filter = Arc::clone(&self.filter);
-        self.job = Some(self.judges.begin(move || judge_some(&filter, judging)));
+        self.job = Some(self.judges.spawn(move || judge_some(&filter, judging)));
     }
 
-    /// Hands out what is ready, up to one flush; `true` when all is told.
+    /// Hands out what is ready, up to one flush; `true` once everything up to `until` is handed out.
     pub(super) fn take(
         &mut self,
         fields: &Fields,
         mut out: impl FnMut(Seq, Frame),
     ) -> Result<bool, SnapshotError> {
-        self.turn.check()?;
+        self.permit.check()?;
         if self.is_too_slow {
             return Err(SnapshotError::FilterTooSlow);
         }
-        if let Some(error) = &self.broken {
+        if let Some(error) = &self.read_error {
             return Err(SnapshotError::Store(error.clone()));
         }
-        let rest = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
-        for (change, seen) in self.outcomes.drain(rest..).rev() {
+        let from = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
+        for (change, seen) in self.outcomes.drain(from..).rev() {
             let frame = protocol::latest(&change, seen, fields);
-            self.turn.earn(frame.len());
+            self.permit.extend(frame.len());
             out(change.seq, frame);
         }
         Ok(self.outcomes.is_empty() && self.seq == self.until)
@@ -153,9 +158,10 @@ impl Latest {
             if change.seq <= self.seq || change.seq > self.until {
                 continue;
             }
+            debug_assert_eq!(change.seq, self.seq.next(), "no change is passed over");
             self.seq = change.seq;
             self.bytes += change.weight();
-            match self.touched.get_mut(change.event_id()) {
+            match self.spans.get_mut(change.event_id()) {
                 Some((first, last)) => {
                     if !Arc::ptr_eq(first, last) {
                         self.bytes -= last.weight();
@@ -164,14 +170,14 @@ impl Latest {
                 }
                 None => {
                     let span = (Arc::clone(change), Arc::clone(change));
-                    self.touched.insert(change.event_id().clone(), span);
+                    self.spans.insert(change.event_id().clone(), span);
                 }
             }
         }
     }
 }
 
-/// Goes on for as long as one job may take.
+/// Judges spans until the steps of one job are spent.
 fn judge_some(filter: &Filter, (mut left, mut outcomes): Judging) -> Result<Judging, TooCostly> {
     let mut taken = 0;
     while taken < JOB_STEPS {

@@ -1,4 +1,15 @@
-//! What a session hears without asking: every change from a position on, and broadcasts.
+//! A session's default feed: every change from a position on, and broadcasts.
+//!
+//! | position | what is handed out next | left when |
+//! |---|---|---|
+//! | `Live(index)` | the item of the window at `index` | the window has moved on without it: seek |
+//! | `Reading` | nothing: a page of the log with the change after `seq` is being read | it is read: `Page`; it cannot be: `Broken` |
+//! | `Page(page, index)` | the entry of the page at `index` | all entries are handed out: seek |
+//! | `Broken` | nothing: `take` returns the error | never |
+//!
+//! Seek: `Live` if the window continues after `seq`, else `Reading`. In every position `seq` means that each change up to
+//! it was handed out, exactly once; it moves one change at a time. A listener of broadcasts alone is always `Live`, and
+//! its `seq` stays where it began.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +24,7 @@ use crate::limits;
 use crate::protocol::Frame;
 use crate::store::StoreError;
 
-/// What a session wants to hear.
+/// What a session wants to receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
     /// Every change, and broadcasts.
@@ -28,15 +39,15 @@ pub enum Interest {
 #[derive(Debug)]
 pub struct Listener {
     live: Arc<LiveWindow>,
-    /// Moves when there may be something to hear.
-    end: watch::Receiver<WindowIndex>,
+    /// The end of what it is interested in: beyond its own index there may be something to hand out.
+    window_end: watch::Receiver<WindowIndex>,
     log: Arc<SharedLog>,
     interest: Interest,
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
     position: ListenerPosition,
-    /// When this node heard of the first change that was handed out last.
-    heard: Option<Instant>,
+    /// When the first of the live changes handed out since [`heard`](Self::heard) arrived at this node.
+    arrived: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -45,9 +56,9 @@ enum ListenerPosition {
     Live(WindowIndex),
     /// Behind the window: the next page of the log is being read.
     Reading(PageRead),
-    /// Behind the window, with a page of the log to hand out from here on.
+    /// Behind the window, with a page of the log to hand out from this entry on.
     Page(Arc<LogPage>, usize),
-    /// What comes next cannot be read.
+    /// The next change cannot be read.
     Broken(StoreError),
 }
 
@@ -58,21 +69,21 @@ impl Listener {
         after: Option<Seq>,
         interest: Interest,
     ) -> Self {
-        let end = match interest {
+        let window_end = match interest {
             Interest::Changes => live.watch(),
             Interest::Broadcasts => live.watch_broadcasts(),
         };
-        let (now, head) = live.now();
-        // Who wants no changes has no position in the log to go on from.
+        let (end, head) = live.end();
+        // Without changes there is no position in the log to resume from.
         let after = after.filter(|_| interest == Interest::Changes);
         let mut new = Self {
             live,
-            end,
+            window_end,
             log,
             interest,
             seq: after.unwrap_or(head),
-            position: ListenerPosition::Live(now),
-            heard: None,
+            position: ListenerPosition::Live(end),
+            arrived: None,
         };
         if after.is_some() {
             new.seek();
@@ -85,18 +96,18 @@ impl Listener {
         self.seq
     }
 
-    /// When this node heard of the first of the live changes handed out since this was last asked.
+    /// When the first of the live changes handed out since the last call arrived at this node.
     pub fn heard(&mut self) -> Option<Instant> {
-        self.heard.take()
+        self.arrived.take()
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
     pub async fn ready(&mut self) {
         match &mut self.position {
-            ListenerPosition::Live(place) => {
-                let place = *place;
-                let more = self.end.wait_for(|end| *end > place).await;
-                more.expect("this listener keeps the window alive");
+            ListenerPosition::Live(index) => {
+                let index = *index;
+                let moved = self.window_end.wait_for(|end| *end > index).await;
+                moved.expect("this listener keeps the window alive");
             }
             ListenerPosition::Reading(page) => {
                 self.position = match page.await {
@@ -111,28 +122,28 @@ impl Listener {
     /// Hands out what is there without waiting, up to one flush.
     ///
     /// # Errors
-    /// If it cannot go on, because the log cannot be read there: it is over.
-    pub fn take(&mut self, mut tell: impl FnMut(Frame)) -> Result<(), StoreError> {
+    /// If the log cannot be read there. The listener is over then.
+    pub fn take(&mut self, mut out: impl FnMut(Frame)) -> Result<(), StoreError> {
         match (&mut self.position, self.interest) {
-            // A session is woken for other reasons too: then the window is not touched.
-            (ListenerPosition::Live(place), _) if *self.end.borrow() <= *place => {}
-            (ListenerPosition::Live(place), Interest::Broadcasts) => {
-                let tell = |frame: &Frame| tell(frame.clone());
-                *place = self.live.read_broadcasts(*place, tell);
+            // A session is woken for other reasons too: then the window's lock is not taken.
+            (ListenerPosition::Live(index), _) if *self.window_end.borrow() <= *index => {}
+            (ListenerPosition::Live(index), Interest::Broadcasts) => {
+                let out = |frame: &Frame| out(frame.clone());
+                *index = self.live.read_broadcasts(*index, out);
             }
-            (ListenerPosition::Live(place), Interest::Changes) => {
-                let place = *place;
-                match self.read_window(place, tell) {
-                    Ok(place) => self.position = ListenerPosition::Live(place),
+            (ListenerPosition::Live(index), Interest::Changes) => {
+                let index = *index;
+                match self.read_window(index, out) {
+                    Ok(index) => self.position = ListenerPosition::Live(index),
                     Err(Lagged) => {
                         self.log.metrics.falls_behind.inc();
                         self.seek();
                     }
                 }
             }
-            (ListenerPosition::Page(page, at), _) => {
-                let (page, at) = (Arc::clone(page), *at);
-                self.read_page(&page, at, tell);
+            (ListenerPosition::Page(page, index), _) => {
+                let (page, index) = (Arc::clone(page), *index);
+                self.read_page(&page, index, out);
             }
             (ListenerPosition::Reading(_), _) => {}
             (ListenerPosition::Broken(error), _) => return Err(error.clone()),
@@ -142,39 +153,45 @@ impl Listener {
 
     fn read_window(
         &mut self,
-        place: WindowIndex,
-        mut tell: impl FnMut(Frame),
+        from: WindowIndex,
+        mut out: impl FnMut(Frame),
     ) -> Result<WindowIndex, Lagged> {
         let mut flush = Flush::default();
-        let (seq, heard) = (&mut self.seq, &mut self.heard);
-        self.live.read(place, |item| {
+        let (seq, arrived) = (&mut self.seq, &mut self.arrived);
+        self.live.read(from, |item| {
             if flush.is_full() {
                 return false;
             }
             if let Some(frame) = frame(item, *seq) {
                 if let WindowContent::Change(entry) = &item.content {
-                    heard.get_or_insert(entry.heard);
+                    arrived.get_or_insert(entry.arrived);
                 }
                 flush.count(&frame);
-                tell(frame);
+                out(frame);
             }
+            debug_assert!(item.seq <= seq.next(), "no change is passed over");
             *seq = item.seq.max(*seq);
             true
         })
     }
 
-    fn read_page(&mut self, page: &Arc<LogPage>, from: usize, mut tell: impl FnMut(Frame)) {
+    fn read_page(&mut self, page: &Arc<LogPage>, from: usize, mut out: impl FnMut(Frame)) {
         let mut flush = Flush::default();
-        for (at, entry) in page.entries.iter().enumerate().skip(from) {
+        for (index, entry) in page.entries.iter().enumerate().skip(from) {
             if flush.is_full() {
-                self.position = ListenerPosition::Page(Arc::clone(page), at);
+                self.position = ListenerPosition::Page(Arc::clone(page), index);
                 return;
             }
-            // A page begins where pages do, perhaps before this position.
+            // Pages begin at fixed seqs, perhaps before this position.
             if entry.change.seq > self.seq {
+                debug_assert_eq!(
+                    entry.change.seq,
+                    self.seq.next(),
+                    "no change is passed over"
+                );
                 let frame = entry.plain();
                 flush.count(&frame);
-                tell(frame);
+                out(frame);
                 self.seq = entry.change.seq;
             }
         }
@@ -183,14 +200,15 @@ impl Listener {
 
     /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
     fn seek(&mut self) {
-        self.position = match self.live.place_after(self.seq) {
-            Some(place) => ListenerPosition::Live(place),
+        debug_assert_eq!(self.interest, Interest::Changes);
+        self.position = match self.live.index_after(self.seq) {
+            Some(index) => ListenerPosition::Live(index),
             None => ListenerPosition::Reading(self.log.read(self.seq)),
         };
     }
 }
 
-/// What is handed out at once.
+/// Counts what is handed out at once.
 #[derive(Default)]
 struct Flush {
     count: usize,
@@ -208,7 +226,7 @@ impl Flush {
     }
 }
 
-/// What a session hears of an item that has heard of every change up to `seq`.
+/// The frame of an item for a session that was handed every change up to `seq`.
 fn frame(item: &WindowItem, seq: Seq) -> Option<Frame> {
     match &item.content {
         WindowContent::Broadcast(frame) => Some(frame.clone()),

@@ -10,13 +10,13 @@ use crate::domain::{Change, Seq};
 use crate::protocol::Frame;
 use crate::store::Broadcast;
 
-/// The window, and what tells that it has moved.
+/// The window, and the channels that announce its movement.
 #[derive(Debug)]
 pub(super) struct LiveWindow {
     window: RwLock<Window>,
-    /// The place after the newest item. Sessions that have read everything wait for it to move.
+    /// The index after the newest item. Sessions that have read everything wait for it to move.
     end: watch::Sender<WindowIndex>,
-    /// The place after the newest broadcast, for sessions that hear nothing else.
+    /// The index after the newest broadcast, for sessions that receive nothing else.
     broadcasts_end: watch::Sender<WindowIndex>,
 }
 
@@ -37,18 +37,18 @@ impl LiveWindow {
         self.window().bytes
     }
 
-    /// The end of the window as it is now.
-    pub(super) fn now(&self) -> (WindowIndex, Seq) {
+    /// The index after the newest item, and the last change.
+    pub(super) fn end(&self) -> (WindowIndex, Seq) {
         let window = self.window();
         (window.end(), window.seq)
     }
 
-    /// See [`Window::place_after`].
-    pub(super) fn place_after(&self, seq: Seq) -> Option<WindowIndex> {
-        self.window().place_after(seq)
+    /// See [`Window::index_after`].
+    pub(super) fn index_after(&self, seq: Seq) -> Option<WindowIndex> {
+        self.window().index_after(seq)
     }
 
-    /// Adds the next changes, and wakes all who wait.
+    /// Adds the next changes, and wakes all waiting sessions.
     pub(super) fn publish(&self, changes: &[Arc<Change>]) {
         self.push(|window| {
             for change in changes {
@@ -57,20 +57,21 @@ impl LiveWindow {
         });
     }
 
-    /// Adds a broadcast, and wakes all who wait.
+    /// Adds a broadcast, and wakes all waiting sessions.
     pub(super) fn broadcast(&self, broadcast: &Broadcast) {
         let end = self.push(|window| window.push_broadcast(broadcast));
         self.broadcasts_end.send_replace(end);
     }
 
-    /// Empties the window: who has not read everything goes on in the log.
-    pub(super) fn forget(&self) {
-        self.change().clear();
+    /// Empties the window: readers that have not read everything go on in the log.
+    pub(super) fn clear(&self) {
+        self.window_mut().clear();
     }
 
-    /// Passes over the next change, which cannot be read: everyone goes on in the log, and hears so there.
+    /// Passes over the next change, which cannot be read: all readers go on in the log, and learn there that it is
+    /// corrupt.
     pub(super) fn skip(&self, seq: Seq) {
-        let mut window = self.change();
+        let mut window = self.window_mut();
         window.skip(seq);
         let end = window.end();
         drop(window);
@@ -78,7 +79,7 @@ impl LiveWindow {
     }
 
     fn push(&self, add: impl FnOnce(&mut Window)) -> WindowIndex {
-        let mut window = self.change();
+        let mut window = self.window_mut();
         add(&mut window);
         window.trim();
         let end = window.end();
@@ -90,52 +91,53 @@ impl LiveWindow {
     /// See [`Window::read`].
     pub(super) fn read(
         &self,
-        place: WindowIndex,
+        from: WindowIndex,
         visit: impl FnMut(&WindowItem) -> bool,
     ) -> Result<WindowIndex, Lagged> {
-        self.window().read(place, visit)
+        self.window().read(from, visit)
     }
 
     /// See [`Window::read_broadcasts`].
     pub(super) fn read_broadcasts(
         &self,
-        place: WindowIndex,
+        from: WindowIndex,
         visit: impl FnMut(&Frame),
     ) -> WindowIndex {
-        self.window().read_broadcasts(place, visit)
+        self.window().read_broadcasts(from, visit)
     }
 
-    /// Shows these changes to `visit`, until that has enough or one has left the window.
-    pub(super) fn entries(
+    /// Shows the changes at these seqs to `visit`, each with what belongs to it, until `visit` says `false` or a change
+    /// has left the window.
+    pub(super) fn entries<T>(
         &self,
-        seqs: impl Iterator<Item = Seq>,
-        mut visit: impl FnMut(&SharedChange) -> bool,
+        seqs: impl Iterator<Item = (Seq, T)>,
+        mut visit: impl FnMut(&SharedChange, T) -> bool,
     ) {
         let window = self.window();
-        for seq in seqs {
+        for (seq, of_it) in seqs {
             match window.entry(seq) {
-                Some(entry) if visit(entry) => {}
+                Some(entry) if visit(entry, of_it) => {}
                 _ => return,
             }
         }
     }
 
-    /// Moves whenever anything comes.
+    /// Announces every new item.
     pub(super) fn watch(&self) -> watch::Receiver<WindowIndex> {
         self.end.subscribe()
     }
 
-    /// Moves whenever a broadcast comes.
+    /// Announces every new broadcast.
     pub(super) fn watch_broadcasts(&self) -> watch::Receiver<WindowIndex> {
         self.broadcasts_end.subscribe()
     }
 
     fn window(&self) -> RwLockReadGuard<'_, Window> {
-        // A reader cannot leave the window half changed.
+        // Only the pump writes, and a node whose pump has panicked ends.
         self.window.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, Window> {
+    fn window_mut(&self) -> RwLockWriteGuard<'_, Window> {
         self.window.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,16 +170,16 @@ mod tests {
         live.publish(&changes);
     }
 
-    /// The changes from `place` on, and where to go on.
-    fn read(live: &LiveWindow, place: WindowIndex) -> Result<(Vec<u64>, WindowIndex), Lagged> {
+    /// The changes from an index on, and the index to go on from.
+    fn read(live: &LiveWindow, index: WindowIndex) -> Result<(Vec<u64>, WindowIndex), Lagged> {
         let mut seqs = Vec::new();
-        let place = live.read(place, |item| {
+        let index = live.read(index, |item| {
             if let WindowContent::Change(entry) = &item.content {
                 seqs.push(entry.change.seq.get());
             }
             true
         })?;
-        Ok((seqs, place))
+        Ok((seqs, index))
     }
 
     const BYTES_MAX: usize = 1024 * 1024;
@@ -194,52 +196,52 @@ mod tests {
     #[test]
     fn a_reader_gets_what_was_published_after_its_place_once() {
         let live = live(10);
-        let (place, _) = live.now();
+        let (index, _) = live.end();
         publish(&live, 11..=13, "");
-        let (seqs, place) = read(&live, place).expect("within the window");
+        let (seqs, index) = read(&live, index).expect("within the window");
         assert_eq!(seqs, [11, 12, 13]);
-        assert_eq!(read(&live, place).expect("within the window").0, [0; 0]);
+        assert_eq!(read(&live, index).expect("within the window").0, [0; 0]);
     }
 
     #[test]
     fn a_position_within_the_window_finds_its_place_and_an_older_one_does_not() {
         let live = live(10);
-        assert_eq!(live.place_after(Seq::new(9)), None, "an empty window");
+        assert_eq!(live.index_after(Seq::new(9)), None, "an empty window");
         say(&live, "1");
         publish(&live, 11..=20, "");
         for after in 10..=20 {
-            let place = live.place_after(Seq::new(after));
-            let (seqs, _) = read(&live, place.expect("within")).expect("within the window");
+            let index = live.index_after(Seq::new(after));
+            let (seqs, _) = read(&live, index.expect("within")).expect("within the window");
             assert_eq!(seqs, (after + 1..=20).collect::<Vec<_>>());
         }
-        assert_eq!(live.place_after(Seq::new(9)), None);
-        assert_eq!(live.place_after(Seq::new(25)), Some(live.now().0));
+        assert_eq!(live.index_after(Seq::new(9)), None);
+        assert_eq!(live.index_after(Seq::new(25)), Some(live.end().0));
     }
 
     #[test]
     fn what_is_forgotten_is_gone_from_the_window_and_what_comes_later_is_not() {
         let live = live(10);
-        let (early, _) = live.now();
+        let (early, _) = live.end();
         publish(&live, 11..=13, "");
-        let (late, _) = live.now();
-        live.forget();
+        let (late, _) = live.end();
+        live.clear();
         assert!(read(&live, early).is_err(), "it must read the log");
-        assert_eq!(live.place_after(Seq::new(12)), None);
-        assert_eq!(live.place_after(Seq::new(13)), Some(late));
+        assert_eq!(live.index_after(Seq::new(12)), None);
+        assert_eq!(live.index_after(Seq::new(13)), Some(late));
         publish(&live, [14], "");
         assert_eq!(read(&live, late).expect("within the window").0, [14]);
-        assert_eq!(live.place_after(Seq::new(12)), None);
+        assert_eq!(live.index_after(Seq::new(12)), None);
     }
 
     #[test]
     fn the_window_is_bounded_in_bytes_and_says_so_to_those_it_left_behind() {
         let live = live(0);
-        let (place, seq) = live.now();
+        let (index, seq) = live.end();
         let text = "x".repeat(BYTES_MAX / 32);
         (1..=32).for_each(|n| publish(&live, [n], &text));
         assert!(live.window().bytes <= BYTES_MAX);
-        assert!(read(&live, place).is_err());
-        assert_eq!(live.place_after(seq), None);
+        assert!(read(&live, index).is_err());
+        assert_eq!(live.index_after(seq), None);
     }
 
     #[test]
@@ -252,7 +254,7 @@ mod tests {
         }
         let found = |seqs: &[u64]| {
             let mut found = Vec::new();
-            live.entries(seqs.iter().map(|seq| Seq::new(*seq)), |entry| {
+            live.entries(seqs.iter().map(|seq| (Seq::new(*seq), ())), |entry, ()| {
                 found.push(entry.change.seq.get());
                 true
             });
@@ -270,8 +272,8 @@ mod tests {
         say(&live, "{\"a\": 1}");
         publish(&live, 3..=4, "");
         let mut heard = Vec::new();
-        let place = live.read_broadcasts(0, |frame| heard.push(frame.clone()));
-        live.read_broadcasts(place, |_| panic!("it was heard"));
+        let index = live.read_broadcasts(0, |frame| heard.push(frame.clone()));
+        live.read_broadcasts(index, |_| panic!("it was heard"));
         assert_eq!(
             heard.iter().map(Frame::as_str).collect::<Vec<_>>(),
             [r#"{"type":"broadcast","payload":{"a": 1}}"#]

@@ -1,8 +1,8 @@
-//! The log as those read it who catch up: in pages that they share.
+//! Reading the log to catch up: in pages that all sessions share.
 //!
-//! Pages begin at fixed places, so that sessions which come back at different positions ask for the same
-//! ones; who asks for a page that another is reading waits for that. A bounded number is read at once,
-//! and the latest read are kept.
+//! Pages begin at fixed seqs, so that sessions which come back at different positions ask for the same
+//! ones; a session that asks for a page while another reads it waits for that read. A bounded number is read at once,
+//! and the most recently used are cached.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,33 +19,34 @@ use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
-use crate::store::{Spot, Store, StoreError};
+use crate::store::{Spot, Store, StoreError, cause_of};
 use crate::telemetry::Throttle;
 
 /// Between attempts to read the log from a store that is away.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What a page may come to take: its changes with the one that ends it, and two frames of each.
+/// The most that a page takes in memory: its changes with the one that ends it, and two frames of each.
 const PAGE_BYTES_MAX: usize = 3 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
 
-/// Changes that follow each other.
+/// Contiguous changes.
 #[derive(Debug)]
 pub(super) struct LogPage {
     pub(super) entries: Vec<SharedChange>,
-    /// What they may come to take in memory.
+    /// The most that they take in memory.
     bytes: usize,
-    /// Held as long as a session or the shelf holds the page.
+    /// Held as long as a session or the cache holds the page.
     _share: Share,
 }
 
+/// The log, with its page cache and the bounds on reading it.
 #[derive(Debug)]
 pub(super) struct SharedLog {
     store: Arc<dyn Store>,
     budget: Budget,
-    turns: Semaphore,
-    shelf: Mutex<PageCache>,
-    unreadable: OnceLock<Seq>,
-    complaints: Throttle,
+    read_permits: Semaphore,
+    cache: Mutex<PageCache>,
+    first_unreadable: OnceLock<Seq>,
+    unreadable_throttle: Throttle,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -58,8 +59,11 @@ impl Future for PageRead {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_unpin(context).map(|read| {
-            read.unwrap_or_else(|_| {
-                let reason = "reading it panicked".to_owned();
+            read.unwrap_or_else(|error| {
+                let reason = match error.try_into_panic() {
+                    Ok(panic) => format!("reading it panicked: {}", cause_of(&*panic)),
+                    Err(error) => format!("reading it was stopped: {error}"),
+                };
                 let at = "the log".into();
                 Err(StoreError::Corrupt { at, reason })
             })
@@ -67,7 +71,7 @@ impl Future for PageRead {
     }
 }
 
-/// Pages by the position they begin after, the least recently read first.
+/// Pages by the seq they begin after, the least recently used first.
 #[derive(Debug, Default)]
 struct PageCache {
     pages: VecDeque<CachedPage>,
@@ -84,28 +88,28 @@ impl SharedLog {
         Self {
             store: Arc::clone(store),
             budget: budget.clone(),
-            turns: Semaphore::new(limits::CATCH_UPS_MAX),
-            shelf: Mutex::default(),
-            unreadable: OnceLock::new(),
-            complaints: Throttle::default(),
+            read_permits: Semaphore::new(limits::CATCH_UPS_MAX),
+            cache: Mutex::default(),
+            first_unreadable: OnceLock::new(),
+            unreadable_throttle: Throttle::default(),
             metrics: Arc::clone(metrics),
         }
     }
 
-    /// Keeps no page that was read, or is being read: what they tell may be told no more.
-    pub(super) fn forget(&self) {
-        self.shelf().pages.clear();
+    /// Drops all pages, also those that are being read: they may hold what was redacted since.
+    pub(super) fn clear(&self) {
+        self.cache().pages.clear();
     }
 
-    /// Reads a page with the change after `seq`, in a task of its own: a session that waits for it can be
-    /// asked for something else meanwhile without losing what was read.
+    /// Reads a page with the change after `seq`, in a task of its own: a session that stops waiting for it to
+    /// serve something else does not lose what was read.
     pub(super) fn read(self: &Arc<Self>, seq: Seq) -> PageRead {
         let log = Arc::clone(self);
         PageRead(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                match log.page_with(seq.next()).await {
+                match log.page_of(seq.next()).await {
                     Ok(page) => return Ok(page),
-                    // It stays so, however often it is read.
+                    // Reading it again would change nothing.
                     Err(corrupt @ StoreError::Corrupt { .. }) => return Err(corrupt),
                     Err(error) => {
                         tracing::debug!(%error, "a subscription waits to catch up");
@@ -117,20 +121,20 @@ impl SharedLog {
     }
 
     /// The first entry that was found unreadable.
-    pub(super) fn unreadable(&self) -> Option<Seq> {
-        self.unreadable.get().copied()
+    pub(super) fn first_unreadable(&self) -> Option<Seq> {
+        self.first_unreadable.get().copied()
     }
 
     /// Notes an entry that cannot be read.
     pub(super) fn note_unreadable(&self, seq: Seq) {
-        self.unreadable.get_or_init(|| seq);
-        self.complaints.warn(|kept_back| {
-            tracing::error!(%seq, kept_back, "an entry of the log cannot be read: who needs it is told so");
+        self.first_unreadable.get_or_init(|| seq);
+        self.unreadable_throttle.warn(|kept_back| {
+            tracing::error!(%seq, kept_back, "an entry of the log cannot be read: readers that need it get `corrupt`");
         });
     }
 
     /// The page that `wanted` is in; it may be empty if `wanted` is beyond the head.
-    async fn page_with(&self, wanted: Seq) -> Result<Arc<LogPage>, StoreError> {
+    async fn page_of(&self, wanted: Seq) -> Result<Arc<LogPage>, StoreError> {
         let mut after = start_of_page(wanted);
         loop {
             match self.page(after).await {
@@ -139,7 +143,7 @@ impl SharedLog {
                     Some(last) if last.change.seq < wanted => after = last.change.seq,
                     _ => return Ok(page),
                 },
-                // One that nobody asks for here.
+                // An unreadable entry before the wanted one is of no interest here.
                 Err(StoreError::Corrupt {
                     at: Spot::Log(seq), ..
                 }) if after < seq && seq < wanted => after = seq,
@@ -153,26 +157,26 @@ impl SharedLog {
         }
     }
 
-    /// The page that begins after `after`, read by one for all who ask meanwhile.
+    /// The page that begins after `after`, read once for all who ask meanwhile.
     async fn page(&self, after: Seq) -> Result<Arc<LogPage>, StoreError> {
-        let cell = self.shelf().place(after);
+        let cell = self.cache().get_or_insert(after);
         let read = cell.get_or_try_init(|| self.fetch(after)).await.cloned();
-        let mut shelf = self.shelf();
-        // One that the head cut short will be longer when it is asked for again.
+        let mut cache = self.cache();
+        // A page that the head cut short will be longer when it is asked for again, so it is not cached.
         let is_full = |page: &Arc<LogPage>| {
             let last = page.entries.last();
             last.is_some_and(|last| last.change.seq == end_of_page(after))
         };
         if !read.as_ref().is_ok_and(is_full) {
-            shelf.remove(&cell);
+            cache.remove(&cell);
         }
-        shelf.trim();
+        cache.trim();
         read
     }
 
     async fn fetch(&self, after: Seq) -> Result<Arc<LogPage>, StoreError> {
-        let _turn = self
-            .turns
+        let _permit = self
+            .read_permits
             .acquire()
             .await
             .expect("the semaphore is never closed");
@@ -181,8 +185,13 @@ impl SharedLog {
             usize::try_from(end_of_page(after).get() - after.get()).expect("a page is short");
         self.metrics.read_log(Reason::CatchUp);
         let changes = self.store.read(after, count).await?;
+        debug_assert!(
+            changes
+                .first()
+                .is_none_or(|first| first.seq == after.next())
+        );
         let entries: Vec<SharedChange> = changes.into_iter().map(SharedChange::new).collect();
-        let bytes = entries.iter().map(SharedChange::weight).sum();
+        let bytes = entries.iter().map(SharedChange::bytes_max).sum();
         share.shrink_to(bytes);
         Ok(Arc::new(LogPage {
             entries,
@@ -191,38 +200,38 @@ impl SharedLog {
         }))
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, PageCache> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> std::sync::MutexGuard<'_, PageCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where the page begins that a change is in, if changes are small.
+/// The seq after which the page of a change begins, if its changes are small.
 fn start_of_page(seq: Seq) -> Seq {
     let page = limits::LOG_PAGE_COUNT as u64;
     Seq::new((seq.get() - 1) / page * page)
 }
 
-/// Where the page at most ends that begins after `after`.
+/// The last seq that the page after `after` may hold.
 fn end_of_page(after: Seq) -> Seq {
     start_of_page(after.next()).plus(limits::LOG_PAGE_COUNT)
 }
 
 impl PageCache {
-    /// The place for a page, filled or not; it counts as the most recently read.
-    fn place(&mut self, after: Seq) -> Arc<OnceCell<Arc<LogPage>>> {
-        let known = self.pages.iter().position(|known| known.after == after);
-        let shelved = known.and_then(|at| self.pages.remove(at));
-        let shelved = shelved.unwrap_or_else(|| CachedPage {
+    /// The cell of a page, read or not; it becomes the most recently used.
+    fn get_or_insert(&mut self, after: Seq) -> Arc<OnceCell<Arc<LogPage>>> {
+        let index = self.pages.iter().position(|cached| cached.after == after);
+        let cached = index.and_then(|index| self.pages.remove(index));
+        let cached = cached.unwrap_or_else(|| CachedPage {
             after,
             page: Arc::default(),
         });
-        let page = Arc::clone(&shelved.page);
-        self.pages.push_back(shelved);
+        let page = Arc::clone(&cached.page);
+        self.pages.push_back(cached);
         page
     }
 
     fn remove(&mut self, cell: &Arc<OnceCell<Arc<LogPage>>>) {
-        self.pages.retain(|known| !Arc::ptr_eq(&known.page, cell));
+        self.pages.retain(|cached| !Arc::ptr_eq(&cached.page, cell));
     }
 
     fn trim(&mut self) {
@@ -237,7 +246,7 @@ impl PageCache {
 }
 
 impl CachedPage {
-    /// What is being read counts nothing yet.
+    /// A page that is being read counts nothing yet.
     fn bytes(&self) -> usize {
         self.page.get().map_or(0, |page| page.bytes)
     }

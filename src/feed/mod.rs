@@ -1,27 +1,41 @@
-//! What carries changes from the log to sessions.
+//! Carries changes from the log to sessions.
 //!
-//! One pump a node follows the store's tail into a live window that all sessions share. Who listens
-//! reads from the window, and from the log whenever it is behind it; so a slow session costs reads,
+//! One pump a node follows the store's tail into a live window that all sessions share. Readers pull
+//! from the window, and from the log whenever they are behind it; so a slow session costs reads,
 //! never memory, and never delays another.
 //!
 //! A session listens to everything (`listener`) or subscribes to what a filter sees (`subscription`).
 //! Subscriptions with the same filter form a group (`group`), and the pump finds the groups that a
-//! change concerns (`audience`): what nobody asked for wakes nobody. What takes long to judge is judged where
-//! nobody waits for it (`judges`), for those who asked for it (`look`).
+//! change concerns (`fanout`): a change that no filter sees wakes no session. A filter is evaluated inline while that is
+//! cheap (`filter_pass`), else on a thread that no other subscription waits for (`judges`).
 //!
 //! Knows nothing of the engine: a change that this node wrote arrives like any other.
+//!
+//! # How far: four notions
+//!
+//! | notion | whose | means | moved by |
+//! |---|---|---|---|
+//! | window seq | the node | the last change in the live window | the pump, when it publishes |
+//! | groups' seq | the node | every change up to here was judged for every group | the pump, after it published |
+//! | first pending match | a member of a group | the earliest match that its subscription has not taken; 0 is none | set by the pump, taken by the subscription |
+//! | a reader's seq | a listener or subscription | every change up to here was handed out, or is none that it is to have | the reader, forward alone |
+//!
+//! Invariant: window first, then fan-out, then wakeup. So the groups' seq never passes the window's, and a subscription
+//! that is woken finds its match both in the group and in the window, unless the window has moved on; then it reads the
+//! log. A reader's seq lags while its filter sees nothing, and may be ahead of the window after it has read the log.
 //!
 //! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
 mod entry;
 mod fanout;
+mod filter_pass;
 mod group;
 mod judges;
 mod latest;
 mod listener;
 mod live;
 mod log;
-mod look;
+mod notice;
 mod pump;
 mod snapshot;
 mod subscription;
@@ -47,28 +61,29 @@ use judges::Judges;
 pub use listener::{Interest, Listener};
 use live::LiveWindow;
 use log::SharedLog;
+pub use notice::Notice;
 pub use snapshot::{SnapshotError, SnapshotPermit};
-pub use subscription::{Notice, Start, Subscription};
+pub use subscription::{Start, Subscription};
 
 /// The node's feed. Cheap to clone; the pump ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Feed {
     live: Arc<LiveWindow>,
-    audience: Arc<Fanout>,
+    fanout: Arc<Fanout>,
     log: Arc<SharedLog>,
     judges: Arc<Judges>,
-    turns: Arc<Semaphore>,
+    snapshot_permits: Arc<Semaphore>,
     /// Stops the pump.
     _pump: Arc<DropGuard>,
 }
 
 impl Feed {
-    /// Starts to follow the log from its head, with a window of this many bytes, and hands up the pump's task: a
-    /// feed whose pump has ended tells nothing new. Pages of the log that are held for sessions take shares of
+    /// Starts to follow the log from its head, with a window of this many bytes, and returns the pump's task: a
+    /// feed whose pump has ended delivers nothing new. Pages of the log that are held for sessions take shares of
     /// `budget`.
     ///
     /// # Errors
-    /// If the store cannot tell its head.
+    /// If the store's head cannot be read.
     pub async fn open(
         store: &Arc<dyn Store>,
         window_bytes: usize,
@@ -77,13 +92,13 @@ impl Feed {
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let head = store.head().await?;
         let live = Arc::new(LiveWindow::new(head, window_bytes));
-        let audience = Fanout::new(head);
+        let fanout = Fanout::new(head);
         let tail = store.tail(head).await?;
         let log = Arc::new(SharedLog::new(store, budget, metrics));
         let pump = pump::run(
             tail,
             Arc::clone(&live),
-            Arc::clone(&audience),
+            Arc::clone(&fanout),
             Arc::clone(&log),
             Arc::clone(metrics),
         );
@@ -91,10 +106,10 @@ impl Feed {
         let pump = tokio::spawn(stop.clone().run_until_cancelled_owned(pump).map(drop));
         let feed = Self {
             live,
-            audience,
+            fanout,
             log,
             judges: Judges::new(),
-            turns: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
+            snapshot_permits: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
             _pump: Arc::new(stop.drop_guard()),
         };
         Ok((feed, pump))
@@ -110,18 +125,18 @@ impl Feed {
         self.live.bytes()
     }
 
-    /// How many subscriptions there are, and how many different filters they have.
-    pub fn audience(&self) -> (usize, usize) {
-        self.audience.count()
+    /// The number of subscriptions, and of different filters that they have.
+    pub fn subscription_counts(&self) -> (usize, usize) {
+        self.fanout.counts()
     }
 
     /// The first entry of the log that was found unreadable.
-    pub fn unreadable(&self) -> Option<Seq> {
-        self.log.unreadable()
+    pub fn first_unreadable(&self) -> Option<Seq> {
+        self.log.first_unreadable()
     }
 
-    /// Waits until the log has come this far, as this node knows it.
-    pub async fn reach(&self, seq: Seq) {
+    /// Waits until the live window has reached this change.
+    pub async fn wait_for(&self, seq: Seq) {
         let mut end = self.live.watch();
         while self.live.seq() < seq {
             let moved = end.changed().await;
@@ -129,7 +144,7 @@ impl Feed {
         }
     }
 
-    /// Everything of `interest` after `after`, or from now on.
+    /// A reader of everything of `interest` after `after`, or from now on.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
         Listener::new(
             Arc::clone(&self.live),
@@ -139,27 +154,27 @@ impl Feed {
         )
     }
 
-    /// Every change of which `filter` sees something, with these fields. `bell` rings when there may be
-    /// more; several subscriptions of one session can share it.
+    /// A reader of every change of which `filter` sees something, with these fields. `wakeup` is notified when
+    /// there may be more; several subscriptions of one session can share it.
     pub fn subscribe(
         &self,
         filter: &Arc<Filter>,
         fields: &Arc<Fields>,
         start: Start,
-        bell: &Arc<Notify>,
+        wakeup: &Arc<Notify>,
     ) -> Subscription {
         Subscription::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
             &self.judges,
-            self.audience.join(filter, bell),
-            Arc::clone(bell),
+            self.fanout.join(filter, wakeup),
+            Arc::clone(wakeup),
             Arc::clone(fields),
             start,
         )
     }
 
-    /// Those of these changes of which the filter sees something.
+    /// The changes of which the filter sees something.
     ///
     /// # Errors
     /// If one of them takes too long to judge.
@@ -168,12 +183,12 @@ impl Feed {
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
     ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
-        look::judge_page(&self.judges, filter, changes).await
+        filter_pass::judge_page(&self.judges, filter, changes).await
     }
 
-    /// Waits for leave to begin with a snapshot, or with what became of events.
-    pub async fn turn(&self) -> SnapshotPermit {
-        let permit = Arc::clone(&self.turns).acquire_owned().await;
+    /// Waits for a permit to begin a subscription with a snapshot, or in mode `latest`.
+    pub async fn snapshot_permit(&self) -> SnapshotPermit {
+        let permit = Arc::clone(&self.snapshot_permits).acquire_owned().await;
         SnapshotPermit::new(permit.expect("the semaphore is never closed"))
     }
 }

@@ -1,4 +1,4 @@
-//! The task that follows the log.
+//! The task that follows the log: publishes what the store's tail yields to the window, then to the groups.
 
 use std::sync::Arc;
 
@@ -11,24 +11,24 @@ use super::log::SharedLog;
 use crate::metrics::Metrics;
 use crate::store::TailEvent;
 
-/// Publishes everything that the store's tail tells, for as long as the node lives.
+/// Runs for as long as the node lives.
 ///
-/// Into the window first: what the audience is told of must be there to be found.
+/// The window first, then the fan-out: a subscription that is woken looks for its match in the window.
 pub(super) async fn run(
     mut tail: BoxStream<'static, TailEvent>,
     live: Arc<LiveWindow>,
-    audience: Arc<Fanout>,
+    fanout: Arc<Fanout>,
     log: Arc<SharedLog>,
     metrics: Arc<Metrics>,
 ) {
-    while let Some(tidings) = tail.next().await {
-        match tidings {
+    while let Some(event) = tail.next().await {
+        match event {
             TailEvent::Changes(changes) => {
                 live.publish(&changes);
-                let mut rest = &changes[..];
-                while !rest.is_empty() {
-                    rest = &rest[audience.judge(rest)..];
-                    if !rest.is_empty() {
+                let mut unjudged = &changes[..];
+                while !unjudged.is_empty() {
+                    unjudged = &unjudged[fanout.judge(unjudged)..];
+                    if !unjudged.is_empty() {
                         tokio::task::yield_now().await;
                     }
                 }
@@ -37,19 +37,19 @@ pub(super) async fn run(
             TailEvent::Unreadable(seq) => {
                 log.note_unreadable(seq);
                 live.skip(seq);
-                audience.skip(seq);
+                fanout.skip(seq);
             }
-            TailEvent::Redaction => forget(&live, &log),
+            TailEvent::Redaction => invalidate(&live, &log),
             TailEvent::Reopened => {
                 metrics.reopenings.inc();
-                forget(&live, &log);
+                invalidate(&live, &log);
             }
         }
     }
 }
 
-/// What is remembered may tell what was erased since: everyone reads it anew.
-fn forget(live: &LiveWindow, log: &SharedLog) {
-    live.forget();
-    log.forget();
+/// Drops what is cached, which may hold contents that were redacted since: all readers read the log anew.
+fn invalidate(live: &LiveWindow, log: &SharedLog) {
+    live.clear();
+    log.clear();
 }

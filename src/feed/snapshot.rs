@@ -1,4 +1,4 @@
-//! How a subscription begins with the events as they are.
+//! Handing out a snapshot: the events that match as of one seq, in pages, under a permit with a deadline.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,19 +17,20 @@ use crate::protocol::{Frame, Shaped};
 use crate::query::Fields;
 use crate::store::{QueryResult, StoreError};
 
-/// Leave to hold what is dear, for a while: a cursor of the store, or what `latest` gathers.
+/// A permit, with a deadline, to hold something expensive: a cursor of the store, or the changes that mode `latest`
+/// gathers.
 #[derive(Debug)]
 pub struct SnapshotPermit {
     _permit: OwnedSemaphorePermit,
-    until: Instant,
+    deadline: Instant,
 }
 
-/// Why a subscription broke off.
+/// Why a subscription ends early.
 #[derive(Debug)]
 pub enum SnapshotError {
     /// The store could not go on.
     Store(StoreError),
-    /// The client took longer than [`limits::SNAPSHOT_DEADLINE`] and what it earned by taking pages.
+    /// The client took longer than [`limits::SNAPSHOT_DEADLINE`] and the time it gained by reading.
     TooSlow,
     /// Its filter takes more than [`limits::MATCH_STEPS_MAX`] on one event, or [`limits::JUDGE_TIME_MAX`] on many.
     FilterTooSlow,
@@ -40,7 +41,7 @@ pub(super) struct SnapshotFeed {
     pub(super) seq: Seq,
     events: BoxStream<'static, Result<Event, StoreError>>,
     fields: Arc<Fields>,
-    turn: SnapshotPermit,
+    permit: SnapshotPermit,
     page: Vec<Shaped>,
     bytes: usize,
     end: Option<Result<(), StoreError>>,
@@ -49,7 +50,7 @@ pub(super) struct SnapshotFeed {
 impl fmt::Debug for SnapshotFeed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Snapshot")
+            .debug_struct("SnapshotFeed")
             .field("seq", &self.seq)
             .finish_non_exhaustive()
     }
@@ -59,18 +60,20 @@ impl SnapshotPermit {
     pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
         Self {
             _permit: permit,
-            until: Instant::now() + limits::SNAPSHOT_DEADLINE,
+            deadline: Instant::now() + limits::SNAPSHOT_DEADLINE,
         }
     }
 
-    /// So many bytes were taken: who goes on may go on.
-    pub(super) fn earn(&mut self, bytes: usize) {
-        self.until += Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX)
+    /// Moves the deadline for bytes that the client has taken: a client that keeps up the pace of
+    /// [`limits::SNAPSHOT_BYTES_PER_SECOND`] is never too slow.
+    pub(super) fn extend(&mut self, bytes: usize) {
+        self.deadline += Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX)
             / limits::SNAPSHOT_BYTES_PER_SECOND;
     }
 
+    /// Whether the deadline has not passed.
     pub(super) fn check(&self) -> Result<(), SnapshotError> {
-        match Instant::now() > self.until {
+        match Instant::now() > self.deadline {
             true => Err(SnapshotError::TooSlow),
             false => Ok(()),
         }
@@ -78,19 +81,19 @@ impl SnapshotPermit {
 }
 
 impl SnapshotFeed {
-    pub(super) fn new(found: QueryResult, fields: &Arc<Fields>, turn: SnapshotPermit) -> Self {
+    pub(super) fn new(result: QueryResult, fields: &Arc<Fields>, permit: SnapshotPermit) -> Self {
         Self {
-            seq: found.seq,
-            events: found.events,
+            seq: result.seq,
+            events: result.events,
             fields: Arc::clone(fields),
-            turn,
+            permit,
             page: Vec::new(),
             bytes: 0,
             end: None,
         }
     }
 
-    /// Gathers until there is a page.
+    /// Reads events until a page is full, or all are read.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.end.is_none() && !self.is_full() {
             match ready!(self.events.poll_next_unpin(context)) {
@@ -107,13 +110,13 @@ impl SnapshotFeed {
 
     /// The page that is ready, and whether it was the last.
     pub(super) fn take(&mut self) -> Result<(Frame, bool), SnapshotError> {
-        self.turn.check()?;
+        self.permit.check()?;
         if let Some(Err(error)) = &self.end {
             return Err(SnapshotError::Store(error.clone()));
         }
         let last = self.end.is_some();
         let frame = protocol::snapshot(self.seq, &self.page, !last);
-        self.turn.earn(frame.len());
+        self.permit.extend(frame.len());
         self.page.clear();
         self.bytes = 0;
         Ok((frame, last))

@@ -1,28 +1,43 @@
-//! One filter's position in the feed: a snapshot or the log until the window is reached, then the window;
-//! and back to the log when the window has moved on.
+//! One filter's position in the feed: a snapshot or the log until the window is reached, then the window,
+//! then the group's matches; and back to the log when the window has moved on.
+//!
+//! | position | what is handed out | `seq` | left when |
+//! |---|---|---|---|
+//! | `Snapshot` | pages of the events that match as of `seq` | what they are as of; stands | the last page is taken: seek |
+//! | `Latest` | what became of events up to a seq | changes up to it are gathered; their outcomes may still wait | everything up to that seq is handed out: seek |
+//! | `Reading` | nothing: a page of the log with the change after `seq` is being read | as below | it is read: `Page`; it cannot be: `Broken` |
+//! | `Page` | the page's changes that the filter sees | every change up to it was handed out, or the filter sees nothing of it | all are examined: seek |
+//! | `Window(index)` | the same of the window's items from `index` on | as above | all are examined: `Matches { more: true }`; not all, or the window has moved on: seek |
+//! | `Matches { more: true }` | the group's matches after `seq` | as above; lags while nothing matches | none is left: `Matches { more: false }`, after `live` if it was not live; see below |
+//! | `Matches { more: false }` | the group's matches from the pending one on | as above | there is one: as `more: true`; see below |
+//! | `Broken` | nothing: `take` returns the error | as above | never |
+//!
+//! Seek: `Window` if the window continues after `seq`, else `Reading`, after `behind` if it was live. In both `Matches` it
+//! seeks if the group forgot what it needs, or the window has moved on without a match: `seq` moves up to just before
+//! that match first, since nothing in between is seen by the filter.
+//!
+//! Invariants: `seq` never moves back. `Matches { more: false }` implies `is_live`. While the judges have a job, `take`
+//! hands out nothing.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use futures::FutureExt;
 use tokio::sync::Notify;
 
-use super::entry::SharedChange;
 use super::fanout::Membership;
+use super::filter_pass::{FilterPass, JudgedElsewhere};
 use super::group::NotRemembered;
 use super::judges::Judges;
 use super::latest::Latest;
 use super::live::LiveWindow;
 use super::log::{LogPage, PageRead, SharedLog};
-use super::look::{JudgedElsewhere, Look};
+use super::notice::Notice;
 use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
 use super::window::{Lagged, WindowContent, WindowIndex};
-use crate::domain::Seq;
-use crate::domain::VisibleKind;
+use crate::domain::{Seq, VisibleKind};
 use crate::limits;
 use crate::protocol;
-use crate::protocol::Frame;
 use crate::query::Fields;
 use crate::store::{QueryResult, StoreError};
 use crate::value::Steps;
@@ -30,7 +45,7 @@ use crate::value::Steps;
 /// Where a subscription begins.
 #[derive(Debug)]
 pub enum Start {
-    /// With what follows.
+    /// With the changes from now on.
     Now,
     /// With every change after a position.
     After(Seq),
@@ -38,19 +53,6 @@ pub enum Start {
     Latest(Seq, SnapshotPermit),
     /// With the events as they are.
     Snapshot(QueryResult, SnapshotPermit),
-}
-
-/// What a subscription tells: a frame without the subscription's name.
-#[derive(Debug)]
-pub struct Notice {
-    /// The frame's type.
-    pub word: &'static str,
-    /// The position to resume from after this frame, if it is one.
-    pub position: Option<Seq>,
-    /// The message.
-    pub frame: Frame,
-    /// When this node heard of the change that it tells.
-    pub heard: Option<Instant>,
 }
 
 /// Every change of which the filter sees something, once each, in order.
@@ -61,13 +63,13 @@ pub struct Subscription {
     live: Arc<LiveWindow>,
     log: Arc<SharedLog>,
     membership: Membership,
-    bell: Arc<Notify>,
+    wakeup: Arc<Notify>,
     fields: Arc<Fields>,
-    /// Every change up to here was handed out, or the filter sees nothing of it.
+    /// What it means depends on `position`; it never moves back.
     seq: Seq,
     position: SubscriptionPosition,
     judged: JudgedElsewhere,
-    /// Whether the client was told that it hears of changes as they happen.
+    /// Whether the client was last told that it receives changes as they happen.
     is_live: bool,
 }
 
@@ -77,13 +79,13 @@ enum SubscriptionPosition {
     Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
     Reading(PageRead),
-    /// Behind the window, with a page of the log to look at.
+    /// Behind the window, with a page of the log to examine.
     Page(Arc<LogPage>),
-    /// What comes next cannot be read.
+    /// The next change cannot be read.
     Broken(StoreError),
-    /// Looking at every item of the window.
+    /// Examining every item of the window, from this one on.
     Window(WindowIndex),
-    /// At the window's end: the group knows what matches. `more` was there when it last looked.
+    /// At the window's end: the group finds the matches. `more` says that it had others when they were last taken.
     Matches {
         more: bool,
     },
@@ -95,7 +97,7 @@ impl Subscription {
         log: Arc<SharedLog>,
         judges: &Arc<Judges>,
         membership: Membership,
-        bell: Arc<Notify>,
+        wakeup: Arc<Notify>,
         fields: Arc<Fields>,
         start: Start,
     ) -> Self {
@@ -104,12 +106,13 @@ impl Subscription {
         let (seq, position) = match start {
             Start::Now => (head, SubscriptionPosition::Matches { more: true }),
             Start::After(after) => (after, SubscriptionPosition::after(after, &live, &log)),
-            Start::Latest(after, turn) => {
-                let latest = Latest::new(&log, judges, filter, (after, head.max(after)), turn);
+            Start::Latest(after, permit) => {
+                let span = (after, head.max(after));
+                let latest = Latest::new(&log, judges, filter, span, permit);
                 (after, SubscriptionPosition::Latest(Box::new(latest)))
             }
-            Start::Snapshot(found, turn) => {
-                let snapshot = SnapshotFeed::new(found, &fields, turn);
+            Start::Snapshot(result, permit) => {
+                let snapshot = SnapshotFeed::new(result, &fields, permit);
                 (
                     snapshot.seq,
                     SubscriptionPosition::Snapshot(Box::new(snapshot)),
@@ -120,7 +123,7 @@ impl Subscription {
             live,
             log,
             membership,
-            bell,
+            wakeup,
             fields,
             seq,
             position,
@@ -134,25 +137,25 @@ impl Subscription {
         self.seq
     }
 
-    /// Bytes that its filter takes in memory, if it is the only one with that.
+    /// Bytes that its filter takes in memory, if no other subscription shares it.
     pub fn filter_weight(&self) -> usize {
         self.membership.group.filter.weight()
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
     pub async fn ready(&mut self) {
-        let bell = Arc::clone(&self.bell);
+        let wakeup = Arc::clone(&self.wakeup);
         loop {
             let ready = std::future::poll_fn(|context| self.poll_ready(context));
             tokio::select! {
                 () = ready => return,
-                () = bell.notified() => {}
+                () = wakeup.notified() => {}
             }
         }
     }
 
-    /// Whether [`take`](Self::take) may have something. When matches come while this is pending, the
-    /// bell rings instead of the context's waker.
+    /// Whether [`take`](Self::take) may have something. Matches that come while this is pending notify the
+    /// `wakeup`, not the context's waker.
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.judged.poll_ready(context));
         match &mut self.position {
@@ -168,7 +171,7 @@ impl Subscription {
             | SubscriptionPosition::Window(_)
             | SubscriptionPosition::Broken(_) => {}
             SubscriptionPosition::Matches { more } => {
-                if !*more && self.is_live && !self.membership.member.has_news() {
+                if !*more && !self.membership.member.has_pending() {
                     return Poll::Pending;
                 }
             }
@@ -179,7 +182,7 @@ impl Subscription {
     /// Hands out what is there without waiting, up to about one flush and as long as `slice` has steps left.
     ///
     /// # Errors
-    /// If it broke off: it is over.
+    /// If it cannot go on. The subscription is over then.
     pub fn take(
         &mut self,
         slice: &Steps,
@@ -191,17 +194,18 @@ impl Subscription {
         }
         match &mut self.position {
             SubscriptionPosition::Snapshot(snapshot) => {
-                let (frame, last) = snapshot.take()?;
+                let (frame, is_last) = snapshot.take()?;
                 out(Notice::new("snapshot", None, frame));
-                if last {
+                if is_last {
                     self.seek(out);
                 }
             }
             SubscriptionPosition::Latest(latest) => {
-                let tell = |_, frame| out(Notice::new("change", None, frame));
-                let done = latest.take(&self.fields, tell)?;
-                self.seq = latest.seq;
-                if done {
+                let send = |_, frame| out(Notice::new("change", None, frame));
+                let is_done = latest.take(&self.fields, send)?;
+                let gathered = latest.seq;
+                self.advance(gathered);
+                if is_done {
                     self.seek(out);
                 }
             }
@@ -209,11 +213,11 @@ impl Subscription {
             SubscriptionPosition::Broken(error) => return Err(SnapshotError::Store(error.clone())),
             SubscriptionPosition::Page(page) => {
                 let page = Arc::clone(page);
-                self.look_at_page(&page, slice, out);
+                self.take_from_page(&page, slice, out);
             }
-            SubscriptionPosition::Window(place) => {
-                let place = *place;
-                self.look_at_window(place, slice, out);
+            SubscriptionPosition::Window(index) => {
+                let index = *index;
+                self.take_from_window(index, slice, out);
             }
             SubscriptionPosition::Matches { more } => {
                 let more = *more;
@@ -223,112 +227,118 @@ impl Subscription {
         Ok(())
     }
 
-    fn look_at_page(&mut self, page: &Arc<LogPage>, slice: &Steps, out: &mut impl FnMut(Notice)) {
+    fn take_from_page(&mut self, page: &Arc<LogPage>, slice: &Steps, out: &mut impl FnMut(Notice)) {
         let from = page
             .entries
             .partition_point(|entry| entry.change.seq <= self.seq);
-        let mut look = self.look(slice);
+        let mut pass = self.filter_pass(slice);
         for entry in &page.entries[from..] {
-            if !look.at(entry, None, out) {
+            if !pass.examine(entry, None, out) {
                 break;
             }
         }
-        self.seq = look.end();
+        let examined = pass.finish();
+        self.advance(examined);
         let last = page.entries.last();
         if last.is_none_or(|last| last.change.seq <= self.seq) {
             self.seek(out);
         }
     }
 
-    fn look_at_window(&mut self, place: WindowIndex, slice: &Steps, out: &mut impl FnMut(Notice)) {
+    fn take_from_window(&mut self, from: WindowIndex, slice: &Steps, out: &mut impl FnMut(Notice)) {
         let live = Arc::clone(&self.live);
-        let mut look = self.look(slice);
-        let mut end = look.seq;
-        let read = live.read(place, |item| {
-            end = end.max(item.seq);
+        let mut pass = self.filter_pass(slice);
+        let mut last_shown = pass.seq;
+        let read = live.read(from, |item| {
+            last_shown = last_shown.max(item.seq);
             match &item.content {
-                WindowContent::Change(entry) => look.at(entry, None, out),
+                WindowContent::Change(entry) => pass.examine(entry, None, out),
                 WindowContent::Broadcast(_) => true,
             }
         });
-        self.seq = look.end();
+        let examined = pass.finish();
+        self.advance(examined);
         match read {
-            Ok(_) if end <= self.seq => {
+            // The group has judged, or will judge, every change after `seq`: from here on it finds the matches.
+            Ok(_) if last_shown <= self.seq => {
                 self.position = SubscriptionPosition::Matches { more: true }
             }
             Ok(_) | Err(Lagged) => self.seek(out),
         }
     }
 
-    fn look<'a>(&'a mut self, slice: &'a Steps) -> Look<'a> {
+    fn filter_pass<'a>(&'a mut self, slice: &'a Steps) -> FilterPass<'a> {
         let filter = &self.membership.group.filter;
-        Look::new(&mut self.judged, filter, &self.fields, slice, self.seq)
+        FilterPass::new(&mut self.judged, filter, &self.fields, slice, self.seq)
     }
 
+    /// Hands out matches that the group remembers. `more` says that it had more when they were last taken.
     fn take_matches(&mut self, more: bool, slice: &Steps, out: &mut impl FnMut(Notice)) {
-        let first = self.membership.member.look();
-        if first.is_none() && !more && self.is_live {
-            return;
-        }
-        // What was left unread comes before the first match since.
-        let from = match first {
-            Some(first) if !more => first.max(self.seq.next()),
-            _ => self.seq.next(),
+        debug_assert!(
+            more || self.is_live,
+            "`live` is sent when nothing more is left"
+        );
+        let first_pending = self.membership.member.take_pending();
+        let from = match first_pending {
+            // The matches left from last time precede any that came since.
+            _ if more => self.seq.next(),
+            // Between `seq` and it nothing matches. `seq` alone may be older than the group remembers: it does not move
+            // while the filter sees nothing.
+            Some(first) => first.max(self.seq.next()),
+            None => return,
         };
-        let mut matches = Vec::new();
-        let group = &self.membership.group;
-        match group.matches(from, limits::FLUSH_COUNT_MAX, &mut matches) {
-            Ok(more) => self.tell_matches(&matches, more, slice, out),
+        match self.membership.group.matches(from, limits::FLUSH_COUNT_MAX) {
+            Ok((matches, more)) => self.send_matches(&matches, more, slice, out),
             Err(NotRemembered) => {
-                self.seq = from.before();
+                self.advance(from.before());
                 self.seek(out);
             }
         }
     }
 
-    fn tell_matches(
+    /// Hands out these matches as far as the window holds them and the flush has room. Nothing between them, or
+    /// between `seq` and the first, is seen by the filter. `more` says that the group has others after them.
+    fn send_matches(
         &mut self,
-        found: &[(Seq, Option<VisibleKind>)],
+        matches: &[(Seq, Option<VisibleKind>)],
         more: bool,
         slice: &Steps,
         out: &mut impl FnMut(Notice),
     ) {
         let live = Arc::clone(&self.live);
-        let seqs = found.iter().map(|(seq, _)| *seq);
-        let mut look = self.look(slice);
-        let mut seen = found.iter().map(|(_, seen)| *seen);
-        let mut is_cut = false;
-        live.entries(seqs, |entry| {
-            let seen = seen.next().expect("as many as there are seqs");
-            is_cut = !look.at(entry, seen, out);
-            !is_cut
+        let mut pass = self.filter_pass(slice);
+        let mut is_full = false;
+        live.entries(matches.iter().copied(), |entry, seen| {
+            is_full = !pass.examine(entry, seen, out);
+            !is_full
         });
-        self.seq = look.end();
-        match found.iter().find(|(seq, _)| *seq > self.seq) {
-            None => self.arrive(more, out),
-            Some(_) if is_cut || self.judged.is_busy() => {
+        let examined = pass.finish();
+        self.advance(examined);
+        let mut seqs = matches.iter().map(|(seq, _)| *seq);
+        match seqs.find(|seq| *seq > self.seq) {
+            None => self.reach_end(more, out),
+            Some(_) if is_full || self.judged.is_busy() => {
                 self.position = SubscriptionPosition::Matches { more: true };
             }
-            // The window has moved on: nothing before this one was missed.
-            Some((missed, _)) => {
-                self.seq = missed.before();
+            // It has left the window, and everything before it was handed out.
+            Some(evicted) => {
+                self.advance(evicted.before());
                 self.seek(out);
             }
         }
     }
 
-    fn arrive(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
+    /// All matches that were taken are handed out. Unless the group has more, the subscription is live.
+    fn reach_end(&mut self, more: bool, out: &mut impl FnMut(Notice)) {
         self.position = SubscriptionPosition::Matches { more };
-        if !more {
-            self.judged.rest();
+        if more {
+            return;
         }
-        if !more && !self.is_live {
+        self.judged.reset_time();
+        if !self.is_live {
             self.is_live = true;
-            out(Notice::new(
-                "live",
-                Some(self.seq),
-                protocol::live(self.seq),
-            ));
+            let frame = protocol::live(self.seq);
+            out(Notice::new("live", Some(self.seq), frame));
         }
     }
 
@@ -342,31 +352,19 @@ impl Subscription {
             out(Notice::new("behind", Some(self.seq), frame));
         }
     }
+
+    /// Every change up to `seq` is handed out now, or the filter sees nothing of it.
+    fn advance(&mut self, seq: Seq) {
+        debug_assert!(self.seq <= seq, "a change is handed out once");
+        self.seq = seq;
+    }
 }
 
 impl SubscriptionPosition {
     fn after(seq: Seq, live: &LiveWindow, log: &Arc<SharedLog>) -> Self {
-        match live.place_after(seq) {
-            Some(place) => Self::Window(place),
+        match live.index_after(seq) {
+            Some(index) => Self::Window(index),
             None => Self::Reading(log.read(seq)),
-        }
-    }
-}
-
-impl Notice {
-    fn new(word: &'static str, position: Option<Seq>, frame: Frame) -> Self {
-        Self {
-            word,
-            position,
-            frame,
-            heard: None,
-        }
-    }
-
-    pub(super) fn change(entry: &SharedChange, frame: Frame) -> Self {
-        Self {
-            heard: Some(entry.heard),
-            ..Self::new("change", Some(entry.change.seq), frame)
         }
     }
 }

@@ -1,4 +1,8 @@
 //! The latest changes and broadcasts, in the order they arrived at this node.
+//!
+//! Invariants: indexes and seqs are contiguous: item `i` has the index `start + i`, and the changes among the items are
+//! all of the log's from the first to `seq`. `bytes` is the sum over the items. `broadcasts` lists the indexes of the
+//! broadcasts that are still held, ascending.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +13,7 @@ use crate::protocol;
 use crate::protocol::Frame;
 use crate::store::Broadcast;
 
-/// A place in the window: items are numbered as they arrive, changes and broadcasts alike.
+/// Numbers items as they arrive, changes and broadcasts alike; no index is used twice.
 pub(super) type WindowIndex = u64;
 
 /// The window has moved on without a reader.
@@ -20,9 +24,9 @@ pub(super) struct Lagged;
 #[derive(Debug)]
 pub(super) struct Window {
     items: VecDeque<WindowItem>,
-    /// Places of the broadcasts among them.
+    /// Indexes of the broadcasts among them.
     broadcasts: VecDeque<WindowIndex>,
-    /// The place of the first item.
+    /// The index of the first item.
     start: WindowIndex,
     pub(super) bytes: usize,
     bytes_max: usize,
@@ -47,7 +51,7 @@ pub(super) enum WindowContent {
 }
 
 impl Window {
-    /// An empty one, after change `seq`.
+    /// An empty window after change `seq`.
     pub(super) fn new(seq: Seq, bytes_max: usize) -> Self {
         Self {
             items: VecDeque::new(),
@@ -59,63 +63,65 @@ impl Window {
         }
     }
 
-    /// Where a reader of all changes up to `seq` goes on; `None` if the window begins after that.
+    /// The index at which a reader of all changes up to `seq` goes on; `None` if it would miss some, and so must read
+    /// the log.
     ///
-    /// A position beyond the last published change is fine: the reader has read the log ahead of the pump.
-    pub(super) fn place_after(&self, seq: Seq) -> Option<WindowIndex> {
+    /// A seq beyond the last published change is fine: the reader has read the log ahead of the pump.
+    pub(super) fn index_after(&self, seq: Seq) -> Option<WindowIndex> {
         if seq >= self.seq {
             return Some(self.end());
         }
         let first = self.items.front()?;
         first
-            .covers_after(seq)
+            .continues(seq)
             .then(|| self.start + self.items.partition_point(|item| item.seq <= seq) as WindowIndex)
     }
 
-    /// Shows the items from `place` on to `visit`, until that has enough; the place to go on from.
+    /// Shows the items from an index on to `visit`, until that says `false`; returns the index to go on from.
     pub(super) fn read(
         &self,
-        place: WindowIndex,
+        from: WindowIndex,
         mut visit: impl FnMut(&WindowItem) -> bool,
     ) -> Result<WindowIndex, Lagged> {
-        let skip = place.checked_sub(self.start).ok_or(Lagged)?;
+        let skip = from.checked_sub(self.start).ok_or(Lagged)?;
+        debug_assert!(from <= self.end(), "an index comes from this window");
         let skip = usize::try_from(skip).expect("the window is in memory");
-        let mut place = place;
+        let mut next = from;
         for item in self.items.range(skip..) {
             if !visit(item) {
                 break;
             }
-            place += 1;
+            next += 1;
         }
-        Ok(place)
+        Ok(next)
     }
 
-    /// Shows the broadcasts from `place` on that are still there; the place to go on from.
+    /// Shows the broadcasts from an index on that are still held; returns the index to go on from.
     pub(super) fn read_broadcasts(
         &self,
-        place: WindowIndex,
+        from: WindowIndex,
         mut visit: impl FnMut(&Frame),
     ) -> WindowIndex {
-        let first = self.broadcasts.partition_point(|known| *known < place);
-        for known in self.broadcasts.range(first..) {
-            let at = usize::try_from(known - self.start).expect("the window is in memory");
-            if let WindowContent::Broadcast(frame) = &self.items[at].content {
+        let first = self.broadcasts.partition_point(|index| *index < from);
+        for index in self.broadcasts.range(first..) {
+            let offset = usize::try_from(index - self.start).expect("the window is in memory");
+            if let WindowContent::Broadcast(frame) = &self.items[offset].content {
                 visit(frame);
             }
         }
         self.end()
     }
 
-    /// The place after the newest item.
+    /// The index after the newest item.
     pub(super) fn end(&self) -> WindowIndex {
         self.start + self.items.len() as WindowIndex
     }
 
-    /// The change at `seq`, if it is here.
+    /// The change at `seq`, if the window holds it.
     pub(super) fn entry(&self, seq: Seq) -> Option<&SharedChange> {
-        // A change stands before the broadcasts that came after it.
-        let at = self.items.partition_point(|item| item.seq < seq);
-        match self.items.get(at) {
+        // A change precedes the broadcasts that have the same seq.
+        let offset = self.items.partition_point(|item| item.seq < seq);
+        match self.items.get(offset) {
             Some(WindowItem {
                 content: WindowContent::Change(entry),
                 ..
@@ -129,7 +135,7 @@ impl Window {
         assert_eq!(change.seq, self.seq.next(), "the tail is contiguous");
         self.seq = change.seq;
         let entry = SharedChange::new(change);
-        let bytes = entry.weight();
+        let bytes = entry.bytes_max();
         self.push(WindowContent::Change(entry), bytes);
     }
 
@@ -150,22 +156,28 @@ impl Window {
         });
     }
 
-    /// Empties it, as if much had come since.
+    /// Empties it, as if its items had been trimmed.
     pub(super) fn clear(&mut self) {
+        debug_assert_eq!(
+            self.bytes,
+            self.items.iter().map(|item| item.bytes).sum::<usize>()
+        );
         self.start = self.end();
         self.items.clear();
         self.broadcasts.clear();
         self.bytes = 0;
     }
 
-    /// Empties it, and leaves out a place, so that whoever has read everything notices too.
+    /// Passes over the next change: empties the window and leaves out an index, so that readers which have read
+    /// everything lag too, and find in the log why.
     pub(super) fn skip(&mut self, seq: Seq) {
+        assert_eq!(seq, self.seq.next(), "the tail is contiguous");
         self.clear();
         self.start += 1;
         self.seq = seq;
     }
 
-    /// Drops the oldest items beyond the bound, but never the newest.
+    /// Drops the oldest items beyond the bound in bytes, but never the newest.
     pub(super) fn trim(&mut self) {
         while self.bytes > self.bytes_max && self.items.len() > 1 {
             let oldest = self.items.pop_front().expect("the length was checked");
@@ -179,12 +191,13 @@ impl Window {
         {
             self.broadcasts.pop_front();
         }
+        debug_assert!(self.broadcasts.back().is_none_or(|last| *last < self.end()));
     }
 }
 
 impl WindowItem {
-    /// Whether a reader of all changes up to `seq` misses none by beginning with this item.
-    fn covers_after(&self, seq: Seq) -> bool {
+    /// Whether a reader of all changes up to `seq` misses none if it begins with this item.
+    fn continues(&self, seq: Seq) -> bool {
         match self.content {
             WindowContent::Change(..) => self.seq <= seq.next(),
             WindowContent::Broadcast(_) => self.seq <= seq,

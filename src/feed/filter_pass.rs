@@ -1,4 +1,7 @@
-//! A subscription's look at changes: which of them its filter sees, and who finds that out.
+//! Evaluates a subscription's filter over changes: inline while that is cheap, else on the judges' thread.
+//!
+//! A pass stops at the first change that is too costly to judge inline. That change and the ones after it go to the
+//! judges as one job; the subscription waits for the verdicts, and the next pass begins with them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,32 +12,32 @@ use futures::FutureExt;
 
 use super::entry::SharedChange;
 use super::judges::{JOB_STEPS, Job, Judges};
+use super::notice::Notice;
 use super::snapshot::SnapshotError;
-use super::subscription::Notice;
 use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::query::{Fields, Filter};
 use crate::value::{Steps, TooCostly};
 
-/// Entries looked at before others have their turn.
-const LOOK_MAX: usize = 1_000;
+/// Changes examined in one pass; then the session serves its other subscriptions.
+const PASS_COUNT_MAX: usize = 1_000;
 
-/// Changes that are judged together where nobody waits.
-const JOB_CHANGES: usize = 64;
+/// Changes handed to the judges as one job.
+const JOB_COUNT_MAX: usize = 64;
 
-/// Whether the filter sees something of a change, once that is known.
+/// What the filter sees of changes, in the order of their seqs; `None` is nothing.
 pub(super) type Verdicts = VecDeque<(Seq, Option<VisibleKind>)>;
 
-/// What one subscription has judged elsewhere.
+/// One subscription's jobs with the judges, and the verdicts that came back.
 #[derive(Debug)]
 pub(super) struct JudgedElsewhere {
     judges: Arc<Judges>,
-    /// The next changes, as far as they were judged.
-    known: Verdicts,
+    /// Of the next changes, as far as they were judged.
+    verdicts: Verdicts,
     job: Option<Job<(Verdicts, Result<(), TooCostly>)>>,
-    /// Since the end of the log was last reached.
-    took: Duration,
+    /// Of all jobs since the end of the log was last reached.
+    judged_for: Duration,
     is_too_slow: bool,
 }
 
@@ -42,34 +45,36 @@ impl JudgedElsewhere {
     pub(super) fn new(judges: &Arc<Judges>) -> Self {
         Self {
             judges: Arc::clone(judges),
-            known: VecDeque::new(),
+            verdicts: VecDeque::new(),
             job: None,
-            took: Duration::ZERO,
+            judged_for: Duration::ZERO,
             is_too_slow: false,
         }
     }
 
-    /// Waits until nothing is being judged.
+    /// Waits until no job runs.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(job) = &mut self.job else {
             return Poll::Ready(());
         };
-        let done = ready!(job.poll_unpin(context));
+        let joined = ready!(job.poll_unpin(context));
         self.job = None;
-        let ((verdicts, outcome), took) = done.expect("judging does not panic");
-        self.known.extend(verdicts);
-        self.took += took;
-        // What was judged before one change took too long is told before.
-        let is_over = outcome.is_err() && self.known.is_empty();
-        self.is_too_slow |= is_over || self.took > limits::JUDGE_TIME_MAX;
+        let ((verdicts, outcome), took) = joined.expect("judging does not panic");
+        self.verdicts.extend(verdicts);
+        self.judged_for += took;
+        // Matches before the change that took too long are still handed out.
+        let is_over = outcome.is_err() && self.verdicts.is_empty();
+        self.is_too_slow |= is_over || self.judged_for > limits::JUDGE_TIME_MAX;
         Poll::Ready(())
     }
 
-    /// Whether something is being judged.
+    /// Whether a job runs.
     pub(super) fn is_busy(&self) -> bool {
         self.job.is_some()
     }
 
+    /// Whether the filter is still cheap enough.
+    ///
     /// # Errors
     /// If a change took too many steps, or all of them too much time.
     pub(super) fn check(&self) -> Result<(), SnapshotError> {
@@ -79,26 +84,30 @@ impl JudgedElsewhere {
         }
     }
 
-    /// The end of the log is reached.
-    pub(super) fn rest(&mut self) {
-        self.took = Duration::ZERO;
+    /// Starts the time of [`limits::JUDGE_TIME_MAX`] anew: the end of the log is reached.
+    pub(super) fn reset_time(&mut self) {
+        self.judged_for = Duration::ZERO;
     }
 
-    fn begin(&mut self, filter: &Arc<Filter>, changes: Vec<Arc<Change>>) {
+    fn spawn(&mut self, filter: &Arc<Filter>, changes: Vec<Arc<Change>>) {
+        debug_assert!(
+            self.job.is_none(),
+            "verdicts come back in the order of the log"
+        );
         let filter = Arc::clone(filter);
         let work = move || judge_all(&filter, &changes);
-        self.job = Some(self.judges.begin(work));
+        self.job = Some(self.judges.spawn(work));
     }
 
-    /// What the filter sees of a change; `None` if it takes too long to find out here.
+    /// What the filter sees of a change; the outer `None` if that is too costly to judge inline.
     fn verdict(
         &mut self,
         filter: &Filter,
         change: &Change,
         slice: &Steps,
     ) -> Option<Option<VisibleKind>> {
-        while let Some((seq, seen)) = self.known.pop_front_if(|(seq, _)| *seq <= change.seq) {
-            // What was erased since then is something else.
+        while let Some((seq, seen)) = self.verdicts.pop_front_if(|(seq, _)| *seq <= change.seq) {
+            // A change that was redacted since then is another one: its verdict is void.
             if seq == change.seq && !change.is_redacted() {
                 return Some(seen);
             }
@@ -110,8 +119,7 @@ impl JudgedElsewhere {
     }
 }
 
-/// The first of these changes at least; the others as long as there are steps left. One that takes more than it may is
-/// the last.
+/// Judges the first change, and the others as long as there are steps left. Stops at one that takes more than it may.
 fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), TooCostly>) {
     let mut verdicts = Verdicts::new();
     let mut taken = 0;
@@ -129,17 +137,17 @@ fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), 
     (verdicts, Ok(()))
 }
 
-/// Those of the changes of which the filter sees something: found out here while that takes no time.
+/// The changes of which the filter sees something; judged inline while that is cheap.
 pub(super) async fn judge_page(
     judges: &Judges,
     filter: &Arc<Filter>,
     changes: &[Arc<Change>],
 ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
-    let mut verdicts = judge_here(filter, changes);
+    let mut verdicts = judge_inline(filter, changes);
     while verdicts.len() < changes.len() {
-        let left = changes[verdicts.len()..].to_vec();
+        let unjudged = changes[verdicts.len()..].to_vec();
         let filter = Arc::clone(filter);
-        let job = judges.begin(move || judge_all(&filter, &left));
+        let job = judges.spawn(move || judge_all(&filter, &unjudged));
         let ((more, outcome), _) = job.await.expect("judging does not panic");
         verdicts.extend(more);
         outcome?;
@@ -149,8 +157,8 @@ pub(super) async fn judge_page(
     Ok(seen.collect())
 }
 
-/// The first of these changes, up to one that takes too long.
-fn judge_here(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
+/// Judges changes up to one that is too costly to judge inline.
+fn judge_inline(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
     let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
     let verdicts = changes.iter().map_while(|change| {
         let steps = Steps::new(limits::MATCH_STEPS_INLINE.min(slice.left()));
@@ -161,22 +169,23 @@ fn judge_here(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
     verdicts.collect()
 }
 
-/// Looking through changes for those that the filter sees, until there is enough of something.
-pub(super) struct Look<'a> {
+/// One pass over changes in the order of the log: hands out those that the filter sees, until a flush is full, the
+/// slice of steps is spent, or a change is too costly.
+pub(super) struct FilterPass<'a> {
     judged: &'a mut JudgedElsewhere,
     filter: &'a Arc<Filter>,
     fields: &'a Arc<Fields>,
     slice: &'a Steps,
-    /// Every change up to here was looked at.
+    /// Every change up to here was examined.
     pub(super) seq: Seq,
-    looked: usize,
-    told: usize,
+    examined: usize,
+    sent: usize,
     bytes: usize,
-    /// Changes that take too long to judge here, and those after them.
-    left: Vec<Arc<Change>>,
+    /// The first change that is too costly to judge inline, and those after it.
+    unjudged: Vec<Arc<Change>>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> FilterPass<'a> {
     pub(super) fn new(
         judged: &'a mut JudgedElsewhere,
         filter: &'a Arc<Filter>,
@@ -190,16 +199,16 @@ impl<'a> Look<'a> {
             fields,
             slice,
             seq,
-            looked: 0,
-            told: 0,
+            examined: 0,
+            sent: 0,
             bytes: 0,
-            left: Vec::new(),
+            unjudged: Vec::new(),
         }
     }
 
-    /// Looks at the next change, of which is known what it is `seen` as, if anybody knows. Whether to go on: a
-    /// change was looked at if `seq` is not before it.
-    pub(super) fn at(
+    /// Examines the next change; `seen` is the group's verdict, if it has one. Returns whether to go on. The change was
+    /// examined if `seq` is not before it.
+    pub(super) fn examine(
         &mut self,
         entry: &SharedChange,
         seen: Option<VisibleKind>,
@@ -208,10 +217,11 @@ impl<'a> Look<'a> {
         if entry.change.seq <= self.seq {
             return true;
         }
-        if !self.left.is_empty() {
-            return seen.is_some() || self.leave(entry);
+        if !self.unjudged.is_empty() {
+            // Nothing is handed out ahead of a change that waits for its verdict.
+            return seen.is_some() || self.defer(entry);
         }
-        if self.has_enough() {
+        if self.is_full() {
             return false;
         }
         let verdict = match seen {
@@ -222,35 +232,36 @@ impl<'a> Look<'a> {
             }
         };
         let Some(verdict) = verdict else {
-            return self.leave(entry);
+            return self.defer(entry);
         };
-        self.looked += 1;
+        self.examined += 1;
         self.seq = entry.change.seq;
         if let Some(seen) = verdict {
             let frame = entry.frame(seen, self.fields);
-            self.told += 1;
+            self.sent += 1;
             self.bytes += frame.len();
             out(Notice::change(entry, frame));
         }
         true
     }
 
-    /// Where it came to. What was left is begun to be judged.
-    pub(super) fn end(self) -> Seq {
-        if !self.left.is_empty() {
-            self.judged.begin(self.filter, self.left);
+    /// Ends the pass; every change up to the seq that it returns was examined. Hands unjudged changes to the judges.
+    pub(super) fn finish(self) -> Seq {
+        if !self.unjudged.is_empty() {
+            self.judged.spawn(self.filter, self.unjudged);
         }
         self.seq
     }
 
-    fn leave(&mut self, entry: &SharedChange) -> bool {
-        self.left.push(Arc::clone(&entry.change));
-        self.left.len() < JOB_CHANGES
+    /// Leaves a change to the judges; whether the job has room for more.
+    fn defer(&mut self, entry: &SharedChange) -> bool {
+        self.unjudged.push(Arc::clone(&entry.change));
+        self.unjudged.len() < JOB_COUNT_MAX
     }
 
-    fn has_enough(&self) -> bool {
-        self.looked >= LOOK_MAX
-            || self.told >= limits::FLUSH_COUNT_MAX
+    fn is_full(&self) -> bool {
+        self.examined >= PASS_COUNT_MAX
+            || self.sent >= limits::FLUSH_COUNT_MAX
             || self.bytes >= limits::FLUSH_BYTES_MAX
             || self.slice.left() < limits::MATCH_STEPS_INLINE
     }

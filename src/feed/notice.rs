@@ -1,0 +1,40 @@
+//! What a subscription hands out: frames, each with the position to resume from.
+
+use std::time::Instant;
+
+use super::entry::SharedChange;
+use crate::domain::Seq;
+use crate::protocol::Frame;
+
+/// A frame without the subscription's name.
+#[derive(Debug)]
+pub struct Notice {
+    /// The frame's type.
+    pub word: &'static str,
+    /// The position to resume from after this frame, if it is one.
+    pub position: Option<Seq>,
+    /// The message.
+    pub frame: Frame,
+    /// When the change that it shows arrived at this node.
+    pub heard: Option<Instant>,
+}
+
+impl Notice {
+    /// One that shows no single change.
+    pub(super) fn new(word: &'static str, position: Option<Seq>, frame: Frame) -> Self {
+        Self {
+            word,
+            position,
+            frame,
+            heard: None,
+        }
+    }
+
+    /// One that shows a change.
+    pub(super) fn change(entry: &SharedChange, frame: Frame) -> Self {
+        Self {
+            heard: Some(entry.arrived),
+            ..Self::new("change", Some(entry.change.seq), frame)
+        }
+    }
+}
