@@ -1,4 +1,4 @@
-//! Recently used events, so that changing a busy event needs no read.
+//! Cache of recently used events, so that changing a busy event needs no read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 use crate::domain::{Change, Event, EventId};
 use crate::limits;
 
-/// Events as of the writer's head, bounded in bytes.
+/// Events as they are at the writer's head, bounded in bytes.
 ///
-/// Two generations: when the young one is full it becomes the old one, whose events are forgotten
-/// unless they were used meanwhile. Only a writer that knows its head may keep it: see
-/// [`forget`](Self::forget).
+/// Two generations: when the young one is full it becomes the old one, and what was the old one is evicted, except for
+/// events that were used meanwhile. Valid only together with the head that the writer knows: see
+/// [`clear`](Self::clear).
 #[derive(Debug, Default)]
 pub(super) struct EventCache {
     young: HashMap<EventId, Arc<Event>>,
     old: HashMap<EventId, Arc<Event>>,
+    /// Of the young generation; an event that was replaced in it counts twice, so the bound is never passed.
     young_bytes: usize,
 }
 
@@ -24,14 +25,14 @@ impl EventCache {
             return Some(Arc::clone(event));
         }
         let event = self.old.remove(id)?;
-        self.keep(Arc::clone(&event));
+        self.insert_young(Arc::clone(&event));
         Some(event)
     }
 
-    /// Takes in what a durable change made of its event.
-    pub(super) fn learn(&mut self, change: &Change) {
+    /// Applies a durable change.
+    pub(super) fn apply(&mut self, change: &Change) {
         match change.after() {
-            Some(event) => self.meet(event),
+            Some(event) => self.insert(event),
             None => {
                 self.young.remove(change.event_id());
                 self.old.remove(change.event_id());
@@ -39,18 +40,18 @@ impl EventCache {
         }
     }
 
-    /// Takes in an event as it is at the head.
-    pub(super) fn meet(&mut self, event: &Arc<Event>) {
+    /// Adds an event as it is at the head.
+    pub(super) fn insert(&mut self, event: &Arc<Event>) {
         self.old.remove(&event.id);
-        self.keep(Arc::clone(event));
+        self.insert_young(Arc::clone(event));
     }
 
-    /// Forgets everything: another node may have changed any of it.
-    pub(super) fn forget(&mut self) {
+    /// Evicts everything: another node may have changed any of it.
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    fn keep(&mut self, event: Arc<Event>) {
+    fn insert_young(&mut self, event: Arc<Event>) {
         self.young_bytes += event.weight();
         self.young.insert(event.id.clone(), event);
         if self.young_bytes > limits::RECENT_EVENTS_BYTES_MAX / 2 {

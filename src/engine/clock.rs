@@ -1,4 +1,4 @@
-//! The writer's clock.
+//! The writer's clock: wall time that never runs backwards along the log.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::domain::{Change, Timestamp};
 
-/// Tells the time for a batch of changes, never earlier than the log's last change: a wall clock that is set
+/// Gives the time of a batch of changes, never earlier than the log's last change: a wall clock that is set
 /// back, or behind another node's, must not make the log's times run backwards.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
@@ -14,8 +14,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Takes note of the times of changes that are in the log, whoever wrote them.
-    pub(super) fn see(&mut self, changes: &[Arc<Change>]) {
+    /// Notes the times of changes in the log, from any node.
+    pub(super) fn observe(&mut self, changes: &[Arc<Change>]) {
         let times = changes.iter().map(|change| change.at);
         self.last = times.chain(self.last).max();
     }

@@ -1,4 +1,15 @@
-//! The task that decides, appends and answers.
+//! The task that decides, appends and answers: the only writer of its node.
+//!
+//! It works on one [`Submission`] at a time, a group of command batches that are appended as one [`Batch`]:
+//!
+//! 1. Load the [`DecisionContext`], defer what there is no room for, and decide the rest.
+//! 2. Append the changes after the context's head, by compare-and-set. Where all are refused there is nothing to append,
+//!    so the head is read again: refusals too are answered only if what they rest on still holds.
+//! 3. Answer all. If another node wrote first, take in what it wrote and begin again with 1.
+//!
+//! Invariants: `cache` holds events as they are at `head`. A successful append proves both current; what another node
+//! wrote is read from the log and applied; after anything else both are dropped. The seqs of a batch are contiguous after
+//! its `after`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +19,7 @@ use uuid::Uuid;
 
 use super::cache::EventCache;
 use super::clock::Clock;
-use super::context::{DecisionContext, decide_all};
+use super::context::{DecisionContext, decide_all, is_contiguous};
 use super::mailbox::Mailbox;
 use super::submission::Submission;
 use super::{Done, SubmitError};
@@ -18,38 +29,36 @@ use crate::metrics::Metrics;
 use crate::store::{AppendError, Batch, Store, StoreError};
 use crate::telemetry::Throttle;
 
-/// Invariant: `recent` holds events as they are at `head`. A successful append proves both current;
-/// what another node wrote is read from the log and taken in; after anything else both are forgotten.
+/// See the module for its invariants.
 pub(super) struct Committer {
     pub(super) store: Arc<dyn Store>,
     mailbox: Mailbox<CommandBatch, Done>,
     pub(super) head: Option<Seq>,
-    pub(super) recent: EventCache,
+    pub(super) cache: EventCache,
     pub(super) clock: Clock,
-    /// Events that are asked for at once: as many as there was room for lately.
-    pub(super) load_count: usize,
-    /// Orders that are taken up together: fewer where the store lately refused something in them.
-    batch_count: usize,
+    /// Events that are loaded at once: as many as there was room for lately.
+    pub(super) load_limit: usize,
+    /// Command batches that are taken up together: fewer after the store refused something in them.
+    group_limit: usize,
     metrics: Arc<Metrics>,
-    complaints: Throttle,
-    /// About what the store refuses for good.
-    refusals: Throttle,
+    unavailable_throttle: Throttle,
+    refused_throttle: Throttle,
 }
 
 /// Why nothing was decided, or what was decided is certainly not appended.
 pub(super) enum AttemptError {
     /// Another node wrote first: decide again.
     Moved,
-    /// What was remembered may be wrong: load and decide again.
+    /// What was cached or loaded may be wrong: load and decide again.
     Replaced,
     Failed(StoreError),
 }
 
 /// How a submission ended.
 enum SubmissionEnd {
-    /// Everyone has an answer.
+    /// All have their answers.
     Answered,
-    /// Nobody has: the store refuses something in it.
+    /// None has: the store refuses something in it.
     Refused,
 }
 
@@ -66,55 +75,56 @@ impl Committer {
             store,
             mailbox,
             head: None,
-            recent: EventCache::default(),
+            cache: EventCache::default(),
             clock: Clock::default(),
-            load_count: limits::BATCH_COUNT_MAX,
-            batch_count: limits::BATCH_COUNT_MAX,
+            load_limit: limits::BATCH_COUNT_MAX,
+            group_limit: limits::BATCH_COUNT_MAX,
             metrics,
-            complaints: Throttle::default(),
-            refusals: Throttle::default(),
+            unavailable_throttle: Throttle::default(),
+            refused_throttle: Throttle::default(),
         }
     }
 
     /// Runs until the last [`super::Engine`] is dropped and every command is answered.
     pub(super) async fn run(mut self) {
-        while let Some(letters) = self.mailbox.take_batch().await {
-            let mut submission = Submission::open(letters);
-            self.put_off(&mut submission, self.batch_count);
+        while let Some(queued) = self.mailbox.take_group().await {
+            let mut submission = Submission::new(queued);
+            self.defer(&mut submission, self.group_limit);
             while let SubmissionEnd::Refused = self.commit(&mut submission).await {
-                self.narrow(&mut submission);
+                self.bisect(&mut submission);
             }
         }
     }
 
-    /// The store refuses something in it: finds out what, by halves, so that one who sends such things again and again
-    /// holds up the others by a few commits each time. What is put off stays before all else of its source.
-    fn narrow(&mut self, submission: &mut Submission) {
+    /// The store refuses something in it: tries the first half alone, until the offender is found, so that a client
+    /// which sends such commands again and again delays the others by a few commits each time. What is deferred stays
+    /// before all else of its requester.
+    fn bisect(&mut self, submission: &mut Submission) {
         let count = submission.len();
-        self.batch_count = (count / 2).max(1);
+        self.group_limit = (count / 2).max(1);
         if count > 1 {
-            return self.put_off(submission, self.batch_count);
+            return self.defer(submission, self.group_limit);
         }
         submission.refuse(&SubmitError::Internal);
-        // It was answered, so whoever waits does not wait for nothing.
+        // The store works, so the deadline of what still waits begins anew.
         self.mailbox.note_progress();
     }
 
-    /// Decides and appends until everyone has an answer, or the store refuses.
+    /// Decides and appends until all have their answers, or the store refuses.
     async fn commit(&mut self, submission: &mut Submission) -> SubmissionEnd {
         while !submission.is_answered() {
             match self.attempt(submission).await {
                 Ok(()) => {}
                 Err(AttemptError::Moved) => self.catch_up(submission).await,
-                Err(AttemptError::Replaced) => self.forget(),
-                Err(AttemptError::Failed(error)) => match passing(&error) {
-                    Some(refused) => {
-                        self.note(&error);
-                        submission.refuse(&refused);
+                Err(AttemptError::Replaced) => self.invalidate(),
+                Err(AttemptError::Failed(error)) => match transient(&error) {
+                    Some(why) => {
+                        self.note_store_error(&error);
+                        submission.refuse(&why);
                     }
                     None => {
                         self.metrics.store_failed(error.kind());
-                        self.refusals.warn(|kept_back| {
+                        self.refused_throttle.warn(|kept_back| {
                             tracing::error!(%error, kept_back, "the store refused a batch");
                         });
                         return SubmissionEnd::Refused;
@@ -126,42 +136,43 @@ impl Committer {
     }
 
     async fn attempt(&mut self, submission: &mut Submission) -> Result<(), AttemptError> {
-        let mut facts = self.learn(submission).await?;
+        let mut context = self.load_context(submission).await?;
         if submission.is_answered() {
-            // Before anything was written: the deadline passed, or it cannot be decided.
+            // Nothing was written: the deadline passed, or the only command batch is too large to decide.
             return Ok(());
         }
-        let decided = decide_all(submission.orders(), &mut facts, self.clock.now());
-        self.put_off(submission, decided.outcomes.len());
-        for (letter, cost) in submission.letters().zip(&decided.costs) {
-            self.mailbox.charge(letter, *cost);
+        let decided = decide_all(submission.with_targets(), &mut context, self.clock.now());
+        self.defer(submission, decided.outcomes.len());
+        for (queued, cost) in submission.queued().zip(&decided.costs) {
+            self.mailbox.charge(queued, *cost);
         }
         if decided.changes.is_empty() {
-            self.confirm(&facts, submission).await?;
+            self.confirm_head(&context, submission).await?;
         } else {
-            self.append(&facts, decided.changes, submission).await?;
+            self.append(&context, decided.changes, submission).await?;
         }
         self.mailbox.note_progress();
         submission.answer(decided.outcomes);
         Ok(())
     }
 
-    /// Lets the letters after the first `count` wait for a batch to come.
-    pub(super) fn put_off(&mut self, submission: &mut Submission, count: usize) {
-        self.mailbox.put_back(submission.put_off(count));
+    /// Puts the command batches after the first `count` back into the mailbox.
+    pub(super) fn defer(&mut self, submission: &mut Submission, count: usize) {
+        self.mailbox.put_back(submission.split_off(count));
     }
 
-    /// Makes sure that nothing but refusals rests on facts that still hold. An append would prove it.
-    async fn confirm(
+    /// A submission of refusals appends nothing, so checks against the store's head that the state behind them still
+    /// holds. What was read from the store just now needs no check.
+    async fn confirm_head(
         &mut self,
-        facts: &DecisionContext,
+        context: &DecisionContext,
         submission: &mut Submission,
     ) -> Result<(), AttemptError> {
         let store = Arc::clone(&self.store);
-        if !facts.remembered {
+        if !context.is_cached {
             return Ok(());
         }
-        match self.ask(submission, store.head()).await? == facts.head {
+        match self.read_store(submission, store.head()).await? == context.head {
             true => Ok(()),
             false => Err(AttemptError::Moved),
         }
@@ -169,40 +180,43 @@ impl Committer {
 
     async fn append(
         &mut self,
-        facts: &DecisionContext,
+        context: &DecisionContext,
         changes: Vec<Arc<Change>>,
         submission: &mut Submission,
     ) -> Result<(), AttemptError> {
-        let head = facts.head;
+        let head = context.head;
+        assert!(!changes.is_empty(), "a batch has a change at least");
+        assert!(
+            is_contiguous(head, &changes),
+            "a batch begins after the head, without a gap"
+        );
         let batch = Arc::new(Batch {
             id: Uuid::now_v7(),
             after: head,
             changes,
         });
         let began = Instant::now();
-        self.append_for_certain(&batch, submission).await?;
+        self.append_until_certain(&batch, submission).await?;
         self.metrics.committed(batch.changes.len(), began.elapsed());
-        self.batch_count = (self.batch_count * 2).min(limits::BATCH_COUNT_MAX);
+        self.group_limit = (self.group_limit * 2).min(limits::BATCH_COUNT_MAX);
         self.head = Some(head.plus(batch.changes.len()));
-        self.clock.see(&batch.changes);
-        // That it could be appended proves what it was decided on, and what was put off need not be loaded again.
-        facts
-            .loaded
-            .iter()
-            .for_each(|event| self.recent.meet(event));
-        batch
-            .changes
-            .iter()
-            .for_each(|change| self.recent.learn(change));
+        self.clock.observe(&batch.changes);
+        // The append proves the context, so what was deferred need not be loaded again.
+        for event in &context.loaded {
+            self.cache.insert(event);
+        }
+        for change in &batch.changes {
+            self.cache.apply(change);
+        }
         Ok(())
     }
 
-    /// Appends, and where the outcome was lost finds out what it was.
+    /// Appends, and where the outcome is in doubt finds out what it was.
     ///
-    /// Appending the same batch again is safe and settles it: either it takes effect now, or the head
-    /// has moved, and then the log tells by whom. Callers whose deadline passes meanwhile hear
+    /// Appending the same batch again is safe and decides it: either it takes effect now, or the head
+    /// has moved, and then the log shows whose batch moved it. Clients whose deadline passes meanwhile are answered
     /// `Unknown`; the writer cannot go on before it knows.
-    async fn append_for_certain(
+    async fn append_until_certain(
         &mut self,
         batch: &Arc<Batch>,
         submission: &mut Submission,
@@ -211,19 +225,19 @@ impl Committer {
         let mut in_doubt = false;
         loop {
             let appended = self
-                .attend(submission, &SubmitError::Unknown, store.append(batch))
+                .await_store(submission, &SubmitError::Unknown, store.append(batch))
                 .await;
             match appended {
                 Ok(()) => return Ok(()),
                 Err(AppendError::Moved | AppendError::Replaced) if in_doubt => {
-                    return self.settle(batch, submission).await;
+                    return self.resolve_doubt(batch, submission).await;
                 }
                 Err(AppendError::Moved) => return Err(AttemptError::Moved),
                 Err(AppendError::Replaced) => return Err(AttemptError::Replaced),
                 Err(AppendError::Failed(error)) if !in_doubt => {
                     return Err(AttemptError::Failed(error));
                 }
-                Err(AppendError::Failed(error)) => self.note(&error),
+                Err(AppendError::Failed(error)) => self.note_store_error(&error),
                 Err(AppendError::Unknown(reason)) => {
                     if !in_doubt {
                         tracing::warn!(%reason, batch.after = batch.after.get(), "the outcome of a commit is in doubt");
@@ -231,20 +245,20 @@ impl Committer {
                     in_doubt = true;
                 }
             }
-            let waited = self.attend(submission, &SubmitError::Unknown, sleep(RETRY_DELAY));
-            let is_over = tokio::select! {
-                () = waited => false,
+            let retry = self.await_store(submission, &SubmitError::Unknown, sleep(RETRY_DELAY));
+            let has_failed = tokio::select! {
+                () = retry => false,
                 _ = store.failed() => true,
             };
-            if is_over {
+            if has_failed {
                 submission.refuse(&SubmitError::Unknown);
                 sleep(RETRY_DELAY).await;
             }
         }
     }
 
-    /// The head has moved while the outcome was in doubt: was it this batch that moved it?
-    async fn settle(
+    /// The head has moved while the outcome was in doubt: finds out whether this batch moved it.
+    async fn resolve_doubt(
         &mut self,
         batch: &Batch,
         submission: &mut Submission,
@@ -252,90 +266,96 @@ impl Committer {
         let store = Arc::clone(&self.store);
         loop {
             let held = self
-                .attend(submission, &SubmitError::Unknown, store.holds(batch))
+                .await_store(submission, &SubmitError::Unknown, store.holds(batch))
                 .await;
             match held {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(AttemptError::Replaced),
                 Err(error) => {
-                    self.note(&error);
-                    self.attend(submission, &SubmitError::Unknown, sleep(RETRY_DELAY))
+                    self.note_store_error(&error);
+                    self.await_store(submission, &SubmitError::Unknown, sleep(RETRY_DELAY))
                         .await
                 }
             }
         }
     }
 
-    /// Asks the store something, while nothing is written: who waits too long hears `Unavailable`.
-    pub(super) async fn ask<T>(
+    /// Waits for a read of the store, while nothing is written: past the deadline clients are answered `Unavailable`.
+    pub(super) async fn read_store<T>(
         &mut self,
         submission: &mut Submission,
-        question: impl Future<Output = Result<T, StoreError>>,
+        read: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, AttemptError> {
-        self.attend(submission, &SubmitError::Unavailable, question)
+        self.await_store(submission, &SubmitError::Unavailable, read)
             .await
             .map_err(AttemptError::Failed)
     }
 
-    /// Waits for work with the store. Those of the submission who wait past their deadline hear `why`;
-    /// those who still queue behind it hear `Unavailable`.
-    async fn attend<T>(
+    /// Waits for the store. Past the deadline the submission is refused with `why`, and what still queues behind it
+    /// with `Unavailable`.
+    async fn await_store<T>(
         &mut self,
         submission: &mut Submission,
         why: &SubmitError,
         work: impl Future<Output = T>,
     ) -> T {
-        let deadline = match submission.since() {
-            Some(arrived) => self.mailbox.patience(arrived),
+        let deadline = match submission.oldest_arrival() {
+            Some(arrived) => self.mailbox.deadline(arrived),
             None => Instant::now(),
         };
-        let watched = submission.watch(deadline, why, work);
-        self.mailbox.attend(watched).await
+        let on_refused = || {
+            self.unavailable_throttle.warn(|kept_back| {
+                tracing::warn!(%why, kept_back, "the store did not answer in time");
+            });
+        };
+        let refusing = submission.refuse_at(deadline, why, on_refused, work);
+        self.mailbox.expire_while(refusing).await
     }
 
-    /// Takes in what another node wrote, so that what is remembered holds at its head.
+    /// Applies what another node wrote, so that the cache holds at its head.
     async fn catch_up(&mut self, submission: &mut Submission) {
         let store = Arc::clone(&self.store);
         let Some(head) = self.head else { return };
-        match self
-            .ask(submission, store.read(head, limits::LOG_PAGE_COUNT))
-            .await
-        {
+        let read = store.read(head, limits::LOG_PAGE_COUNT);
+        match self.read_store(submission, read).await {
             Ok(changes) if !changes.is_empty() => {
-                self.clock.see(&changes);
-                changes.iter().for_each(|change| self.recent.learn(change));
+                debug_assert!(is_contiguous(head, &changes));
+                self.clock.observe(&changes);
+                for change in &changes {
+                    self.cache.apply(change);
+                }
                 self.head = changes.last().map(|last| last.seq);
             }
-            // The head moved, yet there is nothing: nothing that is remembered can be trusted.
-            Ok(_) => self.forget(),
-            Err(setback) => {
-                if let AttemptError::Failed(error) = setback {
-                    self.note(&error);
+            // The head moved, yet the log has nothing after it: the cache cannot be trusted.
+            Ok(_) => self.invalidate(),
+            Err(error) => {
+                if let AttemptError::Failed(error) = error {
+                    self.note_store_error(&error);
                 }
-                self.forget();
+                self.invalidate();
             }
         }
     }
 
-    /// Counts an error of the store, and says now and then in the log why it is out of reach: clients hear only
-    /// that it is. Of a disk that takes no writes the store itself speaks.
-    fn note(&self, error: &StoreError) {
+    /// Counts an error of the store, and logs now and then why it is unavailable: clients learn only that it is. About a
+    /// disk that takes no writes the store itself logs.
+    fn note_store_error(&self, error: &StoreError) {
         self.metrics.store_failed(error.kind());
         if let StoreError::Unavailable(_) = error {
-            self.complaints.warn(|kept_back| {
+            self.unavailable_throttle.warn(|kept_back| {
                 tracing::warn!(%error, kept_back, "commands wait for the store");
             });
         }
     }
 
-    fn forget(&mut self) {
+    fn invalidate(&mut self) {
         self.head = None;
-        self.recent.forget();
+        self.cache.clear();
     }
 }
 
-/// What callers hear if it is the store's state that is at fault, not what it was asked to take.
-fn passing(error: &StoreError) -> Option<SubmitError> {
+/// The answer to clients if the store's state is at fault; `None` if it refuses what it was given.
+fn transient(error: &StoreError) -> Option<SubmitError> {
     match error {
         StoreError::Unavailable(_) | StoreError::QueryTooSlow => Some(SubmitError::Unavailable),
         StoreError::Full(_) => Some(SubmitError::StorageFull),

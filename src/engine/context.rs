@@ -1,4 +1,8 @@
-//! What a batch is decided on, and the decisions.
+//! The decision context of a group of command batches, and the decisions.
+//!
+//! Each decision is applied to the context at once, so the next command is decided on what those before it did; a command
+//! batch that is rejected is rolled back. Nothing here is durable: the committer appends the changes, or drops them
+//! together with the context.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,45 +15,46 @@ use crate::domain::{
 use crate::limits;
 use crate::value::Steps;
 
-/// Decided, not yet durable.
+/// Decisions that are not yet durable: of the first command batches of a group, in order.
 pub(super) struct Decided {
     pub(super) outcomes: Vec<Outcome>,
-    /// Of each outcome: bytes that it took to decide and to write it.
+    /// For each outcome, the bytes that it took to decide and to write it.
     pub(super) costs: Vec<usize>,
+    /// Of all outcomes, contiguous after the context's head.
     pub(super) changes: Vec<Arc<Change>>,
 }
 
-/// What there is to decide on.
+/// The state that commands are decided on, as of `head`.
 pub(super) struct DecisionContext {
     pub(super) head: Seq,
     pub(super) states: States,
-    /// Of those that are not there, or may be gone when a command brings them back.
+    /// Of events that are not in `states`, or may be deleted before a command creates them again.
     pub(super) last_versions: LastVersions,
-    /// Of the states those that were read now.
+    /// The part of `states` that was read from the store now.
     pub(super) loaded: Vec<Arc<Event>>,
-    pub(super) answered: DedupHits,
-    pub(super) sources: RestoreSources,
-    /// Some of it was remembered rather than read now, so another node may have changed it.
-    pub(super) remembered: bool,
+    pub(super) dedup_hits: DedupHits,
+    pub(super) restore_sources: RestoreSources,
+    /// Whether some of it came from the cache, so that another node may have changed it since.
+    pub(super) is_cached: bool,
 }
 
-/// Events as they are at the point of deciding; one that is not there is not there.
+/// Events as they are when the next command is decided; absent are those that do not exist.
 pub(super) type States = HashMap<EventId, Arc<Event>>;
 
-/// The highest version that an event ever had; one that never was is not there.
+/// The highest version that an event ever had; absent are those that never existed.
 pub(super) type LastVersions = HashMap<EventId, u64>;
 
-/// Changes by the id of the order that they carried out.
+/// Changes that were carried out before, by the id of their command batch.
 pub(super) type DedupHits = HashMap<CommandId, Vec<Arc<Change>>>;
 
-/// Changes by the event and the version that they left it at.
+/// Changes by their event and the version that they gave it.
 pub(super) type RestoreSources = HashMap<(EventId, u64), Arc<Change>>;
 
-/// Decides the orders one after the other, each seeing what the ones before it did, until their changes are
-/// enough for one append (a small command can make a large change) or have taken long enough to decide.
+/// Decides command batches one after the other, each on what those before it did, until their changes fill one
+/// append (a small command can make a large change) or took enough steps to decide.
 pub(super) fn decide_all<'a>(
-    orders: impl Iterator<Item = (&'a [EventId], &'a CommandBatch)>,
-    facts: &mut DecisionContext,
+    submitted: impl Iterator<Item = (&'a [EventId], &'a CommandBatch)>,
+    context: &mut DecisionContext,
     at: Timestamp,
 ) -> Decided {
     let mut decided = Decided {
@@ -59,24 +64,24 @@ pub(super) fn decide_all<'a>(
     };
     let mut bytes = 0;
     let mut steps = 0;
-    for (ids, order) in orders {
+    for (ids, commands) in submitted {
         if bytes >= limits::BATCH_BYTES_MAX || steps >= limits::BATCH_STEPS_MAX {
             break;
         }
-        let head = facts.head.plus(decided.changes.len());
-        let outcome = match facts.answer(order) {
+        let head = context.head.plus(decided.changes.len());
+        let outcome = match context.dedup_answer(commands) {
             Some(answer) => answer,
             None => {
                 let own = Steps::new(limits::ORDER_STEPS_MAX);
                 let stamp = Stamp { seq: head, at };
-                let outcome = facts.decide(ids, order, stamp, &decided.changes, &own);
+                let outcome = context.decide(ids, commands, stamp, &decided.changes, &own);
                 steps += own.taken();
                 outcome
             }
         };
         let cost = match &outcome {
-            Ok(done) => weight(&done.changes),
-            Err(_) => facts.weight_of(ids),
+            Ok(done) => bytes_of_changes(&done.changes),
+            Err(_) => context.bytes_of(ids),
         };
         if let Ok(done) = &outcome
             && !done.is_repeated
@@ -87,39 +92,49 @@ pub(super) fn decide_all<'a>(
         decided.costs.push(cost);
         decided.outcomes.push(outcome);
     }
+    debug_assert!(is_contiguous(context.head, &decided.changes));
     decided
 }
 
-fn weight(changes: &[Arc<Change>]) -> usize {
+/// Whether the changes are numbered one after the other after `head`.
+pub(super) fn is_contiguous(head: Seq, changes: &[Arc<Change>]) -> bool {
+    let mut next = head;
+    changes.iter().all(|change| {
+        next = next.next();
+        change.seq == next
+    })
+}
+
+fn bytes_of_changes(changes: &[Arc<Change>]) -> usize {
     changes.iter().map(|change| change.weight()).sum()
 }
 
 impl DecisionContext {
-    /// Bytes of what these events are.
-    fn weight_of(&self, ids: &[EventId]) -> usize {
+    /// Bytes of these events' states.
+    fn bytes_of(&self, ids: &[EventId]) -> usize {
         let states = ids.iter().filter_map(|id| self.states.get(id));
         states.map(|event| event.weight()).sum()
     }
 
-    /// The answer to an order that was carried out before.
-    fn answer(&self, order: &CommandBatch) -> Option<Outcome> {
-        let asked = order.key.as_ref()?;
-        let changes = self.answered.get(&asked.key.id)?;
+    /// The answer to a command batch whose id was carried out before.
+    fn dedup_answer(&self, commands: &CommandBatch) -> Option<Outcome> {
+        let key = commands.key.as_ref()?;
+        let changes = self.dedup_hits.get(&key.key.id)?;
         let first = changes.first()?;
-        // More were read if another order in the batch has the same id.
-        let own = order.commands.len().min(changes.len());
+        // More were read if a larger command batch in the group has the same id.
+        let own = commands.commands.len().min(changes.len());
         if let Some(erased) = changes[..own].iter().find(|change| change.is_redacted()) {
             let id = erased.event_id().clone();
             return Some(Err(SubmitError::Rejected(Rejection::Redacted { id }, None)));
         }
-        let kept = first.command.as_ref();
-        Some(match kept.is_some_and(|kept| asked.is_of(kept)) {
+        let stored = first.command.as_ref();
+        Some(match stored.is_some_and(|stored| key.is_of(stored)) {
             true => Ok(Done {
                 changes: changes[..own].to_vec(),
                 is_repeated: true,
             }),
             false => {
-                let id = asked.key.id.clone();
+                let id = key.key.id.clone();
                 Err(SubmitError::Rejected(
                     Rejection::CommandIdReused { id },
                     None,
@@ -128,52 +143,53 @@ impl DecisionContext {
         })
     }
 
-    /// Decides all commands of an order after `head`, or none, and takes their changes in for those who come
-    /// after. `decided` are the changes before, which the log does not have yet.
+    /// Decides all commands of a batch after `head`, or none, and applies their changes for the batches after it.
+    /// `decided` are the changes before, which the log does not have yet.
     fn decide(
         &mut self,
         ids: &[EventId],
-        order: &CommandBatch,
+        commands: &CommandBatch,
         head: Stamp,
         decided: &[Arc<Change>],
         steps: &Steps,
     ) -> Outcome {
+        debug_assert_eq!(ids.len(), commands.commands.len());
         let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
         let mut together = Together::default();
-        for (at, (id, command)) in ids.iter().zip(&order.commands).enumerate() {
+        for (index, (id, command)) in ids.iter().zip(&commands.commands).enumerate() {
             let stamp = Stamp {
-                seq: head.seq.plus(at).next(),
+                seq: head.seq.plus(index).next(),
                 ..head
             };
             let state = EventState {
                 id: id.clone(),
                 current: self.states.get(id).cloned(),
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
-                earlier: self.source(command, decided, &changes),
+                earlier: self.restore_source(command, decided, &changes),
             };
-            let admitted = order.guard.check(&state);
-            match admitted.and_then(|()| decide(&state, command, stamp, steps)) {
+            let guarded = commands.guard.check(&state);
+            match guarded.and_then(|()| decide(&state, command, stamp, steps)) {
                 Ok(change) => {
-                    // The first stands for all: they are found one after the other.
-                    let first = order.key.as_ref().filter(|_| at == 0);
-                    let command = first.map(|asked| Arc::clone(&asked.key));
+                    // The first change carries the key of all: the others follow it in the log.
+                    let key = commands.key.as_ref().filter(|_| index == 0);
+                    let command = key.map(|key| Arc::clone(&key.key));
                     let change = Arc::new(Change { command, ..change });
-                    self.take_in(&change);
+                    self.apply(&change);
                     changes.push(change);
-                    if order.commands.len() > 1 && !together.take_in(&changes) {
-                        self.undo(&changes);
+                    if commands.commands.len() > 1 && !together.take_in(&changes) {
+                        self.roll_back(&changes);
                         return Err(SubmitError::Rejected(Rejection::OrderTooLarge, None));
                     }
                 }
                 Err(rejection) => {
-                    self.undo(&changes);
-                    let at = (order.commands.len() > 1).then_some(at);
-                    return Err(SubmitError::Rejected(rejection, at));
+                    self.roll_back(&changes);
+                    let index = (commands.commands.len() > 1).then_some(index);
+                    return Err(SubmitError::Rejected(rejection, index));
                 }
             }
         }
-        if let Some(asked) = &order.key {
-            self.answered.insert(asked.key.id.clone(), changes.clone());
+        if let Some(key) = &commands.key {
+            self.dedup_hits.insert(key.key.id.clone(), changes.clone());
         }
         Ok(Done {
             changes,
@@ -181,42 +197,43 @@ impl DecisionContext {
         })
     }
 
-    /// The newest change that left the event at the version asked for.
-    fn source(
+    /// The newest change that gave the event the version that a RESTORE names.
+    fn restore_source(
         &self,
         command: &Command,
         decided: &[Arc<Change>],
         own: &[Arc<Change>],
     ) -> Option<Arc<Change>> {
         let (id, version) = command.source()?;
-        let is_it = |change: &&Arc<Change>| change.event_id() == id && change.version() == version;
-        let unwritten = own.iter().rev().chain(decided.iter().rev()).find(is_it);
-        let written = || self.sources.get(&(id.clone(), version));
+        let gave_it =
+            |change: &&Arc<Change>| change.event_id() == id && change.version() == version;
+        let unwritten = own.iter().rev().chain(decided.iter().rev()).find(gave_it);
+        let written = || self.restore_sources.get(&(id.clone(), version));
         unwritten.or_else(written).cloned()
     }
 
-    fn take_in(&mut self, change: &Change) {
+    fn apply(&mut self, change: &Change) {
         let id = change.event_id();
-        self.put(id, change.after());
+        self.set_state(id, change.after());
         if change.kind() == Kind::Delete {
             let last = self.last_versions.entry(id.clone()).or_default();
-            // An older log may have had higher ones in a life before.
+            // In older logs a version can be higher in an earlier life of the event.
             *last = change.version().max(*last);
         }
     }
 
-    fn undo(&mut self, changes: &[Arc<Change>]) {
+    fn roll_back(&mut self, changes: &[Arc<Change>]) {
         for change in changes.iter().rev() {
             let id = change.event_id();
-            self.put(id, change.before());
+            self.set_state(id, change.before());
             if change.kind() == Kind::Create {
-                // It may have been deleted again meanwhile.
+                // A later command of the batch may have deleted it again, which raised its last version.
                 self.last_versions.insert(id.clone(), change.version() - 1);
             }
         }
     }
 
-    fn put(&mut self, id: &EventId, event: Option<&Arc<Event>>) {
+    fn set_state(&mut self, id: &EventId, event: Option<&Arc<Event>>) {
         match event {
             Some(event) => drop(self.states.insert(id.clone(), Arc::clone(event))),
             None => drop(self.states.remove(id)),

@@ -1,4 +1,7 @@
-//! What waits for the writer: paid for in bytes, taken in turns of its sources, and not for ever.
+//! The queue before the writer: bounded in bytes, fair to its requesters, and with a deadline for each item.
+//!
+//! Every queued item holds as many permits of one semaphore as it has bytes, from [`Sender::send`] until it is answered:
+//! also while a group of them is with the writer. So `MAILBOX_BYTES_MAX` bounds all of them together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,263 +12,287 @@ use tokio::time::{Instant, sleep_until};
 use super::SubmitError;
 use super::round_robin::{Requester, RoundRobin, Waiting};
 use crate::limits;
+use crate::telemetry::Throttle;
 
-/// Something asked, and where its answer goes.
+/// What a requester asks of the writer, and where the answer goes.
 pub(super) struct Queued<T, A> {
     pub(super) content: T,
-    pub(super) source: Requester,
-    pub(super) reply: oneshot::Sender<Result<A, SubmitError>>,
+    pub(super) requester: Requester,
+    reply: oneshot::Sender<Result<A, SubmitError>>,
     pub(super) arrived: Instant,
     bytes: usize,
-    /// Whether it costs no more than its bytes, whatever it is about.
-    is_plain: bool,
-    /// Given back when it is answered.
-    _room: OwnedSemaphorePermit,
+    /// Whether it costs no more than its bytes, whatever the state of what it changes.
+    has_known_cost: bool,
+    /// As many as `bytes`; given back when it is answered.
+    permits: OwnedSemaphorePermit,
+}
+
+impl<T, A> Queued<T, A> {
+    /// Sends the answer. If the receiver is gone, the client has left; what was done stands.
+    pub(super) fn answer(self, outcome: Result<A, SubmitError>) {
+        drop(self.reply.send(outcome));
+    }
 }
 
 impl<T, A> Waiting for Queued<T, A> {
     fn cost(&self) -> usize {
-        match self.is_plain {
+        match self.has_known_cost {
             true => self.bytes,
-            false => self.bytes.max(self.source.expected()),
+            false => self.bytes.max(self.requester.expected_cost()),
         }
     }
 
     fn is_heavy(&self) -> bool {
-        !self.is_plain && self.source.expected() >= LIGHT_BYTES
+        !self.has_known_cost && self.requester.expected_cost() >= HEAVY_BYTES_MIN
     }
 }
 
-/// What costs less is light.
-const LIGHT_BYTES: usize = 16 * 1024;
+/// Items that are expected to cost less are light.
+const HEAVY_BYTES_MIN: usize = 16 * 1024;
 
-/// The end that clients hold.
+/// The end that requesters hold.
 #[derive(Debug)]
 pub(super) struct Sender<T, A> {
-    letters: mpsc::UnboundedSender<Queued<T, A>>,
-    room: Arc<Semaphore>,
+    queue: mpsc::UnboundedSender<Queued<T, A>>,
+    free_bytes: Arc<Semaphore>,
 }
 
 impl<T, A> Clone for Sender<T, A> {
     fn clone(&self) -> Self {
         Self {
-            letters: self.letters.clone(),
-            room: Arc::clone(&self.room),
+            queue: self.queue.clone(),
+            free_bytes: Arc::clone(&self.free_bytes),
         }
     }
 }
 
-/// What a small letter costs beside its content: without it, millions of tiny ones would fit.
-const LETTER_BYTES: usize = 256;
+/// What an item costs beside its content: without it, millions of tiny ones would fit.
+const QUEUED_BYTES: usize = 256;
 
-/// What is done with a letter.
+/// Receives the answer to an item.
 pub(super) type Reply<A> = oneshot::Receiver<Result<A, SubmitError>>;
 
 impl<T, A> Sender<T, A> {
+    /// Queues an item of so many bytes. `has_known_cost` says that these are all that it costs.
     pub(super) fn send(
         &self,
-        source: &Requester,
+        requester: &Requester,
         content: T,
         bytes: usize,
-        is_plain: bool,
+        has_known_cost: bool,
     ) -> Result<Reply<A>, SubmitError> {
-        let bytes = bytes + LETTER_BYTES;
-        let cost = u32::try_from(bytes).map_err(|_| SubmitError::Busy)?;
-        let room = Arc::clone(&self.room)
-            .try_acquire_many_owned(cost)
+        let bytes = bytes + QUEUED_BYTES;
+        let count = u32::try_from(bytes).map_err(|_| SubmitError::Busy)?;
+        let permits = Arc::clone(&self.free_bytes)
+            .try_acquire_many_owned(count)
             .map_err(|_| SubmitError::Busy)?;
         let (reply, answer) = oneshot::channel();
-        self.letters
+        self.queue
             .send(Queued {
                 content,
-                source: source.clone(),
+                requester: requester.clone(),
                 reply,
                 arrived: Instant::now(),
                 bytes,
-                is_plain,
-                _room: room,
+                has_known_cost,
+                permits,
             })
             .map_err(|_| SubmitError::ShuttingDown)?;
         Ok(answer)
     }
 }
 
-/// The end that one task empties, a batch at a time.
+/// The end that one task empties, a group at a time.
 pub(super) struct Mailbox<T, A> {
-    letters: mpsc::UnboundedReceiver<Queued<T, A>>,
+    incoming: mpsc::UnboundedReceiver<Queued<T, A>>,
     waiting: RoundRobin<Queued<T, A>>,
-    /// When the store last did something of what it was asked.
-    progress: Instant,
-    /// When to look for letters that waited too long.
-    look: Instant,
+    /// When the store last carried something out.
+    last_progress: Instant,
+    /// When to look for items that waited too long.
+    next_expiry: Instant,
+    unavailable_throttle: Throttle,
 }
 
 impl<T, A> Mailbox<T, A> {
     pub(super) fn new() -> (Sender<T, A>, Self) {
-        let (sender, letters) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(limits::MAILBOX_BYTES_MAX));
+        let (queue, incoming) = mpsc::unbounded_channel();
+        let free_bytes = Arc::new(Semaphore::new(limits::MAILBOX_BYTES_MAX));
         let now = Instant::now();
         (
-            Sender {
-                letters: sender,
-                room,
-            },
+            Sender { queue, free_bytes },
             Self {
-                letters,
+                incoming,
                 waiting: RoundRobin::default(),
-                progress: now,
-                look: now,
+                last_progress: now,
+                next_expiry: now,
+                unavailable_throttle: Throttle::default(),
             },
         )
     }
 
-    /// What waits, in turns of its sources, up to the bounds of a batch; at least one letter. `None` once every
+    /// The next items, fairly among their requesters, up to the bounds of one commit; at least one. `None` once every
     /// sender is gone.
-    pub(super) async fn take_batch(&mut self) -> Option<Vec<Queued<T, A>>> {
+    pub(super) async fn take_group(&mut self) -> Option<Vec<Queued<T, A>>> {
         loop {
             if self.waiting.is_empty() {
-                let letter = self.letters.recv().await?;
-                self.keep(letter);
+                let item = self.incoming.recv().await?;
+                self.enqueue(item);
             }
             self.receive();
-            if self.look <= Instant::now() {
+            if self.next_expiry <= Instant::now() {
                 self.expire();
             }
-            let batch = self.fitting();
-            if !batch.is_empty() {
-                return Some(batch);
+            let group = self.next_group();
+            if !group.is_empty() {
+                return Some(group);
             }
         }
     }
 
-    /// Some of what is light, one of what is heavy whatever it costs, and what else fits: a flood of either delays the
-    /// other by no more than the batch. One that is heavy may fill it alone, so some of what is light goes before.
-    fn fitting(&mut self) -> Vec<Queued<T, A>> {
+    /// Some light items, one heavy item whatever it costs, and what else fits: a flood of either kind delays the other
+    /// by one commit at most. A heavy item may fill the group alone, so some light ones go before it.
+    fn next_group(&mut self) -> Vec<Queued<T, A>> {
         const ALL: usize = limits::BATCH_BYTES_MAX;
-        let mut batch = Fitting::default();
-        while batch.take(&mut self.waiting, false, ALL / 4) {}
-        batch.take(&mut self.waiting, true, usize::MAX);
-        while batch.take(&mut self.waiting, false, ALL) {}
-        while batch.take(&mut self.waiting, true, ALL) {}
-        batch.letters
+        let mut group = Fitting::default();
+        while group.take(&mut self.waiting, false, ALL / 4) {}
+        group.take(&mut self.waiting, true, usize::MAX);
+        while group.take(&mut self.waiting, false, ALL) {}
+        while group.take(&mut self.waiting, true, ALL) {}
+        debug_assert!(!group.items.is_empty() || self.waiting.is_empty());
+        group.items
     }
 
-    /// Puts letters back that were taken too early, in their old order.
-    pub(super) fn put_back(&mut self, letters: impl DoubleEndedIterator<Item = Queued<T, A>>) {
-        for letter in letters.rev() {
-            let source = letter.source.clone();
-            self.waiting.put_back(&source, letter);
+    /// Puts items back that were taken too early, before all others of their requesters and in their old order.
+    pub(super) fn put_back(&mut self, items: impl DoubleEndedIterator<Item = Queued<T, A>>) {
+        for item in items.rev() {
+            let requester = item.requester.clone();
+            self.waiting.put_back(&requester, item);
         }
     }
 
-    /// Lets a source pay for what a letter of it turned out to cost.
-    pub(super) fn charge(&mut self, letter: &Queued<T, A>, bytes: usize) {
-        if letter.is_plain {
+    /// Charges a requester for what an item turned out to cost beyond what it was expected to.
+    pub(super) fn charge(&mut self, item: &Queued<T, A>, bytes: usize) {
+        if item.has_known_cost {
             return;
         }
-        let known = letter.cost();
-        letter.source.note(bytes);
-        if bytes > known {
-            self.waiting.charge(&letter.source, bytes - known);
+        let expected = item.cost();
+        item.requester.record_cost(bytes);
+        if bytes > expected {
+            self.waiting.charge(&item.requester, bytes - expected);
         }
     }
 
-    /// The store did as it was asked: who waits, waits for others and not for nothing.
+    /// The store has carried something out, so it is not away: the deadline of what still waits begins anew.
     pub(super) fn note_progress(&mut self) {
-        self.progress = Instant::now();
+        self.last_progress = Instant::now();
     }
 
-    /// When what arrived then has waited too long for a store that does nothing.
-    pub(super) fn patience(&self, arrived: Instant) -> Instant {
-        self.progress.max(arrived) + limits::COMMAND_DEADLINE
+    /// When an item that arrived then has waited too long for a store that makes no progress.
+    pub(super) fn deadline(&self, arrived: Instant) -> Instant {
+        self.last_progress.max(arrived) + limits::COMMAND_DEADLINE
     }
 
-    /// Waits for `work` while letters that wait too long are answered.
-    pub(super) async fn attend<F: Future>(&mut self, work: F) -> F::Output {
+    /// Waits for `work`, and meanwhile refuses items that have waited too long.
+    pub(super) async fn expire_while<F: Future>(&mut self, work: F) -> F::Output {
         tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
                 output = &mut work => return output,
-                () = sleep_until(self.look) => self.expire(),
+                () = sleep_until(self.next_expiry) => self.expire(),
             }
         }
     }
 
-    fn keep(&mut self, letter: Queued<T, A>) {
-        let source = letter.source.clone();
-        self.waiting.push(&source, letter);
+    fn enqueue(&mut self, item: Queued<T, A>) {
+        debug_assert_eq!(item.permits.num_permits(), item.bytes, "bytes are paid for");
+        let requester = item.requester.clone();
+        self.waiting.push(&requester, item);
     }
 
     fn receive(&mut self) {
-        while let Ok(letter) = self.letters.try_recv() {
-            self.keep(letter);
+        while let Ok(item) = self.incoming.try_recv() {
+            self.enqueue(item);
         }
     }
 
     fn expire(&mut self) {
         self.receive();
         let now = Instant::now();
-        self.look = now + EXPIRY_INTERVAL;
-        let stalled = self.progress + limits::COMMAND_DEADLINE <= now;
-        let why = |letter: &Queued<T, A>| {
-            let waited = now.duration_since(letter.arrived);
-            if stalled && waited >= limits::COMMAND_DEADLINE {
+        self.next_expiry = now + EXPIRY_INTERVAL;
+        let is_stalled = self.last_progress + limits::COMMAND_DEADLINE <= now;
+        let why = |item: &Queued<T, A>| {
+            let waited = now.duration_since(item.arrived);
+            if is_stalled && waited >= limits::COMMAND_DEADLINE {
                 return Some(SubmitError::Unavailable);
             }
             (waited >= limits::COMMAND_TURN_DEADLINE).then_some(SubmitError::Busy)
         };
+        let mut expired = 0_u64;
         self.waiting.expire(
-            |letter| why(letter).is_some(),
-            |letter| {
-                let why = why(&letter).unwrap_or(SubmitError::Busy);
-                // A dropped receiver is a client that left.
-                let _ = letter.reply.send(Err(why));
+            |item| why(item).is_some(),
+            |item| {
+                expired += 1;
+                let why = why(&item).unwrap_or(SubmitError::Busy);
+                item.answer(Err(why));
             },
         );
+        if expired > 0 {
+            self.unavailable_throttle.warn(|kept_back| {
+                let idle = self.last_progress.elapsed();
+                tracing::warn!(
+                    expired,
+                    is_stalled,
+                    ?idle,
+                    kept_back,
+                    "what waited too long for the writer is refused"
+                );
+            });
+        }
     }
 }
 
-/// A batch being filled.
+/// A group being filled.
 struct Fitting<T, A> {
-    letters: Vec<Queued<T, A>>,
+    items: Vec<Queued<T, A>>,
+    /// What they are expected to cost.
     bytes: usize,
 }
 
 impl<T, A> Default for Fitting<T, A> {
     fn default() -> Self {
         Self {
-            letters: Vec::new(),
+            items: Vec::new(),
             bytes: 0,
         }
     }
 }
 
 impl<T, A> Fitting<T, A> {
-    /// Takes the next letter of this kind, if there is one and the batch comes to no more bytes than these with it. Into
-    /// an empty batch any fits.
+    /// Takes the next item of this kind, if there is one and the group costs no more than `bytes_max` with it. Any item
+    /// fits into an empty group.
     fn take(
         &mut self,
         waiting: &mut RoundRobin<Queued<T, A>>,
         is_heavy: bool,
-        most: usize,
+        bytes_max: usize,
     ) -> bool {
-        // The last place is for one that is heavy.
+        // The last of `BATCH_COUNT_MAX` is left to a heavy item.
         let is_open = |count: usize| count + usize::from(!is_heavy) < limits::BATCH_COUNT_MAX;
-        if !is_open(self.letters.len()) {
+        if !is_open(self.items.len()) {
             return false;
         }
-        let is_first = self.letters.is_empty();
+        let is_first = self.items.is_empty();
         let fits =
-            |letter: &Queued<T, A>| is_first || self.bytes.saturating_add(letter.cost()) <= most;
-        let Some(letter) = waiting.pop_if(is_heavy, fits) else {
+            |item: &Queued<T, A>| is_first || self.bytes.saturating_add(item.cost()) <= bytes_max;
+        let Some(item) = waiting.pop_if(is_heavy, fits) else {
             return false;
         };
-        self.bytes += letter.cost();
-        self.letters.push(letter);
+        self.bytes += item.cost();
+        self.items.push(item);
         true
     }
 }
 
-/// How exactly the deadlines are kept.
+/// How precisely the deadlines are kept.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);

@@ -1,8 +1,11 @@
 //! The single writer of a node.
 //!
-//! Commands wait in one mailbox, bounded in bytes, and are taken in turns of those who sent them; one task
-//! decides them, appends each batch to the log, and only then answers: refusals too wait until the facts they
-//! rest on are durable. While one append is under way the next batch gathers by itself, so there is no timer.
+//! Commands wait in one mailbox, bounded in bytes and fair to those who sent them; one task
+//! decides them, appends each batch to the log, and only then answers: refusals too wait until the state they
+//! rest on is durable. While one append is under way the next group of commands gathers, so group commit needs no timer.
+//!
+//! Two things are called a batch elsewhere. What a client submits together is a [`CommandBatch`], here `commands`; a
+//! `Submission` is a group of them. What is appended together is a [`Batch`](crate::store::Batch) of changes, here `batch`.
 //!
 //! Knows nothing of sessions or of the feed: a change reaches them through the log.
 //!
@@ -12,7 +15,7 @@ mod cache;
 mod clock;
 mod committer;
 mod context;
-mod learning;
+mod loading;
 mod mailbox;
 mod publisher;
 mod round_robin;
@@ -29,9 +32,9 @@ use crate::store::{Broadcast, Store};
 use committer::Committer;
 use mailbox::{Mailbox, Sender};
 use publisher::BroadcastPublisher;
-pub use round_robin::{Requester, RoundRobin, TURN_BYTES, Waiting};
+pub use round_robin::{QUANTUM_BYTES, Requester, RoundRobin, Waiting};
 
-/// Where commands and broadcasts go in. Cheap to clone; the writer ends when the last one is dropped
+/// The writer's front end. Cheap to clone; the writer ends when the last one is dropped
 /// and what was submitted is answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -44,34 +47,34 @@ pub struct Engine {
 pub struct Tasks {
     /// Decides, appends and answers.
     pub committer: JoinHandle<()>,
-    /// Sends broadcasts.
-    pub announcer: JoinHandle<()>,
+    /// Publishes broadcasts.
+    pub publisher: JoinHandle<()>,
 }
 
-/// What became of an order.
+/// The outcome of a command batch.
 pub type Outcome = Result<Done, SubmitError>;
 
-/// What an order did.
+/// What a command batch did.
 #[derive(Debug, Clone)]
 pub struct Done {
     /// The change of each command, one after the other in the log.
     pub changes: Vec<Arc<Change>>,
-    /// Whether it was done before, and only answered now.
+    /// Whether it was carried out before, and is only answered again.
     pub is_repeated: bool,
 }
 
 impl Done {
-    /// The change of an order of one command.
+    /// The change of a batch of one command.
     pub fn change(&self) -> &Arc<Change> {
         let last = self.changes.last();
-        last.expect("an order has at least one command")
+        last.expect("a command batch has at least one command")
     }
 }
 
-/// Why a command was not carried out, as far as is known.
+/// Why a command batch was not carried out, as far as is known.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {
-    /// The rules say no to a command, and which of several it is. Certainly no effect of any.
+    /// A command was rejected, with its index if there are several. Certainly no effect of any.
     #[error("{0}")]
     Rejected(Rejection, Option<usize>),
     /// Too much is waiting, or it waited too long for its turn. Certainly no effect.
@@ -98,40 +101,41 @@ pub enum SubmitError {
 }
 
 impl Engine {
-    /// Starts the writer, and hands up its tasks: an engine whose tasks have ended takes nothing.
+    /// Starts the writer, and returns its tasks: an engine whose tasks have ended takes nothing.
     pub fn start(store: &Arc<dyn Store>, metrics: &Arc<Metrics>) -> (Self, Tasks) {
-        let (commands, letters) = Mailbox::new();
-        let committer = Committer::new(Arc::clone(store), letters, Arc::clone(metrics));
-        let (broadcasts, letters) = Mailbox::new();
-        let announcer = BroadcastPublisher::new(Arc::clone(store), letters);
+        let (commands, mailbox) = Mailbox::new();
+        let committer = Committer::new(Arc::clone(store), mailbox, Arc::clone(metrics));
+        let (broadcasts, mailbox) = Mailbox::new();
+        let publisher = BroadcastPublisher::new(Arc::clone(store), mailbox);
         let engine = Self {
             commands,
             broadcasts,
         };
         let tasks = Tasks {
             committer: tokio::spawn(committer.run()),
-            announcer: tokio::spawn(announcer.run()),
+            publisher: tokio::spawn(publisher.run()),
         };
         (engine, tasks)
     }
 
-    /// Queues an order of roughly `bytes`. Its outcome arrives within [`crate::limits::COMMAND_DEADLINE`] of its
+    /// Queues a command batch. Its outcome arrives within [`crate::limits::COMMAND_DEADLINE`] of its
     /// turn; until then others are served, and after [`crate::limits::COMMAND_TURN_DEADLINE`] it is refused.
     ///
-    /// An order with a key has its effect once, however often and to whichever node it is submitted.
-    /// Orders of one source are decided, and their outcomes arrive, in the order in which they were submitted.
+    /// A command batch with a key has its effect once, however often and to whichever node it is submitted.
+    /// The batches of one requester are decided, and their outcomes arrive, in the order in which they were submitted.
     ///
     /// # Errors
     /// [`SubmitError::Busy`] or [`SubmitError::ShuttingDown`], at once.
     pub fn submit(
         &self,
-        from: &Requester,
-        order: CommandBatch,
+        requester: &Requester,
+        commands: CommandBatch,
     ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
-        let bytes = order.weight;
-        // What others do to an event may make it large; of a new one all is known.
-        let is_plain = order.commands.iter().all(Command::is_create);
-        self.commands.send(from, order, bytes, is_plain)
+        let bytes = commands.weight;
+        // An event that others changed may have grown large; the size of a new one is known.
+        let has_known_cost = commands.commands.iter().all(Command::is_create);
+        self.commands
+            .send(requester, commands, bytes, has_known_cost)
     }
 
     /// Queues a broadcast; the answer means that the store has it.
@@ -140,10 +144,10 @@ impl Engine {
     /// [`SubmitError::Busy`] or [`SubmitError::ShuttingDown`], at once.
     pub fn announce(
         &self,
-        from: &Requester,
+        requester: &Requester,
         broadcast: Broadcast,
     ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, SubmitError> {
         let bytes = broadcast.payload.get().len();
-        self.broadcasts.send(from, broadcast, bytes, true)
+        self.broadcasts.send(requester, broadcast, bytes, true)
     }
 }

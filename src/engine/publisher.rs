@@ -1,48 +1,65 @@
-//! Sends broadcasts, in the order they came, a batch at a time.
+//! Publishes broadcasts, in the order they came, several at a time.
 
 use std::sync::Arc;
 
 use super::SubmitError;
 use super::mailbox::Mailbox;
 use crate::store::{Broadcast, PublishError, Store, StoreError};
+use crate::telemetry::Throttle;
 
 pub(super) struct BroadcastPublisher {
     store: Arc<dyn Store>,
     mailbox: Mailbox<Broadcast, ()>,
+    unavailable_throttle: Throttle,
+    in_doubt_throttle: Throttle,
 }
 
 impl BroadcastPublisher {
     pub(super) fn new(store: Arc<dyn Store>, mailbox: Mailbox<Broadcast, ()>) -> Self {
-        Self { store, mailbox }
+        Self {
+            store,
+            mailbox,
+            unavailable_throttle: Throttle::default(),
+            in_doubt_throttle: Throttle::default(),
+        }
     }
 
     /// Runs until the last [`super::Engine`] is dropped.
     pub(super) async fn run(mut self) {
-        while let Some(letters) = self.mailbox.take_batch().await {
-            let broadcasts: Vec<Broadcast> = letters
-                .iter()
-                .map(|letter| letter.content.clone())
-                .collect();
-            let sending = self.store.publish(&broadcasts);
-            let outcome = self.mailbox.attend(sending).await;
-            let outcome = outcome.map_err(|error| refused(&error));
+        while let Some(queued) = self.mailbox.take_group().await {
+            let broadcasts: Vec<Broadcast> =
+                queued.iter().map(|queued| queued.content.clone()).collect();
+            let publishing = self.store.publish(&broadcasts);
+            let published = self.mailbox.expire_while(publishing).await;
+            let outcome = published.map_err(|error| self.submit_error(&error));
             if outcome.is_ok() {
                 self.mailbox.note_progress();
             }
-            for letter in letters {
-                let _ = letter.reply.send(outcome.clone());
+            for queued in queued {
+                queued.answer(outcome.clone());
             }
         }
     }
-}
 
-fn refused(error: &PublishError) -> SubmitError {
-    match error {
-        PublishError::Failed(StoreError::Unavailable(_)) => SubmitError::Unavailable,
-        PublishError::Failed(error) => {
-            tracing::error!(%error, "the store refused a broadcast");
-            SubmitError::Internal
+    /// What clients are told; the log says why.
+    fn submit_error(&self, error: &PublishError) -> SubmitError {
+        match error {
+            PublishError::Failed(StoreError::Unavailable(_)) => {
+                self.unavailable_throttle.warn(|kept_back| {
+                    tracing::warn!(%error, kept_back, "broadcasts are not sent");
+                });
+                SubmitError::Unavailable
+            }
+            PublishError::Failed(error) => {
+                tracing::error!(%error, "the store refused a broadcast");
+                SubmitError::Internal
+            }
+            PublishError::Unknown(_) => {
+                self.in_doubt_throttle.warn(|kept_back| {
+                    tracing::warn!(%error, kept_back, "broadcasts may or may not have been sent");
+                });
+                SubmitError::Unknown
+            }
         }
-        PublishError::Unknown(_) => SubmitError::Unknown,
     }
 }

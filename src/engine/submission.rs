@@ -1,4 +1,4 @@
-//! Commands on their way through the committer, and those who wait for them.
+//! A group of command batches on its way through the committer, with the clients that wait for the answers.
 
 use std::collections::HashSet;
 
@@ -9,148 +9,156 @@ use super::mailbox;
 use super::{Done, Outcome, SubmitError};
 use crate::domain::{Command, CommandBatch, CommandId, EventId};
 
-/// An order, and who waits for it.
+/// The commands that a client submitted together, and where the answer goes.
 pub(super) type QueuedBatch = mailbox::Queued<CommandBatch, Done>;
 
-/// Commands that stand or fall together. Empty once everyone has an answer.
+/// Command batches that are decided and appended together (a group commit), in the order in which they were taken up.
+/// Empty once each has its answer.
 pub(super) struct Submission {
     /// Each with the events that its commands are about, whose ids are made here for those CREATEs that left
     /// them to the server.
-    letters: Vec<(Vec<EventId>, QueuedBatch)>,
+    queued: Vec<(Vec<EventId>, QueuedBatch)>,
 }
 
 impl Submission {
-    pub(super) fn open(letters: Vec<QueuedBatch>) -> Self {
-        let address = |letter: QueuedBatch| {
-            let targets = letter.content.commands.iter().map(|command| {
+    pub(super) fn new(queued: Vec<QueuedBatch>) -> Self {
+        let with_targets = |queued: QueuedBatch| {
+            let targets = queued.content.commands.iter().map(|command| {
                 let target = command.target().cloned();
                 target.unwrap_or_else(|| Uuid::now_v7().into())
             });
-            (targets.collect(), letter)
+            (targets.collect(), queued)
         };
-        let letters = letters.into_iter().map(address).collect();
-        Self { letters }
+        let queued = queued.into_iter().map(with_targets).collect();
+        Self { queued }
     }
 
-    /// Each order with the events its commands are about.
-    pub(super) fn orders(&self) -> impl Iterator<Item = (&[EventId], &CommandBatch)> {
-        self.letters
+    /// Each command batch with the events that its commands are about.
+    pub(super) fn with_targets(&self) -> impl Iterator<Item = (&[EventId], &CommandBatch)> {
+        self.queued
             .iter()
-            .map(|(ids, letter)| (ids.as_slice(), &letter.content))
+            .map(|(targets, queued)| (targets.as_slice(), &queued.content))
     }
 
-    /// Of each order the events that must be known to decide it; not those whose id was made here.
-    pub(super) fn targets(&self) -> impl Iterator<Item = impl Iterator<Item = &EventId>> {
-        self.letters
+    /// For each command batch the events that must be known to decide it; not those whose id was made here.
+    pub(super) fn named_targets(&self) -> impl Iterator<Item = impl Iterator<Item = &EventId>> {
+        self.queued
             .iter()
-            .map(|(_, letter)| letter.content.commands.iter().filter_map(Command::target))
+            .map(|(_, queued)| queued.content.commands.iter().filter_map(Command::target))
     }
 
     fn commands(&self) -> impl Iterator<Item = &Command> {
-        let letters = self.letters.iter();
-        letters.flat_map(|(_, letter)| &letter.content.commands)
+        let queued = self.queued.iter();
+        queued.flat_map(|(_, queued)| &queued.content.commands)
     }
 
-    /// Events that a command may bring to be.
-    pub(super) fn births(&self) -> impl Iterator<Item = &EventId> {
-        let births = self.commands().filter(|command| match command {
+    /// Events that a command may create.
+    pub(super) fn created(&self) -> impl Iterator<Item = &EventId> {
+        let creating = self.commands().filter(|command| match command {
             Command::Create(_) | Command::Restore(_) => true,
             Command::Update(_) | Command::Delete(_) => false,
         });
-        births.filter_map(Command::target)
+        creating.filter_map(Command::target)
     }
 
-    /// Events that a command may end.
-    pub(super) fn ends(&self) -> HashSet<&EventId> {
-        let ends = self.commands().filter_map(|command| match command {
+    /// Events that a command may delete.
+    pub(super) fn deleted(&self) -> HashSet<&EventId> {
+        let deleted = self.commands().filter_map(|command| match command {
             Command::Delete(delete) => Some(&delete.id),
             Command::Create(_) | Command::Update(_) | Command::Restore(_) => None,
         });
-        ends.collect()
+        deleted.collect()
     }
 
-    /// Versions of events whose contents are asked for, each with the place of the order that asks.
-    pub(super) fn sources(&self) -> Vec<(usize, EventId, u64)> {
-        let orders = self.letters.iter().enumerate();
-        let commands = orders.flat_map(|(at, (_, letter))| {
-            let commands = letter.content.commands.iter();
-            commands.filter_map(move |command| Some((at, command.source()?)))
+    /// Versions of events that RESTOREs name, each with the index of its command batch.
+    pub(super) fn restored_versions(&self) -> Vec<(usize, EventId, u64)> {
+        let queued = self.queued.iter().enumerate();
+        let versions = queued.flat_map(|(index, (_, queued))| {
+            let commands = queued.content.commands.iter();
+            commands.filter_map(move |command| Some((index, command.source()?)))
         });
-        commands
-            .map(|(at, (id, version))| (at, id.clone(), version))
+        versions
+            .map(|(index, (id, version))| (index, id.clone(), version))
             .collect()
     }
 
-    pub(super) fn letters(&self) -> impl Iterator<Item = &QueuedBatch> {
-        self.letters.iter().map(|(_, letter)| letter)
+    pub(super) fn queued(&self) -> impl Iterator<Item = &QueuedBatch> {
+        self.queued.iter().map(|(_, queued)| queued)
     }
 
-    /// When the one that has waited longest arrived.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.letters.iter().map(|(_, letter)| letter.arrived).min()
+    /// When the command batch that has waited longest arrived.
+    pub(super) fn oldest_arrival(&self) -> Option<Instant> {
+        self.queued.iter().map(|(_, queued)| queued.arrived).min()
     }
 
-    /// Of each order its id, by which it may have been carried out before, and the number of its commands.
-    pub(super) fn keyed(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
-        self.letters.iter().map(|(_, letter)| {
-            let CommandBatch { commands, key, .. } = &letter.content;
+    /// For each command batch its id, by which it may have been carried out before, and the number of its commands.
+    pub(super) fn command_ids(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
+        self.queued.iter().map(|(_, queued)| {
+            let CommandBatch { commands, key, .. } = &queued.content;
             Some((key.as_ref()?.key.id.clone(), commands.len()))
         })
     }
 
-    /// How many orders wait for their answers.
+    /// The number of command batches that wait for their answers.
     pub(super) fn len(&self) -> usize {
-        self.letters.len()
+        self.queued.len()
     }
 
     pub(super) fn is_answered(&self) -> bool {
-        self.letters.is_empty()
+        self.queued.is_empty()
     }
 
-    /// Takes out the letters after the first `count`.
-    pub(super) fn put_off(
+    /// Takes out the command batches after the first `count`.
+    pub(super) fn split_off(
         &mut self,
         count: usize,
     ) -> impl DoubleEndedIterator<Item = QueuedBatch> + use<> {
-        let count = count.min(self.letters.len());
-        let rest = self.letters.split_off(count);
-        rest.into_iter().map(|(_, letter)| letter)
+        let count = count.min(self.queued.len());
+        let rest = self.queued.split_off(count);
+        rest.into_iter().map(|(_, queued)| queued)
     }
 
-    /// Answers in submission order. A dropped receiver is a client that left; its change stands.
+    /// Answers all, in order. If the deadline passed meanwhile, they have been answered already.
     pub(super) fn answer(&mut self, outcomes: Vec<Outcome>) {
-        for ((_, letter), outcome) in self.letters.drain(..).zip(outcomes) {
-            let _ = letter.reply.send(outcome);
+        assert!(
+            self.is_answered() || self.len() == outcomes.len(),
+            "each command batch gets its own outcome"
+        );
+        for ((_, queued), outcome) in self.queued.drain(..).zip(outcomes) {
+            queued.answer(outcome);
         }
     }
 
-    /// Answers the first letter alone.
+    /// Refuses the first command batch alone.
     pub(super) fn refuse_first(&mut self, why: SubmitError) {
-        if !self.letters.is_empty() {
-            let (_, letter) = self.letters.remove(0);
-            let _ = letter.reply.send(Err(why));
+        if !self.queued.is_empty() {
+            let (_, queued) = self.queued.remove(0);
+            queued.answer(Err(why));
         }
     }
 
     pub(super) fn refuse(&mut self, why: &SubmitError) {
-        for (_, letter) in self.letters.drain(..) {
-            let _ = letter.reply.send(Err(why.clone()));
+        for (_, queued) in self.queued.drain(..) {
+            queued.answer(Err(why.clone()));
         }
     }
 
-    /// Waits for work on which everything hangs; at the deadline those who wait hear `why`, and the
-    /// work goes on.
-    pub(super) async fn watch<F: Future>(
+    /// Waits for `work`. At the deadline all are refused with `why`, `on_refused` is called, and the work goes on.
+    pub(super) async fn refuse_at<F: Future>(
         &mut self,
         deadline: Instant,
         why: &SubmitError,
+        on_refused: impl FnOnce(),
         work: F,
     ) -> F::Output {
         tokio::pin!(work);
         tokio::select! {
             biased;
             output = &mut work => return output,
-            () = sleep_until(deadline), if !self.is_answered() => self.refuse(why),
+            () = sleep_until(deadline), if !self.is_answered() => {
+                on_refused();
+                self.refuse(why);
+            }
         }
         work.await
     }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use throttle::Throttle;
 
-/// How a line of the log is written.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -18,12 +18,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged, and how.
+/// What is logged, and in which format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogOptions {
     /// As in `info,livelog=debug`.
     pub directives: String,
-    /// How a line looks.
+    /// Of each line.
     pub format: LogFormat,
 }
 

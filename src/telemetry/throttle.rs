@@ -1,20 +1,27 @@
-//! Throttle: the first at once, then one now and then, however often there is cause.
+//! Rate limiting of log lines: the first at once, then one in a while, however often there is cause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two complaints of one kind.
+/// Between two lines of one kind.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// When one kind of complaint was last made, and how many were kept back since.
+/// Limits one kind of log line: when it was last written, and how many were kept back since.
 #[derive(Debug, Default)]
 pub struct Throttle {
     last: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Throttle {
-    /// Lets `say` speak unless another has just spoken; it is told how many were kept back before it, if any were.
-    pub fn warn(&self, say: impl FnOnce(Option<u64>)) {
+    /// A throttle whose first line is written at once.
+    pub const fn new() -> Self {
+        Self {
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Calls `log` unless a line was written just before; passes it how many were kept back since then, if any were.
+    pub fn warn(&self, log: impl FnOnce(Option<u64>)) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let kept_back = match &mut *last {
             Some((at, kept_back)) if at.elapsed() < INTERVAL => {
@@ -26,7 +33,7 @@ impl Throttle {
         };
         *last = Some((Instant::now(), 0));
         drop(last);
-        say((kept_back > 0).then_some(kept_back));
+        log((kept_back > 0).then_some(kept_back));
     }
 }
 
@@ -36,15 +43,15 @@ mod tests {
 
     #[test]
     fn one_complaint_in_a_while_is_made_and_the_others_are_counted() {
-        let complaints = Throttle::default();
-        let mut said = Vec::new();
+        let throttle = Throttle::default();
+        let mut lines = Vec::new();
         for _ in 0..100 {
-            complaints.warn(|kept_back| said.push(kept_back));
+            throttle.warn(|kept_back| lines.push(kept_back));
         }
-        assert_eq!(said, [None]);
+        assert_eq!(lines, [None]);
         let long_ago = Instant::now().checked_sub(INTERVAL).unwrap();
-        complaints.last.lock().unwrap().as_mut().unwrap().0 = long_ago;
-        complaints.warn(|kept_back| said.push(kept_back));
-        assert_eq!(said, [None, Some(99)]);
+        throttle.last.lock().unwrap().as_mut().unwrap().0 = long_ago;
+        throttle.warn(|kept_back| lines.push(kept_back));
+        assert_eq!(lines, [None, Some(99)]);
     }
 }
