@@ -1,22 +1,22 @@
-//! The sum of what a node holds for its clients, in bytes: one place to take from, for all of them.
+//! Bounds what a node holds for all its clients together, in bytes.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that may be held at once. Who finds none left waits, in the order of asking.
+/// Bytes that may be held at once. Reservations that do not fit wait, first come, first served.
 #[derive(Debug, Clone)]
 pub struct Budget {
     free: Arc<Semaphore>,
     total: usize,
 }
 
-/// Bytes that are taken. Dropping it gives them back.
+/// Reserved bytes. Dropping it gives them back.
 #[derive(Debug)]
 pub struct Share(OwnedSemaphorePermit);
 
 impl Budget {
-    /// One of `total` bytes, at most 4 GiB.
+    /// A budget of `total` bytes, at most 4 GiB.
     pub fn new(total: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(total)),
@@ -24,30 +24,30 @@ impl Budget {
         }
     }
 
-    /// Waits until so many bytes are free, or all of them if that is less, and takes them.
+    /// Waits until so many bytes are free, or all of them if that is less, and reserves them.
     pub async fn reserve(&self, bytes: usize) -> Share {
         let permit = Arc::clone(&self.free).acquire_many_owned(self.permits(bytes));
         Share(permit.await.expect("the semaphore is never closed"))
     }
 
-    /// Takes so many bytes if they are free, and nobody waits for them.
+    /// Reserves so many bytes if they are free and no other reservation waits.
     pub fn try_reserve(&self, bytes: usize) -> Option<Share> {
         let permit = Arc::clone(&self.free).try_acquire_many_owned(self.permits(bytes));
         permit.ok().map(Share)
     }
 
-    /// Takes so many bytes if half of all are free even then: for what is made before its time, and can wait.
+    /// Reserves so many bytes if half of all are still free after that: for work that is done ahead, and can wait.
     pub fn try_reserve_ahead(&self, bytes: usize) -> Option<Share> {
         let share = self.try_reserve(bytes)?;
         (self.free.available_permits() >= self.total / 2).then_some(share)
     }
 
-    /// Bytes that are taken now.
+    /// Bytes that are reserved now.
     pub fn taken(&self) -> usize {
         self.total - self.free.available_permits()
     }
 
-    /// Whether nothing is left, or someone waits.
+    /// Whether nothing is left, or a reservation waits.
     pub fn is_out(&self) -> bool {
         self.free.available_permits() == 0
     }
@@ -63,7 +63,7 @@ impl Share {
         self.0.num_permits()
     }
 
-    /// One of two of the same budget.
+    /// Merges two shares of the same budget.
     pub fn and(mut self, other: Self) -> Self {
         self.0.merge(other.0);
         self
@@ -71,8 +71,8 @@ impl Share {
 
     /// Gives back all but `bytes`: what was reserved is an estimate, and what is held is known later.
     pub fn shrink_to(&mut self, bytes: usize) {
-        let rest = self.bytes().saturating_sub(bytes);
-        drop(self.0.split(rest));
+        let excess = self.bytes().saturating_sub(bytes);
+        drop(self.0.split(excess));
     }
 }
 

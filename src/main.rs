@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-/// Many small values, made by one thread and dropped by another, are what glibc's allocator is slowest at.
+/// glibc's allocator is slowest at many small values that one thread allocates and another frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,8 +1,8 @@
-//! What a node counts, for `GET /metrics`: every name, its help and its labels in one list.
+//! The node's metrics for `GET /metrics`: every name, its help and its labels in one list.
 //!
-//! Each node has its own; there is no recorder of the process. Whoever counts holds the node's [`Metrics`] and adds
-//! to a field. Labels come from closed enums, so a scrape is as long after a year as after a minute, and nothing
-//! that a client wrote is in it. What is a state rather than a count is taken when somebody asks
+//! Each node has its own; there is no recorder of the process. The parts of a node share its [`Metrics`] and add
+//! to its fields. Labels come from closed enums, so a scrape is as long after a year as after a minute, and nothing
+//! that a client wrote is in it. What is a state rather than a count is measured at each scrape
 //! ([`Levels`]).
 
 use std::fmt;
@@ -42,7 +42,7 @@ pub struct Metrics {
     levels: LevelGauges,
 }
 
-/// What was asked, and what came of it.
+/// A request and its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// The word of the wire: `CREATE`, `FETCH` …
@@ -79,7 +79,7 @@ pub struct TransportLabel {
 /// Why the log was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// For sessions and subscriptions that are behind the window: one page, whoever shares it.
+    /// For sessions and subscriptions that are behind the window: one page, however many share it.
     CatchUp,
     /// For `GET /api/changes`.
     Page,
@@ -111,12 +111,12 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
-/// How a node stands at the moment of a scrape.
+/// The state of a node at the time of a scrape.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Levels {
     /// The last change of the log, if the store can be reached.
     pub head: Option<u64>,
-    /// The last change that this node's sessions can have heard of.
+    /// The last change that reached this node's sessions.
     pub seq: u64,
     /// Named subscriptions.
     pub subscriptions: usize,
@@ -264,7 +264,7 @@ impl Metrics {
         }
     }
 
-    /// All of it in Prometheus' text format (0.0.4), as the node stands now.
+    /// Everything in Prometheus' text format (0.0.4), with these levels.
     pub fn encode(&self, levels: &Levels) -> String {
         let Levels {
             head,
@@ -274,7 +274,7 @@ impl Metrics {
             window_bytes,
             budget_bytes,
         } = *levels;
-        // A store out of reach tells no head: then the last one known stands.
+        // While the store cannot be reached, the last known head stands.
         if let Some(head) = head {
             self.levels.head.set(head.max(seq));
         }
@@ -306,7 +306,7 @@ impl Metrics {
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    /// Notes how long a change took to be delivered.
+    /// Records how long a change took to be delivered.
     pub fn delivered(&self, took: Duration) {
         self.delivery_seconds.observe(took.as_secs_f64());
     }
@@ -333,7 +333,7 @@ impl Metrics {
     }
 }
 
-/// Something that counts as long as it lives.
+/// Counts as one as long as it lives.
 pub struct Counted(Gauge);
 
 impl fmt::Debug for Counted {

@@ -1,4 +1,4 @@
-//! The program: reads the command line, carries out its task, and prints what went wrong.
+//! The process: reads the command line, runs the task that it names, and prints why that failed.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,8 +17,8 @@ use crate::server::{Config, Server};
 use crate::store::{cause_of, panic_is_expected};
 use crate::telemetry;
 
-/// Does what was typed, of which the first word is the program's name. For a process's main thread, and all that the
-/// process does.
+/// Runs the command line, whose first word is the program's name: called by a process's main thread, which does nothing
+/// else.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = Cli::read(arguments);
     end_where_main_panics();
@@ -31,39 +31,39 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let outcome = runtime.block_on(carry_out(cli));
-    // What is left is work for clients that are gone: reads on other threads, which would hold up the end.
+    // The reads that still run on other threads are for clients that are gone: the exit does not wait for them.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| failed(&error))
 }
 
-/// tokio panics where the system has no descriptor or no thread for it: what it lacked is said. Unwinding would wait
-/// for threads that never began. Of other threads' panics whoever looks after them says more, and all of it where they
-/// are expected.
+/// Ends the process when its main thread panics. tokio panics where the system has no file descriptor or thread for it,
+/// and unwinding would wait for threads that never began; so the process prints what it lacked and exits. Panics of other
+/// threads are printed as usual, unless they are expected: then their callers report them.
 fn end_where_main_panics() {
-    let (main, say) = (thread::current().id(), panic::take_hook());
+    let (main, default_hook) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
         let (cause, location) = (cause_of(panic.payload()), panic.location());
         if panic_is_expected() {
             return tracing::debug!(?location, cause, "what is stored was not understood");
         }
         if thread::current().id() != main {
-            return say(panic);
+            return default_hook(panic);
         }
-        let cause = as_said(cause);
+        let cause = readable(cause);
         tracing::debug!(?location, "the main thread failed");
         eprintln!("livelog: cannot go on: {cause}");
         process::exit(1);
     }));
 }
 
-/// A panic shows an error of the system as programmers see it; people are told what the system says.
-fn as_said(cause: &str) -> String {
-    let shown = cause.split_once("Os { code: ");
-    let said = shown.and_then(|(before, error)| {
+/// Replaces the debug format of an operating system's error, which panics show, by the system's own message.
+fn readable(cause: &str) -> String {
+    let debugged = cause.split_once("Os { code: ");
+    let message = debugged.and_then(|(before, error)| {
         let code = error.split(',').next()?.parse().ok()?;
         Some(format!("{before}{}", io::Error::from_raw_os_error(code)))
     });
-    said.unwrap_or_else(|| cause.to_owned())
+    message.unwrap_or_else(|| cause.to_owned())
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
@@ -87,7 +87,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    // A file descriptor a session: the usual soft limit of 1024 would be the first bound reached.
+    // Each session takes a file descriptor: the usual soft limit of 1024 would be the first bound reached.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
@@ -95,12 +95,12 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     tracing::info!("{}", config.store);
     let server = Server::bind(config).await?;
     println!("listening on http://{}", server.local_addr()?);
-    let told_to_stop = async move {
+    let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    server.run(told_to_stop).await?;
+    server.run(shutdown).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
-//! The composition root: the one place where the parts meet.
+//! The composition root: opens the store, starts the node, and serves connections.
 //!
-//! [`Server::bind`] opens the store, starts the node and takes the address; [`Server::run`] serves
+//! [`Server::bind`] opens the store, starts the node and binds the address; [`Server::run`] serves
 //! until it is told to stop. Tests call the same two.
 
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The store.
     pub store: StoreOptions,
-    /// Who may ask, beside the server's own pages and programs on its own names.
+    /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
     pub guests: Guests,
     /// Bytes of recent changes kept in memory for sessions.
     pub window_bytes: usize,
@@ -51,7 +51,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 1024;
 
 impl Server {
-    /// Opens the store and takes the address.
+    /// Opens the store and binds the address.
     ///
     /// # Errors
     /// If the store cannot be opened, or the address is taken.
@@ -60,13 +60,13 @@ impl Server {
         Self::bind_on(store, config).await
     }
 
-    /// The same on a store that is open already, whatever the configuration says of one.
+    /// The same on a store that is open already; the one in the configuration is ignored.
     ///
     /// # Errors
     /// If the store cannot be reached, or the address is taken.
     pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
         let (node, supervisor) = Node::start(Arc::clone(&store), config.window_bytes).await?;
-        let listener = listen(config.listen)
+        let listener = bind_listener(config.listen)
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
             node,
@@ -85,18 +85,18 @@ impl Server {
     /// The address it listens on.
     ///
     /// # Errors
-    /// If the system does not tell.
+    /// If the operating system does not tell.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// Serves until `shutdown` is done; then stops accepting, answers what is in flight, closes
-    /// sessions with a code that says "reconnect", and lets go of the store. That takes at most
+    /// sessions with a code that says "reconnect", and closes the store. That takes at most
     /// [`limits::SHUTDOWN_DEADLINE`].
     ///
     /// # Errors
-    /// If the node cannot go on. Its sessions were sent away at once, its health said why for
-    /// [`limits::FAILED_GRACE`], and then it stopped as ever.
+    /// If the node has failed. Its sessions were closed at once, its health said why for
+    /// [`limits::FAILED_GRACE`], and then it stopped as in any shutdown.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeFailed> {
         let Self {
             listener,
@@ -105,10 +105,10 @@ impl Server {
             mut supervisor,
         } = self;
         let (connections, closing) = (app.connections.clone(), app.closing.clone());
-        let leaving = CancellationToken::new();
+        let draining = CancellationToken::new();
         let outcome = {
             tokio::pin!(shutdown);
-            let accepting = accept(&listener, app, &leaving);
+            let accepting = accept(&listener, app, &draining);
             tokio::pin!(accepting);
             tokio::select! {
                 never = &mut accepting => match never {},
@@ -126,26 +126,26 @@ impl Server {
         };
         drop(listener);
         closing.cancel();
-        leaving.cancel();
+        draining.cancel();
         connections.close();
         let answering = async {
             connections.wait().await;
             supervisor.finish().await;
         };
-        // What a node that cannot go on has not answered by now hangs on what failed.
+        // What a failed node has not answered by now waits for the part that failed.
         let deadline = match outcome {
             Ok(()) => ANSWERING_DEADLINE,
             Err(_) => limits::FAILED_GRACE,
         };
-        within(deadline, answering).await;
-        // Whatever is left, so that what the store has begun is not cut off.
-        within(limits::STORE_CLOSE_DEADLINE, store.close()).await;
+        warn_if_late(deadline, answering).await;
+        // Even after that deadline, so that no write of the store is cut off.
+        warn_if_late(limits::STORE_CLOSE_DEADLINE, store.close()).await;
         outcome
     }
 }
 
-/// Takes the address, with what every connection inherits.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Binds the address; every connection inherits the socket's options.
+fn bind_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -160,35 +160,35 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 const ANSWERING_DEADLINE: Duration =
     limits::SHUTDOWN_DEADLINE.saturating_sub(limits::STORE_CLOSE_DEADLINE);
 
-async fn within(deadline: Duration, work: impl Future<Output = ()>) {
+async fn warn_if_late(deadline: Duration, work: impl Future<Output = ()>) {
     if tokio::time::timeout(deadline, work).await.is_err() {
         tracing::warn!("stopped before everything was answered");
     }
 }
 
-/// Takes connections for as long as it is polled. They end when `leaving` is cancelled.
-async fn accept(listener: &TcpListener, app: App, leaving: &CancellationToken) -> Infallible {
+/// Accepts connections for as long as it is polled. They end when `draining` is cancelled.
+async fn accept(listener: &TcpListener, app: App, draining: &CancellationToken) -> Infallible {
     let connections = app.connections.clone();
     let node = app.node.clone();
     let gate = transport::gate(app);
-    let seats = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-    let complaints = Throttle::default();
+    let permits = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let accept_throttle = Throttle::default();
     loop {
         match listener.accept().await {
-            // Beyond the bound a connection is dropped at once: an answer would cost what is short.
+            // Beyond the bound a connection is dropped at once: an answer would cost the memory that is short.
             Ok((stream, _)) => {
-                if let Ok(permit) = Arc::clone(&seats).try_acquire_owned() {
+                if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
                     connections.spawn(transport::serve(
                         stream,
                         gate.clone(),
                         node.clone(),
                         ConnectionPermit::new(permit),
-                        leaving.clone(),
+                        draining.clone(),
                     ));
                 }
             }
             Err(error) => {
-                complaints.warn(|kept_back| {
+                accept_throttle.warn(|kept_back| {
                     tracing::warn!(%error, kept_back, "cannot accept a connection");
                 });
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;

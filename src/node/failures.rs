@@ -1,19 +1,27 @@
-//! What clients hear of what the parts of a node say.
+//! Turns the errors of a node's parts into what clients are told.
+//!
+//! Clients learn no cause that lies in the store. Here is where it is dropped, so here it is logged, now and then: an
+//! outage fails every read.
 
 use crate::engine::SubmitError;
 use crate::feed::SnapshotError;
 use crate::limits;
 use crate::protocol::{Code, Details, Failure};
 use crate::store::{Spot, StoreError};
+use crate::telemetry::Throttle;
 use crate::value::TooCostly;
 
+static UNAVAILABLE_THROTTLE: Throttle = Throttle::new();
+static READ_FAILED_THROTTLE: Throttle = Throttle::new();
+
 impl From<SubmitError> for Failure {
-    fn from(refused: SubmitError) -> Self {
-        let message = refused.to_string();
-        match refused {
+    /// The cause is in the log already: the engine logs it where it decides to refuse.
+    fn from(error: SubmitError) -> Self {
+        let message = error.to_string();
+        match error {
             SubmitError::Rejected(rejection, None) => Self::from(rejection),
-            SubmitError::Rejected(rejection, Some(at)) => {
-                Self::from(rejection).within(&format!("payload.commands.{at}"))
+            SubmitError::Rejected(rejection, Some(index)) => {
+                Self::from(rejection).within(&format!("payload.commands.{index}"))
             }
             SubmitError::Busy => Self::new(Code::Busy, message),
             SubmitError::Unavailable => Self::new(Code::Unavailable, message),
@@ -27,8 +35,8 @@ impl From<SubmitError> for Failure {
 }
 
 impl From<SnapshotError> for Failure {
-    fn from(interrupted: SnapshotError) -> Self {
-        match interrupted {
+    fn from(error: SnapshotError) -> Self {
+        match error {
             SnapshotError::Store(error) => error.into(),
             SnapshotError::FilterTooSlow => TooCostly.into(),
             SnapshotError::TooSlow => {
@@ -42,11 +50,15 @@ impl From<SnapshotError> for Failure {
     }
 }
 
-/// What the store says of itself stays in the server's log.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Unavailable(_) => Self::new(Code::Unavailable, "the store is unavailable"),
+            StoreError::Unavailable(_) => {
+                UNAVAILABLE_THROTTLE.warn(|kept_back| {
+                    tracing::warn!(%error, kept_back, "a read was not answered");
+                });
+                Self::new(Code::Unavailable, "the store is unavailable")
+            }
             StoreError::Full(_) => Self::new(Code::StorageFull, "the disk is full"),
             StoreError::Unwritable(_) => {
                 Self::new(Code::StorageFailed, "the disk cannot be written")
@@ -55,7 +67,7 @@ impl From<StoreError> for Failure {
             StoreError::Erased => Self::new(Code::Redacted, error.to_string()),
             StoreError::FilterTooSlow(costly) => (*costly).into(),
             StoreError::Corrupt { at, .. } => {
-                tracing::error!(%error, "a read failed");
+                log_failed_read(&error);
                 let message = format!("what is stored at {at} cannot be read");
                 let seq = match at {
                     Spot::Log(seq) => Some(Details::Unreadable { seq: *seq }),
@@ -67,9 +79,15 @@ impl From<StoreError> for Failure {
                 }
             }
             StoreError::Refused(_) => {
-                tracing::error!(%error, "a read failed");
+                log_failed_read(&error);
                 Self::new(Code::Internal, "the store could not answer")
             }
         }
     }
+}
+
+fn log_failed_read(error: &StoreError) {
+    READ_FAILED_THROTTLE.warn(|kept_back| {
+        tracing::error!(%error, kept_back, "a read failed");
+    });
 }

@@ -1,4 +1,4 @@
-//! The past: an event's history, and the place in the log that a moment means.
+//! The history of an event, and the seq that `asOf` means.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::query::Direction;
 use crate::store;
 use crate::store::HistoryRange;
 
-/// Some changes of an event.
+/// A page of an event's history.
 #[derive(Debug, Clone)]
 pub struct HistoryPage {
-    /// The position in the log that it is as of.
+    /// The seq that it is as of.
     pub seq: Seq,
     /// Changes, in the order asked for.
     pub changes: Vec<Arc<Change>>,
@@ -22,24 +22,24 @@ pub struct HistoryPage {
 }
 
 impl Node {
-    /// Changes of one event, also of one that is gone.
+    /// Changes of one event, also of a deleted one.
     ///
     /// # Errors
     /// `not_found` if there never was such an event, or if the store cannot answer.
-    pub async fn history(&self, id: &EventId, asked: &History) -> Result<HistoryPage, Failure> {
-        self.reach(asked.min_seq).await?;
+    pub async fn history(&self, id: &EventId, request: &History) -> Result<HistoryPage, Failure> {
+        self.wait_for_seq(request.min_seq).await?;
         let seq = self.seq();
-        let stretch = HistoryRange {
-            direction: asked.direction,
-            after: asked.after,
-            limit: asked.limit,
+        let range = HistoryRange {
+            direction: request.direction,
+            after: request.after,
+            limit: request.limit,
         };
-        let _turn = self.leave_to_read().await?;
+        let _permit = self.read_permit().await?;
         self.parts.metrics.read_log(Reason::History);
-        let changes = self.heed(self.parts.store.history(id, stretch).await)?;
+        let changes = self.store_answer(self.parts.store.history(id, range).await)?;
         let Some(last) = changes.last() else {
-            if asked.after.is_none() || !self.ever_was(id).await? {
-                return Err(never_was(id));
+            if request.after.is_none() || !self.has_history(id).await? {
+                return Err(never_existed(id));
             }
             return Ok(HistoryPage {
                 seq,
@@ -50,43 +50,43 @@ impl Node {
         let next = HistoryRange {
             after: Some(last.seq),
             limit: 1,
-            ..stretch
+            ..range
         };
         let more = !self
-            .heed(self.parts.store.history(id, next).await)?
+            .store_answer(self.parts.store.history(id, next).await)?
             .is_empty();
-        let newest = match asked.direction {
+        let newest = match request.direction {
             Direction::Ascending => last.seq,
             Direction::Descending => changes[0].seq,
         };
         Ok(HistoryPage {
-            // A page may tell of changes that came after it was asked for.
+            // The page may hold changes that came after `seq` was read.
             seq: seq.max(newest),
             changes,
             more,
         })
     }
 
-    /// Whether the log tells anything of an event.
-    async fn ever_was(&self, id: &EventId) -> Result<bool, Failure> {
+    /// Whether the log has a change of the event.
+    async fn has_history(&self, id: &EventId) -> Result<bool, Failure> {
         let last = HistoryRange {
             direction: Direction::Descending,
             after: None,
             limit: 1,
         };
-        let changes = self.heed(self.parts.store.history(id, last).await)?;
+        let changes = self.store_answer(self.parts.store.history(id, last).await)?;
         Ok(!changes.is_empty())
     }
 
-    /// The place in the log that a moment means. Waits until the log has come to a seq that is ahead.
-    pub(super) async fn place_of(&self, moment: AsOf) -> Result<Seq, Failure> {
-        match moment {
-            AsOf::Seq(seq) => self.reach(seq).await.map(|()| seq),
-            AsOf::Time(time) => self.heed(store::seq_at(&*self.parts.store, time).await),
+    /// The seq that `asOf` means. Waits for a seq that is ahead of this node's feed.
+    pub(super) async fn seq_as_of(&self, as_of: AsOf) -> Result<Seq, Failure> {
+        match as_of {
+            AsOf::Seq(seq) => self.wait_for_seq(seq).await.map(|()| seq),
+            AsOf::Time(time) => self.store_answer(store::seq_at(&*self.parts.store, time).await),
         }
     }
 }
 
-fn never_was(id: &EventId) -> Failure {
+fn never_existed(id: &EventId) -> Failure {
     Failure::new(Code::NotFound, format!("there never was an event {id}"))
 }

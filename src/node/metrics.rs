@@ -1,4 +1,4 @@
-//! What a node tells of itself to whoever watches it.
+//! What a node counts, and its report for `GET /metrics`.
 
 use super::Node;
 use crate::metrics::{Levels, Metrics};
@@ -6,25 +6,20 @@ use crate::protocol::Failure;
 use crate::store::StoreError;
 
 impl Node {
-    /// Where the parts of the node, and the transports, count.
+    /// The counters of the node's parts and of the transports.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
     }
 
-    /// Counts what the store did not carry out, and says in the log why: clients hear no more than that.
-    pub(super) fn heed<T>(&self, answer: Result<T, StoreError>) -> Result<T, Failure> {
+    /// Counts what the store did not carry out. Its cause is logged where it becomes a [`Failure`].
+    pub(super) fn store_answer<T>(&self, answer: Result<T, StoreError>) -> Result<T, Failure> {
         answer.map_err(|error| {
             self.parts.metrics.store_failed(error.kind());
-            if let StoreError::Unavailable(_) = error {
-                self.parts.complaints.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "a read was not answered");
-                });
-            }
             Failure::from(error)
         })
     }
 
-    /// Counts an answer to what `verb` asks, one of the words of the wire or of a route.
+    /// Counts an answer to a request of this `verb`, one of the words of the wire or of a route.
     pub fn count(&self, verb: &'static str, answer: Result<(), &Failure>) {
         let outcome = match answer {
             Ok(()) => "done",
@@ -39,9 +34,9 @@ impl Node {
         self.parts.metrics.answered(verb, outcome);
     }
 
-    /// All that is counted, and how the node stands now, in Prometheus' text format.
+    /// All counters, and the levels as they are now, in Prometheus' text format.
     pub async fn report(&self) -> String {
-        let (subscriptions, filters) = self.parts.feed.audience();
+        let (subscriptions, filters) = self.parts.feed.subscription_counts();
         let head = self.head().await.ok();
         let levels = Levels {
             head: head.map(|head| head.get()),
@@ -49,7 +44,7 @@ impl Node {
             subscriptions,
             filters,
             window_bytes: self.parts.feed.window_bytes(),
-            budget_bytes: self.parts.budget.taken() + self.parts.news.taken(),
+            budget_bytes: self.parts.budget.taken() + self.parts.subscription_budget.taken(),
         };
         self.parts.metrics.encode(&levels)
     }

@@ -1,7 +1,7 @@
-//! The one owner of a node's life: the tasks that it cannot do without, and what is known when one ends.
+//! Supervises the tasks that a node cannot do without, and ends the node when one of them ends.
 //!
-//! Lower layers hand their tasks up and know nothing of this. Nothing is started again within the process: what a
-//! task was in the middle of nobody can tell, so the node ends, and whatever runs it starts it anew.
+//! Lower layers return their tasks and know nothing of this. Nothing is restarted within the process: the state that a
+//! task left behind is unknown, so the node ends, and its process manager starts it anew.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,7 @@ use crate::store::{Store, cause_of};
 #[error("the node has failed: {0}")]
 pub struct NodeFailed(Arc<str>);
 
-/// How a node is, for whoever asks. It fails once, for good.
+/// Whether a node has failed. It fails once, for good.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Health {
     failure: Arc<OnceLock<NodeFailed>>,
@@ -27,17 +27,17 @@ impl Health {
     }
 }
 
-/// Watches over a node.
+/// Watches the tasks of a node and of its store.
 #[derive(Debug)]
 pub struct Supervisor {
-    tasks: Vec<Vital>,
+    tasks: Vec<VitalTask>,
     store: Arc<dyn Store>,
     health: Health,
 }
 
 /// A task that ends only when the node does.
 #[derive(Debug)]
-struct Vital {
+struct VitalTask {
     name: &'static str,
     task: JoinHandle<()>,
 }
@@ -50,14 +50,14 @@ impl Supervisor {
     ) -> Self {
         let tasks = tasks.into_iter();
         Self {
-            tasks: tasks.map(|(name, task)| Vital { name, task }).collect(),
+            tasks: tasks.map(|(name, task)| VitalTask { name, task }).collect(),
             store: Arc::clone(store),
             health,
         }
     }
 
-    /// Waits until a task of the node, or of its store, ends though nobody asked it to. From then on the node says
-    /// that it has failed.
+    /// Waits until a task of the node, or of its store, ends though the node was not stopped. From then on the node
+    /// reports that it has failed.
     pub async fn failed(&mut self) -> NodeFailed {
         let reason = tokio::select! {
             reason = first_to_end(&mut self.tasks) => reason,
@@ -68,12 +68,12 @@ impl Supervisor {
         self.health.failure.get_or_init(|| failed).clone()
     }
 
-    /// Waits until all tasks have ended: they do when the last of the node's services is dropped.
+    /// Waits until all tasks have ended: they do when the last clone of the [`Node`](super::Node) is dropped.
     pub async fn finish(self) {
-        for Vital { name, task } in self.tasks {
+        for VitalTask { name, task } in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(
-                    reason = why(name, error),
+                    reason = reason_of(name, error),
                     "a task failed while the node ended"
                 );
             }
@@ -81,20 +81,20 @@ impl Supervisor {
     }
 }
 
-/// Takes out the first task that ends, and says how it ended.
-async fn first_to_end(tasks: &mut Vec<Vital>) -> String {
+/// Removes the first task that ends; returns how it ended.
+async fn first_to_end(tasks: &mut Vec<VitalTask>) -> String {
     if tasks.is_empty() {
         std::future::pending::<()>().await;
     }
-    let (ended, at, _) = select_all(tasks.iter_mut().map(|vital| &mut vital.task)).await;
-    let Vital { name, .. } = tasks.remove(at);
-    match ended {
+    let (result, index, _) = select_all(tasks.iter_mut().map(|vital| &mut vital.task)).await;
+    let VitalTask { name, .. } = tasks.remove(index);
+    match result {
         Ok(()) => format!("the {name} ended"),
-        Err(error) => why(name, error),
+        Err(error) => reason_of(name, error),
     }
 }
 
-fn why(name: &str, error: JoinError) -> String {
+fn reason_of(name: &str, error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(panic) => format!("the {name} panicked: {}", cause_of(&*panic)),
         Err(_) => format!("the {name} was stopped"),

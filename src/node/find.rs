@@ -1,0 +1,108 @@
+//! Events as they are or were: queries by filter, and single events by id.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::Node;
+use crate::domain::{AsOf, Event, EventId, Seq};
+use crate::limits;
+use crate::protocol::{Code, Failure, Fetch};
+use crate::query;
+use crate::query::{Filter, LastRecord, Query};
+use crate::store::QueryResult;
+use crate::value::{Invalid, Steps};
+
+/// Beyond [`limits::FILTERS_BYTES_MAX`], filters up to this size are admitted until all take twice as much: large filters
+/// of some clients do not keep out the small ones of others.
+const SMALL_FILTER_BYTES: usize = 4 * 1024;
+
+impl Node {
+    /// All events that match, as of one seq, as a stream: the time or seq asked for, or now. Waits for its `min_seq`.
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub(super) async fn find(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
+        self.check_filter_memory(&fetch.query.filter)?;
+        self.wait_for_seq(fetch.min_seq).await?;
+        let query = &self.resolve_cursor(&fetch.query).await?;
+        if let Some(as_of) = fetch.at {
+            let seq = self.seq_as_of(as_of).await?;
+            return self.store_answer(self.parts.store.find_at(query, seq).await);
+        }
+        let result = self.store_answer(self.parts.store.find(query).await)?;
+        match result.seq >= fetch.min_seq {
+            true => Ok(result),
+            false => Err(not_reached(fetch.min_seq)),
+        }
+    }
+
+    /// The event with this id, as of the time or seq asked for or now, and the seq that it is as of.
+    ///
+    /// # Errors
+    /// `not_found`, or if the store cannot answer.
+    pub async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+        let query = Query {
+            filter: Filter::of_id(id.as_str()),
+            ..Query::everything()
+        };
+        let fetch = &Fetch {
+            query: Arc::new(query),
+            ..*fetch
+        };
+        self.wait_for_seqs_of(fetch).await?;
+        let _permit = self.read_permit().await?;
+        let QueryResult { seq, mut events } = self.find(fetch).await?;
+        let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
+        let event = events.next().await.transpose()?;
+        Ok((seq, event.ok_or_else(missing)?))
+    }
+
+    /// Waits for the seqs that a fetch names: before it takes a permit, which others can use meanwhile.
+    pub(super) async fn wait_for_seqs_of(&self, fetch: &Fetch) -> Result<(), Failure> {
+        self.wait_for_seq(fetch.min_seq).await?;
+        match fetch.at {
+            Some(AsOf::Seq(seq)) => self.wait_for_seq(seq).await,
+            Some(AsOf::Time(_)) | None => Ok(()),
+        }
+    }
+
+    /// Refuses a filter while all filters together take more memory than they may.
+    pub(super) fn check_filter_memory(&self, filter: &Filter) -> Result<(), Failure> {
+        let is_small = filter.weight() <= SMALL_FILTER_BYTES;
+        let bytes_max = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
+        match query::filter_bytes() > bytes_max {
+            true => {
+                let message = "the filters that others ask for take too much memory: try again";
+                Err(Failure::new(Code::Busy, message))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The query from its cursor on. A cursor may name the event that the last page ended with: then that event is read
+    /// as it was, for its sort keys.
+    async fn resolve_cursor(&self, query: &Arc<Query>) -> Result<Arc<Query>, Failure> {
+        let Some(LastRecord { id, seq }) = &query.ends_after else {
+            return Ok(Arc::clone(query));
+        };
+        let seq = Seq::new(*seq);
+        self.wait_for_seq(seq).await?;
+        let last = Query {
+            filter: Filter::of_id(id),
+            ..Query::everything()
+        };
+        let result = self.store_answer(self.parts.store.find_at(&Arc::new(last), seq).await)?;
+        let Some(event) = result.events.into_future().await.0.transpose()? else {
+            let reason = "the event that the page ended with was erased: begin again";
+            return Err(Failure::at(Code::Redacted, Invalid::new("cursor", reason)));
+        };
+        let steps = Steps::new(limits::MATCH_STEPS_MAX);
+        Ok(Arc::new(query.from(&event, &steps)?))
+    }
+}
+
+pub(super) fn not_reached(seq: Seq) -> Failure {
+    let message = format!("the log has not come to {seq}");
+    Failure::new(Code::SeqNotReached, message)
+}
