@@ -19,6 +19,10 @@ use crate::value::{Steps, TooCostly};
 /// Changes that are left to the members to judge after one took too many steps.
 const COOLDOWN_CHANGES: u32 = 100;
 
+/// A change that a filter sees, and as what. `None` marks a change that takes too long to judge here: each member judges
+/// it for itself.
+pub(super) type FilterMatch = (Seq, Option<VisibleKind>);
+
 /// The latest changes of which a filter sees something, and the subscriptions that wait for more.
 #[derive(Debug)]
 pub(super) struct FilterGroup {
@@ -31,9 +35,8 @@ pub(super) struct FilterGroup {
 
 #[derive(Debug)]
 struct GroupState {
-    /// At most [`limits::MATCHES_MAX`]. `None` marks a change that takes too long to judge here: each member judges it
-    /// for itself.
-    matches: VecDeque<(Seq, Option<VisibleKind>)>,
+    /// At most [`limits::MATCHES_MAX`].
+    matches: VecDeque<FilterMatch>,
     /// Every match from here on is among them.
     complete_from: Seq,
     members: Vec<Arc<Member>>,
@@ -145,7 +148,7 @@ impl FilterGroup {
         &self,
         from: Seq,
         limit: usize,
-    ) -> Result<(Vec<(Seq, Option<VisibleKind>)>, bool), NotRemembered> {
+    ) -> Result<(Vec<FilterMatch>, bool), NotRemembered> {
         let state = self.state();
         if from < state.complete_from {
             return Err(NotRemembered);

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use super::fanout::Membership;
 use super::filter_pass::{FilterPass, JudgedElsewhere};
-use super::group::NotRemembered;
+use super::group::{FilterMatch, NotRemembered};
 use super::judges::Judges;
 use super::latest::Latest;
 use super::live::LiveWindow;
@@ -35,7 +35,7 @@ use super::log::{LogPage, PageRead, SharedLog};
 use super::notice::Notice;
 use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
 use super::window::{Lagged, WindowContent, WindowIndex};
-use crate::domain::{Seq, VisibleKind};
+use crate::domain::Seq;
 use crate::limits;
 use crate::protocol;
 use crate::query::Fields;
@@ -300,7 +300,7 @@ impl Subscription {
     /// between `seq` and the first, is seen by the filter. `more` says that the group has others after them.
     fn send_matches(
         &mut self,
-        matches: &[(Seq, Option<VisibleKind>)],
+        matches: &[FilterMatch],
         more: bool,
         slice: &Steps,
         out: &mut impl FnMut(Notice),
