@@ -1,41 +1,41 @@
-//! The ways in which a store says no, and what each means to those above.
+//! The errors of a store, and what each lets the caller conclude.
 
 use std::fmt;
 
 use crate::domain::Seq;
 use crate::value::TooCostly;
 
-/// Why the store did not do as asked.
+/// Why a call to the store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or did not answer in time. Worth trying again.
+    /// The store cannot be reached, or did not answer in time. A retry may succeed.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The disk has no room for it: certainly not written. Writing goes on when there is room.
+    /// The disk has no room: certainly nothing was written. Writes succeed again when there is room.
     #[error("the disk is full: {0}")]
     Full(String),
-    /// The disk takes no writes: certainly not written. Writing goes on when it does.
+    /// The disk refuses writes: certainly nothing was written. Writes succeed again when it accepts them.
     #[error("the disk cannot be written: {0}")]
     Unwritable(String),
     /// A query took longer than [`crate::limits::QUERY_DEADLINE`].
     #[error("the query took too long")]
     QueryTooSlow,
-    /// One event would take the query more than [`crate::limits::MATCH_STEPS_MAX`].
+    /// Matching one event would take the query more steps than [`crate::limits::MATCH_STEPS_MAX`].
     #[error(transparent)]
     FilterTooSlow(#[from] TooCostly),
-    /// An event of an answer was erased while the answer was read. Asked again, it is answered without.
+    /// An event of an answer was redacted while the answer was read. A retry answers without it.
     #[error("an event was erased while this was read: begin again")]
     Erased,
-    /// What is stored cannot be what livelog wrote: it stays so, however often it is read. `at` says where.
+    /// What is stored at `at` is not what livelog wrote. A retry fails in the same way.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]
     Corrupt { at: Spot, reason: String },
-    /// It refuses, and would again.
+    /// The store refuses what was asked. A retry fails in the same way.
     #[error("the store refused: {0}")]
     Refused(String),
 }
 
-/// Where something is stored that cannot be read.
+/// Where in the store something cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spot {
     /// An entry of the log.
@@ -72,7 +72,7 @@ impl From<String> for Spot {
 }
 
 impl StoreError {
-    /// What kind of error it is, in a word for whoever counts.
+    /// The kind of error, as metrics name it.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
@@ -87,10 +87,10 @@ impl StoreError {
     }
 }
 
-/// Why broadcasts are not known to be sent.
+/// Why broadcasts are not known to have been sent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
-    /// None was sent, certainly.
+    /// Certainly none was sent.
     #[error(transparent)]
     Failed(#[from] StoreError),
     /// They may or may not have been sent.
@@ -98,7 +98,7 @@ pub enum PublishError {
     Unknown(String),
 }
 
-/// Why a batch is not known to be appended.
+/// Why an append is not known to have succeeded.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     /// Nothing was written: the head is beyond `batch.after`.
@@ -107,11 +107,11 @@ pub enum AppendError {
     /// Nothing was written: the view was rebuilt, so what was loaded from the old one may be wrong.
     #[error("the view was replaced")]
     Replaced,
-    /// Nothing was written, certainly.
+    /// Certainly nothing was written.
     #[error(transparent)]
     Failed(StoreError),
-    /// It may or may not have been written. The caller finds out with [`Store::holds`](super::Store::holds) after
-    /// appending again.
+    /// The batch is in doubt: it may or may not have been written. The caller finds out with
+    /// [`Store::holds`](super::Store::holds) after appending it again.
     #[error("the outcome is unknown: {0}")]
     Unknown(String),
 }

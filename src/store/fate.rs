@@ -1,4 +1,4 @@
-//! Whether a store's own tasks still run, and why not.
+//! Supervising a store's own tasks: the store has failed once one of them panics or ends unasked.
 
 use std::any::Any;
 use std::future::Future;
@@ -8,14 +8,14 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Alive until it fails, once.
+/// Whether the store has failed, and why. A failure is final.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     failure: watch::Sender<Option<String>>,
 }
 
 impl Fate {
-    /// Says that the store cannot go on. Only the first reason is kept.
+    /// The store has failed. Only the first reason is kept.
     pub(super) fn fail(&self, reason: impl Into<String>) {
         self.failure.send_if_modified(|failure| {
             let is_first = failure.is_none();
@@ -42,7 +42,7 @@ impl Fate {
         failure.clone().expect("it was waited for")
     }
 
-    /// Runs a task of the store's, which may end when it is told to stop and at no other time.
+    /// Runs a task of the store, which fails if the task panics, or ends before `stop` is cancelled.
     #[cfg_attr(
         not(any(feature = "mongodb", test)),
         expect(dead_code, reason = "the embedded store has no task of its own")
@@ -61,7 +61,7 @@ impl Fate {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub fn cause_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied())

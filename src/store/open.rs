@@ -12,7 +12,7 @@ enum Purpose {
     Read { is_checked: bool },
 }
 
-/// Opens the store that the options name.
+/// Opens the store that the options name, and creates it if it is missing.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
@@ -20,7 +20,7 @@ pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     open_for(options, Purpose::Serve).await
 }
 
-/// The same for who only looks at what is there: a folder or a database without data is refused, not filled.
+/// Opens a store that exists: a folder or a database without data is refused, not initialised.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
@@ -28,8 +28,8 @@ pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Sto
     open_for(options, Purpose::Change).await
 }
 
-/// The same for who writes nothing: the embedded store's file may lie where nothing can be written, and stays as
-/// it is. With `is_checked` all of it is held to its checksums first.
+/// Opens a store that exists for reading only: the embedded store's file may be on a read-only file system, and is not
+/// changed. With `is_checked` the checksum of every page of it is verified first.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.

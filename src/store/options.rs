@@ -1,4 +1,4 @@
-//! Which store, and where.
+//! Which store is used, and where it is.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where the log and the view are.
 #[derive(Debug, Clone)]
 pub enum StoreOptions {
-    /// In a folder of this machine.
+    /// In a folder on this machine.
     Embedded(EmbeddedOptions),
     /// In a MongoDB replica set.
     Mongo(MongoOptions),
@@ -52,7 +52,7 @@ impl StoreOptions {
     }
 }
 
-/// Which store, where, and how to have the other.
+/// Which store it is, where it is, and which option chooses the other one.
 impl fmt::Display for StoreOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,7 +63,7 @@ impl fmt::Display for StoreOptions {
             ),
             #[cfg(not(feature = "mongodb"))]
             Self::Mongo(_) => formatter.write_str("the log and the view are in MongoDB"),
-            // Without the address, which can hold a password.
+            // Without the URI, which may contain a password.
             #[cfg(feature = "mongodb")]
             Self::Mongo(options) => write!(
                 formatter,

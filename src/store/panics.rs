@@ -1,5 +1,4 @@
-//! Panics that are expected, caught and told of in words: what the program would print of them besides looks like a
-//! crash of livelog's, and says less.
+//! Expected panics: they are caught and reported as errors, so the panic hook must not print them like a crash.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
@@ -8,9 +7,7 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs work that may panic, because what it reads was not written by who reads it; `None` if it did.
-///
-/// What it works on is not to be used after that.
+/// Runs work that may panic over damaged data; `None` if it did. Then what it worked on must not be used any more.
 #[cfg_attr(
     not(any(feature = "embedded", test)),
     expect(
@@ -20,12 +17,12 @@ thread_local! {
 )]
 pub(super) fn expecting<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = EXPECTED.replace(true);
-    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
     EXPECTED.set(before);
-    done.ok()
+    result.ok()
 }
 
-/// Whether a panic of this thread is one that somebody catches and tells of.
+/// Whether a panic of this thread is caught and reported as an error.
 pub fn panic_is_expected() -> bool {
     EXPECTED.get()
 }

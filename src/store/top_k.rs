@@ -1,4 +1,9 @@
-//! The events of an answer in an order that is not the file's own: all of them, or the first so many.
+//! Top-k: the first ids of an answer in an order other than that of ids.
+//!
+//! Both stores collect the sort key and the id of each match, in memory that is bounded for each read and for all
+//! together. If there is no room for all of them, the first part is kept, and another pass collects the rest.
+//!
+//! Invariant: what is kept is a prefix of the answer among the events offered so far, and at least one of them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,33 +14,35 @@ use crate::limits;
 use crate::query::{Cursor, Query};
 use crate::value::{Steps, TooCostly};
 
-/// Gathers the places of matching events; with a limit only of those that can be in the answer.
+/// Collects candidates for the answer: of each match its sort key and its id.
 ///
-/// Twice the limit is gathered before the worse half is thrown out: what that costs is shared by all
-/// that were offered in between. The same is done where there is no room for more, and what was thrown out then is
-/// gathered again when the rest is wanted.
+/// Twice as many as wanted are collected before the worse half is dropped, so that the cost of sorting is shared by all
+/// that were offered in between. The worse half is also dropped if there is no room for more; another pass collects
+/// those again.
 pub(super) struct TopK {
     query: Arc<Query>,
-    /// One more than the limit, by which a caller learns whether more remain; or as many as there was room for.
+    /// How many to keep: one more than the limit, which tells the caller whether more remain; or as many as there was
+    /// room for.
     wanted: usize,
+    /// Whether candidates were dropped for lack of room.
     is_partial: bool,
-    gathered: Vec<(Cursor, EventId)>,
+    candidates: Vec<(Cursor, EventId)>,
     bytes: usize,
     room: TopRoom,
-    /// Whatever comes after this is not in the answer.
+    /// The last candidate, once as many as wanted are kept: what sorts after it is dropped.
     worst: Option<Cursor>,
 }
 
 /// The ids of an answer, in its order.
 pub(super) struct TopOrder {
     pub(super) ids: VecDeque<EventId>,
-    /// What is still to be gathered after them.
+    /// The query for what is still to be collected after them.
     pub(super) rest: Option<Arc<Query>>,
     room: Option<Share>,
 }
 
 impl TopK {
-    /// What is gathered beyond a little takes room of `budget`.
+    /// All but [`limits::ORDER_FREE_BYTES`] of the candidates' memory is taken from `budget`.
     pub(super) fn new(query: &Arc<Query>, budget: &Budget) -> Self {
         Self {
             query: Arc::clone(query),
@@ -43,7 +50,7 @@ impl TopK {
                 .limit
                 .map_or(usize::MAX, |limit| limit.saturating_add(1)),
             is_partial: false,
-            gathered: Vec::new(),
+            candidates: Vec::new(),
             bytes: 0,
             room: TopRoom::new(budget),
             worst: None,
@@ -52,16 +59,16 @@ impl TopK {
 
     pub(super) fn offer(&mut self, event: &Event) -> Result<(), TooCostly> {
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
-        if !self.query.admits(event, &steps)? || self.is_hopeless(event, &steps)? {
+        if !self.query.admits(event, &steps)? || self.is_beyond_worst(event, &steps)? {
             return Ok(());
         }
-        let place = self.query.place_of(event, &steps)?;
-        self.bytes += weight(&place, &event.id);
-        self.gathered.push((place, event.id.clone()));
-        if self.gathered.len() / 2 >= self.wanted {
+        let cursor = self.query.place_of(event, &steps)?;
+        self.bytes += approx_bytes(&cursor, &event.id);
+        self.candidates.push((cursor, event.id.clone()));
+        if self.candidates.len() / 2 >= self.wanted {
             self.shrink();
         }
-        if !self.room.holds(self.bytes) {
+        if !self.room.has_for(self.bytes) {
             self.halve();
         }
         Ok(())
@@ -70,8 +77,8 @@ impl TopK {
     pub(super) fn into_order(mut self) -> TopOrder {
         self.shrink();
         let last = self.worst.filter(|_| self.is_partial);
-        let rest = last.map(|place| Arc::new(self.query.after(place)));
-        let ids: VecDeque<EventId> = self.gathered.into_iter().map(|(_, id)| id).collect();
+        let rest = last.map(|cursor| Arc::new(self.query.after(cursor)));
+        let ids: VecDeque<EventId> = self.candidates.into_iter().map(|(_, id)| id).collect();
         let bytes = ids.iter().map(|id| ID_BYTES + id.as_str().len()).sum();
         TopOrder {
             room: self.room.keep(bytes),
@@ -80,7 +87,7 @@ impl TopK {
         }
     }
 
-    fn is_hopeless(&self, event: &Event, steps: &Steps) -> Result<bool, TooCostly> {
+    fn is_beyond_worst(&self, event: &Event, steps: &Steps) -> Result<bool, TooCostly> {
         let Some(worst) = &self.worst else {
             return Ok(false);
         };
@@ -88,34 +95,36 @@ impl TopK {
         Ok(order.is_gt())
     }
 
-    /// Goes on with half of what it has. One is always kept.
+    /// Keeps half of the candidates, and at least one.
     fn halve(&mut self) {
-        let half = self.gathered.len().div_ceil(2).min(self.wanted);
-        if half < self.gathered.len() {
+        let half = self.candidates.len().div_ceil(2).min(self.wanted);
+        if half < self.candidates.len() {
             self.is_partial = true;
             self.wanted = half;
             self.shrink();
         }
     }
 
+    /// Sorts the candidates and drops those beyond the wanted ones.
     fn shrink(&mut self) {
+        debug_assert!(self.wanted > 0, "one is always kept");
         let query = &self.query;
-        self.gathered
+        self.candidates
             .sort_unstable_by(|(a, _), (b, _)| query.compare_places(a, b));
-        if self.gathered.len() >= self.wanted {
-            self.gathered.truncate(self.wanted);
-            self.worst = self.gathered.last().map(|(place, _)| place.clone());
+        if self.candidates.len() >= self.wanted {
+            self.candidates.truncate(self.wanted);
+            self.worst = self.candidates.last().map(|(cursor, _)| cursor.clone());
         }
         self.bytes = self
-            .gathered
+            .candidates
             .iter()
-            .map(|(place, id)| weight(place, id))
+            .map(|(cursor, id)| approx_bytes(cursor, id))
             .sum();
     }
 }
 
 impl TopOrder {
-    /// These, in this order: little enough to take no room.
+    /// These ids, in this order: too few to take room of the budget.
     #[cfg(feature = "embedded")]
     pub(super) fn of(ids: Vec<EventId>) -> Self {
         Self {
@@ -125,7 +134,7 @@ impl TopOrder {
         }
     }
 
-    /// What is to be gathered now, after the last of the ids was taken out; their room is given back.
+    /// The query that collects the rest, once the last id was taken; gives their room back.
     pub(super) fn next(&mut self) -> Option<Arc<Query>> {
         if !self.ids.is_empty() {
             return None;
@@ -135,13 +144,13 @@ impl TopOrder {
     }
 }
 
-/// What one order may hold.
+/// The memory that the candidates of one answer may take.
 struct TopRoom {
     budget: Budget,
     share: Option<Share>,
 }
 
-/// Room is taken in pieces of this.
+/// Room is taken from the budget in pieces of this size.
 const PIECE_BYTES: usize = 1024 * 1024;
 
 impl TopRoom {
@@ -152,8 +161,8 @@ impl TopRoom {
         }
     }
 
-    /// Whether so many bytes may be held. Takes more if there is more, and never waits for it.
-    fn holds(&mut self, bytes: usize) -> bool {
+    /// Whether there is room for so many bytes. Takes more of the budget if it is free, and never waits for it.
+    fn has_for(&mut self, bytes: usize) -> bool {
         let taken = self.share.as_ref().map_or(0, Share::bytes);
         if bytes <= limits::ORDER_FREE_BYTES + taken {
             return true;
@@ -172,7 +181,7 @@ impl TopRoom {
         bytes <= limits::ORDER_FREE_BYTES + taken
     }
 
-    /// What is kept for so many bytes.
+    /// The share for so many bytes; gives back the rest.
     fn keep(self, bytes: usize) -> Option<Share> {
         let mut share = self.share?;
         share.shrink_to(bytes.saturating_sub(limits::ORDER_FREE_BYTES));
@@ -180,11 +189,11 @@ impl TopRoom {
     }
 }
 
-/// What an id takes beside its text.
+/// Bytes of an id besides its text.
 const ID_BYTES: usize = 40;
 
-fn weight(place: &Cursor, id: &EventId) -> usize {
-    ID_BYTES + id.as_str().len() + place.weight()
+fn approx_bytes(cursor: &Cursor, id: &EventId) -> usize {
+    ID_BYTES + id.as_str().len() + cursor.weight()
 }
 
 #[cfg(test)]
@@ -234,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_room_for_is_gathered_in_further_passes() {
+    fn what_there_is_no_room_for_is_collected_in_further_passes() {
         let events = events();
         let ample = Budget::new(limits::ORDERS_BYTES_MAX);
         let (expected, passes) = order(&events, &ample);
