@@ -1,28 +1,28 @@
-//! The store in one file, with nothing to install: [redb](https://docs.rs/redb) below, this node alone above.
+//! The embedded store: one file, for one node, in [redb](https://docs.rs/redb).
 //!
 //! | table | holds |
 //! |---|---|
 //! | `log` | one entry per change under its seq; its last key is the head |
-//! | `view` | events by id, as of some seq; what it lacks is in memory, and after a start folded from the log |
-//! | `milestones` | by what the history of events is found, as of the same seq |
-//! | `commands` | the seq of each change that was asked for under a command id |
-//! | `meta` | the format, the epoch, and the seq that `view` and `milestones` have reached |
+//! | `view` | events by id, as of some seq; later changes are in the memtable, which a start folds from the log |
+//! | `milestones` | skip pointers into the histories of events, as of the same seq |
+//! | `commands` | the seq of each change that has a command id, by that id |
+//! | `meta` | the format, the epoch, and the seq up to which the memtable is flushed to `view` and `milestones` |
 //!
 //! ```text
-//! append -> desk -> writer (a thread): fold over the overlay, one transaction, publish a snapshot
-//! load, find, read, history -> snapshot (read transaction + overlay, as of one seq), on blocking threads
-//! tail <- hub <- writer
+//! append -> handle -> writer (a thread): fold into the memtable, one transaction, publish a snapshot
+//! load, find, read, history -> snapshot (read transaction + memtable, as of one seq), on blocking threads
+//! tail <- notifier <- writer
 //! ```
 //!
-//! Owns every `redb` type of the program. Promises what [`Store`] does; an append is on disk, by one
-//! fsync, before anyone hears of it. Knows nothing of sessions, commands or the wire.
+//! Owns every `redb` type of the program. Guarantees what [`Store`] does; an append is on disk, by one fsync, before it
+//! is acknowledged or any reader sees it. Knows nothing of sessions, commands or the wire.
 //!
-//! A start after a crash reads the whole file, about a second or two a gigabyte, unless the writer had paused
-//! before: then it had noted which pages are in use (redb's `set_quick_repair`). To note it with every append
-//! would be one more fsync each, and 60 KiB for every gigabyte of the file. Measured on a file of 1 to 2 GB:
-//! a third of the throughput (340 000 entries/s became 220 000, 400 a commit), and a single append took
-//! 0.44 ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. To note it now
-//! and then saves nothing: what was noted is good until the next append that does not.
+//! A start after a crash reads the whole file, about a second or two a gigabyte, unless the writer had paused before:
+//! then it had saved redb's allocator state, which says what pages are in use (redb's `set_quick_repair`). Saving it
+//! with every append would be one more fsync each, and 60 KiB for every gigabyte of the file. Measured on a file of 1
+//! to 2 GB: a third of the throughput (340 000 entries/s became 220 000, 400 a commit), and a single append took 0.44
+//! ms instead of 0.15, every day, to save 2.5 s after a crash in the middle of writing. Saving it with some appends
+//! gains nothing: the next append without it makes it void.
 
 mod file;
 mod format;
@@ -53,23 +53,26 @@ use read::find;
 use shared::{Shared, blocking};
 use write::handle::WriterHandle;
 use write::rebuild;
-use write::thread::{Writer, WriterTask};
+use write::task::WriterTask;
+use write::thread::Writer;
 
 /// The store in one file.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
-    desk: Arc<WriterHandle>,
+    handle: Arc<WriterHandle>,
 }
 
 impl EmbeddedStore {
     /// # Errors
-    /// [`EmbeddedOpenError::Empty`] if the folder is missing or a livelog never used it.
+    /// [`EmbeddedOpenError::Empty`] if the folder is missing or has no data file.
     pub(super) fn ensure_data(options: &EmbeddedOptions) -> Result<(), EmbeddedOpenError> {
-        let place = DataDir::new(options.dir.clone());
-        match place.has_file()? {
+        let data_dir = DataDir::new(options.dir.clone());
+        match data_dir.has_file()? {
             true => Ok(()),
-            false => Err(EmbeddedOpenError::Empty { dir: place.name() }),
+            false => Err(EmbeddedOpenError::Empty {
+                dir: data_dir.name(),
+            }),
         }
     }
 
@@ -81,9 +84,9 @@ impl EmbeddedStore {
         Self::start(move || open::open(&options)).await
     }
 
-    /// Opens the data folder to look at it: nothing is written to the file, and the file system may be one that
-    /// takes no writes. What would be written, such as repairs after a crash, stays in memory. With `is_checked`
-    /// every page is held to its checksum first.
+    /// Opens the data folder to read it: nothing is written to the file, and the file system may be read-only. What
+    /// would be written, such as repairs after a crash, stays in memory. With `is_checked` the checksum of every page
+    /// is verified first.
     ///
     /// # Errors
     /// Why it cannot be used, and what to do about it.
@@ -94,16 +97,16 @@ impl EmbeddedStore {
         Self::start(move || open::open_unwritten(&options, is_checked)).await
     }
 
-    /// Opens a storage other than a file, for tests that lose power. What the view's table lacks may
-    /// take `overlay_bytes_max` bytes of memory before it is written down.
+    /// Opens a storage other than a file, for tests that lose power. The memtable is flushed when it takes more than
+    /// `memtable_bytes_max` bytes.
     ///
     /// # Errors
     /// Why it cannot be used.
     pub async fn open_on(
         storage: impl StorageBackend,
-        overlay_bytes_max: usize,
+        memtable_bytes_max: usize,
     ) -> Result<Arc<Self>, EmbeddedOpenError> {
-        Self::start(move || open::open_on(storage, overlay_bytes_max)).await
+        Self::start(move || open::open_on(storage, memtable_bytes_max)).await
     }
 
     async fn start(
@@ -111,11 +114,11 @@ impl EmbeddedStore {
     ) -> Result<Arc<Self>, EmbeddedOpenError> {
         let writer = shared::on_a_thread(open).await??;
         let shared = Arc::clone(&writer.shared);
-        let desk = WriterHandle::open(writer)
+        let handle = WriterHandle::open(writer)
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
         Ok(Arc::new(Self {
             shared,
-            desk: Arc::new(desk),
+            handle: Arc::new(handle),
         }))
     }
 }
@@ -154,26 +157,22 @@ impl Store for EmbeddedStore {
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         let (snapshot, ids) = (self.shared.snapshot(), ids.to_vec());
         blocking(move || {
-            let places = ids
+            let seqs = ids
                 .into_iter()
-                .map(|id| Ok(snapshot.answered(&id)?.map(|seq| (id, seq))));
-            places.filter_map(Result::transpose).collect()
+                .map(|id| Ok(snapshot.seq_of_command(&id)?.map(|seq| (id, seq))));
+            seqs.filter_map(Result::transpose).collect()
         })
         .await
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
-        self.desk.append(batch).await
+        self.handle.append(batch).await
     }
 
     async fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
         let snapshot = self.shared.snapshot();
-        let batch = Batch {
-            id: batch.id,
-            after: batch.after,
-            changes: batch.changes.clone(),
-        };
-        blocking(move || snapshot.holds(&batch)).await
+        let (id, after, count) = (batch.id, batch.after, batch.changes.len());
+        blocking(move || snapshot.holds(id, after, count)).await
     }
 
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError> {
@@ -183,15 +182,15 @@ impl Store for EmbeddedStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: HistoryRange,
+        range: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         let (snapshot, id) = (self.shared.snapshot(), id.clone());
-        blocking(move || snapshot.history(&id, stretch)).await
+        blocking(move || snapshot.history(&id, range)).await
     }
 
     async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {
         let (snapshot, id) = (self.shared.snapshot(), id.clone());
-        blocking(move || Ok(snapshot.change_to(&id, version)?.map(Arc::new))).await
+        blocking(move || Ok(snapshot.change_with_version(&id, version)?.map(Arc::new))).await
     }
 
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError> {
@@ -207,32 +206,32 @@ impl Store for EmbeddedStore {
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {
-        let publishing = self.shared.hub.publish(broadcasts);
+        let publishing = self.shared.notifier.publish(broadcasts);
         tokio::time::timeout(limits::APPEND_DEADLINE, publishing)
             .await
-            .map_err(|_| PublishError::Unknown("a tail does not take them".to_owned()))
+            .map_err(|_| PublishError::Unknown("a tail does not receive them".to_owned()))
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         let snapshot = self.shared.snapshot();
-        // Without a deadline: it reads all of the log.
+        // No deadline: it reads the whole log.
         shared::on_a_thread(move || snapshot.check()).await?
     }
 
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
-        self.desk
-            .ask(|reply| WriterTask::Adopt(epoch, head, reply))
+        self.handle
+            .call(|reply| WriterTask::Adopt(epoch, head, reply))
             .await?
     }
 
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         let id = id.clone();
-        self.desk
-            .ask(|reply| WriterTask::Redact(id, upto, reply))
+        self.handle
+            .call(|reply| WriterTask::Redact(id, upto, reply))
             .await?
     }
 
-    /// Nobody else writes to the file.
+    /// None: nobody else writes to the file.
     async fn strangers(
         &self,
         _: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
@@ -241,7 +240,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {
-        rebuild::begin(&self.desk).await
+        rebuild::begin(&self.handle).await
     }
 
     async fn failed(&self) -> String {
@@ -249,6 +248,6 @@ impl Store for EmbeddedStore {
     }
 
     async fn close(&self) {
-        self.desk.close().await;
+        self.handle.close().await;
     }
 }

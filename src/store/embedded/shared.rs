@@ -1,4 +1,4 @@
-//! What readers, tails and the writer's thread have in common.
+//! What readers, tails and the writer's thread share: the current snapshot, and whether anything can be written.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::store::fate::Fate;
 use crate::store::panics::expecting;
 use crate::store::{AppendError, Epoch, Spot, StoreError};
 
-/// How long one step of reading may take: a disk that hangs must not hang whoever asks. Beyond the
-/// deadline of a query, which ends by itself.
+/// How long one step of reading may take: a disk that hangs must not hang the caller. Longer than the deadline of a
+/// query, which ends its own steps.
 const READ_DEADLINE: Duration = limits::COMMAND_DEADLINE;
 
-/// Steps of answers that are worked on at once, of pages and of listings each: each takes a core.
+/// Steps of queries that run at once, of pages and of listings each: each takes a core.
 fn readers_max() -> usize {
     std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2))
 }
@@ -27,98 +27,107 @@ fn readers_max() -> usize {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) epoch: Epoch,
-    pub(super) hub: LocalNotifier,
+    pub(super) notifier: LocalNotifier,
     pub(super) fate: Fate,
-    /// Whether a rebuild holds the writers off.
-    pub(super) held: watch::Sender<bool>,
+    /// Whether a rebuild holds the writers.
+    pub(super) writers_held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
     trouble: Mutex<Option<Trouble>>,
-    /// Turns of those who read pages, and of those who list everything: neither waits for the other.
-    pub(super) pages: Arc<Semaphore>,
-    pub(super) listings: Arc<Semaphore>,
-    /// For the orders of answers that are not the file's own.
-    pub(super) orders: Budget,
+    /// A step of a query with a limit needs the first, one without a limit the second: neither waits for the other.
+    pub(super) page_permits: Arc<Semaphore>,
+    pub(super) listing_permits: Arc<Semaphore>,
+    /// For the sort keys of queries that are not in the order of ids.
+    pub(super) sort_budget: Budget,
 }
 
 /// Why nothing is written at the moment.
 #[derive(Debug)]
 struct Trouble {
     error: StoreError,
-    /// The batch of which nobody knows whether it is in the file.
-    doubt: Option<Uuid>,
+    /// The batch that may be in the file or not.
+    in_doubt: Option<Uuid>,
 }
 
 impl Shared {
     pub(super) fn new(epoch: Epoch, snapshot: Snapshot) -> Self {
         Self {
             epoch,
-            hub: LocalNotifier::new(snapshot.seq),
+            notifier: LocalNotifier::new(snapshot.seq),
             fate: Fate::default(),
-            held: watch::Sender::new(false),
+            writers_held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
-            pages: Arc::new(Semaphore::new(readers_max())),
-            listings: Arc::new(Semaphore::new(readers_max())),
-            orders: Budget::new(limits::ORDERS_BYTES_MAX),
+            page_permits: Arc::new(Semaphore::new(readers_max())),
+            listing_permits: Arc::new(Semaphore::new(readers_max())),
+            sort_budget: Budget::new(limits::ORDERS_BYTES_MAX),
         }
     }
 
     /// The store as of the last acknowledged change.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current())
+        Arc::clone(&self.lock_current())
     }
 
     /// From now on readers see this. Only the writer calls it, before it acknowledges.
     pub(super) fn publish(&self, snapshot: Snapshot) {
-        let old = std::mem::replace(&mut *self.current(), Arc::new(snapshot));
-        // Outside the lock: the last to hold a snapshot takes its overlay apart.
+        let mut current = self.lock_current();
+        let (old, new) = (current.seq, snapshot.seq);
+        assert!(old <= new, "readers would go back from {old} to {new}");
+        let old = std::mem::replace(&mut *current, Arc::new(snapshot));
+        drop(current);
+        // Outside the lock: dropping the last reference to a snapshot frees its memtable.
         drop(old);
     }
 
-    /// Notes that nothing can be written until [`resume`](Self::resume), and says why, once for each kind.
-    pub(super) fn stop(&self, error: StoreError) {
-        let mut trouble = self.trouble_now();
-        let doubt = trouble.as_ref().and_then(|trouble| trouble.doubt);
+    /// Nothing can be written until [`resume_writes`](Self::resume_writes). Logs why, once for each kind of error.
+    pub(super) fn stop_writes(&self, error: StoreError) {
+        let mut trouble = self.lock_trouble();
+        let in_doubt = trouble.as_ref().and_then(|trouble| trouble.in_doubt);
         let is_known = trouble.as_ref().is_some_and(|trouble| {
             std::mem::discriminant(&trouble.error) == std::mem::discriminant(&error)
         });
         if !is_known {
             tracing::error!(%error, "no writes until this is over; reads go on");
         }
-        *trouble = Some(Trouble { error, doubt });
+        *trouble = Some(Trouble { error, in_doubt });
     }
 
-    /// Notes that the batch may be in the file or not.
-    pub(super) fn doubt(&self, batch: Uuid) {
-        if let Some(trouble) = &mut *self.trouble_now() {
-            trouble.doubt = Some(batch);
+    /// The batch that stopped the writing may be in the file or not.
+    pub(super) fn mark_in_doubt(&self, batch: Uuid) {
+        if let Some(trouble) = &mut *self.lock_trouble() {
+            trouble.in_doubt = Some(batch);
         }
     }
 
-    /// Notes that what stopped the writing is over.
-    pub(super) fn resume(&self) {
-        if self.trouble_now().take().is_some() {
+    /// The batch that may be in the file or not.
+    pub(super) fn in_doubt(&self) -> Option<Uuid> {
+        self.lock_trouble().as_ref()?.in_doubt
+    }
+
+    /// Appends are written again.
+    pub(super) fn resume_writes(&self) {
+        if self.lock_trouble().take().is_some() {
             tracing::info!("writes go on");
         }
     }
 
     /// Why nothing can be written at the moment.
     pub(super) fn trouble(&self) -> Option<StoreError> {
-        let trouble = self.trouble_now();
+        let trouble = self.lock_trouble();
         trouble.as_ref().map(|trouble| trouble.error.clone())
     }
 
-    /// What an append hears while nothing can be written.
+    /// The outcome of an append while nothing can be written.
     pub(super) fn refusal(&self, batch: Uuid) -> Option<AppendError> {
-        let trouble = self.trouble_now();
-        let Trouble { error, doubt } = trouble.as_ref()?;
-        Some(match *doubt == Some(batch) {
+        let trouble = self.lock_trouble();
+        let Trouble { error, in_doubt } = trouble.as_ref()?;
+        Some(match *in_doubt == Some(batch) {
             true => AppendError::Unknown(error.to_string()),
             false => AppendError::Failed(error.clone()),
         })
     }
 
-    /// Changes after `after`, of what is acknowledged now.
+    /// Acknowledged changes after `after`.
     pub(super) async fn read(
         &self,
         after: Seq,
@@ -128,7 +137,7 @@ impl Shared {
         loop {
             let snapshot = self.snapshot();
             match blocking(move || snapshot.changes(after, limit)).await {
-                // A page of the file is broken, and what was read before it is lost with it: fewer may do.
+                // A page of the file is damaged, and the entries read before it are lost with it: try fewer.
                 Err(StoreError::Corrupt {
                     at: Spot::Other(_), ..
                 }) if limit > 1 => limit /= 2,
@@ -139,40 +148,40 @@ impl Shared {
                     let at = after.next().into();
                     return Err(StoreError::Corrupt { at, reason });
                 }
-                read => return read,
+                result => return result,
             }
         }
     }
 
-    fn trouble_now(&self) -> MutexGuard<'_, Option<Trouble>> {
+    fn lock_trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+    fn lock_current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads where waiting for the disk holds up nobody.
+/// Reads on a thread that may wait for the disk, up to a deadline.
 ///
-/// redb panics on pages that cannot be its own; then the file is corrupt, and the program goes on.
+/// redb panics on pages that it did not write; then the file is corrupt, and the program goes on.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(READ_DEADLINE, on_a_thread(work)).await {
-        Ok(outcome) => outcome.flatten(),
+        Ok(result) => result.flatten(),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer in {READ_DEADLINE:?}"
         ))),
     }
 }
 
-/// Works on the file without a deadline.
+/// The same without a deadline, for any work on the file.
 pub(super) async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(|| expecting(work)).await {
-        Ok(done) => done.ok_or_else(misread),
+        Ok(result) => result.ok_or_else(misread),
         Err(error) if error.is_cancelled() => {
             Err(StoreError::Unavailable("the process ends".to_owned()))
         }
@@ -180,7 +189,7 @@ pub(super) async fn on_a_thread<T: Send + 'static>(
     }
 }
 
-/// What it means that redb did not understand what it read.
+/// The error for a panic of redb over what it read. The panic hook has logged the panic.
 fn misread() -> StoreError {
     StoreError::Corrupt {
         at: "the data file".into(),

@@ -1,4 +1,6 @@
-//! Writes kept in memory above a disk that does not take them, read as if it had.
+//! Writes kept in memory in front of a disk that refuses them; reads see both as one.
+//!
+//! Invariant: `disk_bytes <= bytes`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,21 +8,21 @@ use std::ops::Range;
 
 use redb::StorageBackend;
 
-/// Memory above the disk is kept in blocks of this size: redb's pages.
+/// The size of a block: that of redb's pages.
 const BLOCK_BYTES: u64 = 4096;
 
-/// What differs from the disk. It takes as much memory as was written: one commit, or what a repair changes.
+/// The blocks that differ from the disk. They take as much memory as was written: one commit, or what a repair changes.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     blocks: BTreeMap<u64, Box<[u8]>>,
-    /// What counts of the disk: beyond it everything is zero.
+    /// Up to here the disk is read; beyond, what is not in a block is zero.
     disk_bytes: u64,
     bytes: u64,
 }
 
 impl Blocks {
-    /// Nothing written yet, above a disk of this length.
-    pub(crate) fn above(bytes: u64) -> Self {
+    /// No block yet, in front of a disk of this length.
+    pub(super) fn above(bytes: u64) -> Self {
         Self {
             blocks: BTreeMap::new(),
             disk_bytes: bytes,
@@ -29,7 +31,7 @@ impl Blocks {
     }
 
     /// The length of both together.
-    pub(crate) fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.bytes
     }
 
@@ -43,7 +45,7 @@ impl Blocks {
         self.bytes = bytes;
     }
 
-    pub(crate) fn write(
+    pub(super) fn write(
         &mut self,
         disk: &dyn StorageBackend,
         offset: u64,
@@ -57,7 +59,7 @@ impl Blocks {
             let (now, later) = rest.split_at(rest.len().min(index(BLOCK_BYTES) - within));
             if !self.blocks.contains_key(&start) {
                 let mut block = vec![0; index(BLOCK_BYTES)];
-                self.read_below(disk, start, &mut block)?;
+                self.read_disk(disk, start, &mut block)?;
                 self.blocks.insert(start, block.into_boxed_slice());
             }
             if let Some(block) = self.blocks.get_mut(&start) {
@@ -70,43 +72,47 @@ impl Blocks {
         Ok(())
     }
 
-    pub(crate) fn read(
+    pub(super) fn read(
         &self,
         disk: &dyn StorageBackend,
         offset: u64,
         out: &mut [u8],
     ) -> io::Result<()> {
-        let asked = offset..offset + out.len() as u64;
-        if asked.end > self.bytes {
+        let range = offset..offset + out.len() as u64;
+        if range.end > self.bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.read_below(disk, offset, out)?;
+        debug_assert!(
+            self.disk_bytes <= self.bytes,
+            "no more is read than there is"
+        );
+        self.read_disk(disk, offset, out)?;
         let first = offset - offset % BLOCK_BYTES;
-        for (start, block) in self.blocks.range(first..asked.end) {
-            let both = common(&asked, &(*start..start + BLOCK_BYTES));
+        for (start, block) in self.blocks.range(first..range.end) {
+            let both = overlap(&range, &(*start..start + BLOCK_BYTES));
             let from = index(both.start - start)..index(both.end - start);
             out[index(both.start - offset)..index(both.end - offset)].copy_from_slice(&block[from]);
         }
         Ok(())
     }
 
-    /// Reads from the disk as far as it counts; the rest becomes zero.
-    fn read_below(&self, disk: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    /// Reads from the disk up to `disk_bytes`, and fills the rest with zeros.
+    fn read_disk(&self, disk: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let count = out.len().min(index(self.disk_bytes.saturating_sub(offset)));
-        let (below, beyond) = out.split_at_mut(count);
+        let (on_disk, beyond) = out.split_at_mut(count);
         beyond.fill(0);
-        match below.is_empty() {
+        match on_disk.is_empty() {
             true => Ok(()),
-            false => disk.read(offset, below),
+            false => disk.read(offset, on_disk),
         }
     }
 }
 
-fn common(one: &Range<u64>, other: &Range<u64>) -> Range<u64> {
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> Range<u64> {
     one.start.max(other.start)..one.end.min(other.end)
 }
 
-/// A place in memory, which is smaller than what 64 bits count on no machine that has the file.
+/// An offset or a length in memory. A machine that can hold such a file has a `usize` of 64 bits.
 fn index(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! Where the file is: whose folder that is, and how a file comes to be in it whole or not at all.
+//! The data folder: its lock, and creating or replacing the file in it, completely or not at all.
 
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
@@ -12,7 +12,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use super::medium::Medium;
 use crate::limits;
 use crate::store::StoreError;
-use crate::store::embedded::format::tables::{FORMAT, written};
+use crate::store::embedded::format::tables::{FILE_FORMAT, write_error};
 
 /// The file in the data folder.
 const FILE: &str = "livelog.redb";
@@ -20,12 +20,12 @@ const FILE: &str = "livelog.redb";
 /// Locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
 
-/// How long to wait for a process that is just ending, or for one that inherited the lock in the moment
-/// before it became another program.
-const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+/// How long to wait for a process that is just ending, or for a child process that has the lock from its `fork` until
+/// its `exec`.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The file while it is made.
+/// The file until it is complete.
 const DRAFT_FILE: &str = "livelog.redb.new";
 
 /// Why the data folder cannot be used, and what to do about it.
@@ -38,29 +38,29 @@ pub enum EmbeddedOpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Locked { dir: String },
-    /// Nothing to look at.
+    /// There is no data file.
     #[error("there is no data in {dir}: name the folder that has it with --data DIR")]
     #[expect(missing_docs, reason = "the message says it")]
     Empty { dir: String },
-    /// A link that leads nowhere.
+    /// A symbolic link whose target is missing.
     #[error(
         "{file} is a link to something that is not there: mount the volume that has it, or remove the link \
          to begin an empty log"
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Dangling { file: String },
-    /// Made by a livelog of another format.
+    /// Written by a livelog of another format.
     #[error(
-        "the data folder {dir} was written in format {found}; this livelog reads format {FORMAT}. \
+        "the data folder {dir} was written in format {found}; this livelog reads format {FILE_FORMAT}. \
          Use the livelog that wrote it, or a newer one"
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Format { dir: String, found: u128 },
-    /// Something else has that name.
+    /// The file is not one of livelog's.
     #[error("{file} is not a livelog data file: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]
     Foreign { file: String, reason: String },
-    /// The system refuses.
+    /// The operating system refuses.
     #[error("cannot use the data folder {dir}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]
     Unusable { dir: String, reason: String },
@@ -78,7 +78,7 @@ impl From<EmbeddedOpenError> for StoreError {
     }
 }
 
-/// Where the file is.
+/// The data folder.
 pub(crate) struct DataDir {
     dir: PathBuf,
 }
@@ -88,18 +88,18 @@ impl DataDir {
         Self { dir }
     }
 
-    /// For a storage of the caller's.
-    pub(super) fn nowhere() -> Self {
+    /// Stands for a storage of the caller's, which has no folder.
+    pub(super) fn unnamed() -> Self {
         Self::new("(a storage of the caller's)".into())
     }
 
-    /// As the operator knows it.
+    /// Its path, for messages.
     pub(crate) fn name(&self) -> String {
         self.dir.display().to_string()
     }
 
-    /// Whether there is a file to open. Only the answer that there is nothing of that name counts as no:
-    /// a link whose target is missing stands for data on a volume that is not mounted.
+    /// Whether there is a file to open. A link whose target is missing is an error and not `false`: the data may be on
+    /// a volume that is not mounted.
     pub(crate) fn has_file(&self) -> Result<bool, EmbeddedOpenError> {
         let file = self.path();
         match fs::symlink_metadata(&file) {
@@ -118,14 +118,14 @@ impl DataDir {
         }
     }
 
-    /// The file's name.
-    pub(crate) fn path(&self) -> PathBuf {
+    /// The path of the file.
+    pub(super) fn path(&self) -> PathBuf {
         self.dir.join(FILE)
     }
 
-    /// The file, or where it is to be made. Where the name is a link, the file it leads to: what is
-    /// written anew must replace that one, on its own volume, and not the link.
-    fn file(&self) -> Result<PathBuf, EmbeddedOpenError> {
+    /// The path of the file with links resolved: a new file must replace the link's target, on the target's volume, and
+    /// not the link.
+    fn resolved_path(&self) -> Result<PathBuf, EmbeddedOpenError> {
         let file = self.path();
         match file.canonicalize() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(file),
@@ -133,14 +133,14 @@ impl DataDir {
         }
     }
 
-    /// Opens the file, and removes what is left of another that was to take its place.
+    /// Opens the file, and removes what is left of a new one that was not completed.
     pub(crate) fn open_file(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
-        self.remove_draft(&self.file()?)?;
+        self.remove_draft(&self.resolved_path()?)?;
         let opened = File::options().read(true).write(true).open(self.path());
         self.open_with(opened.and_then(Medium::file))
     }
 
-    /// Opens the file to read what the disk has of it, whatever the system has in memory.
+    /// Opens the file to read it from the disk, not from the system's page cache.
     pub(super) fn open_again(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
         let opened = File::options().read(true).write(true).open(self.path());
         self.open_with(opened.and_then(|file| {
@@ -151,7 +151,7 @@ impl DataDir {
     }
 
     /// Opens the file without writing to it.
-    pub(crate) fn open_unwritten(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
+    pub(super) fn open_unwritten(&self) -> Result<(Database, Medium), EmbeddedOpenError> {
         let opened = File::open(self.path());
         self.open_with(opened.and_then(Medium::reading))
     }
@@ -161,7 +161,7 @@ impl DataDir {
         medium: io::Result<Medium>,
     ) -> Result<(Database, Medium), EmbeddedOpenError> {
         let medium = medium.map_err(|error| self.unusable(&error))?;
-        // redb would make a database of it.
+        // redb would make an empty database of it.
         if medium.len().map_err(|error| self.unusable(&error))? == 0 {
             return Err(EmbeddedOpenError::Foreign {
                 file: self.path().display().to_string(),
@@ -171,7 +171,7 @@ impl DataDir {
         self.open_medium(medium)
     }
 
-    /// Opens what is there, or makes it where there is nothing.
+    /// Opens the database on a medium, or creates one if the medium is empty.
     pub(super) fn open_medium(
         &self,
         medium: Medium,
@@ -179,32 +179,32 @@ impl DataDir {
         let opened = builder().create_with_backend(medium.clone());
         match opened {
             Ok(database) => Ok((database, medium)),
-            Err(error) => Err(self.explain(error)),
+            Err(error) => Err(self.open_error(error)),
         }
     }
 
-    /// Makes the folder and takes it for this process alone, before anything in it is touched.
-    pub(crate) fn lock(&self) -> Result<File, EmbeddedOpenError> {
+    /// Creates the folder if it is missing and locks it for this process, before anything in it is touched.
+    pub(super) fn lock(&self) -> Result<File, EmbeddedOpenError> {
         if self.dir.is_symlink() && !self.dir.exists() {
             return Err(EmbeddedOpenError::Dangling { file: self.name() });
         }
-        self.make().map_err(|error| self.unusable(&error))?;
+        self.create().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
-        self.take(lock)
+        self.acquire(lock)
     }
 
-    /// The same for who only reads: `None` where nothing can be made, on a file system that takes no writes or
-    /// in a folder of somebody else's. Then the lock that redb has on the file keeps a server away.
+    /// Locks the folder for reading only: `None` if no lock file can be created, on a read-only file system or in a
+    /// folder of another user. Then redb's own lock on the file keeps a server away.
     pub(super) fn lock_if_possible(&self) -> Result<Option<File>, EmbeddedOpenError> {
         match File::create(self.dir.join(LOCK_FILE)) {
-            Ok(lock) => self.take(lock).map(Some),
+            Ok(lock) => self.acquire(lock).map(Some),
             Err(error) if is_forbidden(&error) => Ok(None),
             Err(error) => Err(self.unusable(&error)),
         }
     }
 
-    fn take(&self, lock: File) -> Result<File, EmbeddedOpenError> {
-        let deadline = Instant::now() + LOCK_PATIENCE;
+    fn acquire(&self, lock: File) -> Result<File, EmbeddedOpenError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(lock),
@@ -220,48 +220,48 @@ impl DataDir {
         }
     }
 
-    fn make(&self) -> io::Result<()> {
+    fn create(&self) -> io::Result<()> {
         if self.dir.is_dir() {
             return Ok(());
         }
         fs::create_dir_all(&self.dir)?;
-        let whole = self.dir.canonicalize()?;
-        sync_folder(whole.parent().unwrap_or(&whole))
+        let resolved = self.dir.canonicalize()?;
+        sync_folder(resolved.parent().unwrap_or(&resolved))
     }
 
-    /// Makes the file, or another in its place: under another name first, for if the power goes meanwhile, half a
-    /// file is no file. What was there is there until then, and after an error too.
-    pub(crate) fn write_anew(
+    /// Creates the file or replaces it: writes a draft under another name, syncs it, and renames it. The old file stays
+    /// until the rename, and after an error: neither an error nor a power cut leaves half a file.
+    pub(crate) fn replace_file(
         &self,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
     ) -> Result<(), EmbeddedOpenError> {
-        let file = self.file()?;
+        let file = self.resolved_path()?;
         self.remove_draft(&file)?;
         let draft = file.with_file_name(DRAFT_FILE);
-        let drafted = self.draft(&draft, fill);
-        // What is left of it takes room.
+        let drafted = self.write_draft(&draft, fill);
+        // What is left of a draft takes room.
         drafted.or_else(|error| self.remove_draft(&file).and(Err(error)))?;
-        let put_in_place = || {
+        let rename = || {
             File::open(&draft)?.sync_all()?;
             fs::rename(&draft, &file)?;
             sync_folder(file.parent().unwrap_or(&self.dir))
         };
-        put_in_place().map_err(|error| self.unusable(&error))
+        rename().map_err(|error| self.unusable(&error))
     }
 
-    fn draft(
+    fn write_draft(
         &self,
         draft: &Path,
         fill: impl FnOnce(&Database) -> Result<(), redb::Error>,
     ) -> Result<(), EmbeddedOpenError> {
         let database = builder()
             .create(draft)
-            .map_err(|error| self.explain(error))?;
-        fill(&database).map_err(written)?;
-        database.close().map_err(|error| self.explain(error))
+            .map_err(|error| self.open_error(error))?;
+        fill(&database).map_err(write_error)?;
+        database.close().map_err(|error| self.open_error(error))
     }
 
-    /// Removes what is left of a file that was not finished.
+    /// Removes a draft that was not completed.
     fn remove_draft(&self, file: &Path) -> Result<(), EmbeddedOpenError> {
         match fs::remove_file(file.with_file_name(DRAFT_FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unusable(&error)),
@@ -269,7 +269,7 @@ impl DataDir {
         }
     }
 
-    fn explain(&self, error: DatabaseError) -> EmbeddedOpenError {
+    fn open_error(&self, error: DatabaseError) -> EmbeddedOpenError {
         let dir = self.name();
         match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
@@ -294,7 +294,7 @@ impl DataDir {
     }
 
     fn unusable(&self, error: &io::Error) -> EmbeddedOpenError {
-        // The system says that the file exists, or that it is no directory, by what it was asked last.
+        // Depending on the call, the system says "file exists" or "not a directory".
         let reason = match self.dir.is_file() {
             true => "it is a file, not a folder".to_owned(),
             false => error.to_string(),
@@ -306,12 +306,12 @@ impl DataDir {
     }
 }
 
-/// Makes the names in the folder durable: a file whose name is lost with the power is lost too.
+/// Makes the names in a folder durable: a power cut loses a file whose name is not.
 fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Whether the file system takes no writes, or none of this user's.
+/// Whether the file system is read-only, or this user may not write.
 fn is_forbidden(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -322,10 +322,10 @@ fn is_forbidden(error: &io::Error) -> bool {
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(limits::EMBEDDED_CACHE_BYTES);
-    let told = Cell::new(false);
+    let is_logged = Cell::new(false);
     builder.set_repair_callback(move |_| {
-        if !told.replace(true) {
-            tracing::info!("the last run ended in the middle of writing: checking the data file");
+        if !is_logged.replace(true) {
+            tracing::info!("the last run ended in the middle of a write: checking the data file");
         }
     });
     builder

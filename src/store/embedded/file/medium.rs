@@ -1,12 +1,13 @@
-//! What redb reads and writes through: the file, and from its first refusal on memory above it.
+//! The storage backend of redb: the file, and from the first error of a write on, memory in front of it.
 //!
-//! redb reads nothing any more once a write has failed. So a write that the disk refuses is kept in memory
-//! instead, and so is every later one: redb goes on, readers keep the snapshot they have, and nothing more
-//! reaches the disk. The writer asks after each commit whether all of it did ([`Medium::sound`]); if not, the
-//! file is as its last commit left it, and is opened anew through another medium.
+//! Once a write has failed, redb refuses every read. So a write that the disk refuses is kept in memory instead, and so
+//! is every later one: redb goes on, readers keep the snapshot they have, and nothing more reaches the disk. After each
+//! commit the writer checks whether all of it is on the disk ([`Medium::ensure_written`]); if not, the file is as the
+//! last good commit left it, and is reopened through another medium.
 //!
-//! The same serves who only reads, on a file system that takes no writes: then memory is above it from the
-//! beginning, and what redb repairs after a crash is repaired there.
+//! So a medium is attached (writes go to the disk) until the disk's first error or [`Medium::retire`], and then
+//! detached (writes go to memory) for good. One that only reads is detached from the beginning: the file system may be
+//! read-only, and what redb repairs after a crash stays in memory.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -23,22 +24,22 @@ use rustix::fs::Advice;
 use super::blocks::Blocks;
 use crate::store::StoreError;
 
-/// redb's header, which says which of two commits holds, ends before this.
+/// redb's header, which says which of two commits is the current one, ends before this.
 const HEADER_BYTES: u64 = 4096;
 
-/// A storage, and memory above it where it takes no writes. Clones are one and the same.
+/// A storage, and memory in front of it once it refuses a write. Clones share both.
 #[derive(Debug, Clone)]
 pub(crate) struct Medium(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     disk: Arc<dyn StorageBackend>,
-    /// The same file, to look at what became of it.
+    /// A second descriptor of the file, to inspect it.
     file: Option<File>,
     is_read_only: bool,
-    /// How long the file is, as far as it was lengthened or shortened here.
+    /// The length of the file as this program set it.
     length: AtomicU64,
-    /// Whether writes go to memory.
+    /// Whether writes go to memory. Never unset.
     is_detached: AtomicBool,
     /// Whether the header may have changed on the disk since the last sync.
     is_header_touched: AtomicBool,
@@ -48,25 +49,25 @@ struct Inner {
 #[derive(Debug, Default)]
 struct MemoryWrites {
     blocks: Blocks,
-    /// What the disk refused first.
-    refused: Option<(io::ErrorKind, String)>,
+    /// The disk's first error.
+    error: Option<(io::ErrorKind, String)>,
 }
 
 impl Medium {
-    /// A file that is opened for writing.
-    pub(crate) fn file(file: File) -> io::Result<Self> {
-        let looked_at = file.try_clone()?;
-        Self::new(backend(file)?, Some(looked_at), false)
+    /// A file opened for writing.
+    pub(super) fn file(file: File) -> io::Result<Self> {
+        let inspected = file.try_clone()?;
+        Self::new(backend(file)?, Some(inspected), false)
     }
 
-    /// A file that nothing is written to.
-    pub(crate) fn reading(file: File) -> io::Result<Self> {
-        let looked_at = file.try_clone()?;
-        Self::new(backend(file)?, Some(looked_at), true)
+    /// A file opened for reading only.
+    pub(super) fn reading(file: File) -> io::Result<Self> {
+        let inspected = file.try_clone()?;
+        Self::new(backend(file)?, Some(inspected), true)
     }
 
     /// A storage of the caller's.
-    pub(crate) fn storage(disk: Arc<dyn StorageBackend>) -> io::Result<Self> {
+    pub(super) fn storage(disk: Arc<dyn StorageBackend>) -> io::Result<Self> {
         Self::new(disk, None, false)
     }
 
@@ -79,7 +80,7 @@ impl Medium {
         let bytes = if is_read_only { length } else { 0 };
         let memory = MemoryWrites {
             blocks: Blocks::above(bytes),
-            refused: None,
+            error: None,
         };
         Ok(Self(Arc::new(Inner {
             disk,
@@ -92,35 +93,35 @@ impl Medium {
         })))
     }
 
-    /// The storage below, for another medium on it.
-    pub(crate) fn disk(&self) -> Arc<dyn StorageBackend> {
+    /// The storage, for another medium on it.
+    pub(super) fn disk(&self) -> Arc<dyn StorageBackend> {
         Arc::clone(&self.0.disk)
     }
 
-    /// Whether everything that was written is on the disk; if not, what it refused first.
-    pub(crate) fn sound(&self) -> io::Result<()> {
+    /// Fails with the disk's first error if not everything that was written reached the disk.
+    pub(crate) fn ensure_written(&self) -> io::Result<()> {
         if !self.is_detached() {
             return Ok(());
         }
-        match &self.memory().refused {
+        match &self.memory().error {
             Some((kind, reason)) => Err(io::Error::new(*kind, reason.clone())),
             None => Ok(()),
         }
     }
 
-    /// Whether nobody can tell if the last commit is on the disk. It is not if the disk refused something before
-    /// the header was touched.
+    /// Whether the last commit may be on the disk or not. It certainly is not if the disk's error came before the
+    /// header was written.
     pub(crate) fn is_in_doubt(&self) -> bool {
         !self.is_detached() || self.0.is_header_touched.load(Ordering::Acquire)
     }
 
-    /// Nothing reaches the disk through this any more, and its locks on the file are free.
-    pub(crate) fn give_up(&self) -> io::Result<()> {
-        self.detach(&io::Error::other("it is opened anew"));
+    /// From here on nothing reaches the disk through this medium, and its locks on the file are released.
+    pub(crate) fn retire(&self) -> io::Result<()> {
+        self.detach(&io::Error::other("it is reopened"));
         self.0.disk.close()
     }
 
-    /// After a failed sync the system may show what is not on the disk: what is read next comes from there.
+    /// Drops the file from the page cache: after a failed sync the cache may hold what is not on the disk.
     pub(super) fn forget_cached(&self) -> io::Result<()> {
         match &self.0.file {
             Some(file) => Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?),
@@ -128,13 +129,13 @@ impl Medium {
         }
     }
 
-    /// Bytes that the file system has left for this file; `None` if it does not tell.
-    pub(crate) fn room(&self) -> Option<u64> {
+    /// Bytes that the file system has free; `None` if that is unknown.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
         let stat = rustix::fs::fstatvfs(self.0.file.as_ref()?).ok()?;
         (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Whether the file still has a name.
+    /// Whether the file still has a name: it was not deleted.
     pub(crate) fn has_name(&self) -> bool {
         let Some(file) = &self.0.file else {
             return true;
@@ -142,7 +143,7 @@ impl Medium {
         file.metadata().is_ok_and(|file| file.nlink() > 0)
     }
 
-    /// Whether that is the name of this file, and all of it is there. What cannot be looked at may be.
+    /// Whether the file is at this path in its full length. Yes if that cannot be found out.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         let Some(Ok(own)) = self.0.file.as_ref().map(File::metadata) else {
             return true;
@@ -164,17 +165,17 @@ impl Medium {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on writes go to memory.
+    /// From here on writes go to memory. Does nothing if they do already.
     fn detach(&self, error: &io::Error) {
         let mut memory = self.memory();
         if self.is_detached() {
             return;
         }
-        // One that does not tell its length any more is read as far as it goes.
+        // If the length is unknown, reads go as far as the disk lets them.
         let bytes = self.0.disk.len().unwrap_or(u64::MAX);
         *memory = MemoryWrites {
             blocks: Blocks::above(bytes),
-            refused: Some((error.kind(), error.to_string())),
+            error: Some((error.kind(), error.to_string())),
         };
         self.0.is_detached.store(true, Ordering::Release);
     }
@@ -192,14 +193,14 @@ impl StorageBackend for Medium {
         if self.is_detached() {
             return self.memory().blocks.read(&*self.0.disk, offset, out);
         }
-        // redb reads nothing any more after this, so that the file is to be opened anew.
-        let read = self.0.disk.read(offset, out);
-        read.inspect_err(|error| self.detach(error))
+        // redb refuses every read after this one, so the file has to be reopened.
+        let result = self.0.disk.read(offset, out);
+        result.inspect_err(|error| self.detach(error))
     }
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         if !self.is_detached() {
-            // Whoever looks meanwhile takes the smaller one for true.
+            // Until the call returns, `is_at` must not miss either length: the smaller one is recorded.
             self.0.length.fetch_min(bytes, Ordering::AcqRel);
             match self.0.disk.set_len(bytes) {
                 Ok(()) => {
@@ -243,7 +244,7 @@ impl StorageBackend for Medium {
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         match self.0.is_read_only {
-            // A file that is open for reading can be locked against writers only.
+            // A file opened for reading can only have a shared lock.
             true => self.0.disk.try_lock_shared_range(start, end),
             false => self.0.disk.try_lock_range(start, end),
         }
@@ -282,8 +283,8 @@ fn backend(file: File) -> io::Result<Arc<dyn StorageBackend>> {
     Ok(Arc::new(backend))
 }
 
-/// What a refusal of the disk means to who writes.
-pub(crate) fn trouble(error: &io::Error) -> StoreError {
+/// The error of a write that the disk refused.
+pub(crate) fn disk_error(error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             StoreError::Full(error.to_string())
@@ -390,8 +391,8 @@ mod tests {
             medium.write(2 * PAGE_BYTES, b"a page").unwrap();
             medium.write(0, b"the header").unwrap();
             medium.sync_data().unwrap();
-            let refused = medium.sound().unwrap_err();
-            assert!(matches!(trouble(&refused), StoreError::Full(_)));
+            let error = medium.ensure_written().unwrap_err();
+            assert!(matches!(disk_error(&error), StoreError::Full(_)));
             assert_eq!(medium.is_in_doubt(), is_in_doubt, "at {refused_at}");
         }
     }

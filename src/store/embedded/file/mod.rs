@@ -1,6 +1,6 @@
-//! The file: its folder, opening it, and what happens when the disk refuses.
+//! The file: its folder, opening it, and recovery after an error of the disk.
 
-pub(super) mod blocks;
+mod blocks;
 pub(super) mod data_dir;
 pub(super) mod medium;
 pub(super) mod open;

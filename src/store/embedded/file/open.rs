@@ -1,4 +1,4 @@
-//! Opening the file: whether this program reads it, and what its last run left to do.
+//! Opening the file: checking and upgrading its format, and recovering what the last run left unfinished.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::limits;
 use crate::store::embedded::EmbeddedOptions;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
-    COMMANDS, FORMAT, LOG, META, META_COVERED, META_EPOCH, META_FORMAT, MILESTONES, REBUILD_PREFIX,
-    VIEW, fault, written,
+    COMMANDS, FILE_FORMAT, LOG, META, META_EPOCH, META_FLUSHED, META_FORMAT, MILESTONES,
+    REBUILD_PREFIX, VIEW, read_error, write_error,
 };
 use crate::store::embedded::read::history;
 use crate::store::embedded::read::memtable::Memtable;
@@ -27,58 +27,57 @@ use crate::store::embedded::write::checkpoint::Checkpoint;
 use crate::store::embedded::write::thread::Writer;
 use crate::store::{Epoch, StoreError};
 
-/// The oldest that is read, and made into the one of today. In 1 no log names commands; before 3 there was no
-/// history; before 4 every life of an event begins at version 1, so that an older livelog must not read a later
-/// log.
+/// The oldest format that is upgraded. Format 1 has no command ids in the log; those before 3 have no milestones; in
+/// those before 4 each life of an event begins at version 1, so an older livelog must not read a later log.
 const FORMAT_MIN: u128 = 1;
 
-/// The first with milestones.
-const FORMAT_WITH_HISTORY: u128 = 3;
+/// The first format with milestones.
+const FORMAT_WITH_MILESTONES: u128 = 3;
 
-/// Opens the file in its folder; makes both if they are missing.
+/// Opens the file in its folder; creates both if they are missing.
 pub(crate) fn open(options: &EmbeddedOptions) -> Result<Writer, EmbeddedOpenError> {
-    let place = DataDir::new(options.dir.clone());
-    let lock = place.lock()?;
-    if !place.has_file()? {
-        place.write_anew(|database| prepare(database).map(drop))?;
+    let data_dir = DataDir::new(options.dir.clone());
+    let lock = data_dir.lock()?;
+    if !data_dir.has_file()? {
+        data_dir.replace_file(|database| prepare(database).map(drop))?;
     }
-    let opened = place.open_file()?;
-    let mut writer = begin(opened, &place, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
+    let opened = data_dir.open_file()?;
+    let mut writer = start_writer(opened, &data_dir, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
     writer.lock = Some(lock);
-    writer.place = Some(place);
+    writer.data_dir = Some(data_dir);
     Ok(writer)
 }
 
-/// Opens the file in its folder to look at it. Memory takes what would be written.
+/// Opens the file in its folder for reading: what would be written stays in memory.
 pub(crate) fn open_unwritten(
     options: &EmbeddedOptions,
     is_checked: bool,
 ) -> Result<Writer, EmbeddedOpenError> {
-    let place = DataDir::new(options.dir.clone());
-    let lock = place.lock_if_possible()?;
-    let (mut database, medium) = place.open_unwritten()?;
+    let data_dir = DataDir::new(options.dir.clone());
+    let lock = data_dir.lock_if_possible()?;
+    let (mut database, medium) = data_dir.open_unwritten()?;
     if is_checked {
-        check(&mut database, &place)?;
+        check(&mut database, &data_dir)?;
     }
-    let mut writer = begin(
+    let mut writer = start_writer(
         (database, medium),
-        &place,
+        &data_dir,
         limits::EMBEDDED_OVERLAY_BYTES_MAX,
     )?;
     writer.lock = lock;
-    // Nothing is to be written.
-    writer.sealed = true;
+    // So that the thread does not save it.
+    writer.is_allocator_state_saved = true;
     Ok(writer)
 }
 
-/// Holds every page to its checksum. A flipped bit in one that leads to others hides what they hold.
-fn check(database: &mut Database, place: &DataDir) -> Result<(), EmbeddedOpenError> {
+/// Verifies the checksum of every page. A flipped bit in an inner page of a tree hides the rows below it.
+fn check(database: &mut Database, data_dir: &DataDir) -> Result<(), EmbeddedOpenError> {
     let reason = match database.check_integrity() {
         Ok(true) => return Ok(()),
         Ok(false) => "pages of it are not what was written".to_owned(),
         Err(error) => error.to_string(),
     };
-    let at = place.path().display().to_string();
+    let at = data_dir.path().display().to_string();
     Err(StoreError::Corrupt {
         at: at.into(),
         reason,
@@ -86,58 +85,60 @@ fn check(database: &mut Database, place: &DataDir) -> Result<(), EmbeddedOpenErr
     .into())
 }
 
-/// The same on a storage of the caller's.
+/// Opens a storage of the caller's.
 pub(crate) fn open_on(
     storage: impl StorageBackend,
-    overlay_bytes_max: usize,
+    memtable_bytes_max: usize,
 ) -> Result<Writer, EmbeddedOpenError> {
-    let place = DataDir::nowhere();
-    let medium = Medium::storage(Arc::new(storage)).map_err(|error| medium::trouble(&error))?;
-    begin(place.open_medium(medium)?, &place, overlay_bytes_max)
+    let data_dir = DataDir::unnamed();
+    let medium = Medium::storage(Arc::new(storage)).map_err(|error| medium::disk_error(&error))?;
+    start_writer(data_dir.open_medium(medium)?, &data_dir, memtable_bytes_max)
 }
 
-fn begin(
+fn start_writer(
     (database, medium): (Database, Medium),
-    place: &DataDir,
-    overlay_bytes_max: usize,
+    data_dir: &DataDir,
+    memtable_bytes_max: usize,
 ) -> Result<Writer, EmbeddedOpenError> {
-    let (epoch, covered, snapshot) = read(&database, &medium, place)?;
+    let (epoch, flushed, snapshot) = load_state(&database, &medium, data_dir)?;
     Ok(Writer {
         database,
         medium,
         lock: None,
-        place: None,
-        sealed: false,
+        data_dir: None,
+        is_allocator_state_saved: false,
         shared: Arc::new(Shared::new(epoch, snapshot)),
-        checkpoint: Checkpoint::new(covered, overlay_bytes_max),
+        checkpoint: Checkpoint::new(flushed, memtable_bytes_max),
         holder: None,
-        rebuilds_from: 0,
+        first_valid_rebuild: 0,
         watch: FileWatch::default(),
         buffer: Vec::new(),
     })
 }
 
-/// Brings the file up to date, and reads where it stands.
-pub(crate) fn read(
+/// Upgrades the file, and reads its epoch, how far it is flushed, and a snapshot of its head.
+pub(super) fn load_state(
     database: &Database,
     medium: &Medium,
-    place: &DataDir,
+    data_dir: &DataDir,
 ) -> Result<(Epoch, Seq, Snapshot), EmbeddedOpenError> {
-    let format = prepare(database).map_err(written)?;
-    if format != FORMAT {
+    let format = prepare(database).map_err(write_error)?;
+    if format != FILE_FORMAT {
         return Err(EmbeddedOpenError::Format {
-            dir: place.name(),
+            dir: data_dir.name(),
             found: format,
         });
     }
-    let found = recover(database)?;
-    // What opening it wrote must be on the disk.
-    medium.sound().map_err(|error| medium::trouble(&error))?;
-    Ok(found)
+    let state = recover(database)?;
+    // What was written so far must be on the disk.
+    medium
+        .ensure_written()
+        .map_err(|error| medium::disk_error(&error))?;
+    Ok(state)
 }
 
-/// Makes the tables of an empty file, brings those of an older format up to date, and removes the views that
-/// dead rebuilds left. The format found if it is none that this program reads; then nothing is touched.
+/// Creates the tables of an empty file, upgrades those of an older format, and removes what dead rebuilds left. Returns
+/// the format; if this program cannot read it, nothing is changed.
 fn prepare(database: &Database) -> Result<u128, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
@@ -146,7 +147,7 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
         let format = meta.get(META_FORMAT)?;
         format.map(|format| format.value())
     };
-    if let Some(foreign) = found.filter(|format| !(FORMAT_MIN..=FORMAT).contains(format)) {
+    if let Some(foreign) = found.filter(|format| !(FORMAT_MIN..=FILE_FORMAT).contains(format)) {
         transaction.abort()?;
         return Ok(foreign);
     }
@@ -154,27 +155,27 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
         .list_tables()?
         .filter(|table| table.name().starts_with(REBUILD_PREFIX))
         .collect();
-    if found == Some(FORMAT) && abandoned.is_empty() {
+    if found == Some(FILE_FORMAT) && abandoned.is_empty() {
         transaction.abort()?;
-        return Ok(FORMAT);
+        return Ok(FILE_FORMAT);
     }
     match found {
-        None => lay_out(&transaction)?,
-        Some(FORMAT) => {}
+        None => create_tables(&transaction)?,
+        Some(FILE_FORMAT) => {}
         Some(older) => upgrade(&transaction, older)?,
     }
     for table in abandoned {
         transaction.delete_table(table)?;
     }
     transaction.commit()?;
-    Ok(FORMAT)
+    Ok(FILE_FORMAT)
 }
 
-fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut meta = transaction.open_table(META)?;
-    meta.insert(META_FORMAT, FORMAT)?;
+    meta.insert(META_FORMAT, FILE_FORMAT)?;
     meta.insert(META_EPOCH, Uuid::new_v4().as_u128())?;
-    meta.insert(META_COVERED, 0)?;
+    meta.insert(META_FLUSHED, 0)?;
     transaction.open_table(LOG)?;
     transaction.open_table(COMMANDS)?;
     transaction.open_table(MILESTONES)?;
@@ -183,22 +184,21 @@ fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 }
 
 fn upgrade(transaction: &WriteTransaction, older: u128) -> Result<(), redb::Error> {
-    tracing::info!("bringing the data file from format {older} to {FORMAT}");
+    tracing::info!("upgrading the data file from format {older} to {FILE_FORMAT}");
     transaction.open_table(COMMANDS)?;
-    if older < FORMAT_WITH_HISTORY {
-        // Reads the log once.
-        history::index(transaction)?;
+    if older < FORMAT_WITH_MILESTONES {
+        history::build_milestones(transaction)?;
     }
     let mut meta = transaction.open_table(META)?;
-    meta.insert(META_FORMAT, FORMAT)?;
+    meta.insert(META_FORMAT, FILE_FORMAT)?;
     Ok(())
 }
 
-/// The store as of its head: the tables, and the log since they were last in step folded over them.
+/// The store as of its head: the tables, and a memtable folded from the log after what is flushed.
 fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
-    let reading = database.begin_read().map_err(fault)?;
-    let meta = reading.open_table(META).map_err(fault)?;
-    let number = |key: &str| match meta.get(key).map_err(fault)? {
+    let reading = database.begin_read().map_err(read_error)?;
+    let meta = reading.open_table(META).map_err(read_error)?;
+    let number = |key: &str| match meta.get(key).map_err(read_error)? {
         Some(number) => Ok(number.value()),
         None => Err(StoreError::Corrupt {
             at: format!("meta {key}").into(),
@@ -206,30 +206,42 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
         }),
     };
     let epoch = Epoch(Uuid::from_u128(number(META_EPOCH)?));
-    let covered = tables::seq(number(META_COVERED)?, "meta covered")?;
+    let flushed = tables::stored_seq(number(META_FLUSHED)?, "meta covered")?;
     let log = tables::open_log(&reading)?;
-    let head = log.last().map_err(fault)?.map_or(0, |(seq, _)| seq.value());
+    let head = log
+        .last()
+        .map_err(read_error)?
+        .map_or(0, |(seq, _)| seq.value());
+    let head = tables::stored_seq(head.into(), "the log's head")?;
+    if flushed > head {
+        return Err(StoreError::Corrupt {
+            at: "meta covered".into(),
+            reason: format!("{flushed} is beyond the log's head {head}"),
+        });
+    }
     let mut snapshot = Snapshot {
-        seq: tables::seq(head.into(), "the log's head")?,
-        overlay: Memtable::default(),
+        seq: head,
+        memtable: Memtable::default(),
         commands: tables::open_commands(&reading)?,
         milestones: tables::open_milestones(&reading)?,
         view: tables::open_view(&reading)?,
         log,
     };
-    snapshot.overlay = fold(&snapshot, covered)?;
-    Ok((epoch, covered, snapshot))
+    snapshot.memtable = fold(&snapshot, flushed)?;
+    Ok((epoch, flushed, snapshot))
 }
 
-fn fold(snapshot: &Snapshot, covered: Seq) -> Result<Memtable, StoreError> {
-    let mut overlay = Memtable::default();
-    let mut seq = covered;
+/// The memtable of everything after `flushed`.
+fn fold(snapshot: &Snapshot, flushed: Seq) -> Result<Memtable, StoreError> {
+    let mut memtable = Memtable::default();
+    let mut seq = flushed;
     loop {
         let changes = snapshot.changes(seq, limits::LOG_PAGE_COUNT)?;
         let Some(last) = changes.last() else {
-            return Ok(overlay);
+            assert_eq!(seq, snapshot.seq, "the whole log is folded");
+            return Ok(memtable);
         };
         seq = last.seq;
-        changes.iter().for_each(|change| overlay.apply(change));
+        changes.iter().for_each(|change| memtable.apply(change));
     }
 }

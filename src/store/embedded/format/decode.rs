@@ -1,13 +1,13 @@
-//! What is read from the file, and the refusal to take anything else for it.
+//! Decodes stored values and verifies them: bytes that livelog did not write are an error, never a wrong value.
 //!
-//! Nothing here trusts a length, a count or a tag: whatever the bytes are, the answer is the value that
-//! [`encode`](super::encode) wrote, or why it cannot be.
+//! Nothing here trusts a length, a count or a tag: whatever the bytes are, the result is the value that was encoded,
+//! or a [`DecodeError`]. The [`layout`](super::layout) says what the bytes mean.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::encode::log_key;
+use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
 use crate::domain::{
     Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
 };
@@ -15,52 +15,18 @@ use crate::limits;
 use crate::store::{Spot, StoreError};
 use crate::value::{Document, Value};
 
-/// The format of stored values that this program writes, and the only one it reads so far.
-pub(crate) const FORMAT: u8 = 1;
-
-pub(super) const CHECKSUM_BYTES: usize = 4;
-
-/// Fields of most documents.
+/// Most documents have no more fields than this.
 const FIELDS_EXPECTED: usize = 16;
-
-/// What a change did.
-pub(crate) mod kind {
-    pub(in super::super) const CREATE: u8 = 1;
-    pub(in super::super) const UPDATE: u8 = 2;
-    pub(in super::super) const DELETE: u8 = 3;
-}
-
-/// What an entry of the log begins with.
-pub(super) mod flag {
-    /// The id of the batch that it is the first of.
-    pub(in super::super) const OPENS_BATCH: u8 = 1;
-    /// The key of the command that asked for it.
-    pub(in super::super) const HAS_COMMAND: u8 = 2;
-    /// The event's id, its version and its change before, instead of what happened to it.
-    pub(in super::super) const REDACTED: u8 = 4;
-    pub(in super::super) const ALL: u8 = OPENS_BATCH | HAS_COMMAND | REDACTED;
-}
-
-/// What kind of value follows.
-pub(super) mod tag {
-    pub(in super::super) const NULL: u8 = 0;
-    pub(in super::super) const FALSE: u8 = 1;
-    pub(in super::super) const TRUE: u8 = 2;
-    pub(in super::super) const INT: u8 = 3;
-    pub(in super::super) const FLOAT: u8 = 4;
-    pub(in super::super) const STRING: u8 = 5;
-    pub(in super::super) const ARRAY: u8 = 6;
-    pub(in super::super) const OBJECT: u8 = 7;
-}
 
 /// Why bytes are not what livelog wrote.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct DecodeError(&'static str);
+pub(super) struct DecodeError(&'static str);
 
-type Read<T> = Result<T, DecodeError>;
+type Decoded<T> = Result<T, DecodeError>;
 
 impl DecodeError {
-    pub(crate) fn at(&self, at: impl Into<Spot>) -> StoreError {
+    /// The error of the store that names where the bytes are stored.
+    fn at(&self, at: impl Into<Spot>) -> StoreError {
         StoreError::Corrupt {
             at: at.into(),
             reason: self.0.to_owned(),
@@ -68,27 +34,22 @@ impl DecodeError {
     }
 }
 
-/// Over the key and what stands under it.
-pub(crate) fn checksum(key: &[u8], content: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(key), content)
-}
-
 /// The change at `seq` of the log.
 pub(crate) fn change(seq: Seq, bytes: &[u8]) -> Result<Change, StoreError> {
     entry(seq, bytes)
         .and_then(|entry| entry.change(seq))
-        .map_err(|unreadable| unreadable.at(seq))
+        .map_err(|error| error.at(seq))
 }
 
 /// The id of the batch that begins at `seq` of the log, if one does.
 pub(crate) fn batch(seq: Seq, bytes: &[u8]) -> Result<Option<Uuid>, StoreError> {
     match entry(seq, bytes) {
         Ok(entry) => Ok(entry.batch),
-        Err(unreadable) => Err(unreadable.at(seq)),
+        Err(error) => Err(error.at(seq)),
     }
 }
 
-/// A change's place in the history of its event.
+/// What a change says of its event's history, without the contents.
 pub(crate) struct ChangeHeader {
     pub(crate) id: EventId,
     pub(crate) kind: Kind,
@@ -98,31 +59,31 @@ pub(crate) struct ChangeHeader {
     pub(crate) is_redacted: bool,
 }
 
-/// The same change without what it did.
-pub(crate) fn link(seq: Seq, bytes: &[u8]) -> Result<ChangeHeader, StoreError> {
+/// The header of the change at `seq` of the log. Decodes no contents.
+pub(crate) fn header(seq: Seq, bytes: &[u8]) -> Result<ChangeHeader, StoreError> {
     entry(seq, bytes)
-        .and_then(LogEntry::link)
-        .map_err(|unreadable| unreadable.at(seq))
+        .and_then(LogEntry::header)
+        .map_err(|error| error.at(seq))
 }
 
 /// The event at `id` of the view.
 pub(crate) fn event(id: &str, bytes: &[u8]) -> Result<Event, StoreError> {
-    let event = unseal(id.as_bytes(), bytes).and_then(|mut rest| {
-        let id = EventId::stored(id).map_err(|_| DecodeError("its id is none"))?;
+    let event = verified_body(id.as_bytes(), bytes).and_then(|mut rest| {
+        let id = EventId::stored(id).map_err(|_| DecodeError("its id is not valid"))?;
         let event = rest.event_body(id)?;
         rest.end(event)
     });
-    event.map_err(|unreadable| unreadable.at(format!("event {id}")))
+    event.map_err(|error| error.at(format!("event {id}")))
 }
 
 /// The version of the event at `id` of the view, and the change that made it what it is.
 pub(crate) fn version(id: &str, bytes: &[u8]) -> Result<(u64, Seq), StoreError> {
-    unseal(id.as_bytes(), bytes)
+    verified_body(id.as_bytes(), bytes)
         .and_then(|mut rest| Ok((rest.number()?, Seq::new(rest.number()?))))
-        .map_err(|unreadable| unreadable.at(format!("event {id}")))
+        .map_err(|error| error.at(format!("event {id}")))
 }
 
-/// A log entry up to its effect.
+/// A log entry, decoded up to its contents.
 struct LogEntry<'a> {
     kind: Kind,
     is_redacted: bool,
@@ -131,8 +92,8 @@ struct LogEntry<'a> {
     rest: ByteReader<'a>,
 }
 
-fn entry(seq: Seq, bytes: &[u8]) -> Read<LogEntry<'_>> {
-    let mut rest = unseal(&log_key(seq), bytes)?;
+fn entry(seq: Seq, bytes: &[u8]) -> Decoded<LogEntry<'_>> {
+    let mut rest = verified_body(&log_key(seq), bytes)?;
     let kind = match rest.byte()? {
         kind::CREATE => Kind::Create,
         kind::UPDATE => Kind::Update,
@@ -161,8 +122,8 @@ fn entry(seq: Seq, bytes: &[u8]) -> Read<LogEntry<'_>> {
 }
 
 impl LogEntry<'_> {
-    /// The event as it was stands first, or where there was none the event as it became.
-    fn link(mut self) -> Read<ChangeHeader> {
+    /// The contents begin with the event before the change, or, where there was none, after it.
+    fn header(mut self) -> Decoded<ChangeHeader> {
         let rest = &mut self.rest;
         rest.timestamp()?;
         if self.is_redacted {
@@ -182,7 +143,7 @@ impl LogEntry<'_> {
         })
     }
 
-    fn change(mut self, seq: Seq) -> Read<Change> {
+    fn change(mut self, seq: Seq) -> Decoded<Change> {
         let rest = &mut self.rest;
         let at = rest.timestamp()?;
         let effect = match self.kind {
@@ -219,7 +180,8 @@ impl LogEntry<'_> {
     }
 }
 
-fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Read<ByteReader<'a>> {
+/// The bytes after the checksum and the format number, once both are verified.
+fn verified_body<'a>(key: &[u8], bytes: &'a [u8]) -> Decoded<ByteReader<'a>> {
     let Some((sum, content)) = bytes.split_first_chunk::<CHECKSUM_BYTES>() else {
         return Err(DecodeError("too short"));
     };
@@ -228,38 +190,38 @@ fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Read<ByteReader<'a>> {
     }
     let mut rest = ByteReader(content);
     match rest.byte()? {
-        FORMAT => Ok(rest),
+        VALUE_FORMAT => Ok(rest),
         _ => Err(DecodeError(
             "written in a format this livelog does not know",
         )),
     }
 }
 
-/// Bytes not read yet.
+/// The bytes that are not read yet.
 struct ByteReader<'a>(&'a [u8]);
 
 impl<'a> ByteReader<'a> {
-    fn event(&mut self) -> Read<Arc<Event>> {
+    fn event(&mut self) -> Decoded<Arc<Event>> {
         let id = self.id()?;
         self.event_body(id).map(Arc::new)
     }
 
-    fn redacted(&mut self, kind: Kind) -> Read<ChangeHeader> {
+    fn redacted(&mut self, kind: Kind) -> Decoded<ChangeHeader> {
         Ok(ChangeHeader {
             id: self.id()?,
             kind,
             version: self.number()?,
-            // No change is at 0.
+            // Stored as 0 if there is none.
             prior: Some(Seq::new(self.number()?)).filter(|prior| *prior != Seq::ZERO),
             is_redacted: true,
         })
     }
 
-    fn id(&mut self) -> Read<EventId> {
-        EventId::stored(self.text()?).map_err(|_| DecodeError("an id that is none"))
+    fn id(&mut self) -> Decoded<EventId> {
+        EventId::stored(self.text()?).map_err(|_| DecodeError("an id that is not valid"))
     }
 
-    fn event_body(&mut self, id: EventId) -> Read<Event> {
+    fn event_body(&mut self, id: EventId) -> Decoded<Event> {
         Ok(Event {
             id,
             version: self.number()?,
@@ -270,15 +232,15 @@ impl<'a> ByteReader<'a> {
         })
     }
 
-    fn command(&mut self) -> Read<CommandKey> {
+    fn command(&mut self) -> Decoded<CommandKey> {
         let id = CommandId::stored(self.text()?);
         Ok(CommandKey {
-            id: id.ok_or(DecodeError("a command id that is none"))?,
+            id: id.ok_or(DecodeError("a command id that is not valid"))?,
             digest: self.array()?,
         })
     }
 
-    fn patch(&mut self) -> Read<Patch> {
+    fn patch(&mut self) -> Decoded<Patch> {
         let mut patch = Patch::default();
         for _ in 0..self.length()? {
             patch.set.push((self.path()?, self.value(0)?));
@@ -289,13 +251,13 @@ impl<'a> ByteReader<'a> {
         Ok(patch)
     }
 
-    fn path(&mut self) -> Read<Path> {
-        Path::stored(self.text()?).ok_or(DecodeError("a path that is none"))
+    fn path(&mut self) -> Decoded<Path> {
+        Path::stored(self.text()?).ok_or(DecodeError("a path that is not valid"))
     }
 
-    fn document(&mut self, depth: usize) -> Read<Document> {
+    fn document(&mut self, depth: usize) -> Decoded<Document> {
         let count = self.length()?;
-        // A small guess, so that a wild count asks for little.
+        // The count is not trusted: a damaged one must not allocate much.
         let mut fields = Vec::with_capacity(count.min(FIELDS_EXPECTED));
         for _ in 0..count {
             fields.push((self.text()?.to_owned(), self.value(depth)?));
@@ -303,7 +265,7 @@ impl<'a> ByteReader<'a> {
         Ok(fields.into_iter().collect())
     }
 
-    fn value(&mut self, depth: usize) -> Read<Value> {
+    fn value(&mut self, depth: usize) -> Decoded<Value> {
         if depth > limits::STORED_DEPTH_MAX {
             return Err(DecodeError("nested too deep"));
         }
@@ -319,26 +281,27 @@ impl<'a> ByteReader<'a> {
             tag::STRING => Value::String(self.text()?.to_owned()),
             tag::ARRAY => {
                 let items = (0..self.length()?).map(|_| self.value(depth + 1));
-                Value::list(items.collect::<Read<_>>()?)
+                Value::list(items.collect::<Decoded<_>>()?)
             }
             tag::OBJECT => Value::Object(self.document(depth + 1)?),
             _ => return Err(DecodeError("an unknown kind of value")),
         })
     }
 
-    fn timestamp(&mut self) -> Read<Timestamp> {
+    fn timestamp(&mut self) -> Decoded<Timestamp> {
         let text = str::from_utf8(self.take(24)?).ok();
         text.and_then(Timestamp::parse)
-            .ok_or(DecodeError("a time that is none"))
+            .ok_or(DecodeError("a time that is not valid"))
     }
 
-    fn text(&mut self) -> Read<&'a str> {
+    fn text(&mut self) -> Decoded<&'a str> {
         let length = self.length()?;
         str::from_utf8(self.take(length)?).map_err(|_| DecodeError("text that is not UTF-8"))
     }
 
-    /// Each thing counted takes at least a byte, so a wild count ends here and not in an allocation.
-    fn length(&mut self) -> Read<usize> {
+    /// A length or a count. Each counted item takes at least a byte, so a damaged count ends here and not in an
+    /// allocation.
+    fn length(&mut self) -> Decoded<usize> {
         let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         match length <= self.0.len() {
             true => Ok(length),
@@ -346,7 +309,7 @@ impl<'a> ByteReader<'a> {
         }
     }
 
-    fn number(&mut self) -> Read<u64> {
+    fn number(&mut self) -> Decoded<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -358,11 +321,11 @@ impl<'a> ByteReader<'a> {
         Err(DecodeError("a number of more than 64 bits"))
     }
 
-    fn byte(&mut self) -> Read<u8> {
+    fn byte(&mut self) -> Decoded<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
+    fn array<const N: usize>(&mut self) -> Decoded<[u8; N]> {
         let (array, rest) = self
             .0
             .split_first_chunk()
@@ -371,7 +334,7 @@ impl<'a> ByteReader<'a> {
         Ok(*array)
     }
 
-    fn take(&mut self, count: usize) -> Read<&'a [u8]> {
+    fn take(&mut self, count: usize) -> Decoded<&'a [u8]> {
         let (taken, rest) = self
             .0
             .split_at_checked(count)
@@ -380,11 +343,11 @@ impl<'a> ByteReader<'a> {
         Ok(taken)
     }
 
-    /// `whole`, if it was read to the last byte.
-    fn end<T>(&self, whole: T) -> Read<T> {
+    /// `value`, if every byte was read.
+    fn end<T>(&self, value: T) -> Decoded<T> {
         match self.0.is_empty() {
-            true => Ok(whole),
-            false => Err(DecodeError("more follows than should")),
+            true => Ok(value),
+            false => Err(DecodeError("more bytes follow than should")),
         }
     }
 }

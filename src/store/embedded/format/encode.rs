@@ -1,18 +1,12 @@
-//! What is written to the file, byte by byte. Front to back into one buffer, no tree in between.
-//!
-//! Every stored value is sealed: `crc32c | format | body`, where the checksum covers the key, the
-//! format and the body, so that neither a flipped bit nor a value under another's key passes for data.
-//! Lengths and counts are LEB128; integers are zigzag LEB128, so that small numbers are short.
-//!
-//! `fixtures/embedded/*.hex` pins these bytes: what is on somebody's disk must stay readable.
+//! Encodes stored values as the [`layout`](super::layout) says: front to back into one buffer, no tree in between.
 
 use uuid::Uuid;
 
-use super::decode::{CHECKSUM_BYTES, FORMAT, checksum, flag, kind, tag};
-use crate::domain::{Change, Effect, Event, EventId, Kind, Patch, Seq, Timestamp};
+use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
+use crate::domain::{Change, Effect, Event, EventId, Kind, Patch, Timestamp};
 use crate::value::{Document, Value};
 
-/// The log's value at `change.seq`. The first of a batch carries the batch's id.
+/// The log's value at `change.seq`. The first entry of a batch carries the batch's id.
 pub(crate) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
     begin(to);
     to.push(match change.kind() {
@@ -20,14 +14,14 @@ pub(crate) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
         Kind::Update => kind::UPDATE,
         Kind::Delete => kind::DELETE,
     });
-    let opening = batch.map_or(0, |_| flag::OPENS_BATCH);
-    let command = change.command.as_ref().map_or(0, |_| flag::HAS_COMMAND);
+    let opens_batch = batch.map_or(0, |_| flag::OPENS_BATCH);
+    let has_command = change.command.as_ref().map_or(0, |_| flag::HAS_COMMAND);
     let redacted = if change.is_redacted() {
         flag::REDACTED
     } else {
         0
     };
-    to.push(opening | command | redacted);
+    to.push(opens_batch | has_command | redacted);
     if let Some(id) = batch {
         to.extend_from_slice(id.as_bytes());
     }
@@ -56,28 +50,25 @@ pub(crate) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
             number(to, prior.unwrap_or_default().get());
         }
     }
-    seal(to, &log_key(change.seq));
+    write_checksum(to, &log_key(change.seq));
 }
 
 /// The view's value at `event.id`.
 pub(crate) fn event(to: &mut Vec<u8>, event: &Event) {
     begin(to);
     event_body(to, event);
-    seal(to, event.id.as_str().as_bytes());
+    write_checksum(to, event.id.as_str().as_bytes());
 }
 
-/// The bytes of the log's key that the checksum covers.
-pub(super) fn log_key(seq: Seq) -> [u8; 8] {
-    seq.get().to_le_bytes()
-}
-
+/// Leaves room for the checksum, which [`write_checksum`] fills in when the body is complete.
 fn begin(to: &mut Vec<u8>) {
     to.clear();
     to.extend_from_slice(&[0; CHECKSUM_BYTES]);
-    to.push(FORMAT);
+    to.push(VALUE_FORMAT);
 }
 
-fn seal(to: &mut [u8], key: &[u8]) {
+fn write_checksum(to: &mut [u8], key: &[u8]) {
+    debug_assert!(to.len() > CHECKSUM_BYTES, "the format number follows");
     let sum = checksum(key, &to[CHECKSUM_BYTES..]);
     to[..CHECKSUM_BYTES].copy_from_slice(&sum.to_le_bytes());
 }
@@ -87,7 +78,7 @@ fn named_event(to: &mut Vec<u8>, event: &Event) {
     event_body(to, event);
 }
 
-/// The version comes first: it is looked at without reading the rest.
+/// The version and the seq come first: they are read without decoding the rest.
 fn event_body(to: &mut Vec<u8>, event: &Event) {
     number(to, event.version);
     number(to, event.seq.get());
@@ -176,7 +167,7 @@ mod tests {
 
     use super::super::decode;
     use super::*;
-    use crate::domain::{CommandId, CommandKey, Path};
+    use crate::domain::{CommandId, CommandKey, Path, Seq};
 
     /// What version 1 wrote. If one of these fails, data on somebody's disk has become unreadable:
     /// the new bytes need a new format beside the old, not a new fixture.
@@ -276,11 +267,11 @@ mod tests {
         let batch = Some(Uuid::from_u128(0x0123_4567_89ab_cdef));
         let mut buffer = Vec::new();
         for (logged, golden) in changes() {
-            let opening = batch.filter(|_| logged.kind() == Kind::Update);
-            change(&mut buffer, &logged, opening);
+            let batch = batch.filter(|_| logged.kind() == Kind::Update);
+            change(&mut buffer, &logged, batch);
             assert_eq!(hex(&buffer), golden, "change {}", logged.seq);
             assert_eq!(decode::change(logged.seq, &bytes(golden)).unwrap(), logged);
-            assert_eq!(decode::batch(logged.seq, &bytes(golden)).unwrap(), opening);
+            assert_eq!(decode::batch(logged.seq, &bytes(golden)).unwrap(), batch);
         }
         event(&mut buffer, &born());
         assert_eq!(hex(&buffer), EVENT);
@@ -318,7 +309,7 @@ mod tests {
                 for value in [0, 1, 0x7f, 0x80, 0xff] {
                     let mut damaged = whole.clone();
                     damaged[at] = value;
-                    seal(&mut damaged, &log_key(logged.seq));
+                    write_checksum(&mut damaged, &log_key(logged.seq));
                     drop(decode::change(logged.seq, &damaged));
                 }
             }

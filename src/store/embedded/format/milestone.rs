@@ -1,8 +1,8 @@
-//! Which changes of an event its history is found by; see `history`.
+//! Milestones: the changes of an event by which its history is entered, see `history`.
 
 use crate::domain::{EventId, Kind, Seq};
 
-/// A change that an event's history is found by: in order, those of each event together.
+/// A skip pointer into the history of an event. They are ordered by event, then by seq.
 pub(crate) type Milestone = (EventId, Seq);
 
 /// Versions from one milestone to the next. More would cost less to write, and more to read.
@@ -11,7 +11,7 @@ pub(crate) const INTERVAL: u64 = 64;
 /// After every change.
 pub(crate) const LAST: Seq = Seq::new(u64::MAX);
 
-/// Whether a change is one.
+/// Whether a change of this kind, to this version, is a milestone.
 pub(crate) fn is_milestone(kind: Kind, version: u64) -> bool {
     kind == Kind::Delete || version.is_multiple_of(INTERVAL)
 }

@@ -2,5 +2,6 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+mod layout;
 pub(super) mod milestone;
 pub(super) mod tables;

@@ -1,38 +1,38 @@
-//! Answering queries, a short step at a time.
+//! Queries, answered in short steps.
 //!
-//! An answer in the order of ids is read as it is wanted: it begins after the cursor, and ids that the
-//! filter pins are looked up. Any other order is a pass over the events that keeps, of each that
-//! matches, its place and its id: no more than the limit asks for, and no more than there is room for. What comes
-//! after those is gathered by another pass, when it is wanted.
+//! An answer in the order of ids is scanned as the caller takes it, from after the cursor; ids that the filter pins are
+//! looked up instead. For any other order a scan over the events collects the sort key and the id of each match: no
+//! more than the limit asks for, and no more than there is room for. The matches after those are collected by another
+//! scan, when the caller gets there.
 //!
-//! Each step reads a snapshot of its own, as of the seq of the first: where the log has gone on since, as the past
-//! is read. So between two steps nothing is held, neither a thread nor a page of the file, however slow the
-//! client; and an answer that is dropped ends with the step under way.
+//! Each step reads a new snapshot, as of the seq of the first: if the head has moved on since, as a read of the past.
+//! So between two steps nothing is held, neither a thread nor a page of the file, however slow the client; and an
+//! answer that is dropped ends with the step under way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
-use super::history::{Met, PastView};
+use super::history::{PastView, Scanned};
 use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Event, EventId, Seq};
 use crate::query::{Direction, Query};
 use crate::store::embedded::shared::{Shared, blocking};
 use crate::store::top_k::{TopK, TopOrder};
-use crate::store::{QueryResult, StoreError, admitted};
+use crate::store::{Events, QueryResult, StoreError, admitted};
 
-/// Events in a chunk, and bytes after which it ends.
+/// A chunk ends after so many events, or so many bytes.
 const CHUNK_COUNT: usize = 256;
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// How long a step takes, the judging of one event apart.
+/// How long a step takes, plus the time to match one event.
 const STEP: Duration = Duration::from_millis(20);
 
-/// Events between two looks at the clock.
+/// The clock is read once in so many events.
 const CLOCK_INTERVAL: usize = 8;
 
 /// See [`Store::find`](crate::store::Store::find).
@@ -43,9 +43,9 @@ pub(crate) async fn find(
     let seq = shared.snapshot().seq;
     let as_of = PastView {
         seq,
-        is_begun: true,
+        began_at_head: true,
     };
-    let events = read(StepReader::new(shared, query, as_of), query).await?;
+    let events = answer(StepReader::new(shared, query, as_of), query).await?;
     Ok(QueryResult { seq, events })
 }
 
@@ -57,46 +57,44 @@ pub(crate) async fn find_at(
 ) -> Result<QueryResult, StoreError> {
     let as_of = PastView {
         seq: at,
-        is_begun: false,
+        began_at_head: false,
     };
-    let events = read(StepReader::new(shared, query, as_of), query).await?;
+    let events = answer(StepReader::new(shared, query, as_of), query).await?;
     Ok(QueryResult { seq: at, events })
 }
 
-async fn read(reader: StepReader, query: &Arc<Query>) -> Result<Answer, StoreError> {
+async fn answer(reader: StepReader, query: &Arc<Query>) -> Result<Events, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
         None => EventSource::Listed(sort(&reader, Arc::clone(query)).await?),
     };
-    let reading = FindProgress {
+    let progress = FindProgress {
         reader,
         query: Arc::clone(query),
         source,
     };
-    Ok(reading.into_stream())
+    Ok(progress.into_stream())
 }
 
-type Answer = BoxStream<'static, Result<Event, StoreError>>;
-
-/// Takes the steps of one answer.
+/// Runs the steps of one answer.
 struct StepReader {
     shared: Arc<Shared>,
     as_of: PastView,
-    /// Who goes through many events takes turns with the others who do.
-    turns: Option<Arc<Semaphore>>,
+    /// A step needs one of these, unless it only looks up ids.
+    permits: Option<Arc<Semaphore>>,
 }
 
 impl StepReader {
     fn new(shared: &Arc<Shared>, query: &Query, as_of: PastView) -> Self {
-        let turns = match (query.filter.pinned_ids(), query.limit) {
+        let permits = match (query.filter.pinned_ids(), query.limit) {
             (Some(_), _) => None,
-            (None, Some(_)) => Some(&shared.pages),
-            (None, None) => Some(&shared.listings),
+            (None, Some(_)) => Some(&shared.page_permits),
+            (None, None) => Some(&shared.listing_permits),
         };
         Self {
             shared: Arc::clone(shared),
             as_of,
-            turns: turns.map(Arc::clone),
+            permits: permits.map(Arc::clone),
         }
     }
 
@@ -104,8 +102,8 @@ impl StepReader {
         &self,
         work: impl FnOnce(&EventReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = match &self.turns {
-            Some(turns) => Some(Arc::clone(turns).acquire_owned().await),
+        let permit = match &self.permits {
+            Some(permits) => Some(Arc::clone(permits).acquire_owned().await),
             None => None,
         };
         let events = EventReader {
@@ -113,15 +111,15 @@ impl StepReader {
             as_of: self.as_of,
         };
         blocking(move || {
-            // Until it ends, whether or not somebody still waits for it.
-            let _turn = turn;
+            // Held until the step ends, whether or not the caller still waits for it.
+            let _permit = permit;
             work(&events)
         })
         .await
     }
 }
 
-/// Those of a snapshot, as they were at some place of the log.
+/// Reads the events of a snapshot as of some seq.
 struct EventReader {
     snapshot: Arc<Snapshot>,
     as_of: PastView,
@@ -136,18 +134,18 @@ impl EventReader {
         }
     }
 
-    /// From after some id.
-    fn walk(
+    /// All events from after some id.
+    fn scan(
         &self,
         direction: Direction,
         after: Option<&EventId>,
     ) -> Result<EventSteps<'_>, StoreError> {
         Ok(match self.is_current() {
             true => {
-                let walk = Scan::begin(&self.snapshot, direction, after)?;
-                Box::new(walk.map(|event| event.map(Met::There)))
+                let scan = Scan::begin(&self.snapshot, direction, after)?;
+                Box::new(scan.map(|event| event.map(Scanned::Present)))
             }
-            false => Box::new(self.snapshot.walk_at(self.as_of, direction, after)?),
+            false => Box::new(self.snapshot.scan_at(self.as_of, direction, after)?),
         })
     }
 
@@ -156,18 +154,18 @@ impl EventReader {
     }
 }
 
-type EventSteps<'a> = Box<dyn Iterator<Item = Result<Met, StoreError>> + 'a>;
+type EventSteps<'a> = Box<dyn Iterator<Item = Result<Scanned, StoreError>> + 'a>;
 
-/// Where the events of an answer come from.
+/// Which events are matched next.
 enum EventSource {
-    /// All of them in the order of ids, from after this one.
-    Walk(Direction, Option<EventId>),
-    /// These, and what is gathered after them.
+    /// All events in the order of ids, from after this one.
+    Scan(Direction, Option<EventId>),
+    /// These, and those that are collected after them.
     Listed(TopOrder),
 }
 
 impl EventSource {
-    /// Hands events out until the step is over, or whoever takes them has enough; what is left then.
+    /// Passes events to `take` until the step is over or `take` has enough; returns the source of the remaining ones.
     fn advance(
         self,
         events: &EventReader,
@@ -175,14 +173,14 @@ impl EventSource {
     ) -> Result<Option<Self>, StoreError> {
         let mut clock = ReadDeadline::start();
         match self {
-            Self::Walk(direction, after) => {
-                for met in events.walk(direction, after.as_ref())? {
-                    let (id, is_enough) = match met? {
-                        Met::There(event) => (event.id.clone(), take(event)?),
-                        Met::Gone(id) => (id, false),
+            Self::Scan(direction, after) => {
+                for scanned in events.scan(direction, after.as_ref())? {
+                    let (id, is_enough) = match scanned? {
+                        Scanned::Present(event) => (event.id.clone(), take(event)?),
+                        Scanned::Absent(id) => (id, false),
                     };
                     if is_enough || clock.is_over() {
-                        return Ok(Some(Self::Walk(direction, Some(id))));
+                        return Ok(Some(Self::Scan(direction, Some(id))));
                     }
                 }
             }
@@ -215,12 +213,12 @@ fn in_order(query: &Query, direction: Direction) -> EventSource {
         }
         None => {
             let after = query.after_id().and_then(|id| EventId::stored(id).ok());
-            EventSource::Walk(direction, after)
+            EventSource::Scan(direction, after)
         }
     }
 }
 
-/// The only ids that can match, in order. Text that cannot be an id matches nothing.
+/// The ids that the filter pins, in order: only they can match. Text that cannot be an id matches nothing.
 fn pinned(query: &Query) -> Option<Vec<EventId>> {
     let texts = query.filter.pinned_ids()?;
     let ids = texts.into_iter().filter_map(|id| EventId::stored(id).ok());
@@ -232,13 +230,13 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
 
 /// The ids of the answer in the query's order, as many as there is room for.
 async fn sort(reader: &StepReader, query: Arc<Query>) -> Result<TopOrder, StoreError> {
-    let mut top = TopK::new(&query, &reader.shared.orders);
+    let mut top = TopK::new(&query, &reader.shared.sort_budget);
     let mut source = match pinned(&query) {
         Some(ids) => EventSource::Listed(TopOrder::of(ids)),
-        None => EventSource::Walk(Direction::Ascending, None),
+        None => EventSource::Scan(Direction::Ascending, None),
     };
     loop {
-        let stepped = reader.step(move |events| {
+        let step = reader.step(move |events| {
             let offer = |event: Event| {
                 top.offer(&event)?;
                 Ok(false)
@@ -248,7 +246,7 @@ async fn sort(reader: &StepReader, query: Arc<Query>) -> Result<TopOrder, StoreE
                 None => Sorting::Done(top.into_order()),
             })
         });
-        (top, source) = match stepped.await? {
+        (top, source) = match step.await? {
             Sorting::Unfinished(top, rest) => (top, rest),
             Sorting::Done(order) => return Ok(order),
         };
@@ -260,7 +258,7 @@ enum Sorting {
     Done(TopOrder),
 }
 
-/// An answer being read. What was read so far is behind `source`.
+/// An answer in progress. Everything before `source` was yielded.
 struct FindProgress {
     reader: StepReader,
     query: Arc<Query>,
@@ -268,10 +266,10 @@ struct FindProgress {
 }
 
 impl FindProgress {
-    fn into_stream(self) -> Answer {
-        let chunks = stream::try_unfold(Some(self), |reading| async move {
-            match reading {
-                Some(reading) => reading.step().await.map(Some),
+    fn into_stream(self) -> Events {
+        let chunks = stream::try_unfold(Some(self), |progress| async move {
+            match progress {
+                Some(progress) => progress.step().await.map(Some),
                 None => Ok(None),
             }
         });
@@ -281,7 +279,7 @@ impl FindProgress {
             .boxed()
     }
 
-    /// Events of the answer, and what goes on after them.
+    /// The next events of the answer, and the progress after them.
     async fn step(self) -> Result<(Vec<Event>, Option<Self>), StoreError> {
         let Self {
             reader,
@@ -293,13 +291,13 @@ impl FindProgress {
         {
             *order = sort(&reader, rest).await?;
         }
-        let asked = Arc::clone(&query);
-        let stepped = reader.step(move |events| {
-            let mut chunk = FindChunk::new(&asked);
-            let rest = source.advance(events, |event| chunk.takes(event))?;
+        let matched = Arc::clone(&query);
+        let step = reader.step(move |events| {
+            let mut chunk = FindChunk::new(&matched);
+            let rest = source.advance(events, |event| chunk.add(event))?;
             Ok((chunk.events, rest))
         });
-        let (events, rest) = stepped.await?;
+        let (events, rest) = step.await?;
         let rest = rest.map(|source| Self {
             reader,
             query,
@@ -317,7 +315,7 @@ struct FindChunk<'a> {
 }
 
 impl<'a> FindChunk<'a> {
-    /// Small where few are wanted: one more than the limit, by which a caller learns whether more remain.
+    /// Holds at most one more than the limit, which tells the caller whether more remain.
     fn new(query: &'a Query) -> Self {
         let wanted = query.limit.unwrap_or(CHUNK_COUNT);
         Self {
@@ -328,8 +326,8 @@ impl<'a> FindChunk<'a> {
         }
     }
 
-    /// Takes the event if the query admits it; whether that was enough.
-    fn takes(&mut self, event: Event) -> Result<bool, StoreError> {
+    /// Adds the event if the query admits it; returns whether the chunk is full.
+    fn add(&mut self, event: Event) -> Result<bool, StoreError> {
         if let Some(event) = admitted(self.query, event)? {
             self.bytes += event.weight();
             self.events.push(event);

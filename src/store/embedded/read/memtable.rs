@@ -1,10 +1,11 @@
-//! Changes of the view that its table does not have yet.
+//! The memtable: changes of the view that are not flushed to its table yet.
 //!
-//! Random writes to the view's table cost several times the append to the log, so they wait here,
-//! where the next change of the same event replaces them. A clone is a snapshot and costs nothing.
+//! Random writes to the view's table cost several times the append to the log, so they are collected here, where the
+//! next change of the same event replaces them. A clone is a snapshot and costs nothing.
 //!
-//! With an event wait its latest milestones (see `history`): all from some change on, while all before it are
-//! in their table. After a start some may be in both.
+//! An entry is an event, or a tombstone (`None`) for one that is deleted, and hides the table's row. The milestones of
+//! an event (see `history`) are flushed together: those here are the latest, and all before them are in their table.
+//! After a start, some may be in both.
 
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use imbl::{OrdMap, OrdSet};
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
 
-/// What the view holds at an id: an event, or nothing since it was deleted.
+/// What the view holds at an id: an event, or a tombstone.
 pub(crate) type MemtableEntry = Option<Arc<Event>>;
 
 /// Ids whose slot differs from what the table holds, in order, and their milestones.

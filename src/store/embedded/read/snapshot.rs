@@ -1,25 +1,28 @@
-//! The store as of one seq: the tables of one read transaction, and the overlay that belongs to them.
+//! A snapshot: the store as of one seq, which is the tables of one read transaction under the memtable of that seq.
 //!
-//! A snapshot never changes and holds up nobody: the writer goes on beside it. While it lives, the
-//! file cannot reuse the pages it reads.
+//! A snapshot never changes and blocks nobody: the writer goes on beside it. While it lives, the file cannot reuse the
+//! pages it reads.
 
 use std::fmt;
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use super::memtable::Memtable;
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::store::embedded::format::decode;
+use crate::store::embedded::format::decode::ChangeHeader;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
-    CommandTable, LogTable, MilestoneTable, ViewTable, fault,
+    CommandTable, LogTable, MilestoneTable, ViewTable, read_error,
 };
-use crate::store::{Batch, Loaded, StoreError};
+use crate::store::{Loaded, StoreError};
 
 /// Everything acknowledged up to `seq`, and nothing else.
 pub(crate) struct Snapshot {
     pub(crate) seq: Seq,
-    pub(crate) overlay: Memtable,
+    pub(crate) memtable: Memtable,
     pub(crate) log: LogTable,
     pub(crate) commands: CommandTable,
     pub(crate) milestones: MilestoneTable,
@@ -37,13 +40,12 @@ impl fmt::Debug for Snapshot {
 
 impl Snapshot {
     /// The event at `id`, if there is one.
-    pub(crate) fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        if let Some(slot) = self.overlay.get(id) {
-            return Ok(slot.as_deref().cloned());
+    pub(super) fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
+        if let Some(entry) = self.memtable.get(id) {
+            return Ok(entry.as_deref().cloned());
         }
-        let found = self.view.get(id.as_str()).map_err(fault)?;
-        found
-            .map(|bytes| decode::event(id.as_str(), bytes.value()))
+        let row = self.view.get(id.as_str()).map_err(read_error)?;
+        row.map(|bytes| decode::event(id.as_str(), bytes.value()))
             .transpose()
     }
 
@@ -64,22 +66,22 @@ impl Snapshot {
         Ok(loaded)
     }
 
-    /// The version of the event at `id`, after the changes in `overlay` too.
+    /// The version of the event at `id` under `memtable`, which may be ahead of the snapshot's own.
     pub(crate) fn version(
         &self,
-        overlay: &Memtable,
+        memtable: &Memtable,
         id: &EventId,
     ) -> Result<Option<u64>, StoreError> {
-        match overlay.get(id) {
-            Some(slot) => Ok(slot.as_ref().map(|event| event.version)),
+        match memtable.get(id) {
+            Some(entry) => Ok(entry.as_ref().map(|event| event.version)),
             None => Ok(tables::version(&self.view, id)?.map(|(version, _)| version)),
         }
     }
 
-    /// The change that made the event at `id` what it is, if there is one.
+    /// The seq of the last change of the event at `id`, if there is such an event.
     pub(super) fn seq_of(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
-        match self.overlay.get(id) {
-            Some(slot) => Ok(slot.as_ref().map(|event| event.seq)),
+        match self.memtable.get(id) {
+            Some(entry) => Ok(entry.as_ref().map(|event| event.seq)),
             None => Ok(tables::version(&self.view, id)?.map(|(_, seq)| seq)),
         }
     }
@@ -93,15 +95,15 @@ impl Snapshot {
             return Ok(changes);
         }
         let entries = self.log.range(next.get()..=self.seq.get());
-        let mut entries = entries.map_err(fault)?;
+        let mut entries = entries.map_err(read_error)?;
         while next <= self.seq && changes.len() < limit && bytes < limits::LOG_PAGE_BYTES_MAX {
             match read_next(&mut entries, next) {
                 Ok((change, size)) => {
                     bytes += size;
                     changes.push(Arc::new(change));
                 }
-                Err(unreadable) if changes.is_empty() => return Err(unreadable),
-                // Who asks for it will hear of it.
+                Err(error) if changes.is_empty() => return Err(error),
+                // The read that begins at this entry reports it.
                 Err(_) => break,
             }
             next = next.next();
@@ -109,51 +111,69 @@ impl Snapshot {
         Ok(changes)
     }
 
-    /// Where the change is that the command with this id made, if there is one.
-    pub(crate) fn answered(&self, id: &CommandId) -> Result<Option<Seq>, StoreError> {
-        let found = self.commands.get(id.as_str()).map_err(fault)?;
-        Ok(found.map(|seq| Seq::new(seq.value())))
+    /// The seq of the change that has this command id, if there is one.
+    pub(crate) fn seq_of_command(&self, id: &CommandId) -> Result<Option<Seq>, StoreError> {
+        let row = self.commands.get(id.as_str()).map_err(read_error)?;
+        Ok(row.map(|seq| Seq::new(seq.value())))
     }
 
-    /// The change at a place that the log has.
-    pub(crate) fn change(&self, seq: Seq) -> Result<Change, StoreError> {
+    /// The change at `seq`, which is at most the head.
+    pub(super) fn change(&self, seq: Seq) -> Result<Change, StoreError> {
         self.entry(seq, decode::change)
     }
 
-    /// What is read from the log at `seq`.
-    pub(crate) fn entry<T>(
-        &self,
-        seq: Seq,
-        read: impl FnOnce(Seq, &[u8]) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let entry = self.log.get(seq.get()).map_err(fault)?;
-        read(seq, entry.ok_or_else(|| missing(seq))?.value())
+    /// The header of the change at `seq`, which is at most the head.
+    ///
+    /// A change that names itself or a later one as its prior change is corrupt: following it would never end.
+    pub(crate) fn header(&self, seq: Seq) -> Result<ChangeHeader, StoreError> {
+        let header = self.entry(seq, decode::header)?;
+        ensure_prior(seq, header.prior)?;
+        Ok(header)
     }
 
-    /// Whether the log holds exactly this batch: its first entry carries the batch's id, and its last
-    /// is there. Entries are appended all or none, so those between are too.
-    pub(crate) fn holds(&self, batch: &Batch) -> Result<bool, StoreError> {
-        let first = batch.after.next();
-        if batch.after.plus(batch.changes.len()) > self.seq {
+    /// Decodes the log entry at `seq`.
+    fn entry<T>(
+        &self,
+        seq: Seq,
+        decode: impl FnOnce(Seq, &[u8]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let entry = self.log.get(seq.get()).map_err(read_error)?;
+        decode(seq, entry.ok_or_else(|| missing(seq))?.value())
+    }
+
+    /// Whether the log holds the batch with this id and `count` changes after `after`: its first entry has the batch's
+    /// id, and its last is there. Entries are appended all or none, so those between are there too.
+    pub(crate) fn holds(&self, batch: Uuid, after: Seq, count: usize) -> Result<bool, StoreError> {
+        debug_assert!(count > 0, "a batch has changes");
+        if after.plus(count) > self.seq {
             return Ok(false);
         }
-        let found = self.log.get(first.get()).map_err(fault)?;
-        let opening = found.ok_or_else(|| missing(first))?;
-        Ok(decode::batch(first, opening.value())? == Some(batch.id))
+        Ok(self.entry(after.next(), decode::batch)? == Some(batch))
     }
 }
 
-/// The change at `seq`, which must be the next entry, and the bytes that it takes.
+/// The next entry, which must be the one at `seq`, and its size in bytes.
 fn read_next(
     entries: &mut redb::Range<'_, u64, &'static [u8]>,
     seq: Seq,
 ) -> Result<(Change, usize), StoreError> {
-    let entry = entries.next().transpose().map_err(fault)?;
+    let entry = entries.next().transpose().map_err(read_error)?;
     let Some((_, value)) = entry.filter(|(key, _)| key.value() == seq.get()) else {
         return Err(missing(seq));
     };
     let change = decode::change(seq, value.value())?;
     Ok((change, value.value().len()))
+}
+
+/// Fails if the change at `seq` names itself or a later one as the change of its event before it.
+pub(super) fn ensure_prior(seq: Seq, prior: Option<Seq>) -> Result<(), StoreError> {
+    match prior {
+        Some(prior) if prior >= seq => Err(StoreError::Corrupt {
+            at: seq.into(),
+            reason: format!("its prior change is {prior}"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn missing(seq: Seq) -> StoreError {

@@ -1,8 +1,11 @@
-//! Versions of an event over all of its lives.
+//! The versions of an event over all of its lives: from its creation to its deletion, and from the next creation on.
 //!
-//! A life that begins where another has ended goes on with its versions, so those of an event rise by one from
-//! change to change. Logs written before that was the rule have lives that each begin at 1. A life that begins
-//! beyond 1 is above everything before it, whatever that is: nobody has to look further back.
+//! | a life begins at version | its versions | versions of the lives before |
+//! |---|---|---|
+//! | above 1 | continue those of the life before: each change adds one | all lower: the search ends here |
+//! | 1, and it is not the first (older logs) | begin anew | may be higher, or the same: the search goes on |
+//!
+//! Within a life versions rise by one with each change, so fewer than [`INTERVAL`] changes lie between two milestones.
 
 use std::cmp::Ordering;
 
@@ -18,10 +21,10 @@ impl Snapshot {
         let mut highest = 0;
         let mut next = self.newest_change(id)?;
         while let Some(seq) = next {
-            highest = highest.max(self.link(seq)?.version);
+            highest = highest.max(self.header(seq)?.version);
             next = self.deletion_before(id, seq)?;
             if let Some(deletion) = next
-                && self.goes_on_after(id, deletion)?
+                && self.versions_continue_after(id, deletion)?
             {
                 break;
             }
@@ -30,7 +33,7 @@ impl Snapshot {
     }
 
     /// See [`Store::version`](crate::store::Store::version).
-    pub(crate) fn change_to(
+    pub(crate) fn change_with_version(
         &self,
         id: &EventId,
         version: u64,
@@ -38,99 +41,102 @@ impl Snapshot {
         if version > self.last_version(id)? {
             return Ok(None);
         }
-        let found = match self.leap(id, version)? {
+        let seq = match self.find_by_milestones(id, version)? {
             Some(seq) if self.is_newest_of_its_version(id, seq)? => Some(seq),
-            _ => self.search(id, version)?,
+            _ => self.find_by_scan(id, version)?,
         };
-        found.map(|seq| self.change(seq)).transpose()
+        seq.map(|seq| self.change(seq)).transpose()
     }
 
-    /// A change with this version, found by the milestones between: how many those are is known where versions
-    /// rise by one.
-    fn leap(&self, id: &EventId, version: u64) -> Result<Option<Seq>, StoreError> {
+    /// A change with this version, found by skipping milestones: where versions rise by one, their difference says how
+    /// many. Every step goes back, so it ends.
+    fn find_by_milestones(&self, id: &EventId, version: u64) -> Result<Option<Seq>, StoreError> {
         let mut next = self.newest_change(id)?;
         while let Some(seq) = next {
-            let link = self.link(seq)?;
-            let passed = link.version.saturating_sub(1) / INTERVAL;
-            next = match link.version.cmp(&version) {
+            let header = self.header(seq)?;
+            let before = header.version.saturating_sub(1) / INTERVAL;
+            next = match header.version.cmp(&version) {
                 Ordering::Equal => return Ok(Some(seq)),
                 Ordering::Less => return Ok(None),
-                // Deletions are milestones too: then it is some more leaps.
-                Ordering::Greater => match passed.checked_sub(version.div_ceil(INTERVAL)) {
-                    Some(count) => self.milestone_back(id, seq, count)?,
-                    None => self.prior(id, seq, link.prior)?,
+                // Deletions are milestones too, so the skip may end too late; then the next one goes on from there.
+                Ordering::Greater => match before.checked_sub(version.div_ceil(INTERVAL)) {
+                    Some(skipped) => self.milestone_before(id, seq, skipped)?,
+                    None => self.prior(id, seq, header.prior)?,
                 },
             };
         }
         Ok(None)
     }
 
-    /// Whether no later change can have the version of this one, by the lives it stands between.
+    /// Whether no later change can have the version of this one: this life continues the versions of the one before, or
+    /// the next life continues those of this one.
     fn is_newest_of_its_version(&self, id: &EventId, seq: Seq) -> Result<bool, StoreError> {
         if let Some(deletion) = self.deletion_before(id, seq)?
-            && self.goes_on_after(id, deletion)?
+            && self.versions_continue_after(id, deletion)?
         {
             return Ok(true);
         }
         let mut later = self.milestones(id, seq, LAST)?;
-        let end = later.find_map(|seq| self.deletion(seq).transpose());
-        match end.transpose()? {
-            Some(deletion) => self.goes_on_after(id, deletion),
+        let deletion = later.find_map(|seq| self.deletion(seq).transpose());
+        match deletion.transpose()? {
+            Some(deletion) => self.versions_continue_after(id, deletion),
             None => Ok(true),
         }
     }
 
-    /// The newest change with this version, from one milestone back to the one before: between two there are
-    /// fewer than [`INTERVAL`] changes.
-    fn search(&self, id: &EventId, version: u64) -> Result<Option<Seq>, StoreError> {
+    /// The newest change with this version, found by going back from milestone to milestone and following the chain
+    /// from the one that is fewer than [`INTERVAL`] versions above.
+    fn find_by_scan(&self, id: &EventId, version: u64) -> Result<Option<Seq>, StoreError> {
         let mut next = self.newest_change(id)?;
         while let Some(seq) = next {
-            let link = self.link(seq)?;
-            if (version..version.saturating_add(INTERVAL)).contains(&link.version)
-                && let Some(found) = self.walk_back(seq, link, version)?
+            let header = self.header(seq)?;
+            if (version..version.saturating_add(INTERVAL)).contains(&header.version)
+                && let Some(seq) = self.chain_back(seq, header, version)?
             {
-                return Ok(Some(found));
+                return Ok(Some(seq));
             }
-            next = self.milestone_back(id, seq, 0)?;
+            next = self.milestone_before(id, seq, 0)?;
         }
         Ok(None)
     }
 
-    /// The change of the same life that has this version.
-    fn walk_back(
+    /// The change of the same life that has this version, from one with this version or a higher one back.
+    fn chain_back(
         &self,
         seq: Seq,
-        link: ChangeHeader,
+        header: ChangeHeader,
         version: u64,
     ) -> Result<Option<Seq>, StoreError> {
-        let (mut seq, mut link) = (seq, link);
-        while link.version > version {
-            let Some(prior) = link.prior else {
+        let (mut seq, mut header) = (seq, header);
+        while header.version > version {
+            let Some(prior) = header.prior else {
                 return Ok(None);
             };
-            (seq, link) = (prior, self.link(prior)?);
+            (seq, header) = (prior, self.header(prior)?);
         }
-        Ok((link.version == version).then_some(seq))
+        Ok((header.version == version).then_some(seq))
     }
 
-    /// Whether the life after this deletion goes on with the versions; also if there is none.
-    fn goes_on_after(&self, id: &EventId, deletion: Seq) -> Result<bool, StoreError> {
-        let changes = self.piece(id, deletion)?;
+    /// Whether the life after this deletion continues the versions of the one that ended; also if there is no such
+    /// life.
+    fn versions_continue_after(&self, id: &EventId, deletion: Seq) -> Result<bool, StoreError> {
+        let changes = self.segment(id, deletion)?;
         match changes.as_deref().and_then(<[Seq]>::first) {
-            Some(birth) => Ok(self.link(*birth)?.version > 1),
+            Some(creation) => Ok(self.header(*creation)?.version > 1),
             None => Ok(true),
         }
     }
 
+    /// The event's last deletion before `seq`.
     fn deletion_before(&self, id: &EventId, seq: Seq) -> Result<Option<Seq>, StoreError> {
-        let back = self.milestones(id, Seq::ZERO, seq.before())?.rev();
-        let mut deletions = back.filter_map(|seq| self.deletion(seq).transpose());
+        let milestones = self.milestones(id, Seq::ZERO, seq.before())?.rev();
+        let mut deletions = milestones.filter_map(|seq| self.deletion(seq).transpose());
         deletions.next().transpose()
     }
 
     /// The milestone, if it is a deletion.
     fn deletion(&self, milestone: Result<Seq, StoreError>) -> Result<Option<Seq>, StoreError> {
         let seq = milestone?;
-        Ok((self.link(seq)?.kind == Kind::Delete).then_some(seq))
+        Ok((self.header(seq)?.kind == Kind::Delete).then_some(seq))
     }
 }

@@ -1,6 +1,12 @@
-//! The log as it grows: appends as they are handed over, everything earlier or missed read from the log.
+//! Tailing the log: batches as the notifier sends them, everything earlier or missed read from the log.
 //!
-//! Whatever arrives twice, late or not at all, what is yielded begins where the last ended.
+//! | the batch received, or the page read | |
+//! |---|---|
+//! | begins at `next` | is yielded, and `next` moves past its last change |
+//! | begins before `next` | was read from the log already: dropped |
+//! | begins beyond `next` | something before it was missed: dropped, and the head has it read from the log |
+//!
+//! Invariant: what is yielded begins at `next`, so it is contiguous whatever arrives twice, late or not at all.
 
 pub(super) mod notifier;
 
@@ -20,24 +26,24 @@ use notifier::LocalReceiver;
 /// Between two attempts to read a log that cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Begins to yield. Broadcasts are heard from this call on.
+/// Begins to yield. Broadcasts are received from this call on.
 pub(super) fn tail(shared: &Arc<Shared>, after: Seq) -> BoxStream<'static, TailEvent> {
     let tail = EmbeddedTail {
-        line: shared.hub.connect(),
+        receiver: shared.notifier.subscribe(),
         shared: Arc::clone(shared),
         next: after.next(),
     };
     stream::unfold(tail, |mut tail| async move {
-        let tidings = tail.next().await;
-        Some((tidings, tail))
+        let event = tail.next().await;
+        Some((event, tail))
     })
     .boxed()
 }
 
 struct EmbeddedTail {
     shared: Arc<Shared>,
-    line: LocalReceiver,
-    /// The place of the next change to yield.
+    receiver: LocalReceiver,
+    /// The seq of the next change to yield.
     next: Seq,
 }
 
@@ -45,26 +51,27 @@ impl EmbeddedTail {
     async fn next(&mut self) -> TailEvent {
         loop {
             let next = self.next;
-            let tidings = tokio::select! {
-                // The line first: with a batch at hand the log need not be read.
+            let event = tokio::select! {
+                // The queue first: a batch that was received need not be read from the log.
                 biased;
-                Some(tidings) = self.line.tidings.recv() => self.hear(tidings),
-                () = reached(&mut self.line.head, next) => self.catch_up().await,
+                Some(event) = self.receiver.events.recv() => self.receive(event),
+                () = until_head(&mut self.receiver.head, next) => self.catch_up().await,
             };
-            if let Some(tidings) = tidings {
-                return tidings;
+            if let Some(event) = event {
+                return event;
             }
         }
     }
 
-    fn hear(&mut self, tidings: TailEvent) -> Option<TailEvent> {
-        match tidings {
+    fn receive(&mut self, event: TailEvent) -> Option<TailEvent> {
+        match event {
             TailEvent::Broadcast(_)
             | TailEvent::Unreadable(_)
             | TailEvent::Redaction
-            | TailEvent::Reopened => Some(tidings),
-            TailEvent::Changes(changes) if changes.first()?.seq == self.next => self.take(changes),
-            // Read from the log already; or something before it was missed, as the head will tell.
+            | TailEvent::Reopened => Some(event),
+            TailEvent::Changes(changes) if changes.first()?.seq == self.next => {
+                self.pass_on(changes)
+            }
             TailEvent::Changes(_) => None,
         }
     }
@@ -72,8 +79,8 @@ impl EmbeddedTail {
     async fn catch_up(&mut self) -> Option<TailEvent> {
         let after = self.next.before();
         match self.shared.read(after, limits::LOG_PAGE_COUNT).await {
-            Ok(changes) => self.take(changes),
-            // It was acknowledged, so it is there, and it stays as it is.
+            Ok(changes) => self.pass_on(changes),
+            // The entry was acknowledged, so it exists, and reading it again would fail again.
             Err(StoreError::Corrupt {
                 at: Spot::Log(seq), ..
             }) if seq == self.next => {
@@ -88,13 +95,24 @@ impl EmbeddedTail {
         }
     }
 
-    fn take(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
+    fn pass_on(&mut self, changes: Vec<Arc<Change>>) -> Option<TailEvent> {
+        assert_eq!(
+            changes.first()?.seq,
+            self.next,
+            "what is yielded is contiguous"
+        );
+        debug_assert!(
+            changes
+                .windows(2)
+                .all(|pair| pair[1].seq == pair[0].seq.next()),
+            "a batch and a page of the log are contiguous"
+        );
         self.next = changes.last()?.seq.next();
         Some(TailEvent::Changes(changes))
     }
 }
 
-async fn reached(head: &mut watch::Receiver<Seq>, seq: Seq) {
-    // The sender lives in what the tail shares with the store, so it does not go before the tail.
-    let _ = head.wait_for(|head| *head >= seq).await;
+async fn until_head(head: &mut watch::Receiver<Seq>, seq: Seq) {
+    let reached = head.wait_for(|head| *head >= seq).await;
+    drop(reached.expect("the sender is in `Shared`, which the tail holds"));
 }

@@ -1,7 +1,9 @@
-//! Where the writer's appends and broadcasts meet the tails.
+//! Notifies tails of appends and broadcasts.
 //!
-//! A batch is handed over as it is, without a look into the log. Nothing here holds up the writer:
-//! a tail that is behind sees by the head what it missed, and reads it from the log.
+//! A batch is sent as it is, so that a tail need not read it from the log. The writer never waits here: a batch that
+//! finds a tail's queue too full is not sent, and the tail sees by the head what it missed and reads that from the log.
+//!
+//! Invariant: the head never decreases.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,82 +12,82 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::Seq;
 use crate::store::{Batch, Broadcast, TailEvent};
 
-/// Broadcasts, and batches among them, that wait for a tail. Beyond this who broadcasts waits.
-const TIDINGS_MAX: usize = 1_024;
+/// Events in the queue of a tail. When it is full, a publisher of broadcasts waits.
+const QUEUE_MAX: usize = 1_024;
 
-/// A batch is only put behind fewer than this: it can be large, and is in the log anyhow.
+/// A batch is sent only if fewer events than this are queued: it can be large, and is in the log.
 const BATCHES_MAX: usize = 64;
 
-/// The lines to the tails, and the head for those that missed something.
+/// The senders to all tails, and the head for those that missed something.
 #[derive(Debug)]
 pub(crate) struct LocalNotifier {
-    lines: Mutex<Vec<mpsc::Sender<TailEvent>>>,
+    senders: Mutex<Vec<mpsc::Sender<TailEvent>>>,
     head: watch::Sender<Seq>,
 }
 
-/// A tail's end of its line.
+/// A tail's end.
 #[derive(Debug)]
-pub(crate) struct LocalReceiver {
-    pub(super) tidings: mpsc::Receiver<TailEvent>,
-    pub(crate) head: watch::Receiver<Seq>,
+pub(super) struct LocalReceiver {
+    pub(super) events: mpsc::Receiver<TailEvent>,
+    pub(super) head: watch::Receiver<Seq>,
 }
 
 impl LocalNotifier {
     pub(crate) fn new(head: Seq) -> Self {
         Self {
-            lines: Mutex::default(),
+            senders: Mutex::default(),
             head: watch::Sender::new(head),
         }
     }
 
-    /// A line that hears everything from now on.
-    pub(super) fn connect(&self) -> LocalReceiver {
-        let (sender, tidings) = mpsc::channel(TIDINGS_MAX);
-        let mut lines = self.lines();
-        lines.retain(|line| !line.is_closed());
-        lines.push(sender);
+    /// Receives everything from now on.
+    pub(super) fn subscribe(&self) -> LocalReceiver {
+        let (sender, events) = mpsc::channel(QUEUE_MAX);
+        let mut senders = self.senders();
+        senders.retain(|sender| !sender.is_closed());
+        senders.push(sender);
         LocalReceiver {
-            tidings,
+            events,
             head: self.head.subscribe(),
         }
     }
 
-    /// Hands a durable batch on. The line before the head: who hears the line needs no log.
-    pub(crate) fn appended(&self, batch: &Arc<Batch>) {
-        for line in &*self.lines() {
-            if line.max_capacity() - line.capacity() < BATCHES_MAX {
-                // A tail that is gone hears nothing.
-                let _ = line.try_send(TailEvent::Changes(batch.changes.clone()));
+    /// Sends a durable batch, before moving the head, so that a tail that receives it need not read the log.
+    pub(crate) fn notify_appended(&self, batch: &Arc<Batch>) {
+        for sender in &*self.senders() {
+            if sender.max_capacity() - sender.capacity() < BATCHES_MAX {
+                // It fails only if the tail is gone.
+                drop(sender.try_send(TailEvent::Changes(batch.changes.clone())));
             }
         }
-        self.head
-            .send_replace(batch.after.plus(batch.changes.len()));
+        self.advance_head(batch.after.plus(batch.changes.len()));
     }
 
-    /// Says how far the log goes, to read there what no batch was handed on of.
-    pub(crate) fn reached(&self, head: Seq) {
-        self.head.send_replace(head);
+    /// Moves the head. Tails read from the log what they received no batch for.
+    pub(crate) fn advance_head(&self, head: Seq) {
+        let old = self.head.send_replace(head);
+        debug_assert!(old <= head, "the head goes back from {old} to {head}");
     }
 
-    /// Says that something was erased. A tail with as much before it as a line takes hears nothing.
-    pub(crate) fn redacted(&self) {
-        for line in &*self.lines() {
-            let _ = line.try_send(TailEvent::Redaction);
+    /// Says that something was erased. A tail whose queue is full does not receive it.
+    pub(crate) fn notify_redaction(&self) {
+        for sender in &*self.senders() {
+            drop(sender.try_send(TailEvent::Redaction));
         }
     }
 
-    /// Hands broadcasts on, waiting for lines that are full.
+    /// Sends broadcasts, waiting for queues that are full.
     pub(crate) async fn publish(&self, broadcasts: &[Broadcast]) {
-        let lines = self.lines().clone();
-        for line in lines {
+        let senders = self.senders().clone();
+        for sender in senders {
             for broadcast in broadcasts {
-                // A tail that is gone hears nothing.
-                let _ = line.send(TailEvent::Broadcast(broadcast.clone())).await;
+                // It fails only if the tail is gone.
+                drop(sender.send(TailEvent::Broadcast(broadcast.clone())).await);
             }
         }
     }
 
-    fn lines(&self) -> MutexGuard<'_, Vec<mpsc::Sender<TailEvent>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn senders(&self) -> MutexGuard<'_, Vec<mpsc::Sender<TailEvent>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,18 @@
-//! Moving held-back changes of the view into its table, and milestones into theirs, a little with each append.
+//! Flushing the memtable into the view's table, and its milestones into theirs, a little with each append.
 //!
-//! A round walks once over the overlay, in the order of ids. Slots change while it goes on, so the
-//! table is then ahead in places; that is harmless, because the log after [`covered`](Checkpoint::covered)
-//! tells every such event anew, whole. When the round is through, everything up to where it began is
-//! in the table, and only then does `covered` move: in the transaction that wrote the last of it.
+//! A round goes once over the memtable, in the order of ids, and ends after the last one:
 //!
-//! Doing it all at once instead would hold up the writer for a tenth of a second every time.
+//! | | no round | in a round |
+//! |---|---|---|
+//! | **an append** | begins a round if the memtable is due, with the new head as its `target` | flushes entries from `after` on |
+//! | **the step is durable** | | its entries leave the memtable; `after` moves on, or the round ends and `flushed` is `target` |
+//! | **the view is replaced** | `flushed` is the head | so it is, and the round is dropped |
+//!
+//! Invariants: `flushed <= target <= head`; `flushed` never decreases; it moves in the transaction that writes the last
+//! of the round. Events change during a round, so the table may be ahead of `flushed` in places. That is harmless: the
+//! log after `flushed` has every such change, and each holds its event whole.
+//!
+//! Flushing everything at once would stop the writer for a tenth of a second each time.
 
 use std::ops::Bound;
 
@@ -15,101 +22,108 @@ use crate::store::embedded::format::milestone::Milestone;
 use crate::store::embedded::read::memtable;
 use crate::store::embedded::read::memtable::{Memtable, MemtableEntry};
 
-/// An append moves at least twice as many slots as it has changes, so that a round ends though more come
-/// in; and at least this part of the overlay's bound, so that it ends soon.
+/// A step flushes at least twice as many entries as the append has changes, so that a round ends although entries are
+/// added meanwhile; and at least this part of the memtable's bound, so that it ends soon.
 const STEP_PART: usize = 256;
 
-/// How far the view's table has come.
+/// How far the memtable is flushed.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    covered: Seq,
+    flushed: Seq,
     round: Option<CheckpointRound>,
-    /// Bytes of overlay at which a round begins.
-    overlay_bytes_max: usize,
+    memtable_bytes_max: usize,
 }
 
 #[derive(Debug, Clone)]
 struct CheckpointRound {
-    /// The head when it began.
-    until: Seq,
-    /// The slots up to this one are done.
-    done: Bound<EventId>,
+    /// The head when the round began.
+    target: Seq,
+    /// Begins after the entries that are flushed.
+    after: Bound<EventId>,
 }
 
-/// What one transaction moves.
+/// What one transaction flushes.
 #[derive(Debug, Default)]
-pub(crate) struct CheckpointStep {
-    pub(crate) slots: Vec<(EventId, MemtableEntry)>,
-    /// Of the events in these slots.
-    pub(crate) milestones: Vec<Milestone>,
-    /// What `covered` becomes with it.
-    pub(crate) covered: Option<Seq>,
+pub(super) struct CheckpointStep {
+    pub(super) entries: Vec<(EventId, MemtableEntry)>,
+    /// Of the events of these entries.
+    pub(super) milestones: Vec<Milestone>,
+    /// The new value of `flushed`, if the step ends its round.
+    pub(super) flushed: Option<Seq>,
     round: Option<CheckpointRound>,
 }
 
 impl Checkpoint {
-    pub(crate) fn new(covered: Seq, overlay_bytes_max: usize) -> Self {
+    /// A round begins when the memtable takes more than `memtable_bytes_max` bytes.
+    pub(crate) fn new(flushed: Seq, memtable_bytes_max: usize) -> Self {
         Self {
-            covered,
+            flushed,
             round: None,
-            overlay_bytes_max,
+            memtable_bytes_max,
         }
     }
 
-    /// Bytes of overlay at which a round begins.
-    pub(crate) fn overlay_bytes_max(&self) -> usize {
-        self.overlay_bytes_max
+    pub(crate) fn memtable_bytes_max(&self) -> usize {
+        self.memtable_bytes_max
     }
 
-    /// What to move with an append of `changes` that makes the head `head` and the overlay `overlay`.
-    pub(super) fn plan(&self, overlay: &Memtable, head: Seq, changes: usize) -> CheckpointStep {
+    /// What to flush with an append of `changes` changes that makes the head `head` and the memtable `memtable`.
+    pub(super) fn plan(&self, memtable: &Memtable, head: Seq, changes: usize) -> CheckpointStep {
+        assert!(self.flushed <= head, "only what is in the log is flushed");
         let round = match &self.round {
             Some(round) => round.clone(),
-            None if self.is_due(overlay, head) => CheckpointRound {
-                until: head,
-                done: Bound::Unbounded,
+            None if self.is_due(memtable, head) => CheckpointRound {
+                target: head,
+                after: Bound::Unbounded,
             },
             None => return CheckpointStep::default(),
         };
+        assert!(
+            (self.flushed..=head).contains(&round.target),
+            "a round that ends at {} moves on from {}",
+            round.target,
+            self.flushed
+        );
         let (mut step, mut bytes) = (CheckpointStep::default(), 0);
-        for (id, slot) in overlay.range(round.done.clone(), Bound::Unbounded) {
-            if step.slots.len() >= 2 * changes && bytes >= self.overlay_bytes_max / STEP_PART {
-                let done = step.slots.last().map_or(round.done, past);
-                step.round = Some(CheckpointRound { done, ..round });
+        for (id, entry) in memtable.range(round.after.clone(), Bound::Unbounded) {
+            if step.entries.len() >= 2 * changes && bytes >= self.memtable_bytes_max / STEP_PART {
+                let after = step.entries.last().map_or(round.after, beyond);
+                step.round = Some(CheckpointRound { after, ..round });
                 return step;
             }
-            bytes += memtable::weight(id, slot);
-            step.slots.push((id.clone(), slot.clone()));
-            step.milestones.extend(overlay.milestones_of(id).cloned());
+            bytes += memtable::weight(id, entry);
+            step.entries.push((id.clone(), entry.clone()));
+            step.milestones.extend(memtable.milestones_of(id).cloned());
         }
-        step.covered = Some(round.until);
+        step.flushed = Some(round.target);
         step
     }
 
-    /// The step is durable: the overlay without what it moved.
-    pub(crate) fn done(&mut self, step: CheckpointStep, overlay: &mut Memtable) {
-        for (id, _) in &step.slots {
-            overlay.remove(id);
+    /// The step is durable: removes what it flushed from the memtable.
+    pub(super) fn complete(&mut self, step: CheckpointStep, memtable: &mut Memtable) {
+        for (id, _) in &step.entries {
+            memtable.remove(id);
         }
         for milestone in &step.milestones {
-            overlay.remove_milestone(milestone);
+            memtable.remove_milestone(milestone);
         }
-        self.covered = step.covered.unwrap_or(self.covered);
+        self.flushed = step.flushed.unwrap_or(self.flushed);
         self.round = step.round;
     }
 
-    /// The table was replaced by one that is as of `covered`.
-    pub(crate) fn restart(&mut self, covered: Seq) {
-        self.covered = covered;
+    /// The view's table was replaced by one that holds everything up to `flushed`.
+    pub(super) fn restart(&mut self, flushed: Seq) {
+        assert!(self.flushed <= flushed, "the view never goes back");
+        self.flushed = flushed;
         self.round = None;
     }
 
-    fn is_due(&self, overlay: &Memtable, head: Seq) -> bool {
-        overlay.bytes() > self.overlay_bytes_max
-            || head.get() - self.covered.get() > limits::EMBEDDED_UNCOVERED_MAX
+    fn is_due(&self, memtable: &Memtable, head: Seq) -> bool {
+        memtable.bytes() > self.memtable_bytes_max
+            || head.get() - self.flushed.get() > limits::EMBEDDED_UNCOVERED_MAX
     }
 }
 
-fn past((id, _): &(EventId, MemtableEntry)) -> Bound<EventId> {
+fn beyond((id, _): &(EventId, MemtableEntry)) -> Bound<EventId> {
     Bound::Excluded(id.clone())
 }

@@ -1,4 +1,4 @@
-//! Where the writer's thread is asked, and where it is let go of.
+//! The handle to the writer's thread: sends it tasks, awaits its replies, and joins it.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,19 +10,19 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::thread::{Appended, Writer, WriterTask};
+use super::task::{Appended, WriterTask};
+use super::thread::Writer;
 use crate::limits;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, StoreError, cause_of};
 
-/// What a caller hears late whose batch is in doubt: the engine asks again at once.
+/// An append whose outcome is unknown is reported this much later, because the engine retries at once.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Closing waits this long for the transaction in progress.
 const CLOSE_DEADLINE: Duration = limits::COMMAND_DEADLINE;
 
-/// The way to the writer's thread. Dropping it ends the thread, and waits for its end, so that the
-/// file is free afterwards.
+/// The handle to the writer's thread. Dropping it ends the thread and joins it, so that the file is closed afterwards.
 pub(crate) struct WriterHandle {
     shared: Arc<Shared>,
     /// `None` once closed.
@@ -32,17 +32,19 @@ pub(crate) struct WriterHandle {
 
 impl fmt::Debug for WriterHandle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Desk").finish_non_exhaustive()
+        formatter
+            .debug_struct("WriterHandle")
+            .finish_non_exhaustive()
     }
 }
 
 impl WriterHandle {
     pub(crate) fn open(writer: Writer) -> std::io::Result<Self> {
         let shared = Arc::clone(&writer.shared);
-        let (tasks, asked) = mpsc::channel();
+        let (tasks, receiver) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("livelog-writer".to_owned())
-            .spawn(move || work(writer, &asked))?;
+            .spawn(move || run(writer, &receiver))?;
         Ok(Self {
             shared,
             tasks: Mutex::new(Some(tasks)),
@@ -50,36 +52,36 @@ impl WriterHandle {
         })
     }
 
-    /// `false` if nobody is there to do it.
-    pub(crate) fn tell(&self, task: WriterTask) -> bool {
+    /// Sends a task; `false` if the thread has ended.
+    pub(super) fn send(&self, task: WriterTask) -> bool {
         let tasks = self.tasks();
         tasks.as_ref().is_some_and(|tasks| tasks.send(task).is_ok())
     }
 
-    /// The writer's answer. `Err` if it is closed or died.
-    pub(crate) async fn ask<T>(
+    /// Sends a task and awaits the reply. `Err` if the thread has ended, or panics.
+    pub(crate) async fn call<T>(
         &self,
         task: impl FnOnce(oneshot::Sender<T>) -> WriterTask,
     ) -> Result<T, StoreError> {
-        answered(self.order(task)?).await
+        await_reply(self.submit(task)?).await
     }
 
-    /// The same for who has other things to do meanwhile: the answer is what [`answered`] waits for.
-    pub(crate) fn order<T>(
+    /// Sends a task; [`await_reply`] awaits the reply, later.
+    pub(super) fn submit<T>(
         &self,
         task: impl FnOnce(oneshot::Sender<T>) -> WriterTask,
     ) -> Result<oneshot::Receiver<T>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        match self.tell(task(reply)) {
-            true => Ok(answer),
-            false => Err(gone()),
+        let (sender, reply) = oneshot::channel();
+        match self.send(task(sender)) {
+            true => Ok(reply),
+            false => Err(closed()),
         }
     }
 
     /// See [`Store::append`](crate::store::Store::append).
     pub(crate) async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
         let deadline = Instant::now() + limits::APPEND_DEADLINE;
-        let mut held = self.shared.held.subscribe();
+        let mut writers_held = self.shared.writers_held.subscribe();
         loop {
             match self.append_once(batch, deadline).await {
                 Appended::Done(outcome) => {
@@ -89,7 +91,7 @@ impl WriterHandle {
                     return outcome;
                 }
                 Appended::Held => {
-                    let released = timeout_at(deadline, held.wait_for(|held| !held)).await;
+                    let released = timeout_at(deadline, writers_held.wait_for(|held| !held)).await;
                     if released.is_err() {
                         let reason = "a rebuild holds the writers off".to_owned();
                         return Err(AppendError::Failed(StoreError::Unavailable(reason)));
@@ -100,40 +102,41 @@ impl WriterHandle {
     }
 
     async fn append_once(&self, batch: &Arc<Batch>, deadline: Instant) -> Appended {
-        // Before the thread is asked: it may be opening the file anew, which takes as long as the file is large.
+        // The thread itself may be reopening the file, which takes the longer the larger the file is.
         if let Some(refusal) = self.shared.refusal(batch.id) {
             return Appended::Done(Err(refusal));
         }
-        let (reply, answer) = oneshot::channel();
-        if !self.tell(WriterTask::Append(Arc::clone(batch), reply)) {
-            return Appended::Done(Err(AppendError::Failed(gone())));
+        let (sender, reply) = oneshot::channel();
+        if !self.send(WriterTask::Append(Arc::clone(batch), sender)) {
+            return Appended::Done(Err(AppendError::Failed(closed())));
         }
-        match timeout_at(deadline, answer).await {
+        match timeout_at(deadline, reply).await {
             Ok(Ok(appended)) => appended,
-            // It panicked in the middle of it.
+            // The thread panicked during the append; `run` logs why.
             Ok(Err(_)) => {
-                self.shared.stop(gone());
-                self.shared.doubt(batch.id);
-                Appended::Done(Err(AppendError::Unknown(gone().to_string())))
+                self.shared.stop_writes(closed());
+                self.shared.mark_in_doubt(batch.id);
+                Appended::Done(Err(AppendError::Unknown(closed().to_string())))
             }
             Err(_) => {
-                let late = format!("no answer in {:?}", limits::APPEND_DEADLINE);
-                Appended::Done(Err(AppendError::Unknown(late)))
+                let reason = format!("no answer in {:?}", limits::APPEND_DEADLINE);
+                Appended::Done(Err(AppendError::Unknown(reason)))
             }
         }
     }
 
-    /// Waits for the transaction in progress, allows no other, and lets go of the file.
+    /// Waits for the transaction in progress, refuses later ones, and closes the file.
     pub(crate) async fn close(&self) {
         let Some(tasks) = self.tasks().take() else {
             return;
         };
-        // It answers when the file is free. Should it hang, nobody waits for it a second time.
+        // The thread replies when the file is closed. If the disk hangs, neither this nor `drop` waits for it forever.
         drop(self.thread().take());
-        let (reply, closed) = oneshot::channel();
-        if tasks.send(WriterTask::Close(reply)).is_ok() {
-            // A disk that hangs is left to its own: what it does cannot be undone from here.
-            let _ = tokio::time::timeout(CLOSE_DEADLINE, closed).await;
+        let (sender, closed) = oneshot::channel();
+        if tasks.send(WriterTask::Close(sender)).is_ok()
+            && tokio::time::timeout(CLOSE_DEADLINE, closed).await.is_err()
+        {
+            tracing::warn!("the data file is not closed after {CLOSE_DEADLINE:?}");
         }
     }
 
@@ -146,14 +149,13 @@ impl WriterHandle {
     }
 }
 
-/// The thread. A panic is nobody's to catch but here, and the store ends with it: what it was in the middle of
-/// nobody can tell.
-fn work(writer: Writer, asked: &Receiver<WriterTask>) {
+/// Runs the thread. After a panic the store has failed, because what the thread had written by then is unknown.
+fn run(writer: Writer, tasks: &Receiver<WriterTask>) {
     let shared = Arc::clone(&writer.shared);
-    let working = panic::catch_unwind(AssertUnwindSafe(|| writer.run(asked)));
-    if let Err(panic) = working {
+    let result = panic::catch_unwind(AssertUnwindSafe(|| writer.run(tasks)));
+    if let Err(panic) = result {
         let reason = format!("the writer's thread panicked: {}", cause_of(&*panic));
-        shared.stop(StoreError::Unavailable(reason.clone()));
+        shared.stop_writes(StoreError::Unavailable(reason.clone()));
         shared.fate.fail(reason);
     }
 }
@@ -162,17 +164,17 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.tasks().take());
         if let Some(thread) = self.thread().take() {
-            // It may have panicked; then it has let go of the file all the same.
+            // `run` has logged a panic, and unwinding closed the file.
             drop(thread.join());
         }
     }
 }
 
-/// The writer's answer. `Err` if it died over it.
-pub(crate) async fn answered<T>(answer: oneshot::Receiver<T>) -> Result<T, StoreError> {
-    answer.await.map_err(|_| gone())
+/// The thread's reply. `Err` if the thread panics over the task.
+pub(super) async fn await_reply<T>(reply: oneshot::Receiver<T>) -> Result<T, StoreError> {
+    reply.await.map_err(|_| closed())
 }
 
-fn gone() -> StoreError {
+fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
 }

@@ -1,7 +1,8 @@
-//! Writing: one thread owns the file; everyone else hands it tasks.
+//! Writing: one thread owns the file; everyone else sends it tasks.
 
 pub(super) mod checkpoint;
 pub(super) mod handle;
 pub(super) mod rebuild;
-pub(super) mod redact;
+mod redact;
+pub(super) mod task;
 pub(super) mod thread;

@@ -1,10 +1,11 @@
-//! A new view beside the live one, and putting it in its place.
+//! Rebuilding the view from the log, in a table of its own that then replaces the live one.
 //!
-//! The new view is a table of its own. Its changes gather in memory first, like those of the live one, so
-//! that a million changes of ten events are ten writes; and while some are written, the next gather.
+//! Rows are collected in memory first, so that a million changes of ten events are ten writes. While the writer's
+//! thread writes one lot of rows, the next is collected.
+//!
+//! Invariants: changes are applied in the order of the log without a gap; the view is swapped only if the last change
+//! applied is the head at which the writers are held; at most one rebuild holds them.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,75 +15,47 @@ use tokio::sync::oneshot;
 
 use super::handle;
 use super::handle::WriterHandle;
-use super::thread::{Writer, WriterTask};
-use crate::domain::{Change, Event, EventId, Seq};
+use super::task::{ShadowRows, WriterTask};
+use super::thread::Writer;
+use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables;
-use crate::store::embedded::format::tables::{META, META_COVERED, REBUILD_PREFIX, VIEW};
+use crate::store::embedded::format::tables::{META, META_FLUSHED, REBUILD_PREFIX, VIEW};
 use crate::store::embedded::read::memtable::Memtable;
 use crate::store::{Rebuild, StoreError};
 
-/// Tells rebuilds of one process apart; what an earlier process left is removed when the file is opened.
+/// The id of the next rebuild of this process. What an earlier process left is removed when the file is opened.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A rebuild in progress.
-pub(super) struct EmbeddedRebuild {
+/// A rebuild in progress: the caller's half.
+struct EmbeddedRebuild {
     id: u64,
-    desk: Arc<WriterHandle>,
+    handle: Arc<WriterHandle>,
     /// The last change applied.
     seq: Seq,
-    /// What the table does not have yet, and is not on its way there.
-    slots: ShadowSlots,
-    /// The answer about what is on its way: the writer is at it while the next slots gather.
-    writing: Option<oneshot::Receiver<Result<(), StoreError>>>,
-    /// The head that stands since the writers are held off.
+    /// Collected, and not sent to the writer's thread yet.
+    rows: ShadowRows,
+    /// The reply to the rows that were sent and may not be written yet.
+    flushing: Option<oneshot::Receiver<Result<(), StoreError>>>,
+    /// The head at which the writers are held.
     held: Option<Seq>,
     /// Lent to every encoding.
     buffer: Vec<u8>,
 }
 
-/// What a view's table is to hold at these ids, as it is written. Events in memory take several times as
-/// much, and taking them apart as long as writing them.
-#[derive(Default)]
-pub(crate) struct ShadowSlots {
-    /// In the order of the table: inserted so, it is several times faster. `None` is no event.
-    places: BTreeMap<EventId, Option<Range<usize>>>,
-    bytes: Vec<u8>,
-}
-
-impl ShadowSlots {
-    fn set(&mut self, id: &EventId, event: Option<&Event>, buffer: &mut Vec<u8>) {
-        let place = event.map(|event| {
-            encode::event(buffer, event);
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(buffer);
-            start..self.bytes.len()
-        });
-        self.places.insert(id.clone(), place);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        self.places.iter().map(|(id, place)| {
-            let bytes = place.clone().map(|place| &self.bytes[place]);
-            (id.as_str(), bytes)
-        })
-    }
-}
-
-/// Makes an empty view.
-pub(crate) async fn begin(desk: &Arc<WriterHandle>) -> Result<Box<dyn Rebuild>, StoreError> {
+/// Begins a rebuild with an empty view.
+pub(crate) async fn begin(handle: &Arc<WriterHandle>) -> Result<Box<dyn Rebuild>, StoreError> {
     let mut rebuild = EmbeddedRebuild {
         id: NEXT.fetch_add(1, Ordering::Relaxed),
-        desk: Arc::clone(desk),
+        handle: Arc::clone(handle),
         seq: Seq::ZERO,
-        slots: ShadowSlots::default(),
-        writing: None,
+        rows: ShadowRows::default(),
+        flushing: None,
         held: None,
         buffer: Vec::new(),
     };
     rebuild.flush().await?;
-    rebuild.written().await?;
+    rebuild.await_flush().await?;
     Ok(Box::new(rebuild))
 }
 
@@ -90,9 +63,9 @@ pub(crate) async fn begin(desk: &Arc<WriterHandle>) -> Result<Box<dyn Rebuild>, 
 impl Rebuild for EmbeddedRebuild {
     async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError> {
         for change in changes {
-            self.gather(change)?;
+            self.collect(change)?;
         }
-        match self.slots.bytes.len() > limits::EMBEDDED_REBUILD_BYTES_MAX {
+        match self.rows.bytes() > limits::EMBEDDED_REBUILD_BYTES_MAX {
             true => self.flush().await,
             false => Ok(()),
         }
@@ -100,7 +73,10 @@ impl Rebuild for EmbeddedRebuild {
 
     async fn hold(&mut self) -> Result<Seq, StoreError> {
         let id = self.id;
-        let head = self.desk.ask(|reply| WriterTask::Hold(id, reply)).await??;
+        let head = self
+            .handle
+            .call(|reply| WriterTask::Hold(id, reply))
+            .await??;
         self.held = Some(head);
         Ok(head)
     }
@@ -113,14 +89,16 @@ impl Rebuild for EmbeddedRebuild {
             )));
         }
         self.flush().await?;
-        self.written().await?;
+        self.await_flush().await?;
         let id = self.id;
-        self.desk.ask(|reply| WriterTask::Swap(id, reply)).await?
+        self.handle
+            .call(|reply| WriterTask::Swap(id, reply))
+            .await?
     }
 }
 
 impl EmbeddedRebuild {
-    fn gather(&mut self, change: &Change) -> Result<(), StoreError> {
+    fn collect(&mut self, change: &Change) -> Result<(), StoreError> {
         if change.seq != self.seq.next() {
             return Err(StoreError::Corrupt {
                 at: change.seq.into(),
@@ -128,71 +106,71 @@ impl EmbeddedRebuild {
             });
         }
         let event = change.after().map(Arc::as_ref);
-        self.slots.set(change.event_id(), event, &mut self.buffer);
+        self.rows.set(change.event_id(), event, &mut self.buffer);
         self.seq = change.seq;
         Ok(())
     }
 
-    /// Has the writer begin with what gathered, when it is done with what gathered before.
+    /// Sends the collected rows to the writer's thread, once it has written those sent before.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        self.written().await?;
-        let (id, slots) = (self.id, std::mem::take(&mut self.slots));
-        let writing = self
-            .desk
-            .order(|reply| WriterTask::Shadow(id, slots, reply))?;
-        self.writing = Some(writing);
+        self.await_flush().await?;
+        let (id, rows) = (self.id, std::mem::take(&mut self.rows));
+        let reply = self
+            .handle
+            .submit(|reply| WriterTask::Shadow(id, rows, reply))?;
+        self.flushing = Some(reply);
         Ok(())
     }
 
-    /// Waits until the table has what was on its way.
-    async fn written(&mut self) -> Result<(), StoreError> {
-        match self.writing.take() {
-            Some(writing) => handle::answered(writing).await?,
+    /// Waits until the rows that were sent are written.
+    async fn await_flush(&mut self) -> Result<(), StoreError> {
+        match self.flushing.take() {
+            Some(reply) => handle::await_reply(reply).await?,
             None => Ok(()),
         }
     }
 }
 
 impl Drop for EmbeddedRebuild {
-    /// Removes what a swap has not put to use; after one there is nothing left to remove.
+    /// Removes the rebuild's table, if no swap has made it the live one.
     fn drop(&mut self) {
-        self.desk.tell(WriterTask::Abandon(self.id));
+        self.handle.send(WriterTask::Abandon(self.id));
     }
 }
 
-/// The writer's side.
+/// The writer's half.
 impl Writer {
-    pub(crate) fn hold(&mut self, rebuild: u64) -> Result<Seq, StoreError> {
-        self.stands(rebuild)?;
+    pub(super) fn hold(&mut self, rebuild: u64) -> Result<Seq, StoreError> {
+        self.ensure_valid(rebuild)?;
         if self.holder.is_some_and(|holder| holder != rebuild) {
             return Err(StoreError::Unavailable(
                 "another rebuild holds the writers off".to_owned(),
             ));
         }
         self.holder = Some(rebuild);
-        self.shared.held.send_replace(true);
+        self.shared.writers_held.send_replace(true);
         Ok(self.shared.snapshot().seq)
     }
 
     pub(super) fn write_shadow(
         &mut self,
         rebuild: u64,
-        slots: &ShadowSlots,
+        rows: &ShadowRows,
     ) -> Result<(), StoreError> {
-        self.writable()?;
-        self.stands(rebuild)?;
-        self.room_for(std::iter::once(slots.bytes.len()))?;
-        self.try_write_shadow(rebuild, slots)
+        self.ensure_writable()?;
+        self.ensure_valid(rebuild)?;
+        self.ensure_room(std::iter::once(rows.bytes()))?;
+        self.try_write_shadow(rebuild, rows)
             .map_err(|error| self.fail(error))
     }
 
-    fn try_write_shadow(&mut self, rebuild: u64, slots: &ShadowSlots) -> Result<(), redb::Error> {
+    fn try_write_shadow(&mut self, rebuild: u64, rows: &ShadowRows) -> Result<(), redb::Error> {
         let name = shadow_name(rebuild);
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
         let transaction = self.begin()?;
         {
             let mut table = transaction.open_table(shadow)?;
-            for (id, bytes) in slots.iter() {
+            for (id, bytes) in rows.iter() {
                 match bytes {
                     Some(bytes) => drop(table.insert(id, bytes)?),
                     None => drop(table.remove(id)?),
@@ -203,7 +181,7 @@ impl Writer {
     }
 
     pub(super) fn swap(&mut self, rebuild: u64) -> Result<(), StoreError> {
-        self.writable()?;
+        self.ensure_writable()?;
         if self.holder != Some(rebuild) {
             return Err(StoreError::Unavailable(
                 "the rebuild does not hold the writers off".to_owned(),
@@ -214,7 +192,7 @@ impl Writer {
             .map_err(|error| self.fail(error))?;
         self.checkpoint.restart(head);
         let published = self.publish(head, Memtable::default());
-        published.inspect_err(|error| self.stop(error.clone()))?;
+        published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.release();
         Ok(())
     }
@@ -225,13 +203,13 @@ impl Writer {
         let current = self.shared.snapshot();
         let mut transaction = self.begin()?;
         transaction.set_quick_repair(true);
-        // The overlay goes, and with it what it alone has of the history.
-        tables::write_milestones(&transaction, current.overlay.milestones(..))?;
+        // The memtable is dropped, and it alone has these milestones.
+        tables::write_milestones(&transaction, current.memtable.milestones(..))?;
         transaction.delete_table(VIEW)?;
         transaction.rename_table(shadow, VIEW)?;
         transaction
             .open_table(META)?
-            .insert(META_COVERED, u128::from(head.get()))?;
+            .insert(META_FLUSHED, u128::from(head.get()))?;
         self.commit(transaction)
     }
 
@@ -252,34 +230,36 @@ impl Writer {
         let shadow: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(&name);
         match self.database.begin_read()?.open_table(shadow) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-            found => drop(found?),
+            table => drop(table?),
         }
         let transaction = self.begin()?;
         transaction.delete_table(shadow)?;
         self.commit(transaction)
     }
 
-    /// The views in the making are gone, as after a restart.
-    pub(crate) fn void_rebuilds(&mut self) {
-        self.rebuilds_from = NEXT.load(Ordering::Relaxed);
+    /// The file was reopened, which removes the tables of rebuilds: those that began before are void.
+    pub(crate) fn invalidate_rebuilds(&mut self) {
+        self.first_valid_rebuild = NEXT.load(Ordering::Relaxed);
         self.release();
     }
 
-    fn stands(&self, rebuild: u64) -> Result<(), StoreError> {
-        match rebuild >= self.rebuilds_from {
+    fn ensure_valid(&self, rebuild: u64) -> Result<(), StoreError> {
+        match rebuild >= self.first_valid_rebuild {
             true => Ok(()),
             false => Err(StoreError::Unavailable(
-                "the file was opened anew meanwhile".to_owned(),
+                "the file was reopened meanwhile".to_owned(),
             )),
         }
     }
 
+    /// Allows appends again.
     fn release(&mut self) {
         self.holder = None;
-        self.shared.held.send_replace(false);
+        self.shared.writers_held.send_replace(false);
     }
 
-    pub(super) fn writable(&self) -> Result<(), StoreError> {
+    /// Why nothing can be written at the moment, if that is so.
+    pub(super) fn ensure_writable(&self) -> Result<(), StoreError> {
         self.shared.trouble().map_or(Ok(()), Err)
     }
 }

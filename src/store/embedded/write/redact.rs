@@ -1,7 +1,7 @@
-//! Erasing what happened to an event: the file is written anew without it.
+//! Redaction: the file is copied without the contents of an event's changes, and the copy replaces it.
 //!
-//! In place, the old bytes would stay in pages that the file keeps free, for nobody knows how long. The new
-//! file takes the old one's place in one step, when it is whole and on disk: until then nothing has happened.
+//! An update in place would leave the old bytes in free pages of the file, for an unknown time. The copy replaces the
+//! file in one step (a rename), when it is complete and on disk: until then nothing has changed.
 
 use std::collections::HashSet;
 
@@ -17,24 +17,24 @@ use crate::store::embedded::file::medium;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables::{
-    COMMANDS, LOG, META, MILESTONES, MetaTable, REBUILD_PREFIX, VIEW, fault,
+    COMMANDS, LOG, META, MILESTONES, MetaTable, REBUILD_PREFIX, VIEW, read_error,
 };
 use crate::store::embedded::read::snapshot::Snapshot;
 
-/// Entries in one transaction: their pages are in memory until it ends.
-const ENTRIES_AT_ONCE: usize = 10_000;
+/// Rows copied in one transaction: their pages are in memory until it ends.
+const ROWS_AT_ONCE: usize = 10_000;
 
 impl Writer {
     /// See [`Store::redact`](crate::store::Store::redact).
-    pub(crate) fn redact(&mut self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
-        self.writable()?;
+    pub(super) fn redact(&mut self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
+        self.ensure_writable()?;
         let meta = self.meta_unless_rebuilding()?;
         let current = self.shared.snapshot();
         let erased = current.unredacted(id, upto)?;
         if erased.is_empty() {
             return Ok(0);
         }
-        let Some(place) = &self.place else {
+        let Some(data_dir) = &self.data_dir else {
             return Err(StoreError::Refused("it is in no file".to_owned()));
         };
         let rewrite = Rewrite {
@@ -43,56 +43,57 @@ impl Writer {
             id,
             erased: &erased,
         };
-        place.write_anew(|to| rewrite.run(to))?;
-        // What was there has no name any more, and takes no more writes.
+        data_dir.replace_file(|to| rewrite.run(to))?;
+        // The old file has no name any more, and must take no more writes.
         let opened = self
             .medium
-            .give_up()
-            .map_err(|error| medium::trouble(&error));
-        let opened = opened.and_then(|()| Ok(place.open_file()?));
-        (self.database, self.medium) = opened.inspect_err(|error| self.stop(error.clone()))?;
-        self.sealed = false;
-        let published = self.publish(current.seq, current.overlay.clone());
-        published.inspect_err(|error| self.stop(error.clone()))?;
-        self.shared.hub.redacted();
+            .retire()
+            .map_err(|error| medium::disk_error(&error));
+        let opened = opened.and_then(|()| Ok(data_dir.open_file()?));
+        (self.database, self.medium) =
+            opened.inspect_err(|error| self.stop_writes(error.clone()))?;
+        self.is_allocator_state_saved = false;
+        let published = self.publish(current.seq, current.memtable.clone());
+        published.inspect_err(|error| self.stop_writes(error.clone()))?;
+        self.shared.notifier.notify_redaction();
         Ok(erased.len() as u64)
     }
 
-    /// Refuses while the view is being rebuilt: what was made of the new one so far would be lost.
+    /// Refuses while the view is being rebuilt: the copy would lack the rebuild's table.
     fn meta_unless_rebuilding(&self) -> Result<MetaTable, StoreError> {
-        let reading = self.database.begin_read().map_err(fault)?;
-        let mut tables = reading.list_tables().map_err(fault)?;
+        let reading = self.database.begin_read().map_err(read_error)?;
+        let mut tables = reading.list_tables().map_err(read_error)?;
         match tables.any(|table| table.name().starts_with(REBUILD_PREFIX)) {
             true => Err(StoreError::Unavailable(
                 "the view is being rebuilt".to_owned(),
             )),
-            false => reading.open_table(META).map_err(fault),
+            false => reading.open_table(META).map_err(read_error),
         }
     }
 }
 
 impl Snapshot {
-    /// Changes of the event up to its deletion that have contents.
+    /// The changes of the event up to its deletion at `upto` that still have contents.
     fn unredacted(&self, id: &EventId, upto: Seq) -> Result<HashSet<Seq>, StoreError> {
-        let end = self.entry(upto, decode::link)?;
+        let end = self.header(upto)?;
         if end.id != *id || end.kind != Kind::Delete {
             let reason = format!("change {upto} is not the deletion of event {id}");
             return Err(StoreError::Refused(reason));
         }
-        let mut found = HashSet::new();
+        let mut unredacted = HashSet::new();
         let mut next = Some(upto);
         while let Some(seq) = next {
-            let link = self.entry(seq, decode::link)?;
-            if !link.is_redacted {
-                found.insert(seq);
+            let header = self.header(seq)?;
+            if !header.is_redacted {
+                unredacted.insert(seq);
             }
-            next = self.prior(id, seq, link.prior)?;
+            next = self.prior(id, seq, header.prior)?;
         }
-        Ok(found)
+        Ok(unredacted)
     }
 }
 
-/// Everything but what is to be forgotten.
+/// Copies everything but the erased contents.
 struct Rewrite<'a> {
     from: &'a Snapshot,
     meta: &'a MetaTable,
@@ -102,32 +103,39 @@ struct Rewrite<'a> {
 
 impl Rewrite<'_> {
     fn run(&self, to: &Database) -> Result<(), redb::Error> {
-        let mut buffer = Vec::new();
-        entries(to, LOG, &self.from.log, |log, place, entry| {
-            let seq = Seq::new(place);
-            let kept = match self.erased.contains(&seq) {
-                true => erase(seq, entry, &mut buffer)?,
+        let (mut buffer, mut erased) = (Vec::new(), 0);
+        copy_rows(to, LOG, &self.from.log, |log, key, entry| {
+            let seq = Seq::new(key);
+            let copy = match self.erased.contains(&seq) {
+                true => {
+                    erased += 1;
+                    erase(seq, entry, &mut buffer)?
+                }
                 false => entry,
             };
-            log.insert(place, kept)?;
+            log.insert(key, copy)?;
             Ok(())
         })?;
-        entries(to, VIEW, &self.from.view, |view, id, event| {
-            // It may still be there, while the overlay says that it is gone.
+        if erased != self.erased.len() {
+            let reason = "the log lacks a change that is to be erased".to_owned();
+            return Err(redb::Error::Corrupted(reason));
+        }
+        copy_rows(to, VIEW, &self.from.view, |view, id, event| {
+            // The table may still have the event, while the memtable has its deletion.
             if id != self.id.as_str() {
                 view.insert(id, event)?;
             }
             Ok(())
         })?;
-        entries(to, COMMANDS, &self.from.commands, |commands, id, seq| {
+        copy_rows(to, COMMANDS, &self.from.commands, |commands, id, seq| {
             commands.insert(id, seq)?;
             Ok(())
         })?;
-        entries(to, MILESTONES, &self.from.milestones, |table, key, ()| {
+        copy_rows(to, MILESTONES, &self.from.milestones, |table, key, ()| {
             table.insert(key, ())?;
             Ok(())
         })?;
-        // IMPORTANT: the only commit that is synced. It takes all before it along, and must not be empty.
+        // IMPORTANT: the only commit that is synced. It makes all those before it durable, and must not be empty.
         let transaction = to.begin_write()?;
         {
             let mut meta = transaction.open_table(META)?;
@@ -140,7 +148,7 @@ impl Rewrite<'_> {
     }
 }
 
-/// The entry without contents, in the buffer.
+/// Encodes the entry without its contents into the buffer.
 fn erase<'a>(seq: Seq, entry: &[u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], redb::Error> {
     let corrupt = |error: StoreError| redb::Error::Corrupted(error.to_string());
     let change = decode::change(seq, entry).map_err(corrupt)?;
@@ -149,8 +157,8 @@ fn erase<'a>(seq: Seq, entry: &[u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8]
     Ok(buffer)
 }
 
-/// Puts every entry of a table into another file's, a part after the other.
-fn entries<K: Key + 'static, V: Value + 'static>(
+/// Copies every row of a table into another file, in transactions of bounded size.
+fn copy_rows<K: Key + 'static, V: Value + 'static>(
     to: &Database,
     definition: TableDefinition<'_, K, V>,
     from: &ReadOnlyTable<K, V>,
@@ -166,7 +174,7 @@ fn entries<K: Key + 'static, V: Value + 'static>(
         transaction.set_durability(Durability::None)?;
         {
             let mut table = transaction.open_table(definition)?;
-            for entry in rest.by_ref().take(ENTRIES_AT_ONCE) {
+            for entry in rest.by_ref().take(ROWS_AT_ONCE) {
                 let (key, value) = entry?;
                 put(&mut table, key.value(), value.value())?;
             }

@@ -1,8 +1,19 @@
-//! The thread that writes: every transaction on the file is made here, one after the other.
+//! The writer's thread: every transaction on the file is made here, one after the other.
 //!
-//! Promises: an append is one durable transaction, acknowledged after it is on disk and readers see it.
-//! After an error of the disk nothing is written: what a failed fsync left behind nobody can tell, so the file
-//! is opened and read anew first, see [`recovery`](crate::store::embedded::file::recovery).
+//! An append is one durable transaction, acknowledged after it is on disk and readers see it. After an error of the
+//! disk nothing is written, because what a failed fsync left on the disk is unknown: the file is reopened and read
+//! first, see [`recovery`](crate::store::embedded::file::recovery).
+//!
+//! | state | an append |
+//! |---|---|
+//! | stopped (`Shared::trouble`), held or not | fails with the trouble; the batch in doubt gets `Unknown` instead |
+//! | held, by one rebuild | is `Held`: nothing is written until the rebuild swaps or is abandoned |
+//! | neither | is written, if the batch follows the head (`Moved` if not) |
+//!
+//! Invariants: the seqs of a batch are contiguous from the head on, and no log entry is ever written over; the snapshot
+//! that readers see moves forward only, and only to what is durable; what is flushed is at most the head
+//! ([`checkpoint`](super::checkpoint)); at most one batch is in doubt, because a doubt stops the writing until the file
+//! is reopened.
 
 use std::fs::File;
 use std::io;
@@ -11,83 +22,58 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, WriteTransaction};
-use tokio::sync::oneshot;
 
 use super::checkpoint::{Checkpoint, CheckpointStep};
-use super::rebuild::ShadowSlots;
-use crate::domain::{Change, EventId, Seq};
+use super::task::{Appended, WriterTask};
+use crate::domain::{Change, Seq};
 use crate::store::embedded::file::data_dir::DataDir;
 use crate::store::embedded::file::medium::Medium;
 use crate::store::embedded::file::recovery::FileWatch;
 use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
-    COMMANDS, LOG, META, META_COVERED, META_EPOCH, VIEW, fault, written,
+    COMMANDS, LOG, META, META_EPOCH, META_FLUSHED, VIEW, read_error, write_error,
 };
 use crate::store::embedded::read::memtable::Memtable;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
 
-/// A pause in the writing this long is used to seal the file.
-const SEAL_AFTER: Duration = Duration::from_millis(500);
+/// After a pause this long redb's allocator state is saved.
+const SAVE_ALLOCATOR_STATE_AFTER: Duration = Duration::from_millis(500);
 
-/// What the thread is asked to do.
-pub(crate) enum WriterTask {
-    Append(Arc<Batch>, oneshot::Sender<Appended>),
-    /// Hold the appends off for this rebuild.
-    Hold(u64, oneshot::Sender<Result<Seq, StoreError>>),
-    /// Write slots to a rebuild's view.
-    Shadow(u64, ShadowSlots, oneshot::Sender<Result<(), StoreError>>),
-    /// Put the rebuild's view in the live one's place.
-    Swap(u64, oneshot::Sender<Result<(), StoreError>>),
-    /// Remove what is left of a rebuild, and let the writers go on.
-    Abandon(u64),
-    /// Give the log another identity, if this is its head.
-    Adopt(Epoch, Seq, oneshot::Sender<Result<(), StoreError>>),
-    /// Erase what happened to an event up to its deletion here.
-    Redact(EventId, Seq, oneshot::Sender<Result<u64, StoreError>>),
-    Close(oneshot::Sender<()>),
-}
-
-/// What became of an append.
-pub(crate) enum Appended {
-    Done(Result<(), AppendError>),
-    /// Nothing was written: a rebuild holds the writers off.
-    Held,
-}
-
+/// What the thread owns.
 pub(crate) struct Writer {
     pub(crate) database: Database,
-    /// What it writes through.
+    /// The storage below the database.
     pub(crate) medium: Medium,
-    /// Let go of after the database, in the order of these fields.
+    /// The lock on the data folder. Fields are dropped in this order: it is released after the database is closed.
     pub(crate) lock: Option<File>,
-    /// Where the file is, if it is one.
-    pub(crate) place: Option<DataDir>,
+    /// `None` for a storage other than a file.
+    pub(crate) data_dir: Option<DataDir>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) checkpoint: Checkpoint,
-    /// Whether a start after a crash would find the file as it is now at once.
-    pub(crate) sealed: bool,
-    /// The rebuild that holds the appends off.
+    /// Whether redb's allocator state was saved since the last write, so that a crash now needs no scan of the file.
+    pub(crate) is_allocator_state_saved: bool,
+    /// The rebuild that holds the writers.
     pub(crate) holder: Option<u64>,
-    /// Rebuilds before this one are void: what they wrote was lost when the file was opened anew.
-    pub(crate) rebuilds_from: u64,
+    /// Rebuilds before this one are void: what they wrote was lost when the file was reopened.
+    pub(crate) first_valid_rebuild: u64,
     pub(crate) watch: FileWatch,
     /// Lent to every encoding.
     pub(crate) buffer: Vec<u8>,
 }
 
 impl Writer {
-    /// Works until it is closed or nobody is left to ask. The file is let go of when it returns.
-    pub(crate) fn run(mut self, tasks: &Receiver<WriterTask>) {
-        while let Some(task) = self.next(tasks) {
-            // Whoever does not wait for the answer any more has heard that the outcome is unknown.
+    /// Runs until it is closed or every handle is dropped. The file is closed when it returns.
+    pub(super) fn run(mut self, tasks: &Receiver<WriterTask>) {
+        while let Some(task) = self.next_task(tasks) {
+            // A caller that is gone by now was told that the outcome is unknown.
             match task {
                 WriterTask::Append(batch, reply) => drop(reply.send(self.append(&batch))),
                 WriterTask::Hold(rebuild, reply) => drop(reply.send(self.hold(rebuild))),
-                WriterTask::Shadow(rebuild, slots, reply) => {
-                    drop(reply.send(self.write_shadow(rebuild, &slots)));
+                WriterTask::Shadow(rebuild, rows, reply) => {
+                    drop(reply.send(self.write_shadow(rebuild, &rows)));
                 }
                 WriterTask::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
                 WriterTask::Abandon(rebuild) => self.abandon(rebuild),
@@ -95,49 +81,49 @@ impl Writer {
                 WriterTask::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
                 WriterTask::Close(reply) => {
                     drop(self);
-                    let _ = reply.send(());
+                    reply.send(()).ok();
                     return;
                 }
             }
         }
     }
 
-    /// The next task; `None` when nobody is left to ask. A pause is used to seal the file, and between tasks it
-    /// is looked after.
-    fn next(&mut self, tasks: &Receiver<WriterTask>) -> Option<WriterTask> {
+    /// The next task; `None` when every handle is dropped. Inspects the file between tasks, and saves the allocator
+    /// state in a pause.
+    fn next_task(&mut self, tasks: &Receiver<WriterTask>) -> Option<WriterTask> {
         loop {
-            self.look_after(Instant::now());
-            let patience = match self.sealed {
+            self.inspect_file(Instant::now());
+            let timeout = match self.is_allocator_state_saved {
                 true => FileWatch::INTERVAL,
-                false => SEAL_AFTER,
+                false => SAVE_ALLOCATOR_STATE_AFTER,
             };
-            match tasks.recv_timeout(patience) {
+            match tasks.recv_timeout(timeout) {
                 Ok(task) => return Some(task),
-                Err(RecvTimeoutError::Timeout) if self.sealed => {}
-                Err(RecvTimeoutError::Timeout) => self.seal(),
+                Err(RecvTimeoutError::Timeout) if self.is_allocator_state_saved => {}
+                Err(RecvTimeoutError::Timeout) => self.save_allocator_state(),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
 
-    /// Writes down which pages of the file are in use, so that a start after a crash need not find out
-    /// by reading all of it. What that takes grows with the file, and would be the better part of a
-    /// small append.
-    fn seal(&mut self) {
+    /// Saves which pages of the file are in use, so that a start after a crash need not read the whole file to find
+    /// out. The cost grows with the file: with each append it would be most of the cost of a small one.
+    fn save_allocator_state(&mut self) {
         if self.shared.trouble().is_none()
-            && let Err(error) = self.try_seal()
+            && let Err(error) = self.try_save_allocator_state()
         {
             self.fail(error);
         }
-        self.sealed = true;
+        self.is_allocator_state_saved = true;
     }
 
-    pub(crate) fn try_seal(&mut self) -> Result<(), redb::Error> {
+    pub(crate) fn try_save_allocator_state(&mut self) -> Result<(), redb::Error> {
         let mut transaction = self.begin()?;
         transaction.set_quick_repair(true);
         self.commit(transaction)
     }
 
+    /// See the table of states above.
     fn append(&mut self, batch: &Arc<Batch>) -> Appended {
         if let Some(refusal) = self.shared.refusal(batch.id) {
             return Appended::Done(Err(refusal));
@@ -149,37 +135,37 @@ impl Writer {
     }
 
     fn try_append(&mut self, batch: &Arc<Batch>) -> Result<(), AppendError> {
+        debug_assert!(!batch.changes.is_empty(), "a batch has changes");
         let current = self.shared.snapshot();
         if batch.after != current.seq {
             return Err(AppendError::Moved);
         }
         let weights = batch.changes.iter().map(|change| change.weight());
-        self.room_for(weights).map_err(AppendError::Failed)?;
-        let mut overlay = fold(&current, batch).map_err(AppendError::Failed)?;
+        self.ensure_room(weights).map_err(AppendError::Failed)?;
+        let mut memtable = fold(&current, batch).map_err(AppendError::Failed)?;
         let head = batch.after.plus(batch.changes.len());
-        let step = self.checkpoint.plan(&overlay, head, batch.changes.len());
+        let step = self.checkpoint.plan(&memtable, head, batch.changes.len());
         let transaction = self
             .prepare(batch, &step)
             .map_err(|error| AppendError::Failed(self.fail(error)))?;
         if let Err(error) = self.commit(transaction) {
-            return Err(self.fail_over(batch, error));
+            return Err(self.fail_append(batch, error));
         }
-        self.checkpoint.done(step, &mut overlay);
+        self.checkpoint.complete(step, &mut memtable);
         drop(current);
-        match self.publish(head, overlay) {
-            Ok(()) => self.shared.hub.appended(batch),
-            // It is durable, but nobody could see it.
+        match self.publish(head, memtable) {
+            Ok(()) => self.shared.notifier.notify_appended(batch),
+            // The batch is durable, but readers cannot see it.
             Err(error) => {
-                self.stop(error.clone());
-                self.shared.doubt(batch.id);
-                return Err(AppendError::Unknown(error.to_string()));
+                self.stop_writes(error.clone());
+                return Err(self.doubt(batch, &error));
             }
         }
         Ok(())
     }
 
     fn adopt(&mut self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
-        self.writable()?;
+        self.ensure_writable()?;
         match self.shared.snapshot().seq == head {
             true => self.try_adopt(epoch).map_err(|error| self.fail(error)),
             false => Err(not_at(head)),
@@ -203,9 +189,9 @@ impl Writer {
         Ok(transaction)
     }
 
-    /// A transaction that is on disk after one fsync, when it is committed.
-    pub(crate) fn begin(&mut self) -> Result<WriteTransaction, redb::Error> {
-        self.sealed = false;
+    /// Begins a transaction that one fsync makes durable when it is committed.
+    pub(super) fn begin(&mut self) -> Result<WriteTransaction, redb::Error> {
+        self.is_allocator_state_saved = false;
         Ok(self.database.begin_write()?)
     }
 
@@ -217,9 +203,13 @@ impl Writer {
     ) -> Result<(), redb::Error> {
         let mut log = transaction.open_table(LOG)?;
         for (index, change) in batch.changes.iter().enumerate() {
-            let opening = (index == 0).then_some(batch.id);
-            encode::change(&mut self.buffer, change, opening);
-            log.insert(change.seq.get(), self.buffer.as_slice())?;
+            let batch_id = (index == 0).then_some(batch.id);
+            encode::change(&mut self.buffer, change, batch_id);
+            let old = log.insert(change.seq.get(), self.buffer.as_slice())?;
+            if old.is_some() {
+                let reason = format!("log {} is beyond the head and exists", change.seq);
+                return Err(redb::Error::Corrupted(reason));
+            }
         }
         let mut keys = batch.changes.iter().filter_map(|change| {
             let key = change.command.as_ref()?;
@@ -232,25 +222,25 @@ impl Writer {
             }
         }
         tables::write_milestones(transaction, &step.milestones)?;
-        if !step.slots.is_empty() {
+        if !step.entries.is_empty() {
             let mut view = transaction.open_table(VIEW)?;
-            for (id, slot) in &step.slots {
-                tables::write_slot(&mut view, id, slot, &mut self.buffer)?;
+            for (id, entry) in &step.entries {
+                tables::write_entry(&mut view, id, entry, &mut self.buffer)?;
             }
         }
-        if let Some(covered) = step.covered {
+        if let Some(flushed) = step.flushed {
             let mut meta = transaction.open_table(META)?;
-            meta.insert(META_COVERED, u128::from(covered.get()))?;
+            meta.insert(META_FLUSHED, u128::from(flushed.get()))?;
         }
         Ok(())
     }
 
-    /// Lets readers see what was committed.
-    pub(crate) fn publish(&self, seq: Seq, overlay: Memtable) -> Result<(), StoreError> {
-        let reading = self.database.begin_read().map_err(fault)?;
+    /// Shows readers what was committed.
+    pub(crate) fn publish(&self, seq: Seq, memtable: Memtable) -> Result<(), StoreError> {
+        let reading = self.database.begin_read().map_err(read_error)?;
         self.shared.publish(Snapshot {
             seq,
-            overlay,
+            memtable,
             log: tables::open_log(&reading)?,
             commands: tables::open_commands(&reading)?,
             milestones: tables::open_milestones(&reading)?,
@@ -259,11 +249,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits, and makes sure that the disk took all of it, and that the file is still the one that a restart
-    /// would open.
-    pub(crate) fn commit(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
+    /// Commits, and checks that all of it reached the disk and that the file still has a name: without one, a restart
+    /// would not find it.
+    pub(super) fn commit(&self, transaction: WriteTransaction) -> Result<(), redb::Error> {
         let committed = transaction.commit();
-        self.medium.sound()?;
+        self.medium.ensure_written()?;
         committed?;
         match self.medium.has_name() {
             true => Ok(()),
@@ -271,41 +261,45 @@ impl Writer {
         }
     }
 
-    /// What the append of this batch hears whose commit failed.
-    fn fail_over(&mut self, batch: &Batch, error: redb::Error) -> AppendError {
+    /// The outcome of an append whose commit failed.
+    fn fail_append(&mut self, batch: &Batch, error: redb::Error) -> AppendError {
         let is_in_doubt = self.medium.is_in_doubt();
         let error = self.fail(error);
         match is_in_doubt {
-            true => {
-                self.shared.doubt(batch.id);
-                AppendError::Unknown(error.to_string())
-            }
+            true => self.doubt(batch, &error),
             false => AppendError::Failed(error),
         }
     }
 
-    /// Writes nothing until the file is opened anew.
-    pub(crate) fn fail(&mut self, error: impl Into<redb::Error>) -> StoreError {
-        let error = written(error);
-        self.stop(error.clone());
+    /// The outcome of an append that is in doubt until the file is reopened and read.
+    fn doubt(&self, batch: &Batch, error: &StoreError) -> AppendError {
+        debug_assert_eq!(self.shared.in_doubt(), None, "no append began since");
+        self.shared.mark_in_doubt(batch.id);
+        AppendError::Unknown(error.to_string())
+    }
+
+    /// Stops the writing until the file is reopened.
+    pub(super) fn fail(&mut self, error: impl Into<redb::Error>) -> StoreError {
+        let error = write_error(error);
+        self.stop_writes(error.clone());
         error
     }
 }
 
-/// The overlay after the batch, if every change follows from what is there.
+/// The memtable after the batch, if every change follows from what is stored.
 fn fold(current: &Snapshot, batch: &Batch) -> Result<Memtable, StoreError> {
-    let mut overlay = current.overlay.clone();
+    let mut memtable = current.memtable.clone();
     let mut next = batch.after.next();
     for change in &batch.changes {
-        let found = current.version(&overlay, change.event_id())?;
+        let stored = current.version(&memtable, change.event_id())?;
         let expected = change.before().map(|before| before.version);
-        if change.seq != next || found != expected {
+        if change.seq != next || stored != expected {
             return Err(refused(change));
         }
-        overlay.apply(change);
+        memtable.apply(change);
         next = next.next();
     }
-    Ok(overlay)
+    Ok(memtable)
 }
 
 fn refused(change: &Change) -> StoreError {
