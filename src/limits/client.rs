@@ -1,4 +1,4 @@
-//! What a client may send, and what a query may ask.
+//! What a client may send, and what a query may ask. These may shrink: what is stored is read by bounds of its own.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// Headers of an HTTP request: several times what any browser and the proxies before it send.
 pub const HEADERS_MAX: usize = 100;
 
-/// What is read, and dropped, of a body that was refused before it was whole: its client hears the answer once it
-/// has sent it. Larger ones are cut off.
+/// What is read, and dropped, of a body that was refused before it was whole: its client reads the answer once it
+/// has sent it. A larger one is cut off.
 pub const PARTING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
@@ -47,7 +47,7 @@ pub const EVENT_VALUES_MAX: usize = 250_000;
 /// livelog's own wrapping, and enough that recursion over a document cannot exhaust a stack.
 pub const DOCUMENT_DEPTH_MAX: usize = 32;
 
-/// Levels of nesting in a text that is read at all: serde_json recurses, and this is where it ends.
+/// Levels of nesting in any JSON that is read: serde_json recurses, and stops here.
 pub const JSON_DEPTH_MAX: usize = 127;
 
 /// Segments of a dotted path: a path cannot reach deeper than a document may be.
@@ -56,11 +56,11 @@ pub const PATH_SEGMENTS_MAX: usize = DOCUMENT_DEPTH_MAX;
 /// Paths one UPDATE may touch: they are compared pairwise for conflicts.
 pub const UPDATE_PATHS_MAX: usize = 256;
 
-/// Fields in which an event may differ from the version that a RESTORE asks for: each is looked for in it, while
+/// Fields in which an event may differ from the version that a RESTORE asks for: each is searched in it, while
 /// every other command waits.
 pub const RESTORE_PATHS_MAX: usize = 1_024;
 
-/// Values in all the `$each` lists of one UPDATE together: the writer looks for each in an array, while
+/// Values in all the `$each` lists of one UPDATE together: the writer searches an array for each, while
 /// every other command waits.
 pub const UPDATE_VALUES_MAX: usize = 1_000;
 
@@ -76,30 +76,29 @@ pub const FILTER_VALUES_MAX: usize = 1_000;
 /// Bytes of one `$regex` pattern.
 pub const REGEX_BYTES_MAX: usize = 256;
 
-/// `$regex` patterns in all the `$pull` conditions of one request: compiled they wait with it for the writer.
+/// `$regex` patterns in all the `$pull` conditions of one request: they are kept compiled while it is queued.
 pub const ORDER_PATTERNS_MAX: usize = 16;
 
 /// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
 pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 
-/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on no thread that others
-/// wait for. Ten conditions on an array of a hundred thousand elements take as many.
+/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on a thread of its own. Ten conditions on an array of a hundred thousand elements take as many.
 pub const MATCH_STEPS_MAX: u64 = 1_000_000;
 
-/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken where nobody waits.
+/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken on another thread.
 pub const MATCH_STEPS_INLINE: u64 = 20_000;
 
-/// Steps of judging that a session's task takes before others have their turn: about a millisecond.
+/// Steps of judging that a session's task takes before it yields: about a millisecond.
 pub const JUDGE_SLICE_STEPS: u64 = 200_000;
 
-/// Time of judging, on half a core, that a subscription may take without coming to the end of the log.
+/// Time of judging, on half a core, that a subscription may take without reaching the head of the log.
 pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Steps of judging one change for one group before it is left to its members: everyone waits for the pump meanwhile.
+/// Steps of judging one change for one group before it is left to the members: all subscriptions wait for the pump.
 pub const GROUP_STEPS_MAX: u64 = 1_000;
 
-/// Steps of finding and judging all groups that one change may concern; those that remain judge it themselves. About
-/// two milliseconds: fifty thousand different filters that compare one number are judged in that.
+/// Steps of finding and judging all groups that one change may concern; the members of the rest judge it themselves.
+/// About two milliseconds, in which fifty thousand different filters that compare one number are judged.
 pub const CHANGE_STEPS_MAX: u64 = 400_000;
 
 /// Steps of the `$pull` conditions of one request: a few milliseconds, while every other command waits.
@@ -108,17 +107,17 @@ pub const ORDER_STEPS_MAX: u64 = 500_000;
 /// Steps of the `$pull` conditions in one commit; the commands that remain wait for the next.
 pub const BATCH_STEPS_MAX: u64 = 4 * ORDER_STEPS_MAX;
 
-/// Memory of all patterns of one filter: those are some fat ones, or very many that are not.
+/// Memory of all compiled patterns of one filter: a few large ones, or very many small ones.
 pub const FILTER_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Memory of the filters of one session's subscriptions, compiled patterns included.
 pub const SESSION_FILTER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Memory of all filters of a node, those of reads that are under way included; beyond this more are refused as busy.
-/// What many ask alike counts once.
+/// Memory of all filters of a node, those of current reads included; beyond this more are refused as busy. Equal
+/// filters count once.
 pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Memory of the states that matching texts makes of one `$regex`; some need more to begin at all.
+/// Memory of the lazy automaton's states of one `$regex`; some patterns need more to begin.
 pub const REGEX_STATES_BYTES_MAX: usize = 64 * 1024;
 
 /// Fields a query may sort by.
@@ -137,14 +136,14 @@ pub const FETCH_COUNT_MAX: usize = 1_000;
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long one page may take to be read and judged, from its turn on. A listing has no deadline of its own.
+/// How long one page may take to be read and judged, once it has its permit. A listing has no deadline of its own.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Reads at once that go through all events; more wait their turn. Of more on the same cores none would end in time.
+/// Reads at once that scan all events; more wait for a permit. With more on the same cores none would end in time.
 pub const PASSES_MAX: usize = 8;
 
-/// How long a read waits for its turn; then it is refused as busy.
+/// How long a read waits for its permit; then it is refused as busy.
 pub const READ_TURN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a listing may hold a snapshot of MongoDB. Then it goes on as of the same seq, from the log.
+/// How long a listing may hold a snapshot of MongoDB. Then it continues as of the same seq, from the log.
 pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);

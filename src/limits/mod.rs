@@ -1,6 +1,10 @@
 //! Every bound of the server, one constant each, with its unit in the name and its reason beside it.
 //!
 //! A bound is reached by a mistake, an attack or an overload; each is answered by name (see `protocol::Code`) and has a test.
+//!
+//! - `client`: what clients may send and ask. May change.
+//! - `stored`: what stored logs and exports are read by. May only grow. `time`: how long things may take.
+//! - `node`: what a node holds at once, for each client and for all together; its header adds it up.
 
 mod client;
 mod node;

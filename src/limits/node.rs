@@ -1,49 +1,49 @@
-//! What is kept for whom, and what the embedded store holds in memory.
+//! What a node holds at once: for each client, for all together, and in its stores.
 //!
 //! The memory of a node is at most: what it takes at rest, the live window, the caches (`RECENT_EVENTS_BYTES_MAX`,
 //! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
 //! `FILTERS_BYTES_MAX`, `ORDERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`, `LINGERING_BYTES_MAX`, some
 //! mebibytes for each of `READ_THREADS_MAX`, and for each connection what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`,
-//! `FLUSH_BYTES_MAX` and the buffers of its socket come to.
+//! `FLUSH_BYTES_MAX` and the buffers of its socket add up to.
 
 use std::time::Duration;
 
 use super::EVENT_BYTES_MAX;
 
-/// Bytes of answers that are being made or wait for a client to read them, and of pages of the log that are held
-/// for those who catch up: over all sessions. Beyond this reads wait their turn or are answered with shorter
-/// pages, and answers to writes are read from the log again when their client wants them.
+/// The budget: bytes of answers that are being made or wait for a client to read them, and of pages of the log that are
+/// held for sessions that catch up, over all sessions. Beyond this reads wait or are answered with shorter pages, and
+/// answers to writes are read from the log again when their client takes them.
 pub const BUDGET_BYTES: usize = 96 * 1024 * 1024;
 
-/// The same for what subscriptions tell, which is copied for each: apart, because who waits for this may hold a
-/// page of the log.
+/// The same for the frames of subscriptions, which are copied for each. A budget of its own, because a session that waits
+/// for this one may hold a page of the log.
 pub const NEWS_BUDGET_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes of other messages that wait for all those clients together that take nothing, beside
-/// [`SESSION_FREE_BYTES`] for each. Most of them share what they wait for; it counts for each all the same.
+/// Bytes of other frames that wait for all stalled clients together, beside [`SESSION_FREE_BYTES`] for each. Most of the
+/// frames are shared, and count for each client all the same.
 pub const LINGERING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes of answers that wait for one session, beside the node's budget: small ones cost nothing to count.
+/// Bytes of answers that wait for one session without a share of the budget: small answers need no bookkeeping.
 pub const SESSION_FREE_BYTES: usize = 16 * 1024;
 
-/// Connections at once; beyond this new ones are closed unheard, since an answer would cost what is short.
+/// Connections at once; beyond this new ones are closed without an answer, which would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
-/// Bytes that any client may send of a request or message before it is whole, beside the node's room for them. As
-/// much is read from everyone at any time.
+/// Bytes of a request or message that any client may send before it is whole, without a share of the budget for them:
+/// so much is read from every client at any time.
 pub const MESSAGE_FREE_BYTES: u64 = 16 * 1024;
 
-/// Room for one that is larger: the most that is read of a message, or of a request's head and body.
+/// The share of a larger one: the most that is read of a message, or of a request's head and body.
 pub const MESSAGE_ROOM_BYTES: usize = 512 * 1024;
 
 /// Bytes of requests and messages that are larger than [`MESSAGE_FREE_BYTES`] and not yet whole, over all connections:
-/// 128 of them at once. Others are not read meanwhile.
+/// 128 of them at once. The others are not read meanwhile.
 pub const INTAKE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 
-/// Who holds room that others wait for has this much time for the rest of what it sends …
+/// A client with a share that others wait for has this much time to send the rest …
 pub const CROWDED_GRACE: Duration = Duration::from_secs(1);
 
-/// … and a second for each so many bytes of it that have come. Then it is `timed_out`.
+/// … plus a second for each so many bytes of it that have arrived. Then it is `timed_out`.
 pub const CROWDED_BYTES_PER_SECOND: u64 = 256 * 1024;
 
 /// Requests of one session that wait for their answer; beyond this its socket is not read.
@@ -55,19 +55,19 @@ pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`](super::FETCH_BYTES_MAX) large.
 pub const SESSION_FETCHES_MAX: usize = 8;
 
-/// Named subscriptions of one session: each is looked at when one of them has something to tell.
+/// Named subscriptions of one session: all are polled when one of them has a match.
 pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
 
 /// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Pages of events, changes and histories that are read at once, over all clients; more wait, in turns of those who ask.
+/// Pages of events, changes and histories that are read at once, over all clients; more wait, round-robin by requester.
 /// Each may hold some mebibytes of values until it is written.
 pub const READS_MAX: usize = 16;
 
 /// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are few;
-/// and more than those that may be at work for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so
-/// that a small read has one at once.
+/// and more than can be busy for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so
+/// that a small read gets one at once.
 pub const READ_THREADS_MAX: usize = 32;
 
 /// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
@@ -76,31 +76,31 @@ pub const BATCH_COUNT_MAX: usize = 1_024;
 /// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes of what a batch is decided on, twice what it may write; the rest waits. One event or change may lie beyond.
+/// Bytes of the state that a commit is decided on, twice what it may write; further commands wait. One event or change
+/// may exceed it.
 pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The same for one BATCH, which is decided whole; what rests on more would exceed [`ORDER_BYTES_MAX`].
+/// The same for one BATCH, which is decided whole; one that needs more would exceed [`ORDER_BYTES_MAX`].
 pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Commands in one BATCH: they are decided together and appended in one commit, however many others wait.
+/// Commands in one BATCH: they are decided together and appended in one commit, however many others are queued.
 pub const ORDER_COMMANDS_MAX: usize = 100;
 
 /// Bytes of JSON of the events of one BATCH, each as large as it was before a command or is after it: its changes
-/// cannot be parted into several commits.
+/// cannot be split into several commits.
 pub const ORDER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Values in all those events: 16 MiB in memory, and twice 8 MiB in a transaction of MongoDB's.
 pub const ORDER_VALUES_MAX: usize = 500_000;
 
-/// Bytes of recently used events the writer remembers, so that updating a busy event needs no read.
+/// Bytes of the writer's cache of recently used events, so that updating a busy event needs no read.
 pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of changes and broadcasts the live window holds, unless the operator names another number. A
 /// session further behind than this reads the log instead.
 pub const LIVE_WINDOW_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
-/// Matches that are remembered for the subscriptions of one filter; one further behind looks through the
-/// window instead. Several flushes, and 4 KiB for each of perhaps ten thousand filters.
+/// Matches that are kept for the subscriptions of one filter; one further behind scans the window instead. Several flushes, and 4 KiB for each of perhaps ten thousand filters.
 pub const MATCHES_MAX: usize = 256;
 
 /// Bytes of changes read from the log at once; a page ends early beyond this.
@@ -109,29 +109,29 @@ pub const LOG_PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Changes read from the log at once.
 pub const LOG_PAGE_COUNT: usize = 500;
 
-/// Pages of the log read at once for subscriptions that catch up; more wait their turn.
+/// Pages of the log read at once for subscriptions that catch up; more wait.
 pub const CATCH_UPS_MAX: usize = 8;
 
-/// Bytes of pages of the log that are kept for the next who catches up: a thousand sessions that come
-/// back together read the same few.
+/// Bytes of pages of the log that are cached for sessions that catch up: a thousand that reconnect together read the
+/// same few.
 pub const LOG_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Subscriptions at once that begin with a snapshot, or gather what became of events: each holds a cursor
-/// of the store, or up to [`LATEST_BYTES_MAX`]. More wait their turn.
+/// Snapshot permits: subscriptions at once that begin with a snapshot, or in mode `latest`. Each holds a cursor of the
+/// store, or up to [`LATEST_BYTES_MAX`]. More wait.
 pub const SNAPSHOTS_MAX: usize = 16;
 
 /// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`] of it; then
-/// the subscription ends, and its turn with it.
+/// the subscription ends, and gives its permit back.
 pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Who reads a snapshot as fast as this is never too slow for it.
+/// A client that reads a snapshot as fast as this is never too slow for it.
 pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
 
-/// How long a SUBSCRIBE waits for its turn to begin with a snapshot. The answers behind it wait as long.
+/// How long a SUBSCRIBE waits for a snapshot permit. The answers behind it wait as long.
 pub const SNAPSHOT_TURN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Bytes of changes that a subscription with mode `latest` gathers before it tells what they come to; an
-/// event can be told of once in each such round.
+/// Bytes of changes that a subscription with mode `latest` merges at once; an event can be sent once in each such
+/// round.
 pub const LATEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Frames handed to a socket before one flush: a flush each costs ten times as much.
@@ -140,54 +140,54 @@ pub const FLUSH_COUNT_MAX: usize = 64;
 /// Bytes handed to a socket before one flush.
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
 
-/// What subscriptions may tell in one flush: [`FLUSH_BYTES_MAX`], and the frame that passes it.
+/// What subscriptions may send in one flush: [`FLUSH_BYTES_MAX`], and the frame that exceeds it.
 pub const NEWS_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
 
 /// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Bytes that tungstenite gathers before it writes them to the socket. What it copies for a client that does
-/// not read is this and one piece of [`PIECE_BYTES_MAX`].
+/// not read is this and one fragment of [`PIECE_BYTES_MAX`].
 pub const SOCKET_WRITE_BUFFER_BYTES: usize = 32 * 1024;
 
-/// A message larger than this goes out in several WebSocket frames, so that no socket copies more of it.
+/// A message larger than this is sent in several WebSocket frames, so that no socket copies more of it.
 pub const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes that the kernel holds for a client that does not read (Linux takes as much again for its own use). Its
-/// own choice grows to megabytes, and says that there is room again only when a third of them is read: who
-/// reads 100 KB/s would look as if it took nothing for half a minute.
+/// own choice grows to megabytes, and says that there is room again only when a third of them is read: a client
+/// that reads 100 KB/s would seem to take nothing for half a minute.
 pub const KERNEL_SEND_BUFFER_BYTES: u32 = 128 * 1024;
 
 /// Bytes of its file that redb keeps in memory. Its default is 1 GiB; reads beyond this are served by
 /// the operating system's cache.
 pub const EMBEDDED_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes of changes of the view that are held back before they begin to move into its table. While
-/// they move, as much again can gather.
+/// Bytes of the memtable before its changes of the view are flushed into the table. While they are, as much again can
+/// gather.
 pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of events that a rebuild gathers before it writes them; while it does, as much again can gather.
-/// The more, the fewer times it comes back to the same page of the table.
+/// The more, the fewer times it writes the same page of the table.
 pub const EMBEDDED_REBUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Writes are refused as `storage_full` while the file system has less room than this (and three times what
-/// they bring): the last of it is kept for the file's own bookkeeping, so that nothing breaks off in the middle.
+/// Writes are refused as `storage_full` while the file system has less free space than this (and three times what
+/// they bring): the last of it is kept for the file's own bookkeeping, so that no write fails half-way.
 pub const EMBEDDED_ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
-/// With this much room nobody looks how much a write brings: three times the largest commit, and more.
+/// With this much free space the size of a write is not checked: three times the largest commit, and more.
 pub const EMBEDDED_ROOM_BYTES_AMPLE: u64 = 256 * 1024 * 1024;
 
-/// Changes of the log that the view's table may lack: a start folds them, in less than a second.
+/// Changes of the log that the view's table may lack: a start applies them, in less than a second.
 pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
 
 /// Bytes of sort keys one read gathers at once: those of a hundred thousand events. An order by `_id`
-/// gathers none, and a limit as many as it lets through. Beyond this the first half is told, and the rest gathered in
+/// gathers none, and a limit no more than it admits. Beyond this the first half is sent, and the rest gathered in
 /// another pass.
 pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The same for all reads together, and what they keep of it until their clients have taken it. What does not fit is
-/// gathered later, in more passes.
+/// The same for all reads together, with what they keep until their clients have taken it. What does not fit is gathered
+/// later, in more passes.
 pub const ORDERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that each may gather beside that: of about a thousand events.
+/// Bytes that each may gather without counting: of about a thousand events.
 pub const ORDER_FREE_BYTES: usize = 128 * 1024;

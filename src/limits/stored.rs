@@ -1,5 +1,5 @@
-//! What stored logs and exports are read by. These may only grow: what was written under a larger one would not be
-//! readable any more. What clients may send has bounds of its own, which may shrink.
+//! What stored logs and exports are read by. These may only grow: what was written under a larger bound would become
+//! unreadable.
 
 use super::{COMMAND_ID_BYTES_MAX, DOCUMENT_DEPTH_MAX, EVENT_BYTES_MAX, EVENT_ID_BYTES_MAX};
 
@@ -12,12 +12,12 @@ pub const STORED_COMMAND_ID_BYTES_MAX: usize = 128;
 /// Levels of nesting in a stored document, and names in a stored path: shallow enough for any stack.
 pub const STORED_DEPTH_MAX: usize = 128;
 
-/// The largest array index an UPDATE may name, and by which a stored patch is applied again: the places before it
-/// are filled with nulls.
+/// The largest array index that an UPDATE, and so a stored patch, may name: the elements before it are filled with
+/// nulls.
 pub const ARRAY_INDEX_MAX: usize = 1_500;
 
-/// Bytes of JSON of the largest event that any livelog kept: earlier ones weighed what it takes in memory, where a
-/// control character is one byte and not six.
+/// Bytes of JSON of the largest event that any livelog kept: earlier ones counted bytes in memory, where a control
+/// character is one and not six.
 pub const IMPORT_EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 /// A line of an exported log: an update's event before, at most [`IMPORT_EVENT_BYTES_MAX`], and its patch. An input

@@ -2,67 +2,68 @@
 
 use std::time::Duration;
 
-/// When the store does nothing for this long, who waited as long hears `unavailable` (not applied) or `outcome_unknown`.
+/// When the store makes no progress for this long, commands that waited as long fail: `unavailable` (not applied) or
+/// `outcome_unknown`.
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a command waits for its turn while the store works on others; then it is refused as busy.
+/// How long a command is queued while the store works on others; then it is refused as busy.
 pub const COMMAND_TURN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long a store tries to append a batch before it says that it could not. Shorter than
-/// [`COMMAND_DEADLINE`], so that commands hear "certainly not applied" rather than "unknown".
+/// How long a store tries to append a batch before it gives up. Shorter than [`COMMAND_DEADLINE`], so that commands
+/// fail as "certainly not applied" rather than "unknown".
 pub const APPEND_DEADLINE: Duration = Duration::from_secs(7);
 
 /// How long a client may take to send a request's header.
 pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what is being sent to it.
+/// The write timeout: how long a client may take nothing of what is being sent to it.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A client that takes nothing for this long is given up early if there is no room for what waits for it: in
-/// [`LINGERING_BYTES_MAX`](super::LINGERING_BYTES_MAX), or in [`BUDGET_BYTES`](super::BUDGET_BYTES) for who waits for that.
+/// The write timeout under memory pressure: if others wait for the budgets ([`BUDGET_BYTES`](super::BUDGET_BYTES)) that
+/// the unsent frames hold, or [`LINGERING_BYTES_MAX`](super::LINGERING_BYTES_MAX) has no room for them.
 pub const LINGERING_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What a client must take at least in each [`SLOWEST_PERIOD`] while there is something to send to it (8 KiB/s):
-/// it holds on to what others wait for.
+/// What a client must take at least in each [`SLOWEST_PERIOD`] while there is something to send to it (8 KiB/s): its
+/// frames hold memory that others wait for.
 pub const SLOWEST_BYTES: u64 = 480 * 1024;
 
 /// See [`SLOWEST_BYTES`].
 pub const SLOWEST_PERIOD: Duration = Duration::from_secs(60);
 
-/// How long a client may take to send the rest of a WebSocket message of which it has sent a part …
+/// How long a client may take to send the rest of a WebSocket message that it has begun …
 pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// … beside a second for each so many bytes of it that have come.
+/// … plus a second for each so many bytes of it that have arrived.
 pub const MESSAGE_BYTES_PER_SECOND: u64 = 8 * 1024;
 
 /// A session that was silent this long is pinged …
 pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-/// … and closed if nothing comes back within this.
+/// … and closed if nothing is received within this.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a shutdown waits for answers in flight and for sessions to close.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// … of which this much is left for the store to write out what it has begun.
+/// … of which this much is left for the store to finish its writes.
 pub const STORE_CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long a node that cannot go on still answers, so that whoever looks after it hears why before it ends. Its
-/// sessions are sent away at once.
+/// How long a failed node still answers, so that health checks see why before it ends. Its sessions are closed at once.
 pub const FAILED_GRACE: Duration = Duration::from_secs(2);
 
-/// How long a read waits until the log has come to its `minSeq`: far longer than a change takes to reach
-/// another node, and short enough for who named a seq that is nowhere.
+/// How long a read waits until the log reaches its `minSeq`: far longer than a change takes to reach another node, and
+/// short enough for a client that named a seq that does not exist.
 pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a client may take to send the body of a request.
 pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// For how long a connection that the server ends is read on, so that a client that is still sending can hear the
-/// answer. One connection holds its seat and [`PARTING_BYTES_MAX`](super::PARTING_BYTES_MAX) of traffic for that, and no memory.
+/// The lingering close: how long a connection that the server ends is read on, so that a client that is still sending
+/// can read the answer. That costs a connection permit and [`PARTING_BYTES_MAX`](super::PARTING_BYTES_MAX) of traffic, and
+/// no memory.
 pub const PARTING_DEADLINE: Duration = Duration::from_secs(20);
 
-/// ... unless nothing comes for so long.
+/// … unless nothing arrives for so long.
 pub const PARTING_SILENCE: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for the store.
