@@ -13,7 +13,7 @@ use crate::limits;
 use crate::server::Config;
 use crate::store::{EmbeddedOptions, MongoOptions, StoreOptions};
 use crate::telemetry::{LogFormat, LogOptions};
-use crate::transport::{Guests, Hosts, Origins};
+use crate::transport::{AccessPolicy, AllowedHosts, AllowedOrigins};
 
 /// An event-sourced server with change streams.
 ///
@@ -32,9 +32,9 @@ pub struct Cli {
 enum Subcommands {
     /// Serve clients until Ctrl-C or SIGTERM.
     Serve(Serve),
-    /// Rebuild the view from the log and put it in the live one's place. Safe beside running servers on
-    /// MongoDB; a data folder must not be in use. With --until, make another livelog of the log's beginning
-    /// instead.
+    /// Rebuild the view from the log and replace the live one with it. Safe beside running servers on
+    /// MongoDB; a data folder must not be in use. With --until, copy the beginning of the log into another
+    /// livelog instead.
     Replay(Replay),
     /// Compare the view with the log; exit with 1 if they differ. Safe beside running servers on MongoDB;
     /// a data folder must not be in use.
@@ -45,7 +45,7 @@ enum Subcommands {
     /// Load an exported log from stdin into an empty store, every seq, version, time and the epoch kept. No
     /// server may be running on it.
     Import(Offline),
-    /// Delete an event and erase what happened to it from the log, for good. Safe beside running servers on MongoDB;
+    /// Delete an event and erase its contents from the log, for good. Safe beside running servers on MongoDB;
     /// a data folder must not be in use.
     Redact(Redact),
     /// Put load on a running server and report what it did.
@@ -63,7 +63,7 @@ struct Serve {
         value_parser = address
     )]
     listen: SocketAddr,
-    /// Names by which this server is called, beside `localhost` and IP addresses: `livelog.example.org`,
+    /// Names of this server, beside `localhost` and IP addresses: `livelog.example.org`,
     /// `livelog:3000`, `*.example.org`. A request to any other is refused.
     #[arg(
         long = "allow-host",
@@ -151,14 +151,14 @@ struct Common {
     log_format: LogFormat,
 }
 
-/// What was asked for, validated.
+/// What the command line asks for, validated.
 #[derive(Debug)]
 pub enum Task {
     /// Serve.
     Serve(Config),
     /// Rebuild the view.
     Replay(StoreOptions),
-    /// Copy the log up to a moment into another store.
+    /// Copy the log up to a seq or time into another store.
     Copy(StoreOptions, AsOf, StoreOptions),
     /// Erase an event.
     Redact(StoreOptions, EventId),
@@ -168,7 +168,7 @@ pub enum Task {
     Export(StoreOptions),
     /// Load a log from stdin.
     Import(StoreOptions),
-    /// Load a server.
+    /// Put load on a server.
     Bench(BenchOptions),
 }
 
@@ -180,10 +180,10 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// The task, and what to log meanwhile.
+    /// The task, and what it logs.
     ///
     /// # Errors
-    /// If something typed cannot be used.
+    /// If a value cannot be used.
     pub fn into_task(self) -> anyhow::Result<(Task, LogOptions)> {
         let (task, log) = match self.command.unwrap_or(Subcommands::Serve(self.serve)) {
             Subcommands::Serve(Serve {
@@ -193,16 +193,16 @@ impl Cli {
                 window_bytes,
                 common,
             }) => {
-                let hosts = Hosts::parse(&hosts)
+                let hosts = AllowedHosts::parse(&hosts)
                     .map_err(|reason| anyhow::anyhow!("--allow-host {reason}"))?;
-                let origins = Origins::parse(&origins)
+                let origins = AllowedOrigins::parse(&origins)
                     .map_err(|reason| anyhow::anyhow!("--allow-origin {reason}"))?;
                 let (store, log) = common.into_options()?;
                 (
                     Task::Serve(Config {
                         listen,
                         store,
-                        guests: Guests::new(hosts, origins),
+                        access: AccessPolicy::new(hosts, origins),
                         window_bytes,
                     }),
                     log,
@@ -279,7 +279,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     address.map_err(|_| "expected IP:PORT, such as 127.0.0.1:3000 or [::1]:3000")
 }
 
-/// For who looks at the figures that a command prints.
+/// For a command whose output is figures.
 fn quiet() -> LogOptions {
     LogOptions {
         directives: "warn".to_owned(),

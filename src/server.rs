@@ -20,7 +20,7 @@ use crate::store;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Throttle;
 use crate::transport;
-use crate::transport::{App, ConnectionPermit, Guests};
+use crate::transport::{AccessPolicy, App, ConnectionPermit};
 
 /// What `livelog serve` needs.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Config {
     /// The store.
     pub store: StoreOptions,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
-    pub guests: Guests,
+    pub access: AccessPolicy,
     /// Bytes of recent changes kept in memory for sessions.
     pub window_bytes: usize,
 }
@@ -70,7 +70,7 @@ impl Server {
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
             node,
-            guests: Arc::new(config.guests),
+            access: Arc::new(config.access),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
         };

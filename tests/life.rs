@@ -11,7 +11,7 @@ use livelog::server;
 use livelog::server::Config;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{Store, StoreOptions};
-use livelog::transport::Guests;
+use livelog::transport::AccessPolicy;
 use mongodb::bson::{Bson, Document, doc};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -37,7 +37,7 @@ impl Node {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
-            guests: Guests::default(),
+            access: AccessPolicy::default(),
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };
         let server = server::Server::bind_on(store, config).await.unwrap();

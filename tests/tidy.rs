@@ -8,12 +8,12 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A source file by its path below `src/`.
-struct Requester {
+struct SourceFile {
     name: String,
     text: String,
 }
 
-impl Requester {
+impl SourceFile {
     /// Without unit tests and comments: what the rules about dependencies are about.
     fn code(&self) -> String {
         let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
@@ -33,7 +33,7 @@ fn without_comment(line: &str) -> &str {
     line.split("//").next().unwrap()
 }
 
-fn sources(folder: &str) -> Vec<Requester> {
+fn sources(folder: &str) -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];
@@ -49,7 +49,7 @@ fn sources(folder: &str) -> Vec<Requester> {
                     .to_str()
                     .unwrap()
                     .to_owned();
-                sources.push(Requester {
+                sources.push(SourceFile {
                     name,
                     text: fs::read_to_string(path).unwrap(),
                 });
@@ -61,7 +61,7 @@ fn sources(folder: &str) -> Vec<Requester> {
 }
 
 /// Files with code that matches `pattern` although they are not `allowed` to.
-fn offenders(pattern: &str, allowed: impl Fn(&Requester) -> bool) -> Vec<String> {
+fn offenders(pattern: &str, allowed: impl Fn(&SourceFile) -> bool) -> Vec<String> {
     let pattern = regex::Regex::new(pattern).unwrap();
     let sources = sources("src").into_iter();
     sources
@@ -72,19 +72,19 @@ fn offenders(pattern: &str, allowed: impl Fn(&Requester) -> bool) -> Vec<String>
 
 #[test]
 fn the_database_driver_stays_under_its_store() {
-    let allowed = |source: &Requester| source.under("store/mongo/");
+    let allowed = |source: &SourceFile| source.under("store/mongo/");
     assert_eq!(offenders(r"\b(mongodb|bson)::", allowed), [""; 0]);
 }
 
 #[test]
 fn the_embedded_engine_stays_under_its_store() {
-    let allowed = |source: &Requester| source.under("store/embedded/");
+    let allowed = |source: &SourceFile| source.under("store/embedded/");
     assert_eq!(offenders(r"\b(redb|imbl|crc32c)::", allowed), [""; 0]);
 }
 
 #[test]
 fn the_web_framework_stays_under_the_transports() {
-    let allowed = |source: &Requester| source.under("transport/");
+    let allowed = |source: &SourceFile| source.under("transport/");
     assert_eq!(
         offenders(
             r"\b(axum|hyper|hyper_util|tower|percent_encoding)::",
@@ -92,6 +92,29 @@ fn the_web_framework_stays_under_the_transports() {
         ),
         [""; 0]
     );
+}
+
+/// The wire's JSON is written in `protocol` alone. What else writes JSON: the rooms below it, for digests, sizes and cursors;
+/// the export; and the load generator, which is a client.
+#[test]
+fn the_wire_is_written_in_protocol() {
+    let allowed = |source: &SourceFile| {
+        [
+            "protocol/",
+            "value/",
+            "query/",
+            "domain/",
+            "offline/",
+            "bench/",
+        ]
+        .iter()
+        .any(|folder| source.under(folder))
+    };
+    let found = offenders(
+        r#"b?r#+"[\s\[{,]*[\[{,"]|"[\s{\[,]*\{*\\"\w+\\":|"\{\\"|\bserde_json::(to_|ser\b|json!)|\bjson!|\bserialize_(map|struct|seq)\b"#,
+        allowed,
+    );
+    assert_eq!(found, [""; 0]);
 }
 
 #[test]
@@ -156,7 +179,7 @@ fn each_layer_knows_only_those_below_it() {
     let import = regex::Regex::new(r"\bcrate::(\{[^}]*\}|\w+)").unwrap();
     let name = regex::Regex::new(r"\w+").unwrap();
     let sources = sources("src");
-    let module = |source: &Requester| source.name.split(['/', '.']).next().unwrap().to_owned();
+    let module = |source: &SourceFile| source.name.split(['/', '.']).next().unwrap().to_owned();
     let modules: HashSet<String> = sources.iter().map(module).collect();
     let mut wrong = Vec::new();
     for source in sources {
@@ -183,7 +206,7 @@ fn each_layer_knows_only_those_below_it() {
 
 #[test]
 fn the_pure_layers_have_no_clock_chance_or_io() {
-    let pure = |source: &Requester| {
+    let pure = |source: &SourceFile| {
         ["value/", "query/", "domain/", "protocol/"]
             .iter()
             .any(|folder| source.under(folder))
@@ -199,13 +222,13 @@ fn the_pure_layers_have_no_clock_chance_or_io() {
 fn every_bound_is_used() {
     let limits = sources("src/limits")
         .iter()
-        .map(Requester::code)
+        .map(SourceFile::code)
         .collect::<String>();
     let constant = regex::Regex::new(r"pub const (\w+)").unwrap();
     let code: String = sources("src")
         .iter()
         .filter(|source| !source.under("limits/"))
-        .map(Requester::code)
+        .map(SourceFile::code)
         .collect();
     let unused: Vec<&str> = constant
         .captures_iter(&limits)

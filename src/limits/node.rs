@@ -147,11 +147,11 @@ pub const NEWS_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Bytes that tungstenite gathers before it writes them to the socket. What it copies for a client that does
-/// not read is this and one fragment of [`PIECE_BYTES_MAX`].
+/// not read is this and one fragment of [`FRAGMENT_BYTES_MAX`].
 pub const SOCKET_WRITE_BUFFER_BYTES: usize = 32 * 1024;
 
 /// A message larger than this is sent in several WebSocket frames, so that no socket copies more of it.
-pub const PIECE_BYTES_MAX: usize = 16 * 1024;
+pub const FRAGMENT_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes that the kernel holds for a client that does not read (Linux takes as much again for its own use). Its
 /// own choice grows to megabytes, and says that there is room again only when a third of them is read: a client

@@ -1,9 +1,9 @@
-//! Every way to say no, with all that follows from it. There is no second list.
+//! The table of errors: each code with its name on the wire, its HTTP status, its close code, and whether the same
+//! request may be sent again. No other list says any of this.
 
 use serde::{Serialize, Serializer};
 
-/// Why something was not done. The name on the wire, the HTTP status, the WebSocket close code and
-/// the advice to retry all hang on it.
+/// Why something was not done; the [module](self) says what follows from each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table below says it")]
 pub enum Code {
@@ -48,7 +48,7 @@ pub enum Code {
     VersionConflict,
 }
 
-/// What follows from a code.
+/// A row of the table.
 struct Rule {
     name: &'static str,
     status: u16,

@@ -1,4 +1,4 @@
-//! One message taken apart: what it says beside its payload, and the payload as it was written.
+//! The top-level object of a message: its names, each with its JSON as it was written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,23 +9,22 @@ use serde_json::value::RawValue;
 
 use crate::value::{Invalid, TWICE, repeated};
 
-/// The names of a message and what stands under them, in the order they came. Each value is well-formed and
-/// not yet read.
+/// The names of a message with their values, in the order they came. Each value is well-formed JSON, not yet parsed.
 pub(super) struct Envelope<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Envelope<'a> {
-    /// What stands under a name, if it is given. `null` is not.
+    /// The value of a name, if it is given. `null` counts as not given.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.payload(name).filter(|raw| raw.get() != "null")
     }
 
-    /// The same of what may well be `null`: a message like any other to BROADCAST.
+    /// The value of a name, `null` included: BROADCAST sends it like any other.
     pub(super) fn payload(&self, name: &str) -> Option<&'a RawValue> {
-        let found = self.0.iter().find(|(given, _)| given == name);
-        found.map(|(_, raw)| *raw)
+        let field = self.0.iter().find(|(given, _)| given == name);
+        field.map(|(_, raw)| *raw)
     }
 
-    /// Refuses a name that stands twice, one that nobody reads too.
+    /// Refuses a name that is given twice, also one that is ignored otherwise.
     pub(super) fn check_names(&self) -> Result<(), Invalid> {
         match repeated(&self.0, |(name, _)| name) {
             None => Ok(()),
@@ -50,7 +49,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        /// Borrowed, unless it was written with escapes.
+        /// Borrowed, unless it has escapes.
         #[derive(Deserialize)]
         struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
         let mut fields = Vec::with_capacity(4);

@@ -10,14 +10,14 @@ use super::code::Code;
 use crate::domain::{Event, EventId, Rejection, Seq};
 use crate::value::{Invalid, ParseError, TooCostly, join};
 
-/// Why a request failed, in the words of the wire.
+/// Why a request failed, as the client is told.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// What went wrong.
     pub code: Code,
-    /// The same for people: one sentence, nothing of the server's inside.
+    /// The same for people: one sentence, without the server's internals.
     pub message: String,
-    /// Where in the request the offender is.
+    /// Where in the request the error is.
     pub path: Option<String>,
     /// What the client needs to go on.
     pub details: Option<Details>,
@@ -34,7 +34,7 @@ pub enum Details {
         current_version: u64,
         current: Arc<Event>,
     },
-    /// With `corrupt`: the place in the log that cannot be read.
+    /// With `corrupt`: the entry of the log that cannot be read.
     #[expect(missing_docs, reason = "the variant says it")]
     Unreadable { seq: Seq },
 }
@@ -59,12 +59,12 @@ impl Failure {
         }
     }
 
-    /// The server is at fault, in a way that nothing is known of but to its log.
+    /// The server is at fault; only its log says how.
     pub fn internal() -> Self {
         Self::new(Code::Internal, "the server is at fault; its log says why")
     }
 
-    /// The same of the command that stands `at` in a batch.
+    /// The same failure, of the command at the path `at` of a BATCH.
     pub fn within(mut self, at: &str) -> Self {
         self.path = Some(match self.path {
             Some(path) => join(at, &path),
@@ -73,21 +73,21 @@ impl Failure {
         self
     }
 
-    /// Without the event that it shows, and the id of that: it can be read again when there is room for it.
+    /// The failure without the event in its details, and that event's id: it can be read again when there is room.
     pub fn without_event(self) -> (Self, Option<EventId>) {
         match self.details {
             Some(Details::Conflict { current, .. }) => {
-                let lean = Self {
+                let short = Self {
                     details: None,
                     ..self
                 };
-                (lean, Some(current.id.clone()))
+                (short, Some(current.id.clone()))
             }
             _ => (self, None),
         }
     }
 
-    /// With the event as it is by now.
+    /// The failure with the event as it is now.
     pub fn with_event(self, current: Arc<Event>) -> Self {
         Self {
             details: Some(Details::conflict(current)),
@@ -95,7 +95,7 @@ impl Failure {
         }
     }
 
-    /// A failure of the thing at `invalid.path`.
+    /// A failure at `invalid.path`.
     pub fn at(code: Code, invalid: Invalid) -> Self {
         Self {
             path: Some(invalid.path),
@@ -105,8 +105,8 @@ impl Failure {
 }
 
 impl From<ParseError> for Failure {
-    fn from(unread: ParseError) -> Self {
-        match unread {
+    fn from(error: ParseError) -> Self {
+        match error {
             ParseError::Offence(invalid) => Self::at(Code::BadRequest, invalid),
             ParseError::Json { at, error } => {
                 let code = match error.classify() {
@@ -115,8 +115,8 @@ impl From<ParseError> for Failure {
                 };
                 let path = Some(at).filter(|at| code == Code::BadRequest && !at.is_empty());
                 let message = match code {
-                    // JSON that is well-formed and no offence can only be of the wrong kind as a whole; serde_json
-                    // says that in Rust's words, with a line and a column that mean nothing.
+                    // Well-formed JSON that breaks no rule can only be of the wrong type as a whole; serde_json says
+                    // that in terms of Rust, with a line and a column that mean nothing.
                     Code::BadRequest => "expected a JSON object".to_owned(),
                     _ => error.to_string(),
                 };

@@ -1,4 +1,4 @@
-//! What a client asks of the events: which, and as of when.
+//! FETCH: which events, and as of when.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use crate::value::{Document, Invalid, Value, join};
 pub struct Fetch {
     /// Which events, in which order, and what of each.
     pub query: Arc<Query>,
-    /// How far the log must be that the answer is as of.
+    /// The answer is as of this seq at least.
     pub min_seq: Seq,
     /// As of when, if not now.
     pub at: Option<AsOf>,
 }
 
 impl Fetch {
-    /// What [`parse`](Self::parse) reads.
+    /// The names that [`parse`](Self::parse) reads.
     pub const NAMES: [&str; 7] = [
         "filter", "sort", "limit", "cursor", "fields", "minSeq", "at",
     ];
 
-    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked` stands,
-    /// e.g. `payload`.
+    /// Reads the values of [`NAMES`](Self::NAMES); the caller checks that there are no others. `at` is the path of
+    /// `params`, e.g. `payload`.
     ///
     /// # Errors
-    /// The first offender, with its path.
-    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
-        let query = Query::parse(asked, at)?;
+    /// The first error, with its path.
+    pub fn parse(params: &Document, at: &str) -> Result<Self, Invalid> {
+        let query = Query::parse(params, at)?;
         if let Some(last) = &query.ends_after
             && EventId::parse(&last.id).is_err()
         {
@@ -39,12 +39,12 @@ impl Fetch {
             ));
         }
         let mut fetch = Self::now(query);
-        if let Some(seq) = asked.get("minSeq") {
+        if let Some(seq) = params.get("minSeq") {
             fetch.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
-        if let Some(moment) = asked.get("at") {
-            let moment = AsOf::parse(moment);
-            fetch.at = Some(moment.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
+        if let Some(as_of) = params.get("at") {
+            let as_of = AsOf::parse(as_of);
+            fetch.at = Some(as_of.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
         Ok(fetch)
     }

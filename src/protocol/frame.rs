@@ -1,4 +1,4 @@
-//! One message to a client.
+//! One message to a client, encoded once.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::subscribe::SubName;
 use crate::limits;
 
-/// JSON text, encoded once and shared by everyone it goes to.
+/// JSON text, shared by all the connections that send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame(Bytes);
 
@@ -15,7 +15,7 @@ pub(super) fn json(part: &(impl Serialize + ?Sized)) -> Vec<u8> {
     serde_json::to_vec(part).expect("messages have text keys and finite numbers, so they are JSON")
 }
 
-/// Without the room that a large text has grown into, up to as much again: what holds it is counted by its length.
+/// Without spare capacity, which may be as much again: budgets count a large text by its length.
 pub fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
     if text.len() > limits::FLUSH_BYTES_MAX {
         text.shrink_to_fit();
@@ -26,22 +26,26 @@ pub fn trimmed(mut text: Vec<u8>) -> Vec<u8> {
 impl Frame {
     /// Encodes a message.
     pub(super) fn encode(message: &impl Serialize) -> Self {
-        Self::of_json(json(message))
+        Self::from_json(json(message))
     }
 
-    /// A message that is encoded by hand.
-    pub(super) fn of_json(text: Vec<u8>) -> Self {
+    /// A message that is encoded already.
+    pub(super) fn from_json(text: Vec<u8>) -> Self {
         Self(trimmed(text).into())
     }
 
-    /// The same message as one of a subscription, its name after the type: what it says is encoded once
-    /// for all subscriptions, and copied for each.
-    pub fn of(&self, sub: &SubName) -> Self {
+    /// The same message with the name of a subscription after its type. A message is encoded once for all the
+    /// subscriptions that get it, and copied for each.
+    pub fn for_subscription(&self, sub: &SubName) -> Self {
+        debug_assert!(
+            self.0.starts_with(br#"{"type":"#),
+            "a message begins with its type"
+        );
         let comma = self.0.iter().position(|byte| *byte == b',');
         let (kind, rest) = self.0.split_at(
             1 + comma.expect("every message says more than its type, and its type first"),
         );
-        Self([kind, sub.tag().as_bytes(), rest].concat().into())
+        Self([kind, sub.field().as_bytes(), rest].concat().into())
     }
 
     /// The text as bytes.
@@ -49,7 +53,7 @@ impl Frame {
         self.0
     }
 
-    /// The text as bytes, to share parts of it.
+    /// The same, to share parts of it.
     pub fn bytes(&self) -> &Bytes {
         &self.0
     }

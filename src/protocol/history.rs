@@ -1,4 +1,4 @@
-//! What a client asks of an event's history.
+//! The request for an event's history.
 
 use super::fetch::Fetch;
 use crate::domain::Seq;
@@ -11,37 +11,37 @@ use crate::value::{Document, Invalid, Value, join};
 pub struct History {
     /// From the newest back, unless asked otherwise.
     pub direction: Direction,
-    /// Beyond this change, going in that direction.
+    /// Beyond this change, in that direction.
     pub after: Option<Seq>,
     /// How many at most.
     pub limit: usize,
     /// What of the event, in `data` and in `patch`.
     pub fields: Fields,
-    /// How far the log must be that the answer is as of.
+    /// The answer is as of this seq at least.
     pub min_seq: Seq,
 }
 
 impl History {
-    /// What [`parse`](Self::parse) reads.
+    /// The names that [`parse`](Self::parse) reads.
     pub const NAMES: [&str; 5] = ["order", "after", "limit", "fields", "minSeq"];
 
-    /// Reads what stands under [`NAMES`](Self::NAMES). `at` is where `asked` stands.
+    /// Reads the values of [`NAMES`](Self::NAMES). `at` is the path of `params`.
     ///
     /// # Errors
-    /// The first offender, with its path.
-    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
+    /// The first error, with its path.
+    pub fn parse(params: &Document, at: &str) -> Result<Self, Invalid> {
         let invalid = |name: &str, reason: &str| Invalid::new(join(at, name), reason);
-        let direction = match asked.get("order").map(Value::as_str) {
+        let direction = match params.get("order").map(Value::as_str) {
             None | Some(Some("newest")) => Direction::Descending,
             Some(Some("oldest")) => Direction::Ascending,
             Some(_) => return Err(invalid("order", "expected newest or oldest")),
         };
-        let after = match asked.get("after") {
+        let after = match params.get("after") {
             None => None,
             Some(Value::Int(number @ 1..)) => Some(Seq::new(number.cast_unsigned())),
             Some(_) => return Err(invalid("after", "expected the seq of a change")),
         };
-        let Fetch { query, min_seq, .. } = Fetch::parse(asked, at)?;
+        let Fetch { query, min_seq, .. } = Fetch::parse(params, at)?;
         let limit = query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
         if limit > limits::FETCH_COUNT_MAX {
             let reason = format!("at most {} changes at once", limits::FETCH_COUNT_MAX);

@@ -1,7 +1,11 @@
-//! What clients say and hear: the JSON frames of the WebSocket, and the error object of every transport.
+//! The wire: requests as clients send them, and every byte of JSON that a client gets, over any transport.
 //!
 //! Pure: text in, typed requests out; typed answers in, text out. Knows the domain and the query
 //! language, never the engine, the feed or a store.
+//!
+//! Requests: `request` reads a message, with `envelope` for its names, and `fetch`, `subscribe`, `history` and `body`
+//! for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the bodies of HTTP, `failure` the error
+//! object of both, and `code` the one table of errors.
 
 mod body;
 mod code;
@@ -12,6 +16,7 @@ mod frame;
 mod history;
 mod reply;
 mod request;
+pub mod rest;
 mod subscribe;
 
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
@@ -21,8 +26,8 @@ pub use fetch::Fetch;
 pub use frame::{Frame, trimmed};
 pub use history::History;
 pub use reply::{
-    FetchPage, Shaped, announced, answer, behind, broadcast, change, error, latest, live, refusal,
-    reset, snapshot, subscribed, unsubscribed, welcome, written,
+    FetchPage, Shaped, behind, broadcast, broadcast_done, change, error, latest, live, reset,
+    snapshot, subscribed, unsubscribed, welcome, write_done,
 };
 pub use request::{ParsedRequest, RefusedRequest, Request, RequestId, RequestKind};
 pub use subscribe::{Mode, SubName, Subscribe};

@@ -1,4 +1,4 @@
-//! What the server says. Each function makes one kind of frame.
+//! The frames that the server sends; each function encodes one kind. The bodies of HTTP answers are [`rest`](super::rest)'s.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::request::{RequestId, RequestKind};
+use super::rest::EventArray;
 use super::subscribe::SubName;
-use crate::domain::VisibleKind;
-use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp};
+use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
 use crate::query::Fields;
 use crate::value::Document;
 
@@ -51,10 +51,10 @@ struct Response<'a, D> {
     duplicate: Option<bool>,
 }
 
-fn response<D>(id: Option<&RequestId>, request: RequestKind) -> Response<'_, D> {
+fn response<D>(id: Option<&RequestId>, kind: RequestKind) -> Response<'_, D> {
     Response {
         id: id.map(RequestId::as_raw),
-        request,
+        request: kind,
         success: true,
         seq: None,
         data: None,
@@ -65,65 +65,45 @@ fn response<D>(id: Option<&RequestId>, request: RequestKind) -> Response<'_, D> 
 }
 
 /// The answer to a BROADCAST that was sent.
-pub fn announced(id: Option<&RequestId>) -> Frame {
+pub fn broadcast_done(id: Option<&RequestId>) -> Frame {
     Frame::encode(&response::<()>(id, RequestKind::Broadcast))
 }
 
-/// What the commands of a write made of their events, or what they deleted: one event, or for a BATCH all.
+/// The events as a write left them, or as they were before it deleted them: one, or for a BATCH all.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum WriteAnswer<'a> {
+pub(super) enum WriteAnswer<'a> {
     One(Option<&'a Event>),
     All(Vec<&'a Event>),
 }
 
 impl<'a> WriteAnswer<'a> {
-    fn of(request: RequestKind, changes: &'a [Arc<Change>]) -> Self {
+    pub(super) fn of(kind: RequestKind, changes: &'a [Arc<Change>]) -> Self {
         let event = |change: &'a Arc<Change>| change.event().map(Arc::as_ref);
-        match request {
+        match kind {
             RequestKind::Batch => Self::All(changes.iter().filter_map(event).collect()),
             _ => Self::One(changes.last().and_then(event)),
         }
     }
 }
 
-fn last(changes: &[Arc<Change>]) -> Option<Seq> {
+pub(super) fn last_seq(changes: &[Arc<Change>]) -> Option<Seq> {
     changes.last().map(|change| change.seq)
 }
 
-/// The answer to a write; `seq` is that of its last change. `is_repeated` if it was carried out before, and
-/// this is the answer it had then.
-pub fn answer(
+/// The answer to a write; `seq` is that of its last change. `is_repeated` if it was carried out before: then the
+/// changes are those of that time.
+pub fn write_done(
     id: Option<&RequestId>,
-    request: RequestKind,
+    kind: RequestKind,
     changes: &[Arc<Change>],
     is_repeated: bool,
 ) -> Frame {
     Frame::encode(&Response {
-        seq: last(changes),
-        data: Some(WriteAnswer::of(request, changes)),
+        seq: last_seq(changes),
+        data: Some(WriteAnswer::of(kind, changes)),
         duplicate: is_repeated.then_some(true),
-        ..response(id, request)
-    })
-}
-
-/// The body of an HTTP answer to a write; see [`answer`].
-pub fn written(request: RequestKind, changes: &[Arc<Change>], is_repeated: bool) -> Frame {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        success: bool,
-        request: RequestKind,
-        seq: Option<Seq>,
-        data: WriteAnswer<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        duplicate: Option<bool>,
-    }
-    Frame::encode(&Body {
-        success: true,
-        request,
-        seq: last(changes),
-        data: WriteAnswer::of(request, changes),
-        duplicate: is_repeated.then_some(true),
+        ..response(id, kind)
     })
 }
 
@@ -147,11 +127,11 @@ impl Shaped {
     }
 }
 
-/// The answer to a FETCH, encoded as its events come: they are not held beside it.
+/// The answer to a FETCH, encoded as its events are read, so that no list of them is held beside it.
 #[derive(Debug)]
 pub struct FetchPage {
     text: Vec<u8>,
-    count: usize,
+    events: EventArray,
 }
 
 impl FetchPage {
@@ -162,49 +142,37 @@ impl FetchPage {
             ..response(id, RequestKind::Fetch)
         };
         let mut text = json(&head);
-        text.pop();
-        text.extend_from_slice(br#","data":["#);
-        Self { text, count: 0 }
+        let brace = text.pop();
+        debug_assert_eq!(brace, Some(b'}'), "the array goes inside the object");
+        let events = EventArray::start(&mut text);
+        Self { text, events }
     }
 
     /// Adds an event, or the fields of it that are wanted.
     pub fn push(&mut self, event: &Event, fields: &Fields) {
-        if self.count > 0 {
-            self.text.push(b',');
-        }
-        self.count += 1;
-        let written = match fields.is_all() {
-            true => serde_json::to_writer(&mut self.text, event),
-            false => serde_json::to_writer(&mut self.text, &fields.project(event)),
-        };
-        written.expect("an event is JSON, and memory takes it");
+        self.events.push(&mut self.text, event, fields);
     }
 
     /// How many events it has.
     pub fn count(&self) -> usize {
-        self.count
+        self.events.count()
     }
 
-    /// How long it is by now, in bytes.
+    /// Its length so far, in bytes.
     pub fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Never: it says what it is.
+    /// Never: it begins with its type.
     pub fn is_empty(&self) -> bool {
         false
     }
 
     /// The message; `next` is where the next page begins, if there is more.
     pub fn finish(mut self, next: Option<&str>) -> Frame {
-        self.text.push(b']');
-        if let Some(next) = next {
-            self.text.extend_from_slice(br#","next":"#);
-            self.text.extend_from_slice(&json(next));
-        }
-        self.text.push(b'}');
+        self.events.finish(&mut self.text, next);
         self.text.shrink_to_fit();
-        Frame::of_json(self.text)
+        Frame::from_json(self.text)
     }
 }
 
@@ -217,7 +185,7 @@ pub fn subscribed(id: Option<&RequestId>, sub: &SubName, seq: Seq) -> Frame {
     })
 }
 
-/// The answer to an UNSUBSCRIBE: nothing of it follows.
+/// The answer to an UNSUBSCRIBE: no frame of the subscription follows.
 pub fn unsubscribed(id: Option<&RequestId>, sub: &SubName) -> Frame {
     Frame::encode(&Response::<()> {
         sub: Some(sub),
@@ -225,8 +193,8 @@ pub fn unsubscribed(id: Option<&RequestId>, sub: &SubName) -> Frame {
     })
 }
 
-/// The answer to a request that failed; `request` is what it asked for, if that could be read.
-pub fn error(id: Option<&RequestId>, request: Option<RequestKind>, failure: &Failure) -> Frame {
+/// The answer to a request that failed; `kind` is what it asked for, if that could be read.
+pub fn error(id: Option<&RequestId>, kind: Option<RequestKind>, failure: &Failure) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "error")]
     struct ErrorFrame<'a> {
@@ -239,26 +207,13 @@ pub fn error(id: Option<&RequestId>, request: Option<RequestKind>, failure: &Fai
     }
     Frame::encode(&ErrorFrame {
         id: id.map(RequestId::as_raw),
-        request,
+        request: kind,
         success: false,
         error: failure,
     })
 }
 
-/// The body of an HTTP request that failed.
-pub fn refusal(failure: &Failure) -> Frame {
-    #[derive(Serialize)]
-    struct RefusalFrame<'a> {
-        success: bool,
-        error: &'a Failure,
-    }
-    Frame::encode(&RefusalFrame {
-        success: false,
-        error: failure,
-    })
-}
-
-/// A broadcast by some session of some node.
+/// A message that some client of some node broadcast.
 pub fn broadcast(payload: &RawValue) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "broadcast")]
@@ -268,7 +223,7 @@ pub fn broadcast(payload: &RawValue) -> Frame {
     Frame::encode(&BroadcastFrame { payload })
 }
 
-/// The position a session asked to resume from cannot be: it goes on from `seq`.
+/// The position to resume from is not one of this log: the session, or the subscription, goes on from `seq`.
 pub fn reset(reason: &str, seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "reset")]
@@ -297,7 +252,7 @@ pub fn snapshot(seq: Seq, events: &[Shaped], more: bool) -> Frame {
     Frame::encode(&SnapshotFrame { seq, data, more })
 }
 
-/// Everything up to `seq` was told; what follows is told as it happens.
+/// Every change up to `seq` was sent; what follows is sent as it happens.
 pub fn live(seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "live")]
@@ -307,7 +262,7 @@ pub fn live(seq: Seq) -> Frame {
     Frame::encode(&LiveFrame { seq })
 }
 
-/// Everything up to `seq` was told; what follows is read from the log, until `live`.
+/// Every change up to `seq` was sent; what follows is read from the log, until `live`.
 pub fn behind(seq: Seq) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "behind")]
@@ -317,10 +272,10 @@ pub fn behind(seq: Seq) -> Frame {
     Frame::encode(&BehindFrame { seq })
 }
 
-/// A change, as those hear it to whom it is `seen`, with the fields they want.
-pub fn change(change: &Change, seen: VisibleKind, fields: &Fields) -> Frame {
+/// A change, for those to whom it is `visible` as this kind, with the fields they want.
+pub fn change(change: &Change, visible: VisibleKind, fields: &Fields) -> Frame {
     let both = change.before().zip(change.after());
-    let both = both.filter(|_| seen == VisibleKind::Update);
+    let both = both.filter(|_| visible == VisibleKind::Update);
     let patch = change.patch().zip(both).map(|(patch, (before, after))| {
         if fields.is_all() {
             Cow::Borrowed(patch)
@@ -328,17 +283,17 @@ pub fn change(change: &Change, seen: VisibleKind, fields: &Fields) -> Frame {
             Cow::Owned(fields.project_patch(patch, &before.fields, &after.fields))
         }
     });
-    tell(change, seen, patch, fields)
+    change_frame(change, visible, patch, fields)
 }
 
-/// What several changes of one event come to, `change` being the last of them.
-pub fn latest(change: &Change, seen: VisibleKind, fields: &Fields) -> Frame {
-    tell(change, seen, None, fields)
+/// Several changes of one event as one, of which `change` is the last.
+pub fn latest(change: &Change, visible: VisibleKind, fields: &Fields) -> Frame {
+    change_frame(change, visible, None, fields)
 }
 
-fn tell(
+fn change_frame(
     change: &Change,
-    seen: VisibleKind,
+    visible: VisibleKind,
     patch: Option<Cow<'_, Patch>>,
     fields: &Fields,
 ) -> Frame {
@@ -363,14 +318,14 @@ fn tell(
         Whole(&'a Event),
         Part(Document),
     }
-    let data = change.after().filter(|_| seen.shows_event());
+    let data = change.after().filter(|_| visible.shows_event());
     let data = data.map(|event| match fields.is_all() {
         true => FrameData::Whole(event),
         false => FrameData::Part(fields.project(&**event)),
     });
     Frame::encode(&ChangeFrame {
         seq: change.seq,
-        kind: seen,
+        kind: visible,
         event_id: change.event_id(),
         version: change.version(),
         at: change.at,

@@ -1,4 +1,4 @@
-//! What clients ask: one JSON object a message, parsed into a type or refused by name and path.
+//! Requests: a message is one JSON object, parsed into a type or refused with code and path.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::domain::{CommandBatch, CommandId, Verb};
 use crate::limits;
 use crate::value::{Document, Invalid, ParseError, known, read};
 
-/// The name a client gave to its request: a string or an integer, echoed as it was written.
+/// The id that a client gave to its request: a string or an integer, echoed as it was written.
 #[derive(Debug, Clone)]
 pub struct RequestId(Box<RawValue>);
 
@@ -45,7 +45,7 @@ impl RequestId {
     }
 }
 
-/// What a request asks for, in the word the client used.
+/// The `type` of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the words of the wire")]
@@ -118,21 +118,21 @@ pub enum Request {
     Unsubscribe(SubName),
 }
 
-/// A request with what its answer must repeat.
+/// A request, with what its answer repeats.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each has a type of its own")]
 pub struct ParsedRequest {
     pub id: Option<RequestId>,
-    pub name: RequestKind,
+    pub kind: RequestKind,
     pub request: Request,
 }
 
-/// A request that cannot be carried out, with what its answer can repeat.
+/// A message that cannot be carried out, with what its answer can repeat.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each has a type of its own")]
 pub struct RefusedRequest {
     pub id: Option<RequestId>,
-    pub name: Option<RequestKind>,
+    pub kind: Option<RequestKind>,
     pub failure: Failure,
 }
 
@@ -140,37 +140,37 @@ impl ParsedRequest {
     /// Reads one message.
     ///
     /// # Errors
-    /// What is wrong and where; nothing of the request has had an effect.
+    /// What is wrong and where. The request has had no effect.
     pub fn parse(text: &str) -> Result<Self, RefusedRequest> {
         let envelope: Envelope<'_> =
             serde_json::from_str(text).map_err(|error| RefusedRequest {
                 id: None,
-                name: None,
+                kind: None,
                 failure: ParseError::json(error, "").into(),
             })?;
         let (id, checked) = read_id(&envelope);
-        let name = match checked.and_then(|()| read_name(envelope.get("type"))) {
-            Ok(name) => name,
+        let kind = match checked.and_then(|()| read_kind(envelope.get("type"))) {
+            Ok(kind) => kind,
             Err(failure) => {
                 return Err(RefusedRequest {
                     id,
-                    name: None,
+                    kind: None,
                     failure,
                 });
             }
         };
-        match read_request(&envelope, name) {
-            Ok(request) => Ok(Self { id, name, request }),
+        match read_request(&envelope, kind) {
+            Ok(request) => Ok(Self { id, kind, request }),
             Err(failure) => Err(RefusedRequest {
                 id,
-                name: Some(name),
+                kind: Some(kind),
                 failure,
             }),
         }
     }
 }
 
-/// The id that the answer repeats, and what is wrong with it or with the names of the message.
+/// The id that the answer repeats, and whether it and the names of the message are valid.
 fn read_id(envelope: &Envelope<'_>) -> (Option<RequestId>, Result<(), Failure>) {
     let bad = |invalid| Err(Failure::at(Code::BadRequest, invalid));
     let id = envelope.get("id").map(RequestId::parse).transpose();
@@ -181,7 +181,7 @@ fn read_id(envelope: &Envelope<'_>) -> (Option<RequestId>, Result<(), Failure>) 
     }
 }
 
-fn read_name(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
+fn read_kind(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
     let invalid = |reason: &str| Failure::at(Code::BadRequest, Invalid::new("type", reason));
     let raw = raw.ok_or_else(|| invalid("missing: say what is asked for"))?;
     let word: Cow<'_, str> =
@@ -193,28 +193,28 @@ fn read_name(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
     })
 }
 
-fn read_request(envelope: &Envelope<'_>, name: RequestKind) -> Result<Request, Failure> {
-    check_repeatable(envelope, name)?;
+fn read_request(envelope: &Envelope<'_>, kind: RequestKind) -> Result<Request, Failure> {
+    check_command_id(envelope, kind)?;
     let payload = envelope.payload("payload");
-    match name {
-        RequestKind::Create => read_order(envelope, Verb::Create),
-        RequestKind::Update => read_order(envelope, Verb::Update),
-        RequestKind::Delete => read_order(envelope, Verb::Delete),
-        RequestKind::Restore => read_order(envelope, Verb::Restore),
+    match kind {
+        RequestKind::Create => read_command(envelope, Verb::Create),
+        RequestKind::Update => read_command(envelope, Verb::Update),
+        RequestKind::Delete => read_command(envelope, Verb::Delete),
+        RequestKind::Restore => read_command(envelope, Verb::Restore),
         RequestKind::Batch => read_write(envelope, CommandBatch::parse_batch),
         RequestKind::Fetch => read_fetch(payload),
         RequestKind::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
         RequestKind::Subscribe => read_subscribe(document(payload)?),
         RequestKind::Unsubscribe => known(document(payload)?, "payload", &["sub"])
-            .and_then(|asked| SubName::parse(&asked, "payload"))
+            .and_then(|payload| SubName::parse(&payload, "payload"))
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
     }
 }
 
-/// Refuses a `commandId` where it would not be heeded: whoever repeats a message with one must be able to rely on it.
-fn check_repeatable(envelope: &Envelope<'_>, name: RequestKind) -> Result<(), Failure> {
-    let reason = match name {
+/// Refuses a `commandId` where it would be ignored: a client that repeats a message with one must be able to rely on it.
+fn check_command_id(envelope: &Envelope<'_>, kind: RequestKind) -> Result<(), Failure> {
+    let reason = match kind {
         RequestKind::Create
         | RequestKind::Update
         | RequestKind::Delete
@@ -234,7 +234,7 @@ fn check_repeatable(envelope: &Envelope<'_>, name: RequestKind) -> Result<(), Fa
     }
 }
 
-fn read_order(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
+fn read_command(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
     read_write(envelope, |payload, id| {
         CommandBatch::parse(verb, payload, id)
     })
@@ -246,8 +246,8 @@ fn read_write(
 ) -> Result<Request, Failure> {
     let bad = |invalid| Failure::at(Code::BadRequest, invalid);
     let id = envelope.get("commandId").map(read_command_id).transpose();
-    let order = parse(document(envelope.payload("payload"))?, id.map_err(bad)?);
-    Ok(Request::Write(order.map_err(bad)?))
+    let batch = parse(document(envelope.payload("payload"))?, id.map_err(bad)?);
+    Ok(Request::Write(batch.map_err(bad)?))
 }
 
 fn read_command_id(raw: &RawValue) -> Result<CommandId, Invalid> {
@@ -257,14 +257,14 @@ fn read_command_id(raw: &RawValue) -> Result<CommandId, Invalid> {
 }
 
 fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
-    let asked = match payload.map(RawValue::get) {
+    let params = match payload.map(RawValue::get) {
         None | Some("null") => Document::new(),
         Some(_) => document(payload)?,
     };
-    let asked = known(asked, "payload", &Fetch::NAMES);
-    let asked = asked.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let params = known(params, "payload", &Fetch::NAMES);
+    let params = params.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
-    let mut fetch = Fetch::parse(&asked, "payload").map_err(invalid)?;
+    let mut fetch = Fetch::parse(&params, "payload").map_err(invalid)?;
     let query = Arc::make_mut(&mut fetch.query);
     query.limit.get_or_insert(limits::FETCH_COUNT_DEFAULT);
     if query
@@ -280,12 +280,12 @@ fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
     Ok(Request::Fetch(fetch))
 }
 
-fn read_subscribe(asked: Document) -> Result<Request, Failure> {
+fn read_subscribe(params: Document) -> Result<Request, Failure> {
     let bad = |invalid| Failure::at(Code::BadRequest, invalid);
     let names = [&["sub"], &Subscribe::NAMES[..]].concat();
-    let asked = known(asked, "payload", &names).map_err(bad)?;
-    let sub = SubName::parse(&asked, "payload").map_err(bad)?;
-    let subscribe = Subscribe::parse(&asked, "payload")?;
+    let params = known(params, "payload", &names).map_err(bad)?;
+    let sub = SubName::parse(&params, "payload").map_err(bad)?;
+    let subscribe = Subscribe::parse(&params, "payload")?;
     Ok(Request::Subscribe(sub, Box::new(subscribe)))
 }
 
@@ -313,20 +313,20 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_their_id_is_kept_as_written() {
-        let asked = ParsedRequest::parse(
+        let parsed = ParsedRequest::parse(
             r#"{"type":"CREATE","id":"c\u0031","payload":{"a":1},"extra":[]}"#,
         )
         .unwrap();
-        assert_eq!(asked.name, RequestKind::Create);
-        assert_eq!(asked.id.unwrap().0.get(), r#""c\u0031""#);
-        let Request::Write(order) = asked.request else {
+        assert_eq!(parsed.kind, RequestKind::Create);
+        assert_eq!(parsed.id.unwrap().0.get(), r#""c\u0031""#);
+        let Request::Write(batch) = parsed.request else {
             panic!("a CREATE is a write");
         };
-        assert!(matches!(order.commands[..], [Command::Create(_)]) && order.key.is_none());
-        let asked =
+        assert!(matches!(batch.commands[..], [Command::Create(_)]) && batch.key.is_none());
+        let parsed =
             ParsedRequest::parse(r#"{"type":"BROADCAST","id":-7,"payload":[1, 2]}"#).unwrap();
-        assert_eq!(asked.id.unwrap().0.get(), "-7");
-        assert!(matches!(asked.request, Request::Broadcast(payload) if payload.get() == "[1, 2]"));
+        assert_eq!(parsed.id.unwrap().0.get(), "-7");
+        assert!(matches!(parsed.request, Request::Broadcast(payload) if payload.get() == "[1, 2]"));
         assert!(
             ParsedRequest::parse(r#"{"type":"FETCH"}"#)
                 .unwrap()
@@ -383,14 +383,14 @@ mod tests {
             (bad, path("payload.a"), None)
         );
         let escaped = "\\u00e9".repeat(limits::REQUEST_ID_BYTES_MAX / 2);
-        let asked = |id: &str| {
+        let with_id = |id: &str| {
             ParsedRequest::parse(&format!(r#"{{"type":"FETCH","id":"{id}","payload":{{}}}}"#))
         };
         assert!(
-            asked(&escaped).is_ok(),
+            with_id(&escaped).is_ok(),
             "an id is as long as it is, not as it is written"
         );
-        assert!(asked(&format!("{escaped}x")).is_err());
+        assert!(with_id(&format!("{escaped}x")).is_err());
         let long = format!(
             r#"{{"type":"FETCH","id":"{}"}}"#,
             "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1)

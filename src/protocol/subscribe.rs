@@ -1,4 +1,4 @@
-//! What a client asks of a subscription.
+//! SUBSCRIBE: which changes, and from which position.
 
 use std::sync::Arc;
 
@@ -13,39 +13,39 @@ use crate::limits;
 use crate::query::{Fields, Filter};
 use crate::value::{Document, Invalid, Value, join};
 
-/// The name a client gave to a subscription; all of its frames carry it.
+/// The name that a client gave to a subscription; each of its frames carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubName {
     name: Arc<str>,
-    /// As it stands in a frame, `"sub":"open",`: written once, not with every frame.
-    tag: Arc<str>,
+    /// As it is written in a frame, `"sub":"open",`: encoded once, not with every frame.
+    field: Arc<str>,
 }
 
-/// SUBSCRIBE: which changes, and from where.
+/// SUBSCRIBE: which changes, and from which position.
 #[derive(Debug, Clone)]
 pub struct Subscribe {
-    /// Changes of events that this admits, before or after.
+    /// Changes of events that match this, before or after.
     pub filter: Arc<Filter>,
     /// What of each event.
     pub fields: Arc<Fields>,
-    /// Whether to begin with the events as they are, unless `after` can be resumed from.
+    /// Whether to begin with the events as they are, unless it resumes from `after`.
     pub snapshot: bool,
     /// The position to resume from; `None` is from now on.
     pub after: Option<Seq>,
     /// The log that position belongs to, if the client says.
     pub epoch: Option<Uuid>,
-    /// What to tell of the changes between `after` and now.
+    /// What to send of the changes between `after` and now.
     pub mode: Mode,
-    /// How far the log must be before anything is told.
+    /// The log must reach this seq before anything is sent.
     pub min_seq: Seq,
 }
 
-/// What to tell of changes that a subscription resumes across.
+/// What to send of the changes that a resumed subscription has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Each of them.
     All,
-    /// For each event they touched, what they come to.
+    /// For each event that they touched, one: from what it was to what it is.
     Latest,
 }
 
@@ -63,7 +63,7 @@ impl SubName {
                 let json = serde_json::to_string(name).expect("text is JSON");
                 Ok(Self {
                     name: name.as_str().into(),
-                    tag: format!(r#""sub":{json},"#).into(),
+                    field: format!(r#""sub":{json},"#).into(),
                 })
             }
             Some(_) => Err(invalid(format!(
@@ -78,8 +78,8 @@ impl SubName {
         &self.name
     }
 
-    pub(super) fn tag(&self) -> &str {
-        &self.tag
+    pub(super) fn field(&self) -> &str {
+        &self.field
     }
 }
 
@@ -103,50 +103,51 @@ impl Subscribe {
         }
     }
 
-    /// What [`parse`](Self::parse) reads.
+    /// The names that [`parse`](Self::parse) reads.
     pub const NAMES: [&str; 7] = [
         "filter", "fields", "snapshot", "after", "epoch", "mode", "minSeq",
     ];
 
-    /// Reads what stands under [`NAMES`](Self::NAMES); the caller knows what else may. `at` is where `asked` stands.
+    /// Reads the values of [`NAMES`](Self::NAMES); the caller checks that there are no others. `at` is the path of
+    /// `params`.
     ///
     /// # Errors
-    /// The first offender, with its path.
-    pub fn parse(asked: &Document, at: &str) -> Result<Self, Failure> {
+    /// The first error, with its path.
+    pub fn parse(params: &Document, at: &str) -> Result<Self, Failure> {
         let mut subscribe = Self::everything();
         subscribe
-            .select(asked, at)
+            .read_selection(params, at)
             .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
         subscribe
-            .place(asked, at)
+            .read_position(params, at)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
         Ok(subscribe)
     }
 
-    fn select(&mut self, asked: &Document, at: &str) -> Result<(), Invalid> {
-        if let Some(filter) = asked.get("filter") {
+    fn read_selection(&mut self, params: &Document, at: &str) -> Result<(), Invalid> {
+        if let Some(filter) = params.get("filter") {
             self.filter = Arc::new(Filter::parse(filter, &join(at, "filter"))?);
         }
-        if let Some(fields) = asked.get("fields") {
+        if let Some(fields) = params.get("fields") {
             self.fields = Arc::new(Fields::parse(fields, &join(at, "fields"))?);
         }
         Ok(())
     }
 
-    fn place(&mut self, asked: &Document, at: &str) -> Result<(), Invalid> {
-        if let Some(snapshot) = asked.get("snapshot") {
+    fn read_position(&mut self, params: &Document, at: &str) -> Result<(), Invalid> {
+        if let Some(snapshot) = params.get("snapshot") {
             self.snapshot = parse_flag(snapshot, &join(at, "snapshot"))?;
         }
-        if let Some(after) = asked.get("after") {
+        if let Some(after) = params.get("after") {
             self.after = Some(parse_seq(after, &join(at, "after"))?);
         }
-        if let Some(epoch) = asked.get("epoch") {
+        if let Some(epoch) = params.get("epoch") {
             self.epoch = Some(parse_epoch(epoch, &join(at, "epoch"))?);
         }
-        if let Some(seq) = asked.get("minSeq") {
+        if let Some(seq) = params.get("minSeq") {
             self.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
-        if let Some(mode) = asked.get("mode") {
+        if let Some(mode) = params.get("mode") {
             self.mode = parse_mode(mode, &join(at, "mode"))?;
         }
         if self.mode == Mode::Latest && self.after.is_none() {

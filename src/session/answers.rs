@@ -1,4 +1,20 @@
-//! The answers a session owes, in the order of their requests.
+//! The answers a session owes: a queue in the order of the requests.
+//!
+//! | state                | its answer                                          | next state                        |
+//! |----------------------|-----------------------------------------------------|-----------------------------------|
+//! | `Write`, `Broadcast` | is what the engine decides                          | `Ready`, or `Deferred` (see below) |
+//! | `Deferred`           | takes reading the store, which has not started      | `Running`                         |
+//! | `Running`            | is being read, in a task of its own                 | `Ready`                           |
+//! | `Ready`              | is encoded, or is for the session itself to carry out | taken from the front            |
+//!
+//! Invariants:
+//!
+//! - Answers leave in the order in which their requests came.
+//! - A read starts only when every write before it is decided, so it sees them. Behind other requests it starts early
+//!   ("overtakes") if it cannot block them ([`DeferredRead::overtake`]); at the front it starts always.
+//! - Each entry counts against the session's bounds until its answer is taken. Encoded answers take memory of the
+//!   session's own ([`limits::SESSION_FREE_BYTES`]) or of the node's budget. The answer to a write for which there is
+//!   neither is dropped and becomes `Deferred`: it is read from the log again at the front of the queue.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -9,305 +25,322 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::reads::{DeferredRead, Overtaking, Read};
 use crate::limits;
-use crate::node::Node;
-use crate::node::Share;
-use crate::node::Subscription;
-use crate::node::{Outcome, SubmitError};
+use crate::node::{Node, Outcome, Share, SubmitError, Subscription};
 use crate::protocol;
 use crate::protocol::{Failure, Frame, RequestId, RequestKind, SubName};
 
-/// Answers owed, the oldest first.
-///
-/// What an answer takes in memory is the session's ([`limits::SESSION_FREE_BYTES`]) or the node's budget's. One
-/// to a write for which there is no room is let go when it arrives, and made again when its turn comes.
+/// The answers owed, the oldest first; see the [module](self).
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct AnswerQueue {
     node: Node,
-    owed: VecDeque<Owed>,
-    /// Of the requests that are owed an answer.
-    bytes: usize,
-    /// Of answers that are ready and hold no share of the budget.
-    free: usize,
+    entries: VecDeque<QueuedAnswer>,
+    /// The sum of the entries' request bytes.
+    request_bytes: usize,
+    /// The sum of the answers that are encoded and hold no share of the budget.
+    unreserved_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Owed {
-    pending: Pending,
-    /// What its request counts for.
-    bytes: usize,
-    /// For a request that is kept until it is begun.
+struct QueuedAnswer {
+    state: AnswerState,
+    request_bytes: usize,
+    /// For a large request that is kept until its read starts.
     _share: Option<Share>,
 }
 
-/// An answer whose turn it is.
+/// An answer that is taken from the queue.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Nothing is left to do but to send it, and then to give back what it holds.
+    /// To be sent; the share is held until it is.
     Frame(Frame, Option<Share>),
-    /// A subscription is armed; the session may yet refuse it.
+    /// A subscription is open; the session may yet refuse it.
     Subscribed(Box<Subscribed>),
-    /// The session knows whether there is one of this name.
+    /// The session knows its subscriptions.
     Unsubscribe(Option<RequestId>, SubName),
 }
 
-/// What a SUBSCRIBE came to.
+/// The result of a SUBSCRIBE.
 #[derive(Debug)]
 pub(super) struct Subscribed {
     pub(super) id: Option<RequestId>,
     pub(super) sub: SubName,
     pub(super) subscription: Subscription,
-    /// Why the position it named is none of this log.
+    /// Why the position it named is not one of this log.
     pub(super) stale: Option<&'static str>,
 }
 
-/// An answer in the making.
+/// How far an answer is; the [module](self) has the table.
 #[derive(Debug)]
-pub(super) enum Pending {
-    /// It only waits its turn.
+pub(super) enum AnswerState {
     Ready(Answer),
-    /// With the engine.
     Write(Option<RequestId>, RequestKind, oneshot::Receiver<Outcome>),
-    /// With the engine.
-    Announcement(
+    Broadcast(
         Option<RequestId>,
         oneshot::Receiver<Result<(), SubmitError>>,
     ),
-    /// Not begun: writes stand before it.
-    Held(Box<DeferredRead>),
-    /// In a task of its own, beside the others; it ends with who asked.
+    Deferred(Box<DeferredRead>),
+    /// The task ends with the session.
     Running(AbortOnDropHandle<Answer>),
 }
 
-impl Pending {
+impl AnswerState {
     pub(super) fn write(
         id: Option<RequestId>,
-        name: RequestKind,
+        kind: RequestKind,
     ) -> impl FnOnce(oneshot::Receiver<Outcome>) -> Self {
-        move |outcome| Self::Write(id, name, outcome)
+        move |outcome| Self::Write(id, kind, outcome)
     }
 
-    pub(super) fn announcement(
+    pub(super) fn broadcast(
         id: Option<RequestId>,
     ) -> impl FnOnce(oneshot::Receiver<Result<(), SubmitError>>) -> Self {
-        move |outcome| Self::Announcement(id, outcome)
+        move |outcome| Self::Broadcast(id, outcome)
     }
 
-    pub(super) fn read(node: Node, id: Option<RequestId>, read: Read) -> Self {
-        Self::Held(Box::new(DeferredRead { node, id, read }))
+    pub(super) fn deferred(node: Node, id: Option<RequestId>, read: Read) -> Self {
+        Self::Deferred(Box::new(DeferredRead { node, id, read }))
     }
 
     pub(super) fn failed(
         id: Option<&RequestId>,
-        name: Option<RequestKind>,
+        kind: Option<RequestKind>,
         failure: &Failure,
     ) -> Self {
-        Self::Ready(Answer::Frame(protocol::error(id, name, failure), None))
+        Self::Ready(Answer::Frame(protocol::error(id, kind, failure), None))
     }
 
-    /// Whether a FETCH behind this one must wait for it.
-    fn may_write(&self) -> bool {
+    fn is_undecided_write(&self) -> bool {
         match self {
             Self::Write(..) => true,
-            Self::Ready(_) | Self::Announcement(..) | Self::Held(_) | Self::Running(_) => false,
+            Self::Ready(_) | Self::Broadcast(..) | Self::Deferred(_) | Self::Running(_) => false,
         }
     }
 
-    /// What it counts for at least: the answer to a FETCH is far larger than its request.
-    fn bytes_min(&self) -> usize {
+    fn unreserved_bytes(&self) -> usize {
         match self {
-            Self::Held(held) if held.is_fetch() => {
+            Self::Ready(Answer::Frame(frame, None)) => frame.len(),
+            _ => 0,
+        }
+    }
+
+    /// What its request counts for at least: the answer to a FETCH is far larger than the request.
+    fn request_bytes_min(&self) -> usize {
+        match self {
+            Self::Deferred(read) if read.is_fetch() => {
                 limits::SESSION_REQUEST_BYTES_MAX / limits::SESSION_FETCHES_MAX
             }
             _ => 0,
         }
     }
 
-    /// Begins a read that may be begun; whether it was one.
-    fn begin(&mut self, is_oldest: bool) -> bool {
-        let Self::Held(held) = self else {
+    /// Starts a deferred read, if it may start now; whether it did.
+    fn start(&mut self, is_front: bool) -> bool {
+        let Self::Deferred(read) = self else {
             return false;
         };
-        let room = match is_oldest {
+        let share = match is_front {
             true => None,
-            false => match held.overtake() {
+            false => match read.overtake() {
                 Overtaking::No => return false,
-                Overtaking::Yes(room) => room,
+                Overtaking::Yes(share) => share,
             },
         };
-        let task = tokio::spawn(held.clone().run(room));
+        let task = tokio::spawn(read.clone().run(share));
         *self = Self::Running(AbortOnDropHandle::new(task));
         true
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Arrived> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Completion> {
         match self {
-            Self::Write(id, name, outcome) => outcome.poll_unpin(context).map(|outcome| {
+            Self::Write(id, kind, outcome) => outcome.poll_unpin(context).map(|outcome| {
                 let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
-                Arrived::Outcome(id.take(), *name, outcome)
+                Completion::Write(id.take(), *kind, outcome)
             }),
-            Self::Announcement(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
+            Self::Broadcast(id, outcome) => outcome.poll_unpin(context).map(|outcome| {
                 let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
-                Arrived::Announced(id.take(), outcome)
+                Completion::Broadcast(id.take(), outcome)
             }),
             Self::Running(task) => task
                 .poll_unpin(context)
-                .map(|answer| Arrived::Answer(answer.expect("a read catches its panics"))),
-            Self::Ready(_) | Self::Held(_) => Poll::Pending,
+                .map(|answer| Completion::Read(answer.expect("a read catches its panics"))),
+            Self::Ready(_) | Self::Deferred(_) => Poll::Pending,
         }
     }
 }
 
-/// What was waited for.
-enum Arrived {
-    Answer(Answer),
-    Outcome(Option<RequestId>, RequestKind, Outcome),
-    Announced(Option<RequestId>, Result<(), SubmitError>),
+/// What an entry waited for.
+enum Completion {
+    Read(Answer),
+    Write(Option<RequestId>, RequestKind, Outcome),
+    Broadcast(Option<RequestId>, Result<(), SubmitError>),
 }
 
-impl Answers {
+impl AnswerQueue {
     pub(super) fn new(node: Node) -> Self {
         Self {
             node,
-            owed: VecDeque::new(),
-            bytes: 0,
-            free: 0,
+            entries: VecDeque::new(),
+            request_bytes: 0,
+            unreserved_bytes: 0,
         }
     }
 
-    /// Owes one more answer, to a request whose text has so many bytes.
-    pub(super) fn push(&mut self, pending: Pending, text: usize) {
-        let bytes = text.max(pending.bytes_min());
-        let is_kept = matches!(pending, Pending::Held(_)) && text > limits::SESSION_FREE_BYTES;
-        let share = is_kept.then(|| self.node.budget().try_reserve(text));
-        if let Pending::Ready(Answer::Frame(frame, None)) = &pending {
-            self.free += frame.len();
-        }
-        self.bytes += bytes;
-        self.owed.push_back(Owed {
-            pending,
-            bytes,
+    /// Queues the answer to a request of `text_bytes` bytes.
+    pub(super) fn push(&mut self, state: AnswerState, text_bytes: usize) {
+        let request_bytes = text_bytes.max(state.request_bytes_min());
+        let is_kept =
+            matches!(state, AnswerState::Deferred(_)) && text_bytes > limits::SESSION_FREE_BYTES;
+        let share = is_kept.then(|| self.node.budget().try_reserve(text_bytes));
+        self.unreserved_bytes += state.unreserved_bytes();
+        self.request_bytes += request_bytes;
+        self.entries.push_back(QueuedAnswer {
+            state,
+            request_bytes,
             _share: share.flatten(),
         });
-        self.begin_reads();
+        self.start_reads();
+        self.check_invariants();
     }
 
-    pub(super) fn have_room(&self) -> bool {
-        self.owed.len() < limits::SESSION_REQUESTS_MAX
-            && self.bytes < limits::SESSION_REQUEST_BYTES_MAX
+    pub(super) fn has_room(&self) -> bool {
+        self.entries.len() < limits::SESSION_REQUESTS_MAX
+            && self.request_bytes < limits::SESSION_REQUEST_BYTES_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.owed.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Waits until the oldest answer is ready. Never ends while nothing is owed. Safe to drop and call again.
+    /// Waits until the oldest answer is ready; for ever while the queue is empty. Safe to drop and call again.
     pub(super) async fn ready(&mut self) {
         std::future::poll_fn(|context| self.poll_ready(context)).await;
     }
 
-    /// The oldest answer, if [`ready`](Self::ready) found it.
+    /// Takes the oldest answer, if [`ready`](Self::ready) found it so.
     pub(super) fn pop(&mut self) -> Option<Answer> {
-        let is_ready = |oldest: &mut Owed| matches!(oldest.pending, Pending::Ready(_));
-        let Owed { pending, bytes, .. } = self.owed.pop_front_if(is_ready)?;
-        let Pending::Ready(answer) = pending else {
-            unreachable!("only what is ready is taken");
+        let is_ready = |oldest: &mut QueuedAnswer| matches!(oldest.state, AnswerState::Ready(_));
+        let oldest = self.entries.pop_front_if(is_ready)?;
+        self.unreserved_bytes -= oldest.state.unreserved_bytes();
+        self.request_bytes -= oldest.request_bytes;
+        let AnswerState::Ready(answer) = oldest.state else {
+            unreachable!("only ready answers are taken");
         };
-        if let Answer::Frame(frame, None) = &answer {
-            self.free -= frame.len();
-        }
-        self.bytes -= bytes;
-        self.begin_reads();
+        self.start_reads();
+        self.check_invariants();
         Some(answer)
     }
 
-    /// Takes in what has arrived; whether the oldest answer is ready.
+    /// Advances every entry that can be; ready if the oldest answer is.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut is_next = true;
-        for at in 0..self.owed.len() {
-            let pending = &mut self.owed[at].pending;
-            match pending.poll(context) {
-                Poll::Ready(Arrived::Answer(answer)) => {
-                    if let Answer::Frame(frame, None) = &answer {
-                        self.free += frame.len();
-                    }
-                    *pending = Pending::Ready(answer);
+        let mut is_front = true;
+        for index in 0..self.entries.len() {
+            match self.entries[index].state.poll(context) {
+                Poll::Ready(completion) => {
+                    let state = self.complete(completion, is_front);
+                    self.unreserved_bytes += state.unreserved_bytes();
+                    self.entries[index].state = state;
                 }
-                Poll::Ready(Arrived::Announced(id, outcome)) => {
-                    self.owed[at].pending = self.announced(id.as_ref(), outcome);
-                }
-                Poll::Ready(Arrived::Outcome(id, name, outcome)) => {
-                    self.owed[at].pending = self.keep(id, name, outcome, is_next);
-                }
-                // Writes are decided in order, and reads behind them not begun.
-                Poll::Pending if pending.may_write() => break,
+                // Writes are decided in order, and reads behind them have not started.
+                Poll::Pending if self.entries[index].state.is_undecided_write() => break,
                 Poll::Pending => {}
             }
-            is_next &= matches!(self.owed[at].pending, Pending::Ready(_));
+            is_front &= matches!(self.entries[index].state, AnswerState::Ready(_));
         }
-        if self.begin_reads() {
+        if self.start_reads() {
             context.waker().wake_by_ref();
         }
-        match self.owed.front().map(|oldest| &oldest.pending) {
-            Some(Pending::Ready(_)) => Poll::Ready(()),
+        self.check_invariants();
+        match self.entries.front().map(|oldest| &oldest.state) {
+            Some(AnswerState::Ready(_)) => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }
 
-    /// Keeps what became of a write: encoded if there is room for that, else as little as it takes to tell it.
-    /// A large one whose turn it is not takes no room, or all room could be held by those who wait for others.
-    fn keep(
-        &mut self,
+    /// `is_front` if all answers before this one are ready.
+    fn complete(&self, completion: Completion, is_front: bool) -> AnswerState {
+        match completion {
+            Completion::Read(answer) => AnswerState::Ready(answer),
+            Completion::Broadcast(id, outcome) => self.complete_broadcast(id.as_ref(), outcome),
+            Completion::Write(id, kind, outcome) => {
+                self.complete_write(id, kind, outcome, is_front)
+            }
+        }
+    }
+
+    /// Encodes the outcome of a write if there is room for that, else keeps what it takes to read it again. A large
+    /// answer behind others takes no room: else all room could be held by answers that wait for others.
+    fn complete_write(
+        &self,
         id: Option<RequestId>,
-        name: RequestKind,
+        kind: RequestKind,
         outcome: Outcome,
-        is_next: bool,
-    ) -> Pending {
+        is_front: bool,
+    ) -> AnswerState {
         let frame = match &outcome {
             Ok(done) => {
-                self.node.count_done(name.as_str(), done.is_repeated);
-                protocol::answer(id.as_ref(), name, &done.changes, done.is_repeated)
+                self.node.count_done(kind.as_str(), done.is_repeated);
+                protocol::write_done(id.as_ref(), kind, &done.changes, done.is_repeated)
             }
-            Err(refused) => {
-                let failure = Failure::from(refused.clone());
-                self.node.count(name.as_str(), Err(&failure));
-                protocol::error(id.as_ref(), Some(name), &failure)
+            Err(error) => {
+                let failure = Failure::from(error.clone());
+                self.node.count(kind.as_str(), Err(&failure));
+                protocol::error(id.as_ref(), Some(kind), &failure)
             }
         };
-        if self.free + frame.len() <= limits::SESSION_FREE_BYTES {
-            self.free += frame.len();
-            return Pending::Ready(Answer::Frame(frame, None));
+        if self.unreserved_bytes + frame.len() <= limits::SESSION_FREE_BYTES {
+            return AnswerState::Ready(Answer::Frame(frame, None));
         }
         if let Some(share) = self.node.budget().try_reserve(frame.len())
-            && is_next
+            && is_front
         {
-            return Pending::Ready(Answer::Frame(frame, Some(share)));
+            return AnswerState::Ready(Answer::Frame(frame, Some(share)));
         }
-        Pending::read(
-            self.node.clone(),
-            id,
-            Read::again(name, outcome, frame.len()),
-        )
+        let read = Read::of_outcome(kind, outcome, frame.len());
+        AnswerState::deferred(self.node.clone(), id, read)
     }
 
-    fn announced(&mut self, id: Option<&RequestId>, outcome: Result<(), SubmitError>) -> Pending {
-        let (name, outcome) = (RequestKind::Broadcast, outcome.map_err(Failure::from));
-        self.node.count(name.as_str(), outcome.as_ref().map(drop));
+    fn complete_broadcast(
+        &self,
+        id: Option<&RequestId>,
+        outcome: Result<(), SubmitError>,
+    ) -> AnswerState {
+        let (kind, outcome) = (RequestKind::Broadcast, outcome.map_err(Failure::from));
+        self.node.count(kind.as_str(), outcome.as_ref().map(drop));
         let frame = match outcome {
-            Ok(()) => protocol::announced(id),
-            Err(failure) => protocol::error(id, Some(name), &failure),
+            Ok(()) => protocol::broadcast_done(id),
+            Err(failure) => protocol::error(id, Some(kind), &failure),
         };
-        self.free += frame.len();
-        Pending::Ready(Answer::Frame(frame, None))
+        AnswerState::Ready(Answer::Frame(frame, None))
     }
 
-    /// Begins every read that no unanswered write stands before; whether there was one.
-    fn begin_reads(&mut self) -> bool {
-        let pending = self.owed.iter_mut().map(|owed| &mut owed.pending);
-        pending
-            .take_while(|pending| !pending.may_write())
+    /// Starts every read that may start; whether there was one.
+    fn start_reads(&mut self) -> bool {
+        let states = self.entries.iter_mut().map(|entry| &mut entry.state);
+        states
+            .take_while(|state| !state.is_undecided_write())
             .enumerate()
-            .fold(false, |begun, (before, pending)| {
-                pending.begin(before == 0) || begun
+            .fold(false, |started, (index, state)| {
+                state.start(index == 0) || started
             })
+    }
+
+    /// The entries are few ([`limits::SESSION_REQUESTS_MAX`]), but this runs with each of them.
+    fn check_invariants(&self) {
+        if cfg!(debug_assertions) {
+            let sum = |bytes: fn(&QueuedAnswer) -> usize| self.entries.iter().map(bytes).sum();
+            let (requests, unreserved): (usize, usize) = (
+                sum(|entry| entry.request_bytes),
+                sum(|entry| entry.state.unreserved_bytes()),
+            );
+            assert_eq!(requests, self.request_bytes);
+            assert_eq!(unreserved, self.unreserved_bytes);
+            let states = self.entries.iter().map(|entry| &entry.state);
+            let mut behind_write = states.skip_while(|state| !state.is_undecided_write());
+            let is_running = |state: &AnswerState| matches!(state, AnswerState::Running(_));
+            assert!(
+                !behind_write.any(is_running),
+                "a read overtook a write that it must see"
+            );
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! One connection's conversation, free of any transport: text comes in, frames go out.
+//! One client's conversation, free of any transport: text comes in, frames go out.
 //!
-//! Requests are answered in the order they came. A FETCH begins only when the writes before it are
-//! decided, so it sees them. Frames are pulled: a client that does not read costs nothing but the
-//! requests it has in flight, and those are bounded.
+//! Requests are answered in the order in which they came, and take effect on the session in that order. A FETCH starts
+//! only when the writes before it are decided, so it sees them. Frames are pulled: a client that does not read costs
+//! only the requests it has in flight, and those are bounded.
 //!
-//! Beside its answers a session hears what its [`Listener`] hears, and its named subscriptions.
+//! `answers` is the queue of answers owed, `reads` the answers that take reading the store, `subscriptions` the named
+//! subscriptions, and `outbox` the frames that are on their way to the socket. Beside these a session has a
+//! [`Listener`]: every change, if it asked for them, and broadcasts.
 
 mod answers;
 mod outbox;
@@ -18,18 +20,14 @@ use uuid::Uuid;
 
 use crate::domain::Seq;
 use crate::limits;
-use crate::node::Epoch;
-use crate::node::Node;
-use crate::node::Requester;
-use crate::node::Share;
-use crate::node::{Interest, Listener};
+use crate::node::{Epoch, Interest, Listener, Node, Requester, Share};
 use crate::protocol;
 use crate::protocol::{
     Code, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId, RequestKind, SubName,
 };
 use crate::value::Invalid;
-use answers::{Answer, Answers, Pending, Subscribed};
-pub use outbox::{Outbox, Piece};
+use answers::{Answer, AnswerQueue, AnswerState, Subscribed};
+pub use outbox::{Fragment, Outbox, UnsentFrames};
 use reads::Read;
 use subscriptions::Subscriptions;
 
@@ -48,46 +46,47 @@ pub struct SessionOptions {
 #[derive(Debug)]
 pub struct Session {
     node: Node,
-    /// Its share of the writer is its own.
-    source: Requester,
-    answers: Answers,
+    /// The writer serves requesters round-robin: each session is one.
+    requester: Requester,
+    answers: AnswerQueue,
     listener: Listener,
     subscriptions: Subscriptions,
-    over: Option<Code>,
-    /// Who was first to fill the last flush.
-    listens_first: bool,
-    /// Taken for what subscriptions tell next.
-    room: Option<Share>,
+    /// Why it cannot go on.
+    end: Option<Code>,
+    /// Whether the listener filled the last flush first.
+    is_listener_first: bool,
+    /// Reserved for the next frames of subscriptions.
+    delivery_share: Option<Share>,
 }
 
 impl Session {
     /// Opens a session; the first frames are its greeting.
     ///
     /// # Errors
-    /// If it takes the store to judge the position asked for, and the store cannot be reached.
-    pub async fn open(node: Node, opening: SessionOptions) -> Result<(Self, Vec<Frame>), Failure> {
-        let stale = node.stale(opening.after, opening.epoch).await?;
-        let after = opening.after.filter(|_| stale.is_none());
-        let listener = node.listen(after, opening.interest);
+    /// If the store is needed to judge the position asked for, and cannot be reached.
+    pub async fn open(node: Node, options: SessionOptions) -> Result<(Self, Vec<Frame>), Failure> {
+        let stale = node.stale(options.after, options.epoch).await?;
+        let after = options.after.filter(|_| stale.is_none());
+        let listener = node.listen(after, options.interest);
         let seq = listener.seq();
         let mut greeting = vec![protocol::welcome(node.epoch().0, seq, Uuid::new_v4())];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
-                answers: Answers::new(node.clone()),
+                answers: AnswerQueue::new(node.clone()),
                 node,
-                source: Requester::new(),
+                requester: Requester::new(),
                 listener,
                 subscriptions: Subscriptions::default(),
-                over: None,
-                listens_first: false,
-                room: None,
+                end: None,
+                is_listener_first: false,
+                delivery_share: None,
             },
             greeting,
         ))
     }
 
-    /// Takes in one message. Its answer comes out of [`next`](Self::next).
+    /// Accepts one message. [`next`](Self::next) yields its answer.
     pub fn receive(&mut self, text: &str) {
         if text.len() > limits::MESSAGE_BYTES_MAX {
             let message = format!(
@@ -96,25 +95,26 @@ impl Session {
             );
             return self.refuse(&Failure::new(Code::MessageTooLarge, message));
         }
-        let pending = match ParsedRequest::parse(text) {
-            Ok(asked) => self.begin(asked),
-            Err(RefusedRequest { id, name, failure }) => {
-                self.node.count(word(name), Err(&failure));
-                Pending::failed(id.as_ref(), name, &failure)
+        let state = match ParsedRequest::parse(text) {
+            Ok(request) => self.start(request),
+            Err(RefusedRequest { id, kind, failure }) => {
+                self.node.count(label(kind), Err(&failure));
+                AnswerState::failed(id.as_ref(), kind, &failure)
             }
         };
-        self.answers.push(pending, text.len());
+        self.answers.push(state, text.len());
     }
 
-    /// Answers a message that is no text, or no message at all.
+    /// Answers a message that is not text, or not a message at all.
     pub fn refuse(&mut self, failure: &Failure) {
-        self.node.count(word(None), Err(failure));
-        self.answers.push(Pending::failed(None, None, failure), 0);
+        self.node.count(label(None), Err(failure));
+        self.answers
+            .push(AnswerState::failed(None, None, failure), 0);
     }
 
-    /// Whether another message may be taken in now; otherwise once [`next`](Self::next) has answered some.
+    /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.
     pub fn has_room(&self) -> bool {
-        self.answers.have_room()
+        self.answers.has_room()
     }
 
     /// Waits for frames and adds those that are there, up to about one flush. Safe to drop and call again.
@@ -125,48 +125,50 @@ impl Session {
             () = self.listener.ready() => {}
             () = self.subscriptions.ready() => {}
         }
-        self.answer(outbox);
-        // Whoever goes first fills the flush, so they take turns.
-        self.listens_first = !self.listens_first;
-        if self.listens_first {
-            self.listen(outbox);
+        self.take_answers(outbox);
+        // The first of them may fill the flush, so they alternate.
+        self.is_listener_first = !self.is_listener_first;
+        if self.is_listener_first {
+            self.take_changes(outbox);
         }
-        self.subscriptions.look().await;
-        if self.subscriptions.have_news() && outbox.is_empty() && self.room.is_none() {
+        self.subscriptions.poll_once().await;
+        if self.subscriptions.is_any_ready() && outbox.is_empty() && self.delivery_share.is_none() {
             let reserving = self.node.news().reserve(limits::NEWS_BYTES_MAX);
             tokio::select! {
-                room = reserving => self.room = Some(room),
-                () = self.answers.ready() => self.answer(outbox),
+                share = reserving => self.delivery_share = Some(share),
+                () = self.answers.ready() => self.take_answers(outbox),
             }
         }
-        self.tell(outbox);
-        if !self.listens_first {
-            self.listen(outbox);
+        self.take_deliveries(outbox);
+        if !self.is_listener_first {
+            self.take_changes(outbox);
         }
     }
 
-    fn listen(&mut self, outbox: &mut Outbox) {
+    fn take_changes(&mut self, outbox: &mut Outbox) {
         let taken = self.listener.take(|frame| outbox.push(frame, None));
-        outbox.note(self.listener.heard());
+        outbox.note_received(self.listener.heard());
         if let Err(error) = taken {
             let failure = Failure::from(error);
             outbox.push(protocol::error(None, None, &failure), None);
-            self.over = Some(failure.code);
+            self.end = Some(failure.code);
         }
     }
 
-    /// Why the session cannot go on, when it has said all that it can: then it is to be closed.
-    pub fn over(&self) -> Option<Code> {
-        self.over
+    /// Why the session cannot go on: once its frames are sent it is to be closed with this.
+    pub fn end(&self) -> Option<Code> {
+        self.end
     }
 
-    /// What subscriptions tell is copied for each, so it takes room of the node's budget. Without room they wait.
-    fn tell(&mut self, outbox: &mut Outbox) {
-        if !self.subscriptions.have_news() {
+    /// Takes frames of subscriptions. They are copied for each, so they need a share of the node's budget; without
+    /// one they wait.
+    fn take_deliveries(&mut self, outbox: &mut Outbox) {
+        if !self.subscriptions.is_any_ready() {
             return;
         }
-        let room = self.room.take();
-        let Some(mut room) = room.or_else(|| self.node.news().try_reserve(limits::NEWS_BYTES_MAX))
+        let reserved = self.delivery_share.take();
+        let budget = self.node.news();
+        let Some(mut share) = reserved.or_else(|| budget.try_reserve(limits::NEWS_BYTES_MAX))
         else {
             return;
         };
@@ -174,13 +176,13 @@ impl Session {
         self.subscriptions.take(outbox);
         let (_, after) = outbox.size();
         if after - before > limits::FLUSH_BYTES_MAX {
-            room.shrink_to(after - before);
-            outbox.hold(room);
+            share.shrink_to(after - before);
+            outbox.hold(share);
         }
     }
 
-    /// Takes in what arrives for answers whose client does not read them yet. Never ends. Safe to drop.
-    pub async fn settle(&mut self) -> Infallible {
+    /// Completes answers while the client does not read them. Never ends. Safe to drop.
+    pub async fn complete_answers(&mut self) -> Infallible {
         std::future::poll_fn(|context| {
             let _ = self.answers.poll_ready(context);
             Poll::Pending
@@ -188,26 +190,26 @@ impl Session {
         .await
     }
 
-    /// Whether every request that was taken in is answered.
-    pub fn owes_nothing(&self) -> bool {
+    /// Whether every message that was received is answered.
+    pub fn is_drained(&self) -> bool {
         self.answers.is_empty()
     }
 
-    /// Waits for the next answers alone: a session that is about to end hears nothing else.
-    pub async fn finish(&mut self, outbox: &mut Outbox) {
+    /// Waits for the next answers alone, and adds them: for a session that is about to end.
+    pub async fn drain(&mut self, outbox: &mut Outbox) {
         self.answers.ready().await;
-        self.answer(outbox);
+        self.take_answers(outbox);
     }
 
-    /// Gives the answers that are ready. What a request does to the session itself is done here, so that
-    /// its requests take effect in the order of their answers.
-    fn answer(&mut self, outbox: &mut Outbox) {
+    /// Takes the answers that are ready. What a request does to the session itself is done here, so that requests take
+    /// effect in the order of their answers.
+    fn take_answers(&mut self, outbox: &mut Outbox) {
         while let Some(answer) = self.answers.pop() {
             match answer {
                 Answer::Frame(frame, share) => outbox.push(frame, share),
-                Answer::Subscribed(subscribed) => self.subscribed(*subscribed, outbox),
+                Answer::Subscribed(subscribed) => self.add_subscription(*subscribed, outbox),
                 Answer::Unsubscribe(id, sub) => {
-                    let frame = match self.unsubscribe(&sub) {
+                    let frame = match self.remove_subscription(&sub) {
                         Ok(()) => protocol::unsubscribed(id.as_ref(), &sub),
                         Err(failure) => {
                             protocol::error(id.as_ref(), Some(RequestKind::Unsubscribe), &failure)
@@ -219,7 +221,7 @@ impl Session {
         }
     }
 
-    fn unsubscribe(&mut self, sub: &SubName) -> Result<(), Failure> {
+    fn remove_subscription(&mut self, sub: &SubName) -> Result<(), Failure> {
         let outcome = match self.subscriptions.remove(sub) {
             true => Ok(()),
             false => {
@@ -228,64 +230,67 @@ impl Session {
                 Err(Failure::at(Code::NotFound, missing))
             }
         };
-        let name = Some(RequestKind::Unsubscribe);
-        self.node.count(word(name), outcome.as_ref().map(drop));
+        let kind = Some(RequestKind::Unsubscribe);
+        self.node.count(label(kind), outcome.as_ref().map(drop));
         outcome
     }
 
-    fn subscribed(&mut self, subscribed: Subscribed, outbox: &mut Outbox) {
+    fn add_subscription(&mut self, subscribed: Subscribed, outbox: &mut Outbox) {
         let Subscribed {
             id,
             sub,
             subscription,
             stale,
         } = subscribed;
-        if let Err(failure) = self.subscriptions.check(&sub, subscription.filter_weight()) {
-            self.node
-                .count(RequestKind::Subscribe.as_str(), Err(&failure));
-            let error = protocol::error(id.as_ref(), Some(RequestKind::Subscribe), &failure);
+        let kind = RequestKind::Subscribe;
+        let checked = self.subscriptions.check(&sub, subscription.filter_weight());
+        self.node.count(kind.as_str(), checked.as_ref().map(drop));
+        if let Err(failure) = checked {
+            let error = protocol::error(id.as_ref(), Some(kind), &failure);
             return outbox.push(error, None);
         }
-        self.node.count(RequestKind::Subscribe.as_str(), Ok(()));
         let seq = subscription.seq();
         outbox.push(protocol::subscribed(id.as_ref(), &sub, seq), None);
-        outbox.extend(stale.map(|reason| protocol::reset(reason, seq).of(&sub)));
+        let reset = stale.map(|reason| protocol::reset(reason, seq).for_subscription(&sub));
+        outbox.extend(reset);
         self.subscriptions.add(sub, subscription);
     }
 
-    fn read(&self, id: Option<RequestId>, read: Read) -> Pending {
-        Pending::read(self.node.clone(), id, read)
+    fn read(&self, id: Option<RequestId>, read: Read) -> AnswerState {
+        AnswerState::deferred(self.node.clone(), id, read)
     }
 
-    fn begin(&self, asked: ParsedRequest) -> Pending {
-        let ParsedRequest { id, name, request } = asked;
-        let begun = match request {
-            Request::Write(order) => self
+    fn start(&self, request: ParsedRequest) -> AnswerState {
+        let ParsedRequest { id, kind, request } = request;
+        let started = match request {
+            Request::Write(batch) => self
                 .node
-                .submit(&self.source, order)
-                .map(Pending::write(id.clone(), name)),
+                .submit(&self.requester, batch)
+                .map(AnswerState::write(id.clone(), kind)),
             Request::Broadcast(payload) => self
                 .node
-                .announce(&self.source, payload)
-                .map(Pending::announcement(id.clone())),
+                .announce(&self.requester, payload)
+                .map(AnswerState::broadcast(id.clone())),
             Request::Fetch(fetch) => {
-                let read = Read::Fetch(self.source.clone(), fetch);
+                let read = Read::Fetch(self.requester.clone(), fetch);
                 Ok(self.read(id.clone(), read))
             }
-            Request::Subscribe(sub, asked) => {
-                let read = Read::Subscribe(sub, asked, self.subscriptions.bell());
+            Request::Subscribe(sub, subscribe) => {
+                let read = Read::Subscribe(sub, subscribe, self.subscriptions.wakeup());
                 Ok(self.read(id.clone(), read))
             }
-            Request::Unsubscribe(sub) => Ok(Pending::Ready(Answer::Unsubscribe(id.clone(), sub))),
+            Request::Unsubscribe(sub) => {
+                Ok(AnswerState::Ready(Answer::Unsubscribe(id.clone(), sub)))
+            }
         };
-        begun.unwrap_or_else(|failure| {
-            self.node.count(name.as_str(), Err(&failure));
-            Pending::failed(id.as_ref(), Some(name), &failure)
+        started.unwrap_or_else(|failure| {
+            self.node.count(kind.as_str(), Err(&failure));
+            AnswerState::failed(id.as_ref(), Some(kind), &failure)
         })
     }
 }
 
-/// By what a request is counted of which perhaps nothing could be read.
-fn word(name: Option<RequestKind>) -> &'static str {
-    name.map_or("unknown", RequestKind::as_str)
+/// The label by which a request is counted, also if nothing could be read of it.
+fn label(kind: Option<RequestKind>) -> &'static str {
+    kind.map_or("unknown", RequestKind::as_str)
 }

@@ -1,4 +1,8 @@
-//! Frames on their way to a client: what is begun is finished in order, whoever stops waiting for it.
+//! Frames on their way to a client: a frame that is begun is finished in order, even if the future that sends it is
+//! dropped.
+//!
+//! Invariants: only the first frame may be sent in part (`sent` bytes of it), and `bytes` is the sum of all frames
+//! that the socket does not have whole.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,21 +13,21 @@ use crate::limits;
 use crate::node::Share;
 use crate::protocol::Frame;
 
-/// Frames that are not yet with the socket, the oldest first.
+/// Frames that the socket does not have yet, the oldest first.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Each with what it holds of the node's budget until the socket has it.
+    /// Each with its share of the node's budget, held until the socket has the frame.
     frames: VecDeque<(Frame, Option<Share>)>,
     bytes: usize,
-    /// Bytes of the first one that the socket has.
+    /// Bytes of the first frame that the socket has.
     sent: usize,
-    /// When this node heard of the first change among them.
-    heard: Option<Instant>,
+    /// When this node received the first change among the frames.
+    received_at: Option<Instant>,
 }
 
-/// A part of a message, small enough to be copied.
+/// A part of a message, small enough to be copied: a WebSocket frame.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Fragment {
     /// Its bytes.
     pub bytes: Bytes,
     /// Whether a message begins with it.
@@ -32,8 +36,17 @@ pub struct Piece {
     pub is_last: bool,
 }
 
+/// The memory that unsent frames take.
+#[derive(Debug, Clone, Copy)]
+pub struct UnsentFrames {
+    /// Bytes that hold no share of a budget.
+    pub unreserved_bytes: usize,
+    /// Whether others hold one.
+    pub has_shares: bool,
+}
+
 impl Outbox {
-    /// What a connection is to send.
+    /// An outbox with these frames.
     pub fn new(frames: impl IntoIterator<Item = Frame>) -> Self {
         let mut new = Self::default();
         new.extend(frames);
@@ -45,27 +58,28 @@ impl Outbox {
         frames.into_iter().for_each(|frame| self.push(frame, None));
     }
 
-    /// Adds a frame, and what it holds.
+    /// Adds a frame, with its share.
     pub(super) fn push(&mut self, frame: Frame, share: Option<Share>) {
         self.bytes += frame.len();
         self.frames.push_back((frame, share));
     }
 
-    /// Adds to what is held until the last of the frames is with the socket.
+    /// Holds a share for all frames added since the last one: until the socket has the last of them.
     pub(super) fn hold(&mut self, share: Share) {
         if let Some((_, held)) = self.frames.back_mut() {
+            debug_assert!(held.is_none(), "a frame has one share");
             *held = Some(share);
         }
     }
 
-    /// Notes when this node heard of a change among the frames.
-    pub(super) fn note(&mut self, heard: Option<Instant>) {
-        self.heard = self.heard.or(heard);
+    /// Notes when this node received a change among the frames.
+    pub(super) fn note_received(&mut self, at: Option<Instant>) {
+        self.received_at = self.received_at.or(at);
     }
 
-    /// When this node heard of the first change that was added since this was last asked.
-    pub fn heard(&mut self) -> Option<Instant> {
-        self.heard.take()
+    /// When this node received the first change that was added since the last call.
+    pub fn take_received(&mut self) -> Option<Instant> {
+        self.received_at.take()
     }
 
     /// How many frames it has, and how many bytes.
@@ -73,12 +87,13 @@ impl Outbox {
         (self.frames.len(), self.bytes)
     }
 
-    /// How many bytes it has that hold no share of the budget, and whether there are others.
-    pub fn weight(&self) -> (usize, bool) {
-        let free = self.frames.iter().filter(|(_, share)| share.is_none());
-        let bytes = free.map(|(frame, _)| frame.len()).sum();
-        let holds = self.frames.iter().any(|(_, share)| share.is_some());
-        (bytes, holds)
+    /// The memory that its frames take.
+    pub fn unsent(&self) -> UnsentFrames {
+        let unreserved = self.frames.iter().filter(|(_, share)| share.is_none());
+        UnsentFrames {
+            unreserved_bytes: unreserved.map(|(frame, _)| frame.len()).sum(),
+            has_shares: self.frames.iter().any(|(_, share)| share.is_some()),
+        }
     }
 
     /// Whether the socket has everything.
@@ -86,12 +101,13 @@ impl Outbox {
         self.frames.is_empty()
     }
 
-    /// Takes the next part out. Whoever takes it must hand it on.
-    pub fn next_piece(&mut self) -> Option<Piece> {
-        let is_whole = |(frame, _): &mut (Frame, _)| frame.len() <= limits::PIECE_BYTES_MAX;
-        if let Some((frame, _)) = self.frames.pop_front_if(is_whole) {
+    /// Takes the next fragment out. The caller must hand it to the socket before it awaits anything.
+    pub fn next_fragment(&mut self) -> Option<Fragment> {
+        let is_small = |(frame, _): &mut (Frame, _)| frame.len() <= limits::FRAGMENT_BYTES_MAX;
+        if let Some((frame, _)) = self.frames.pop_front_if(is_small) {
+            debug_assert_eq!(self.sent, 0, "a small frame is sent whole");
             self.bytes -= frame.len();
-            return Some(Piece {
+            return Some(Fragment {
                 bytes: frame.into_bytes(),
                 is_first: true,
                 is_last: true,
@@ -99,19 +115,20 @@ impl Outbox {
         }
         let (frame, _) = self.frames.front()?;
         let rest = frame.len() - self.sent;
-        let end = self.sent + rest.min(limits::PIECE_BYTES_MAX);
-        let piece = Piece {
+        let end = self.sent + rest.min(limits::FRAGMENT_BYTES_MAX);
+        let fragment = Fragment {
             bytes: frame.bytes().slice(self.sent..end),
             is_first: self.sent == 0,
             is_last: end == frame.len(),
         };
         self.sent = end;
-        if piece.is_last {
+        if fragment.is_last {
             self.bytes -= frame.len();
             self.frames.pop_front();
             self.sent = 0;
         }
-        Some(piece)
+        debug_assert!(!self.frames.is_empty() || self.bytes == 0);
+        Some(fragment)
     }
 }
 
@@ -123,29 +140,29 @@ mod tests {
     use crate::protocol;
 
     #[test]
-    fn a_large_message_goes_out_in_pieces_and_a_small_one_whole() {
-        let text = "x".repeat(2 * limits::PIECE_BYTES_MAX);
-        let say = |json: String| {
+    fn a_large_message_goes_out_in_fragments_and_a_small_one_whole() {
+        let text = "x".repeat(2 * limits::FRAGMENT_BYTES_MAX);
+        let message = |json: String| {
             let payload: Box<RawValue> = serde_json::from_str(&json).unwrap();
             protocol::broadcast(&payload)
         };
-        let (large, small) = (say(format!("\"{text}\"")), say("1".to_owned()));
+        let (large, small) = (message(format!("\"{text}\"")), message("1".to_owned()));
         let mut outbox = Outbox::new(vec![large.clone(), small.clone()]);
-        let pieces: Vec<Piece> = std::iter::from_fn(|| outbox.next_piece()).collect();
-        let ends: Vec<_> = pieces
+        let fragments: Vec<Fragment> = std::iter::from_fn(|| outbox.next_fragment()).collect();
+        let ends: Vec<_> = fragments
             .iter()
-            .map(|piece| (piece.is_first, piece.is_last))
+            .map(|fragment| (fragment.is_first, fragment.is_last))
             .collect();
         assert_eq!(
             ends,
             [(true, false), (false, false), (false, true), (true, true)]
         );
-        let whole: Vec<u8> = pieces[..3]
+        let whole: Vec<u8> = fragments[..3]
             .iter()
-            .flat_map(|piece| piece.bytes.to_vec())
+            .flat_map(|fragment| fragment.bytes.to_vec())
             .collect();
         assert_eq!(whole, large.as_str().as_bytes());
-        assert_eq!(pieces[3].bytes, small.as_str());
+        assert_eq!(fragments[3].bytes, small.as_str());
         assert!(outbox.is_empty());
     }
 }

@@ -9,15 +9,12 @@ use tokio::sync::Notify;
 use super::answers::{Answer, Subscribed};
 use crate::domain::{EventId, Seq};
 use crate::limits;
-use crate::node::Node;
-use crate::node::Outcome;
-use crate::node::Requester;
-use crate::node::Share;
+use crate::node::{Node, Outcome, Requester, Share};
 use crate::protocol;
 use crate::protocol::{Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe};
 use crate::query::Query;
 
-/// A request that can be begun.
+/// A request whose read has not started.
 #[derive(Debug, Clone)]
 pub(super) struct DeferredRead {
     pub(super) node: Node,
@@ -25,59 +22,65 @@ pub(super) struct DeferredRead {
     pub(super) read: Read,
 }
 
-/// What reads the store.
+/// What is to be read.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
     Fetch(Requester, Fetch),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
-    /// A write was carried out: its answer is made of the log, for which there was no room before.
-    Written(RequestKind, LoggedWrite),
-    /// A write was refused, with more to say than there was room for: of this event, as it is by then.
+    /// A write was carried out, and there was no room for its answer: its changes are read from the log again.
+    Committed(RequestKind, LoggedWrite),
+    /// A write was refused, and there was no room for the event in the error: it is read again, as it is by then.
     Refused(RequestKind, Box<Failure>, Option<EventId>),
 }
 
-/// The place in the log of a write.
+/// Where in the log the changes of a write are: `count` of them from `first` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LoggedWrite {
     first: Seq,
     count: usize,
-    /// What is told of it.
+    /// Of the answer.
     bytes: usize,
     is_repeated: bool,
 }
 
-/// Whether a read may be begun before its answer is the next.
+/// Whether a read may start before all answers ahead of it are taken.
 pub(super) enum Overtaking {
     No,
-    /// With the room for its answer, if it takes any.
+    /// With the share of the budget for its answer, if it takes one.
     Yes(Option<Share>),
 }
 
 impl Read {
-    fn name(&self) -> RequestKind {
+    fn kind(&self) -> RequestKind {
         match self {
             Self::Fetch(..) => RequestKind::Fetch,
             Self::Subscribe(..) => RequestKind::Subscribe,
-            Self::Written(name, _) | Self::Refused(name, ..) => *name,
+            Self::Committed(kind, _) | Self::Refused(kind, ..) => *kind,
         }
     }
 
-    /// What it takes to tell later what became of a write, in about so many bytes.
-    pub(super) fn again(name: RequestKind, outcome: Outcome, bytes: usize) -> Self {
+    /// What it takes to make the answer to a write again, which has about so many bytes.
+    pub(super) fn of_outcome(kind: RequestKind, outcome: Outcome, bytes: usize) -> Self {
         match outcome {
-            Err(refused) => {
-                let (failure, event) = Failure::from(refused).without_event();
-                Self::Refused(name, Box::new(failure), event)
+            Err(error) => {
+                let (failure, event) = Failure::from(error).without_event();
+                Self::Refused(kind, Box::new(failure), event)
             }
-            Ok(done) => Self::Written(
-                name,
-                LoggedWrite {
+            Ok(done) => {
+                debug_assert!(
+                    done.changes
+                        .windows(2)
+                        .all(|pair| pair[1].seq == pair[0].seq.next()),
+                    "the changes of a write follow each other in the log"
+                );
+                let write = LoggedWrite {
                     first: done.changes[0].seq,
                     count: done.changes.len(),
                     bytes,
                     is_repeated: done.is_repeated,
-                },
-            ),
+                };
+                Self::Committed(kind, write)
+            }
         }
     }
 }
@@ -87,84 +90,94 @@ impl DeferredRead {
         matches!(self.read, Read::Fetch(..))
     }
 
-    /// What takes a turn may not: it would keep the turn until those before it are answered, and they may wait for
-    /// one. The same holds for room, unless there is plenty.
+    /// A read that needs a snapshot permit must not start early: it would hold the permit until the answers ahead of it
+    /// are taken, and those may be waiting for a permit (deadlock). The same holds for the budget, unless much of it is
+    /// free.
     pub(super) fn overtake(&self) -> Overtaking {
         match &self.read {
             Read::Fetch(..) => match self.node.room_ahead() {
-                Some(room) => Overtaking::Yes(Some(room)),
+                Some(share) => Overtaking::Yes(Some(share)),
                 None => Overtaking::No,
             },
-            Read::Subscribe(_, asked, _) if !asked.snapshot && asked.mode != Mode::Latest => {
+            Read::Subscribe(_, subscribe, _)
+                if !subscribe.snapshot && subscribe.mode != Mode::Latest =>
+            {
                 Overtaking::Yes(None)
             }
-            Read::Subscribe(..) | Read::Written(..) | Read::Refused(..) => Overtaking::No,
+            Read::Subscribe(..) | Read::Committed(..) | Read::Refused(..) => Overtaking::No,
         }
     }
 
-    /// A panic is in the server's log already, and costs its own request alone.
-    pub(super) async fn run(self: Box<Self>, room: Option<Share>) -> Answer {
-        let (id, name) = (self.id.clone(), self.read.name());
-        let answer = AssertUnwindSafe(self.answer(room)).catch_unwind().await;
+    /// A panic is in the server's log already, and fails only this request.
+    pub(super) async fn run(self: Box<Self>, share: Option<Share>) -> Answer {
+        let (id, kind) = (self.id.clone(), self.read.kind());
+        let answer = AssertUnwindSafe(self.answer(share)).catch_unwind().await;
         answer.unwrap_or_else(|_| {
             let failure = Failure::internal();
-            Answer::Frame(protocol::error(id.as_ref(), Some(name), &failure), None)
+            Answer::Frame(protocol::error(id.as_ref(), Some(kind), &failure), None)
         })
     }
 
-    async fn answer(self: Box<Self>, room: Option<Share>) -> Answer {
-        let name = self.read.name();
+    async fn answer(self: Box<Self>, share: Option<Share>) -> Answer {
+        let kind = self.read.kind();
         let Self { node, id, read } = *self;
         let id = id.as_ref();
         let answer = match read {
-            Read::Fetch(from, fetch) => {
-                let page = node.fetch(&from, id, &fetch, room).await;
-                node.count(name.as_str(), page.as_ref().map(drop));
+            Read::Fetch(requester, fetch) => {
+                let page = node.fetch(&requester, id, &fetch, share).await;
+                node.count(kind.as_str(), page.as_ref().map(drop));
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
-            Read::Subscribe(sub, asked, bell) => {
-                let armed = node.subscribe(&asked, &bell).await;
-                if let Err(failure) = &armed {
-                    node.count(name.as_str(), Err(failure));
-                }
-                let subscribed = armed.map(|(subscription, stale)| Subscribed {
-                    id: id.cloned(),
-                    sub,
-                    subscription,
-                    stale,
-                });
-                let boxed = subscribed.map(Box::new);
-                boxed.map(Answer::Subscribed)
+            Read::Subscribe(sub, subscribe, wakeup) => {
+                subscribed(&node, id, sub, &subscribe, &wakeup).await
             }
-            Read::Written(_, written) => again(&node, id, name, written).await,
+            Read::Committed(_, write) => committed(&node, id, kind, write).await,
             Read::Refused(_, failure, event) => {
                 let share = node.budget().reserve(2 * limits::EVENT_BYTES_MAX).await;
-                let failure = shown(&node, *failure, event).await;
-                Ok(held(protocol::error(id, Some(name), &failure), share))
+                let failure = with_current_event(&node, *failure, event).await;
+                Ok(reserved(protocol::error(id, Some(kind), &failure), share))
             }
         };
         answer.unwrap_or_else(|failure| {
-            Answer::Frame(protocol::error(id, Some(name), &failure), None)
+            Answer::Frame(protocol::error(id, Some(kind), &failure), None)
         })
     }
 }
 
-/// The answer to a write that was carried out, read from the log.
-async fn again(
+/// Opens a subscription. A success is counted by the session, which may yet refuse it.
+async fn subscribed(
     node: &Node,
     id: Option<&RequestId>,
-    name: RequestKind,
-    written: LoggedWrite,
+    sub: SubName,
+    subscribe: &Subscribe,
+    wakeup: &Arc<Notify>,
 ) -> Result<Answer, Failure> {
-    let (changes, share) = node
-        .written(written.first, written.count, written.bytes)
-        .await?;
-    let frame = protocol::answer(id, name, &changes, written.is_repeated);
-    Ok(held(frame, share))
+    let opened = node.subscribe(subscribe, wakeup).await;
+    let (subscription, stale) = opened.inspect_err(|failure| {
+        node.count(RequestKind::Subscribe.as_str(), Err(failure));
+    })?;
+    Ok(Answer::Subscribed(Box::new(Subscribed {
+        id: id.cloned(),
+        sub,
+        subscription,
+        stale,
+    })))
 }
 
-/// The failure with the event that it is about, if that is still there.
-async fn shown(node: &Node, failure: Failure, event: Option<EventId>) -> Failure {
+/// The answer to a write that was carried out, read from the log.
+async fn committed(
+    node: &Node,
+    id: Option<&RequestId>,
+    kind: RequestKind,
+    write: LoggedWrite,
+) -> Result<Answer, Failure> {
+    let (changes, share) = node.written(write.first, write.count, write.bytes).await?;
+    let frame = protocol::write_done(id, kind, &changes, write.is_repeated);
+    Ok(reserved(frame, share))
+}
+
+/// The failure with the event that it is about, if that still exists.
+async fn with_current_event(node: &Node, failure: Failure, event: Option<EventId>) -> Failure {
     let Some(id) = event else {
         return failure;
     };
@@ -174,7 +187,7 @@ async fn shown(node: &Node, failure: Failure, event: Option<EventId>) -> Failure
     }
 }
 
-fn held(frame: Frame, mut share: Share) -> Answer {
+fn reserved(frame: Frame, mut share: Share) -> Answer {
     share.shrink_to(frame.len());
     Answer::Frame(frame, Some(share))
 }

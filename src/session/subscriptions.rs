@@ -1,4 +1,8 @@
 //! The named subscriptions of a session.
+//!
+//! They are served round-robin, so that none can starve the others: by frames (a flush takes so many) and by time (one
+//! slice of judging is shared by all that a call serves). Invariants: a name is there once, and a subscription that
+//! has failed is removed with the frame that says so.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,33 +16,40 @@ use crate::protocol;
 use crate::protocol::{Code, Failure, RequestKind, SubName};
 use crate::value::{Invalid, Steps};
 
-/// Each takes its turn: none can keep the others from being heard.
+/// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    named: Vec<NamedSubscription>,
-    /// Rings when one of them has a match.
-    bell: Arc<Notify>,
-    /// Whose turn is next.
-    turn: usize,
-    /// Whether judging took its share of time: others have their turn first.
-    is_tired: bool,
+    entries: Vec<NamedSubscription>,
+    /// Notified when one of them has a match.
+    wakeup: Arc<Notify>,
+    /// The round-robin position, modulo their number.
+    next: usize,
+    /// Whether judging has used up its slice: other tasks run before the next one.
+    is_slice_used: bool,
 }
 
 #[derive(Debug)]
 struct NamedSubscription {
     name: SubName,
     subscription: Subscription,
-    /// Whether it may have something to take.
+    /// Whether it may have frames.
     is_ready: bool,
 }
 
 impl Subscriptions {
-    pub(super) fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.bell)
+    pub(super) fn wakeup(&self) -> Arc<Notify> {
+        Arc::clone(&self.wakeup)
     }
 
+    fn contains(&self, name: &SubName) -> bool {
+        self.entries.iter().any(|known| known.name == *name)
+    }
+
+    /// Adds a subscription that passes [`check`](Self::check).
     pub(super) fn add(&mut self, name: SubName, subscription: Subscription) {
-        self.named.push(NamedSubscription {
+        debug_assert!(!self.contains(&name), "a name is there once");
+        debug_assert!(self.entries.len() < limits::SESSION_SUBSCRIPTIONS_MAX);
+        self.entries.push(NamedSubscription {
             name,
             subscription,
             is_ready: false,
@@ -47,29 +58,32 @@ impl Subscriptions {
 
     /// Whether there was one of this name.
     pub(super) fn remove(&mut self, name: &SubName) -> bool {
-        let known = self.named.iter().position(|known| known.name == *name);
-        known.map(|at| self.named.remove(at)).is_some()
+        let index = self.entries.iter().position(|known| known.name == *name);
+        index.map(|index| self.entries.remove(index)).is_some()
     }
 
-    /// Why one of this name, with a filter of this weight, cannot be added.
-    pub(super) fn check(&self, name: &SubName, weight: usize) -> Result<(), Failure> {
-        if self.named.iter().any(|known| known.name == *name) {
+    /// Whether one of this name, with a filter of so many bytes, can be added.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn check(&self, name: &SubName, filter_bytes: usize) -> Result<(), Failure> {
+        if self.contains(name) {
             let reason = format!("there is a subscription {:?} already", name.as_str());
             let taken = Invalid::new("payload.sub", reason);
             return Err(Failure::at(Code::SubscriptionExists, taken));
         }
-        if self.named.len() >= limits::SESSION_SUBSCRIPTIONS_MAX {
+        if self.entries.len() >= limits::SESSION_SUBSCRIPTIONS_MAX {
             let message = format!(
                 "a session has at most {} subscriptions",
                 limits::SESSION_SUBSCRIPTIONS_MAX
             );
             return Err(Failure::new(Code::TooManySubscriptions, message));
         }
-        let weights = self
-            .named
+        let known = self
+            .entries
             .iter()
             .map(|known| known.subscription.filter_weight());
-        if weights.sum::<usize>() + weight > limits::SESSION_FILTER_BYTES_MAX {
+        if known.sum::<usize>() + filter_bytes > limits::SESSION_FILTER_BYTES_MAX {
             let most = limits::SESSION_FILTER_BYTES_MAX / 1024 / 1024;
             let message = format!("the filters of a session take at most {most} MiB, compiled");
             return Err(Failure::new(Code::TooManySubscriptions, message));
@@ -77,81 +91,82 @@ impl Subscriptions {
         Ok(())
     }
 
-    /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.
+    /// Waits until [`take`](Self::take) may have frames. Safe to drop and call again.
     pub(super) async fn ready(&mut self) {
-        if std::mem::take(&mut self.is_tired) {
+        if std::mem::take(&mut self.is_slice_used) {
             tokio::task::yield_now().await;
         }
-        let bell = self.bell();
+        let wakeup = self.wakeup();
         loop {
             let ready = std::future::poll_fn(|context| self.poll_ready(context));
             tokio::select! {
                 () = ready => return,
-                () = bell.notified() => {}
+                () = wakeup.notified() => {}
             }
         }
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut found = Poll::Pending;
-        for named in &mut self.named {
-            named.is_ready |= named.subscription.poll_ready(context).is_ready();
-            if named.is_ready {
-                found = Poll::Ready(());
+        let mut ready = Poll::Pending;
+        for entry in &mut self.entries {
+            entry.is_ready |= entry.subscription.poll_ready(context).is_ready();
+            if entry.is_ready {
+                ready = Poll::Ready(());
             }
         }
-        found
+        ready
     }
 
-    /// Looks which of them may have something, also while others keep the session from waiting for them.
-    pub(super) async fn look(&mut self) {
-        let look = |context: &mut Context<'_>| {
+    /// Polls all of them once without waiting: while the session has other work it never waits for them in
+    /// [`ready`](Self::ready).
+    pub(super) async fn poll_once(&mut self) {
+        let poll = |context: &mut Context<'_>| {
             let _ = self.poll_ready(context);
             Poll::Ready(())
         };
-        std::future::poll_fn(look).await;
+        std::future::poll_fn(poll).await;
     }
 
-    /// Whether one of them may have something, as far as [`ready`](Self::ready) or [`look`](Self::look) saw.
-    pub(super) fn have_news(&self) -> bool {
-        self.named.iter().any(|named| named.is_ready)
+    /// Whether one of them may have frames, as of the last poll.
+    pub(super) fn is_any_ready(&self) -> bool {
+        self.entries.iter().any(|entry| entry.is_ready)
     }
 
-    /// Adds what is there without waiting, up to about one flush.
+    /// Takes the frames that are there without waiting, up to about one flush.
     pub(super) fn take(&mut self, outbox: &mut Outbox) {
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
-        for _ in 0..self.named.len() {
-            self.is_tired = slice.left() < limits::MATCH_STEPS_INLINE;
+        for _ in 0..self.entries.len() {
+            self.is_slice_used = slice.left() < limits::MATCH_STEPS_INLINE;
             let (count, bytes) = outbox.size();
             let is_full = count >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX;
-            if self.is_tired || is_full {
+            if self.is_slice_used || is_full {
                 return;
             }
-            let at = self.turn % self.named.len();
-            self.turn = at + 1;
-            let named = &mut self.named[at];
-            if std::mem::take(&mut named.is_ready)
-                && let Err(failure) = named.take(&slice, outbox)
+            let index = self.next % self.entries.len();
+            self.next = index + 1;
+            let entry = &mut self.entries[index];
+            if std::mem::take(&mut entry.is_ready)
+                && let Err(failure) = entry.take(&slice, outbox)
             {
                 let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
-                outbox.push(error.of(&named.name), None);
-                self.named.remove(at);
+                outbox.push(error.for_subscription(&entry.name), None);
+                self.entries.remove(index);
                 return;
             }
         }
-        self.is_tired = slice.left() < limits::MATCH_STEPS_INLINE;
+        self.is_slice_used = slice.left() < limits::MATCH_STEPS_INLINE;
     }
 }
 
 impl NamedSubscription {
     fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
-        let mut out = |notice: Notice| {
-            outbox.note(notice.heard);
-            outbox.push(notice.frame.of(name), None);
+        let mut push = |notice: Notice| {
+            outbox.note_received(notice.heard);
+            outbox.push(notice.frame.for_subscription(name), None);
         };
         self.subscription
-            .take(slice, &mut out)
+            .take(slice, &mut push)
             .map_err(Failure::from)
     }
 }

@@ -1,4 +1,11 @@
-//! The ways in: routes, and the framing of each transport. What is said is decided elsewhere.
+//! HTTP and WebSocket. Four rooms, in the order in which a request passes them:
+//!
+//! - `connection`: its bytes: counters, the receive budget, timeouts, and how it is closed.
+//! - `gate`: who may ask, and what every answer gets.
+//! - `routes`: a handler for each route; a WebSocket and a stream of Server-Sent Events are routes too.
+//! - `http`: what requests have in common: headers, parameters, bodies, errors.
+//!
+//! Every byte of JSON that is sent is written by [`protocol`](crate::protocol).
 
 mod connection;
 mod gate;
@@ -18,10 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::limits;
 use crate::node::Node;
 pub use connection::serve;
-pub use gate::Gate;
-pub use gate::guests::Guests;
-pub use gate::host::Hosts;
-pub use gate::origin::Origins;
+pub use gate::{AccessPolicy, AllowedHosts, AllowedOrigins, Gate};
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
@@ -31,29 +35,29 @@ pub struct App {
     /// The node.
     pub node: Node,
     /// Who may ask.
-    pub guests: Arc<Guests>,
+    pub access: Arc<AccessPolicy>,
     /// Connections and sessions that are open.
     pub connections: TaskTracker,
     /// Cancelled when the server stops: sessions answer what is in flight and close.
     pub closing: CancellationToken,
 }
 
-/// A place among the connections of the server, held as long as the connection or its session lives.
+/// One of the server's connections ([`limits::CONNECTIONS_MAX`]), held as long as the connection or its session lives.
 #[derive(Debug, Clone)]
 pub struct ConnectionPermit(
     #[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>,
 );
 
 impl ConnectionPermit {
-    /// Takes the place that `permit` stands for.
+    /// Holds `permit`.
     pub fn new(permit: OwnedSemaphorePermit) -> Self {
         Self(Arc::new(permit))
     }
 }
 
-/// All routes, and the way to them.
+/// All routes, behind the gate.
 pub fn gate(app: App) -> Gate {
-    let guests = Arc::clone(&app.guests);
+    let access = Arc::clone(&app.access);
     let node = app.node.clone();
     let budget = node.budget().clone();
     let counted =
@@ -95,5 +99,5 @@ pub fn gate(app: App) -> Gate {
         .method_not_allowed_fallback(http::failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .with_state(app);
-    Gate::new(routes, guests, budget)
+    Gate::new(routes, access, budget)
 }

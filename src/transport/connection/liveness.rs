@@ -1,133 +1,133 @@
-//! Whether a WebSocket's client is still there: pings for the silent, and an end for half messages.
+//! Whether a WebSocket's client is alive: silent clients are pinged, and a message must be whole in time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::meter::Meter;
+use super::byte_counters::ByteCounters;
 use crate::limits;
 use crate::protocol::Code;
 
 /// What is known of a client from the bytes that it sends.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    meter: Meter,
+    counters: ByteCounters,
+    /// When a ping was sent that is not answered.
     pinged: Option<Instant>,
-    /// What had come when its last message was whole.
-    whole: u64,
-    /// Bytes of pings and pongs that have come since, which are no part of a message.
+    /// Bytes received when the last message was whole.
+    received: u64,
+    /// Bytes of pings and pongs received since, which belong to no message.
     control: u64,
-    half: Option<Half>,
+    partial: Option<PartialMessage>,
 }
 
-/// A message of which a part has come.
+/// A message of which a part has arrived.
 #[derive(Debug, Clone, Copy)]
-struct Half {
+struct PartialMessage {
     /// When it was first seen.
     since: Instant,
-    /// What of the time since was the server's, which did not read.
+    /// How long of that the server did not read.
     excused: Duration,
 }
 
-/// What is to be done about a client.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// Nothing, until then.
-    Well(Instant),
-    /// Send a ping, and look again then.
-    Silent(Instant),
-    /// End the connection.
-    Over(Code),
+pub(crate) enum LivenessCheck {
+    /// Check again then.
+    Alive(Instant),
+    /// Send a ping, and check again then.
+    PingDue(Instant),
+    /// Close the connection.
+    Dead(Code),
 }
 
-/// The header of a frame from a client: two bytes and the mask. Control frames are too short for more.
+/// The header of a control frame from a client: two bytes and the mask.
 const CONTROL_HEADER_BYTES: u64 = 6;
 
 impl Liveness {
-    pub(crate) fn new(meter: Meter) -> Self {
-        let whole = meter.read();
+    pub(crate) fn new(counters: ByteCounters) -> Self {
         Self {
-            meter,
+            received: counters.received(),
+            counters,
             pinged: None,
-            whole,
             control: 0,
-            half: None,
+            partial: None,
         }
     }
 
-    /// A message has come.
-    pub(crate) fn message(&mut self) {
-        self.whole = self.meter.read();
+    /// A message is whole.
+    pub(crate) fn message_received(&mut self) {
+        self.received = self.counters.received();
         self.control = 0;
-        self.half = None;
+        self.partial = None;
     }
 
-    /// A ping or pong has come.
-    pub(crate) fn control(&mut self, payload: usize) {
+    /// A ping or pong was received.
+    pub(crate) fn control_received(&mut self, payload: usize) {
         self.control += payload as u64 + CONTROL_HEADER_BYTES;
     }
 
     /// The server did not read for so long.
     pub(crate) fn excuse(&mut self, time: Duration) {
-        if let Some(half) = &mut self.half {
-            half.excused += time;
+        if let Some(partial) = &mut self.partial {
+            partial.excused += time;
         }
     }
 
-    /// Whether a message has begun that is not seen yet: then it is time to [`check`](Self::check).
-    pub(crate) fn has_begun_half(&self) -> bool {
-        self.half.is_none() && self.has_half()
+    /// Whether a message has begun since the last [`check`](Self::check), so that another is due.
+    pub(crate) fn has_new_partial(&self) -> bool {
+        self.partial.is_none() && self.has_partial()
     }
 
-    /// Whether a part of a message has come.
-    pub(crate) fn has_half(&self) -> bool {
-        self.half_bytes() > 0
+    /// Whether a part of a message has arrived.
+    pub(crate) fn has_partial(&self) -> bool {
+        self.partial_bytes() > 0
     }
 
-    fn half_bytes(&self) -> u64 {
-        (self.meter.read() - self.whole).saturating_sub(self.control)
+    fn partial_bytes(&self) -> u64 {
+        (self.counters.received() - self.received).saturating_sub(self.control)
     }
 
-    /// Who is not read cannot be heard: nothing is held against him meanwhile.
-    pub(crate) fn check(&mut self, now: Instant, is_read: bool) -> Finding {
+    /// While the connection is not read, the client cannot be heard and is taken for alive.
+    pub(crate) fn check(&mut self, now: Instant, is_read: bool) -> LivenessCheck {
         if !is_read {
             self.pinged = None;
-            return Finding::Well(now + limits::PONG_DEADLINE);
+            return LivenessCheck::Alive(now + limits::PONG_DEADLINE);
         }
-        let half = match self.half_deadline(now) {
-            Some(deadline) if now >= deadline => return Finding::Over(Code::TimedOut),
-            half => half,
+        let deadline = match self.partial_deadline(now) {
+            Some(deadline) if now >= deadline => return LivenessCheck::Dead(Code::TimedOut),
+            deadline => deadline,
         };
-        let until = |then: Instant| half.map_or(then, |half| half.min(then));
-        let heard = self.meter.heard();
+        let until = |then: Instant| deadline.map_or(then, |deadline| deadline.min(then));
+        let heard = self.counters.last_received();
         let pinged = self.pinged.filter(|pinged| heard < *pinged);
         if let Some(pinged) = pinged {
             let deadline = pinged + limits::PONG_DEADLINE;
             return match now >= deadline {
-                true => Finding::Over(Code::TimedOut),
-                false => Finding::Well(until(deadline)),
+                true => LivenessCheck::Dead(Code::TimedOut),
+                false => LivenessCheck::Alive(until(deadline)),
             };
         }
         self.pinged = None;
         if now < heard + limits::PING_INTERVAL {
-            return Finding::Well(until(heard + limits::PING_INTERVAL));
+            return LivenessCheck::Alive(until(heard + limits::PING_INTERVAL));
         }
         self.pinged = Some(now);
-        Finding::Silent(until(now + limits::PONG_DEADLINE))
+        LivenessCheck::PingDue(until(now + limits::PONG_DEADLINE))
     }
 
-    /// When the rest of a message must have come, if a part of one has.
-    fn half_deadline(&mut self, now: Instant) -> Option<Instant> {
-        let bytes = self.half_bytes();
+    /// When the rest of a message must have arrived, if a part of one has.
+    fn partial_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let bytes = self.partial_bytes();
         if bytes == 0 {
-            self.half = None;
+            self.partial = None;
             return None;
         }
-        let half = self.half.get_or_insert(Half {
+        let partial = self.partial.get_or_insert(PartialMessage {
             since: now,
             excused: Duration::ZERO,
         });
         let earned = Duration::from_secs(bytes / limits::MESSAGE_BYTES_PER_SECOND);
-        Some(half.since + half.excused + limits::MESSAGE_DEADLINE + earned)
+        Some(partial.since + partial.excused + limits::MESSAGE_DEADLINE + earned)
     }
 }

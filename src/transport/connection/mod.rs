@@ -1,11 +1,22 @@
 //! One connection: HTTP/1.1 as hyper speaks it, until its client leaves or the server stops.
+//!
+//! The layers between the socket and hyper, or tungstenite once a connection is a WebSocket:
+//!
+//! ```text
+//! frame_headers      holds a large WebSocket frame back until there is a share for it
+//! error_responder    gives hyper's own errors a body, and closes by a lingering close
+//! byte_counters      counts bytes, and stops reading at the allowance
+//! ```
+//!
+//! `receive_budget` raises the allowance, `write_timeout` and `liveness` decide when a client is too slow or gone.
 
-pub(super) mod heads;
-pub(super) mod intake;
-pub(super) mod liveness;
-pub(super) mod meter;
-pub(super) mod parting;
-pub(super) mod wire;
+mod byte_counters;
+mod error_responder;
+mod frame_headers;
+mod lingering_close;
+mod liveness;
+mod receive_budget;
+mod write_timeout;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,45 +38,49 @@ use tokio_util::sync::CancellationToken;
 use super::{ConnectionPermit, Gate};
 use crate::limits;
 use crate::node::Node;
-use intake::{Awaited, Intake};
-use meter::Metered;
-use wire::Wire;
+pub(super) use byte_counters::ByteCounters;
+use byte_counters::CountedStream;
+use error_responder::ErrorResponder;
+pub(super) use frame_headers::FrameHeaderReader;
+pub(super) use lingering_close::LingeringClose;
+pub(super) use liveness::{Liveness, LivenessCheck};
+pub(super) use receive_budget::{Awaited, ReceiveBudget, ReceiveEvent};
 
-/// Serves one connection until the client leaves, or takes nothing for too long, which holds on to what is read for it;
-/// or until `closing` and the request under way is answered.
+/// Serves one connection until the client leaves, or takes nothing for too long while it holds memory; or until
+/// `closing` is cancelled and the current request is answered.
 pub async fn serve(
     stream: TcpStream,
     gate: Gate,
     node: Node,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
     closing: CancellationToken,
 ) {
-    // Small frames must not wait for each other's acknowledgements.
+    // Small frames must not wait for each other's acknowledgements. It fails only on a socket that is gone.
     let _ = stream.set_nodelay(true);
-    let stream = Metered::new(stream);
-    let meter = stream.meter().clone();
-    let mut intake = Intake::new(meter.clone(), node.intake().clone());
-    let wire = Wire::new(stream, meter.clone());
-    let peer = meter.clone();
-    let given_up = peer.given_up(|| node.is_crowded());
-    tokio::pin!(given_up);
+    let stream = CountedStream::new(stream);
+    let counters = stream.counters().clone();
+    let mut receiving = ReceiveBudget::new(counters.clone(), node.intake().clone());
+    let stream = ErrorResponder::new(stream, counters.clone());
+    let peer = counters.clone();
+    let write_timeout = peer.blocked_write_timeout(|| node.is_crowded());
+    tokio::pin!(write_timeout);
     let answering = service_fn(move |request: Request<Incoming>| {
         let is_read = Arc::<AtomicBool>::default();
-        let watched = |body| Body::new(Watched::new(body, Arc::clone(&is_read)));
+        let watched = |body| Body::new(WatchedBody::new(body, Arc::clone(&is_read)));
         let mut request = request.map(watched);
-        request.extensions_mut().insert(seat.clone());
-        request.extensions_mut().insert(meter.clone());
-        meter.allowance().awaits(Awaited::Answer);
-        let (gate, meter) = (gate.clone(), meter.clone());
+        request.extensions_mut().insert(permit.clone());
+        request.extensions_mut().insert(counters.clone());
+        counters.allowance().set_awaited(Awaited::Answer);
+        let (gate, counters) = (gate.clone(), counters.clone());
         async move {
             let mut answer = gate.answer(request).await;
             if !is_read.load(Ordering::Relaxed) {
-                // What is left of the body would be taken for the next request, so hyper closes; and the client must
-                // know, or it sends that next request into the void.
+                // The rest of the body would be taken for the next request, so hyper closes the connection; and the
+                // client must know, or its next request is lost.
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
-            meter.renew_allowance();
+            counters.renew_allowance();
             Ok::<_, Infallible>(answer)
         }
     });
@@ -75,7 +90,7 @@ pub async fn serve(
         .max_header_size(limits::HEAD_BYTES_MAX)
         .max_buf_size(limits::HEAD_BYTES_MAX)
         .max_headers(limits::HEADERS_MAX)
-        .serve_connection(TokioIo::new(wire), answering)
+        .serve_connection(TokioIo::new(stream), answering)
         .with_upgrades();
     tokio::pin!(connection);
     let mut is_closing = false;
@@ -86,10 +101,10 @@ pub async fn serve(
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = intake.overdue() => if !peer.allowance().evict() {
+            () = receiving.too_slow() => if !peer.allowance().evict_body() {
                 return;
             },
-            () = &mut given_up => {
+            () = &mut write_timeout => {
                 node.metrics().slow_closes.inc();
                 return;
             }
@@ -100,13 +115,13 @@ pub async fn serve(
     }
 }
 
-/// A body that says whether it was read to its end.
-struct Watched {
+/// A body that tells whether it was read to its end.
+struct WatchedBody {
     body: Incoming,
     is_read: Arc<AtomicBool>,
 }
 
-impl Watched {
+impl WatchedBody {
     fn new(body: Incoming, is_read: Arc<AtomicBool>) -> Self {
         let watched = Self { body, is_read };
         watched.note();
@@ -120,7 +135,7 @@ impl Watched {
     }
 }
 
-impl hyper::body::Body for Watched {
+impl hyper::body::Body for WatchedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -1,33 +1,33 @@
 //! Which hosts a request may be addressed to.
 //!
-//! A page of `http://evil.example` can have its own name point to this server after it was loaded (DNS rebinding):
-//! to the browser the server is then a part of that page, and `Origin` and `Host` agree. So a name is believed only
-//! if it is known to be this server's: a loopback name, or one that the operator names. An IP address needs no
-//! list, since no DNS answer can move it.
+//! A page of `http://evil.example` can let its own name point to this server after it was loaded (DNS rebinding): to the
+//! browser the server is then of the page's own origin, and `Origin` and `Host` agree. So a name is allowed only if it is
+//! known to be this server's: a loopback name, or one that the operator lists. An IP address needs no list, since no
+//! DNS answer can change it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A host name's length in DNS.
+/// The length of a host name in DNS.
 const NAME_BYTES_MAX: usize = 253;
 
 /// A host: `Host` and `Origin` are compared by it, whatever the letters' case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Host {
     Ip(IpAddr),
-    /// In lower case, without the dot that may end it.
+    /// In lower case, without a trailing dot.
     Name(String),
 }
 
 /// `host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Authority {
-    pub(crate) host: Host,
+    pub(super) host: Host,
     pub(super) port: Option<u16>,
 }
 
 impl Authority {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']')?;
@@ -83,51 +83,51 @@ impl fmt::Display for Host {
     }
 }
 
-/// A host, or with `*.` before it all names below it.
+/// A host, or with `*.` before it all its subdomains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostPattern {
-    One(Host),
-    Below(String),
+    Exact(Host),
+    Subdomains(String),
 }
 
 impl HostPattern {
     /// Reads `name[:port]` or `*.name[:port]`.
-    pub(crate) fn parse(text: &str) -> Option<(Self, Option<u16>)> {
-        let Some(below) = text.strip_prefix("*.") else {
+    pub(super) fn parse(text: &str) -> Option<(Self, Option<u16>)> {
+        let Some(domain) = text.strip_prefix("*.") else {
             let Authority { host, port } = Authority::parse(text)?;
-            return Some((Self::One(host), port));
+            return Some((Self::Exact(host), port));
         };
-        match Authority::parse(below)? {
+        match Authority::parse(domain)? {
             Authority {
                 host: Host::Name(name),
                 port,
-            } => Some((Self::Below(name), port)),
+            } => Some((Self::Subdomains(name), port)),
             Authority {
                 host: Host::Ip(_), ..
             } => None,
         }
     }
 
-    pub(crate) fn matches(&self, host: &Host) -> bool {
+    pub(super) fn matches(&self, host: &Host) -> bool {
         match (self, host) {
-            (Self::One(one), host) => one == host,
-            (Self::Below(_), Host::Ip(_)) => false,
-            (Self::Below(name), Host::Name(host)) => host
+            (Self::Exact(exact), host) => exact == host,
+            (Self::Subdomains(_), Host::Ip(_)) => false,
+            (Self::Subdomains(name), Host::Name(host)) => host
                 .strip_suffix(name.as_str())
                 .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         }
     }
 }
 
-/// The names by which this server may be called, beside loopback names and IP addresses.
+/// The names of this server, beside loopback names and IP addresses.
 #[derive(Debug, Clone, Default)]
-pub struct Hosts(Vec<(HostPattern, Option<u16>)>);
+pub struct AllowedHosts(Vec<(HostPattern, Option<u16>)>);
 
-impl Hosts {
-    /// Reads a list of names: `livelog.example.org`, `livelog:3000`, `*.example.org`. Empty ones are none.
+impl AllowedHosts {
+    /// Reads a list of names: `livelog.example.org`, `livelog:3000`, `*.example.org`. Empty ones are skipped.
     ///
     /// # Errors
-    /// Names the first that is no such thing.
+    /// The first that is not a name.
     pub fn parse(hosts: &[String]) -> Result<Self, String> {
         let named = hosts.iter().map(|host| host.trim());
         let parse = |host: &str| {
@@ -143,21 +143,21 @@ impl Hosts {
     }
 
     /// Whether a request to this authority is meant for this server.
-    pub(super) fn admit(&self, asked: &Authority) -> bool {
+    pub(super) fn allow(&self, target: &Authority) -> bool {
         let listed = |(pattern, port): &(HostPattern, Option<u16>)| {
-            pattern.matches(&asked.host) && is_port(*port, asked.port)
+            pattern.matches(&target.host) && is_port(*port, target.port)
         };
-        matches!(asked.host, Host::Ip(_))
-            || asked.host.is_loopback_name()
+        matches!(target.host, Host::Ip(_))
+            || target.host.is_loopback_name()
             || self.0.iter().any(listed)
     }
 }
 
-/// A port that is left out is the scheme's, and behind a proxy nobody knows which scheme that was.
-fn is_port(listed: Option<u16>, asked: Option<u16>) -> bool {
-    match (listed, asked) {
+/// A port that is left out is the scheme's default, and behind a proxy the scheme is unknown.
+fn is_port(listed: Option<u16>, target: Option<u16>) -> bool {
+    match (listed, target) {
         (None, _) => true,
-        (Some(listed), Some(asked)) => listed == asked,
+        (Some(listed), Some(target)) => listed == target,
         (Some(listed), None) => [80, 443].contains(&listed),
     }
 }
@@ -166,10 +166,10 @@ fn is_port(listed: Option<u16>, asked: Option<u16>) -> bool {
 mod tests {
     use super::*;
 
-    fn admits(listed: &[&str], host: &str) -> bool {
+    fn allows(listed: &[&str], host: &str) -> bool {
         let listed: Vec<String> = listed.iter().map(|&host| host.to_owned()).collect();
-        let hosts = Hosts::parse(&listed).unwrap();
-        Authority::parse(host).is_some_and(|authority| hosts.admit(&authority))
+        let hosts = AllowedHosts::parse(&listed).unwrap();
+        Authority::parse(host).is_some_and(|authority| hosts.allow(&authority))
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
             "[fe80::1]:80",
             "127.0.0.1:",
         ] {
-            assert!(admits(&[], host), "{host}");
+            assert!(allows(&[], host), "{host}");
         }
     }
 
@@ -202,8 +202,8 @@ mod tests {
             "node",
             "node:443",
         ] {
-            assert!(admits(&listed, host), "{host}");
-            assert!(!admits(&[], host), "{host}");
+            assert!(allows(&listed, host), "{host}");
+            assert!(!allows(&[], host), "{host}");
         }
         for host in [
             "example.org",
@@ -217,12 +217,12 @@ mod tests {
             "node:80",
             "127.1",
         ] {
-            assert!(!admits(&listed, host), "{host}");
+            assert!(!allows(&listed, host), "{host}");
         }
     }
 
     #[test]
-    fn what_is_no_host_is_none() {
+    fn other_texts_are_not_hosts() {
         for text in [
             "",
             ":80",
@@ -242,7 +242,7 @@ mod tests {
             assert_eq!(Authority::parse(text), None, "{text}");
         }
         for text in ["*", "*.", "a.*", "*.127.0.0.1", "https://a", "a/", "**.a"] {
-            assert!(Hosts::parse(&[text.to_owned()]).is_err(), "{text}");
+            assert!(AllowedHosts::parse(&[text.to_owned()]).is_err(), "{text}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What every request passes before the routes, and what every answer gets after them.
+//! Who may ask: the middleware around all routes. It checks each request before the routes, and completes each answer.
 //!
-//! Refusals are made, or put into words, here rather than in each handler, so that a route that is added has them
-//! too: whose request it is, whether its address can be read, and that nothing is refused without a code.
+//! A route that is added has all of this: access by host and origin, an address and a framing that can mean one thing
+//! only, CORS and the other common headers, the request id, and an error object in place of an error of a library.
 
-pub(super) mod guests;
-pub(super) mod host;
-pub(super) mod origin;
-pub(super) mod trace;
+mod access;
+mod host;
+mod origin;
+mod request_id;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,86 +24,89 @@ use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::http::budgeted_body::with_share;
 use super::http::header::{invalid, once};
-use super::http::held::held;
 use crate::limits;
 use crate::node::Budget;
 use crate::protocol::{Code, Failure};
 use crate::value::Invalid;
-use guests::Guests;
+pub use access::AccessPolicy;
+pub use host::AllowedHosts;
 use host::Authority;
-use origin::{Origin, Visitor};
+pub use origin::AllowedOrigins;
+use origin::{Origin, OriginMatch};
 
-/// What a refusal that is no error object may say of itself.
+/// What is kept of the text of a library's error.
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// For how long a browser may remember what a page of another origin may do, in seconds.
-const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
+/// How long a browser may cache the answer to a preflight, in seconds.
+const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// What `OPTIONS *` is answered: the methods of any route.
+/// The answer to `OPTIONS *`: the methods of all routes.
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PATCH,DELETE,OPTIONS");
 
-const SHOWN_TO_PAGES: HeaderValue =
+/// The headers that CORS lets a page of another origin read.
+const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("etag,location,retry-after,x-request-id");
 
-/// The way to the routes.
+/// The routes, behind the checks; see the [module](self).
 #[derive(Debug, Clone)]
 pub struct Gate {
     routes: Router,
-    guests: Arc<Guests>,
+    access: Arc<AccessPolicy>,
     budget: Budget,
 }
 
 impl Gate {
-    pub(super) fn new(routes: Router, guests: Arc<Guests>, budget: Budget) -> Self {
+    pub(super) fn new(routes: Router, access: Arc<AccessPolicy>, budget: Budget) -> Self {
         Self {
             routes,
-            guests,
+            access,
             budget,
         }
     }
 
     /// Answers a request, whatever it is.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let asked = AnswerShape::of(&request);
-        let id = trace::request_id(request.headers());
-        let name = id.to_str().unwrap_or_default();
-        let span = tracing::info_span!("request", id = %name, method = %request.method());
-        let visitor = span.in_scope(|| self.admit(&request));
-        let answer = match &visitor {
+        let shape = AnswerShape::of(&request);
+        let id = request_id::request_id(request.headers());
+        let text = id.to_str().unwrap_or_default();
+        let span = tracing::info_span!("request", id = %text, method = %request.method());
+        let origin = span.in_scope(|| self.check(&request));
+        let answer = match &origin {
             Err(failure) => failure.clone().into_response(),
-            Ok(_) if asked.method == Method::OPTIONS && request.uri().path() == "*" => {
-                allowed(METHODS)
+            Ok(_) if shape.method == Method::OPTIONS && request.uri().path() == "*" => {
+                allow(METHODS)
             }
             Ok(_) => {
                 let answer = AssertUnwindSafe(self.routes.clone().oneshot(request)).catch_unwind();
                 match answer.instrument(span).await {
                     Ok(answer) => answer.unwrap_or_else(|never| match never {}),
-                    // It is in the server's log already: the node and its other requests go on.
+                    // The panic is in the server's log already. The node and its other requests go on.
                     Err(_) => Failure::internal().into_response(),
                 }
             }
         };
-        let answer = in_words(asked.options(answer)).await;
+        let answer = with_error_object(shape.answer_options(answer)).await;
         let mut answer = self.within_budget(answer).await;
         let status = answer.status();
-        asked.describe(answer.headers_mut(), status);
-        asked.show_to_page(answer.headers_mut(), visitor.ok());
-        answer.headers_mut().insert(trace::REQUEST_ID, id);
+        shape.add_common_headers(answer.headers_mut(), status);
+        shape.add_cors_headers(answer.headers_mut(), origin.ok());
+        answer.headers_mut().insert(request_id::REQUEST_ID, id);
         answer
     }
 
-    /// A refusal may show a whole event. Where there is no room for that, it is none of the request's own fault.
+    /// An error may show a whole event. Without a share of the budget for that the answer is `busy` instead.
     async fn within_budget(&self, answer: Response<Body>) -> Response<Body> {
         let most = answer.body().size_hint().upper();
         let is_small = most.is_some_and(|bytes| bytes <= limits::FLUSH_BYTES_MAX as u64);
-        if is_small || !is_refusal(answer.status()) {
+        if is_small || !is_error(answer.status()) {
             return answer;
         }
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
         match self.budget.try_reserve(body.len()) {
-            Some(share) => Response::from_parts(parts, held(body, share).into()),
+            Some(share) => Response::from_parts(parts, with_share(body, share).into()),
             None => {
                 let message = "there is no room now to say why this was not done";
                 Failure::new(Code::Busy, message).into_response()
@@ -111,15 +114,15 @@ impl Gate {
         }
     }
 
-    fn admit(&self, request: &Request<Body>) -> Result<Visitor, Failure> {
-        let own = own_authority(request)?;
-        self.guests.admit_host(own.as_ref())?;
-        let visitor = match once(request.headers(), &header::ORIGIN)? {
-            None => Visitor::Own,
+    fn check(&self, request: &Request<Body>) -> Result<OriginMatch, Failure> {
+        let target = target_authority(request)?;
+        self.access.check_host(target.as_ref())?;
+        let origin = match once(request.headers(), &header::ORIGIN)? {
+            None => OriginMatch::Own,
             Some(text) => {
                 let origin = Origin::parse(text);
-                self.guests
-                    .admit_origin(origin.as_ref(), text, own.as_ref())?
+                self.access
+                    .check_origin(origin.as_ref(), text, target.as_ref())?
             }
         };
         check_target(request.uri())?;
@@ -129,14 +132,14 @@ impl Gate {
                 Code::MethodNotAllowed,
                 "this server is no proxy",
             )),
-            false => Ok(visitor),
+            false => Ok(origin),
         }
     }
 }
 
-/// To whom the request is addressed: an address in full goes before `Host`, which must be there all the same. Only
+/// To which host the request is addressed: an absolute address wins over `Host`, which must be there all the same. Only
 /// HTTP/1.0 may leave it out, and no browser speaks that.
-fn own_authority(request: &Request<Body>) -> Result<Option<Authority>, Failure> {
+fn target_authority(request: &Request<Body>) -> Result<Option<Authority>, Failure> {
     let bad = |reason: &str| invalid(&header::HOST, reason);
     let host = match once(request.headers(), &header::HOST)? {
         None if request.version() == Version::HTTP_10 => None,
@@ -160,7 +163,7 @@ fn own_authority(request: &Request<Body>) -> Result<Option<Authority>, Failure> 
     }
 }
 
-/// What is no text would be read as something else by whoever reads it.
+/// The address must be UTF-8: what is not, each reader would decode in its own way.
 fn check_target(uri: &Uri) -> Result<(), Failure> {
     check_escapes(uri.path(), "path")?;
     check_escapes(uri.query().unwrap_or_default(), "query")
@@ -181,7 +184,7 @@ fn check_escapes(text: &str, part: &str) -> Result<(), Failure> {
     }
 }
 
-/// Chunks are the one coding of a transfer that is undone here; what is inside another would be taken for the body.
+/// Only the chunked transfer coding is decoded here; the bytes of another would be taken for the body.
 fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
     let name = &header::TRANSFER_ENCODING;
     let is_known = |value: &str| value.eq_ignore_ascii_case("chunked");
@@ -191,13 +194,13 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-fn allowed(methods: HeaderValue) -> Response<Body> {
+fn allow(methods: HeaderValue) -> Response<Body> {
     let mut answer = StatusCode::NO_CONTENT.into_response();
     answer.headers_mut().insert(header::ALLOW, methods);
     answer
 }
 
-/// What of a request shapes its answer.
+/// What the answer must know of its request.
 struct AnswerShape {
     method: Method,
     origin: Option<HeaderValue>,
@@ -217,8 +220,8 @@ impl AnswerShape {
         }
     }
 
-    /// Every route takes `OPTIONS`: the router refuses it with what it would take, which is the answer.
-    fn options(&self, mut answer: Response<Body>) -> Response<Body> {
+    /// Every route takes `OPTIONS`: the router refuses it with the methods it takes, which is the answer.
+    fn answer_options(&self, mut answer: Response<Body>) -> Response<Body> {
         if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
             return answer;
         }
@@ -228,14 +231,13 @@ impl AnswerShape {
         });
         let allow = allow.unwrap_or(METHODS);
         if self.method == Method::OPTIONS {
-            return allowed(allow);
+            return self::allow(allow);
         }
         answer.headers_mut().insert(header::ALLOW, allow);
         answer
     }
 
-    /// What else a client must know of an answer.
-    fn describe(&self, headers: &mut HeaderMap, status: StatusCode) {
+    fn add_common_headers(&self, headers: &mut HeaderMap, status: StatusCode) {
         let mut add = |name, value| {
             headers
                 .entry(name)
@@ -255,23 +257,23 @@ impl AnswerShape {
                 );
             }
             StatusCode::UNSUPPORTED_MEDIA_TYPE => add(ACCEPT_POST, "application/json"),
-            // What is left of its body is not read as a request.
+            // The rest of the body must not be read as a request.
             StatusCode::PAYLOAD_TOO_LARGE => add(header::CONNECTION, "close"),
             _ => {}
         }
     }
 
-    fn show_to_page(&self, headers: &mut HeaderMap, visitor: Option<Visitor>) {
+    fn add_cors_headers(&self, headers: &mut HeaderMap, origin: Option<OriginMatch>) {
         headers.append(header::VARY, HeaderValue::from_static("origin"));
         let Some(origin) = self
             .origin
             .clone()
-            .filter(|_| visitor == Some(Visitor::Listed))
+            .filter(|_| origin == Some(OriginMatch::Listed))
         else {
             return;
         };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, SHOWN_TO_PAGES);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         if !self.is_preflight {
             return;
         }
@@ -280,38 +282,38 @@ impl AnswerShape {
         }
         let any = HeaderValue::from_static("*");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, any);
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
     }
 }
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
-fn is_refusal(status: StatusCode) -> bool {
+fn is_error(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-/// A refusal that a library made, as an error object.
-async fn in_words(answer: Response<Body>) -> Response<Body> {
+/// The error of a library, with an error object as its body.
+async fn with_error_object(answer: Response<Body>) -> Response<Body> {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| kind == "application/json");
-    if is_json || !is_refusal(status) {
+    if is_json || !is_error(status) {
         return answer;
     }
     let (mut parts, body) = answer.into_parts();
     let text = to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
     let reason = status.canonical_reason().unwrap_or("refused").as_bytes();
     let text = if text.is_empty() { reason } else { &text[..] };
-    let failure = Failure::new(code(status), String::from_utf8_lossy(text));
-    let refusal = failure.into_response();
+    let failure = Failure::new(code_of(status), String::from_utf8_lossy(text));
+    let error = failure.into_response();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.extend(refusal.headers().clone());
-    Response::from_parts(parts, refusal.into_body())
+    parts.headers.extend(error.headers().clone());
+    Response::from_parts(parts, error.into_body())
 }
 
-/// What a status says, where it is all that there is.
-pub(super) fn code(status: StatusCode) -> Code {
+/// The code of a status, where there is nothing else to go by.
+pub(super) fn code_of(status: StatusCode) -> Code {
     match status {
         StatusCode::NOT_FOUND => Code::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,

@@ -1,8 +1,8 @@
-//! Which web pages may ask.
+//! Which web pages may send requests.
 //!
-//! A browser reaches its user's private network whatever page asks, no CORS rule covers WebSockets, and a simple
-//! POST is sent before any rule is asked. So a request that names an origin, which browsers do and programs need not,
-//! is heard only if that is this server's own or listed.
+//! A browser lets any page reach its user's private network, CORS does not cover WebSockets, and a simple POST is sent
+//! before CORS is checked. So a request that names an origin, as browsers do and programs need not, is served only if
+//! the origin is this server's own or listed.
 
 use super::host::{Authority, Host, HostPattern};
 
@@ -15,18 +15,18 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = split(text)?;
         let Authority { host, port } = Authority::parse(rest)?;
         let port = port.or(default_port(&scheme));
         Some(Self { scheme, host, port })
     }
 
-    /// Whether it is that of the pages that would be served here. This server speaks plain HTTP: what a proxy in
-    /// front of it speaks is the operator's to say.
-    fn is_of(&self, own: &Authority) -> bool {
-        let port = own.port.or(default_port("http"));
-        self.scheme == "http" && self.host == own.host && self.port == port
+    /// Whether it is that of pages served by this server, as `target`. This server speaks plain HTTP: an origin of a
+    /// proxy in front of it must be listed.
+    fn is_own(&self, target: &Authority) -> bool {
+        let port = target.port.or(default_port("http"));
+        self.scheme == "http" && self.host == target.host && self.port == port
     }
 }
 
@@ -46,35 +46,35 @@ fn default_port(scheme: &str) -> Option<u16> {
 }
 
 #[derive(Debug, Clone)]
-struct Listed {
+struct OriginPattern {
     scheme: String,
     host: HostPattern,
     port: Option<u16>,
 }
 
-/// Origins that are let in beside the server's own, e.g. `https://app.example.org`.
+/// Origins that are allowed beside the server's own, e.g. `https://app.example.org`.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Vec<Listed>);
+pub struct AllowedOrigins(Vec<OriginPattern>);
 
-/// Whose request it is.
+/// Why an origin is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Visitor {
-    /// A program, or a page of this server's own origin.
+pub(super) enum OriginMatch {
+    /// A program, which has none, or a page of this server's own origin.
     Own,
-    /// A page of an origin that the operator has listed: its browser must be told so.
+    /// A page of a listed origin: the answer needs CORS headers.
     Listed,
 }
 
-impl Origins {
+impl AllowedOrigins {
     /// Reads a list of origins: `https://app.example.org`, `http://localhost:5173`, `https://*.example.org`. Empty
-    /// ones are none.
+    /// ones are skipped.
     ///
     /// # Errors
-    /// Names the first that is not `scheme://host[:port]`.
+    /// The first that is not `scheme://host[:port]`.
     pub fn parse(origins: &[String]) -> Result<Self, String> {
         let named = origins.iter().map(|origin| origin.trim());
         let parse = |origin: &str| {
-            Listed::parse(origin).ok_or_else(|| {
+            OriginPattern::parse(origin).ok_or_else(|| {
                 format!(
                     "{origin:?}: an origin is SCHEME://HOST or SCHEME://HOST:PORT, perhaps with *. before the \
                      host, and with nothing after it, not even a slash"
@@ -88,21 +88,25 @@ impl Origins {
             .map(Self)
     }
 
-    /// Whose page's request to `own` this is; nobody's who may ask, if it is none.
-    pub(super) fn recognize(&self, origin: &Origin, own: Option<&Authority>) -> Option<Visitor> {
-        if own.is_some_and(|own| origin.is_of(own)) {
-            return Some(Visitor::Own);
+    /// Why a page of this origin may send a request to `target`; `None` if it may not.
+    pub(super) fn match_origin(
+        &self,
+        origin: &Origin,
+        target: Option<&Authority>,
+    ) -> Option<OriginMatch> {
+        if target.is_some_and(|target| origin.is_own(target)) {
+            return Some(OriginMatch::Own);
         }
-        let listed = self.0.iter().any(|listed| listed.matches(origin));
-        listed.then_some(Visitor::Listed)
+        let is_listed = self.0.iter().any(|pattern| pattern.matches(origin));
+        is_listed.then_some(OriginMatch::Listed)
     }
 }
 
-impl Listed {
+impl OriginPattern {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = split(text)?;
         let (host, port) = HostPattern::parse(rest)?;
-        // Before a colon there is a port after it: `https://a:` is no origin.
+        // `https://a:` has a colon and no port: it is not an origin.
         let port = port.or(default_port(&scheme));
         (!rest.ends_with([':', '.'])).then_some(Self { scheme, host, port })
     }
@@ -116,10 +120,10 @@ impl Listed {
 mod tests {
     use super::*;
 
-    fn visitor(listed: &[&str], origin: &str, host: &str) -> Option<Visitor> {
+    fn matched(listed: &[&str], origin: &str, host: &str) -> Option<OriginMatch> {
         let listed: Vec<String> = listed.iter().map(|&origin| origin.to_owned()).collect();
-        let origins = Origins::parse(&listed).unwrap();
-        origins.recognize(&Origin::parse(origin)?, Authority::parse(host).as_ref())
+        let origins = AllowedOrigins::parse(&listed).unwrap();
+        origins.match_origin(&Origin::parse(origin)?, Authority::parse(host).as_ref())
     }
 
     #[test]
@@ -132,8 +136,8 @@ mod tests {
             ("http://[::1]:3000", "[0:0:0:0:0:0:0:1]:3000"),
         ] {
             assert_eq!(
-                visitor(&[], origin, host),
-                Some(Visitor::Own),
+                matched(&[], origin, host),
+                Some(OriginMatch::Own),
                 "{origin} {host}"
             );
         }
@@ -153,7 +157,7 @@ mod tests {
             "null",
             "",
         ] {
-            assert_eq!(visitor(&[], origin, "127.0.0.1:3000"), None, "{origin}");
+            assert_eq!(matched(&[], origin, "127.0.0.1:3000"), None, "{origin}");
         }
     }
 
@@ -176,8 +180,8 @@ mod tests {
             "https://port.example",
             "tauri://localhost",
         ] {
-            let visitor = visitor(&listed, origin, "127.0.0.1:3000");
-            assert_eq!(visitor, Some(Visitor::Listed), "{origin}");
+            let matched = matched(&listed, origin, "127.0.0.1:3000");
+            assert_eq!(matched, Some(OriginMatch::Listed), "{origin}");
         }
         for origin in [
             "http://app.example.org",
@@ -190,12 +194,12 @@ mod tests {
             "https://.example.net",
             "null",
         ] {
-            assert_eq!(visitor(&listed, origin, "127.0.0.1:3000"), None, "{origin}");
+            assert_eq!(matched(&listed, origin, "127.0.0.1:3000"), None, "{origin}");
         }
     }
 
     #[test]
-    fn what_is_no_origin_cannot_be_listed() {
+    fn other_texts_cannot_be_listed() {
         for text in [
             "*",
             "null",
@@ -209,7 +213,7 @@ mod tests {
             "https://example.org:",
             "https://bücher.example",
         ] {
-            assert!(Origins::parse(&[text.to_owned()]).is_err(), "{text}");
+            assert!(AllowedOrigins::parse(&[text.to_owned()]).is_err(), "{text}");
         }
     }
 }

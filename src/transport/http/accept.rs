@@ -1,4 +1,4 @@
-//! `Accept`: which of two kinds of answer a client would rather have.
+//! `Accept`: which of two media types a client prefers.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
@@ -6,9 +6,8 @@ use axum::http::header::ACCEPT;
 const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
 
-/// Whether a stream of events is what is asked for: it must be acceptable, and at least as welcome as JSON. Who
-/// takes anything gets JSON, and so does who takes neither, since an answer that was not asked for is more use than
-/// none.
+/// Whether the client prefers a stream of events: it must be named and acceptable, and weigh at least as much as JSON.
+/// Clients that take anything get JSON, and so do clients that take neither, since any answer is of more use than none.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter();
     let ranges: Vec<Range> = values
@@ -17,8 +16,8 @@ pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
         .filter_map(Range::parse)
         .collect();
     let (events, json) = (weigh(&ranges, EVENTS), weigh(&ranges, JSON));
-    let is_named = events.is_some_and(|found| found.precision > Precision::Anything);
-    let weight = |found: Option<MediaMatch>| found.map_or(0, |found| found.thousandths);
+    let is_named = events.is_some_and(|best| best.precision > Precision::Anything);
+    let weight = |best: Option<MediaMatch>| best.map_or(0, |best| best.thousandths);
     is_named && weight(events) > 0 && weight(events) >= weight(json)
 }
 
@@ -61,9 +60,9 @@ impl Range {
     }
 }
 
-/// The range that names the kind most closely decides, as RFC 9110 has it.
+/// The most specific range decides (RFC 9110, 12.5.1).
 fn weigh(ranges: &[Range], kind: &str) -> Option<MediaMatch> {
-    let found = ranges.iter().filter_map(|range| {
+    let matches = ranges.iter().filter_map(|range| {
         let precision = range.covers(kind)?;
         let thousandths = range.thousandths;
         Some(MediaMatch {
@@ -71,20 +70,20 @@ fn weigh(ranges: &[Range], kind: &str) -> Option<MediaMatch> {
             thousandths,
         })
     });
-    found.max_by_key(|found| (found.precision, found.thousandths))
+    matches.max_by_key(|range| (range.precision, range.thousandths))
 }
 
-/// `0`, `1`, `0.5`, `1.000`: at most three places.
+/// `0`, `1`, `0.5`, `1.000`: at most three decimals.
 fn thousandths(text: &str) -> Option<u16> {
-    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
-    let plain = places.len() <= 3 && places.bytes().all(|place| place.is_ascii_digit());
-    let places = format!("{places:0<3}")
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = decimals.len() <= 3 && decimals.bytes().all(|digit| digit.is_ascii_digit());
+    let decimals = format!("{decimals:0<3}")
         .parse::<u16>()
         .ok()
-        .filter(|_| plain)?;
+        .filter(|_| is_number)?;
     match whole {
-        "0" => Some(places),
-        "1" if places == 0 => Some(1000),
+        "0" => Some(decimals),
+        "1" if decimals == 0 => Some(1000),
         _ => None,
     }
 }
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_for_who_would_rather_have_it() {
+    fn a_stream_is_for_clients_that_prefer_it() {
         for accept in [
             "text/event-stream",
             "Text/Event-Stream",

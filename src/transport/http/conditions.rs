@@ -1,4 +1,4 @@
-//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, 8.8.3 and 13.1): an event's version, as HTTP says it.
+//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110, 8.8.3 and 13.1): the version of an event, in HTTP's terms.
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName};
@@ -9,21 +9,21 @@ use crate::protocol::{Code, Failure};
 use crate::value::{Document, Invalid, Value};
 
 /// The entity tag of an event at this version.
-pub(crate) fn tag(version: u64) -> String {
+pub(crate) fn etag(version: u64) -> String {
     format!("\"{version}\"")
 }
 
-/// What the headers say must hold. `If-Match` compares strongly, so a weak tag is at no version; for
-/// `If-None-Match` it is as good as a strong one (RFC 9110, 13.1.1 and 13.1.2).
+/// The precondition that the headers state. `If-Match` compares strongly, so a weak tag matches no version; for
+/// `If-None-Match` it equals a strong one (RFC 9110, 13.1.1 and 13.1.2).
 pub(crate) fn read(headers: &HeaderMap) -> Result<Precondition, Failure> {
-    let strong = |tag: &Tag<'_>| !tag.is_weak;
+    let is_strong = |tag: &EntityTag<'_>| !tag.is_weak;
     Ok(Precondition {
-        is_at: versions(headers, &IF_MATCH, strong)?,
+        is_at: versions(headers, &IF_MATCH, is_strong)?,
         is_not_at: versions(headers, &IF_NONE_MATCH, |_| true)?,
     })
 }
 
-/// Refuses conditions where there is no one event that they could be about.
+/// Refuses preconditions of a request that is not about one event.
 pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Failure> {
     let mut names = [IF_MATCH, IF_NONE_MATCH].into_iter();
     match names.find(|name| headers.contains_key(name)) {
@@ -35,11 +35,14 @@ pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// States in a payload the one version that `If-Match` names: what is asked for is the same as with
-/// `expectedVersion`, and so is its repetition.
-pub(crate) fn state(guard: &Precondition, payload: &mut Document) -> Result<(), Failure> {
+/// Adds the one version that `If-Match` names to the payload, as `expectedVersion`: the command is the same as with
+/// that, and so is its repetition.
+pub(crate) fn add_expected_version(
+    precondition: &Precondition,
+    payload: &mut Document,
+) -> Result<(), Failure> {
     const NAME: &str = "expectedVersion";
-    let Some(versions) = &guard.is_at else {
+    let Some(versions) = &precondition.is_at else {
         return Ok(());
     };
     match payload.get(NAME) {
@@ -62,16 +65,16 @@ pub(crate) fn state(guard: &Precondition, payload: &mut Document) -> Result<(), 
 }
 
 /// An entity tag as a client wrote it.
-struct Tag<'a> {
+struct EntityTag<'a> {
     opaque: &'a [u8],
     is_weak: bool,
 }
 
-/// The versions that a header names, on one line or several. A tag that livelog never gave is at no version.
+/// The versions that a header names, on one line or several. A tag that livelog never gave matches no version.
 fn versions(
     headers: &HeaderMap,
     name: &HeaderName,
-    counts: impl Fn(&Tag<'_>) -> bool,
+    counts: impl Fn(&EntityTag<'_>) -> bool,
 ) -> Result<Option<Versions>, Failure> {
     let lines: Vec<&[u8]> = headers
         .get_all(name)
@@ -91,15 +94,15 @@ fn versions(
     Ok(Some(Versions::Of(versions.collect())))
 }
 
-fn version(tag: &Tag<'_>) -> Option<u64> {
+fn version(tag: &EntityTag<'_>) -> Option<u64> {
     let text = std::str::from_utf8(tag.opaque).ok()?;
     let version: u64 = text.parse().ok()?;
     // Tags are compared byte by byte: "01" is not "1".
     (version.to_string() == text).then_some(version)
 }
 
-/// Reads `"1", W/"2"`, where elements may be empty (RFC 9110, 5.6.1.2); `None` if it is no such list.
-fn tags(mut list: &[u8]) -> Option<Vec<Tag<'_>>> {
+/// Reads `"1", W/"2"`, where elements may be empty (RFC 9110, 5.6.1.2); `None` if it is not such a list.
+fn tags(mut list: &[u8]) -> Option<Vec<EntityTag<'_>>> {
     let mut tags = Vec::new();
     loop {
         list = list.trim_ascii_start();
@@ -117,7 +120,7 @@ fn tags(mut list: &[u8]) -> Option<Vec<Tag<'_>>> {
         if opaque.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
             return None;
         }
-        tags.push(Tag {
+        tags.push(EntityTag {
             opaque,
             is_weak: weak.is_some(),
         });
@@ -132,13 +135,13 @@ fn tags(mut list: &[u8]) -> Option<Vec<Tag<'_>>> {
 mod tests {
     use super::*;
 
-    fn guard(name: &HeaderName, lines: &[&str]) -> Result<Option<Versions>, Code> {
+    fn precondition(name: &HeaderName, lines: &[&str]) -> Result<Option<Versions>, Code> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(name, line.parse().unwrap());
         }
-        let guard = read(&headers).map_err(|failure| failure.code)?;
-        Ok(guard.is_at.or(guard.is_not_at))
+        let precondition = read(&headers).map_err(|failure| failure.code)?;
+        Ok(precondition.is_at.or(precondition.is_not_at))
     }
 
     #[test]
@@ -156,8 +159,8 @@ mod tests {
             (&[" * "], Ok(Some(Versions::Any)), Ok(Some(Versions::Any))),
             (&[], Ok(None), Ok(None)),
         ] {
-            assert_eq!(guard(&IF_MATCH, lines), strong, "{lines:?}");
-            assert_eq!(guard(&IF_NONE_MATCH, lines), weak, "{lines:?}");
+            assert_eq!(precondition(&IF_MATCH, lines), strong, "{lines:?}");
+            assert_eq!(precondition(&IF_NONE_MATCH, lines), weak, "{lines:?}");
         }
         for lines in [
             &[""][..],
@@ -173,9 +176,13 @@ mod tests {
             &[","],
             &["'1'"],
         ] {
-            assert_eq!(guard(&IF_MATCH, lines), Err(Code::BadRequest), "{lines:?}");
             assert_eq!(
-                guard(&IF_NONE_MATCH, lines),
+                precondition(&IF_MATCH, lines),
+                Err(Code::BadRequest),
+                "{lines:?}"
+            );
+            assert_eq!(
+                precondition(&IF_NONE_MATCH, lines),
                 Err(Code::BadRequest),
                 "{lines:?}"
             );

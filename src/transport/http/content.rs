@@ -1,4 +1,4 @@
-//! The body of a request: what it says it is, and its bytes, within bounds.
+//! The body of a request: its media type, and its bytes, within bounds of size and time.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::FromRequest;
@@ -9,14 +9,13 @@ use tokio::time::sleep;
 
 use crate::limits;
 use crate::protocol::{Code, Failure};
-use crate::transport::connection::intake::Awaited;
-use crate::transport::connection::meter::Meter;
+use crate::transport::connection::{Awaited, ByteCounters};
 
-pub(crate) const PLAIN: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// Which of these kinds the body is: JSON in UTF-8, as it comes.
-pub(crate) fn kind(
+/// Which of these media types the body has. They are JSON in UTF-8, not compressed.
+pub(crate) fn media_type(
     headers: &HeaderMap,
     expected: &[&'static str],
 ) -> Result<&'static str, Failure> {
@@ -27,14 +26,18 @@ pub(crate) fn kind(
     {
         return Err(unsupported("a body must not be compressed".to_owned()));
     }
-    let said = media_type(headers);
-    let found = said.and_then(|said| expected.iter().find(|kind| kind.eq_ignore_ascii_case(said)));
+    let given = content_type(headers);
+    let matched = given.and_then(|given| {
+        expected
+            .iter()
+            .find(|kind| kind.eq_ignore_ascii_case(given))
+    });
     let names = || format!("expected Content-Type: {} in UTF-8", expected.join(" or "));
-    found.copied().ok_or_else(|| unsupported(names()))
+    matched.copied().ok_or_else(|| unsupported(names()))
 }
 
-/// `type/subtype`, where it is given once and its charset, if there is one, is that of JSON.
-fn media_type(headers: &HeaderMap) -> Option<&str> {
+/// `type/subtype`, if it is given once and its charset, if there is one, is that of JSON.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
     let mut parts = value.split(';').map(str::trim);
@@ -53,37 +56,37 @@ fn unsupported(message: String) -> Failure {
     Failure::new(Code::UnsupportedMediaType, message)
 }
 
-/// The whole body. One that is too large is refused before it is sent, if its client says its length and waits for
-/// leave (`Expect: 100-continue`).
+/// The whole body. One that is too large is refused before it is sent, if its client states the length and waits
+/// (`Expect: 100-continue`).
 pub(crate) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
     if request.body().size_hint().lower() > limits::MESSAGE_BYTES_MAX as u64 {
         return Err(too_large());
     }
-    let meter = request.extensions().get::<Meter>().cloned();
-    let meter = meter.expect("every connection is metered");
-    let allowance = meter.allowance();
-    allowance.awaits(Awaited::Body);
+    let counters = request.extensions().get::<ByteCounters>().cloned();
+    let counters = counters.expect("every connection has counters");
+    let allowance = counters.allowance();
+    allowance.set_awaited(Awaited::Body);
     let reading = Bytes::from_request(request, &());
     let read = tokio::select! {
-        body = reading => body.map_err(|rejection| unread(&rejection)),
+        body = reading => body.map_err(|rejection| broken_off(&rejection)),
         () = sleep(limits::BODY_READ_DEADLINE) => {
-            Err(unsent(allowance.is_used_up(meter.read())))
+            Err(too_slow(allowance.is_used_up(counters.received())))
         }
-        () = allowance.evicted() => Err(unsent(false)),
+        () = allowance.body_evicted() => Err(too_slow(false)),
     };
-    allowance.awaits(Awaited::Answer);
+    allowance.set_awaited(Awaited::Answer);
     read
 }
 
-/// Why the rest of a body is not waited for.
-fn unsent(is_held_up: bool) -> Failure {
-    match is_held_up {
+/// Why the rest of a body is not waited for; `is_held_back` if the server did not read it, for want of a share.
+fn too_slow(is_held_back: bool) -> Failure {
+    match is_held_back {
         true => Failure::new(Code::Busy, "too much is being sent to this server"),
         false => Failure::new(Code::TimedOut, "the body did not come in time"),
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Failure {
+fn broken_off(rejection: &BytesRejection) -> Failure {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => Failure::new(Code::BadRequest, "the body broke off"),

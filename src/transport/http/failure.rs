@@ -1,4 +1,4 @@
-//! Failures as HTTP answers: the code's status, the same error object as on the socket.
+//! Failures as HTTP answers: the code's status, and the same error object as on the socket.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
@@ -10,13 +10,13 @@ use crate::protocol::{Code, Failure};
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(protocol::refusal(&self).into_bytes()));
+        let mut response = Response::new(Body::from(protocol::rest::error(&self).into_bytes()));
         *response.status_mut() = StatusCode::from_u16(self.code.http_status())
             .expect("the table of codes holds real statuses");
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // For who counts answers.
+        // Answers are counted by it.
         response.extensions_mut().insert(self.code);
         if self.code.retryable() {
             response

@@ -1,11 +1,11 @@
-//! Headers that mean one thing.
+//! Headers that may be given once.
 
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::protocol::{Code, Failure};
 use crate::value::Invalid;
 
-/// A header that can mean one thing only if it is there once; `None` if it is not there.
+/// The value of a header that must not be given twice; `None` if it is not given.
 pub(crate) fn once<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

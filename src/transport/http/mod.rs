@@ -1,9 +1,10 @@
-//! What requests over HTTP have in common: their headers, parameters and bodies, and answers that hold their share.
+//! What requests over HTTP have in common: headers, parameters and bodies, errors, and bodies that hold a share of the
+//! node's budget.
 
 pub(super) mod accept;
+pub(super) mod budgeted_body;
 pub(super) mod conditions;
 pub(super) mod content;
 pub(super) mod failure;
 pub(super) mod header;
-pub(super) mod held;
 pub(super) mod params;

@@ -1,4 +1,4 @@
-//! Query parameters as the payload of the request they stand for.
+//! Query parameters, read into the payload of the request that they stand for.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -13,7 +13,7 @@ use crate::value::{Document, Invalid, ParseError, Value};
 ///
 /// Each is given once, and `null` is the same as not given, as in a payload.
 pub(crate) fn read(params: Vec<(String, String)>, known: &[&str]) -> Result<Document, Failure> {
-    let mut asked = Document::new();
+    let mut payload = Document::new();
     for (name, text) in params {
         if !known.contains(&name.as_str()) {
             let unknown = value::unknown("parameter", &name, known);
@@ -22,18 +22,18 @@ pub(crate) fn read(params: Vec<(String, String)>, known: &[&str]) -> Result<Docu
         }
         match text.split_once(':') {
             Some((epoch, after)) if name == "after" && known.contains(&"epoch") => {
-                add(&mut asked, "epoch", Value::from(epoch))?;
-                add(&mut asked, "after", integer("after", after)?)?;
+                add(&mut payload, "epoch", Value::from(epoch))?;
+                add(&mut payload, "after", integer("after", after)?)?;
             }
-            _ => add(&mut asked, &name, value(&name, text)?)?,
+            _ => add(&mut payload, &name, value(&name, text)?)?,
         }
     }
-    let given = asked.into_iter();
+    let given = payload.into_iter();
     Ok(given.filter(|(_, value)| *value != Value::Null).collect())
 }
 
-/// That a request has no parameters. They are refused rather than ignored: whoever says `?expectedVersion=3` must
-/// not be answered as if that had been heeded.
+/// A request without parameters. They are refused rather than ignored: a client that sends `?expectedVersion=3` must
+/// not be answered as if it had been checked.
 pub(crate) struct NoParams;
 
 impl<S: Sync> FromRequestParts<S> for NoParams {
@@ -55,30 +55,30 @@ fn value(name: &str, text: String) -> Result<Value, Failure> {
         "fields" => Value::Array(text.split(',').map(Value::from).collect()),
         "limit" | "minSeq" | "after" => integer(name, &text)?,
         "snapshot" => flag(name, &text)?,
-        "at" => moment(text)?,
+        "at" => as_of(text)?,
         _ => Value::String(text),
     })
 }
 
-fn add(asked: &mut Document, name: &str, value: Value) -> Result<(), Failure> {
-    if asked.get(name).is_some() {
+fn add(payload: &mut Document, name: &str, value: Value) -> Result<(), Failure> {
+    if payload.get(name).is_some() {
         return Err(invalid(name, "given twice"));
     }
-    asked.push(name, value);
+    payload.push(name, value);
     Ok(())
 }
 
 fn json(name: &str, text: &str) -> Result<Value, Failure> {
     let at = format!("query.{name}");
-    value::read(text, &at).map_err(|unread| match unread {
-        ParseError::Offence(offence) => Failure::at(Code::BadRequest, offence),
+    value::read(text, &at).map_err(|error| match error {
+        ParseError::Offence(invalid) => Failure::at(Code::BadRequest, invalid),
         ParseError::Json { error, .. } => invalid(name, format!("malformed JSON: {error}")),
     })
 }
 
-/// A seq, or what may be a time.
-fn moment(text: String) -> Result<Value, Failure> {
-    // As it is read, a + that was not escaped is a space.
+/// A seq, or text that may be a time.
+fn as_of(text: String) -> Result<Value, Failure> {
+    // A + that was not escaped is decoded as a space.
     if text.contains(' ') && AsOf::parse_text(&text).is_err() {
         return Err(invalid("at", "a + in an address is written %2B"));
     }
@@ -95,7 +95,7 @@ fn flag(name: &str, text: &str) -> Result<Value, Failure> {
     flag.map_err(|_| invalid(name, "expected true or false"))
 }
 
-/// What selects events is a filter's fault, what names a position is not.
+/// Bad selection parameters are `invalid_filter`, bad positions `bad_request`.
 fn invalid(name: &str, reason: impl Into<String>) -> Failure {
     let code = match name {
         "after" | "changes" | "epoch" | "mode" | "snapshot" => Code::BadRequest,

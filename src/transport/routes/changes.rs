@@ -15,16 +15,16 @@ use crate::limits;
 use crate::protocol;
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::transport::http::accept::wants_events;
+use crate::transport::http::budgeted_body::with_share;
 use crate::transport::http::header::once;
-use crate::transport::http::held::held;
 use crate::transport::http::params;
 use crate::transport::{App, JSON};
 use crate::value::{Document, Invalid, Value};
 
-/// What a browser's EventSource sends when it comes back: the id of the last event it got.
+/// What a browser's EventSource sends when it reconnects: the id of the last event it got.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// What a page of the log may be asked for by.
+/// The parameters of a page of the log.
 const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "minSeq"];
 
 pub(crate) async fn changes(
@@ -47,7 +47,7 @@ pub(crate) async fn changes(
     Ok(([(VARY, "accept")], answer).into_response())
 }
 
-/// Refuses what is known here, but not for the kind of answer that is asked for.
+/// Refuses parameters of the other kind of answer.
 fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(), Failure> {
     let mut given = params.iter().map(|(name, _)| name);
     match given.find(|name| names.contains(&name.as_str())) {
@@ -59,11 +59,11 @@ fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(
     }
 }
 
-async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn events(app: App, params: Document, headers: &HeaderMap) -> Result<Response, Failure> {
     app.node.alive()?;
-    let subscribe = Subscribe::parse(&resumed(asked, headers)?, "query")?;
-    let bell = Arc::new(Notify::new());
-    let (subscription, stale) = app.node.subscribe(&subscribe, &bell).await?;
+    let subscribe = Subscribe::parse(&resumed(params, headers)?, "query")?;
+    let wakeup = Arc::new(Notify::new());
+    let (subscription, stale) = app.node.subscribe(&subscribe, &wakeup).await?;
     let stream = EventStream::new(subscription, stale, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -72,12 +72,12 @@ async fn events(app: App, asked: Document, headers: &HeaderMap) -> Result<Respon
     Ok((headers, Body::from_stream(stream.chunks())).into_response())
 }
 
-/// A client that comes back goes on where it was, whatever its address says.
-fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
+/// A client that reconnects resumes from its last event, whatever its address says.
+fn resumed(params: Document, headers: &HeaderMap) -> Result<Document, Failure> {
     let last = once(headers, &LAST_EVENT_ID)?;
-    // A browser that has heard no id yet may send an empty one.
+    // A browser that has got no id yet may send an empty one.
     let Some(last) = last.filter(|last| !last.is_empty()) else {
-        return Ok(asked);
+        return Ok(params);
     };
     let (epoch, after) = last
         .split_once(':')
@@ -86,7 +86,7 @@ fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
             let reason = "expected the id of an event, EPOCH:SEQ";
             Failure::at(Code::BadRequest, Invalid::new("Last-Event-ID", reason))
         })?;
-    let rest = asked
+    let rest = params
         .into_iter()
         .filter(|(name, _)| name != "after" && name != "epoch");
     let position = [("epoch", epoch.into()), ("after", Value::Int(after))];
@@ -95,26 +95,25 @@ fn resumed(asked: Document, headers: &HeaderMap) -> Result<Document, Failure> {
         .collect())
 }
 
-/// One page of the log: what the filter sees of the next `limit` changes, as it is told on the socket.
-async fn page(app: &App, asked: &Document) -> Result<Response, Failure> {
-    let subscribe = Subscribe::parse(asked, "query")?;
+/// One page of the log: the next `limit` changes as far as the filter sees them, as they are sent on the socket.
+async fn page(app: &App, params: &Document) -> Result<Response, Failure> {
+    let subscribe = Subscribe::parse(params, "query")?;
     let share = app.node.budget().reserve(rest::LIST_BYTES_MAX).await;
-    let (changes, seq) = app.node.changes(&subscribe, limit(asked)?).await?;
-    let epoch = app.node.epoch();
-    let seen = app.node.judge(&subscribe.filter, &changes).await?;
-    let told = seen
+    let (changes, seq) = app.node.changes(&subscribe, limit(params)?).await?;
+    let epoch = app.node.epoch().0;
+    let visible = app.node.judge(&subscribe.filter, &changes).await?;
+    let frames = visible
         .iter()
-        .map(|(change, seen)| protocol::change(change, *seen, &subscribe.fields));
-    let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
+        .map(|(change, kind)| protocol::change(change, *kind, &subscribe.fields));
     let last = changes.last().filter(|last| last.seq < seq);
-    let body = rest::list(head, told, last.map(|last| last.seq));
-    Ok((JSON, held(body, share)).into_response())
+    let body = protocol::rest::changes(epoch, seq, frames, last.map(|last| last.seq));
+    Ok((JSON, with_share(body, share)).into_response())
 }
 
-fn limit(asked: &Document) -> Result<usize, Failure> {
+fn limit(params: &Document) -> Result<usize, Failure> {
     let invalid =
         |reason: String| Failure::at(Code::InvalidFilter, Invalid::new("query.limit", reason));
-    let limit = match asked.get("limit") {
+    let limit = match params.get("limit") {
         None => return Ok(limits::FETCH_COUNT_DEFAULT),
         Some(Value::Int(limit)) => usize::try_from(*limit).unwrap_or(0),
         Some(_) => 0,

@@ -1,4 +1,4 @@
-//! `GET /ws`: what it takes to become a session.
+//! `GET /ws`: the opening handshake, after which the connection is a session.
 
 use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
@@ -13,41 +13,41 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::websocket::Connection;
-use crate::node::Epoch;
-use crate::node::Interest;
+use crate::node::{Epoch, Interest};
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::session::{Outbox, Session, SessionOptions};
-use crate::transport::connection::meter::Meter;
+use crate::transport::connection::ByteCounters;
 use crate::transport::http::params;
 use crate::transport::{App, ConnectionPermit};
 use crate::value::{Document, Invalid, Value};
 
-/// The handshake is axum's to judge. The socket is tungstenite's without axum around it, because only that
-/// sends a message in pieces.
+/// axum checks the handshake. The socket is tungstenite's without axum around it, because only that sends a message in
+/// fragments.
 pub(crate) async fn upgrade(
     State(app): State<App>,
-    Extension(seat): Extension<ConnectionPermit>,
-    Extension(meter): Extension<Meter>,
-    switched: Option<Extension<OnUpgrade>>,
+    Extension(permit): Extension<ConnectionPermit>,
+    Extension(counters): Extension<ByteCounters>,
+    upgraded: Option<Extension<OnUpgrade>>,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
     handshake: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    let _sound = handshake.map_err(|rejection| no_handshake(&rejection))?;
+    let _checked = handshake.map_err(|rejection| bad_handshake(&rejection))?;
     check_key(&headers)?;
     app.node.alive()?;
-    let opening = opening(&params::read(params, &["changes", "after", "epoch"])?)?;
-    let Extension(switched) = switched.expect("a sound handshake can be switched");
-    let (session, greeting) = Session::open(app.node.clone(), opening).await?;
+    let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
+    let Extension(upgraded) = upgraded.expect("a valid handshake can be upgraded");
+    let (session, greeting) = Session::open(app.node.clone(), options).await?;
     app.connections.spawn(async move {
-        if let Ok(stream) = switched.await {
-            let connection = Connection::new(stream, meter, app.node, Outbox::new(greeting)).await;
+        if let Ok(stream) = upgraded.await {
+            let outbox = Outbox::new(greeting);
+            let connection = Connection::new(stream, counters, app.node, outbox).await;
             connection.run(session, app.closing).await;
         }
-        drop(seat);
+        drop(permit);
     });
     let key = headers.get(SEC_WEBSOCKET_KEY);
-    let key = key.expect("a sound handshake has a key");
+    let key = key.expect("a valid handshake has a key");
     let headers = [
         (CONNECTION, "upgrade".to_owned()),
         (UPGRADE, "websocket".to_owned()),
@@ -56,10 +56,10 @@ pub(crate) async fn upgrade(
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-/// What the query string asks for: `?changes=none`, `?after=41&epoch=…`.
-fn opening(asked: &Document) -> Result<SessionOptions, Failure> {
-    let position = Subscribe::parse(asked, "query")?;
-    let interest = match asked.get("changes").map(Value::as_str) {
+/// The options in the query string: `?changes=none`, `?after=41&epoch=…`.
+fn read_options(params: &Document) -> Result<SessionOptions, Failure> {
+    let position = Subscribe::parse(params, "query")?;
+    let interest = match params.get("changes").map(Value::as_str) {
         None | Some(Some("all")) => Interest::Changes,
         Some(Some("none")) => Interest::Broadcasts,
         Some(_) => {
@@ -74,8 +74,8 @@ fn opening(asked: &Document) -> Result<SessionOptions, Failure> {
     })
 }
 
-/// What is served here is WebSocket, version 13, and whoever asks for something else is told so.
-fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Failure {
+/// This route speaks WebSocket, version 13, and any other request is told so.
+fn bad_handshake(rejection: &WebSocketUpgradeRejection) -> Failure {
     let code = match rejection {
         WebSocketUpgradeRejection::WebSocketKeyHeaderMissing(_) => Code::BadRequest,
         _ => Code::UpgradeRequired,
@@ -83,7 +83,7 @@ fn no_handshake(rejection: &WebSocketUpgradeRejection) -> Failure {
     Failure::new(code, format!("expected a WebSocket handshake: {rejection}"))
 }
 
-/// Sixteen bytes in base64, once. axum answers to any text.
+/// Checks that the key is sixteen bytes in base64, given once: axum accepts any text.
 fn check_key(headers: &HeaderMap) -> Result<(), Failure> {
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
     let key = keys.next().and_then(|key| BASE64.decode(key).ok());

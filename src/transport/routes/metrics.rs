@@ -16,7 +16,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
     ([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response()
 }
 
-/// A route whose answers are counted as those to `verb`, by the code of a refusal.
+/// A route whose answers are counted as those to `verb`, by the code of an error.
 pub(crate) fn counted(
     node: Node,
     verb: &'static str,
@@ -37,7 +37,9 @@ fn outcome(answer: &Response) -> &'static str {
     let status = answer.status();
     match answer.extensions().get::<Code>() {
         Some(code) => code.as_str(),
-        None if status.is_client_error() || status.is_server_error() => gate::code(status).as_str(),
+        None if status.is_client_error() || status.is_server_error() => {
+            gate::code_of(status).as_str()
+        }
         None => "done",
     }
 }

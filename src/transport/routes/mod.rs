@@ -1,4 +1,4 @@
-//! The routes: what each reads of a request, whom it asks, and what it answers.
+//! The routes: each reads a request into a type of `protocol`, calls the node, and answers.
 
 pub(super) mod changes;
 pub(super) mod handshake;

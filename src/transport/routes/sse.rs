@@ -1,4 +1,6 @@
 //! A subscription as Server-Sent Events: `id: EPOCH:SEQ`, `event: change`, `data: {…}`.
+//!
+//! A chunk of the body holds a share of the budget until the kernel has it; the next is made only then.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -10,29 +12,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Seq;
 use crate::limits;
-use crate::node::Budget;
-use crate::node::Epoch;
-use crate::node::Node;
-use crate::node::{Counted, Transport};
-use crate::node::{Notice, Subscription};
+use crate::node::{Budget, Counted, Epoch, Node, Notice, Subscription, Transport};
 use crate::protocol;
 use crate::protocol::{Failure, RequestKind};
 use crate::transport::App;
-use crate::transport::http::held::held;
+use crate::transport::http::budgeted_body::with_share;
 use crate::value::Steps;
 
-/// A subscription on its way to one client. Pulled by the connection: a client that does not read
-/// costs nothing but what its socket holds.
+/// A subscription as the body of one answer. Its chunks are pulled by the connection: a client that does not read costs
+/// only what its socket holds.
 pub(super) struct EventStream {
     subscription: Subscription,
     epoch: Epoch,
     closing: CancellationToken,
     budget: Budget,
-    /// What is written and not yet sent.
+    /// The next chunk, as far as it is written.
     chunk: String,
     /// Frames in it.
     count: usize,
-    is_over: bool,
+    has_failed: bool,
     node: Node,
     _counted: Counted,
 }
@@ -44,10 +42,10 @@ impl EventStream {
             epoch: app.node.epoch(),
             closing: app.closing.clone(),
             budget: app.node.news().clone(),
-            // A client that lost its connection comes back after a second.
+            // A client reconnects after a second.
             chunk: "retry: 1000\n\n".to_owned(),
             count: 0,
-            is_over: false,
+            has_failed: false,
             node: app.node.clone(),
             _counted: app.node.metrics().session(Transport::Sse),
         };
@@ -58,7 +56,7 @@ impl EventStream {
         new
     }
 
-    /// Pieces of the body, each several events; it ends when the server does, or a snapshot broke off.
+    /// The chunks of the body, each of several events. It ends when the server does, or the subscription fails.
     pub(crate) fn chunks(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, async |mut stream| {
             let chunk = stream.next().await?;
@@ -68,20 +66,20 @@ impl EventStream {
 
     async fn next(&mut self) -> Option<Bytes> {
         let closing = self.closing.clone();
-        let mut room = None;
-        while self.chunk.is_empty() && !self.is_over {
+        let mut share = None;
+        while self.chunk.is_empty() && !self.has_failed {
             let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
             match closing.run_until_cancelled(ready).await {
                 Some(Ok(())) => {
-                    room = Some(self.budget.reserve(limits::NEWS_BYTES_MAX).await);
+                    share = Some(self.budget.reserve(limits::NEWS_BYTES_MAX).await);
                     self.take();
                     if self.chunk.is_empty() {
-                        room = None;
-                        // It judges changes of which its filter sees nothing: others have their turn too.
+                        share = None;
+                        // It may judge many changes that its filter does not see: other tasks must run too.
                         tokio::task::yield_now().await;
                     }
                 }
-                // Something must be heard of an idle connection, or what is between will cut it.
+                // Proxies cut idle connections.
                 Some(Err(_)) => self.chunk.push_str(": keep-alive\n\n"),
                 None => return None,
             }
@@ -92,34 +90,35 @@ impl EventStream {
         }
         let count = std::mem::take(&mut self.count);
         self.node.metrics().sent(Transport::Sse, count, chunk.len());
-        Some(match room {
-            Some(room) => held(chunk, room),
+        Some(match share {
+            Some(share) => with_share(chunk, share),
             None => Bytes::from(chunk),
         })
     }
 
     fn take(&mut self) {
         let (epoch, chunk, count) = (self.epoch, &mut self.chunk, &mut self.count);
-        let mut out = |notice: Notice| {
+        let mut push = |notice: Notice| {
             *count += 1;
             let id = notice.position.map(|seq| (epoch, seq));
             write(chunk, notice.word, id, notice.frame.as_str());
         };
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
-        if let Err(interrupted) = self.subscription.take(&slice, &mut out) {
-            let failure = Failure::from(interrupted);
+        if let Err(error) = self.subscription.take(&slice, &mut push) {
+            let failure = Failure::from(error);
             let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
-            // Not `error`, which is what an EventSource calls a lost connection.
+            // Not `error`: an EventSource calls a lost connection so.
             write(&mut self.chunk, "failure", None, error.as_str());
-            self.is_over = true;
+            self.has_failed = true;
         }
     }
 }
 
-/// JSON as livelog writes it has no line ends, so one `data` line holds it.
-fn write(to: &mut String, word: &str, id: Option<(Epoch, Seq)>, json: &str) {
+/// Writes an event. JSON as livelog writes it has no line ends, so one `data` line holds it.
+fn write(chunk: &mut String, name: &str, id: Option<(Epoch, Seq)>, json: &str) {
+    debug_assert!(!json.contains(['\r', '\n']), "it would end the line");
     if let Some((epoch, seq)) = id {
-        writeln!(to, "id: {epoch}:{seq}").expect("memory takes it");
+        writeln!(chunk, "id: {epoch}:{seq}").expect("memory takes it");
     }
-    write!(to, "event: {word}\ndata: {json}\n\n").expect("memory takes it");
+    write!(chunk, "event: {name}\ndata: {json}\n\n").expect("memory takes it");
 }

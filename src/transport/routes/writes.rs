@@ -12,17 +12,15 @@ use crate::domain::{CommandBatch, CommandId, EventId, Verb};
 use crate::node::{Done, Requester, SubmitError};
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestKind};
-use crate::transport::http::conditions;
-use crate::transport::http::content;
-use crate::transport::http::content::{MERGE_PATCH, PLAIN};
+use crate::transport::http::budgeted_body::{try_with_share, with_share};
 use crate::transport::http::header::{invalid, once};
-use crate::transport::http::held::{held, held_at_once};
 use crate::transport::http::params::NoParams;
+use crate::transport::http::{conditions, content};
 use crate::transport::{App, JSON};
 use crate::value;
 use crate::value::{Document, Invalid, Value};
 
-/// The header that names a command, so that repeating it has no second effect.
+/// The header that gives a command its id, so that repeating it has no second effect.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(crate) async fn create(
@@ -31,18 +29,18 @@ pub(crate) async fn create(
     headers: HeaderMap,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    let guard = conditions::read(&headers)?;
+    let precondition = conditions::read(&headers)?;
     let payload = document(&headers, request).await?;
-    let order = order(Verb::Create, payload, &headers)?.guarded(guard);
-    let names_id = order.commands.iter().all(|new| new.target().is_some());
-    let done = app.node.write(order).await;
-    let done = done.map_err(|failure| match names_id {
+    let batch = command(Verb::Create, payload, &headers)?.guarded(precondition);
+    let has_id = batch.commands.iter().all(|new| new.target().is_some());
+    let done = app.node.write(batch).await;
+    let done = done.map_err(|failure| match has_id {
         true => failure,
-        false => of_unnamed(failure),
+        false => without_made_id(failure),
     })?;
-    let place = [(LOCATION, location(done.change().event_id()))];
+    let location = [(LOCATION, path_of(done.change().event_id()))];
     let answer = answer(&app, RequestKind::Create, done).await?;
-    Ok((StatusCode::CREATED, place, answer).into_response())
+    Ok((StatusCode::CREATED, location, answer).into_response())
 }
 
 pub(crate) async fn update(
@@ -53,13 +51,13 @@ pub(crate) async fn update(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let field = match content::kind(&headers, &[PLAIN, MERGE_PATCH])? {
-        MERGE_PATCH => "mergePatch",
+    let field = match content::media_type(&headers, &[content::JSON, content::MERGE_PATCH])? {
+        content::MERGE_PATCH => "mergePatch",
         _ => "updateData",
     };
     let body = content::read(request).await?;
-    let asked = protocol::read_document(&body, &format!("payload.{field}"))?;
-    let payload = [("id", Value::from(id.as_str())), (field, asked.into())];
+    let update = protocol::read_document(&body, &format!("payload.{field}"))?;
+    let payload = [("id", Value::from(id.as_str())), (field, update.into())];
     write(&app, Verb::Update, payload, &headers).await
 }
 
@@ -84,11 +82,11 @@ pub(crate) async fn restore(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
-    let asked = document(&headers, request).await?;
-    let known = value::known(asked, "payload", &["version", "expectedVersion"]);
-    let asked = known.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
+    let body = document(&headers, request).await?;
+    let body = value::known(body, "payload", &["version", "expectedVersion"])
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let id = [("id".to_owned(), Value::from(id.as_str()))];
-    let payload = id.into_iter().chain(asked);
+    let payload = id.into_iter().chain(body);
     write(&app, Verb::Restore, payload, &headers).await
 }
 
@@ -101,13 +99,13 @@ pub(crate) async fn batch(
 ) -> Result<Response, Failure> {
     conditions::refuse(&headers)?;
     let payload = document(&headers, request).await?;
-    let order = CommandBatch::parse_batch(payload, command_id(&headers)?)
+    let batch = CommandBatch::parse_batch(payload, command_id(&headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
-    let done = app.node.write(order).await?;
+    let done = app.node.write(batch).await?;
     answer(&app, RequestKind::Batch, done).await
 }
 
-/// The body is the message, kept as it was written.
+/// The body is the payload, sent on as it was written.
 pub(crate) async fn broadcast(
     State(app): State<App>,
     _: NoParams,
@@ -122,11 +120,11 @@ pub(crate) async fn broadcast(
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
     let sent = app.node.announce(&Requester::new(), payload)?.await;
     sent.unwrap_or(Err(SubmitError::Unknown))?;
-    Ok((JSON, r#"{"success":true}"#).into_response())
+    Ok((JSON, protocol::rest::DONE).into_response())
 }
 
-/// The same without the id that was made for an event that did not come to be: its client never heard of it.
-fn of_unnamed(failure: Failure) -> Failure {
+/// The failure without the id that the server made for an event that was not created: its client does not know it.
+fn without_made_id(failure: Failure) -> Failure {
     match failure.code {
         Code::PreconditionFailed => Failure::new(
             Code::PreconditionFailed,
@@ -136,7 +134,7 @@ fn of_unnamed(failure: Failure) -> Failure {
     }
 }
 
-/// Whoever states in a body what must hold must not find the event gone though it did not.
+/// A client that states a precondition in the body must not find the event deleted though it was not met.
 async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
     if request.body().is_end_stream() || content::read(request).await?.is_empty() {
         return Ok(());
@@ -148,22 +146,22 @@ async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
     ))
 }
 
-/// A write to the event that the address names, under the conditions that the headers state.
+/// A write to the event that the address names, under the preconditions that the headers state.
 async fn write<N: Into<String>>(
     app: &App,
     verb: Verb,
     payload: impl IntoIterator<Item = (N, Value)>,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let guard = conditions::read(headers)?;
+    let precondition = conditions::read(headers)?;
     let mut payload = payload.into_iter().collect();
-    conditions::state(&guard, &mut payload)?;
-    let order = order(verb, payload, headers)?.guarded(guard);
-    let done = app.node.write(order).await?;
+    conditions::add_expected_version(&precondition, &mut payload)?;
+    let batch = command(verb, payload, headers)?.guarded(precondition);
+    let done = app.node.write(batch).await?;
     answer(app, verb.into(), done).await
 }
 
-fn order(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<CommandBatch, Failure> {
+fn command(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<CommandBatch, Failure> {
     CommandBatch::parse(verb, payload, command_id(headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
@@ -175,40 +173,38 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }
 
-/// What a session hears, without what only a session needs; and the event's version, if it is still there. A large
-/// one for which there is no room now is read from the log again when there is.
-async fn answer(app: &App, name: RequestKind, done: Done) -> Result<Response, Failure> {
-    let event = done.change().after().filter(|_| name != RequestKind::Batch);
-    let tag = event.map(|event| [(ETAG, conditions::tag(event.version))]);
+/// The answer to a write, with the event's version, if it still exists. A large one for which the budget has no share
+/// is dropped, and read from the log again when there is one.
+async fn answer(app: &App, kind: RequestKind, done: Done) -> Result<Response, Failure> {
+    let event = done.change().after().filter(|_| kind != RequestKind::Batch);
+    let etag = event.map(|event| [(ETAG, conditions::etag(event.version))]);
     let (first, count, is_repeated) = (done.change().seq, done.changes.len(), done.is_repeated);
-    let body = protocol::written(name, &done.changes, is_repeated);
+    let body = protocol::rest::write_done(kind, &done.changes, is_repeated);
     let bytes = body.len();
     drop(done);
-    let body = match held_at_once(body.into_bytes(), app.node.budget()) {
+    let body = match try_with_share(body.into_bytes(), app.node.budget()) {
         Some(body) => body,
         None => {
             let (changes, share) = app.node.written(first, count, bytes).await?;
-            held(
-                protocol::written(name, &changes, is_repeated).into_bytes(),
-                share,
-            )
+            let body = protocol::rest::write_done(kind, &changes, is_repeated);
+            with_share(body.into_bytes(), share)
         }
     };
-    Ok((JSON, tag, body).into_response())
+    Ok((JSON, etag, body).into_response())
 }
 
-/// Where the event is. An id may hold what a path may not.
-fn location(id: &EventId) -> String {
-    let mut location = "/api/events/".to_owned();
+/// The address of an event. An id may hold what a path may not.
+fn path_of(id: &EventId) -> String {
+    let mut path = "/api/events/".to_owned();
     for byte in id.as_str().bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                location.push(char::from(byte));
+                path.push(char::from(byte));
             }
-            _ => location.push_str(&format!("%{byte:02X}")),
+            _ => path.push_str(&format!("%{byte:02X}")),
         }
     }
-    location
+    path
 }
 
 async fn document(headers: &HeaderMap, request: Request<Body>) -> Result<Document, Failure> {
@@ -217,6 +213,6 @@ async fn document(headers: &HeaderMap, request: Request<Body>) -> Result<Documen
 }
 
 async fn json(headers: &HeaderMap, request: Request<Body>) -> Result<Bytes, Failure> {
-    content::kind(headers, &[PLAIN])?;
+    content::media_type(headers, &[content::JSON])?;
     content::read(request).await
 }

@@ -1,6 +1,7 @@
-//! The heads of WebSocket frames, as they come: one that announces much is kept back until there is room for all of it.
+//! Reads the headers of WebSocket frames as they arrive: one that announces a large payload is held back until the
+//! connection has a share of the receive budget.
 //!
-//! tungstenite makes room for a frame as soon as its head has come, so that a head of ten bytes costs what it announces.
+//! tungstenite allocates a frame as soon as its header is read, so that a header of ten bytes costs what it announces.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,38 +9,38 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::meter::Meter;
+use super::byte_counters::ByteCounters;
 use crate::limits;
 
-/// A stream whose frames are looked at.
-pub(crate) struct Heads<S> {
+/// A stream whose frame headers are read on the way; see the [module](self).
+pub(crate) struct FrameHeaderReader<S> {
     stream: S,
-    meter: Meter,
-    place: FramePosition,
-    /// What was read and is not passed on yet.
-    kept: Vec<u8>,
+    counters: ByteCounters,
+    position: FramePosition,
+    /// What was read and is not passed on yet; a large frame begins with it.
+    held_back: Vec<u8>,
 }
 
-/// Where in the frames a client's bytes are.
+/// Where in a frame the next byte is.
 #[derive(Debug, Default)]
 struct FramePosition {
-    /// What has come of a head, as many bytes.
-    head: [u8; HEAD_BYTES_MAX],
-    come: usize,
+    /// The header as far as it has arrived, its first `header_length` bytes.
+    header: [u8; HEADER_BYTES_MAX],
+    header_length: usize,
     /// Bytes of the payload that are still to come.
-    left: u64,
+    payload_left: u64,
 }
 
 /// Two bytes, eight for the length, and the mask.
-const HEAD_BYTES_MAX: usize = 14;
+const HEADER_BYTES_MAX: usize = 14;
 
-impl<S> Heads<S> {
-    pub(crate) fn new(stream: S, meter: Meter) -> Self {
+impl<S> FrameHeaderReader<S> {
+    pub(crate) fn new(stream: S, counters: ByteCounters) -> Self {
         Self {
             stream,
-            meter,
-            place: FramePosition::default(),
-            kept: Vec::new(),
+            counters,
+            position: FramePosition::default(),
+            held_back: Vec::new(),
         }
     }
 
@@ -47,43 +48,41 @@ impl<S> Heads<S> {
         &mut self.stream
     }
 
-    /// Passes on what was kept, once there is room.
-    fn poll_kept(&mut self, context: &Context<'_>, into: &mut ReadBuf<'_>) -> Poll<()> {
-        ready!(
-            self.meter
-                .allowance()
-                .poll_lifted(self.meter.read(), context)
-        );
-        let count = self.kept.len().min(into.remaining());
-        let rest = self.kept.split_off(count);
-        let bytes = std::mem::replace(&mut self.kept, rest);
-        // The head that it begins with has its room.
-        self.place.pass(&bytes, u64::MAX);
+    /// Passes on what is held back, once the allowance is lifted.
+    fn poll_held_back(&mut self, context: &Context<'_>, into: &mut ReadBuf<'_>) -> Poll<()> {
+        let allowance = self.counters.allowance();
+        ready!(allowance.poll_lifted(self.counters.received(), context));
+        let count = self.held_back.len().min(into.remaining());
+        let rest = self.held_back.split_off(count);
+        let bytes = std::mem::replace(&mut self.held_back, rest);
+        // The frame that it begins with is admitted, whatever its length.
+        self.position.advance(&bytes, u64::MAX);
         into.put_slice(&bytes);
         Poll::Ready(())
     }
 }
 
 impl FramePosition {
-    /// Goes on by these bytes; where it stops before a head is whole that announces more than `most`.
-    fn pass(&mut self, bytes: &[u8], most: u64) -> Option<usize> {
+    /// Advances over these bytes. Stops before the last byte of a header that announces more than `payload_max`, and says
+    /// where that is.
+    fn advance(&mut self, bytes: &[u8], payload_max: u64) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
-            if self.left > 0 {
-                let skipped = self.left.min((bytes.len() - at) as u64);
-                self.left -= skipped;
+            if self.payload_left > 0 {
+                let skipped = self.payload_left.min((bytes.len() - at) as u64);
+                self.payload_left -= skipped;
                 at += usize::try_from(skipped).expect("it is in memory");
                 continue;
             }
-            self.head[self.come] = bytes[at];
-            if let Some(announced) = announced(&self.head[..=self.come]) {
-                if announced > most {
+            self.header[self.header_length] = bytes[at];
+            if let Some(length) = payload_length(&self.header[..=self.header_length]) {
+                if length > payload_max {
                     return Some(at);
                 }
-                self.left = announced;
-                self.come = 0;
+                self.payload_left = length;
+                self.header_length = 0;
             } else {
-                self.come += 1;
+                self.header_length += 1;
             }
             at += 1;
         }
@@ -91,56 +90,56 @@ impl FramePosition {
     }
 }
 
-/// The length of the payload, if the head is whole.
-fn announced(head: &[u8]) -> Option<u64> {
-    let second = *head.get(1)?;
+/// The length of the payload, if the header is whole.
+fn payload_length(header: &[u8]) -> Option<u64> {
+    let second = *header.get(1)?;
     let length = match second & 0x7F {
         126 => 2,
         127 => 8,
         _ => 0,
     };
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
-    if head.len() < 2 + length + mask {
+    if header.len() < 2 + length + mask {
         return None;
     }
     let short = u64::from(second & 0x7F);
-    let long = head[2..2 + length]
+    let long = header[2..2 + length]
         .iter()
         .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     Some(if length == 0 { short } else { long })
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FrameHeaderReader<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.kept.is_empty() {
-            return this.poll_kept(context, into).map(Ok);
+        if !this.held_back.is_empty() {
+            return this.poll_held_back(context, into).map(Ok);
         }
         let before = into.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, into))?;
-        if this.meter.allowance().is_lifted() {
-            this.place.pass(&into.filled()[before..], u64::MAX);
+        if this.counters.allowance().is_lifted() {
+            this.position.advance(&into.filled()[before..], u64::MAX);
             return Poll::Ready(Ok(()));
         }
         let new = &into.filled()[before..];
-        let Some(at) = this.place.pass(new, limits::MESSAGE_FREE_BYTES) else {
+        let Some(at) = this.position.advance(new, limits::MESSAGE_FREE_BYTES) else {
             return Poll::Ready(Ok(()));
         };
-        this.kept = new[at..].to_vec();
+        this.held_back = new[at..].to_vec();
         into.set_filled(before + at);
         match at {
-            // Nothing would mean the end.
-            0 => this.poll_kept(context, into).map(Ok),
+            // A read of nothing would mean the end of the stream.
+            0 => this.poll_held_back(context, into).map(Ok),
             _ => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FrameHeaderReader<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -184,31 +183,31 @@ mod tests {
             ..FrameHeader::default()
         };
         let mut bytes = Vec::new();
-        header.format(length as u64, &mut bytes).expect("a head");
+        header.format(length as u64, &mut bytes).expect("a header");
         bytes.resize(bytes.len() + length, 0x7F);
         bytes
     }
 
     #[test]
-    fn a_head_that_announces_much_is_found_however_the_bytes_come() {
+    fn a_header_that_announces_much_is_found_however_the_bytes_arrive() {
         let small = [0, 1, 125, 126, 127, 65_535, 65_536]
             .map(|length| [frame(length, Some([1; 4])), frame(length, None)].concat());
         let small = small.concat();
         let large = frame(70_000, Some([2; 4]));
         let all = [&small[..], &large[..]].concat();
         for size in [1, 2, 3, 7, 4_096, all.len()] {
-            let mut place = FramePosition::default();
+            let mut position = FramePosition::default();
             let mut passed = 0;
             let stop = all.chunks(size).find_map(|piece| {
-                let at = place.pass(piece, 65_536);
+                let at = position.advance(piece, 65_536);
                 passed += at.unwrap_or(piece.len());
                 at
             });
             assert!(stop.is_some(), "{size}");
-            // The last byte of its head makes it known.
-            assert_eq!(passed, small.len() + HEAD_BYTES_MAX - 1, "{size}");
-            assert_eq!(place.pass(&all[passed..], u64::MAX), None);
-            assert_eq!((place.left, place.come), (0, 0));
+            // It stops before the last byte of the header.
+            assert_eq!(passed, small.len() + HEADER_BYTES_MAX - 1, "{size}");
+            assert_eq!(position.advance(&all[passed..], u64::MAX), None);
+            assert_eq!((position.payload_left, position.header_length), (0, 0));
         }
     }
 }

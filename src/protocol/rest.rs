@@ -1,0 +1,217 @@
+//! The bodies of HTTP answers: the same events, changes and errors as on the socket, without what only a session needs.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::failure::Failure;
+use super::frame::{Frame, json};
+use super::reply::{WriteAnswer, last_seq};
+use super::request::RequestKind;
+use crate::domain::{Change, Event, Seq};
+use crate::query::Fields;
+
+/// The body where there is nothing to say but that it was done.
+pub const DONE: &str = r#"{"success":true}"#;
+
+/// One event, as of `seq`: `{"success":true,"seq":41,"data":{…}}`.
+pub fn event(seq: Seq, event: &Event, fields: &Fields) -> Vec<u8> {
+    let mut body = head(seq);
+    body.extend_from_slice(br#","data":"#);
+    write_event(&mut body, event, fields);
+    body.push(b'}');
+    body
+}
+
+/// The start of a list of events, as of `seq`, and what writes the rest of it.
+pub fn list_start(seq: Seq) -> (Vec<u8>, EventArray) {
+    let mut body = head(seq);
+    let events = EventArray::start(&mut body);
+    (body, events)
+}
+
+/// The changes of one event, as of `seq`: `{"success":true,"seq":41,"data":[…],"next":41}`, where the next page
+/// begins after the change at `next`.
+pub fn history(seq: Seq, changes: impl Iterator<Item = Frame>, next: Option<Seq>) -> Vec<u8> {
+    change_array(head(seq), changes, next)
+}
+
+/// A page of the log, with its epoch; see [`history`].
+pub fn changes(
+    epoch: Uuid,
+    seq: Seq,
+    changes: impl Iterator<Item = Frame>,
+    next: Option<Seq>,
+) -> Vec<u8> {
+    let head = format!(r#"{{"success":true,"epoch":"{epoch}","seq":{seq}"#);
+    change_array(head.into_bytes(), changes, next)
+}
+
+/// That a node serves: the head of its log, if that was asked, and the entry of the log that cannot be read.
+pub fn health(seq: Option<Seq>, corrupt: Option<Seq>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct HealthBody {
+        success: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<Seq>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        corrupt: Option<Seq>,
+    }
+    json(&HealthBody {
+        success: true,
+        seq,
+        corrupt,
+    })
+}
+
+/// The answer to a write; see [`write_done`](super::write_done).
+pub fn write_done(kind: RequestKind, changes: &[Arc<Change>], is_repeated: bool) -> Frame {
+    #[derive(Serialize)]
+    struct WriteBody<'a> {
+        success: bool,
+        request: RequestKind,
+        seq: Option<Seq>,
+        data: WriteAnswer<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        duplicate: Option<bool>,
+    }
+    Frame::encode(&WriteBody {
+        success: true,
+        request: kind,
+        seq: last_seq(changes),
+        data: WriteAnswer::of(kind, changes),
+        duplicate: is_repeated.then_some(true),
+    })
+}
+
+/// The answer to a request that failed.
+pub fn error(failure: &Failure) -> Frame {
+    #[derive(Serialize)]
+    struct ErrorBody<'a> {
+        success: bool,
+        error: &'a Failure,
+    }
+    Frame::encode(&ErrorBody {
+        success: false,
+        error: failure,
+    })
+}
+
+/// `,"data":[…],"next":"…"}`, the end of an answer that lists events, written as they are read. The caller keeps the
+/// bytes, or sends them piece by piece.
+#[derive(Debug)]
+pub struct EventArray {
+    count: usize,
+}
+
+impl EventArray {
+    pub(super) fn start(body: &mut Vec<u8>) -> Self {
+        body.extend_from_slice(br#","data":["#);
+        Self { count: 0 }
+    }
+
+    /// Adds an event, or the fields of it that are wanted.
+    pub fn push(&mut self, body: &mut Vec<u8>, event: &Event, fields: &Fields) {
+        if self.count > 0 {
+            body.push(b',');
+        }
+        self.count += 1;
+        write_event(body, event, fields);
+    }
+
+    /// How many events it has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Ends the answer; `next` is the cursor of the next page, if there is one.
+    pub fn finish(self, body: &mut Vec<u8>, next: Option<&str>) {
+        finish_array(body, next.map(json));
+    }
+}
+
+/// `{"success":true,"seq":41`
+fn head(seq: Seq) -> Vec<u8> {
+    format!(r#"{{"success":true,"seq":{seq}"#).into_bytes()
+}
+
+fn change_array(
+    mut body: Vec<u8>,
+    changes: impl Iterator<Item = Frame>,
+    next: Option<Seq>,
+) -> Vec<u8> {
+    body.extend_from_slice(br#","data":["#);
+    for (index, frame) in changes.enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(frame.bytes());
+    }
+    finish_array(&mut body, next.map(|next| json(&next)));
+    body
+}
+
+fn finish_array(body: &mut Vec<u8>, next: Option<Vec<u8>>) {
+    body.push(b']');
+    if let Some(next) = next {
+        body.extend_from_slice(br#","next":"#);
+        body.extend_from_slice(&next);
+    }
+    body.push(b'}');
+}
+
+fn write_event(body: &mut Vec<u8>, event: &Event, fields: &Fields) {
+    let written = match fields.is_all() {
+        true => serde_json::to_writer(body, event),
+        false => serde_json::to_writer(body, &fields.project(event)),
+    };
+    written.expect("an event is JSON, and memory takes it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: Vec<u8>) -> String {
+        String::from_utf8(body).unwrap()
+    }
+
+    #[test]
+    fn a_list_without_events_is_whole() {
+        let seq = Seq::new(41);
+        let (mut body, events) = list_start(seq);
+        events.finish(&mut body, None);
+        assert_eq!(text(body), r#"{"success":true,"seq":41,"data":[]}"#);
+        let (mut body, events) = list_start(seq);
+        events.finish(&mut body, Some("a\"b"));
+        assert_eq!(
+            text(body),
+            r#"{"success":true,"seq":41,"data":[],"next":"a\"b"}"#
+        );
+    }
+
+    #[test]
+    fn changes_are_listed_with_what_comes_after_them() {
+        let (seq, next) = (Seq::new(41), Some(Seq::new(7)));
+        let frames = || [Frame::encode(&1), Frame::encode(&"x")].into_iter();
+        assert_eq!(
+            text(history(seq, frames(), next)),
+            r#"{"success":true,"seq":41,"data":[1,"x"],"next":7}"#
+        );
+        assert_eq!(
+            text(changes(Uuid::nil(), seq, frames().take(0), None)),
+            r#"{"success":true,"epoch":"00000000-0000-0000-0000-000000000000","seq":41,"data":[]}"#
+        );
+    }
+
+    #[test]
+    fn health_says_what_is_known() {
+        let (head, corrupt) = (Some(Seq::new(9)), Some(Seq::new(4)));
+        assert_eq!(text(health(None, None)), DONE);
+        assert_eq!(
+            text(health(head, corrupt)),
+            r#"{"success":true,"seq":9,"corrupt":4}"#
+        );
+    }
+}
