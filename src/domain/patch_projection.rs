@@ -1,29 +1,30 @@
-//! A patch, cut to the fields that a client wants to see.
+//! Projecting a patch to the fields that a client selected.
 
 use super::{Patch, Path};
-use crate::query::{Branch, Fields, Wanted, part_of};
+use crate::query::{FieldTree, Fields, Selection, part_of};
 use crate::value::{Document, Value};
 
 impl Fields {
-    /// What the patch does to the wanted fields; it made `after` of `before`.
+    /// The patch for a client that has only the selected fields; `patch` made `after` of `before`.
     ///
-    /// Applied to the wanted fields as they were it makes them what they are. Inside an array places
-    /// move, because other elements are left out; so the wanted part of the whole array is set. And an
-    /// object that is made on the way to a field is seen where a part of it is wanted, if not that field.
+    /// Invariant: applied to the projection of `before` it makes the projection of `after`. Inside an array indexes
+    /// shift, because elements that are no documents are left out, so the selected part of the whole array is set. An
+    /// object that the patch creates on the way to a field is set where a part of it is selected, even if that field is
+    /// not.
     pub fn project_patch(&self, patch: &Patch, before: &Document, after: &Document) -> Patch {
-        let Some(branch) = &self.wanted else {
+        let Some(tree) = &self.selected else {
             return patch.clone();
         };
         let mut part = Patch::default();
         for (path, value) in &patch.set {
-            if let Some((at, value)) = branch.made(path.as_str(), before, after) {
+            if let Some((at, value)) = tree.created(path.as_str(), before, after) {
                 set_once(&mut part, at, value);
                 continue;
             }
-            match branch.reach(path.as_str(), after) {
+            match tree.reach(path.as_str(), after) {
                 Reach::Outside => {}
                 Reach::Inside => part.set.push((path.clone(), value.clone())),
-                Reach::Part(branch) => match part_of(value.borrow(), branch) {
+                Reach::Part(tree) => match part_of(value.borrow(), tree) {
                     Some(value) => part.set.push((path.clone(), value)),
                     None => part.unset.push(path.clone()),
                 },
@@ -31,7 +32,7 @@ impl Fields {
             }
         }
         for path in &patch.unset {
-            match branch.reach(path.as_str(), after) {
+            match tree.reach(path.as_str(), after) {
                 Reach::Outside => {}
                 Reach::Inside | Reach::Part(_) => part.unset.push(path.clone()),
                 Reach::Array(at, value) => set_once(&mut part, at, value),
@@ -41,42 +42,43 @@ impl Fields {
     }
 }
 
-/// Several paths of a patch can lead into the same array.
+/// Sets the path unless it is set already: several paths of a patch can lead into the same array.
 fn set_once(part: &mut Patch, path: Path, value: Value) {
     if !part.set.iter().any(|(known, _)| *known == path) {
         part.set.push((path, value));
     }
 }
 
-/// Where a path leads, seen from the wanted fields.
+/// What a path leads to, relative to the selected fields.
 enum Reach<'a> {
-    /// To nothing that is wanted.
+    /// To a field that is not selected.
     Outside,
-    /// To something wanted as a whole.
+    /// Into a field that is selected whole.
     Inside,
-    /// To something of which a part is wanted.
-    Part(&'a Branch),
-    /// Into an array of which a part is wanted: where it is, and that part.
+    /// To a field of which a part is selected.
+    Part(&'a FieldTree),
+    /// Into an array of which a part is selected: the array's path, and that part.
     Array(Path, Value),
 }
 
-impl Branch {
-    /// The first object that has to be made on the way to `path`, if a part of it is wanted: where it is, and
-    /// that part.
-    fn made(&self, path: &str, before: &Document, after: &Document) -> Option<(Path, Value)> {
-        let (way, _) = path.rsplit_once('.')?;
-        let (mut branch, mut old, mut new) = (self, before, after);
+impl FieldTree {
+    /// The first object that the patch created on the way to `path`, if a part of it is selected: the object's path,
+    /// and that part.
+    fn created(&self, path: &str, before: &Document, after: &Document) -> Option<(Path, Value)> {
+        let (parent, _) = path.rsplit_once('.')?;
+        let (mut tree, mut old, mut new) = (self, before, after);
         let mut end = 0;
-        for name in way.split('.') {
+        for name in parent.split('.') {
             end += name.len();
-            let Wanted::Part(inner) = branch.get(name)? else {
+            let Selection::Part(inner) = tree.get(name)? else {
                 return None;
             };
-            branch = inner;
+            tree = inner;
             match (old.get(name), new.get(name)?) {
-                (None, made) => {
-                    let at = Path::parse(&way[..end]).expect("the beginning of a path is a path");
-                    return Some((at, part_of(made.borrow(), branch)?));
+                (None, created) => {
+                    let at =
+                        Path::parse(&parent[..end]).expect("the beginning of a path is a path");
+                    return Some((at, part_of(created.borrow(), tree)?));
                 }
                 (Some(Value::Object(known)), Value::Object(same)) => (old, new) = (known, same),
                 _ => return None,
@@ -87,29 +89,29 @@ impl Branch {
     }
 
     fn reach(&self, path: &str, after: &Document) -> Reach<'_> {
-        let mut branch = self;
-        let mut holder: Option<&Value> = None;
+        let mut tree = self;
+        let mut container: Option<&Value> = None;
         let mut from = 0;
         for name in path.split('.') {
-            if let Some(items @ Value::Array(_)) = holder {
+            if let Some(items @ Value::Array(_)) = container {
                 let at = &path[..from - 1];
                 let at = Path::parse(at).expect("the beginning of a path is a path");
-                let part = part_of(items.borrow(), branch);
+                let part = part_of(items.borrow(), tree);
                 return Reach::Array(at, part.expect("an array has a part"));
             }
-            holder = match holder {
+            container = match container {
                 None if from == 0 => after.get(name),
                 Some(Value::Object(document)) => document.get(name),
                 _ => None,
             };
             from += name.len() + 1;
-            branch = match branch.get(name) {
+            tree = match tree.get(name) {
                 None => return Reach::Outside,
-                Some(Wanted::Whole) => return Reach::Inside,
-                Some(Wanted::Part(branch)) => branch,
+                Some(Selection::Whole) => return Reach::Inside,
+                Some(Selection::Part(tree)) => tree,
             };
         }
-        Reach::Part(branch)
+        Reach::Part(tree)
     }
 }
 

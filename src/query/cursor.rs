@@ -1,46 +1,43 @@
-//! Where a page ended, as a token that a client hands back.
+//! Cursors: where a page ended, and the token of it that a client sends back for the next page.
 //!
-//! The token holds the sort keys of the last record rather than a count, so records that come and go
-//! between pages neither repeat nor hide others. Where these are long it names the record, and the seq as of which
-//! its keys are to be looked up: so a token is short enough for an address, whatever the keys. It works with the
-//! query it was made for and no other. It is not signed: whoever forges one can only start reading elsewhere in their
-//! own answer.
+//! The token holds the sort keys of the last record rather than a count, so records that are created or deleted
+//! between pages neither repeat nor hide others. If the keys are long it names the record instead, and the seq as of
+//! which its keys are to be looked up: so a token always fits an address. It is refused by any query but the one it
+//! was made for. It is not signed: a forged one can only start its client elsewhere in its own answer.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::filter::Filter;
-use super::keys::{KeyValue, KeyValues};
-use super::operand::expected;
-use super::sort::Sort;
-use crate::value::{Document, Invalid, Value, ValueRef, read};
+use super::sort::{KeyValue, KeyValues, Sort};
+use crate::value::{Document, Invalid, Value, ValueRef, expect_text, read};
 
-/// Longer keys, as JSON, are looked up.
+/// Bytes of the keys as JSON: the token of longer ones names the record.
 const KEYS_BYTES_MAX: usize = 1024;
 
-/// What keys of that length come to, with room for what stands beside them.
+/// Enough for keys of that length in base64, with what else is in a token.
 const TOKEN_BYTES_MAX: usize = 2 * KEYS_BYTES_MAX;
 
-/// Where a page ended, as a token says it.
+/// The contents of a token.
 #[derive(Debug, Clone)]
 pub(super) enum CursorToken {
     /// After these keys.
     Keys(Cursor),
-    /// After a record whose keys are to be looked up.
+    /// After this record, whose keys are to be looked up.
     Record(LastRecord),
 }
 
 /// The last record of a page, by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRecord {
-    /// Any text; the caller knows what can be an id.
+    /// Any text: the caller checks that it can be an id.
     pub id: String,
-    /// The seq of the change after which it was as the page showed it.
+    /// The seq as of which the page was: the record's keys are to be looked up as of then.
     pub seq: u64,
 }
 
-/// The sort keys of the last record of a page.
+/// A position in the order of an answer: after the record with these sort keys.
 #[derive(Debug, Clone)]
 pub struct Cursor {
     keys: Vec<OwnedKeyValue>,
@@ -53,16 +50,14 @@ enum OwnedKeyValue {
 }
 
 impl CursorToken {
-    /// Reads a token that must have been made for this filter and sort.
+    /// Parses a token, which must have been made for this filter and sort.
     pub(super) fn parse(
         value: &Value,
         filter: &Filter,
         sort: &Sort,
         at: &str,
     ) -> Result<Self, Invalid> {
-        let token = value
-            .as_str()
-            .ok_or_else(|| expected("a string", value, at))?;
+        let token = expect_text(value, at)?;
         if token.len() > TOKEN_BYTES_MAX {
             let reason = format!("a cursor must not exceed {TOKEN_BYTES_MAX} bytes");
             return Err(Invalid::new(at, reason));
@@ -72,13 +67,13 @@ impl CursorToken {
         if content.fingerprint != fingerprint(filter, sort) {
             return Err(Invalid::new(at, "made for another filter or sort"));
         }
-        match &content.mark {
+        match &content.position {
             Self::Keys(cursor) if cursor.keys.len() != sort.keys().len() => Err(not_ours()),
-            Self::Keys(_) | Self::Record(_) => Ok(content.mark),
+            Self::Keys(_) | Self::Record(_) => Ok(content.position),
         }
     }
 
-    /// The token that goes on after a record: one with these keys, or with this id as it was after that change.
+    /// The token of the page after a record with these keys, and this id as of this seq.
     pub(super) fn token(
         keys: Option<&KeyValues<'_>>,
         (id, seq): (&str, u64),
@@ -98,25 +93,25 @@ impl CursorToken {
             json(Value::Array(keys.collect()))
         });
         let short = keys.filter(|json| json.len() <= KEYS_BYTES_MAX);
-        let named = || {
+        let naming_record = || {
             let seq = Value::Int(seq.cast_signed());
             let event = [("id", Value::from(id)), ("seq", seq)];
             json(Value::Object(event.into_iter().collect()))
         };
-        URL_SAFE_NO_PAD.encode(short.unwrap_or_else(named))
+        URL_SAFE_NO_PAD.encode(short.unwrap_or_else(naming_record))
     }
 }
 
 impl Cursor {
-    /// After the record with these keys.
-    pub(super) fn at(keys: &KeyValues<'_>, sort: &Sort) -> Self {
+    /// The position after the record with these keys.
+    pub(super) fn after(keys: &KeyValues<'_>, sort: &Sort) -> Self {
         let keys = keys.iter().take(sort.keys().len());
         Self {
             keys: keys.map(OwnedKeyValue::of).collect(),
         }
     }
 
-    /// The first of its keys, if that is text.
+    /// The first of its keys, if it is text.
     pub(super) fn first_text(&self) -> Option<&str> {
         match self.keys.first()? {
             OwnedKeyValue::EmptyArray => None,
@@ -133,11 +128,12 @@ impl Cursor {
         24 + keys.map(|weight| 32 + weight).sum::<usize>()
     }
 
-    /// The keys, as a record's.
+    /// The keys, borrowed as those of a record are.
     pub(crate) fn keys(&self) -> KeyValues<'_> {
         let mut keys = [KeyValue::MISSING; _];
-        for (slot, key) in keys.iter_mut().zip(&self.keys) {
-            *slot = key.borrow();
+        debug_assert!(self.keys.len() <= keys.len(), "a sort has no more keys");
+        for (value, key) in keys.iter_mut().zip(&self.keys) {
+            *value = key.borrow();
         }
         keys
     }
@@ -159,7 +155,7 @@ impl OwnedKeyValue {
     }
 }
 
-/// Enough of a digest to tell queries apart; nothing rests on it being hard to forge.
+/// Enough of a digest to tell queries apart. That it may be forged does no harm.
 fn fingerprint(filter: &Filter, sort: &Sort) -> String {
     const BYTES: usize = 9;
     let mut hash = Sha256::new_with_prefix(filter.digest);
@@ -170,13 +166,13 @@ fn fingerprint(filter: &Filter, sort: &Sort) -> String {
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..BYTES])
 }
 
-// Names beginning with $ mark what JSON has no way to write: no stored document has such names.
+// Names beginning with $, which no stored document has, mark what JSON cannot express.
 const EMPTY_ARRAY: &str = "$empty";
 const FLOAT: &str = "$float";
 
 struct TokenContent {
     fingerprint: String,
-    mark: CursorToken,
+    position: CursorToken,
 }
 
 fn decode(token: &str) -> Option<TokenContent> {
@@ -184,10 +180,10 @@ fn decode(token: &str) -> Option<TokenContent> {
     let Value::Array(parts) = read(&json, "").ok()? else {
         return None;
     };
-    let [Value::String(fingerprint), mark] = <[Value; 2]>::try_from(parts).ok()? else {
+    let [Value::String(fingerprint), position] = <[Value; 2]>::try_from(parts).ok()? else {
         return None;
     };
-    let mark = match mark {
+    let position = match position {
         Value::Array(keys) => {
             let keys = keys.into_iter().map(unpack_key).collect::<Option<_>>()?;
             CursorToken::Keys(Cursor { keys })
@@ -203,7 +199,10 @@ fn decode(token: &str) -> Option<TokenContent> {
         }
         _ => return None,
     };
-    Some(TokenContent { fingerprint, mark })
+    Some(TokenContent {
+        fingerprint,
+        position,
+    })
 }
 
 fn unpack_key(value: Value) -> Option<OwnedKeyValue> {
@@ -217,7 +216,7 @@ fn tag(name: &str, value: Value) -> Value {
     Value::Object(Document::from_iter([(name, value)]))
 }
 
-/// Floats travel as their bits: a digit lost on the way would repeat or skip a record.
+/// Floats are sent as their bits: a digit lost on the way would repeat or skip a record.
 fn pack(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Float(number) => tag(FLOAT, number.to_bits().cast_signed().into()),

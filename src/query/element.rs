@@ -1,30 +1,30 @@
-//! Conditions on the elements of an array, as `$pull` asks them.
+//! Conditions on the elements of an array: the operands of `$pull`.
 //!
-//! A document asks for elements that have such fields; operators, for elements of which they hold; any
-//! other value, for elements that equal it.
+//! A document selects elements with such fields; operators select elements for which they hold; any other value
+//! selects elements that equal it.
 
 use std::sync::Arc;
 
-use super::filter::{Clause, Node};
 use super::parse;
 use super::path::{FieldPath, Lookup, Segment};
+use super::tree::ElementTest;
 use super::verdict::all;
 use crate::limits;
 use crate::value::{Invalid, Steps, TooCostly, Value, ValueRef, compare_within};
 
-/// Reads the conditions of one request.
+/// Parses the conditions of one request, which are bounded together.
 #[derive(Debug, Default)]
 pub struct Conditions {
     patterns: usize,
 }
 
 impl Conditions {
-    /// Reads a condition that stands `at`. All that one reader reads are bounded together.
+    /// Parses the condition at the path `at`.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn read(&mut self, operand: &Value, at: &str) -> Result<ElementCondition, Invalid> {
-        let (asked, patterns) = parse::element(operand, at)?;
+        let (test, patterns) = parse::element(operand, at)?;
         self.patterns += patterns;
         if self.patterns > limits::ORDER_PATTERNS_MAX {
             let most = limits::ORDER_PATTERNS_MAX;
@@ -32,35 +32,27 @@ impl Conditions {
             return Err(Invalid::new(at, reason));
         }
         Ok(ElementCondition {
-            asked: Arc::new(asked),
+            test: Arc::new(test),
             patterns,
         })
     }
 }
 
-/// A question about one element, read and checked. Cheap to clone.
+/// A condition on one element, parsed. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ElementCondition {
-    asked: Arc<ElementTest>,
+    test: Arc<ElementTest>,
     patterns: usize,
 }
 
-/// What is asked of an element.
-#[derive(Debug)]
-pub(super) enum ElementTest {
-    Equal(Value),
-    Fields(Node),
-    Operators(Vec<Clause>),
-}
-
 impl ElementCondition {
-    /// Whether the element is meant.
+    /// Whether the element is selected.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn holds(&self, element: &Value, steps: &Steps) -> Result<bool, TooCostly> {
         steps.take(1)?;
-        match &*self.asked {
+        match &*self.test {
             ElementTest::Equal(value) => {
                 let order = compare_within(value.borrow(), element.borrow(), steps)?;
                 Ok(order.is_eq())
@@ -70,23 +62,23 @@ impl ElementCondition {
                 None => Ok(false),
             },
             ElementTest::Operators(clauses) => {
-                let alone = Alone(element);
+                let record = OnlyField(element);
                 let path = FieldPath::to_element();
-                all(clauses, |clause| clause.holds(&path, &alone, steps))
+                all(clauses, |clause| clause.holds(&path, &record, steps))
             }
         }
     }
 
-    /// Roughly the bytes it keeps that its text does not show.
+    /// Roughly the bytes of memory that it takes beside those of its operand: compiled patterns.
     pub fn weight(&self) -> usize {
         self.patterns * limits::REGEX_COMPILED_BYTES_MAX
     }
 }
 
-/// An element seen as the only field of a record, so that operators find what is in it if it is an array.
-struct Alone<'a>(&'a Value);
+/// An element as the only field of a record: so operators reach into it if it is an array.
+struct OnlyField<'a>(&'a Value);
 
-impl Lookup for Alone<'_> {
+impl Lookup for OnlyField<'_> {
     fn named(&self, _: &Segment) -> Option<ValueRef<'_>> {
         Some(self.0.borrow())
     }

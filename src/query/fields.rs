@@ -1,47 +1,45 @@
-//! Which fields of an event a client wants to see.
+//! Projection: the fields of an event that a client asks for.
 
-use super::operand::{array, expected};
 use super::path::{FieldPath, Segment};
 use crate::limits;
-use crate::value::{Document, Invalid, Record, Value, ValueRef, join};
+use crate::value::{Document, Invalid, Record, Value, ValueRef, expect_array, expect_text, join};
 
-/// The fields asked for: all of them, or `_id` and a list of paths.
+/// The selected fields: all of them, or `_id` and a tree of paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
-    pub(crate) wanted: Option<Branch>,
+    pub(crate) selected: Option<FieldTree>,
 }
 
-/// The fields wanted of one document.
+/// The selected fields of one document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Branch {
-    fields: Vec<(String, Wanted)>,
+pub(crate) struct FieldTree {
+    fields: Vec<(String, Selection)>,
 }
 
+/// How much of a field is selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Selection {
     Whole,
-    Part(Branch),
+    Part(FieldTree),
 }
 
 impl Fields {
-    /// Reads a list of paths such as `["title", "author.name"]`; `at` is where it stands.
+    /// Parses a list of paths such as `["title", "author.name"]`; `at` is its path in the message.
     ///
     /// # Errors
     /// The first offender, with its path. No path may reach into another, as in MongoDB.
     pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
-        let paths = array(value, at)?;
+        let paths = expect_array(value, at)?;
         if paths.len() > limits::PROJECTION_FIELDS_MAX {
             let reason = format!("more than {} fields", limits::PROJECTION_FIELDS_MAX);
             return Err(Invalid::new(at, reason));
         }
-        let mut wanted = Branch::default();
+        let mut selected = FieldTree::default();
         for (index, path) in paths.iter().enumerate() {
             let at = join(at, &index.to_string());
-            let text = path
-                .as_str()
-                .ok_or_else(|| expected("a string", path, &at))?;
+            let text = expect_text(path, &at)?;
             let path = FieldPath::parse(text, &at)?;
-            if !wanted.add(path.segments()) {
+            if !selected.add(path.segments()) {
                 return Err(Invalid::new(
                     at,
                     format!("{text} overlaps with another path"),
@@ -49,64 +47,65 @@ impl Fields {
             }
         }
         Ok(Self {
-            wanted: Some(wanted),
+            selected: Some(selected),
         })
     }
 
     /// Every field.
     pub fn all() -> Self {
-        Self { wanted: None }
+        Self { selected: None }
     }
 
-    /// Whether every field is wanted, so that projecting is only copying.
+    /// Whether every field is selected, so that projecting only copies.
     pub fn is_all(&self) -> bool {
-        self.wanted.is_none()
+        self.selected.is_none()
     }
 
-    /// The wanted fields in the record's order, and `_id` whether asked for or not.
+    /// The selected fields in the record's order, and always `_id`.
     ///
-    /// As in MongoDB a path reaches into every document of an array, at any depth of arrays; other
-    /// elements are left out; and a number is the name of a field, never a place in an array.
+    /// As in MongoDB a path reaches into every document of an array, at any depth of arrays, and other elements are
+    /// left out. A number is the name of a field, never an index of an array.
     pub fn project(&self, record: &impl Record) -> Document {
         record
             .fields()
             .filter_map(|(name, value)| {
-                let wanted = match &self.wanted {
-                    None => &Wanted::Whole,
-                    Some(_) if name == "_id" => &Wanted::Whole,
-                    Some(branch) => branch.get(name)?,
+                let selection = match &self.selected {
+                    None => &Selection::Whole,
+                    Some(_) if name == "_id" => &Selection::Whole,
+                    Some(tree) => tree.get(name)?,
                 };
-                wanted.of(value).map(|value| (name, value))
+                selection.of(value).map(|value| (name, value))
             })
             .collect()
     }
 }
 
-impl Branch {
-    pub(crate) fn get(&self, name: &str) -> Option<&Wanted> {
+impl FieldTree {
+    pub(crate) fn get(&self, name: &str) -> Option<&Selection> {
         self.fields
             .iter()
             .find(|(field, _)| field == name)
-            .map(|(_, wanted)| wanted)
+            .map(|(_, selection)| selection)
     }
 
-    /// Whether the path could be added without reaching into another, or another into it.
+    /// Adds a path; `false` if it leads into another, or another into it.
     fn add(&mut self, path: &[Segment]) -> bool {
         let Some((first, beyond)) = path.split_first() else {
             return false;
         };
         let known = self.fields.iter_mut().find(|(name, _)| *name == first.name);
         match known {
-            Some((_, Wanted::Whole)) => false,
-            Some((_, Wanted::Part(branch))) => branch.add(beyond),
+            Some((_, Selection::Whole)) => false,
+            Some((_, Selection::Part(tree))) => tree.add(beyond),
             None if beyond.is_empty() => {
-                self.fields.push((first.name.clone(), Wanted::Whole));
+                self.fields.push((first.name.clone(), Selection::Whole));
                 true
             }
             None => {
-                let mut branch = Self::default();
-                branch.add(beyond);
-                self.fields.push((first.name.clone(), Wanted::Part(branch)));
+                let mut tree = Self::default();
+                tree.add(beyond);
+                self.fields
+                    .push((first.name.clone(), Selection::Part(tree)));
                 true
             }
         }
@@ -123,22 +122,21 @@ impl Branch {
     }
 }
 
-impl Wanted {
+impl Selection {
     fn of(&self, value: ValueRef<'_>) -> Option<Value> {
         match self {
             Self::Whole => Some(value.to_value()),
-            Self::Part(branch) => part_of(value, branch),
+            Self::Part(tree) => part_of(value, tree),
         }
     }
 }
 
-pub(crate) fn part_of(value: ValueRef<'_>, branch: &Branch) -> Option<Value> {
+/// The selected part of a value; `None` of a scalar, which has no fields.
+pub(crate) fn part_of(value: ValueRef<'_>, tree: &FieldTree) -> Option<Value> {
     match value {
-        ValueRef::Object(document) => Some(branch.project(document).into()),
+        ValueRef::Object(document) => Some(tree.project(document).into()),
         ValueRef::Array(items) => {
-            let parts = items
-                .iter()
-                .filter_map(|item| part_of(item.borrow(), branch));
+            let parts = items.iter().filter_map(|item| part_of(item.borrow(), tree));
             Some(Value::Array(parts.collect()))
         }
         ValueRef::Null
@@ -168,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wanted_fields_come_in_the_records_order_and_the_id_always() {
+    fn the_selected_fields_come_in_the_records_order_and_the_id_always() {
         let record = r#"{"_id":"e","a":1,"b":{"c":2,"d":3},"e":4}"#;
         for (fields, answer) in [
             (r#"["e","a"]"#, r#"{"_id":"e","a":1,"e":4}"#),
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_overlap_are_refused_with_their_place() {
+    fn paths_that_overlap_are_refused_with_their_path() {
         for fields in [
             r#"["a","a.b"]"#,
             r#"["a.b","a"]"#,

@@ -1,76 +1,43 @@
-//! The tree a filter is parsed into, and what it says about a record.
-//!
-//! Everything that can be wrong with a filter is found by `parse`, so matching fails for one reason only: that
-//! it takes more steps than it may. It has no state, and but for patterns allocates nothing. The shape of the tree is the shape of the filter as it was
-//! written, one variant an operator: `mongo` writes it back down.
+//! A filter: the condition that selects records, shared by everything that asks for them.
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::footprint::FilterBytes;
+use super::memory::FilterBytes;
 use super::parse;
-use super::path::{FieldPath, Lookup};
-use super::test::{Relation, Test};
-use super::verdict::{Verdict, all, any};
-use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
+use super::tree::{Clause, Node, Relation, Test};
+use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value};
 
-/// What must hold of a record. Cheap to clone.
+/// A condition on records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub(crate) root: Arc<Node>,
-    /// Of the filter as it was written; tells whether a cursor belongs to it.
+    /// Of the filter as it was written: by it a cursor is known to belong to the filter.
     pub(super) digest: [u8; 32],
-    /// Its values; patterns are counted where they are shared.
-    held: Arc<FilterBytes>,
-    patterns: usize,
-}
-
-/// A condition on a record, or on an element of an array seen as one.
-#[derive(Debug, Clone)]
-pub(crate) enum Node {
-    /// All of them hold; also of none.
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Nor(Vec<Node>),
-    Field {
-        path: FieldPath,
-        clauses: Vec<Clause>,
-    },
-}
-
-/// One operator on a field. All clauses on a field must hold, each perhaps thanks to another of the
-/// values that the path leads to.
-#[derive(Debug, Clone)]
-pub(crate) enum Clause {
-    /// Some value passes.
-    Is(Test),
-    /// No value passes: `$ne`, `$nin`, `$exists: false`.
-    IsNot(Test),
-    /// Each test is passed by some value; never holds of no tests: `$all`.
-    All(Vec<Test>),
-    /// Not all of these hold: `$not`.
-    Not(Vec<Clause>),
+    /// Those of its values; those of patterns are counted where they are shared.
+    value_bytes: Arc<FilterBytes>,
+    pattern_bytes: usize,
 }
 
 impl Filter {
-    /// Reads a filter; `at` is where it stands, e.g. `payload.filter`.
+    /// Parses a filter; `at` is its path in the message, e.g. `payload.filter`.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
-        let (root, patterns) = parse::filter(value, at)?;
+        let (root, pattern_bytes) = parse::filter(value, at)?;
         Ok(Self {
             root: Arc::new(root),
             digest: digest(value),
-            held: Arc::new(FilterBytes::new(value.weight())),
-            patterns,
+            value_bytes: Arc::new(FilterBytes::new(value.weight())),
+            pattern_bytes,
         })
     }
 
     /// Roughly the bytes it takes in memory, its compiled patterns included.
     pub fn weight(&self) -> usize {
-        self.held.bytes() + self.patterns
+        self.value_bytes.bytes() + self.pattern_bytes
     }
 
     /// The filter that the record with this id alone matches.
@@ -89,26 +56,26 @@ impl Filter {
         Self {
             root: Arc::new(Node::And(Vec::new())),
             digest: digest(&Value::Object(Document::new())),
-            held: Arc::new(FilterBytes::new(0)),
-            patterns: 0,
+            value_bytes: Arc::new(FilterBytes::new(0)),
+            pattern_bytes: 0,
         }
     }
 
-    /// Whether it holds of the record.
+    /// Whether it holds for the record.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn matches(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         self.root.matches(record, steps)
     }
 
-    /// Tells filters apart: two that were written alike have the same.
+    /// By it filters are told apart: two that were written alike have the same.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
 
-    /// The only ids that can match, each once, if the filter names them by `_id` and equality or
-    /// `$in` (perhaps inside `$and`); `None` if any could. A store reads these instead of searching.
+    /// The only ids that can match, each once, if the filter names them by equality of `_id` or its `$in` (perhaps
+    /// inside `$and`); `None` if any id could match. A store reads these events instead of scanning.
     pub fn pinned_ids(&self) -> Option<Vec<&str>> {
         self.root.pinned_ids()
     }
@@ -120,15 +87,6 @@ fn digest(value: &Value) -> [u8; 32] {
 }
 
 impl Node {
-    pub(super) fn matches(&self, root: &impl Lookup, steps: &Steps) -> Verdict {
-        match self {
-            Self::And(nodes) => all(nodes, |node| node.matches(root, steps)),
-            Self::Or(nodes) => any(nodes, |node| node.matches(root, steps)),
-            Self::Nor(nodes) => any(nodes, |node| node.matches(root, steps)).map(|some| !some),
-            Self::Field { path, clauses } => all(clauses, |clause| clause.holds(path, root, steps)),
-        }
-    }
-
     fn pinned_ids(&self) -> Option<Vec<&str>> {
         match self {
             Self::And(nodes) => nodes.iter().find_map(Self::pinned_ids),
@@ -141,37 +99,7 @@ impl Node {
 }
 
 impl Clause {
-    /// Whether it holds of the values that `path` leads to.
-    pub(super) fn holds(&self, path: &FieldPath, root: &impl Lookup, steps: &Steps) -> Verdict {
-        let some =
-            |test: &Test| path.any(root, test.leaf(), steps, &|value| test.passes(value, steps));
-        match self {
-            Self::Is(test) => some(test),
-            Self::IsNot(test) => some(test).map(|some| !some),
-            Self::All(tests) => Ok(!tests.is_empty() && all(tests, some)?),
-            Self::Not(clauses) => {
-                all(clauses, |clause| clause.holds(path, root, steps)).map(|all| !all)
-            }
-        }
-    }
-
-    /// Whether it holds of this value alone, not of what an array contains.
-    pub(super) fn holds_alone(&self, value: ValueRef<'_>, steps: &Steps) -> Verdict {
-        let passes = |test: &Test| {
-            steps.take(1)?;
-            test.passes(Some(value), steps)
-        };
-        match self {
-            Self::Is(test) => passes(test),
-            Self::IsNot(test) => passes(test).map(|passes| !passes),
-            Self::All(tests) => Ok(!tests.is_empty() && all(tests, passes)?),
-            Self::Not(clauses) => {
-                all(clauses, |clause| clause.holds_alone(value, steps)).map(|all| !all)
-            }
-        }
-    }
-
-    /// The texts that alone can pass; what is not text cannot be an id.
+    /// The only texts that can pass; a value of another kind cannot be an id.
     fn pinned_texts(&self) -> Option<Vec<&str>> {
         match self {
             Self::Is(Test::Compare(Relation::Equal, value)) => {

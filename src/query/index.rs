@@ -1,49 +1,50 @@
-//! Filters found by what they ask for, so that a record is matched against few of them.
+//! An index of filters by the values that they require, so that a record is matched against few of them.
 //!
-//! A filter that asks for a value of a field by equality (`{"topic": "t1"}`, `$in`) is filed under that
-//! field and value: only records with that value there can match it. Every other filter is a candidate
-//! for every record.
+//! A filter that requires a value of a field by equality (`{"topic": "t1"}`, `$in`) is indexed under that field and
+//! value: only records with the value there can match it. Every other filter is a candidate for every record.
+//!
+//! The one invariant: a filter that matches a record is always among its candidates. A candidate too many costs a
+//! match.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
-use super::filter::{Clause, Filter, Node};
+use super::filter::Filter;
 use super::path::{FieldPath, Leaf};
-use super::test::{Relation, Test};
-use crate::value::{Record, Steps, TooCostly, Value, ValueRef};
+use super::tree::{Clause, Node, Relation, Test};
+use crate::value::{Record, Steps, TooCostly, Value, ValueRef, whole};
 
-/// A filter is filed under each value of its `$in`; one with more than this is a candidate always.
+/// A filter is indexed under each value of its `$in`; one with more values than this is always a candidate.
 const VALUES_MAX: usize = 64;
 
-/// Steps of finding the values at one path of a record: about thirty microseconds. Filters on a path that takes more
+/// Steps to find the values at one path of a record: about thirty microseconds. All filters on a path that takes more
 /// are candidates.
 const FIELD_STEPS_MAX: u64 = 10_000;
 
-/// Bytes of text that are hashed in about one step.
+/// Bytes of text that one step hashes, about.
 const HASHED_BYTES_PER_STEP: usize = 16;
 
-/// Keys of filters by a field and a value that a matching record must have.
+/// The keys of filters, by a field and a value that a matching record must have.
 ///
-/// A value is known by its hash alone: two values that share one make a candidate too many, never
-/// one too few.
+/// Only a value's hash is kept: two values with one hash make a candidate too many, never one too few.
 #[derive(Debug)]
 pub struct FilterIndex<K> {
-    /// Few: as many as there are different paths.
-    fields: Vec<Field<K>>,
-    /// Filters that ask for no value.
-    rest: Vec<K>,
-    /// Seeded, so that nobody can choose values that share a hash.
+    /// As many as there are different paths: few.
+    fields: Vec<IndexedField<K>>,
+    /// Filters that require no value.
+    unindexed: Vec<K>,
+    /// Seeded, so that no client can choose values with one hash.
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct Field<K> {
+struct IndexedField<K> {
     path: FieldPath,
-    filed: HashMap<u64, Vec<K>>,
+    by_value: HashMap<u64, Vec<K>>,
 }
 
-/// What a filter is filed under: a record without one of these values there cannot match.
+/// What a filter is indexed under: a record without one of these values at the path cannot match.
 struct Term<'a> {
     path: &'a FieldPath,
     values: Vec<&'a Value>,
@@ -53,89 +54,93 @@ impl<K> Default for FilterIndex<K> {
     fn default() -> Self {
         Self {
             fields: Vec::new(),
-            rest: Vec::new(),
+            unindexed: Vec::new(),
             hasher: RandomState::new(),
         }
     }
 }
 
 impl<K: Copy + Ord> FilterIndex<K> {
-    /// Files a filter under `key`.
+    /// Adds a filter with its key.
     pub fn insert(&mut self, filter: &Filter, key: K) {
         let Some(Term { path, values }) = filter.root.term() else {
-            return self.rest.push(key);
+            return self.unindexed.push(key);
         };
         let known = self.fields.iter().position(|field| field.path == *path);
-        let at = known.unwrap_or_else(|| {
-            self.fields.push(Field {
+        let index = known.unwrap_or_else(|| {
+            self.fields.push(IndexedField {
                 path: path.clone(),
-                filed: HashMap::new(),
+                by_value: HashMap::new(),
             });
             self.fields.len() - 1
         });
         for hash in self.hashes(&values) {
-            self.fields[at].filed.entry(hash).or_default().push(key);
+            self.fields[index]
+                .by_value
+                .entry(hash)
+                .or_default()
+                .push(key);
         }
     }
 
-    /// Takes a filter out that was filed under `key`.
+    /// Removes a filter that was added with this key.
     pub fn remove(&mut self, filter: &Filter, key: K) {
         let Some(Term { path, values }) = filter.root.term() else {
-            return self.rest.retain(|known| *known != key);
+            return self.unindexed.retain(|known| *known != key);
         };
         let hashes = self.hashes(&values);
-        let Some(at) = self.fields.iter().position(|field| field.path == *path) else {
+        let Some(index) = self.fields.iter().position(|field| field.path == *path) else {
             return;
         };
-        let filed = &mut self.fields[at].filed;
+        let by_value = &mut self.fields[index].by_value;
         for hash in hashes {
-            if let Some(keys) = filed.get_mut(&hash) {
+            if let Some(keys) = by_value.get_mut(&hash) {
                 keys.retain(|known| *known != key);
                 if keys.is_empty() {
-                    filed.remove(&hash);
+                    by_value.remove(&hash);
                 }
             }
         }
-        if filed.is_empty() {
-            self.fields.swap_remove(at);
+        if by_value.is_empty() {
+            self.fields.swap_remove(index);
         }
     }
 
     /// Adds the keys of all filters that may match the record; some perhaps more than once.
     ///
-    /// Where a path leads to too many values, or no steps are left, these are all that are filed there.
-    pub fn candidates(&self, record: &impl Record, steps: &Steps, found: &mut Vec<K>) {
-        found.extend_from_slice(&self.rest);
+    /// If a path leads to too many values, or no steps are left, all filters indexed there are candidates.
+    pub fn candidates(&self, record: &impl Record, steps: &Steps, candidates: &mut Vec<K>) {
+        candidates.extend_from_slice(&self.unindexed);
         for field in &self.fields {
             let own = Steps::new(FIELD_STEPS_MAX.min(steps.left()));
-            if self.look(field, record, &own, found).is_err() {
-                found.extend(field.filed.values().flatten());
+            if self.look_up(field, record, &own, candidates).is_err() {
+                candidates.extend(field.by_value.values().flatten());
             }
             steps.spend(own.taken());
         }
     }
 
-    fn look(
+    fn look_up(
         &self,
-        field: &Field<K>,
+        field: &IndexedField<K>,
         record: &impl Record,
         steps: &Steps,
-        found: &mut Vec<K>,
+        candidates: &mut Vec<K>,
     ) -> Result<bool, TooCostly> {
-        let found = RefCell::new(found);
+        let candidates = RefCell::new(candidates);
         field.path.any(record, Leaf::Elements, steps, &|value| {
             if let Some(ValueRef::String(text)) = value {
                 steps.take((text.len() / HASHED_BYTES_PER_STEP) as u64)?;
             }
             let hash = value.and_then(|value| self.hash(value));
-            if let Some(keys) = hash.and_then(|hash| field.filed.get(&hash)) {
-                found.borrow_mut().extend_from_slice(keys);
+            if let Some(keys) = hash.and_then(|hash| field.by_value.get(&hash)) {
+                candidates.borrow_mut().extend_from_slice(keys);
             }
             Ok(false)
         })
     }
 
-    /// Each once, so that two values with one hash file a filter once.
+    /// Each once, so that two values with one hash index a filter once.
     fn hashes(&self, values: &[&Value]) -> Vec<u64> {
         let hashes = values.iter().filter_map(|value| self.hash(value.borrow()));
         let mut hashes: Vec<u64> = hashes.collect();
@@ -144,7 +149,7 @@ impl<K: Copy + Ord> FilterIndex<K> {
         hashes
     }
 
-    /// Equal for values that are equal to filters; `None` for those that no filter is filed under.
+    /// The same for values that filters find equal, so for `1` and `1.0`; `None` for those that index no filter.
     fn hash(&self, value: ValueRef<'_>) -> Option<u64> {
         let mut hasher = self.hasher.build_hasher();
         match value {
@@ -161,17 +166,9 @@ impl<K: Copy + Ord> FilterIndex<K> {
     }
 }
 
-/// The integer that equals this float, if one does: `1` and `1.0` are one value to a filter.
-fn whole(number: f64) -> Option<i64> {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-    let fits = number.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&number);
-    #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
-    fits.then_some(number as i64)
-}
-
 impl Node {
-    /// The best term among those that must all hold: a flag tells half of the records apart, anything
-    /// else far more.
+    /// The most selective term among those that must all hold: a boolean leaves half of the records, anything else far
+    /// fewer.
     fn term(&self) -> Option<Term<'_>> {
         match self {
             Self::And(nodes) => nodes
@@ -188,7 +185,7 @@ impl Node {
 }
 
 impl Clause {
-    /// The values one of which must be there.
+    /// The values of which a matching record must have one.
     fn values(&self) -> Option<Vec<&Value>> {
         let values: Vec<&Value> = match self {
             Self::Is(Test::Compare(Relation::Equal, value)) => vec![value],
@@ -261,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_that_ask_for_no_value_are_candidates_always() {
+    fn filters_that_require_no_value_are_candidates_always() {
         let filters = [
             "{}",
             r#"{"a":null}"#,
@@ -293,7 +290,7 @@ mod tests {
         for (key, filter) in filters.iter().enumerate() {
             index.remove(filter, key);
         }
-        assert!(index.fields.is_empty() && index.rest.is_empty());
+        assert!(index.fields.is_empty() && index.unindexed.is_empty());
     }
 
     fn value() -> impl Strategy<Value = Value> {

@@ -1,19 +1,25 @@
 //! The query language: MongoDB's filters, typed and bounded, with one meaning in every store.
 //!
-//! A query is parsed once into trees that cannot fail; the trees are evaluated in memory (`filter`,
-//! `sort`, `fields`) and, where the view is in MongoDB, written down again for it (`store::mongo`). MongoDB
-//! narrows, the tree decides: no JSON of a client reaches the database, and no document reaches a
-//! client that the tree did not admit. A real MongoDB judges both in the tests.
+//! A query is parsed once into trees. They are evaluated in memory (`matching`, `sort`, `fields`) and, where the view
+//! is in MongoDB, translated for it (`store::mongo`). MongoDB narrows, the tree decides: no JSON of a client reaches
+//! the database, and no document reaches a client that the tree did not match. The tests compare both with a real
+//! MongoDB.
 //!
-//! Pure: no async, no clock, no IO. Nothing here knows who asks or what an answer looks like.
+//! ```text
+//! parse -> tree <- matching, index      filter = parse + matching; element: the conditions of $pull
+//! path, pattern, verdict                below all of them
+//! sort, cursor, fields                  order, pages, projection
+//! ```
 //!
-//! | asked | means |
+//! Pure: no async, no clock, no IO. Nothing here knows requests or answers.
+//!
+//! | name | value |
 //! |---|---|
 //! | `filter` | `{"price": {"$lt": 5}, "tags": "new", "author.name": {"$exists": true}}` |
-//! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`](crate::limits::SORT_FIELDS_MAX) fields; `_id` decides between equals |
+//! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`] fields; `_id` decides between equals |
 //! | `limit` | a number of at least 1 |
 //! | `cursor` | the `next` of the page before |
-//! | `fields` | `["price", "author.name"]`; `_id` always comes along |
+//! | `fields` | `["price", "author.name"]`; `_id` is always among them |
 //!
 //! Start with [`Query::parse`], then `filter`.
 
@@ -21,88 +27,81 @@ mod cursor;
 mod element;
 mod fields;
 mod filter;
-mod follow;
-mod footprint;
 mod index;
-mod keys;
-mod operand;
+mod matching;
+mod memory;
 mod parse;
 mod path;
 mod pattern;
-#[cfg(test)]
-mod refusals;
 mod sort;
-mod test;
+mod tree;
 mod verdict;
 
 use std::cmp::Ordering;
 
 use crate::limits;
-use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, join};
+use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, expected, join};
 use cursor::CursorToken;
-use operand::expected;
 
 pub use cursor::{Cursor, LastRecord};
 pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
-pub(crate) use fields::{Branch, Wanted, part_of};
+pub(crate) use fields::{FieldTree, Selection, part_of};
 pub use filter::Filter;
-pub use footprint::filter_bytes;
 pub use index::FilterIndex;
+pub use memory::filter_bytes;
 pub use sort::{Direction, Sort};
 
-/// The trees of a query, for who writes them down in another language.
+/// What a translation into another language reads of a query.
 #[cfg(feature = "mongodb")]
-pub(crate) mod tree {
-    pub(crate) use super::filter::{Clause, Node};
-    pub(crate) use super::keys::KeyValue;
-    pub(crate) use super::path::FieldPath;
-    pub(crate) use super::sort::SortKey;
-    pub(crate) use super::test::{Relation, Test, Type};
-}
+pub(crate) use self::{
+    path::FieldPath,
+    sort::{KeyValue, SortKey},
+    tree::{Clause, Node, Relation, Test, Type},
+};
 
-/// Which records, in which order, and what of each.
+/// The records of an answer: which, in which order, and which fields of each.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Which events.
     pub filter: Filter,
-    /// In which order.
+    /// Their order.
     pub sort: Sort,
-    /// How many at most, at least 1; the caller has a bound of its own.
+    /// The most records, at least 1; the caller has a bound of its own.
     pub limit: Option<usize>,
-    /// After which event.
+    /// The position in the order that the answer begins after.
     pub cursor: Option<Cursor>,
-    /// After which record, by its id, as it was after some change: to be looked up, and then its cursor is.
+    /// Instead of a cursor the record that the answer begins after, still to be looked up.
     pub ends_after: Option<LastRecord>,
-    /// What of each event.
+    /// The fields of each event.
     pub fields: Fields,
 }
 
 impl Query {
-    /// Reads `filter`, `sort`, `limit`, `cursor` and `fields`; the caller knows what else may stand there. `at` is where
-    /// `asked` stands, e.g. `payload`.
+    /// Parses `filter`, `sort`, `limit`, `cursor` and `fields` of a request; the caller checks all other names. `at` is
+    /// the path of the request, e.g. `payload`.
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(asked: &Document, at: &str) -> Result<Self, Invalid> {
+    pub fn parse(request: &Document, at: &str) -> Result<Self, Invalid> {
         let mut query = Self::everything();
-        if let Some(filter) = asked.get("filter") {
+        if let Some(filter) = request.get("filter") {
             query.filter = Filter::parse(filter, &join(at, "filter"))?;
         }
-        if let Some(sort) = asked.get("sort") {
+        if let Some(sort) = request.get("sort") {
             query.sort = Sort::parse(sort, &join(at, "sort"))?;
         }
-        if let Some(limit) = asked.get("limit") {
+        if let Some(limit) = request.get("limit") {
             query.limit = Some(parse_limit(limit, &join(at, "limit"))?);
         }
-        if let Some(cursor) = asked.get("cursor") {
+        if let Some(cursor) = request.get("cursor") {
             let at = join(at, "cursor");
             match CursorToken::parse(cursor, &query.filter, &query.sort, &at)? {
                 CursorToken::Keys(cursor) => query.cursor = Some(cursor),
                 CursorToken::Record(last) => query.ends_after = Some(last),
             }
         }
-        if let Some(fields) = asked.get("fields") {
+        if let Some(fields) = request.get("fields") {
             query.fields = Fields::parse(fields, &join(at, "fields"))?;
         }
         Ok(query)
@@ -120,18 +119,18 @@ impl Query {
         }
     }
 
-    /// Whether the filter matches and the record comes after the cursor.
+    /// Whether the record is in the answer: the filter matches, and it comes after the cursor.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn admits(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         Ok(self.filter.matches(record, steps)? && self.is_ahead(record, steps)?)
     }
 
-    /// The same query, which goes on after this place in its order.
-    pub fn after(&self, place: Cursor) -> Self {
+    /// The same query, which goes on after this position in its order.
+    pub fn after(&self, cursor: Cursor) -> Self {
         Self {
-            cursor: Some(place),
+            cursor: Some(cursor),
             ends_after: None,
             ..self.clone()
         }
@@ -140,12 +139,12 @@ impl Query {
     /// The same query, which goes on after this record.
     ///
     /// # Errors
-    /// If there are not enough steps to find the record's place.
+    /// If the steps run out before the record's keys are known.
     pub fn from(&self, record: &impl Record, steps: &Steps) -> Result<Self, TooCostly> {
         Ok(self.after(self.place_of(record, steps)?))
     }
 
-    /// The cursor that goes on after this record, which is as it was after change `seq`. Short, whatever its keys.
+    /// The token of the page that goes on after this record, which is as of `seq`.
     pub fn cursor_after(&self, record: &impl Record, seq: u64) -> String {
         let keys = self
             .sort
@@ -157,56 +156,59 @@ impl Query {
         CursorToken::token(keys.as_ref().ok(), (id, seq), &self.filter, &self.sort)
     }
 
-    /// The order of two records in the answer, however long it takes to tell.
+    /// The order of two records in the answer, however many steps it takes.
     pub fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
         self.sort.compare(a, b)
     }
 
-    /// The record's place in the answer, kept apart from the record.
+    /// The record's position in the answer, which outlives the record.
     ///
     /// # Errors
-    /// If there are not enough steps to find it.
+    /// If the steps run out before its keys are known.
     pub fn place_of(&self, record: &impl Record, steps: &Steps) -> Result<Cursor, TooCostly> {
-        Ok(Cursor::at(&self.sort.keys_of(record, steps)?, &self.sort))
+        Ok(Cursor::after(
+            &self.sort.keys_of(record, steps)?,
+            &self.sort,
+        ))
     }
 
-    /// The order of two places.
+    /// The order of two positions.
     pub fn compare_places(&self, a: &Cursor, b: &Cursor) -> Ordering {
         self.sort
-            .compare_keys(&a.keys(), &b.keys(), self.sort.members())
+            .compare_keys(&a.keys(), &b.keys(), self.sort.all_keys())
     }
 
-    /// The order of a record and a place.
+    /// The order of a record and a position.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn compare_with_place(
         &self,
         record: &impl Record,
-        place: &Cursor,
+        cursor: &Cursor,
         steps: &Steps,
     ) -> Result<Ordering, TooCostly> {
-        self.sort.compare_with(record, &place.keys(), steps)
+        self.sort.compare_with(record, &cursor.keys(), steps)
     }
 
-    /// The direction of the answer if it is in the order of ids, and nothing else decides.
+    /// The direction of the answer, if ids alone decide its order.
     pub fn id_order(&self) -> Option<Direction> {
         let first = self.sort.keys().first()?;
         first.is_id().then_some(first.direction)
     }
 
-    /// Whether fields beside the id decide the order, and more than one.
+    /// Whether more than one field beside the id decides the order.
     pub fn sorts_by_several(&self) -> bool {
         self.sort.keys().iter().filter(|key| !key.is_id()).count() > 1
     }
 
-    /// The id after which an answer in the order of ids goes on.
+    /// The id that an answer in the order of ids begins after.
     pub fn after_id(&self) -> Option<&str> {
         self.id_order()?;
         self.cursor.as_ref()?.first_text()
     }
 
-    /// Whether it takes more than a look at some events: those with an id, or the next ones in the order of ids.
+    /// Whether every event must be looked at: not only those with some ids, or the next ones in the order of ids.
     pub fn goes_through_all(&self) -> bool {
         self.filter.pinned_ids().is_none()
             && (self.id_order().is_none() || !self.filter.is_everything())
@@ -234,8 +236,8 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<Query, Invalid> {
-        let asked: Document = serde_json::from_str(json).expect("the test's own JSON");
-        Query::parse(&asked, "payload")
+        let request: Document = serde_json::from_str(json).expect("the test's own JSON");
+        Query::parse(&request, "payload")
     }
 
     #[test]

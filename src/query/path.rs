@@ -1,14 +1,13 @@
 //! Dotted paths: parsed once, then followed through documents and arrays as MongoDB follows them.
 //!
-//! A path can lead to many values, because it fans out over the documents of an array; or to the
-//! fact that something is missing, which is not the same as leading nowhere. Following a path
-//! allocates nothing.
+//! A path can lead to many values, because it fans out over the documents of an array. It can lead to a missing value,
+//! or to none at all, which is not the same. Following a path allocates nothing.
 
 use super::verdict::{Verdict, any};
 use crate::limits;
 use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef};
 
-/// Names that a look-up goes through, or elements that are passed over, in about one step.
+/// Names that a look-up compares, or elements that are skipped, in about one step.
 const PASSED_PER_STEP: usize = 4;
 
 /// A path such as `a.0.b`.
@@ -22,7 +21,7 @@ pub(crate) struct FieldPath {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) name: String,
-    /// The place in an array that the name may also mean; `None` for `01`, as no place is written so.
+    /// The index that the name may also mean in an array; `None` for `01`, which is not how an index is written.
     pub(crate) index: Option<usize>,
 }
 
@@ -35,11 +34,11 @@ pub(super) enum Leaf {
     Whole,
 }
 
-/// Something that knows values by name: a record, or an array seen as a document of its places.
+/// Something with values by name: a record, or an array as a document of its elements by index.
 pub(super) trait Lookup {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>>;
 
-    /// How many names a look-up may go through.
+    /// How many names a look-up may compare.
     fn names(&self) -> usize;
 }
 
@@ -53,10 +52,10 @@ impl<R: Record> Lookup for R {
     }
 }
 
-/// An array whose places are named `0`, `1`, `2` …
-pub(super) struct Places<'a>(pub(super) &'a [Value]);
+/// An array as a document whose fields are named `0`, `1`, `2` …
+pub(super) struct IndexedArray<'a>(pub(super) &'a [Value]);
 
-impl Lookup for Places<'_> {
+impl Lookup for IndexedArray<'_> {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>> {
         self.0.get(segment.index?).map(Value::borrow)
     }
@@ -67,9 +66,9 @@ impl Lookup for Places<'_> {
 }
 
 impl FieldPath {
-    /// Reads a dotted path; `at` is where it stands.
+    /// Parses a dotted path; `at` is its own path in the message.
     ///
-    /// Names that no stored document can have are refused rather than never found.
+    /// Refuses names that no stored document can have, instead of never finding them.
     pub(super) fn parse(text: &str, at: &str) -> Result<Self, Invalid> {
         let segments: Vec<Segment> = text.split('.').map(Segment::new).collect();
         if segments.len() > limits::PATH_SEGMENTS_MAX {
@@ -86,7 +85,7 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
-    /// The path to the only value there is.
+    /// The path to the only field of a record that has one, whatever its name.
     pub(super) fn to_element() -> Self {
         let segments = vec![Segment::new("")];
         let text = String::new();
@@ -102,10 +101,10 @@ impl FieldPath {
         &self.segments
     }
 
-    /// Whether any value that the path leads to passes; `None` stands for a missing one.
+    /// Whether any value that the path leads to passes; `None` is a missing one.
     ///
-    /// A number on the path leads to the documents of an array twice, by its place and by its name, so arrays
-    /// in arrays can make it lead to very many values.
+    /// A number on the path leads into an array twice, to the element of that index and to the fields of that name,
+    /// so with arrays in arrays it can lead to very many values.
     pub(super) fn any<F>(
         &self,
         root: &impl Lookup,
@@ -116,7 +115,7 @@ impl FieldPath {
     where
         F: Fn(Option<ValueRef<'_>>) -> Verdict,
     {
-        let walk = PathWalk {
+        let traversal = Traversal {
             leaf,
             steps,
             passes,
@@ -125,10 +124,10 @@ impl FieldPath {
             .segments
             .split_first()
             .expect("splitting text yields at least one segment");
-        walk.pass(root.names())?;
+        traversal.pass(root.names())?;
         match root.named(first) {
-            None => walk.visit(None),
-            Some(value) => walk.follow(value, beyond),
+            None => traversal.visit(None),
+            Some(value) => traversal.follow(value, beyond),
         }
     }
 }
@@ -153,13 +152,13 @@ impl Segment {
 }
 
 /// Following one path through one record.
-struct PathWalk<'a, F> {
+struct Traversal<'a, F> {
     leaf: Leaf,
     steps: &'a Steps,
     passes: &'a F,
 }
 
-impl<F> PathWalk<'_, F>
+impl<F> Traversal<'_, F>
 where
     F: Fn(Option<ValueRef<'_>>) -> Verdict,
 {
@@ -167,7 +166,7 @@ where
         self.steps.take(1 + (count / PASSED_PER_STEP) as u64)
     }
 
-    /// Looking at what was reached was counted with the way there.
+    /// Takes no step: the one to reach the value counts for it.
     fn visit(&self, value: Option<ValueRef<'_>>) -> Verdict {
         (self.passes)(value)
     }
@@ -211,9 +210,9 @@ where
         self.visit(Some(value))
     }
 
-    /// A number on the path means a field of the array's documents and a place in the array, both.
+    /// A number on the path means both a field of the array's documents and an index of the array.
     ///
-    /// NOTE: elements that are not documents lead nowhere: not even to something missing.
+    /// NOTE: elements that are not documents lead to nothing, not even to a missing value.
     fn fan_out(&self, items: &[Value], rest: &[Segment]) -> Verdict {
         let (first, beyond) = rest
             .split_first()
@@ -224,13 +223,13 @@ where
             return Ok(true);
         }
         match first.index.and_then(|index| items.get(index)) {
-            Some(item) => self.at_place(item, beyond),
+            Some(item) => self.at_index(item, beyond),
             None => Ok(false),
         }
     }
 
-    /// An array at a place named by the path is not opened again: `a.0` is that array, not its elements.
-    fn at_place(&self, item: &Value, rest: &[Segment]) -> Verdict {
+    /// An array that the path names by its index is not opened again: `a.0` is that array, not its elements.
+    fn at_index(&self, item: &Value, rest: &[Segment]) -> Verdict {
         if rest.is_empty() {
             return self.visit(Some(item.borrow()));
         }
@@ -249,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_number_as_arrays_write_it_is_a_place() {
+    fn only_a_number_as_arrays_write_it_is_an_index() {
         for (name, index) in [
             ("0", Some(0)),
             ("12", Some(12)),

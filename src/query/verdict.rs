@@ -1,11 +1,11 @@
-//! An answer to a question about a record, for as long as there are steps left to find it.
+//! The verdict of a filter on a record: yes, no, or that the steps ran out.
 
 use crate::value::TooCostly;
 
 /// Whether something holds.
 pub(super) type Verdict = Result<bool, TooCostly>;
 
-/// Whether it holds of some item.
+/// Whether it holds for some item.
 pub(super) fn any<T>(
     items: impl IntoIterator<Item = T>,
     mut holds: impl FnMut(T) -> Verdict,
@@ -18,7 +18,7 @@ pub(super) fn any<T>(
     Ok(false)
 }
 
-/// Whether it holds of every item.
+/// Whether it holds for every item.
 pub(super) fn all<T>(
     items: impl IntoIterator<Item = T>,
     mut holds: impl FnMut(T) -> Verdict,

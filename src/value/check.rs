@@ -1,9 +1,9 @@
-//! What a client's document may contain.
+//! Validation of documents: names of fields, and depth of nesting.
 
 use super::{Document, Value};
 use crate::limits;
 
-/// Why something a client sent cannot be used, and where in it the offender is.
+/// Why something that a client sent is refused, and where in it the fault is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}")]
 pub struct Invalid {
@@ -23,7 +23,7 @@ impl Invalid {
     }
 }
 
-/// Checks the fields of an event: their names, and how deep they nest. `path` is where the document stands.
+/// Checks the fields of an event: their names, and how deep they nest. `path` is the document's own.
 ///
 /// Top-level names beginning with `_` belong to the server. At any depth, names beginning with `$`
 /// are operators to MongoDB, dots separate path segments, and NUL ends a name in BSON.
@@ -34,7 +34,7 @@ pub fn check_document(document: &Document, path: &str) -> Result<(), Invalid> {
     check_fields(document, path, limits::DOCUMENT_DEPTH_MAX)
 }
 
-/// Checks an event's fields as an export has them: by what any livelog may have accepted.
+/// Checks the fields of an event in an export, by the bounds of every earlier livelog.
 ///
 /// # Errors
 /// The first offender, with its path.
@@ -52,7 +52,7 @@ fn check_fields(document: &Document, path: &str, deepest: usize) -> Result<(), I
     check_names(document, path, 1, deepest)
 }
 
-/// Checks one value that will stand `depth` levels deep in an event, should it be a list or document.
+/// Checks one value that is stored `depth` levels deep in an event if it is a list or a document.
 pub(crate) fn check_value(value: &Value, path: &str, depth: usize) -> Result<(), Invalid> {
     check_within(value, path, depth, limits::DOCUMENT_DEPTH_MAX)
 }

@@ -1,4 +1,4 @@
-//! Values to and from JSON.
+//! Values to and from JSON, by serde.
 
 use std::fmt;
 
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         formatter.write_str("a JSON object")
     }
 
-    /// Refuses a name that stands twice, wherever documents are read.
+    /// Refuses a name that stands twice, in every document that is read.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
         let mut document = Document::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {

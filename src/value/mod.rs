@@ -1,15 +1,21 @@
 //! JSON values as livelog keeps them: integers and floats apart, fields in the order they came.
 
 mod check;
+mod expect;
+mod hex;
 mod json;
 mod names;
+mod number;
 mod order;
 mod read;
 mod steps;
 
 pub use check::{Invalid, check_document, check_stored};
 pub(crate) use check::{check_value, join, name_offence};
+pub(crate) use expect::{expect_array, expect_object, expect_text, expected, integer};
+pub(crate) use hex::{from_hex, hex};
 pub use names::{known, unknown};
+pub(crate) use number::{truncated, whole};
 pub(crate) use order::{Class, class, compare, compare_within};
 pub use read::{ParseError, read, read_as_it_is};
 pub(crate) use read::{TWICE, repeated};
@@ -68,7 +74,7 @@ impl Document {
         self.fields.push((name.into(), value.into()));
     }
 
-    /// Gives back the room for fields that it grew into and has not filled; see [`Value::list`].
+    /// Gives back capacity for fields that were not added; see [`Value::list`].
     pub(super) fn trim(&mut self) {
         trim(&mut self.fields);
     }
@@ -96,7 +102,7 @@ impl Document {
         self.fields.is_empty()
     }
 
-    /// The first name that was there before, in this very document.
+    /// The first name that stands twice, in this very document.
     pub(super) fn repeated_name(&self) -> Option<&str> {
         repeated(&self.fields, |(name, _)| name)
     }
@@ -109,8 +115,8 @@ impl Document {
     }
 }
 
-/// A list with one item has room for four, and a long one for twice as many: nobody weighs that, so what is hardly
-/// filled is given back.
+/// A list with one item has capacity for four, and a long one for twice its items. [`Value::weight`] does not count
+/// that, so capacity of which less than half is used is given back.
 fn trim<T>(items: &mut Vec<T>) {
     if 2 * items.len() <= items.capacity() + 1 {
         items.shrink_to_fit();
@@ -118,13 +124,13 @@ fn trim<T>(items: &mut Vec<T>) {
 }
 
 impl Value {
-    /// A list, in about as much memory as it weighs.
+    /// A list that takes about as much memory as [`weight`](Self::weight) says.
     pub fn list(mut items: Vec<Self>) -> Self {
         trim(&mut items);
         Self::Array(items)
     }
 
-    /// What no value weighs less than.
+    /// No value takes less memory.
     pub(super) const WEIGHT_MIN: usize = size_of::<Self>();
 
     /// Roughly the bytes this takes in memory.
@@ -152,7 +158,7 @@ impl Value {
         }
     }
 
-    /// What an error message calls this kind of value.
+    /// The name of this kind of value in an error message.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -205,7 +211,7 @@ impl Value {
     }
 }
 
-/// A [`Value`] seen without owning it, so that an event's own fields (`_id`, `_version` …) can be
+/// A borrowed [`Value`], so that an event's own fields (`_id`, `_version` …) can be
 /// compared and written like any other without being copied into a `Value` first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[expect(missing_docs, reason = "the variants of Value, borrowed")]
@@ -234,7 +240,7 @@ impl ValueRef<'_> {
     }
 }
 
-/// Something with named values that a query can be asked about: a document, or a whole event.
+/// Something with named values that a query can match: a document, or a whole event.
 pub trait Record {
     /// The value of a top-level field.
     fn field(&self, name: &str) -> Option<ValueRef<'_>>;
@@ -242,7 +248,7 @@ pub trait Record {
     /// All top-level fields in order.
     fn fields(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)>;
 
-    /// How many fields a look-up may go through.
+    /// How many fields a look-up may compare with.
     fn width(&self) -> usize;
 }
 

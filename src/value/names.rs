@@ -1,4 +1,4 @@
-//! Which names a request may have: what it says is read, or refused with the nearest name that is.
+//! The names that a request may use: any other is refused, with the nearest known name as a hint.
 
 use super::check::{Invalid, join};
 use super::{Document, Value};
@@ -6,10 +6,11 @@ use super::{Document, Value};
 /// A longer name is no slip of a finger, and comparing it would cost by its length.
 const SIMILAR_BYTES_MAX: usize = 32;
 
-/// What is given under `known` names; `null` is the same as not given. `at` is where `given` stands.
+/// Checks that all names are `known`, and drops those whose value is `null`, which is the same as leaving them out.
+/// `at` is the path of `given`.
 ///
 /// # Errors
-/// The first name that nobody reads, with its path.
+/// The first unknown name, with its path.
 pub fn known(given: Document, at: &str, known: &[&str]) -> Result<Document, Invalid> {
     if let Some((name, _)) = given.iter().find(|(name, _)| !known.contains(name)) {
         return Err(Invalid::new(join(at, name), unknown("field", name, known)));
@@ -24,7 +25,7 @@ pub fn known(given: Document, at: &str, known: &[&str]) -> Result<Document, Inva
     }
 }
 
-/// Why a name is refused that is none of the `known` ones of this kind.
+/// The reason to refuse a name that is not `known`; `kind` says of what.
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return format!("unknown {kind}: none is taken here");
@@ -35,7 +36,8 @@ pub fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known name that this one was meant to be, by its letters or else by its parts. Capitals do not count.
+/// The known name that was probably meant: one with nearly the same letters, or else with a common part. Capitals do
+/// not count.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if name.len() > SIMILAR_BYTES_MAX {
         return None;
@@ -44,7 +46,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     misspelt(&name, known).or_else(|| related(&name, known))
 }
 
-/// A letter in three may be wrong.
+/// By edit distance: one letter in three may be wrong.
 fn misspelt<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let distances = known.iter().map(|known| {
         let wrong = strsim::osa_distance(name, &known.to_lowercase());
@@ -54,8 +56,8 @@ fn misspelt<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (wrong * 3 <= near.len()).then_some(near)
 }
 
-/// One that goes on where this ends (`update`, `updateData`), or that this begins or ends with (`_id`, `id`). One
-/// letter is no part to tell a name by.
+/// By a common part: a known name that begins with this one (`update`, `updateData`), or that this one begins or ends
+/// with (`_id`, `id`). One letter is not enough.
 fn related<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let is_related = |known: &&&str| {
         let known = known.to_lowercase();

@@ -1,14 +1,15 @@
-//! The one order over values of every kind: MongoDB's, for the kinds that JSON has.
+//! The total order of values: MongoDB's, for the kinds of value that JSON has.
 //!
 //! Equality in filters and update operators is equality in this order, so `1` equals `1.0` at any
-//! depth, and the order of a document's fields counts. Nothing here knows filters or sorts.
+//! depth, and the order of a document's fields counts. Filters and sorts rest on it; it knows neither.
 
 use std::cmp::Ordering;
 
-use super::steps::{Free, StepCounter, Steps, TooCostly};
+use super::number::truncated;
+use super::steps::{StepCounter, Steps, TooCostly, Uncounted};
 use super::{Document, Value, ValueRef};
 
-/// Bytes of text that are compared in about one step.
+/// Bytes of text that one step compares, about.
 const BYTES_PER_STEP: usize = 64;
 
 /// Kinds of values that compare with each other; kinds among themselves order as listed.
@@ -36,24 +37,24 @@ pub(crate) fn class(value: ValueRef<'_>) -> Class {
 
 /// The order of two values: by class, then within it. Strings order by their UTF-8 bytes.
 pub(crate) fn compare(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
-    let Ok(order) = counted(a, b, &Free);
+    let Ok(order) = compare_counted(a, b, &Uncounted);
     order
 }
 
-/// The same, for as long as there are steps left. Values without parts take none.
+/// The same, within a budget of steps. Scalars but for long strings take none.
 pub(crate) fn compare_within(
     a: ValueRef<'_>,
     b: ValueRef<'_>,
     steps: &Steps,
 ) -> Result<Ordering, TooCostly> {
-    counted(a, b, steps)
+    compare_counted(a, b, steps)
 }
 
 #[inline]
-fn counted<M: StepCounter>(
+fn compare_counted<M: StepCounter>(
     a: ValueRef<'_>,
     b: ValueRef<'_>,
-    meter: &M,
+    counter: &M,
 ) -> Result<Ordering, M::Over> {
     Ok(match (a, b) {
         (ValueRef::Bool(a), ValueRef::Bool(b)) => a.cmp(&b),
@@ -62,46 +63,39 @@ fn counted<M: StepCounter>(
         (ValueRef::Int(a), ValueRef::Float(b)) => compare_int_with_float(a, b),
         (ValueRef::Float(a), ValueRef::Int(b)) => compare_int_with_float(b, a).reverse(),
         (ValueRef::String(a), ValueRef::String(b)) => {
-            meter.count(a.len().min(b.len()) / BYTES_PER_STEP)?;
+            counter.count(a.len().min(b.len()) / BYTES_PER_STEP)?;
             a.cmp(b)
         }
-        (ValueRef::Array(a), ValueRef::Array(b)) => return compare_arrays(a, b, meter),
-        (ValueRef::Object(a), ValueRef::Object(b)) => return compare_documents(a, b, meter),
+        (ValueRef::Array(a), ValueRef::Array(b)) => return compare_arrays(a, b, counter),
+        (ValueRef::Object(a), ValueRef::Object(b)) => return compare_documents(a, b, counter),
         _ => class(a).cmp(&class(b)),
     })
 }
 
-/// Total, because JSON has no NaN; zero has one place whatever its sign.
+/// Total, because JSON has no NaN; zero equals itself whatever its sign.
 fn compare_floats(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or(Ordering::Equal)
 }
 
 /// Compares exactly: rounding the integer to a float would make 2^53 and 2^53 + 1 equal.
 fn compare_int_with_float(int: i64, float: f64) -> Ordering {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-    if float >= TWO_TO_63 {
-        return Ordering::Less;
+    match truncated(float) {
+        Some(truncated) => int
+            .cmp(&truncated)
+            .then_with(|| compare_floats(0.0, float.fract())),
+        // Beyond every integer, on the side of its sign.
+        None => compare_floats(0.0, float),
     }
-    if float < -TWO_TO_63 {
-        return Ordering::Greater;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the range is checked above"
-    )]
-    let whole = float.trunc() as i64;
-    int.cmp(&whole)
-        .then_with(|| compare_floats(0.0, float.fract()))
 }
 
 fn compare_arrays<M: StepCounter>(
     a: &[Value],
     b: &[Value],
-    meter: &M,
+    counter: &M,
 ) -> Result<Ordering, M::Over> {
     for (a, b) in a.iter().zip(b) {
-        meter.count(1)?;
-        let order = counted(a.borrow(), b.borrow(), meter)?;
+        counter.count(1)?;
+        let order = compare_counted(a.borrow(), b.borrow(), counter)?;
         if order.is_ne() {
             return Ok(order);
         }
@@ -113,14 +107,14 @@ fn compare_arrays<M: StepCounter>(
 fn compare_documents<M: StepCounter>(
     a: &Document,
     b: &Document,
-    meter: &M,
+    counter: &M,
 ) -> Result<Ordering, M::Over> {
     for ((name_a, a), (name_b, b)) in a.iter().zip(b.iter()) {
-        meter.count(1 + name_a.len().min(name_b.len()) / BYTES_PER_STEP)?;
+        counter.count(1 + name_a.len().min(name_b.len()) / BYTES_PER_STEP)?;
         let (a, b) = (a.borrow(), b.borrow());
         let order = class(a).cmp(&class(b)).then_with(|| name_a.cmp(name_b));
         let order = match order {
-            Ordering::Equal => counted(a, b, meter)?,
+            Ordering::Equal => compare_counted(a, b, counter)?,
             other => other,
         };
         if order.is_ne() {

@@ -4,8 +4,8 @@
 //! twice in one object, and a number that neither an `i64` nor an `f64` holds. serde_json keeps the first of a
 //! name given twice, or the last, and rounds an integer beyond 64 bits to a float; neither is what was written.
 //!
-//! A text is parsed once. It is looked through again, for the path of what is wrong with it, only if it was
-//! refused or has a run of digits as long as the shortest integer that does not fit.
+//! A text is parsed once. A second pass looks for the path of what is wrong with it, and only if the text was
+//! refused, or has a run of digits as long as the shortest integer that does not fit.
 
 use std::collections::HashSet;
 
@@ -16,19 +16,19 @@ use super::Value;
 use super::check::{Invalid, join};
 use crate::limits;
 
-/// The shortest integers that do not fit 64 signed bits have as many digits.
+/// Digits of the shortest integers that do not fit 64 signed bits.
 const LARGE_DIGITS: usize = 19;
 
-/// What is said of a name that stands twice.
+/// The reason to refuse a name that stands twice.
 pub(crate) const TWICE: &str = "the same name twice in one object";
 
 /// Why a text cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// It is JSON, and holds what livelog does not take.
+    /// It is JSON with something in it that livelog refuses.
     #[error(transparent)]
     Offence(#[from] Invalid),
-    /// What stands `at` is no JSON, or JSON of another shape than what was to be read.
+    /// The text at the path `at` is not JSON, or JSON of another shape than the type that is read.
     #[error("{error}")]
     #[expect(missing_docs, reason = "the variant says it")]
     Json {
@@ -38,7 +38,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// What serde_json says of a text that stands `at`.
+    /// An error of serde_json about the text at the path `at`.
     pub fn json(error: serde_json::Error, at: &str) -> Self {
         Self::Json {
             at: at.to_owned(),
@@ -47,10 +47,10 @@ impl ParseError {
     }
 }
 
-/// Reads a text that stands `at`.
+/// Parses the text at the path `at`.
 ///
 /// # Errors
-/// The first offender; nothing is rounded, and nothing that was written is left out.
+/// The first offence. Nothing is rounded, and nothing that was written is left out.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ParseError> {
     let read = serde_json::from_str(text);
     if read.is_ok() && !may_hold_large_integer(text) {
@@ -68,8 +68,8 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str, at: &str) -> Result<T, ParseE
     }
 }
 
-/// Reads a text that stands `at` and is passed on as it is. Its depth is bounded because other clients' parsers will
-/// meet it.
+/// Parses the text at the path `at` and passes it on as it is. Its depth is bounded, because the parsers of other
+/// clients get it.
 ///
 /// # Errors
 /// As [`read`], and if it is nested deeper than a document may be.
@@ -82,8 +82,8 @@ pub fn read_as_it_is(text: &str, at: &str) -> Result<Box<RawValue>, ParseError> 
     read(text, at)
 }
 
-/// The first name that was there before. Few names are compared pairwise; many through a set, or a text full
-/// of names would cost the square of its length.
+/// The first name that stands twice. Few names are compared pairwise, many through a set: otherwise a text full of
+/// names would cost the square of its length.
 pub(crate) fn repeated<T>(fields: &[T], name: impl Fn(&T) -> &str) -> Option<&str> {
     const PAIRWISE_MAX: usize = 16;
     let mut names = fields.iter().map(&name);
@@ -91,29 +91,29 @@ pub(crate) fn repeated<T>(fields: &[T], name: impl Fn(&T) -> &str) -> Option<&st
         let mut seen = HashSet::with_capacity(fields.len());
         return names.find(|name| !seen.insert(*name));
     }
-    let earlier = |at: usize| fields[..at].iter().map(&name);
+    let earlier = |index: usize| fields[..index].iter().map(&name);
     names
         .enumerate()
-        .find(|(at, name)| earlier(*at).any(|earlier| earlier == *name))
+        .find(|(index, name)| earlier(*index).any(|earlier| earlier == *name))
         .map(|(_, name)| name)
 }
 
-/// Whether there are [`LARGE_DIGITS`] digits in a row. A run of that length has a digit at one of the places
-/// that are looked at, which are few.
+/// Whether there are [`LARGE_DIGITS`] digits in a row. Of every [`LARGE_DIGITS`] bytes one is looked at: a run of
+/// that length cannot avoid them all.
 fn may_hold_large_integer(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_digit = |byte: &&u8| byte.is_ascii_digit();
-    let places = (LARGE_DIGITS - 1..bytes.len()).step_by(LARGE_DIGITS);
-    places
-        .filter(|place| bytes[*place].is_ascii_digit())
-        .any(|place| {
-            let before = bytes[..place].iter().rev().take_while(is_digit).count();
-            let after = bytes[place..].iter().take_while(is_digit).count();
+    let probes = (LARGE_DIGITS - 1..bytes.len()).step_by(LARGE_DIGITS);
+    probes
+        .filter(|probe| bytes[*probe].is_ascii_digit())
+        .any(|probe| {
+            let before = bytes[..probe].iter().rev().take_while(is_digit).count();
+            let after = bytes[probe..].iter().take_while(is_digit).count();
             before + after >= LARGE_DIGITS
         })
 }
 
-/// What livelog does not take, and where: the segments of its path, innermost first.
+/// Something that livelog refuses, and where it is: the segments of its path, innermost first.
 struct Offence {
     path: Vec<String>,
     reason: String,
@@ -122,19 +122,19 @@ struct Offence {
 /// The first offence in a text, if it is JSON at all.
 fn offence(text: &str) -> Option<Offence> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
-    let mut walk = RepeatFinder { rest: raw.get() };
-    walk.value(0).err()
+    let mut scanner = OffenceScanner { rest: raw.get() };
+    scanner.value(0).err()
 }
 
-/// A walk over JSON that was found to be well-formed.
-struct RepeatFinder<'a> {
+/// Scans JSON that is known to be well-formed.
+struct OffenceScanner<'a> {
     rest: &'a str,
 }
 
-impl<'a> RepeatFinder<'a> {
+impl<'a> OffenceScanner<'a> {
     fn value(&mut self, depth: usize) -> Result<(), Offence> {
-        match self.first() {
-            // What is taken ends long before: that is the bound to tell.
+        match self.peek() {
+            // The bound of documents is far below this one, and the one to report.
             b'{' | b'[' if depth >= limits::JSON_DEPTH_MAX => Err(Offence::new(format!(
                 "nested deeper than {} levels",
                 limits::DOCUMENT_DEPTH_MAX
@@ -145,14 +145,14 @@ impl<'a> RepeatFinder<'a> {
                 self.string();
                 Ok(())
             }
-            _ => check_number(self.word()),
+            _ => check_number(self.scalar()),
         }
     }
 
     fn object(&mut self, depth: usize) -> Result<(), Offence> {
         let mut names = HashSet::new();
         self.skip(1);
-        while self.first() == b'"' {
+        while self.peek() == b'"' {
             let name = self.string();
             self.skip_to_value();
             if names.contains(&name) {
@@ -170,7 +170,7 @@ impl<'a> RepeatFinder<'a> {
     fn array(&mut self, depth: usize) -> Result<(), Offence> {
         self.skip(1);
         for index in 0.. {
-            if self.first() == b']' {
+            if self.peek() == b']' {
                 break;
             }
             self.value(depth)
@@ -181,7 +181,7 @@ impl<'a> RepeatFinder<'a> {
         Ok(())
     }
 
-    /// A string, as it is meant. One that means no text (half a surrogate pair) is taken as it is written.
+    /// A string, unescaped; or as it is written if it means no text (half a surrogate pair).
     fn string(&mut self) -> String {
         let bytes = self.rest.as_bytes();
         let mut end = 1;
@@ -193,25 +193,25 @@ impl<'a> RepeatFinder<'a> {
     }
 
     /// A number, `true`, `false` or `null`.
-    fn word(&mut self) -> &'a str {
+    fn scalar(&mut self) -> &'a str {
         let end = self.rest.find([',', ']', '}', ' ', '\t', '\n', '\r']);
         self.skip(end.unwrap_or(self.rest.len()))
     }
 
-    /// The next byte that is no space, which stays.
-    fn first(&mut self) -> u8 {
+    /// The next byte that is not white space, without consuming it.
+    fn peek(&mut self) -> u8 {
         self.rest = self.rest.trim_ascii_start();
         let first = self.rest.bytes().next();
         first.expect("well-formed JSON does not end within a value")
     }
 
     fn skip_to_value(&mut self) {
-        self.first();
+        self.peek();
         self.skip(1);
     }
 
     fn skip_comma(&mut self) {
-        if self.first() == b',' {
+        if self.peek() == b',' {
             self.skip(1);
         }
     }

@@ -1,22 +1,22 @@
-//! How much work a question about a document may take, counted while it is answered.
+//! A budget of steps: how much work it may take to match, sort or update one document, counted while it is done.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 
-/// Steps that are left. One is about what looking at one value takes: a few nanoseconds.
+/// A budget of steps. One step is about what a look at one value takes: a few nanoseconds.
 #[derive(Debug)]
 pub struct Steps {
     bound: u64,
     left: Cell<u64>,
 }
 
-/// The question would take more steps than it may.
+/// The work takes more steps than the budget has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("judging one event takes this filter or sort more than it may")]
 pub struct TooCostly;
 
 impl Steps {
-    /// As many as this.
+    /// A budget of this many steps.
     pub fn new(bound: u64) -> Self {
         Self {
             bound,
@@ -24,30 +24,30 @@ impl Steps {
         }
     }
 
-    /// For questions that nobody waits behind.
+    /// For work that delays nobody else.
     pub fn unbounded() -> Self {
         Self::new(u64::MAX)
     }
 
-    /// How many are left.
+    /// How many steps are left.
     pub fn left(&self) -> u64 {
         self.left.get()
     }
 
-    /// How many were taken.
+    /// How many steps were taken.
     pub fn taken(&self) -> u64 {
         self.bound - self.left.get()
     }
 
-    /// Takes some that were needed elsewhere, or all that are left.
+    /// Takes steps that were counted in another budget, or all that are left.
     pub fn spend(&self, steps: u64) {
         self.left.set(self.left.get().saturating_sub(steps));
     }
 
-    /// Takes some.
+    /// Takes steps.
     ///
     /// # Errors
-    /// If there are not so many; then none are left.
+    /// If there are fewer left. Then none are left.
     #[inline]
     pub fn take(&self, steps: u64) -> Result<(), TooCostly> {
         match self.left.get().checked_sub(steps) {
@@ -63,7 +63,7 @@ impl Steps {
     }
 }
 
-/// What comparing counts on: steps that may run out, or nothing.
+/// Counts the steps of a comparison: in a budget that may run out, or not at all.
 pub(super) trait StepCounter {
     type Over;
 
@@ -71,9 +71,9 @@ pub(super) trait StepCounter {
 }
 
 /// Counts nothing.
-pub(super) struct Free;
+pub(super) struct Uncounted;
 
-impl StepCounter for Free {
+impl StepCounter for Uncounted {
     type Over = Infallible;
 
     #[inline]

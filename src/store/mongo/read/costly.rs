@@ -2,7 +2,7 @@
 //! meanwhile: no deadline of the server's ends it. What is left out of a filter here, the query's tree decides.
 
 use crate::query::Query;
-use crate::query::tree::FieldPath;
+use crate::query::FieldPath;
 
 /// Numbers in one path that is passed to MongoDB. Each is followed both as an index and as a name, so each can double
 /// the work.

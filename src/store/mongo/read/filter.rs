@@ -24,8 +24,8 @@ use bson::{Bson, Document as Bdoc, doc};
 use super::costly::{ALL_MAX, is_costly};
 use super::page_bound;
 use crate::query::Query;
-use crate::query::tree::{Clause, Node};
-use crate::query::tree::{Relation, Test, Type};
+use crate::query::{Clause, Node};
+use crate::query::{Relation, Test, Type};
 use crate::value::{Document, Value};
 
 /// A MongoDB filter that matches at least every event the query admits.

@@ -18,8 +18,8 @@
 use bson::{Bson, Document as Bdoc, doc};
 
 use crate::query::Direction;
-use crate::query::tree::KeyValue;
-use crate::query::tree::SortKey;
+use crate::query::KeyValue;
+use crate::query::SortKey;
 use crate::value::{Class, ValueRef, class};
 
 /// A filter that every event from the cursor's `key` on matches; `None` where it would exclude little, or cannot be

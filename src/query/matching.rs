@@ -1,59 +1,60 @@
-//! The questions that clauses ask about one value, and their answers.
+//! Evaluating the tree of a filter on a record.
+//!
+//! Fails for one reason only: that the budget of steps runs out. Everything that can be wrong with a filter was found
+//! by `parse`. Keeps no state, and allocates only in patterns.
 
 use std::cmp::Ordering;
 
-use super::filter::{Clause, Node};
-use super::operand::truncated;
-use super::path::{Leaf, Places};
-use super::pattern::Pattern;
+use super::path::{FieldPath, IndexedArray, Leaf, Lookup};
+use super::tree::{Clause, Node, Relation, Test, Type};
 use super::verdict::{Verdict, all, any};
-use crate::value::{Class, Steps, Value, ValueRef, class, compare_within};
+use crate::value::{Class, Steps, Value, ValueRef, class, compare, compare_within, truncated};
 
-/// A question about one value.
-#[derive(Debug, Clone)]
-pub(crate) enum Test {
-    Compare(Relation, Value),
-    /// Sorted, for searching.
-    In(Vec<Value>),
-    Exists,
-    Type(Vec<Type>),
-    Size(usize),
-    Mod {
-        divisor: i64,
-        remainder: i64,
-    },
-    Regex(Pattern),
-    /// An array with an element, itself an object or array, of which the node holds.
-    ElementWhere(Box<Node>),
-    /// An array with an element of which, taken alone, every clause holds.
-    ElementThat(Vec<Clause>),
+impl Node {
+    pub(super) fn matches(&self, root: &impl Lookup, steps: &Steps) -> Verdict {
+        match self {
+            Self::And(nodes) => all(nodes, |node| node.matches(root, steps)),
+            Self::Or(nodes) => any(nodes, |node| node.matches(root, steps)),
+            Self::Nor(nodes) => any(nodes, |node| node.matches(root, steps)).map(|some| !some),
+            Self::Field { path, clauses } => all(clauses, |clause| clause.holds(path, root, steps)),
+        }
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relation {
-    Equal,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
+impl Clause {
+    /// Whether it holds for the values that `path` leads to.
+    pub(super) fn holds(&self, path: &FieldPath, root: &impl Lookup, steps: &Steps) -> Verdict {
+        let some =
+            |test: &Test| path.any(root, test.leaf(), steps, &|value| test.passes(value, steps));
+        match self {
+            Self::Is(test) => some(test),
+            Self::IsNot(test) => some(test).map(|some| !some),
+            Self::All(tests) => Ok(!tests.is_empty() && all(tests, some)?),
+            Self::Not(clauses) => {
+                all(clauses, |clause| clause.holds(path, root, steps)).map(|all| !all)
+            }
+        }
+    }
 
-/// What `$type` can ask for, by MongoDB's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Type {
-    Double,
-    String,
-    Object,
-    Array,
-    Bool,
-    Null,
-    /// Every integer: all have 64 bits.
-    Long,
-    Number,
+    /// Whether it holds for this value alone, not for the elements of an array.
+    pub(super) fn holds_alone(&self, value: ValueRef<'_>, steps: &Steps) -> Verdict {
+        let passes = |test: &Test| {
+            steps.take(1)?;
+            test.passes(Some(value), steps)
+        };
+        match self {
+            Self::Is(test) => passes(test),
+            Self::IsNot(test) => passes(test).map(|passes| !passes),
+            Self::All(tests) => Ok(!tests.is_empty() && all(tests, passes)?),
+            Self::Not(clauses) => {
+                all(clauses, |clause| clause.holds_alone(value, steps)).map(|all| !all)
+            }
+        }
+    }
 }
 
 impl Test {
-    /// What the test wants to see where a path ends at an array.
+    /// What the test takes where a path ends at an array.
     pub(super) fn leaf(&self) -> Leaf {
         match self {
             Self::Compare(..) | Self::In(_) | Self::Type(_) | Self::Mod { .. } | Self::Regex(_) => {
@@ -65,33 +66,31 @@ impl Test {
         }
     }
 
-    /// Whether a value passes; `None` is a missing one, which passes as null does unless the test
-    /// asks for its type.
+    /// Whether a value passes. `None` is a missing one, which passes as null does, but for a test of its type.
     pub(super) fn passes(&self, value: Option<ValueRef<'_>>, steps: &Steps) -> Verdict {
-        let known = value.unwrap_or(ValueRef::Null);
+        let present = value.unwrap_or(ValueRef::Null);
         Ok(match self {
             Self::Compare(relation, operand) => {
-                return relation.holds(known, operand.borrow(), steps);
+                return relation.holds(present, operand.borrow(), steps);
             }
-            Self::In(values) => return is_among(values, known, steps),
+            Self::In(values) => return is_among(values, present, steps),
             Self::Exists => value.is_some(),
             Self::Type(types) => {
                 value.is_some_and(|value| types.iter().any(|wanted| wanted.is_of(value)))
             }
-            Self::Size(size) => elements(known).is_some_and(|items| items.len() == *size),
-            Self::Mod { divisor, remainder } => {
-                whole(known).is_some_and(|number| number.wrapping_rem(*divisor) == *remainder)
-            }
-            Self::Regex(pattern) => match known {
+            Self::Size(size) => elements(present).is_some_and(|items| items.len() == *size),
+            Self::Mod { divisor, remainder } => integer_part(present)
+                .is_some_and(|number| number.wrapping_rem(*divisor) == *remainder),
+            Self::Regex(pattern) => match present {
                 ValueRef::String(text) => return pattern.is_match(text, steps),
                 _ => false,
             },
             Self::ElementWhere(node) => {
-                let items = elements(known).unwrap_or_default();
+                let items = elements(present).unwrap_or_default();
                 return any(items, |item| holds_inside(node, item, steps));
             }
             Self::ElementThat(clauses) => {
-                let items = elements(known).unwrap_or_default();
+                let items = elements(present).unwrap_or_default();
                 return any(items, |item| {
                     steps.take(1)?;
                     all(clauses, |clause| clause.holds_alone(item.borrow(), steps))
@@ -101,8 +100,12 @@ impl Test {
     }
 }
 
-/// Whether a value equals one of these, which are sorted.
+/// Whether a value equals one of these, which are sorted: a binary search that counts its steps.
 fn is_among(values: &[Value], wanted: ValueRef<'_>, steps: &Steps) -> Verdict {
+    debug_assert!(
+        values.is_sorted_by(|a, b| compare(a.borrow(), b.borrow()).is_le()),
+        "parsing sorts the values of a list"
+    );
     let (mut from, mut to) = (0, values.len());
     while from < to {
         steps.take(1)?;
@@ -132,15 +135,15 @@ fn holds_inside(node: &Node, item: &Value, steps: &Steps) -> Verdict {
     steps.take(1)?;
     match item {
         Value::Object(document) => node.matches(document, steps),
-        Value::Array(items) => node.matches(&Places(items), steps),
+        Value::Array(items) => node.matches(&IndexedArray(items), steps),
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
             Ok(false)
         }
     }
 }
 
-/// A number without its fraction, as `$mod` sees it; `None` beyond 64 bits.
-fn whole(value: ValueRef<'_>) -> Option<i64> {
+/// A number without its fraction, as `$mod` takes it; `None` beyond 64 bits.
+fn integer_part(value: ValueRef<'_>) -> Option<i64> {
     match value {
         ValueRef::Int(number) => Some(number),
         ValueRef::Float(number) => truncated(number),
@@ -153,7 +156,7 @@ fn whole(value: ValueRef<'_>) -> Option<i64> {
 }
 
 impl Relation {
-    /// Values of different classes are in no relation: `5 > "a"` is as false as `5 < "a"`.
+    /// Values of different classes do not compare: `5 > "a"` is as false as `5 < "a"`.
     fn holds(self, value: ValueRef<'_>, operand: ValueRef<'_>, steps: &Steps) -> Verdict {
         if class(value) != class(operand) {
             return Ok(false);

@@ -1,8 +1,10 @@
-//! `$regex` and `$options`: patterns whose matching takes time linear in the text, or none.
+//! `$regex` and `$options`: patterns that match in time linear in the text, or are refused.
 //!
-//! A pattern is an automaton (an NFA), and states of another (a DFA) that are made of it as texts ask for them. While
-//! the states that a text asks for fit into their memory, it is matched at memory speed. Where they do not, the states
-//! of the first automaton are followed, of which each byte may reach all.
+//! A pattern is compiled to an NFA, and matched by a lazy DFA: its states are made of the NFA as texts need them. While
+//! the states that a text needs fit into their cache, it is matched at memory speed. If they do not, the NFA itself is
+//! simulated (`nfa`), where each byte may reach every state.
+
+mod nfa;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,21 +17,19 @@ use regex_automata::util::prefilter::Prefilter;
 use regex_automata::util::syntax;
 use regex_automata::{Input, MatchError, MatchKind};
 
-use super::follow;
-use super::footprint::FilterBytes;
-use super::operand::expected;
+use super::memory::FilterBytes;
 use super::verdict::Verdict;
 use crate::limits;
-use crate::value::{Invalid, Steps, TooCostly, Value, join};
+use crate::value::{Invalid, Steps, TooCostly, Value, expect_text, join};
 
-/// Bytes of text that are passed in about one step where the states are there.
+/// Bytes of text that one step matches, about, where the DFA's states are cached.
 const BYTES_PER_STEP: usize = 8;
 
-/// Bytes of states that are made in about one step.
+/// Bytes of DFA states that one step makes, about.
 const STATE_BYTES_PER_STEP: usize = 8;
 
-/// A text that asks for a state more often than once in so many bytes, for each state of the first automaton, is
-/// matched by that one alone.
+/// A text that needs a new DFA state more often than once in so many bytes, for each state of the NFA, is matched by
+/// the NFA.
 const BYTES_PER_STATE: usize = 1;
 
 /// A compiled `$regex`. Cheap to clone.
@@ -41,35 +41,33 @@ pub(crate) struct Pattern {
 struct Compiled {
     key: PatternKey,
     dfa: DFA,
-    /// The states that were made. Who finds them in use makes his own.
-    states: Mutex<Option<Box<dfa::Cache>>>,
-    held: FilterBytes,
+    /// The states of the DFA made so far. A match that finds them in use makes its own.
+    cache: Mutex<Option<Box<dfa::Cache>>>,
+    bytes: FilterBytes,
 }
 
-/// A pattern as it was written, and the letters of its options in order.
+/// A pattern as it was written, and the letters of its options, sorted.
 type PatternKey = (String, String);
 
-/// Every pattern that some filter has, once.
-static KNOWN: Mutex<BTreeMap<PatternKey, Weak<Compiled>>> = Mutex::new(BTreeMap::new());
+/// The compiled pattern of every live filter, so that equal patterns are compiled once.
+static INTERNED: Mutex<BTreeMap<PatternKey, Weak<Compiled>>> = Mutex::new(BTreeMap::new());
 
-/// Why a text was not matched by the states of the second automaton.
+/// The DFA gave the text up: it needed too many states.
 struct GaveUp;
 
 impl Pattern {
-    /// Reads the operands of `$regex` and `$options` of the field that stands `at`.
+    /// Parses the operands of `$regex` and `$options` of the field at the path `at`.
     ///
     /// # Errors
-    /// Refuses what the linear-time engine cannot take (look-around, back-references), and patterns
-    /// that are too long or need too much memory.
+    /// What a linear-time engine cannot match (look-around, back-references), and patterns that are too long or need
+    /// too much memory.
     pub(super) fn parse(
         pattern: &Value,
         options: Option<&Value>,
         at: &str,
     ) -> Result<Self, Invalid> {
         let pattern_at = join(at, "$regex");
-        let text = pattern
-            .as_str()
-            .ok_or_else(|| expected("a string", pattern, &pattern_at))?;
+        let text = expect_text(pattern, &pattern_at)?;
         if text.len() > limits::REGEX_BYTES_MAX {
             let most = limits::REGEX_BYTES_MAX;
             let reason = format!("a pattern must not exceed {most} bytes");
@@ -80,27 +78,27 @@ impl Pattern {
             None => String::new(),
         };
         let key = (text.to_owned(), letters);
-        let known = known().get(&key).and_then(Weak::upgrade);
-        let compiled = match known {
-            Some(known) => known,
+        let interned = interned().get(&key).and_then(Weak::upgrade);
+        let compiled = match interned {
+            Some(compiled) => compiled,
             None => {
                 let compiled = Compiled::new(key);
                 let compiled = compiled.map_err(|reason| Invalid::new(pattern_at, reason))?;
-                compiled.shared()
+                compiled.intern()
             }
         };
         Ok(Self { compiled })
     }
 
-    /// Roughly the bytes it takes in memory, with the states that texts may ask for.
+    /// Roughly the bytes it takes in memory, with a full cache of states.
     pub(super) fn weight(&self) -> usize {
-        self.compiled.held.bytes()
+        self.compiled.bytes.bytes()
     }
 
-    /// Whether it matches somewhere in the text.
+    /// Whether it matches anywhere in the text.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub(super) fn is_match(&self, text: &str, steps: &Steps) -> Verdict {
         self.compiled.is_match(text, steps)
     }
@@ -112,19 +110,19 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn known() -> MutexGuard<'static, BTreeMap<PatternKey, Weak<Compiled>>> {
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+fn interned() -> MutexGuard<'static, BTreeMap<PatternKey, Weak<Compiled>>> {
+    INTERNED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Compiled {
     fn drop(&mut self) {
-        let mut known = known();
-        // Another of the same text may have been made meanwhile.
-        if known
+        let mut interned = interned();
+        // A filter may have compiled the same pattern anew meanwhile.
+        if interned
             .get(&self.key)
-            .is_some_and(|known| known.strong_count() == 0)
+            .is_some_and(|compiled| compiled.strong_count() == 0)
         {
-            known.remove(&self.key);
+            interned.remove(&self.key);
         }
     }
 }
@@ -156,29 +154,30 @@ impl Compiled {
             .minimum_bytes_per_state(Some(8 + BYTES_PER_STATE * nfa.states().len()));
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa.clone());
         let dfa = dfa.map_err(|error| unsupported(&error))?;
-        let states = dfa.get_config().get_minimum_cache_capacity(&nfa);
-        let states = states.map_or(0, |least| least.max(limits::REGEX_STATES_BYTES_MAX));
-        let held = FilterBytes::new(nfa.memory_usage() + states);
+        let cache = dfa.get_config().get_minimum_cache_capacity(&nfa);
+        let cache = cache.map_or(0, |least| least.max(limits::REGEX_STATES_BYTES_MAX));
+        let bytes = FilterBytes::new(nfa.memory_usage() + cache);
         Ok(Self {
             key,
             dfa,
-            states: Mutex::default(),
-            held,
+            cache: Mutex::default(),
+            bytes,
         })
     }
 
-    /// The one that all share who ask for the same.
-    fn shared(self) -> Arc<Self> {
+    /// The compiled pattern that all equal ones share: this one, unless another was faster.
+    fn intern(self) -> Arc<Self> {
         let new = Arc::new(self);
-        let mut known = known();
-        let slot = known.entry(new.key.clone()).or_default();
-        match slot.upgrade() {
+        let mut interned = interned();
+        let entry = interned.entry(new.key.clone()).or_default();
+        match entry.upgrade() {
             Some(earlier) => {
-                drop(known);
+                // Before `new` is dropped, which locks it again.
+                drop(interned);
                 earlier
             }
             None => {
-                *slot = Arc::downgrade(&new);
+                *entry = Arc::downgrade(&new);
                 new
             }
         }
@@ -186,39 +185,39 @@ impl Compiled {
 
     fn is_match(&self, text: &str, steps: &Steps) -> Verdict {
         steps.take(1 + (text.len() / BYTES_PER_STEP) as u64)?;
-        match self.is_match_by_states(text, steps)? {
+        match self.is_match_by_dfa(text, steps)? {
             Ok(matches) => Ok(matches),
-            Err(GaveUp) => follow::is_match(self.dfa.get_nfa(), text, steps),
+            Err(GaveUp) => nfa::is_match(self.dfa.get_nfa(), text, steps),
         }
     }
 
-    fn is_match_by_states(
+    fn is_match_by_dfa(
         &self,
         text: &str,
         steps: &Steps,
     ) -> Result<Result<bool, GaveUp>, TooCostly> {
-        let mut shared = match self.states.try_lock() {
-            Ok(states) => Some(states),
+        let mut shared = match self.cache.try_lock() {
+            Ok(cache) => Some(cache),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
-        let taken = shared.as_mut().and_then(|states| states.take());
-        let mut states = taken.unwrap_or_else(|| Box::new(self.dfa.create_cache()));
-        let (clears, bytes) = (states.clear_count(), states.memory_usage());
-        let found = self
+        let taken = shared.as_mut().and_then(|cache| cache.take());
+        let mut cache = taken.unwrap_or_else(|| Box::new(self.dfa.create_cache()));
+        let (clears, bytes) = (cache.clear_count(), cache.memory_usage());
+        let result = self
             .dfa
-            .try_search_fwd(&mut states, &Input::new(text).earliest(true));
-        let made = match states.clear_count() - clears {
-            0 => states.memory_usage().saturating_sub(bytes),
+            .try_search_fwd(&mut cache, &Input::new(text).earliest(true));
+        let made = match cache.clear_count() - clears {
+            0 => cache.memory_usage().saturating_sub(bytes),
             again => again * limits::REGEX_STATES_BYTES_MAX,
         };
-        // Those of a text that they did not help with would not help with the next.
-        if let (Ok(_), Some(shared)) = (&found, &mut shared) {
-            **shared = Some(states);
+        // States that did not help with this text would not help with the next.
+        if let (Ok(_), Some(shared)) = (&result, &mut shared) {
+            **shared = Some(cache);
         }
         steps.take((made / STATE_BYTES_PER_STEP) as u64)?;
-        Ok(found
-            .map(|found| found.is_some())
+        Ok(result
+            .map(|end| end.is_some())
             .map_err(|_: MatchError| GaveUp))
     }
 }
@@ -227,9 +226,7 @@ const TOO_LARGE: &str = "the pattern needs too much memory";
 
 /// The letters of the options, each once and in order.
 fn letters(options: &Value, at: &str) -> Result<String, Invalid> {
-    let text = options
-        .as_str()
-        .ok_or_else(|| expected("a string", options, at))?;
+    let text = expect_text(options, at)?;
     if text.chars().any(|letter| !"imsx".contains(letter)) {
         return Err(Invalid::new(at, "expected only the letters i, m, s and x"));
     }
@@ -248,7 +245,7 @@ fn options(letters: &str) -> syntax::Config {
         .ignore_whitespace(has('x'))
 }
 
-/// One line: the engine's own message draws the pattern with a pointer below it.
+/// The last line of the engine's message: those before draw the pattern with a pointer below it.
 fn last_line(error: &dyn Error) -> String {
     let text = error
         .source()
@@ -302,7 +299,7 @@ mod tests {
         let plain = parse(text, None).expect("good");
         assert!(!Arc::ptr_eq(&one.compiled, &plain.compiled));
         drop((one, other, plain));
-        assert!(!known().keys().any(|(known, _)| known == text));
+        assert!(!interned().keys().any(|(known, _)| known == text));
     }
 
     #[test]
@@ -359,8 +356,8 @@ mod tests {
                     "{pattern} {text:?}"
                 );
                 let nfa = compiled.compiled.dfa.get_nfa();
-                let followed = follow::is_match(nfa, &text, &steps);
-                assert_eq!(followed, expected, "followed: {pattern} {text:?}");
+                let simulated = nfa::is_match(nfa, &text, &steps);
+                assert_eq!(simulated, expected, "simulated: {pattern} {text:?}");
             }
         }
     }

@@ -1,29 +1,32 @@
-//! From JSON to the tree of a filter.
+//! Parsing a filter: from JSON to its tree.
 //!
-//! Refuses by name and place whatever the tree cannot say, and whatever would cost too much: every
-//! bound on filters (`limits::FILTER_*`, `limits::REGEX_*`) is enforced here and nowhere else.
+//! Refuses, by name and path, everything that the tree cannot express, and everything that would cost too much: the
+//! bounds of filters (`limits::FILTER_*`, `limits::REGEX_*`) are enforced here and nowhere else. `operand` parses the
+//! operands of operators.
 
-use super::element::ElementTest;
-use super::filter::{Clause, Node};
-use super::operand::{array, flag, literal, modulo, object, size, types};
+mod operand;
+#[cfg(test)]
+mod tests;
+
 use super::path::FieldPath;
 use super::pattern::Pattern;
-use super::test::{Relation, Test};
+use super::tree::{Clause, ElementTest, Node, Relation, Test};
 use crate::limits;
-use crate::value::{Document, Invalid, Value, compare, join};
+use crate::value::{Document, Invalid, Value, compare, expect_array, expect_object, join};
+use operand::{flag, literal, modulo, size, types};
 
-/// Reads a whole filter that stands `at`; says how many bytes its patterns take.
+/// Parses the filter at the path `at`; also returns the bytes that its patterns take.
 pub(super) fn filter(value: &Value, at: &str) -> Result<(Node, usize), Invalid> {
     let mut parser = FilterParser::default();
     let node = parser.filter(value, at, 1)?;
     Ok((node, parser.pattern_bytes))
 }
 
-/// Reads a condition on an element that stands `at`; says how many patterns are in it.
+/// Parses the condition on an element at the path `at`; also returns how many patterns are in it.
 pub(super) fn element(value: &Value, at: &str) -> Result<(ElementTest, usize), Invalid> {
     let mut parser = FilterParser::default();
-    let asked = match value {
-        Value::Object(document) if of_fields(document) => {
+    let test = match value {
+        Value::Object(document) if has_fields(document) => {
             ElementTest::Fields(parser.filter(value, at, 1)?)
         }
         Value::Object(operators) if operators.iter().next().is_some_and(|(n, _)| n == "$not") => {
@@ -33,10 +36,10 @@ pub(super) fn element(value: &Value, at: &str) -> Result<(ElementTest, usize), I
         Value::Object(operators) => ElementTest::Operators(parser.operators(operators, at, 1)?),
         _ => ElementTest::Equal(literal(value, at)?),
     };
-    Ok((asked, parser.patterns))
+    Ok((test, parser.patterns))
 }
 
-/// What a filter has used up so far.
+/// What the filter has used of its bounds so far.
 #[derive(Default)]
 struct FilterParser {
     nodes: usize,
@@ -45,11 +48,11 @@ struct FilterParser {
     pattern_bytes: usize,
 }
 
-/// Fields of one record side by side: `{"a": …, "b": …, "$or": […]}`.
+/// Conditions on one record: `{"a": …, "b": …, "$or": […]}`.
 impl FilterParser {
     fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<Node, Invalid> {
         check_depth(at, depth)?;
-        let document = object(value, at)?;
+        let document = expect_object(value, at)?;
         if document.is_empty() {
             self.count_node(at)?;
         }
@@ -81,7 +84,7 @@ impl FilterParser {
 
     fn branches(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Node>, Invalid> {
         self.count_node(at)?;
-        let items = array(value, at)?;
+        let items = expect_array(value, at)?;
         if items.is_empty() {
             return Err(Invalid::new(at, "expected an array that is not empty"));
         }
@@ -114,7 +117,7 @@ impl FilterParser {
     }
 }
 
-/// What is asked of one field.
+/// Conditions on one field.
 impl FilterParser {
     fn field(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Clause>, Invalid> {
         match value {
@@ -197,7 +200,7 @@ impl FilterParser {
     }
 
     fn list(&mut self, value: &Value, at: &str) -> Result<Test, Invalid> {
-        let items = array(value, at)?;
+        let items = expect_array(value, at)?;
         self.count_values(items.len(), at)?;
         let mut values = items
             .iter()
@@ -208,11 +211,11 @@ impl FilterParser {
         Ok(Test::In(values))
     }
 
-    /// Either values or `$elemMatch`es: MongoDB refuses the mixture too.
+    /// Either values or `$elemMatch`es: MongoDB refuses a mixture too.
     fn all(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Test>, Invalid> {
-        let items = array(value, at)?;
+        let items = expect_array(value, at)?;
         self.count_values(items.len(), at)?;
-        let of_elements = items
+        let are_conditions = items
             .first()
             .is_some_and(|item| element_match(item).is_some());
         items
@@ -221,11 +224,11 @@ impl FilterParser {
             .map(|(index, item)| {
                 let at = join(at, &index.to_string());
                 match element_match(item) {
-                    Some(inner) if of_elements => {
+                    Some(inner) if are_conditions => {
                         self.count_node(&at)?;
                         self.element(inner, &join(&at, "$elemMatch"), depth)
                     }
-                    None if of_elements => Err(Invalid::new(at, "expected another $elemMatch")),
+                    None if are_conditions => Err(Invalid::new(at, "expected another $elemMatch")),
                     _ => literal(item, &at).map(|value| Test::Compare(Relation::Equal, value)),
                 }
             })
@@ -233,8 +236,8 @@ impl FilterParser {
     }
 
     fn element(&mut self, value: &Value, at: &str, depth: usize) -> Result<Test, Invalid> {
-        let document = object(value, at)?;
-        if of_fields(document) {
+        let document = expect_object(value, at)?;
+        if has_fields(document) {
             let node = self.filter(value, at, depth + 1)?;
             return Ok(Test::ElementWhere(Box::new(node)));
         }
@@ -245,7 +248,7 @@ impl FilterParser {
 
     fn not(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Clause>, Invalid> {
         check_depth(at, depth + 1)?;
-        let document = object(value, at)?;
+        let document = expect_object(value, at)?;
         if document.is_empty() {
             return Err(Invalid::new(at, "expected an operator"));
         }
@@ -257,8 +260,8 @@ fn has_operators(document: &Document) -> bool {
     document.iter().any(|(name, _)| name.starts_with('$'))
 }
 
-/// Whether the first name says that these are conditions on fields, as MongoDB tells them apart.
-fn of_fields(document: &Document) -> bool {
+/// Whether these are conditions on fields, not operators: the first name decides, as in MongoDB.
+fn has_fields(document: &Document) -> bool {
     let mut names = document.iter().map(|(name, _)| name);
     names
         .next()

@@ -1,12 +1,12 @@
-//! What the filters of this process keep in memory, all together.
+//! The memory that all filters of this process take together.
 //!
-//! Counted where they are made, because they are shared: what a thousand sessions ask alike is there once.
+//! Counted where filters are made, because they are shared: a filter that a thousand sessions use is in memory once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that are in memory for as long as this is.
+/// Adds its bytes to the sum for as long as it lives.
 #[derive(Debug)]
 pub(super) struct FilterBytes(usize);
 
@@ -27,7 +27,7 @@ impl Drop for FilterBytes {
     }
 }
 
-/// Bytes that all filters of this process take together, their compiled patterns included.
+/// The bytes of all filters of this process, their compiled patterns included.
 pub fn filter_bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }

@@ -1,20 +1,20 @@
-//! Following the automaton of a pattern through a text, all of its states at once.
+//! NFA simulation: runs a pattern over a text with all active states at once.
 //!
-//! Every state that is looked at is a step: so it is known while it runs how long it takes, which is what no engine
-//! of the crate can tell.
+//! Every state that is visited takes a step, so the match is bounded while it runs. No engine of `regex_automata` can
+//! do that.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::primitives::StateID;
 
-use super::verdict::Verdict;
+use crate::query::verdict::Verdict;
 use crate::value::{Steps, TooCostly};
 
-/// Whether the pattern matches somewhere in the text.
+/// Whether the pattern matches anywhere in the text.
 pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {
     let mut now = ActiveStates::new(nfa);
     let mut next = ActiveStates::new(nfa);
     for at in 0..=text.len() {
-        // A match may begin anywhere, but not inside of a character.
+        // A match may begin anywhere but inside a character.
         if text.is_char_boundary(at) {
             now.reach(nfa, nfa.start_anchored(), (text, at), steps)?;
         }
@@ -39,14 +39,14 @@ pub(super) fn is_match(nfa: &NFA, text: &str, steps: &Steps) -> Verdict {
     Ok(false)
 }
 
-/// The states that are reached at one place of the text.
+/// The states that are active at one index of the text.
 struct ActiveStates {
-    /// Those that wait for a byte, or are the end.
+    /// Those that consume a byte, or match.
     states: Vec<StateID>,
-    /// In which round each was reached last, whatever it waits for.
+    /// The round in which each was reached last, those without a byte too: so each is visited once a round.
     round: Vec<usize>,
     current: usize,
-    /// Still to be looked at.
+    /// Still to be visited in this round.
     stack: Vec<StateID>,
 }
 
@@ -65,7 +65,7 @@ impl ActiveStates {
         self.current += 1;
     }
 
-    /// Adds a state, and those that it leads to without a byte.
+    /// Adds a state, and those that it reaches without consuming a byte.
     fn reach(
         &mut self,
         nfa: &NFA,

@@ -1,12 +1,10 @@
-//! The operands of operators, and the words for operands that are not what they should be.
-//!
-//! Like `parse`, of which this is the lower half, it refuses by name and place.
+//! Parsing the operands of operators: values to compare with, types, sizes, divisors.
 
-use super::test::{Test, Type};
 use crate::limits;
-use crate::value::{Document, Invalid, Value, join};
+use crate::query::tree::{Test, Type};
+use crate::value::{Invalid, Value, expect_array, expected, integer, join, truncated};
 
-/// A value to compare with, refused if no stored document could hold it.
+/// A value to compare with. Refused if no stored document can hold it.
 pub(super) fn literal(value: &Value, at: &str) -> Result<Value, Invalid> {
     check_literal(value, at, 1)?;
     Ok(value.clone())
@@ -56,7 +54,7 @@ pub(super) fn types(value: &Value, at: &str) -> Result<Vec<Type>, Invalid> {
 }
 
 fn one_type(value: &Value, at: &str) -> Result<Type, Invalid> {
-    let found = match value {
+    let known = match value {
         Value::String(alias) if alias == "int" => return Err(no_small_integers(at)),
         Value::String(alias) => by_alias(alias),
         Value::Int(_) | Value::Float(_) => match integer(value) {
@@ -65,17 +63,18 @@ fn one_type(value: &Value, at: &str) -> Result<Type, Invalid> {
         },
         _ => return Err(expected("the name or number of a type", value, at)),
     };
-    found.ok_or_else(|| {
+    known.ok_or_else(|| {
         let reason = "no such type in JSON: expected double, string, object, array, bool, null, \
                       long or number";
         Invalid::new(at, reason)
     })
 }
 
-/// BSON's number of integers of 32 bits.
+/// BSON's type number of integers of 32 bits.
 const INT_CODE: i64 = 16;
 
-/// Where MongoDB's own clients make of `5` an integer of 32 bits, or none, nobody could say what it should match.
+/// Some of MongoDB's clients store `5` as an integer of 32 bits and others do not, so what `int` should match is
+/// undefined.
 fn no_small_integers(at: &str) -> Invalid {
     Invalid::new(
         at,
@@ -97,7 +96,7 @@ fn by_alias(alias: &str) -> Option<Type> {
     })
 }
 
-/// BSON's own numbers of types.
+/// BSON's type numbers.
 fn by_code(code: i64) -> Option<Type> {
     Some(match code {
         1 => Type::Double,
@@ -129,7 +128,7 @@ pub(super) fn size(value: &Value, at: &str) -> Result<usize, Invalid> {
 }
 
 pub(super) fn modulo(value: &Value, at: &str) -> Result<Test, Invalid> {
-    let [divisor, remainder] = array(value, at)? else {
+    let [divisor, remainder] = expect_array(value, at)? else {
         return Err(Invalid::new(at, "expected a divisor and a remainder"));
     };
     let divisor = modulo_part(divisor, &join(at, "0"))?;
@@ -140,7 +139,7 @@ pub(super) fn modulo(value: &Value, at: &str) -> Result<Test, Invalid> {
     Ok(Test::Mod { divisor, remainder })
 }
 
-/// MongoDB drops the fraction here, where `$size` refuses it.
+/// MongoDB drops a fraction here, and refuses it in `$size`.
 fn modulo_part(value: &Value, at: &str) -> Result<i64, Invalid> {
     match value {
         Value::Int(number) => Some(*number),
@@ -150,51 +149,4 @@ fn modulo_part(value: &Value, at: &str) -> Result<i64, Invalid> {
         }
     }
     .ok_or_else(|| expected("a number of at most 64 bits", value, at))
-}
-
-/// An integer, perhaps written with a fraction of zero.
-pub(super) fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        Value::Float(number) if number.fract() == 0.0 => truncated(*number),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Float(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
-    }
-}
-
-/// The number without its fraction; `None` beyond 64 bits.
-pub(super) fn truncated(number: f64) -> Option<i64> {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-    let fits = (-TWO_TO_63..TWO_TO_63).contains(&number);
-    #[expect(clippy::cast_possible_truncation, reason = "only where it fits")]
-    fits.then_some(number as i64)
-}
-
-/// The fields of an object.
-pub(super) fn object<'a>(value: &'a Value, at: &str) -> Result<&'a Document, Invalid> {
-    value
-        .as_object()
-        .ok_or_else(|| expected("an object", value, at))
-}
-
-/// The elements of an array.
-pub(super) fn array<'a>(value: &'a Value, at: &str) -> Result<&'a [Value], Invalid> {
-    match value {
-        Value::Array(items) => Ok(items),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::String(_)
-        | Value::Object(_) => Err(expected("an array", value, at)),
-    }
-}
-
-/// `value` is not `what` stands at `at`.
-pub(super) fn expected(what: &str, value: &Value, at: &str) -> Invalid {
-    Invalid::new(at, format!("expected {what}, found {}", value.kind()))
 }

@@ -1,7 +1,7 @@
-//! What a filter must not say: every refusal, and every bound from both sides.
+//! Every refusal of a filter, and every bound from both sides.
 
-use super::Filter;
 use crate::limits;
+use crate::query::Filter;
 use crate::value::{Invalid, Value};
 
 fn parsed(json: &str) -> Result<Filter, Invalid> {

@@ -1,14 +1,20 @@
-//! The order of a query's answer. What it looks at in a record is told in `keys`.
+//! The order of a query's answer: its sort keys (`SortKey`), and the comparison of records by their values
+//! (`keys` extracts these).
+
+mod keys;
 
 use std::cmp::Ordering;
 
-use super::keys::KeyValues;
-use super::operand::{expected, integer, object};
 use super::path::FieldPath;
 use crate::limits;
-use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
+use crate::value::{
+    Invalid, Record, Steps, TooCostly, Value, expect_object, expected, integer, join,
+};
 
-/// What decides the order, first key first. `_id` is always among the keys, so no two events are equal.
+pub(crate) use keys::KeyValue;
+pub(super) use keys::KeyValues;
+
+/// The keys that decide the order, the first first. `_id` is always among them, so no two events are equal.
 #[derive(Debug, Clone)]
 pub struct Sort {
     keys: Vec<SortKey>,
@@ -20,7 +26,7 @@ pub(crate) struct SortKey {
     pub(crate) direction: Direction,
 }
 
-/// Upwards or downwards in the order of values.
+/// Ascending or descending in the order of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Direction {
@@ -29,18 +35,18 @@ pub enum Direction {
 }
 
 impl Sort {
-    /// Reads `{"a": 1, "b.c": -1}`; `at` is where it stands.
+    /// Parses `{"a": 1, "b.c": -1}`; `at` is its path in the message.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
-        let asked = object(value, at)?;
-        if asked.len() > limits::SORT_FIELDS_MAX {
+        let fields = expect_object(value, at)?;
+        if fields.len() > limits::SORT_FIELDS_MAX {
             let reason = format!("more than {} fields to sort by", limits::SORT_FIELDS_MAX);
             return Err(Invalid::new(at, reason));
         }
-        let mut keys: Vec<SortKey> = Vec::with_capacity(asked.len() + 1);
-        for (name, direction) in asked.iter() {
+        let mut keys: Vec<SortKey> = Vec::with_capacity(fields.len() + 1);
+        for (name, direction) in fields.iter() {
             keys.push(SortKey::parse(name, direction, &join(at, name))?);
         }
         if !keys.iter().any(SortKey::is_id) {
@@ -62,19 +68,19 @@ impl Sort {
 
     pub(super) fn compare(&self, a: &impl Record, b: &impl Record) -> Ordering {
         let steps = Steps::unbounded();
-        let endless = "steps without a bound do not run out";
-        let keys = self.keys_of(b, &steps).expect(endless);
-        self.compare_with(a, &keys, &steps).expect(endless)
+        let unbounded = "steps without a bound do not run out";
+        let keys = self.keys_of(b, &steps).expect(unbounded);
+        self.compare_with(a, &keys, &steps).expect(unbounded)
     }
 
-    /// The order of a record and the keys of another.
+    /// Compares a record with the keys of another.
     pub(super) fn compare_with(
         &self,
         record: &impl Record,
         keys: &KeyValues<'_>,
         steps: &Steps,
     ) -> Result<Ordering, TooCostly> {
-        Ok(self.compare_keys(&self.keys_of(record, steps)?, keys, self.members()))
+        Ok(self.compare_keys(&self.keys_of(record, steps)?, keys, self.all_keys()))
     }
 }
 
@@ -110,7 +116,7 @@ impl Direction {
         }
     }
 
-    /// As MongoDB writes it.
+    /// 1 or -1, as MongoDB has it.
     pub(crate) fn as_int(self) -> i32 {
         match self {
             Self::Ascending => 1,
