@@ -10,21 +10,21 @@ use super::patch::Patch;
 use super::seq::Seq;
 use super::timestamp::Timestamp;
 
-/// A fact that happened to one event. Alone it tells the event before and after.
+/// A fact that happened to one event. It holds the event before and after, so it can be read without the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Its place in the log.
+    /// Its position in the log.
     pub seq: Seq,
     /// When the server decided it; never earlier than the change before, but in logs of earlier livelogs.
     pub at: Timestamp,
     /// What happened.
     pub effect: Effect,
-    /// The command that asked for it, if its client gave it an id.
+    /// The key of the command that caused it, if its client gave the command an id.
     pub command: Option<Arc<CommandKey>>,
 }
 
-/// What a change did to its event. Events are shared: the same one is held by the writer's
-/// memory, the live window and the next change's `before`.
+/// What a change did to its event. Events are shared: the engine's cache, the live window and the next change's
+/// `before` hold the same one.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "before and after say it")]
 pub enum Effect {
@@ -39,17 +39,17 @@ pub enum Effect {
     Delete {
         before: Arc<Event>,
     },
-    /// Something that must be forgotten: of the event neither what it was nor what it became is known any more.
+    /// The contents were erased: the event is known neither before nor after.
     ///
-    /// The last change of a life of which any is redacted is a delete, and redacted too. So an event none of
-    /// whose contents are known is in no view.
+    /// If any change between a create and the next delete is redacted, that delete is there, and redacted too. So no
+    /// event in the view rests on erased contents.
     Redacted {
-        /// What it was.
+        /// The kind of the change that was erased.
         kind: Kind,
         id: EventId,
-        /// The event's version after it.
+        /// The event's version after the change.
         version: u64,
-        /// The change of the event before it.
+        /// The event's previous change.
         prior: Option<Seq>,
     },
 }
@@ -65,7 +65,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word.
+    /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// Reads the word.
+    /// Parses the word.
     pub fn parse(word: &str) -> Option<Self> {
         let all = [Self::Create, Self::Update, Self::Delete];
         all.into_iter().find(|kind| kind.as_str() == word)
@@ -97,7 +97,7 @@ impl Change {
         matches!(self.effect, Effect::Redacted { .. })
     }
 
-    /// The same change without contents. What was asked for is forgotten too, but for the command's id.
+    /// The same change without contents, and without the digest of its command.
     #[must_use]
     pub fn redact(&self) -> Self {
         let effect = Effect::Redacted {
@@ -119,7 +119,7 @@ impl Change {
         }
     }
 
-    /// The event as it was; `None` for a create, or where it was erased.
+    /// The event before the change; `None` for a create, or if it was erased.
     pub fn before(&self) -> Option<&Arc<Event>> {
         match &self.effect {
             Effect::Create { .. } | Effect::Redacted { .. } => None,
@@ -127,7 +127,7 @@ impl Change {
         }
     }
 
-    /// The event as it became; `None` for a delete, or where it was erased.
+    /// The event after the change; `None` for a delete, or if it was erased.
     pub fn after(&self) -> Option<&Arc<Event>> {
         match &self.effect {
             Effect::Create { after } | Effect::Update { after, .. } => Some(after),
@@ -135,12 +135,12 @@ impl Change {
         }
     }
 
-    /// The event as it became, or as it was when it was deleted; `None` where it was erased.
+    /// The event after the change, or before it for a delete; `None` if it was erased.
     pub fn event(&self) -> Option<&Arc<Event>> {
         self.after().or(self.before())
     }
 
-    /// What was set and unset; `None` unless an update.
+    /// What was set and unset; `None` unless it is an update.
     pub fn patch(&self) -> Option<&Patch> {
         match &self.effect {
             Effect::Update { patch, .. } => Some(patch),
@@ -157,8 +157,8 @@ impl Change {
         }
     }
 
-    /// The event's version after this change. A delete counts as one more, and a create goes on from there, so
-    /// no two states of an id have the same. In logs written before that was the rule, each life begins at 1.
+    /// The event's version after this change. A delete raises it too, and a later create goes on from there, so no two
+    /// states of an id have the same version. In logs of format 1 every create begins at 1.
     pub fn version(&self) -> u64 {
         match &self.effect {
             Effect::Create { after } | Effect::Update { after, .. } => after.version,
@@ -167,7 +167,7 @@ impl Change {
         }
     }
 
-    /// The change of the same event before this one; `None` where the event was created.
+    /// The event's previous change; `None` for a create.
     pub fn prior(&self) -> Option<Seq> {
         match self.effect {
             Effect::Redacted { prior, .. } => prior,

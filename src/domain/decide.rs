@@ -1,4 +1,6 @@
-//! The rule of the house: one command, the event it touches, and what comes of it.
+//! Decides one command against the current state of its event: a change, or a rejection.
+//!
+//! By construction a change raises its event's version by exactly one, whatever the state.
 
 use std::sync::Arc;
 
@@ -10,14 +12,12 @@ use super::seq::Seq;
 use super::size::{Excess, check_growth};
 use super::timestamp::Timestamp;
 use crate::limits;
-use crate::value::Document;
-use crate::value::Invalid;
-use crate::value::Steps;
+use crate::value::{Document, Invalid, Steps};
 
-/// Where and when the change will stand, if the command is accepted.
+/// The seq and time of the change, if the command is accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
-    /// The next place in the log.
+    /// The next seq of the log.
     pub seq: Seq,
     /// The writer's clock.
     pub at: Timestamp,
@@ -28,11 +28,11 @@ pub struct Stamp {
 pub struct EventState {
     /// Which event.
     pub id: EventId,
-    /// As it is now; `None` if it is not there.
+    /// The event now; `None` if it does not exist.
     pub current: Option<Arc<Event>>,
-    /// Of one that is not there, the highest version that it ever had; 0 if it never was.
+    /// If it does not exist, the highest version that it ever had; 0 if it never existed.
     pub last_version: u64,
-    /// The change that left it at the version that the command asks for, if it asks for one and there is one.
+    /// For a RESTORE, the change that left the event at the version to restore, if there is one.
     pub earlier: Option<Arc<Change>>,
 }
 
@@ -74,7 +74,7 @@ pub enum Rejection {
 /// Decides `command` against the state of its event. The conditions of its `$pull` take no more than `steps`.
 ///
 /// # Errors
-/// Why the command has no effect; the log stays as it is.
+/// Why the command has no effect.
 pub fn decide(
     state: &EventState,
     command: &Command,
@@ -87,16 +87,33 @@ pub fn decide(
         Command::Delete(delete) => delete.decide(state),
         Command::Restore(restore) => restore.decide(state, stamp),
     }?;
-    Ok(Change {
+    let change = Change {
         seq: stamp.seq,
         at: stamp.at,
         effect,
         command: None,
-    })
+    };
+    assert_eq!(
+        change.version(),
+        state.version() + 1,
+        "a change raises the version of its event by one"
+    );
+    debug_assert_eq!(
+        change.event_id(),
+        &state.id,
+        "the state is that of the event"
+    );
+    Ok(change)
 }
 
 impl EventState {
-    /// The current event, if it is there and at the version the client expects.
+    /// The version that the next change raises by one.
+    fn version(&self) -> u64 {
+        let current = self.current.as_ref();
+        current.map_or(self.last_version, |event| event.version)
+    }
+
+    /// The current event, if it exists and has the version that the client expects.
     pub(super) fn expect_version(&self, expected: Option<u64>) -> Result<&Arc<Event>, Rejection> {
         let current = self.current.as_ref().ok_or_else(|| self.not_found())?;
         match expected {
@@ -114,7 +131,7 @@ impl EventState {
         }
     }
 
-    /// The event that comes to be where none is.
+    /// The effect of creating the event with these fields.
     pub(super) fn created(&self, fields: &Document, stamp: Stamp) -> Result<Effect, Rejection> {
         self.check_size(None, fields)?;
         let version = self.last_version + 1;
@@ -124,7 +141,7 @@ impl EventState {
         })
     }
 
-    /// What a patch that fits makes of the event.
+    /// The effect of a patch, which made `after` of `before`.
     pub(super) fn updated(
         &self,
         before: &Arc<Event>,
@@ -132,6 +149,11 @@ impl EventState {
         after: Event,
     ) -> Result<Effect, Rejection> {
         self.check_size(Some(&before.fields), &after.fields)?;
+        debug_assert_eq!(
+            patch.apply(&before.fields).as_ref(),
+            Ok(&after.fields),
+            "replaying the patch makes the same event"
+        );
         Ok(Effect::Update {
             before: Arc::clone(before),
             patch,

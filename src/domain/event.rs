@@ -1,4 +1,4 @@
-//! A stored document.
+//! Events: the documents that clients store, and their ids.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use crate::value::{Document, Record, Value, ValueRef};
 
 /// An event's name for life: 1 to [`limits::EVENT_ID_BYTES_MAX`] bytes of text without NUL.
 ///
-/// Shared rather than copied: one id stands in the event, its change, and the writer's memory.
+/// Shared rather than copied: the event, its changes and the engine's cache hold the same one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Arc<str>);
 
 impl EventId {
-    /// Reads an id that a client chose or a store kept.
+    /// Parses an id that a client chose.
     ///
     /// # Errors
-    /// Says what is wrong with it, without a path.
+    /// The reason, without a path.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.len() {
             0 => Err("an id must not be empty".to_owned()),
@@ -37,10 +37,10 @@ impl EventId {
         }
     }
 
-    /// Reads an id that was accepted once, whatever a client may choose by now.
+    /// Parses a stored id, by the bounds of every earlier livelog.
     ///
     /// # Errors
-    /// If it never can have been one.
+    /// If no livelog can have accepted it.
     pub fn stored(text: &str) -> Result<Self, String> {
         match text.len() {
             1..=limits::STORED_EVENT_ID_BYTES_MAX if !text.contains('\0') => Ok(Self(text.into())),
@@ -54,7 +54,7 @@ impl EventId {
     }
 }
 
-/// From an id made by the server, which is short and plain by construction.
+/// An id made by the server, which is short and has no NUL.
 impl From<uuid::Uuid> for EventId {
     fn from(id: uuid::Uuid) -> Self {
         Self(
@@ -84,7 +84,7 @@ impl Serialize for EventId {
     }
 }
 
-/// A stored document: what the server knows about it, and the user's own fields.
+/// A stored document: the server's fields, and the user's own.
 ///
 /// Clients and queries see one flat document: `_id`, `_version`, `_seq`, `_createdAt`,
 /// `_updatedAt`, then the fields.
@@ -92,9 +92,9 @@ impl Serialize for EventId {
 pub struct Event {
     /// `_id`
     pub id: EventId,
-    /// `_version`: how many changes its id has seen, those of lives before its deletion too.
+    /// `_version`: how many changes its id has had, those before an earlier deletion too.
     pub version: u64,
-    /// `_seq`: the change that made it what it is.
+    /// `_seq`: its last change.
     pub seq: Seq,
     /// `_createdAt`
     pub created_at: Timestamp,
@@ -105,7 +105,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// A new event at this version. The one rule by which events come to be.
+    /// A new event at this version.
     pub(super) fn created(
         id: &EventId,
         version: u64,
@@ -123,7 +123,7 @@ impl Event {
         }
     }
 
-    /// The event as an update leaves it. The one rule by which a command is decided and a log is read.
+    /// The event after an update. Deciding a command and replaying the log share it, so they cannot differ.
     ///
     /// # Errors
     /// If the patch does not fit the fields.

@@ -1,8 +1,8 @@
-//! Merge patches (RFC 7396): a document that looks like what should become of another.
+//! MergePatch patches (RFC 7396): a document in the shape of the changes to another.
 //!
-//! A `null` takes a field away, an object is merged into the object that stands there, and anything else
-//! takes the place of what stands there. So a merge patch cannot store a `null`, and cannot reach into an
-//! array. What it comes to depends on the document, and is decided on it.
+//! A `null` removes a field, an object is merged into the object in its place, and anything else replaces the value in
+//! its place. So a merge patch cannot store a `null`, and cannot reach into an array. Its effect depends on the current
+//! document, so it is decided into a [`Patch`] of values.
 
 use super::patch::{Patch, Path};
 use crate::limits;
@@ -11,10 +11,10 @@ use crate::value::{Invalid, check_document, join};
 
 /// A checked merge patch.
 #[derive(Debug, Clone)]
-pub(super) struct Merge(Document);
+pub(super) struct MergePatch(Document);
 
-impl Merge {
-    /// Reads a merge patch that stands `at`.
+impl MergePatch {
+    /// Checks the merge patch at the path `at`.
     pub(super) fn parse(patch: Document, at: &str) -> Result<Self, Invalid> {
         check_document(&patch, at)?;
         if members(&patch) > limits::UPDATE_PATHS_MAX {
@@ -24,7 +24,7 @@ impl Merge {
         Ok(Self(patch))
     }
 
-    /// What it does to a document.
+    /// Its effect on a document.
     pub(super) fn effect(&self, before: &Document) -> Patch {
         let mut patch = Patch::default();
         merge(&self.0, before, "", &mut patch);
@@ -32,7 +32,7 @@ impl Merge {
     }
 }
 
-/// Names at all depths: each may become a path of the effect.
+/// The number of names at all depths: each may become a path of the effect.
 fn members(patch: &Document) -> usize {
     let nested = |value: &Value| value.as_object().map_or(0, members);
     patch.iter().map(|(_, value)| 1 + nested(value)).sum()
@@ -43,24 +43,26 @@ fn merge(patch: &Document, before: &Document, at: &str, effect: &mut Patch) {
         let path = join(at, name);
         match (value, before.get(name)) {
             (Value::Null, None) => {}
-            (Value::Null, Some(_)) => effect.unset.push(to(&path)),
+            (Value::Null, Some(_)) => effect.unset.push(checked(&path)),
             (Value::Object(patch), Some(Value::Object(before))) => {
                 merge(patch, before, &path, effect);
             }
-            (Value::Object(patch), _) => effect.set.push((to(&path), without_nulls(patch).into())),
-            _ => effect.set.push((to(&path), value.clone())),
+            (Value::Object(patch), _) => effect
+                .set
+                .push((checked(&path), without_nulls(patch).into())),
+            _ => effect.set.push((checked(&path), value.clone())),
         }
     }
 }
 
-fn to(path: &str) -> Path {
-    Path::parse(path).expect("the names on the way were checked")
+fn checked(path: &str) -> Path {
+    Path::parse(path).expect("every name on the path was checked")
 }
 
-/// What a merge into nothing leaves.
+/// The result of merging into a missing value.
 fn without_nulls(patch: &Document) -> Document {
-    let stays = patch.iter().filter(|(_, value)| **value != Value::Null);
-    let fields = stays.map(|(name, value)| {
+    let kept = patch.iter().filter(|(_, value)| **value != Value::Null);
+    let fields = kept.map(|(name, value)| {
         let value = match value {
             Value::Object(patch) => without_nulls(patch).into(),
             _ => value.clone(),
@@ -102,7 +104,7 @@ mod tests {
             (r#"{"a":[1]}"#, r#"{"a":[null]}"#, r#"{"a":[null]}"#),
             (r#"{"a":1}"#, "{}", r#"{"a":1}"#),
         ] {
-            let merge = Merge::parse(document(patch), "patch").expect("a good patch");
+            let merge = MergePatch::parse(document(patch), "patch").expect("a good patch");
             let before = document(before);
             let found = merge.effect(&before).apply(&before).expect("it fits");
             assert_eq!(found, document(after), "{before:?} {patch}");
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers_of_members_are_bounded() {
-        let path = |patch: &str| Merge::parse(document(patch), "p").unwrap_err().path;
+        let path = |patch: &str| MergePatch::parse(document(patch), "p").unwrap_err().path;
         assert_eq!(path(r#"{"_id":null}"#), "p._id");
         assert_eq!(path(r#"{"a":{"$set":null}}"#), "p.a.$set");
         assert_eq!(path(r#"{"a.b":1}"#), "p.a.b");
@@ -120,6 +122,6 @@ mod tests {
             format!(r#"{{"a":{{{}}}}}"#, names.join(","))
         };
         assert_eq!(path(&many(limits::UPDATE_PATHS_MAX)), "p");
-        assert!(Merge::parse(document(&many(limits::UPDATE_PATHS_MAX - 1)), "p").is_ok());
+        assert!(MergePatch::parse(document(&many(limits::UPDATE_PATHS_MAX - 1)), "p").is_ok());
     }
 }

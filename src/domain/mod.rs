@@ -1,16 +1,18 @@
-//! The words of livelog, and the rules that turn a command into a change.
+//! The domain model, and the rules that turn a command into a change.
 //!
-//! Pure: no async, no clock, no randomness, no IO. What needs one of those (an id, a time, the
-//! current event), or the language of filters, comes in as an argument, so every rule here is tested by calling a function.
+//! Pure: no async, no clock, no randomness, no IO. An id, a time, the current event are arguments, so every rule here
+//! is tested by calling a function.
 //!
-//! Start with [`decide()`]: one command, the event it touches, and what comes of it.
+//! Start with [`decide()`]: it decides one command against the current state of its event, by `command` (a file for
+//! each), `operators` and `merge_patch`; the effect is a [`Patch`] of values. `visibility` and `patch_projection` are
+//! what a change is to a subscription with a filter and a selection of fields.
 
 mod as_of;
 mod change;
 mod command;
 mod decide;
 mod event;
-mod merge;
+mod merge_patch;
 mod operators;
 mod patch;
 mod patch_projection;
@@ -30,6 +32,6 @@ pub use event::{Event, EventId};
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
 pub use seq::Seq;
-pub use size::{Excess, Size, Together, can_have_been};
+pub use size::{Excess, Size, Together, may_be_stored};
 pub use timestamp::Timestamp;
 pub use visibility::{Visibility, VisibleKind};

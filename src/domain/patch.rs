@@ -1,4 +1,4 @@
-//! What an update does to a document: paths set, paths unset.
+//! Patches: the effect of an update on a document, as paths set and paths unset.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use crate::value::{Document, Value};
 pub struct Path(String);
 
 impl Path {
-    /// Reads a path that a client wrote.
+    /// Parses a path that a client wrote.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// The reason.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with('_') {
             return Err("names beginning with _ are reserved for the server");
@@ -31,23 +31,23 @@ impl Path {
         }
     }
 
-    /// Reads a path of a patch that was applied once; `None` if it never can have been one.
+    /// Parses a path of a stored patch, by the bounds of every earlier livelog; `None` if none can have written it.
     pub fn stored(text: &str) -> Option<Self> {
         let fits = text.split('.').count() <= limits::STORED_DEPTH_MAX;
         (fits && !text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// The text with its dots.
+    /// The path with its dots.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// How many names deep it reaches.
+    /// The number of its names.
     pub fn depth(&self) -> usize {
         self.0.split('.').count()
     }
 
-    /// What stands there in a document.
+    /// The value that it leads to in a document.
     ///
     /// # Errors
     /// If the path leads through a scalar or through an array by name.
@@ -58,17 +58,17 @@ impl Path {
         let mut is_in_array = false;
         let mut reached = first.len();
         for name in names {
-            let Some(holder) = value else {
+            let Some(container) = value else {
                 break;
             };
-            is_in_array |= matches!(holder, Value::Array(_));
-            value = step(holder, name).map_err(|error| error.at(self, &self.0[..reached]))?;
+            is_in_array |= matches!(container, Value::Array(_));
+            value = step(container, name).map_err(|error| error.at(self, &self.0[..reached]))?;
             reached += 1 + name.len();
         }
         Ok(Location { value, is_in_array })
     }
 
-    /// Whether one of the two reaches into, or equals, the other.
+    /// Whether one of the two leads into the other, or equals it.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0
             .split('.')
@@ -83,20 +83,20 @@ impl fmt::Display for Path {
     }
 }
 
-/// Where a path leads in a document.
+/// What a path leads to in a document.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Location<'a> {
     pub(super) value: Option<&'a Value>,
-    /// Whether what stands there, or could be put there, is inside an array.
+    /// Whether the path leads through an array, whether or not there is a value.
     pub(super) is_in_array: bool,
 }
 
-/// The effect of an update, complete enough to be replayed: absolute values, no operators.
+/// The effect of an update as the log keeps it: values, no operators, so replaying it needs no rule but `apply`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Patch {
-    /// Paths and the values that stand there afterwards, in the order they were applied.
+    /// Paths and their new values, in the order in which they are applied.
     pub set: Vec<(Path, Value)>,
-    /// Paths where nothing stands afterwards.
+    /// Paths that are removed, after all sets.
     pub unset: Vec<Path>,
 }
 
@@ -127,7 +127,7 @@ impl PatchError {
 }
 
 impl Patch {
-    /// The document after this patch. Missing objects on the way are created, as MongoDB's `$set` does.
+    /// The document after this patch. Missing objects on a path are created, as MongoDB's `$set` does.
     ///
     /// # Errors
     /// If a path leads through a scalar or through an array by name.
@@ -135,6 +135,11 @@ impl Patch {
         let mut result = document.clone();
         for (path, value) in &self.set {
             set(&mut result, path, value)?;
+            debug_assert!(
+                path.find(&result)
+                    .is_ok_and(|found| found.value == Some(value)),
+                "{path} has the value that was set"
+            );
         }
         for path in &self.unset {
             unset(&mut result, path);
@@ -160,17 +165,17 @@ impl Patch {
 fn set(document: &mut Document, path: &Path, value: &Value) -> Result<(), PatchError> {
     let mut names = path.0.split('.');
     let first = names.next().expect("split yields at least one piece");
-    let mut slot = child(document, first);
+    let mut target = child(document, first);
     let mut reached = first.len();
     for name in names {
-        slot = descend(slot, name).map_err(|error| error.at(path, &path.0[..reached]))?;
+        target = descend(target, name).map_err(|error| error.at(path, &path.0[..reached]))?;
         reached += 1 + name.len();
     }
-    *slot = value.clone();
+    *target = value.clone();
     Ok(())
 }
 
-/// The field `name`, made if it is missing.
+/// The field `name`, created as an object if it is missing.
 fn child<'a>(document: &'a mut Document, name: &str) -> &'a mut Value {
     if document.get(name).is_none() {
         document.push(name, Value::Object(Document::new()));
@@ -193,52 +198,52 @@ impl Obstacle {
     }
 }
 
-fn step<'a>(holder: &'a Value, name: &str) -> Result<Option<&'a Value>, Obstacle> {
-    match holder {
+fn step<'a>(container: &'a Value, name: &str) -> Result<Option<&'a Value>, Obstacle> {
+    match container {
         Value::Object(document) => Ok(document.get(name)),
         Value::Array(items) => index(name)
             .map(|index| items.get(index))
             .ok_or(Obstacle::Array),
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
-            Err(Obstacle::Scalar(holder.kind()))
+            Err(Obstacle::Scalar(container.kind()))
         }
     }
 }
 
-fn descend<'a>(slot: &'a mut Value, name: &str) -> Result<&'a mut Value, Obstacle> {
-    match slot {
+fn descend<'a>(container: &'a mut Value, name: &str) -> Result<&'a mut Value, Obstacle> {
+    match container {
         Value::Object(document) => Ok(child(document, name)),
         Value::Array(items) => {
             let index = index(name).ok_or(Obstacle::Array)?;
             if index >= items.len() {
-                // MongoDB fills the places between with null.
+                // MongoDB fills the elements between with null.
                 items.resize(index, Value::Null);
                 items.push(Value::Object(Document::new()));
             }
             Ok(&mut items[index])
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::String(_) => {
-            Err(Obstacle::Scalar(slot.kind()))
+            Err(Obstacle::Scalar(container.kind()))
         }
     }
 }
 
-/// Unsetting what is not there is no error; an array keeps its length and gets a null.
+/// A missing path is no error. An array keeps its length: its element becomes null.
 fn unset(document: &mut Document, path: &Path) {
     let Some((parent, last)) = path.0.rsplit_once('.') else {
         document.remove(&path.0);
         return;
     };
     let mut names = parent.split('.');
-    let mut slot = names.next().and_then(|name| document.get_mut(name));
+    let mut container = names.next().and_then(|name| document.get_mut(name));
     for name in names {
-        slot = match slot {
+        container = match container {
             Some(Value::Object(document)) => document.get_mut(name),
             Some(Value::Array(items)) => index(name).and_then(|index| items.get_mut(index)),
             _ => None,
         };
     }
-    match slot {
+    match container {
         Some(Value::Object(document)) => drop(document.remove(last)),
         Some(Value::Array(items)) => {
             if let Some(item) = index(last).and_then(|index| items.get_mut(index)) {

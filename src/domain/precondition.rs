@@ -1,27 +1,28 @@
-//! What a request says must hold of an event for a write to take place, beside what its payload says.
+//! Preconditions: what a request demands of the event's version beside its payload (HTTP's `If-Match` and
+//! `If-None-Match`).
 
 use super::decide::{EventState, Rejection};
 
-/// Conditions on an event, decided together with the write that they guard: no other write comes between.
+/// A precondition of a write. It is checked when the write is decided, so no other write can come between.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Precondition {
-    /// The event is there, at one of these versions.
+    /// The event exists, at one of these versions.
     pub is_at: Option<Versions>,
-    /// The event is not there, or at none of these versions.
+    /// The event does not exist, or is at none of these versions.
     pub is_not_at: Option<Versions>,
 }
 
-/// Versions of an event that is there.
+/// A set of versions of an existing event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
-    /// All of them.
+    /// Every version.
     Any,
-    /// These; perhaps none.
+    /// These; may be empty.
     Of(Vec<u64>),
 }
 
 impl Versions {
-    /// Whether an event at this version is meant.
+    /// Whether the set has this version.
     pub fn contain(&self, version: u64) -> bool {
         match self {
             Self::Any => true,
@@ -31,10 +32,10 @@ impl Versions {
 }
 
 impl Precondition {
-    /// Whether the write may take place.
+    /// Whether the write may go on.
     ///
     /// # Errors
-    /// With the event as it is, if it is there.
+    /// With the current event, if it exists.
     pub fn check(&self, state: &EventState) -> Result<(), Rejection> {
         let current = state.current.as_ref();
         let version = current.map(|event| event.version);
@@ -47,13 +48,13 @@ impl Precondition {
         }
     }
 
-    /// Whether an event at this version, `None` if it is not there, is at one where it must be.
+    /// Whether this version, `None` of an event that does not exist, is one of those demanded.
     pub fn is_met(&self, version: Option<u64>) -> bool {
         let wanted = self.is_at.as_ref();
         wanted.is_none_or(|wanted| version.is_some_and(|version| wanted.contain(version)))
     }
 
-    /// Whether it is at one where it must not be.
+    /// Whether it is one of those excluded.
     pub fn is_excluded(&self, version: Option<u64>) -> bool {
         let unwanted = self.is_not_at.as_ref();
         unwanted.is_some_and(|unwanted| version.is_some_and(|version| unwanted.contain(version)))

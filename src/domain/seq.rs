@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A change's place in the log: 1, 2, 3 … without a gap. [`Seq::ZERO`] is the place before the first.
+use crate::value::Value;
+
+/// A change's position in the log: 1, 2, 3 … without a gap. [`Seq::ZERO`] is the position before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Seq(u64);
@@ -13,15 +15,16 @@ impl Seq {
     /// Before the first change: the head of an empty log.
     pub const ZERO: Self = Self(0);
 
+    /// Every reader of JSON tells integers up to here apart.
     const STORED_MAX: u64 = 1 << 53;
 
-    /// The place with this number.
+    /// The seq with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The place that is stored as this number. Beyond 2^53 there is none: no log comes so far, the arithmetic of
-    /// places stays within 64 bits, and every reader of JSON tells them apart.
+    /// The seq that is stored as this number; `None` beyond 2^53. No log grows so long, so only damage can exceed it,
+    /// and below it the arithmetic of seqs cannot overflow.
     pub const fn stored(number: u64) -> Option<Self> {
         if number > Self::STORED_MAX {
             return None;
@@ -29,22 +32,30 @@ impl Seq {
         Some(Self(number))
     }
 
+    /// The seq that a client wrote: an integer of at least 0.
+    pub fn of_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Int(number @ 0..) => Some(Self(number.cast_unsigned())),
+            _ => None,
+        }
+    }
+
     /// The number.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The place `count` further on.
+    /// The seq of the change `count` further on.
     pub const fn plus(self, count: usize) -> Self {
         Self(self.0 + count as u64)
     }
 
-    /// The place before this one; before the first there is none but [`Seq::ZERO`].
+    /// The seq before this one; [`Seq::ZERO`] before itself.
     pub const fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 
-    /// The place after this one.
+    /// The seq after this one.
     pub const fn next(self) -> Self {
         self.plus(1)
     }

@@ -1,8 +1,8 @@
-//! How large an event is: its own fields as JSON, the way answers write them, without the fields whose names begin
-//! with `_`. Clients can measure that, and refusals name it.
+//! The size of an event: the bytes of its own fields as JSON, in the form of answers, without the fields whose names
+//! begin with `_`. So clients can measure it, and refusals name it.
 //!
-//! Bytes alone do not bound what a store takes for them: a zero in an array is 2 bytes of JSON and 16 of MongoDB's.
-//! So the values are counted too.
+//! Bytes alone do not bound what a store needs: a zero in an array is 2 bytes of JSON, and 16 in MongoDB. So the values
+//! are counted too.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Size {
     pub values: usize,
 }
 
-/// Which bound the fields of an event would exceed.
+/// The bound that the fields of an event would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Excess {
@@ -44,11 +44,11 @@ const IMPORT_MAX: Size = Size {
     values: limits::EVENT_VALUES_MAX,
 };
 
-/// Bytes of JSON that a byte of text can take: `\u0001`.
+/// The most bytes of JSON for a byte of text: `\u0001`.
 const ESCAPED_BYTES: usize = 6;
 
 impl Size {
-    /// The size of a document, by writing it: only for those that may be too large.
+    /// The exact size of a document, by writing it: expensive, so only for those that may be too large.
     pub fn of(document: &Document) -> Self {
         let json = serde_json::to_vec(document).expect("a document is JSON");
         Self {
@@ -57,8 +57,8 @@ impl Size {
         }
     }
 
-    /// No less than the size: seldom more than six times it, and known without looking at text.
-    fn at_most(document: &Document) -> Self {
+    /// An upper bound of the size, seldom more than six times it, without looking at text.
+    fn upper_bound(document: &Document) -> Self {
         let weight = document.weight();
         Self {
             bytes: 2 + ESCAPED_BYTES * weight,
@@ -66,14 +66,14 @@ impl Size {
         }
     }
 
-    fn and(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self {
             bytes: self.bytes + other.bytes,
             values: self.values + other.values,
         }
     }
 
-    fn or(self, other: Self) -> Self {
+    fn max(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.max(other.bytes),
             values: self.values.max(other.values),
@@ -88,52 +88,52 @@ impl Size {
     }
 }
 
-/// Checks what becomes of an event. One that is too large already, by an older log, may stay so and shrink.
+/// Checks the size of an event after a change. One that an older log left too large may keep its size, or shrink.
 ///
 /// # Errors
 /// The bound that it would exceed.
 pub(super) fn check_growth(before: Option<&Document>, after: &Document) -> Result<(), Excess> {
-    if Size::at_most(after).excess(EVENT_MAX).is_none() {
+    if Size::upper_bound(after).excess(EVENT_MAX).is_none() {
         return Ok(());
     }
     let size = Size::of(after);
     if size.excess(EVENT_MAX).is_none() {
         return Ok(());
     }
-    let was = before.map(Size::of).unwrap_or_default();
-    size.excess(EVENT_MAX.or(was)).map_or(Ok(()), Err)
+    let allowed = before.map(Size::of).unwrap_or_default();
+    size.excess(EVENT_MAX.max(allowed)).map_or(Ok(()), Err)
 }
 
-/// Whether any livelog can have kept an event with these fields.
-pub fn can_have_been(fields: &Document) -> bool {
+/// Whether any livelog, of now or earlier, can have stored an event with these fields.
+pub fn may_be_stored(fields: &Document) -> bool {
     let fits = |size: Size| size.excess(IMPORT_MAX).is_none();
-    fits(Size::at_most(fields)) || fits(Size::of(fields))
+    fits(Size::upper_bound(fields)) || fits(Size::of(fields))
 }
 
-/// The events of an order, as it is decided: each as large as it was before a change or is after it, whichever is
-/// more.
+/// The size of all events of a command batch, while it is decided. Each counts with its larger size, before or after
+/// its change.
 #[derive(Debug, Default)]
 pub struct Together {
-    most: Size,
-    /// Once the cheap bound is not enough.
+    upper_bound: Size,
+    /// Once the upper bound is too large.
     exact: Option<Size>,
 }
 
 impl Together {
-    /// Takes in the last of these changes; those before it were taken in before. Whether all still fit in one order.
+    /// Adds the last of these changes; those before it were added before. Returns whether all fit in one batch.
     pub fn take_in(&mut self, changes: &[Arc<Change>]) -> bool {
         let Some(last) = changes.last() else {
             return true;
         };
         let exact = match self.exact {
-            Some(exact) => exact.and(of_change(last, Size::of)),
+            Some(exact) => exact.plus(of_change(last, Size::of)),
             None => {
-                self.most = self.most.and(of_change(last, Size::at_most));
-                if self.most.excess(ORDER_MAX).is_none() {
+                self.upper_bound = self.upper_bound.plus(of_change(last, Size::upper_bound));
+                if self.upper_bound.excess(ORDER_MAX).is_none() {
                     return true;
                 }
                 let sizes = changes.iter().map(|change| of_change(change, Size::of));
-                sizes.fold(Size::default(), Size::and)
+                sizes.fold(Size::default(), Size::plus)
             }
         };
         self.exact = Some(exact);
@@ -144,7 +144,7 @@ impl Together {
 fn of_change(change: &Change, measure: impl Fn(&Document) -> Size) -> Size {
     let events = change.before().into_iter().chain(change.after());
     let sizes = events.map(|event| measure(&event.fields));
-    sizes.fold(Size::default(), Size::or)
+    sizes.fold(Size::default(), Size::max)
 }
 
 fn values_in(document: &Document) -> usize {
@@ -185,7 +185,7 @@ mod tests {
             let bytes = serde_json::to_vec(&document).unwrap().len();
             let size = Size { bytes, values };
             assert_eq!(Size::of(&document), size, "{json}");
-            let most = Size::at_most(&document);
+            let most = Size::upper_bound(&document);
             assert_eq!(size.excess(most), None, "{json}: {most:?}");
         }
     }
@@ -203,7 +203,7 @@ mod tests {
             for count in [1, 2, 3, 50] {
                 let items = vec![value; count].join(",");
                 let document = document(&format!(r#"{{"a":[{items}]}}"#));
-                let (size, most) = (Size::of(&document), Size::at_most(&document));
+                let (size, most) = (Size::of(&document), Size::upper_bound(&document));
                 assert_eq!(size.excess(most), None, "{value} {count} times");
             }
         }
@@ -212,10 +212,10 @@ mod tests {
     #[test]
     fn what_no_livelog_can_have_kept_is_not_taken_from_an_export() {
         let escaped = |count: usize| document(&format!(r#"{{"a":"{}"}}"#, r"\u0001".repeat(count)));
-        assert!(can_have_been(&escaped(limits::EVENT_BYTES_MAX - 100)));
-        assert!(!can_have_been(&escaped(limits::EVENT_BYTES_MAX)));
+        assert!(may_be_stored(&escaped(limits::EVENT_BYTES_MAX - 100)));
+        assert!(!may_be_stored(&escaped(limits::EVENT_BYTES_MAX)));
         let zeros = format!(r#"{{"a":[0{}]}}"#, ",0".repeat(limits::EVENT_VALUES_MAX));
-        assert!(!can_have_been(&document(&zeros)));
+        assert!(!may_be_stored(&document(&zeros)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! When a change happened.
+//! Timestamps of changes.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Serialize, Serializer};
 
 /// An instant, as the RFC 3339 text that clients see: UTC, milliseconds, always 24 bytes.
 ///
-/// The fixed width makes text order the order of time, so a filter on `_createdAt` means the same
-/// as a string in memory, in JSON and in MongoDB. Formatted once for a whole batch of changes.
+/// Because of the fixed width the order of texts is the order of time, so a filter on `_createdAt` compares strings, in
+/// memory and in MongoDB. Formatted once for a whole batch of changes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp([u8; 24]);
 
 const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
 
 impl Timestamp {
-    /// Reads the text back; `None` unless it has exactly this shape.
+    /// Parses the text; `None` unless it has exactly this shape.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = text.as_bytes().try_into().ok()?;
         let fits = bytes.iter().zip(SHAPE).all(|(byte, shape)| match shape {
@@ -25,10 +25,10 @@ impl Timestamp {
         fits.then_some(Self(bytes))
     }
 
-    /// Reads any RFC 3339 time, e.g. `2026-01-31T14:00:00+02:00`; what is finer than a millisecond is cut off.
+    /// Parses any RFC 3339 time, e.g. `2026-01-31T14:00:00+02:00`, truncated to milliseconds.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-        // A year beyond 9999 makes another shape.
+        // A year beyond 9999 has another shape.
         Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 

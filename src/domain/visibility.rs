@@ -1,4 +1,10 @@
-//! What a change is to someone who sees only the events that a filter admits.
+//! What a change is to a subscription that sees only the events that its filter matches.
+//!
+//! | before \ after | absent | hidden | shown |
+//! |---|---|---|---|
+//! | absent | nothing | nothing | create |
+//! | hidden | nothing | nothing | enter |
+//! | shown | delete | leave | update |
 
 use serde::Serialize;
 
@@ -6,24 +12,24 @@ use super::{Change, Event, Kind};
 use crate::query::Filter;
 use crate::value::{Steps, TooCostly};
 
-/// A change in one word, as a subscription hears it.
+/// The kind of a change as a subscription is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VisibleKind {
-    /// An event that the filter admits came to be.
+    /// An event that the filter matches was created.
     Create,
-    /// It was admitted before and is now.
+    /// The filter matches the event before and after.
     Update,
-    /// An admitted event is gone.
+    /// An event that the filter matched was deleted.
     Delete,
-    /// The event was there, and is admitted only now.
+    /// The event existed, and the filter matches it only now.
     Enter,
-    /// The event is still there, and is admitted no more.
+    /// The event still exists, and the filter matches it no more.
     Leave,
 }
 
 impl VisibleKind {
-    /// What the change is to someone who sees every event.
+    /// The kind for a subscription without a filter.
     pub fn plainly(change: &Change) -> Self {
         match change.kind() {
             Kind::Create => Self::Create,
@@ -32,13 +38,13 @@ impl VisibleKind {
         }
     }
 
-    /// Whether the event stands where it can be seen afterwards.
+    /// Whether the event is visible after the change.
     pub fn shows_event(self) -> bool {
         matches!(self, Self::Create | Self::Update | Self::Enter)
     }
 }
 
-/// Where an event stands: not there at all, or there and admitted or not.
+/// Whether an event exists, and whether a filter matches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the type's own words say it")]
 pub enum Visibility {
@@ -48,7 +54,7 @@ pub enum Visibility {
 }
 
 impl Visibility {
-    /// What it is to have gone from here to there; `None` if nothing of it could be seen.
+    /// The kind of a change between these two; `None` if it is invisible.
     pub fn to(self, after: Self) -> Option<VisibleKind> {
         match (self, after) {
             (Self::Absent, Self::Shown) => Some(VisibleKind::Create),
@@ -62,8 +68,8 @@ impl Visibility {
 }
 
 impl Filter {
-    /// Where the event stands; `None` is one that is not there.
-    fn standing(&self, event: Option<&Event>, steps: &Steps) -> Result<Visibility, TooCostly> {
+    /// The visibility of the event; `None` is one that does not exist.
+    fn visibility(&self, event: Option<&Event>, steps: &Steps) -> Result<Visibility, TooCostly> {
         Ok(match event {
             None => Visibility::Absent,
             Some(event) if self.matches(event, steps)? => Visibility::Shown,
@@ -71,37 +77,38 @@ impl Filter {
         })
     }
 
-    /// Where its event stood before the change. One whose contents were erased may have stood where it is seen.
+    /// The visibility of the event before the change. If its contents were erased it may have been shown, so it counts
+    /// as shown.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn standing_before(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, Kind::Update | Kind::Delete) => Ok(Visibility::Shown),
             (true, Kind::Create) => Ok(Visibility::Absent),
-            (false, _) => self.standing(change.before().map(|event| &**event), steps),
+            (false, _) => self.visibility(change.before().map(|event| &**event), steps),
         }
     }
 
-    /// Where its event stands after the change. One whose contents were erased is seen by nobody.
+    /// The visibility of the event after the change. If its contents were erased it is hidden from everyone.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn standing_after(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, Kind::Create | Kind::Update) => Ok(Visibility::Hidden),
             (true, Kind::Delete) => Ok(Visibility::Absent),
-            (false, _) => self.standing(change.after().map(|event| &**event), steps),
+            (false, _) => self.visibility(change.after().map(|event| &**event), steps),
         }
     }
 
-    /// What the change is to someone who sees what this filter admits; `None` if nothing.
+    /// The kind of the change for a subscription with this filter; `None` if it is invisible.
     ///
-    /// Of a change whose contents were erased only that its event is gone, which it comes to in the end: whoever
-    /// has the event must hear that, and to all others it is nothing new.
+    /// A redacted change is told only as the deletion in which the event's history ends: who still has the event must
+    /// hear it, and to everyone else it is a no-op.
     ///
     /// # Errors
-    /// If there are not enough steps to tell.
+    /// If the steps run out before.
     pub fn sees(&self, change: &Change, steps: &Steps) -> Result<Option<VisibleKind>, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, _) if self.is_everything() => Ok(Some(VisibleKind::plainly(change))),

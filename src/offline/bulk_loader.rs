@@ -1,4 +1,7 @@
-//! Filling an empty store with a log, batch by batch.
+//! Bulk loading: appends a log to an empty store, batch by batch.
+//!
+//! Invariants: the loader is the only writer of the store, its batches are contiguous from seq 1, and each takes effect
+//! at most once.
 
 use std::sync::Arc;
 
@@ -6,22 +9,23 @@ use anyhow::{bail, ensure};
 use futures::StreamExt;
 use uuid::Uuid;
 
+use super::log_reader::is_contiguous;
 use crate::domain::{Change, Seq};
 use crate::query::Query;
 use crate::store::{AppendError, Batch, Store, StoreError};
 
-/// A store out of reach is tried this often: each time takes [`crate::limits::APPEND_DEADLINE`].
+/// Attempts to append a batch to an unavailable store. Each takes [`crate::limits::APPEND_DEADLINE`].
 const ATTEMPTS_MAX: usize = 4;
 
-/// A store being filled, which nobody else may write to.
+/// A store that is being filled, and how far.
 pub(super) struct BulkLoader<'a> {
     store: &'a dyn Store,
-    /// The last change that is there.
+    /// The last change in the store.
     pub(super) seq: Seq,
 }
 
 impl<'a> BulkLoader<'a> {
-    /// Begins, if the store holds nothing.
+    /// Begins, if the store is empty.
     pub(super) async fn begin(store: &'a dyn Store) -> anyhow::Result<Self> {
         let head = store.head().await?;
         ensure!(
@@ -38,18 +42,23 @@ impl<'a> BulkLoader<'a> {
 
     /// Appends the next changes.
     pub(super) async fn append(&mut self, changes: Vec<Arc<Change>>) -> anyhow::Result<()> {
+        assert!(!changes.is_empty(), "a batch has a change");
+        assert!(
+            is_contiguous(self.seq, &changes),
+            "the reader of the log checks that changes are contiguous"
+        );
         let batch = Arc::new(Batch {
             id: Uuid::new_v4(),
             after: self.seq,
             changes,
         });
-        self.append_for_certain(&batch).await?;
+        self.append_until_known(&batch).await?;
         self.seq = self.seq.plus(batch.changes.len());
         Ok(())
     }
 
-    /// Appends again where the outcome is unknown: at most one attempt takes effect.
-    async fn append_for_certain(&self, batch: &Arc<Batch>) -> anyhow::Result<()> {
+    /// Appends again while the outcome is unknown: at most one attempt takes effect.
+    async fn append_until_known(&self, batch: &Arc<Batch>) -> anyhow::Result<()> {
         let mut attempts = 1;
         loop {
             match self.store.append(batch).await {
@@ -68,8 +77,8 @@ impl<'a> BulkLoader<'a> {
         }
     }
 
-    /// What to do about a store that was filled by half.
-    pub(super) fn remains(&self, head: Seq) -> String {
+    /// How far a load came that failed, and what to do about its store.
+    pub(super) fn progress(&self, head: Seq) -> String {
         match self.seq {
             Seq::ZERO => "nothing was loaded".to_owned(),
             seq => format!("loaded 1..{seq} of {head}, so remove this store before you try again"),

@@ -1,32 +1,32 @@
-//! A log up to some moment, in a store of its own: a livelog as it was then.
+//! Copying the log up to some seq into a store of its own: a livelog as of then.
 
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
-use super::bulk_append::BulkLoader;
+use super::bulk_loader::BulkLoader;
 use super::fold_digest::FoldDigest;
 use super::log_reader::LogReader;
 use crate::domain::{AsOf, Seq};
 use crate::store;
 use crate::store::Store;
 
-/// Fills an empty store. It keeps the identity that it was made with: from that moment on the two logs may
-/// differ, so positions in one are none in the other.
+/// Fills an empty store. It keeps the epoch that it was created with: from here on the two logs may differ, so a
+/// position in one is invalid in the other.
 pub(super) async fn copy(
     store: &Arc<dyn Store>,
     until: Seq,
     target: &dyn Store,
 ) -> anyhow::Result<FoldDigest> {
-    let mut load = BulkLoader::begin(target).await?;
-    let mut ledger = FoldDigest::default();
-    let copied = copy_until(store, until, &mut load, &mut ledger).await;
-    copied.with_context(|| load.remains(until))?;
-    Ok(ledger)
+    let mut loader = BulkLoader::begin(target).await?;
+    let mut fold = FoldDigest::default();
+    let copied = copy_until(store, until, &mut loader, &mut fold).await;
+    copied.with_context(|| loader.progress(until))?;
+    Ok(fold)
 }
 
 /// The last change to copy.
-pub(super) async fn place_of(store: &dyn Store, until: AsOf) -> anyhow::Result<Seq> {
+pub(super) async fn seq_of(store: &dyn Store, until: AsOf) -> anyhow::Result<Seq> {
     match until {
         AsOf::Time(time) => Ok(store::seq_at(store, time).await?),
         AsOf::Seq(seq) => {
@@ -43,18 +43,18 @@ pub(super) async fn place_of(store: &dyn Store, until: AsOf) -> anyhow::Result<S
 async fn copy_until(
     store: &Arc<dyn Store>,
     until: Seq,
-    load: &mut BulkLoader<'_>,
-    ledger: &mut FoldDigest,
+    loader: &mut BulkLoader<'_>,
+    fold: &mut FoldDigest,
 ) -> anyhow::Result<()> {
     let mut reader = LogReader::open(store).await?;
     reader.bar.set_length(until.get());
-    while load.seq < until {
+    while loader.seq < until {
         let page = reader.page(Some(until)).await?;
-        ensure!(!page.is_empty(), "change {} is missing", load.seq.next());
+        ensure!(!page.is_empty(), "change {} is missing", loader.seq.next());
         for change in &page {
-            ledger.apply(change)?;
+            fold.apply(change)?;
         }
-        load.append(page).await?;
+        loader.append(page).await?;
     }
     reader.bar.finish_and_clear();
     Ok(())

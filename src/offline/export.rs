@@ -1,4 +1,4 @@
-//! Writing the log down.
+//! Exporting the log as lines of JSON (`ndjson`).
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use anyhow::{Context, anyhow, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::export_reader::hex;
 use super::fold_digest::FoldDigest;
 use super::log_reader::LogReader;
 use super::ndjson::{ChangeLine, EndLine, HeaderLine};
 use crate::domain::Seq;
 use crate::store::Store;
+use crate::value::hex;
 
-/// Writes the log up to the head that stands now; changes that come meanwhile are left for another time.
+/// Writes the log up to the current head; changes appended meanwhile are left out.
 pub(super) async fn export(
     store: &Arc<dyn Store>,
     output: impl Write,
@@ -22,12 +22,12 @@ pub(super) async fn export(
     let mut reader = LogReader::open(store).await?;
     let head = store.head().await?;
     let mut lines = LineWriter::new(output);
-    let mut ledger = FoldDigest::default();
-    write(store, head, &mut reader, &mut lines, &mut ledger)
+    let mut fold = FoldDigest::default();
+    write(store, head, &mut reader, &mut lines, &mut fold)
         .await
         .with_context(|| format!("stopped after change {} of {head}", reader.seq))?;
     reader.bar.finish_and_clear();
-    Ok(ledger)
+    Ok(fold)
 }
 
 async fn write(
@@ -35,25 +35,25 @@ async fn write(
     head: Seq,
     reader: &mut LogReader,
     lines: &mut LineWriter<impl Write>,
-    ledger: &mut FoldDigest,
+    fold: &mut FoldDigest,
 ) -> anyhow::Result<()> {
     lines.write(&HeaderLine::new(store.epoch(), head))?;
     while reader.seq < head {
         let page = reader.page(Some(head)).await?;
         ensure!(!page.is_empty(), "change {} is missing", reader.seq.next());
         for change in page {
-            // What contradicts itself here could not be loaded anywhere.
-            ledger.apply(&change)?;
+            // A contradiction would make every import fail, so the export fails first.
+            fold.apply(&change)?;
             lines.write(&ChangeLine::of(&change))?;
         }
     }
-    lines.end(head, ledger)
+    lines.end(head, fold)
 }
 
-/// Lines on their way out, and the digest over them.
+/// Writes lines, and digests them.
 struct LineWriter<W> {
     output: W,
-    sum: Sha256,
+    digest: Sha256,
     buffer: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl<W: Write> LineWriter<W> {
     fn new(output: W) -> Self {
         Self {
             output,
-            sum: Sha256::new(),
+            digest: Sha256::new(),
             buffer: Vec::new(),
         }
     }
@@ -70,20 +70,20 @@ impl<W: Write> LineWriter<W> {
         self.buffer.clear();
         serde_json::to_writer(&mut self.buffer, line)?;
         self.buffer.push(b'\n');
-        self.sum.update(&self.buffer);
+        self.digest.update(&self.buffer);
         self.output
             .write_all(&self.buffer)
-            .map_err(|error| unwritten(&error))
+            .map_err(|error| write_error(&error))
     }
 
-    fn end(&mut self, head: Seq, ledger: &FoldDigest) -> anyhow::Result<()> {
-        let lines = hex(&self.sum.finalize_reset());
-        self.write(&EndLine::new(head.get(), &ledger.digest(), &lines))?;
-        self.output.flush().map_err(|error| unwritten(&error))
+    fn end(&mut self, head: Seq, fold: &FoldDigest) -> anyhow::Result<()> {
+        let lines = hex(&self.digest.finalize_reset());
+        self.write(&EndLine::new(head.get(), &fold.digest(), &lines))?;
+        self.output.flush().map_err(|error| write_error(&error))
     }
 }
 
-fn unwritten(error: &io::Error) -> anyhow::Error {
+fn write_error(error: &io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => anyhow!("whoever read the export stopped reading"),
         _ => anyhow!("cannot write the export: {error}"),

@@ -1,4 +1,13 @@
-//! An exported log as it is read: line by line, each held to those before it.
+//! Reading an exported log: line by line, each checked against those before it.
+//!
+//! | state | next line | then |
+//! |---|---|---|
+//! | at the first line | header | reading, from seq 0 |
+//! | reading, at `seq` | change `seq + 1`, no further than the header's head, following from its event's last change | reading |
+//! | reading, at the header's head | end, with the digests of what was read | ended, at the end of the input |
+//!
+//! Every other line is an error that names its number. A batch is handed on only if all of its lines are good; the last
+//! one only with a good end.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -6,12 +15,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::fold_digest::FoldDigest;
-use super::ndjson;
-use super::ndjson::{EndLine, ExportLine, HeaderLine};
+use super::ndjson::{self, EndLine, ExportLine, HeaderLine};
 use crate::domain::{Change, Seq};
 use crate::limits;
+use crate::value::hex;
 
-/// Why an input is not a whole and faithful export, and where.
+/// Why an input is not a complete and unaltered export, and in which line.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub(super) struct ExportError {
@@ -19,10 +28,10 @@ pub(super) struct ExportError {
     reason: String,
 }
 
-/// An exported log, read as far as its last batch.
+/// Reads an exported log, batch by batch.
 pub(super) struct ExportReader<R> {
     pub(super) header: HeaderLine,
-    pub(super) ledger: FoldDigest,
+    pub(super) fold: FoldDigest,
     lines: LineReader<R>,
     /// The last change read.
     seq: Seq,
@@ -36,18 +45,17 @@ impl<R: BufRead> ExportReader<R> {
             .next()
             .and_then(|line| ndjson::header(line.ok_or("there is nothing to import")?))
             .map_err(|reason| lines.refused(reason))?;
-        lines.add_to_sum();
+        lines.add_to_digest();
         Ok(Self {
             header,
-            ledger: FoldDigest::default(),
+            fold: FoldDigest::default(),
             lines,
             seq: Seq::ZERO,
             ended: false,
         })
     }
 
-    /// The next changes, as many as one append may hold; empty after the last. Of an input that ends
-    /// wrongly the last batch is not given out.
+    /// The next changes, as many as one append may hold; empty after the last.
     pub(super) fn batch(&mut self) -> Result<Vec<Arc<Change>>, ExportError> {
         self.try_batch()
             .map_err(|reason| self.lines.refused(reason))
@@ -66,7 +74,7 @@ impl<R: BufRead> ExportReader<R> {
                 .ok_or("the input ends here: it was cut off")?;
             match ndjson::line(line)? {
                 ExportLine::Change(change) => {
-                    self.take(&change)?;
+                    self.accept(&change)?;
                     bytes += change.weight();
                     batch.push(Arc::new(change));
                 }
@@ -76,7 +84,7 @@ impl<R: BufRead> ExportReader<R> {
         Ok(batch)
     }
 
-    fn take(&mut self, change: &Change) -> Result<(), String> {
+    fn accept(&mut self, change: &Change) -> Result<(), String> {
         let next = self.seq.next();
         if change.seq != next {
             return Err(format!(
@@ -90,25 +98,25 @@ impl<R: BufRead> ExportReader<R> {
                 self.header.head
             ));
         }
-        let followed = self.ledger.apply(change);
-        followed.map_err(|contradiction| contradiction.to_string())?;
-        self.lines.add_to_sum();
+        let applied = self.fold.apply(change);
+        applied.map_err(|contradiction| contradiction.to_string())?;
+        self.lines.add_to_digest();
         self.seq = next;
         Ok(())
     }
 
-    fn end(&mut self, said: &EndLine) -> Result<(), String> {
+    fn end(&mut self, end: &EndLine) -> Result<(), String> {
         if self.seq != self.header.head {
             return Err(format!(
                 "the end comes after {} changes, and the first line names {}",
                 self.seq, self.header.head
             ));
         }
-        let found = EndLine::new(self.seq.get(), &self.ledger.digest(), &self.lines.sum());
-        if *said != found {
+        let expected = EndLine::new(self.seq.get(), &self.fold.digest(), &self.lines.digest());
+        if *end != expected {
             return Err(format!(
                 "the changes are not those that were exported: they come to {} in lines of {}, not {} in lines of {}",
-                found.digest, found.lines, said.digest, said.lines
+                expected.digest, expected.lines, end.digest, end.lines
             ));
         }
         if self.lines.next()?.is_some() {
@@ -119,12 +127,12 @@ impl<R: BufRead> ExportReader<R> {
     }
 }
 
-/// Lines of an input, numbered, and the digest over those that were found good.
+/// Reads the lines of an input, numbers them, and digests those that are good.
 struct LineReader<R> {
     input: R,
     number: u64,
     buffer: Vec<u8>,
-    sum: Sha256,
+    digest: Sha256,
 }
 
 impl<R: BufRead> LineReader<R> {
@@ -133,7 +141,7 @@ impl<R: BufRead> LineReader<R> {
             input,
             number: 0,
             buffer: Vec::new(),
-            sum: Sha256::new(),
+            digest: Sha256::new(),
         }
     }
 
@@ -159,12 +167,12 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    fn add_to_sum(&mut self) {
-        self.sum.update(&self.buffer);
+    fn add_to_digest(&mut self) {
+        self.digest.update(&self.buffer);
     }
 
-    fn sum(&self) -> String {
-        hex(&self.sum.clone().finalize())
+    fn digest(&self) -> String {
+        hex(&self.digest.clone().finalize())
     }
 
     fn refused(&self, reason: String) -> ExportError {
@@ -173,8 +181,4 @@ impl<R: BufRead> LineReader<R> {
             reason,
         }
     }
-}
-
-pub(super) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

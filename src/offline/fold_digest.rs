@@ -1,4 +1,7 @@
-//! The fold of the log, kept as digests: a hundred bytes an event, whatever its size.
+//! The fold of the log as digests: a hundred bytes an event, whatever its size.
+//!
+//! Replays the log without the events themselves: by the digest of each event a change is checked against the changes
+//! before it, and the view against the log. Changes are applied from seq 1, contiguous.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,37 +9,38 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Change, Event, EventId, Seq};
+use crate::value::hex;
 
-/// What the view must hold after the changes applied so far.
+/// The digests of the events after the changes applied so far.
 #[derive(Debug, Default)]
-pub(crate) struct FoldDigest {
-    /// In order: the ids a server makes grow, so most go to the end, and the digest need not sort them.
-    entries: BTreeMap<EventId, LedgerEntry>,
+pub(super) struct FoldDigest {
+    /// Sorted, so that the digest need not sort. Ids made by a server grow, so most are inserted at the end.
+    events: BTreeMap<EventId, EventDigest>,
     changes: u64,
     seq: Seq,
-    /// Lent to every digest.
+    /// The JSON of one event; kept, so that it is allocated once.
     buffer: Vec<u8>,
 }
 
-/// How a change does not follow from those before it.
+/// A change does not follow from the changes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("change {at} does not follow from the changes to its event before")]
-pub(crate) struct Contradiction {
+pub(super) struct Contradiction {
     pub(super) at: Seq,
-    /// Whether even the versions tell so: then a change is missing, or there is one too many.
+    /// Whether the versions contradict too: then a change is missing, or one too many.
     pub(super) in_version: bool,
 }
 
-/// What is known of one event.
+/// The digest of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LedgerEntry {
+pub(super) struct EventDigest {
     pub(super) seq: Seq,
     pub(super) version: u64,
     digest: [u8; 16],
 }
 
-impl LedgerEntry {
-    /// The digest is that of the event's JSON. `buffer` is lent, so that it is allocated once for many.
+impl EventDigest {
+    /// The digest of the event's JSON, which is written into `buffer`.
     pub(super) fn of(event: &Event, buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
         serde_json::to_writer(&mut *buffer, event).expect("an event is JSON");
@@ -53,19 +57,23 @@ impl LedgerEntry {
 }
 
 impl FoldDigest {
-    /// Applies the next change. What contradicts the changes before is applied all the same, because
-    /// the log is the truth.
-    pub(crate) fn apply(&mut self, change: &Change) -> Result<(), Contradiction> {
+    /// Applies the next change. A contradictory one is applied too, because the log is the truth.
+    pub(super) fn apply(&mut self, change: &Change) -> Result<(), Contradiction> {
+        assert_eq!(
+            change.seq,
+            self.seq.next(),
+            "the reader of the log checks that changes are contiguous"
+        );
         let buffer = &mut self.buffer;
         let expected = change
             .before()
-            .map(|before| LedgerEntry::of(before, buffer));
+            .map(|before| EventDigest::of(before, buffer));
         let known = match change.after() {
             Some(after) => {
-                let entry = LedgerEntry::of(after, buffer);
-                self.entries.insert(after.id.clone(), entry)
+                let event = EventDigest::of(after, buffer);
+                self.events.insert(after.id.clone(), event)
             }
-            None => self.entries.remove(change.event_id()),
+            None => self.events.remove(change.event_id()),
         };
         self.changes += 1;
         self.seq = change.seq;
@@ -79,33 +87,30 @@ impl FoldDigest {
         }
     }
 
-    /// What the event must be; it is taken out, so that what is left in the end is missing.
-    pub(super) fn take(&mut self, id: &EventId) -> Option<LedgerEntry> {
-        self.entries.remove(id)
+    /// Removes the event, and returns its digest. So the events that remain in the end are missing from the view.
+    pub(super) fn take(&mut self, id: &EventId) -> Option<EventDigest> {
+        self.events.remove(id)
     }
 
-    /// Whether the event is there as of the last change.
+    /// Whether the event exists as of the last change.
     pub(super) fn has(&self, id: &EventId) -> bool {
-        self.entries.contains_key(id)
+        self.events.contains_key(id)
     }
 
-    /// Events not taken out.
-    pub(super) fn rest(&self) -> impl Iterator<Item = (&EventId, LedgerEntry)> {
-        self.entries.iter().map(|(id, entry)| (id, *entry))
+    /// The events that were not taken.
+    pub(super) fn remaining(&self) -> impl Iterator<Item = (&EventId, EventDigest)> {
+        self.events.iter().map(|(id, event)| (id, *event))
     }
 
     /// SHA-256 over the events' digests in the order of their ids.
-    pub(crate) fn digest(&self) -> String {
+    pub(super) fn digest(&self) -> String {
         let mut sum = Sha256::new();
-        for (id, entry) in &self.entries {
+        for (id, event) in &self.events {
             sum.update(id.as_str());
             sum.update([0]);
-            sum.update(entry.digest);
+            sum.update(event.digest);
         }
-        sum.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&sum.finalize())
     }
 }
 
@@ -113,12 +118,12 @@ impl FoldDigest {
 impl fmt::Display for FoldDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            entries,
+            events,
             changes,
             seq,
             ..
         } = self;
-        let (events, digest) = (entries.len(), self.digest());
+        let (events, digest) = (events.len(), self.digest());
         write!(
             formatter,
             "{changes} changes into {events} events as of seq {seq}, digest sha256:{digest}"

@@ -1,7 +1,7 @@
-//! Loading an exported log into an empty store.
+//! Importing an exported log into an empty store.
 //!
-//! The store takes the log's identity last, when everything is in and proven: of a log loaded by half,
-//! no position of the original is good.
+//! The store adopts the log's epoch last, once everything is loaded and its digests are checked: positions of the
+//! original are valid only in a complete log.
 
 use std::fs::File;
 use std::io::{self, BufRead};
@@ -11,46 +11,46 @@ use std::os::unix::fs::FileTypeExt;
 use anyhow::Context;
 use indicatif::ProgressBar;
 
-use super::bulk_append::BulkLoader;
+use super::bulk_loader::BulkLoader;
 use super::export_reader::ExportReader;
 use super::log_reader::progress;
 use crate::store::Store;
 
-/// An input that begins as an exported log does.
-pub(super) fn source<R: BufRead>(input: R) -> anyhow::Result<ExportReader<R>> {
+/// Opens an input, which must begin as an exported log does.
+pub(super) fn open<R: BufRead>(input: R) -> anyhow::Result<ExportReader<R>> {
     ExportReader::open(input).context("nothing was loaded")
 }
 
 pub(super) async fn import(
     store: &dyn Store,
-    source: &mut ExportReader<impl BufRead>,
+    export: &mut ExportReader<impl BufRead>,
 ) -> anyhow::Result<()> {
-    let mut load = BulkLoader::begin(store).await?;
-    let loaded = load_all(&mut load, source).await;
-    loaded.with_context(|| load.remains(source.header.head))?;
+    let mut loader = BulkLoader::begin(store).await?;
+    let loaded = load_all(&mut loader, export).await;
+    loaded.with_context(|| loader.progress(export.header.head))?;
     store
-        .adopt(source.header.epoch, load.seq)
+        .adopt(export.header.epoch, loader.seq)
         .await
         .context("the changes are there, and the log's epoch is not")
-        .with_context(|| load.remains(source.header.head))
+        .with_context(|| loader.progress(export.header.head))
 }
 
 async fn load_all(
-    load: &mut BulkLoader<'_>,
-    source: &mut ExportReader<impl BufRead>,
+    loader: &mut BulkLoader<'_>,
+    export: &mut ExportReader<impl BufRead>,
 ) -> anyhow::Result<()> {
     let bar = match stdin_is_a_pipe() {
-        // The program at its other end may show one of its own on the same terminal.
+        // The program at the other end may show a bar of its own on the same terminal.
         true => ProgressBar::hidden(),
-        false => progress(source.header.head),
+        false => progress(export.header.head),
     };
     loop {
-        let changes = source.batch()?;
+        let changes = export.batch()?;
         if changes.is_empty() {
             break;
         }
-        load.append(changes).await?;
-        bar.set_position(load.seq.get());
+        loader.append(changes).await?;
+        bar.set_position(loader.seq.get());
     }
     bar.finish_and_clear();
     Ok(())

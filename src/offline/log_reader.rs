@@ -1,4 +1,4 @@
-//! Reading the log from its beginning, and showing how far it is.
+//! Reading the log from its beginning, page by page, with a progress bar.
 
 use std::sync::Arc;
 
@@ -11,29 +11,31 @@ use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::store::{Store, StoreError};
 
-/// A bar for `changes` changes on stderr; nothing where that is no terminal.
-pub(crate) fn progress(changes: Seq) -> ProgressBar {
+/// A bar for `changes` changes on stderr; hidden if that is no terminal.
+pub(super) fn progress(changes: Seq) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} changes, {per_sec}, {eta} left");
     ProgressBar::new(changes.get()).with_style(style.expect("a fixed template"))
 }
 
-/// Pages read ahead of the caller: with these, reading goes on while the caller waits for something else.
+/// Pages read ahead of the caller, so that reading goes on while the caller works.
 const AHEAD_COUNT: usize = 4;
 
 type PageResult = Result<Vec<Arc<Change>>, StoreError>;
 
-/// The log from the beginning, a page at a time, read ahead in a task of its own.
-pub(crate) struct LogReader {
+/// Reads the log from the beginning, a page at a time, in a task of its own that reads ahead.
+///
+/// Invariant: pages are contiguous, from seq 1; a store that cannot keep to that answers with an error.
+pub(super) struct LogReader {
     store: Arc<dyn Store>,
     /// The last change read.
-    pub(crate) seq: Seq,
-    pub(crate) bar: ProgressBar,
-    /// What follows after `seq`, up to what was the end of the log.
+    pub(super) seq: Seq,
+    pub(super) bar: ProgressBar,
+    /// The pages after `seq`, up to what was the end of the log when the task began.
     ahead: Option<mpsc::Receiver<PageResult>>,
 }
 
 impl LogReader {
-    pub(crate) async fn open(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub(super) async fn open(store: &Arc<dyn Store>) -> Result<Self, StoreError> {
         Ok(Self {
             bar: progress(store.head().await?),
             store: Arc::clone(store),
@@ -42,14 +44,18 @@ impl LogReader {
         })
     }
 
-    /// The next page, nothing beyond `until`; empty at the end of it.
-    pub(crate) async fn page(&mut self, until: Option<Seq>) -> PageResult {
+    /// The next page, no further than `until`; empty at the end.
+    pub(super) async fn page(&mut self, until: Option<Seq>) -> PageResult {
         let mut page = self.next().await?;
+        assert!(
+            is_contiguous(self.seq, &page),
+            "a store reads contiguous changes, or fails"
+        );
         let count = until.map_or(page.len(), |until| {
             page.partition_point(|change| change.seq <= until)
         });
         if count < page.len() {
-            // What was cut off is to be read again.
+            // The changes beyond `until` must be read again.
             self.ahead = None;
             page.truncate(count);
         }
@@ -66,10 +72,16 @@ impl LogReader {
         {
             return page;
         }
-        // The log may have grown since.
+        // The task has read to the end of the log, which may have grown since.
         let ahead = self.ahead.insert(self::ahead(pages(&self.store, self.seq)));
         ahead.recv().await.unwrap_or(Ok(Vec::new()))
     }
+}
+
+/// Whether these changes follow in the log after `seq`, one by one.
+pub(super) fn is_contiguous(seq: Seq, changes: &[Arc<Change>]) -> bool {
+    let seqs = changes.iter().map(|change| change.seq);
+    seqs.eq((1..=changes.len()).map(|count| seq.plus(count)))
 }
 
 /// Every page after `seq`, up to the end of the log or an error.
@@ -88,17 +100,17 @@ fn pages(store: &Arc<dyn Store>, seq: Seq) -> BoxStream<'static, PageResult> {
     .boxed()
 }
 
-/// Reads in a task of its own, so that reading and what is done with what was read go on at once.
+/// Reads a stream in a task of its own, so that reading and processing overlap.
 pub(super) fn ahead<T: Send + 'static>(
     mut items: impl Stream<Item = T> + Send + Unpin + 'static,
 ) -> mpsc::Receiver<T> {
-    let (read, ahead) = mpsc::channel(AHEAD_COUNT);
+    let (sender, receiver) = mpsc::channel(AHEAD_COUNT);
     tokio::spawn(async move {
         while let Some(item) = items.next().await {
-            if read.send(item).await.is_err() {
+            if sender.send(item).await.is_err() {
                 return;
             }
         }
     });
-    ahead
+    receiver
 }

@@ -1,11 +1,20 @@
-//! Work on a log beside the server, each a subcommand: rebuild the view, verify it, export the log, import it, copy it
-//! up to some moment, redact an event.
+//! The subcommands that work on a store without a server.
+//!
+//! | subcommand | does | writes | beside servers on MongoDB |
+//! |---|---|---|---|
+//! | `replay` | rebuilds the view | the view | yes: writers wait while the last changes are applied and the view is swapped |
+//! | `replay --until` | copies the log up to a seq or time | an empty store | yes, beside servers of the store that is read |
+//! | `verify` | compares the view with the log | nothing | yes |
+//! | `export` | writes the log to stdout | nothing | yes |
+//! | `import` | loads an export from stdin | an empty store | no: nothing else may write to it |
+//! | `redact` | deletes an event and erases its changes | the log | yes: servers drop what they have cached |
+//!
+//! A data folder is locked by its server, so on one none of them runs beside it.
 //!
 //! Knows the log through [`Store`](crate::store::Store) alone, so each works on any store. All but `redact` read the
-//! log from the beginning, in pages, and fold it into a ledger of digests. Takes a batch of memory, and a hundred bytes
-//! an event for the proof.
+//! log from the beginning, in pages, and fold it into digests: a page of memory, and a hundred bytes an event.
 
-mod bulk_append;
+mod bulk_loader;
 mod copy;
 mod export;
 mod export_reader;
@@ -31,11 +40,11 @@ const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// Rebuilds the view and swaps it in; prints counts and a digest.
 ///
 /// # Errors
-/// If the store cannot be reached, or the log cannot be read. The live view is as it was.
+/// If the store cannot be reached, or the log cannot be read. Then the view is unchanged.
 pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     let store = store::open_existing(options).await?;
-    let ledger = rebuild::rebuild(&store).await?;
-    println!("replayed {ledger}");
+    let fold = rebuild::rebuild(&store).await?;
+    println!("replayed {fold}");
     store.close().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -59,11 +68,11 @@ pub async fn verify(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// Writes the log, as it is now, to stdout; prints counts and a digest to stderr.
 ///
 /// # Errors
-/// If the log cannot be read to its end or contradicts itself, or stdout takes no more. What was written
-/// lacks its last line then, by which an import notices.
+/// If the log cannot be read to its end or contradicts itself, or stdout cannot be written to. Then the last line is
+/// missing, so an import refuses the rest.
 pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     let store = store::open_unwritten(options, false).await?;
-    // Waiting for stdout blocks this thread, which is the main one: no worker of the runtime.
+    // Writing to stdout blocks: this is the main thread, not one of the runtime's workers.
     let output = BufWriter::with_capacity(WRITE_BUFFER_BYTES, io::stdout().lock());
     let exported = export::export(&store, output).await;
     store.close().await;
@@ -74,31 +83,30 @@ pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 /// Loads a log from stdin into an empty store; prints counts and a digest.
 ///
 /// # Errors
-/// If the store is not empty, or the input is not a whole and faithful export; says what was loaded.
+/// If the store is not empty, or the input is not a complete and unaltered export; says how much was loaded.
 pub async fn import(options: &StoreOptions) -> anyhow::Result<ExitCode> {
-    // Before the store is made: an input that is none leaves nothing.
-    let mut source = import::source(io::stdin().lock())?;
+    // Before the store is created, so that an input that is no export leaves nothing behind.
+    let mut export = import::open(io::stdin().lock())?;
     let store = store::open(options).await?;
-    let imported = import::import(&*store, &mut source).await;
+    let imported = import::import(&*store, &mut export).await;
     store.close().await;
     imported?;
-    println!("imported {}", source.ledger);
+    println!("imported {}", export.fold);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies the log up to a moment into an empty store, and with it the view as it was; prints counts and a
-/// digest.
+/// Copies the log up to a seq or time into an empty store, and so the view as of then; prints counts and a digest.
 ///
 /// # Errors
-/// If the log does not reach so far, or the target is not empty.
+/// If the log ends before, or the target is not empty.
 pub async fn copy(
     options: &StoreOptions,
     until: AsOf,
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
     let store = store::open_unwritten(options, false).await?;
-    // Before the target is made: what cannot be copied leaves nothing.
-    let until = copy::place_of(&*store, until).await?;
+    // Before the target is created, so that a seq beyond the head leaves nothing behind.
+    let until = copy::seq_of(&*store, until).await?;
     let target = store::open(into).await?;
     let copied = copy::copy(&store, until, &*target).await;
     target.close().await;

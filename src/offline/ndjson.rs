@@ -1,6 +1,7 @@
-//! The lines of an exported log, one JSON object each, and what they were written from.
+//! The format of an exported log: one JSON object a line.
 //!
-//! Nothing read here is trusted: a line is what livelog wrote of some change, or why it cannot be.
+//! Nothing that is read here is trusted: a line is parsed into a change that some livelog can have written, or refused
+//! with the reason.
 //!
 //! ```text
 //! {"livelog":"log","format":2,"epoch":"…","head":3}
@@ -10,8 +11,8 @@
 //! {"end":true,"changes":3,"digest":"sha256:…","lines":"sha256:…"}
 //! ```
 //!
-//! `digest` is what `livelog verify` prints for this log. `lines` is over every byte before the last line,
-//! so that `head -n -1 FILE | sha256sum` tells whether a file is whole without a livelog.
+//! `digest` is the one that `livelog verify` prints for this log. `lines` is over every byte before the last line, so
+//! `head -n -1 FILE | sha256sum` checks a file without a livelog.
 
 use std::sync::Arc;
 
@@ -19,24 +20,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
-    can_have_been,
+    may_be_stored,
 };
 use crate::store::Epoch;
 use crate::value::{Document, ParseError, Value, check_stored, read};
 
-/// What the first line calls such a file.
+/// The kind of file, as the first line names it.
 const NAME: &str = "log";
 
-/// What this program writes.
+/// The format that is written.
 const FORMAT: u64 = 2;
 
-/// The oldest that is read. In 1 every life of an event begins at version 1, and an older livelog takes no other.
+/// The oldest that is read. In format 1 every create begins at version 1, and livelogs of that time accept no other.
 const FORMAT_MIN: u64 = 1;
 
-/// How the last line begins: no change does.
+/// The beginning of the last line, and of no change.
 const END: &str = "{\"end\":";
 
-/// The first line: whose log it is, and how much follows.
+/// The first line: the log's epoch, and its length.
 #[derive(Debug, Serialize)]
 pub(super) struct HeaderLine {
     livelog: &'static str,
@@ -56,13 +57,13 @@ impl HeaderLine {
     }
 }
 
-/// The last line: by what it lacks, an input that was cut off is noticed.
+/// The last line, without which an input was cut off.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EndLine {
     end: bool,
     pub(super) changes: u64,
-    /// Of the events that the changes come to.
+    /// Of the events after all changes.
     pub(super) digest: String,
     /// Over every byte before this line.
     pub(super) lines: String,
@@ -104,7 +105,7 @@ pub(super) struct ChangeLine<'a> {
     /// Its contents were erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted: Option<bool>,
-    /// With that, the change of the event before it.
+    /// If so, the event's previous change.
     #[serde(skip_serializing_if = "Option::is_none")]
     prior: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,7 +128,7 @@ impl<'a> ChangeLine<'a> {
             event_id: change.event_id(),
             version: change.version(),
             at: change.at,
-            // What an update makes of the event follows from what stands before it.
+            // The event after an update follows from `before` and `patch`.
             data: change
                 .after()
                 .filter(|_| kind == Kind::Create)
@@ -144,7 +145,7 @@ impl<'a> ChangeLine<'a> {
     }
 }
 
-/// Reads the first line.
+/// Parses the first line.
 pub(super) fn header(text: &str) -> Result<HeaderLine, String> {
     #[derive(Deserialize)]
     struct LineName {
@@ -171,7 +172,7 @@ pub(super) fn header(text: &str) -> Result<HeaderLine, String> {
     Ok(HeaderLine::new(epoch, Seq::new(head)))
 }
 
-/// Reads any other line.
+/// Parses any other line.
 pub(super) fn line(text: &str) -> Result<ExportLine, String> {
     match text.starts_with(END) {
         true => parse(text).map(ExportLine::End),
@@ -184,8 +185,8 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
         ParseError::Offence(invalid) => invalid.to_string(),
         ParseError::Json { error, .. } => {
             // serde_json counts lines within the text, which is one line of many.
-            let said = error.to_string();
-            let reason = said.split(" at line ").next().unwrap_or_default();
+            let text = error.to_string();
+            let reason = text.split(" at line ").next().unwrap_or_default();
             format!("{reason} (at column {})", error.column())
         }
     })
@@ -280,7 +281,7 @@ fn key(line: &ReadKey) -> Result<CommandKey, String> {
     key.ok_or_else(|| "command.digest is none".to_owned())
 }
 
-/// Whether a new event bears the marks of its change; one that was updated does by construction.
+/// Whether a created event has the seq and time of its change. An updated one has by construction.
 fn is_stamped(change: &Change) -> bool {
     let Effect::Create { after } = &change.effect else {
         return true;
@@ -317,7 +318,7 @@ fn patch(patch: ReadPatch) -> Result<Patch, String> {
     })
 }
 
-/// The event that clients see as this document.
+/// Parses an event from the document that clients see.
 fn event(mut document: Document) -> Result<Arc<Event>, String> {
     let mut take = |name: &str| match document.remove(name) {
         Some(value) => Ok(value),
@@ -337,7 +338,7 @@ fn event(mut document: Document) -> Result<Arc<Event>, String> {
 
 fn check_fields(fields: &Document) -> Result<(), String> {
     check_stored(fields).map_err(|invalid| invalid.to_string())?;
-    match can_have_been(fields) {
+    match may_be_stored(fields) {
         true => Ok(()),
         false => Err("its event is larger than any that a livelog keeps".to_owned()),
     }

@@ -1,4 +1,12 @@
-//! The view, folded anew beside the live one and put in its place.
+//! Rebuilding the view: a new one is folded from the log beside the live one, and swapped in.
+//!
+//! | step | writers |
+//! |---|---|
+//! | fold the log up to its end | write on |
+//! | refuse if the view has documents that are not the log's | write on |
+//! | hold: fence the writers off, which fixes the head | wait |
+//! | fold the rest, up to that head | wait |
+//! | swap | write on, to the new view |
 
 use std::sync::Arc;
 
@@ -7,19 +15,19 @@ use super::log_reader::LogReader;
 use crate::domain::{Change, Seq};
 use crate::store::{Rebuild, Store, StoreError};
 
-/// A store can lose the hold on its writers; then what was built may miss their changes.
+/// A store can lose its hold on the writers: then the new view may lack their changes, and is built anew.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Rebuilds the view. Writers are held off only while the last few changes are applied.
+/// Rebuilds the view.
 pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut attempts = 1;
     loop {
         match attempt(store).await {
             Err(error @ StoreError::Unavailable(_)) if attempts < ATTEMPTS_MAX => {
-                tracing::warn!(%error, "the rebuild begins again");
+                tracing::warn!(%error, attempt = attempts, "the rebuild failed and begins again");
                 attempts += 1;
             }
-            ended => return ended,
+            result => return result,
         }
     }
 }
@@ -27,20 +35,22 @@ pub(super) async fn rebuild(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreE
 async fn attempt(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut rebuild = store.rebuild().await?;
     let mut reader = LogReader::open(store).await?;
-    let mut ledger = FoldDigest::default();
-    fold(&mut reader, None, &mut *rebuild, &mut ledger).await?;
-    refuse_to_lose(store, &ledger).await?;
+    let mut digest = FoldDigest::default();
+    fold(&mut reader, None, &mut *rebuild, &mut digest).await?;
+    refuse_to_lose_strangers(store, &digest).await?;
     let head = rebuild.hold().await?;
-    fold(&mut reader, Some(head), &mut *rebuild, &mut ledger).await?;
+    fold(&mut reader, Some(head), &mut *rebuild, &mut digest).await?;
     rebuild.swap().await?;
     reader.bar.finish_and_clear();
-    Ok(ledger)
+    Ok(digest)
 }
 
-/// The new view holds what the log tells. What the live one holds beside that, and the log never named, is
-/// somebody else's, and would be gone.
-async fn refuse_to_lose(store: &Arc<dyn Store>, ledger: &FoldDigest) -> Result<(), StoreError> {
-    let strangers = store.strangers(&|id| ledger.has(id)).await?;
+/// The new view has only the log's events, so documents of others in the live view would be lost.
+async fn refuse_to_lose_strangers(
+    store: &Arc<dyn Store>,
+    digest: &FoldDigest,
+) -> Result<(), StoreError> {
+    let strangers = store.strangers(&|id| digest.has(id)).await?;
     match strangers.first() {
         None => Ok(()),
         Some(first) => Err(StoreError::Refused(format!(
@@ -54,24 +64,24 @@ async fn fold(
     reader: &mut LogReader,
     until: Option<Seq>,
     rebuild: &mut dyn Rebuild,
-    ledger: &mut FoldDigest,
+    digest: &mut FoldDigest,
 ) -> Result<(), StoreError> {
     loop {
         let page = reader.page(until).await?;
         if page.is_empty() {
             return Ok(());
         }
-        // The store looks at the page first: what it does not do at once, its own threads do meanwhile.
+        // The store is polled first, so that its own threads work on the page while this one digests it.
         let applying = rebuild.apply(&page);
-        let (applied, followed) = tokio::join!(applying, async { follow(ledger, &page) });
-        followed.and(applied)?;
+        let (applied, digested) = tokio::join!(applying, async { digest_page(digest, &page) });
+        digested.and(applied)?;
     }
 }
 
-/// A log that lacks a change of an event, or has one too many, is no log to make a view of.
-fn follow(ledger: &mut FoldDigest, page: &[Arc<Change>]) -> Result<(), StoreError> {
+/// Refuses a log that lacks a change of an event, or has one too many: its view would be wrong.
+fn digest_page(digest: &mut FoldDigest, page: &[Arc<Change>]) -> Result<(), StoreError> {
     for change in page {
-        match ledger.apply(change) {
+        match digest.apply(change) {
             Err(contradiction) if contradiction.in_version => {
                 return Err(StoreError::Corrupt {
                     at: contradiction.at.into(),

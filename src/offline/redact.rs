@@ -1,7 +1,6 @@
-//! Erasing an event: it is deleted, so that everyone lets go of it, and then what happened to it is forgotten.
+//! Redacting an event: it is deleted, so that every client drops it, and then the contents of its changes are erased.
 //!
-//! The log keeps the places of its changes, marked as redacted: every seq stays where it is, and the view is the
-//! fold of the log as before.
+//! The changes stay in the log, marked as redacted: seqs have no gap, and the view is still the fold of the log.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,19 +14,19 @@ use crate::store;
 use crate::store::{HistoryRange, Store, StoreOptions};
 use crate::value::{Document, Value};
 
-/// Somebody may create the event again between its deletion and what follows.
+/// A client may create the event again between its deletion and the erasure.
 const ATTEMPTS_MAX: usize = 5;
 
-/// Deletes an event if it is there, and erases what happened to it; prints how much that was.
+/// Deletes an event if it exists, and erases the contents of its changes; prints how many.
 ///
 /// # Errors
-/// If there never was such an event, or the store cannot be reached.
+/// If the event never existed, or the store cannot be reached.
 pub async fn redact(options: &StoreOptions, id: &EventId) -> anyhow::Result<ExitCode> {
     let store = store::open_existing(options).await?;
     let redacted = erase(&store, id).await;
     store.close().await;
-    let (count, upto) = redacted?;
-    println!("redacted {count} changes of event {id}, the last at seq {upto}");
+    let (count, last) = redacted?;
+    println!("redacted {count} changes of event {id}, the last at seq {last}");
     if let StoreOptions::Mongo(_) = options {
         eprintln!("MongoDB's oplog and backups hold the contents for as long as they are kept");
     }
@@ -53,17 +52,17 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
     bail!("event {id} is created again and again")
 }
 
-/// By a writer of its own, as if a client had asked for it.
+/// Deletes the event through an engine of its own, as a server does for a client.
 async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let (engine, tasks) = Engine::start(store, &Arc::default());
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
-    let order = CommandBatch::parse(Verb::Delete, payload, None);
-    let order = order.expect("an id is all that a DELETE needs");
-    let outcome = engine.submit(&Requester::new(), order)?.await?;
+    let batch = CommandBatch::parse(Verb::Delete, payload, None);
+    let batch = batch.expect("an id is all that a DELETE needs");
+    let outcome = engine.submit(&Requester::new(), batch)?.await?;
     drop(engine);
     tasks.committer.await?;
     match outcome {
         Ok(_) | Err(SubmitError::Rejected(Rejection::NotFound { .. }, _)) => Ok(()),
-        Err(refused) => bail!("event {id} cannot be deleted: {refused}"),
+        Err(error) => bail!("event {id} cannot be deleted: {error}"),
     }
 }

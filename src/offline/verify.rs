@@ -1,4 +1,4 @@
-//! The view against the fold of the log.
+//! Verifying the view: comparing it with the fold of the log.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,23 +6,23 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::fold_digest::{FoldDigest, LedgerEntry};
+use super::fold_digest::{EventDigest, FoldDigest};
 use super::log_reader::{LogReader, ahead};
 use crate::domain::{Event, Seq};
 use crate::query::Query;
 use crate::store::{QueryResult, Store, StoreError};
 use crate::value::Record;
 
-/// Differences printed at most: beyond that their number says enough.
+/// Differences printed at most: the others are counted.
 const PRINTED_MAX: usize = 100;
 
-/// Events that are handed on together.
+/// Events that are sent to the comparison together.
 const CHUNK_COUNT: usize = 256;
 
-/// What was compared, and what differed.
+/// The log's digest, and the differences.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// What the log comes to; `None` if it could not be read to its end.
+    /// Counts and digest of the log; `None` if it could not be read to its end.
     summary: Option<String>,
     differences: Vec<String>,
     count: usize,
@@ -54,63 +54,63 @@ impl fmt::Display for Report {
                 self.count - self.differences.len()
             )?;
         }
-        let found = match self.count {
+        let verdict = match self.count {
             0 => "view equals log".to_owned(),
             1 => "1 difference".to_owned(),
             count => format!("{count} differences"),
         };
         match &self.summary {
-            Some(summary) if self.count == 0 => write!(formatter, "{found}: {summary}"),
-            Some(summary) => write!(formatter, "{found}: the log says {summary}"),
+            Some(summary) if self.count == 0 => write!(formatter, "{verdict}: {summary}"),
+            Some(summary) => write!(formatter, "{verdict}: the log says {summary}"),
             None => write!(
                 formatter,
-                "{found}: the log cannot be read to its end, so the view was not compared with it"
+                "{verdict}: the log cannot be read to its end, so the view was not compared with it"
             ),
         }
     }
 }
 
-/// Compares the view with the log, and makes sure that what the log has is found.
+/// Compares the view with the log, and checks the store's indexes.
 pub(super) async fn verify(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
-    let (report, unfound) = tokio::join!(compare_view(store), store.check());
+    let (report, faults) = tokio::join!(compare_view(store), store.check());
     let mut report = report?;
-    unfound?.into_iter().for_each(|text| report.add(text));
+    faults?.into_iter().for_each(|text| report.add(text));
     Ok(report)
 }
 
-/// Folds the log up to the position that a reading of the view is as of, and compares the two.
+/// Folds the log up to the seq that a read of the view is as of, and compares the two.
 async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let mut reader = LogReader::open(store).await?;
-    let mut ledger = FoldDigest::default();
+    let mut digest = FoldDigest::default();
     let head = store.head().await?;
-    if !fold(&mut reader, head, &mut ledger, &mut report).await? {
+    if !fold(&mut reader, head, &mut digest, &mut report).await? {
         return Ok(report);
     }
     let QueryResult { seq, events } = store.find(&Arc::new(Query::everything())).await?;
-    if !fold(&mut reader, seq, &mut ledger, &mut report).await? {
+    if !fold(&mut reader, seq, &mut digest, &mut report).await? {
         return Ok(report);
     }
     reader.bar.finish_and_clear();
-    report.summary = Some(ledger.to_string());
-    compare_all(store, events, &mut ledger, &mut report).await?;
+    report.summary = Some(digest.to_string());
+    compare_all(store, events, &mut digest, &mut report).await?;
     for stranger in store.strangers(&|_| true).await? {
         report.add(format!("{stranger}: none of livelog's"));
     }
-    for (id, entry) in ledger.rest() {
+    for (id, event) in digest.remaining() {
         report.add(format!(
             "event {id}: missing from the view; the log has it at version {}",
-            entry.version
+            event.version
         ));
     }
     Ok(report)
 }
 
-/// Takes out of the ledger what the view has, and reports what differs.
+/// Takes the events of the view out of the digest, and reports those that differ.
 async fn compare_all(
     store: &Arc<dyn Store>,
     events: BoxStream<'static, Result<Event, StoreError>>,
-    ledger: &mut FoldDigest,
+    digest: &mut FoldDigest,
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let mut buffer = Vec::new();
@@ -119,7 +119,7 @@ async fn compare_all(
         for event in chunk {
             match event {
                 Ok(event) => {
-                    let logged = ledger.take(&event.id);
+                    let logged = digest.take(&event.id);
                     let difference = compare(store, &event, logged, &mut buffer).await?;
                     difference.into_iter().for_each(|text| report.add(text));
                 }
@@ -131,11 +131,11 @@ async fn compare_all(
     Ok(())
 }
 
-/// `false` if the log ends early, is not contiguous or cannot be read: there is nothing to compare with.
+/// `false` if the log ends early or cannot be read: then there is nothing to compare with.
 async fn fold(
     reader: &mut LogReader,
     until: Seq,
-    ledger: &mut FoldDigest,
+    digest: &mut FoldDigest,
     report: &mut Report,
 ) -> Result<bool, StoreError> {
     while reader.seq < until {
@@ -149,7 +149,7 @@ async fn fold(
             }
             Ok(page) => page
                 .iter()
-                .filter_map(|change| ledger.apply(change).err())
+                .filter_map(|change| digest.apply(change).err())
                 .for_each(|contradiction| report.add(contradiction.to_string())),
             Err(StoreError::Corrupt { at, reason }) => {
                 report.add(format!("{at}: {reason}"));
@@ -164,7 +164,7 @@ async fn fold(
 async fn compare(
     store: &Arc<dyn Store>,
     event: &Event,
-    logged: Option<LedgerEntry>,
+    logged: Option<EventDigest>,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<String>, StoreError> {
     let id = &event.id;
@@ -174,7 +174,7 @@ async fn compare(
             event.version
         )));
     };
-    if logged == LedgerEntry::of(event, buffer) {
+    if logged == EventDigest::of(event, buffer) {
         return Ok(None);
     }
     let change = store.read(logged.seq.before(), 1).await?;
@@ -188,15 +188,15 @@ async fn compare(
     )))
 }
 
-/// Top-level fields that are not the same in both.
-fn differing<'a>(expected: &'a Event, found: &'a Event) -> Vec<&'a str> {
-    let missing = found
+/// The top-level fields that differ.
+fn differing<'a>(expected: &'a Event, viewed: &'a Event) -> Vec<&'a str> {
+    let added = viewed
         .fields()
         .filter(|(name, _)| expected.field(name).is_none());
     let mut names: Vec<&str> = expected
         .fields()
-        .filter(|(name, value)| found.field(name) != Some(*value))
-        .chain(missing)
+        .filter(|(name, value)| viewed.field(name) != Some(*value))
+        .chain(added)
         .map(|(name, _)| name)
         .collect();
     if names.is_empty() {

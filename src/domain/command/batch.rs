@@ -1,60 +1,55 @@
-//! Commands that a client asks for together.
+//! A command batch: what the engine decides at once.
 
-use super::meaning::Meaning;
+use super::canonical::Canonical;
 use super::{BatchKey, Command, CommandId, Create, Delete, Restore, Update, Verb};
 use crate::domain::precondition::Precondition;
 use crate::limits;
 use crate::query::Conditions;
-use crate::value::known;
-use crate::value::{Document, Value};
-use crate::value::{Invalid, join};
+use crate::value::{Document, Invalid, Value, expected, join, known};
 
-/// One command, or several that stand or fall together; with the key by which a repetition is known.
+/// One command, or several of a BATCH that all take effect or none; with the key by which a repetition is recognized.
 #[derive(Debug, Clone)]
 pub struct CommandBatch {
-    /// What is asked, in order; never nothing.
+    /// In order; never empty.
     pub commands: Vec<Command>,
-    /// If the client gave it an id.
+    /// The idempotency key, if the client gave an id.
     pub key: Option<BatchKey>,
-    /// What must hold of the event that its commands are about.
+    /// The precondition on the event of its command.
     pub guard: Precondition,
-    /// Roughly the bytes that it takes in memory: of values many times its text, and of compiled patterns.
+    /// Roughly the bytes that it takes in memory. Its values take many times the bytes of its text, and compiled
+    /// patterns come on top.
     pub weight: usize,
 }
 
 const COMMANDS: &str = "payload.commands";
 
 impl CommandBatch {
-    /// Reads the payload of a CREATE, UPDATE, DELETE or RESTORE that was given this id, if any.
+    /// Parses the payload of a CREATE, UPDATE, DELETE or RESTORE, with the command id that it was given, if any.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse(verb: Verb, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
-        let meaning = |payload| Meaning::of(verb, payload);
-        let key = id.map(|id| BatchKey::new(id, verb.tag(), &payload, &meaning(&payload)));
+        let canonical = || Canonical::of(verb, &payload);
+        let key = id.map(|id| BatchKey::new(id, verb.tag(), &payload, &canonical()));
         let weight = payload.weight();
         let commands = vec![command(verb, payload, &mut Conditions::default())?];
         Ok(Self::new(commands, key, weight))
     }
 
-    /// Reads the payload of a BATCH that was given this id, if any: `{"commands":[{"type","payload"}, …]}`.
+    /// Parses the payload of a BATCH, `{"commands":[{"type","payload"}, …]}`, with the command id that it was given, if
+    /// any.
     ///
     /// # Errors
     /// The first offender, with its path.
     pub fn parse_batch(payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
-        let meaning = Meaning::of_batch;
-        let key = id.map(|id| BatchKey::new(id, "batch", &payload, &meaning(&payload)));
+        let canonical = || Canonical::of_batch(&payload);
+        let key = id.map(|id| BatchKey::new(id, "batch", &payload, &canonical()));
         let weight = payload.weight();
         let mut payload = known(payload, "payload", &["commands"])?;
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
             Some(Value::Array(items)) => items,
-            Some(other) => {
-                return Err(invalid(format!(
-                    "expected an array, found {}",
-                    other.kind()
-                )));
-            }
+            Some(other) => return Err(expected("an array", &other, COMMANDS)),
             None => return Err(invalid("missing: name the commands".to_owned())),
         };
         if !(1..=limits::ORDER_COMMANDS_MAX).contains(&items.len()) {
@@ -62,16 +57,17 @@ impl CommandBatch {
             return Err(invalid(reason));
         }
         let mut conditions = Conditions::default();
-        let commands = items.into_iter().enumerate().map(|(at, item)| {
-            let at = join(COMMANDS, &at.to_string());
+        let commands = items.into_iter().enumerate().map(|(index, item)| {
+            let at = join(COMMANDS, &index.to_string());
             member(item, &at, &mut conditions)
         });
         let commands = commands.collect::<Result<Vec<_>, Invalid>>()?;
         Ok(Self::new(commands, key, weight))
     }
 
-    /// Of these commands, whose payloads weigh so much.
+    /// A batch of these commands, whose payloads take so many bytes.
     fn new(commands: Vec<Command>, key: Option<BatchKey>, payloads: usize) -> Self {
+        assert!(!commands.is_empty(), "a batch has a command");
         let conditions = commands.iter().map(Command::weight_of_conditions);
         Self {
             weight: payloads + conditions.sum::<usize>(),
@@ -81,7 +77,7 @@ impl CommandBatch {
         }
     }
 
-    /// The same, to be carried out only if this holds.
+    /// The same batch, to be carried out only if this holds.
     pub fn guarded(self, guard: Precondition) -> Self {
         Self { guard, ..self }
     }
@@ -96,13 +92,12 @@ fn command(verb: Verb, payload: Document, conditions: &mut Conditions) -> Result
     }
 }
 
-/// A command of a batch, `{"type","payload"}`, that stands `at`.
+/// A command of a BATCH, `{"type","payload"}`, at the path `at`.
 fn member(item: Value, at: &str, conditions: &mut Conditions) -> Result<Command, Invalid> {
     let Value::Object(mut item) = item else {
-        let reason = format!("expected an object, found {}", item.kind());
-        return Err(Invalid::new(at, reason));
+        return Err(expected("an object", &item, at));
     };
-    // Before the names that are known, among which it would be told.
+    // Checked before the names, so that it gets a reason of its own.
     if item.remove("commandId").is_some_and(|id| id != Value::Null) {
         let reason = "a batch is repeated as a whole: its commandId stands beside its type";
         return Err(Invalid::new(join(at, "commandId"), reason));

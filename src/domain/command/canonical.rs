@@ -1,38 +1,39 @@
-//! What a command means, as bytes: the same for everyone who asks the same, however it was written.
+//! The canonical form of a command, as bytes: the same for two commands with the same effect, however they were
+//! written.
 //!
-//! Names are in order, and what may be left out is. Numbers are the same if their kind and value are. Digests of
-//! these bytes are kept with changes, so what one livelog writes here every later one must.
+//! Names are sorted, and optional fields with `null` left out. Numbers are equal if their kind and value are. Digests
+//! of these bytes are stored with changes, so the encoding must never change.
 
 use super::Verb;
 use crate::value::{Document, Value};
 
-/// The bytes.
+/// The canonical form of one command, or of a BATCH.
 #[derive(Debug)]
-pub(super) struct Meaning(Vec<u8>);
+pub(super) struct Canonical(Vec<u8>);
 
-impl Meaning {
-    /// Of one command.
+impl Canonical {
+    /// The form of one command.
     pub(super) fn of(verb: Verb, payload: &Document) -> Self {
-        let mut meaning = Self(Vec::with_capacity(256));
-        meaning.command(verb, payload);
-        meaning
+        let mut form = Self(Vec::with_capacity(256));
+        form.command(verb, payload);
+        form
     }
 
-    /// Of several. What is no command is refused elsewhere.
+    /// The form of a BATCH. Items that are no commands are left out: parsing refuses them.
     pub(super) fn of_batch(payload: &Document) -> Self {
-        let mut meaning = Self(b"batch".to_vec());
+        let mut form = Self(b"batch".to_vec());
         let Some(Value::Array(items)) = payload.get("commands") else {
-            return meaning;
+            return form;
         };
-        meaning.count(items.len());
+        form.count(items.len());
         for item in items.iter().filter_map(Value::as_object) {
             let verb = item.get("type").and_then(Value::as_str);
             let payload = item.get("payload").and_then(Value::as_object);
             if let (Some(verb), Some(payload)) = (verb.and_then(Verb::parse), payload) {
-                meaning.command(verb, payload);
+                form.command(verb, payload);
             }
         }
-        meaning
+        form
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -46,9 +47,9 @@ impl Meaning {
             Verb::Update => &["expectedVersion", "updateData", "mergePatch"],
             Verb::Delete | Verb::Restore => &["expectedVersion"],
         };
-        let is_said =
+        let is_given =
             |(name, value): &(&str, &Value)| **value != Value::Null || !optional.contains(name);
-        self.fields(payload.iter().filter(is_said).collect());
+        self.fields(payload.iter().filter(is_given).collect());
     }
 
     fn fields(&mut self, mut fields: Vec<(&str, &Value)>) {
@@ -102,7 +103,7 @@ mod tests {
 
     fn of(verb: Verb, json: &str) -> Vec<u8> {
         let payload: Document = serde_json::from_str(json).expect("the test's own JSON");
-        Meaning::of(verb, &payload).0
+        Canonical::of(verb, &payload).0
     }
 
     #[test]

@@ -1,12 +1,11 @@
-//! CREATE: the payload is the event's fields.
+//! CREATE: a new event, whose fields are the payload.
 
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
-use crate::value::{Document, Value};
-use crate::value::{Invalid, check_document};
+use crate::value::{Document, Invalid, Value, check_document, expected};
 
-/// Asks for a new event.
+/// Creates an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Create {
     /// The id the client chose (`payload._id`); otherwise the server makes one.
@@ -16,7 +15,7 @@ pub struct Create {
 }
 
 impl Create {
-    /// Reads the payload of a CREATE.
+    /// Parses the payload of a CREATE.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -26,12 +25,7 @@ impl Create {
             Some(Value::String(text)) => {
                 Some(new_id(&text).map_err(|reason| Invalid::new("payload._id", reason))?)
             }
-            Some(other) => {
-                return Err(Invalid::new(
-                    "payload._id",
-                    format!("expected a string, found {}", other.kind()),
-                ));
-            }
+            Some(other) => return Err(expected("a string", &other, "payload._id")),
         };
         check_document(&payload, "payload")?;
         Ok(Self {
@@ -54,8 +48,8 @@ impl Create {
     }
 }
 
-/// An event is reached by its address too, and in addresses these two are steps: whoever writes one leaves them out,
-/// however they are escaped. They stay the names of events that have them.
+/// An id that is a segment of an address. `.` and `..` are refused, because clients and proxies resolve them, however
+/// they are escaped. Stored events keep such ids.
 fn new_id(text: &str) -> Result<EventId, String> {
     match text {
         "." | ".." => Err("an id must not be . or .., which no address can name".to_owned()),

@@ -1,4 +1,4 @@
-//! DELETE: the event goes; its changes stay in the log.
+//! DELETE: removes an event from the view; its changes stay in the log.
 
 use std::sync::Arc;
 
@@ -6,11 +6,9 @@ use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection};
 use crate::domain::event::EventId;
-use crate::value::Document;
-use crate::value::Invalid;
-use crate::value::known;
+use crate::value::{Document, Invalid, known};
 
-/// Asks for an event to be deleted.
+/// Deletes an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {
     /// The event.
@@ -20,7 +18,7 @@ pub struct Delete {
 }
 
 impl Delete {
-    /// Reads the payload of a DELETE: `{"id", "expectedVersion"?}`.
+    /// Parses the payload of a DELETE: `{"id", "expectedVersion"?}`.
     ///
     /// # Errors
     /// The first offender, with its path.

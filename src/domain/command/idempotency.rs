@@ -1,21 +1,23 @@
-//! What tells a command from every other, so that repeating it has no second effect.
+//! Idempotency keys: a command that is sent again under its id is recognized, and has no second effect.
+//!
+//! The key has a digest of the command beside the id, so that an id given to two commands is an error and not a
+//! repetition.
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::meaning::Meaning;
+use super::canonical::Canonical;
 use crate::limits;
-use crate::value::Document;
-use crate::value::Invalid;
+use crate::value::{Document, Invalid, from_hex, hex};
 
-/// The id that a client gave to a command: the same for each try, and for no other command of anyone's.
+/// The id that a client gives to a command: the same for each attempt, and for no other command of any client.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(Arc<str>);
 
 impl CommandId {
-    /// Reads an id; `at` is where it stands.
+    /// Parses an id; `at` is its path in the message.
     ///
     /// # Errors
     /// If it is empty or longer than [`limits::COMMAND_ID_BYTES_MAX`].
@@ -32,7 +34,7 @@ impl CommandId {
         }
     }
 
-    /// Reads an id that was accepted once; `None` if it never can have been one.
+    /// Parses a stored id, by the bounds of every earlier livelog; `None` if none can have accepted it.
     pub fn stored(text: &str) -> Option<Self> {
         let fits = (1..=limits::STORED_COMMAND_ID_BYTES_MAX).contains(&text.len());
         fits.then(|| Self(text.into()))
@@ -50,12 +52,12 @@ impl fmt::Debug for CommandId {
     }
 }
 
-/// A command's id, with what it asked for: kept with its change.
+/// The idempotency key of a command, stored with its first change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandKey {
-    /// The client's id for it.
+    /// The client's id.
     pub id: CommandId,
-    /// Of what it asks, so that an id given to two commands is noticed; of its meaning, or in older logs of its text.
+    /// Of the command's canonical form, or in older logs of its text.
     pub digest: Digest,
 }
 
@@ -63,24 +65,18 @@ pub struct CommandKey {
 type Digest = [u8; 16];
 
 impl CommandKey {
-    /// The digest of a command whose contents were erased: of no command.
+    /// The digest of a redacted command, which no command has.
     pub const FORGOTTEN: Digest = [0; 16];
 
     /// The digest in hexadecimal.
     pub fn hex(&self) -> String {
-        self.digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&self.digest)
     }
 
-    /// Reads what [`hex`](Self::hex) wrote; `None` if it is no digest.
+    /// The key with the digest that [`hex`](Self::hex) wrote; `None` if it is no digest.
     pub fn from_hex(id: CommandId, hex: &str) -> Option<Self> {
-        let number = u128::from_str_radix(hex, 16).ok()?;
-        (hex.len() == 32).then_some(Self {
-            id,
-            digest: number.to_be_bytes(),
-        })
+        let digest = from_hex(hex)?;
+        Some(Self { id, digest })
     }
 
     /// Roughly the bytes this takes in memory.
@@ -89,32 +85,37 @@ impl CommandKey {
     }
 }
 
-/// The key of an order that waits to be decided.
+/// The idempotency key of a batch that is still to be decided.
 #[derive(Debug, Clone)]
 pub struct BatchKey {
-    /// What is kept with its first change.
+    /// The key that is stored with its first change.
     pub key: Arc<CommandKey>,
-    /// The digest that earlier livelogs kept: over the word and the text of the payload.
-    text: Digest,
+    /// The digest that earlier livelogs stored: of the verb and the text of the payload.
+    text_digest: Digest,
 }
 
 impl BatchKey {
-    /// The key of what is asked in this word with this payload, which means this.
-    pub(super) fn new(id: CommandId, word: &str, payload: &Document, meaning: &Meaning) -> Self {
+    /// The key of a command with this verb and payload, and so this canonical form.
+    pub(super) fn new(
+        id: CommandId,
+        verb: &str,
+        payload: &Document,
+        canonical: &Canonical,
+    ) -> Self {
         let json = serde_json::to_vec(payload).expect("a document is JSON");
         let key = CommandKey {
             id,
-            digest: digest(&[meaning.as_bytes()]),
+            digest: digest(&[canonical.as_bytes()]),
         };
         Self {
             key: Arc::new(key),
-            text: digest(&[word.as_bytes(), &json]),
+            text_digest: digest(&[verb.as_bytes(), &json]),
         }
     }
 
-    /// Whether the command that was kept under this key is the same.
-    pub fn is_of(&self, kept: &CommandKey) -> bool {
-        kept.id == self.key.id && [self.key.digest, self.text].contains(&kept.digest)
+    /// Whether the stored key is that of the same command.
+    pub fn is_of(&self, stored: &CommandKey) -> bool {
+        stored.id == self.key.id && [self.key.digest, self.text_digest].contains(&stored.digest)
     }
 }
 

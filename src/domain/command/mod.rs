@@ -1,25 +1,24 @@
-//! What a client asks to be written; one file a command: its shape, its rules, its decision.
+//! Commands: the writes that clients ask for. One file a command, with its payload, its rules and its decision.
 
 mod batch;
+mod canonical;
 mod create;
 mod delete;
-mod key;
-mod meaning;
+mod idempotency;
 mod restore;
 mod update;
 
 pub use batch::CommandBatch;
 pub use create::Create;
 pub use delete::Delete;
-pub use key::{BatchKey, CommandId, CommandKey};
+pub use idempotency::{BatchKey, CommandId, CommandKey};
 pub use restore::Restore;
 pub use update::Update;
 
 use super::event::EventId;
-use crate::value::Invalid;
-use crate::value::{Document, Value};
+use crate::value::{Document, Invalid, Value, expected, join};
 
-/// A request to change one event. Checked: what a command holds can be decided on.
+/// A request to change one event, parsed and checked: it can be decided.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each has a type of its own")]
 pub enum Command {
@@ -35,7 +34,7 @@ impl Command {
         matches!(self, Self::Create(_))
     }
 
-    /// The event it is about; `None` for a create that leaves the id to the server.
+    /// The event to change; `None` for a CREATE that leaves the id to the server.
     pub fn target(&self) -> Option<&EventId> {
         match self {
             Self::Create(create) => create.id.as_ref(),
@@ -52,7 +51,7 @@ impl Command {
         }
     }
 
-    /// The version of an event whose contents it asks for.
+    /// For a RESTORE, the event and the version to restore: its contents must be loaded.
     pub fn source(&self) -> Option<(&EventId, u64)> {
         match self {
             Self::Restore(restore) => Some((&restore.id, restore.version)),
@@ -61,7 +60,7 @@ impl Command {
     }
 }
 
-/// A command in one word.
+/// The kind of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words of Command")]
 pub enum Verb {
@@ -72,7 +71,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The word as clients write it.
+    /// Parses the kind as clients write it.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "CREATE" => Some(Self::Create),
@@ -83,7 +82,7 @@ impl Verb {
         }
     }
 
-    /// What tells commands' digests apart: kept with changes, so it stays as it is.
+    /// Part of commands' digests, which are stored with changes: must never change.
     fn tag(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -94,27 +93,29 @@ impl Verb {
     }
 }
 
-/// Reads the required `id` of a payload.
+/// Takes the required `id` of a payload.
 fn take_id(payload: &mut Document) -> Result<EventId, Invalid> {
     match payload.remove("id") {
         Some(Value::String(text)) => {
             EventId::parse(&text).map_err(|reason| Invalid::new("payload.id", reason))
         }
-        Some(other) => Err(Invalid::new(
-            "payload.id",
-            format!("expected a string, found {}", other.kind()),
-        )),
+        Some(other) => Err(expected("a string", &other, "payload.id")),
         None => Err(Invalid::new("payload.id", "missing: name the event")),
     }
 }
 
-/// Reads the optional `expectedVersion` of a payload.
+/// Takes the optional `expectedVersion` of a payload.
 fn take_expected_version(payload: &mut Document) -> Result<Option<u64>, Invalid> {
-    match payload.remove("expectedVersion") {
+    take_version(payload, "expectedVersion")
+}
+
+/// Takes an optional version of a payload.
+fn take_version(payload: &mut Document, name: &str) -> Result<Option<u64>, Invalid> {
+    match payload.remove(name) {
         None => Ok(None),
         Some(Value::Int(version @ 1..)) => Ok(Some(version.cast_unsigned())),
         Some(_) => Err(Invalid::new(
-            "payload.expectedVersion",
+            join("payload", name),
             "expected an integer from 1",
         )),
     }

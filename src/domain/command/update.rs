@@ -1,4 +1,4 @@
-//! UPDATE: plain fields are set, operators applied, or a merge patch merged; dotted paths reach inside.
+//! UPDATE: sets plain fields, applies operators, or merges a merge patch; dotted paths reach into documents.
 
 use std::borrow::Cow;
 
@@ -6,18 +6,14 @@ use super::{take_expected_version, take_id};
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
-use crate::domain::merge::Merge;
-use crate::domain::operators;
-use crate::domain::operators::{Misfit, Operators};
+use crate::domain::merge_patch::MergePatch;
+use crate::domain::operators::{self, Misfit, Operators};
 use crate::domain::patch::{Patch, PatchError, Path};
 use crate::limits;
 use crate::query::Conditions;
-use crate::value::Steps;
-use crate::value::known;
-use crate::value::{Document, Value};
-use crate::value::{Invalid, check_value, join};
+use crate::value::{Document, Invalid, Steps, Value, check_value, expected, join, known};
 
-/// Asks for fields of an event to be changed.
+/// Changes fields of an event.
 #[derive(Debug, Clone)]
 pub struct Update {
     /// The event.
@@ -27,12 +23,12 @@ pub struct Update {
     data: UpdateData,
 }
 
-/// What `updateData` or `mergePatch` asks for.
+/// The contents of `updateData` or `mergePatch`.
 #[derive(Debug, Clone)]
 enum UpdateData {
     Fields(Patch),
     Operators(Operators),
-    Merge(Merge),
+    MergePatch(MergePatch),
 }
 
 const NAMES: [&str; 4] = ["id", "updateData", "mergePatch", "expectedVersion"];
@@ -40,8 +36,8 @@ const DATA: &str = "payload.updateData";
 const MERGE_PATCH: &str = "payload.mergePatch";
 
 impl Update {
-    /// Reads the payload of an UPDATE: `{"id", "updateData", "expectedVersion"?}`, or with `mergePatch` in
-    /// place of `updateData`.
+    /// Parses the payload of an UPDATE: `{"id", "updateData", "expectedVersion"?}`, or with `mergePatch` instead of
+    /// `updateData`.
     ///
     /// # Errors
     /// The first offender, with its path.
@@ -52,7 +48,8 @@ impl Update {
         let data = match (payload.remove("updateData"), payload.remove("mergePatch")) {
             (Some(data), None) => UpdateData::parse(object(data, DATA)?, conditions)?,
             (None, Some(patch)) => {
-                UpdateData::Merge(Merge::parse(object(patch, MERGE_PATCH)?, MERGE_PATCH)?)
+                let patch = object(patch, MERGE_PATCH)?;
+                UpdateData::MergePatch(MergePatch::parse(patch, MERGE_PATCH)?)
             }
             (None, None) => return Err(Invalid::new(DATA, "missing: name the fields to set")),
             (Some(_), Some(_)) => {
@@ -66,10 +63,10 @@ impl Update {
         })
     }
 
-    /// Roughly the bytes it keeps that its payload does not show.
+    /// Roughly the bytes of memory that it takes beside those of its payload: compiled patterns.
     pub(super) fn weight_of_conditions(&self) -> usize {
         match &self.data {
-            UpdateData::Fields(_) | UpdateData::Merge(_) => 0,
+            UpdateData::Fields(_) | UpdateData::MergePatch(_) => 0,
             UpdateData::Operators(operators) => operators.weight_of_conditions(),
         }
     }
@@ -96,10 +93,7 @@ impl Update {
 fn object(value: Value, at: &str) -> Result<Document, Invalid> {
     match value {
         Value::Object(document) => Ok(document),
-        other => {
-            let reason = format!("expected an object, found {}", other.kind());
-            Err(Invalid::new(at, reason))
-        }
+        other => Err(expected("an object", &other, at)),
     }
 }
 
@@ -112,20 +106,20 @@ impl UpdateData {
         }
     }
 
-    /// What it does to a document: values where they will stand, whatever asked for them.
+    /// Its effect on a document.
     fn effect(&self, before: &Document, steps: &Steps) -> Result<Cow<'_, Patch>, Misfit> {
         match self {
             Self::Fields(patch) => Ok(Cow::Borrowed(patch)),
             Self::Operators(operators) => operators.effect(before, steps).map(Cow::Owned),
-            Self::Merge(merge) => Ok(Cow::Owned(merge.effect(before))),
+            Self::MergePatch(patch) => Ok(Cow::Owned(patch.effect(before))),
         }
     }
 
-    /// The field or operator whose effect could not be had.
+    /// The field or operator whose path does not fit the event.
     fn misfit(&self, error: &PatchError) -> Invalid {
         let at = match self {
-            Self::Fields(_) | Self::Merge(_) => None,
-            Self::Operators(operators) => operators.place_of(error.path()),
+            Self::Fields(_) | Self::MergePatch(_) => None,
+            Self::Operators(operators) => operators.position_of(error.path()),
         };
         let at = at.map_or_else(|| join(DATA, error.path().as_str()), str::to_owned);
         Invalid::new(at, error.to_string())

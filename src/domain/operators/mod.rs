@@ -1,7 +1,7 @@
 //! Update operators: MongoDB's, decided here once for every store.
 //!
-//! The operators of an update touch different paths, so each is decided on the event as it was. What
-//! they come to is a [`Patch`] of values, which is all that the log and the wire know of them.
+//! No two operators of an update touch the same path, so each is decided on the event before the update. Their effect
+//! is a [`Patch`] of values: the log and the wire never see operators.
 
 mod number;
 mod parse;
@@ -14,10 +14,7 @@ use std::collections::BTreeSet;
 use super::patch::{Patch, PatchError, Path};
 use crate::limits;
 use crate::query::ElementCondition;
-use crate::value::Invalid;
-use crate::value::compare;
-use crate::value::{Document, Value};
-use crate::value::{Steps, TooCostly};
+use crate::value::{Document, Invalid, Steps, TooCostly, Value, compare};
 use number::{Arithmetic, Number};
 
 pub(super) use parse::parse;
@@ -31,7 +28,7 @@ pub(super) struct Operators(Vec<Operation>);
 struct Operation {
     path: Path,
     operator: Operator,
-    /// Where it stands in the command.
+    /// Its path in the command.
     at: String,
 }
 
@@ -40,36 +37,36 @@ enum Operator {
     Set(Value),
     Unset,
     Calculate(Arithmetic, Number),
-    /// `$min` and `$max`: the operand replaces what it is this to.
+    /// `$min`/`$max`: the operand replaces the current value if it compares to it as this `Ordering`.
     Bound(Ordering, Value),
     Push(Vec<Value>),
     AddToSet(Vec<Value>),
     Pull(ElementCondition),
-    /// `$rename`, to this path.
+    /// To this path.
     Rename(Path),
 }
 
 impl Operators {
-    /// What they do to a document.
+    /// Their effect on a document.
     ///
     /// # Errors
-    /// The operator that does not fit, by where it stands in the command.
+    /// The operator that cannot be applied, with its path in the command.
     pub(super) fn effect(&self, before: &Document, steps: &Steps) -> Result<Patch, Misfit> {
         let mut patch = Patch::default();
         for operation in &self.0 {
             let decided = operation.decide(before, &mut patch, steps);
-            decided.map_err(|why| why.at(&operation.at))?;
+            decided.map_err(|reason| reason.at(&operation.at))?;
         }
         Ok(patch)
     }
 
-    /// Where the operator that sets this path stands in the command.
-    pub(super) fn place_of(&self, path: &Path) -> Option<&str> {
+    /// The path in the command of the operator that sets this path.
+    pub(super) fn position_of(&self, path: &Path) -> Option<&str> {
         let operation = self.0.iter().find(|operation| operation.target() == path)?;
         Some(&operation.at)
     }
 
-    /// Roughly the bytes they keep that their operands do not show.
+    /// Roughly the bytes of memory that they take beside those of their operands: compiled patterns.
     pub(super) fn weight_of_conditions(&self) -> usize {
         let conditions = self.0.iter().map(|operation| match &operation.operator {
             Operator::Pull(condition) => condition.weight(),
@@ -79,16 +76,16 @@ impl Operators {
     }
 }
 
-/// Why an update cannot be decided, and by which of its operators.
+/// Why an operator cannot be applied, with its path in the command.
 #[derive(Debug)]
 pub(super) enum Misfit {
-    /// What stands there is not what the operator needs.
+    /// The current value is not of the kind that the operator needs.
     DoesNotFit(Invalid),
     /// Its condition takes too many steps.
     TooCostly(Invalid),
 }
 
-/// The same of one operator.
+/// The same without the path.
 enum MisfitReason {
     DoesNotFit(String),
     TooCostly(TooCostly),
@@ -116,7 +113,7 @@ impl From<TooCostly> for MisfitReason {
 }
 
 impl Operation {
-    /// Where it leaves a value, if it does.
+    /// The path that it sets.
     fn target(&self) -> &Path {
         match &self.operator {
             Operator::Rename(target) => target,
@@ -124,23 +121,23 @@ impl Operation {
         }
     }
 
-    /// Adds what it does to `patch`; nothing, if everything is already as it should be.
+    /// Adds its effect to `patch`: nothing if the event would not change.
     fn decide(
         &self,
         before: &Document,
         patch: &mut Patch,
         steps: &Steps,
     ) -> Result<(), MisfitReason> {
-        let place = self.path.find(before);
+        let location = self.path.find(before);
         match &self.operator {
             Operator::Unset => {
-                if place.is_ok_and(|place| place.value.is_some()) {
+                if location.is_ok_and(|location| location.value.is_some()) {
                     patch.unset.push(self.path.clone());
                 }
             }
             Operator::Rename(target) => self.rename(target, before, patch)?,
             operator => {
-                let current = place.map_err(|error| error.to_string())?.value;
+                let current = location.map_err(|error| error.to_string())?.value;
                 if let Some(value) = operator.value_after(current, steps)? {
                     patch.set.push((self.path.clone(), value));
                 }
@@ -156,8 +153,8 @@ impl Operation {
             return Ok(());
         };
         let to = target.find(before).map_err(reason)?;
-        for (path, place) in [(&self.path, from), (target, to)] {
-            if place.is_in_array {
+        for (path, location) in [(&self.path, from), (target, to)] {
+            if location.is_in_array {
                 return Err(format!("cannot rename {path}: it leads through an array"));
             }
         }
@@ -172,7 +169,7 @@ impl Operation {
 }
 
 impl Operator {
-    /// The value that stands there afterwards; `None` if it is the one that does now, or none.
+    /// The new value; `None` if nothing changes.
     fn value_after(
         &self,
         current: Option<&Value>,
@@ -209,7 +206,7 @@ impl Operator {
     }
 }
 
-/// The elements of the array that stands there; none where nothing does.
+/// The elements of the current array; none if the value is missing.
 fn elements(current: Option<&Value>) -> Result<&[Value], String> {
     match current {
         None => Ok(&[]),
@@ -218,7 +215,8 @@ fn elements(current: Option<&Value>) -> Result<&[Value], String> {
     }
 }
 
-/// The array with more at its end. What was missing becomes an array even if nothing is added.
+/// The array with more elements at its end; `None` if there are none to add. A missing value becomes an array even
+/// then.
 fn appended<'a>(
     current: Option<&Value>,
     items: &'a [Value],
@@ -230,8 +228,8 @@ fn appended<'a>(
     Some(Value::Array(items.iter().chain(more).cloned().collect()))
 }
 
-/// Those of `values` that are not among `items`, each once, in their order. Looked up by the few that are
-/// new, because the array may be as large as an event.
+/// Those of `values` that are not among `items`, each once, in their order. The set is of `values`, which are few,
+/// because the array may be as large as an event.
 fn missing<'a>(items: &[Value], values: &'a [Value]) -> Vec<&'a Value> {
     let mut new: BTreeSet<Ordered<'_>> = values.iter().map(Ordered).collect();
     for item in items {
@@ -241,7 +239,7 @@ fn missing<'a>(items: &[Value], values: &'a [Value]) -> Vec<&'a Value> {
     wanted.collect()
 }
 
-/// A value that stands in a set by the order of all values.
+/// A value with the total order of values, as a member of a set.
 struct Ordered<'a>(&'a Value);
 
 impl Ord for Ordered<'_> {

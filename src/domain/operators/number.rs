@@ -1,8 +1,8 @@
-//! `$inc` and `$mul`: arithmetic that fails rather than wrap, round to another kind or leave JSON.
+//! `$inc` and `$mul`: arithmetic that fails rather than overflow, lose its kind or become infinite.
 
 use crate::value::Value;
 
-/// What an operand may be, and the value it meets.
+/// A number as an operand, or as the current value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
     Int(i64),
@@ -48,7 +48,7 @@ impl Number {
 }
 
 impl Arithmetic {
-    /// The result for the value that stands there; `None` stands for a missing one, which is zero.
+    /// The result for the current value; `None` is a missing one, which counts as zero.
     pub(super) fn apply(self, current: Option<&Value>, operand: Number) -> Result<Value, String> {
         let current = match current {
             // Not zero plus the operand: -0.0 would lose its sign.

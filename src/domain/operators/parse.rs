@@ -1,4 +1,4 @@
-//! From JSON to operators. Refuses by name and place what they cannot say, and what would cost too much.
+//! Parsing operators. Refuses, by name and path, what they cannot express, and what would cost too much.
 
 use std::cmp::Ordering;
 
@@ -6,10 +6,9 @@ use super::{Arithmetic, Number, Operation, Operator, Operators};
 use crate::domain::patch::{Path, is_number};
 use crate::limits;
 use crate::query::Conditions;
-use crate::value::{Document, Value};
-use crate::value::{Invalid, check_value, join};
+use crate::value::{Document, Invalid, Value, check_value, expected, join};
 
-/// Reads `{"$set": {"a.b": …}, "$inc": …}` that stands `at`.
+/// Parses `{"$set": {"a.b": …}, "$inc": …}` at the path `at`.
 pub(in crate::domain) fn parse(
     data: Document,
     at: &str,
@@ -23,35 +22,35 @@ pub(in crate::domain) fn parse(
     };
     for (name, fields) in data {
         let at = join(at, &name);
-        let read = reader(&name).ok_or_else(|| unknown(&name, &at))?;
+        let parse = operand_parser(&name).ok_or_else(|| unknown(&name, &at))?;
         let Value::Object(fields) = fields else {
             return Err(expected("an object of paths", &fields, &at));
         };
         for (path, operand) in fields {
-            parser.operation(read, &path, operand, &at)?;
+            parser.operation(parse, &path, operand, &at)?;
         }
     }
     let mut operations = parser.operations;
     if operations.is_empty() {
         return Err(Invalid::new(at, "names no field to change"));
     }
-    operations.sort_by(|a, b| in_order(a.target(), b.target()));
+    operations.sort_by(|a, b| compare_paths(a.target(), b.target()));
     Ok(Operators(operations))
 }
 
-/// What has been read so far.
+/// The operators parsed so far, and what they use of the bounds.
 struct OperatorParser<'a> {
     operations: Vec<Operation>,
-    /// Every path that is touched, and where it was said.
+    /// Every path that is touched, and the operator's own path in the command.
     claims: Vec<(Path, String)>,
-    /// In the lists of `$each`.
+    /// The number of values in all `$each`.
     values: usize,
     conditions: &'a mut Conditions,
 }
 
-type ReadOperand = fn(&mut OperatorParser<'_>, Value, &Path, &str) -> Result<Operator, Invalid>;
+type ParseOperand = fn(&mut OperatorParser<'_>, Value, &Path, &str) -> Result<Operator, Invalid>;
 
-fn reader(name: &str) -> Option<ReadOperand> {
+fn operand_parser(name: &str) -> Option<ParseOperand> {
     Some(match name {
         "$set" => |_, value, path, at| stored(value, path, at).map(Operator::Set),
         "$unset" => |_, _, _, _| Ok(Operator::Unset),
@@ -84,15 +83,15 @@ fn unknown(name: &str, at: &str) -> Invalid {
 impl OperatorParser<'_> {
     fn operation(
         &mut self,
-        read: ReadOperand,
+        parse: ParseOperand,
         path: &str,
         operand: Value,
         at: &str,
     ) -> Result<(), Invalid> {
         let at = join(at, path);
-        let path = read_path(path, &at)?;
+        let path = parse_path(path, &at)?;
         self.claim(&path, &at)?;
-        let operator = read(self, operand, &path, &at)?;
+        let operator = parse(self, operand, &path, &at)?;
         self.operations.push(Operation { path, operator, at });
         Ok(())
     }
@@ -114,12 +113,12 @@ impl OperatorParser<'_> {
     fn rename(&mut self, target: &Value, at: &str) -> Result<Operator, Invalid> {
         let text = target.as_str();
         let text = text.ok_or_else(|| expected("a path as a string", target, at))?;
-        let target = read_path(text, at)?;
+        let target = parse_path(text, at)?;
         self.claim(&target, at)?;
         Ok(Operator::Rename(target))
     }
 
-    /// What `$push` and `$addToSet` add: the operand, or the values of its `$each`.
+    /// The values that `$push` and `$addToSet` add: the operand, or those of its `$each`.
     fn elements(&mut self, operand: Value, path: &Path, at: &str) -> Result<Vec<Value>, Invalid> {
         let depth = path.depth() + 1;
         check_value(&Value::Array(Vec::new()), at, depth)?;
@@ -160,11 +159,11 @@ impl OperatorParser<'_> {
     }
 }
 
-fn read_path(text: &str, at: &str) -> Result<Path, Invalid> {
+fn parse_path(text: &str, at: &str) -> Result<Path, Invalid> {
     Path::parse(text).map_err(|reason| Invalid::new(at, reason))
 }
 
-/// A value that will stand at `path`.
+/// A value to be stored at `path`.
 fn stored(value: Value, path: &Path, at: &str) -> Result<Value, Invalid> {
     check_value(&value, at, path.depth() + 1)?;
     Ok(value)
@@ -175,12 +174,8 @@ fn calculate(arithmetic: Arithmetic, operand: &Value, at: &str) -> Result<Operat
     Ok(Operator::Calculate(arithmetic, number))
 }
 
-fn expected(what: &str, found: &Value, at: &str) -> Invalid {
-    Invalid::new(at, format!("expected {what}, found {}", found.kind()))
-}
-
-/// MongoDB's order of paths, in which new fields are appended: by names, and by number where both are.
-fn in_order(a: &Path, b: &Path) -> Ordering {
+/// MongoDB's order of paths, in which new fields are appended: by name, or numerically if both are numbers.
+fn compare_paths(a: &Path, b: &Path) -> Ordering {
     let (a, b) = (a.as_str().split('.'), b.as_str().split('.'));
     a.zip(b)
         .map(|(a, b)| match is_number(a) && is_number(b) {

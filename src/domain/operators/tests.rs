@@ -1,4 +1,4 @@
-//! What operators come to as a patch, what they must not say, and every bound from both sides.
+//! The effects of operators as patches, every refusal, and every bound from both sides.
 
 use super::{Misfit, parse};
 use crate::domain::Patch;
@@ -15,7 +15,7 @@ fn effect(before: &str, update: &str) -> Result<Patch, Invalid> {
     })
 }
 
-fn told(before: &str, update: &str) -> String {
+fn patch_json(before: &str, update: &str) -> String {
     let patch = effect(before, update).unwrap();
     serde_json::to_string(&patch).unwrap()
 }
@@ -43,7 +43,7 @@ fn an_effect_is_told_in_values_and_not_in_operators() {
             r#"{"set":{"a.b.1":3},"unset":[]}"#,
         ),
     ] {
-        assert_eq!(told(before, update), patch, "{update}");
+        assert_eq!(patch_json(before, update), patch, "{update}");
     }
 }
 
