@@ -1,4 +1,4 @@
-//! Where to open a session, and what its default feed is to carry.
+//! The address of a node, and which changes a session asks for.
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,16 +42,17 @@ impl Address {
         TcpStream::connect((self.host.as_str(), self.port)).await
     }
 
-    /// Connects so that this machine holds only about `bytes` that were not read yet. The bound must be known before connecting: it decides how large a window TCP can offer.
+    /// Connects with a receive buffer of about `bytes`. It must be set before connecting, because it decides how large
+    /// a window TCP can offer.
     pub(super) async fn dial_narrow(&self, bytes: u32) -> io::Result<TcpStream> {
         let mut failed = io::Error::other("the host has no address");
-        for to in lookup_host((self.host.as_str(), self.port)).await? {
-            let socket = match to {
+        for address in lookup_host((self.host.as_str(), self.port)).await? {
+            let socket = match address {
                 SocketAddr::V4(_) => TcpSocket::new_v4()?,
                 SocketAddr::V6(_) => TcpSocket::new_v6()?,
             };
             socket.set_recv_buffer_size(bytes)?;
-            match socket.connect(to).await {
+            match socket.connect(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
@@ -60,7 +61,7 @@ impl Address {
     }
 }
 
-/// What the default feed of a session carries.
+/// The changes of a session's default feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Changes {
     /// Only answers and broadcasts
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_says_what_a_session_is_sent() {
+    fn the_query_names_the_changes_of_a_session() {
         assert_eq!(Changes::All.query(), "");
         assert_eq!(Changes::None.query(), "?changes=none");
         assert_eq!(Changes::After(7).query(), "?after=7");

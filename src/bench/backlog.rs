@@ -1,20 +1,20 @@
-//! Changes written beforehand, as fast as one connection can, for sessions to catch up with.
+//! A backlog: changes written before the measurement, for sessions to catch up with.
 
 use anyhow::{Context, Result};
 
 use super::client::{Client, Received};
 use super::write::BenchWriter;
 
-/// Commands sent before their answers are waited for.
+/// Commands in flight.
 const UNANSWERED_MAX: u64 = 500;
 
-/// Writes `count` changes; says the `seq` of the last.
+/// Writes `count` changes as fast as one connection can; returns the `seq` of the last.
 pub(super) async fn write(client: &mut Client, writer: &BenchWriter, count: u64) -> Result<u64> {
     let (mut left, mut last) = (count, 0);
     while left > 0 {
         let now = left.min(UNANSWERED_MAX);
-        let note = |heard: Received<'_>| {
-            if let Received::Done { seq: Some(seq), .. } = heard {
+        let note = |received: Received<'_>| {
+            if let Received::Done { seq: Some(seq), .. } = received {
                 last = last.max(seq);
             }
         };

@@ -1,4 +1,4 @@
-//! A connection that sends commands and matches answers to them.
+//! A client: sends commands over a connection, and matches answers to them.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::connection::BenchConnection;
 use super::message;
 use super::message::Message;
 
-/// What came of a command, or came without one.
+/// A message: the answer to a command, or one without a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Received<'a> {
     Done {
@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// Sends a command for each of `subjects`, which `write` writes, and waits until all are carried out.
-    /// What else is heard meanwhile is told to `each`.
+    /// Every message but refusals is passed to `each`.
     pub(super) async fn carry_out<T>(
         &mut self,
         subjects: impl IntoIterator<Item = T>,
@@ -78,9 +78,9 @@ impl Client {
         }
         let mut refused = None;
         while self.outstanding() > 0 {
-            self.turn(|heard| match heard {
+            self.step(|received| match received {
                 Received::Refused { code } => refused = Some(code.to_owned()),
-                heard => each(heard),
+                received => each(received),
             })
             .await?;
         }
@@ -90,11 +90,11 @@ impl Client {
         }
     }
 
-    /// Sends what is queued, waits for something to read and tells `each` what it was.
-    pub(super) async fn turn(&mut self, mut each: impl FnMut(Received<'_>)) -> Result<()> {
+    /// Sends what is queued, waits for messages and passes each of them to `each`.
+    pub(super) async fn step(&mut self, mut each: impl FnMut(Received<'_>)) -> Result<()> {
         let (waiting, answered) = (&mut self.waiting, &mut self.answered);
         self.connection
-            .turn(|text| {
+            .step(|text| {
                 match message::read(text) {
                     Message::Response { id, seq } => {
                         let sent = take_answered(waiting, answered, id)?;

@@ -1,4 +1,4 @@
-//! How many commands a second are acknowledged, and how soon.
+//! Scenario `commands`: how many commands a second are acknowledged, and how soon.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ async fn run_connections(urls: &[Address], options: &CommandsOptions) -> Result<
     load.run(try_join_all(senders).await?).await
 }
 
-/// A connection and what it will send, once the events for that exist.
+/// A client and its commands, once the events that they update exist.
 async fn prepare(
     connection: BenchConnection,
     number: usize,

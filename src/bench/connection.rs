@@ -37,14 +37,14 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 /// An HTTP answer larger than this is not a handshake.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Said of an open connection that fails.
+/// The context of an error on an open connection.
 const BROKEN: &str = "the connection broke";
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// How a server ends a session that it has something to say to.
+/// The server closed the session, with a code and a reason.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server closed the connection: {code} {reason}")]
 pub(super) struct Closed {
@@ -65,11 +65,11 @@ pub(super) struct BenchConnection {
     stream: TcpStream,
     outbox: Vec<u8>,
     /// Bytes read and not yet handled: part of a frame, except just after the handshake.
-    rest: Vec<u8>,
-    /// Of a message that comes in several frames.
-    begun: Vec<u8>,
-    /// Whether `rest` may hold whole frames already.
-    unread: bool,
+    unhandled: Vec<u8>,
+    /// The payload so far of a message in several frames.
+    partial: Vec<u8>,
+    /// Whether `unhandled` may hold whole frames already.
+    has_frames: bool,
     /// The log's position when the session opened.
     pub(super) welcome: u64,
     /// Pings answered so far.
@@ -85,7 +85,7 @@ pub(super) async fn open_many(
     opening(urls, count, changes).try_collect().await
 }
 
-/// The same, each as soon as it is open.
+/// The same, as a stream that yields each as soon as it is open.
 pub(super) fn opening(
     urls: &[Address],
     count: u32,
@@ -101,7 +101,7 @@ impl BenchConnection {
         Self::open_over(address.dial(), address, changes).await
     }
 
-    /// One for which this machine holds only about `bytes` that were not read yet.
+    /// Opens one with a receive buffer of about `bytes`.
     pub(super) async fn open_narrow(
         address: &Address,
         changes: Changes,
@@ -135,14 +135,14 @@ impl BenchConnection {
         let mut connection = Self {
             stream,
             outbox: Vec::new(),
-            rest: Vec::new(),
-            begun: Vec::new(),
-            unread: true,
+            unhandled: Vec::new(),
+            partial: Vec::new(),
+            has_frames: true,
             welcome: 0,
             pings: 0,
         };
         connection.shake_hands(address, changes).await?;
-        connection.hear_welcome().await?;
+        connection.receive_welcome().await?;
         Ok(connection)
     }
 
@@ -157,20 +157,24 @@ impl BenchConnection {
         );
         self.stream.write_all(request.as_bytes()).await?;
         let end = loop {
-            if let Some(at) = self.rest.windows(4).position(|four| four == b"\r\n\r\n") {
+            if let Some(at) = self
+                .unhandled
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n")
+            {
                 break at + 4;
             }
-            ensure!(self.rest.len() < HEAD_BYTES_MAX, "this is no livelog");
+            ensure!(self.unhandled.len() < HEAD_BYTES_MAX, "this is no livelog");
             self.read_more().await?;
         };
-        check_head(&self.rest[..end], &key)?;
-        self.rest.drain(..end);
+        check_head(&self.unhandled[..end], &key)?;
+        self.unhandled.drain(..end);
         Ok(())
     }
 
-    async fn hear_welcome(&mut self) -> Result<()> {
+    async fn receive_welcome(&mut self) -> Result<()> {
         loop {
-            if let Some(frame) = first_frame(&self.rest)? {
+            if let Some(frame) = first_frame(&self.unhandled)? {
                 let Message::Welcome { seq } = message::read(frame.payload) else {
                     bail!(
                         "the first message is not a welcome: {}",
@@ -179,7 +183,7 @@ impl BenchConnection {
                 };
                 self.welcome = seq;
                 let length = frame.length;
-                self.rest.drain(..length);
+                self.unhandled.drain(..length);
                 return Ok(());
             }
             self.read_more().await?;
@@ -187,36 +191,36 @@ impl BenchConnection {
     }
 
     async fn read_more(&mut self) -> Result<()> {
-        let count = self.stream.read_buf(&mut self.rest).await?;
+        let count = self.stream.read_buf(&mut self.unhandled).await?;
         ensure!(
             count > 0,
             "the server closed the connection, saying {:?}",
-            shown(&self.rest)
+            shown(&self.unhandled)
         );
         Ok(())
     }
 
-    /// Puts one text message into the outbox; [`Self::turn`] sends it.
+    /// Puts one text message into the outbox; [`Self::step`] sends it.
     pub(super) fn queue(&mut self, text: &[u8]) -> Result<()> {
         put_frame(&mut self.outbox, OpCode::Data(Data::Text), text)
     }
 
-    /// Sends what is queued, waits for something to read and hands each message of it to `each`.
+    /// Sends what is queued, waits for messages and passes each of them to `each`.
     ///
-    /// Sending and receiving share one wait, so a server that stops reading until it is read from
-    /// cannot bring both to a halt. Dropping the future loses nothing.
-    pub(super) async fn turn(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        poll_fn(|context| self.poll_turn(context, &mut each)).await
+    /// Sending and receiving share one wait: a server that stops reading until its own messages are read cannot cause a
+    /// deadlock. Cancel-safe.
+    pub(super) async fn step(&mut self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        poll_fn(|context| self.poll_step(context, &mut each)).await
     }
 
-    fn poll_turn(
+    fn poll_step(
         &mut self,
         context: &mut TaskContext<'_>,
         each: &mut impl FnMut(&[u8]) -> Result<()>,
     ) -> Poll<Result<()>> {
         self.poll_send(context)?;
-        if std::mem::take(&mut self.unread) {
-            let bytes = std::mem::take(&mut self.rest);
+        if std::mem::take(&mut self.has_frames) {
+            let bytes = std::mem::take(&mut self.unhandled);
             return Poll::Ready(self.handle(&bytes, each));
         }
         SCRATCH.with_borrow_mut(|scratch| {
@@ -236,13 +240,13 @@ impl BenchConnection {
         Ok(())
     }
 
-    /// Fills `scratch` with what was left over and what is new; says how many bytes that is.
+    /// Fills `scratch` with the unhandled bytes and those that are new; returns how many that is.
     fn poll_receive(
         &mut self,
         context: &mut TaskContext<'_>,
         scratch: &mut Vec<u8>,
     ) -> Poll<Result<usize>> {
-        let kept = self.rest.len();
+        let kept = self.unhandled.len();
         if scratch.len() < 2 * kept {
             scratch.resize(2 * kept, 0);
         }
@@ -250,7 +254,7 @@ impl BenchConnection {
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)).context(BROKEN)?;
         let new = buffer.filled().len();
         ensure_open(new)?;
-        scratch[..kept].copy_from_slice(&self.rest);
+        scratch[..kept].copy_from_slice(&self.unhandled);
         Poll::Ready(Ok(kept + new))
     }
 
@@ -258,11 +262,13 @@ impl BenchConnection {
         let mut bytes = bytes;
         while let Some(frame) = first_frame(bytes)? {
             match frame.opcode {
-                OpCode::Data(_) if frame.is_final && self.begun.is_empty() => each(frame.payload)?,
+                OpCode::Data(_) if frame.is_final && self.partial.is_empty() => {
+                    each(frame.payload)?
+                }
                 OpCode::Data(_) => {
-                    self.begun.extend_from_slice(frame.payload);
+                    self.partial.extend_from_slice(frame.payload);
                     if frame.is_final {
-                        each(&std::mem::take(&mut self.begun))?;
+                        each(&std::mem::take(&mut self.partial))?;
                     }
                 }
                 OpCode::Control(Control::Ping) => {
@@ -278,8 +284,8 @@ impl BenchConnection {
             }
             bytes = &bytes[frame.length..];
         }
-        self.rest.clear();
-        self.rest.extend_from_slice(bytes);
+        self.unhandled.clear();
+        self.unhandled.extend_from_slice(bytes);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! How many changes (or broadcasts) a second reach sessions, and whether all reach each, in order.
+//! Scenario `deliveries`: how many changes (or broadcasts) a second reach sessions, and whether all reach each, in
+//! order.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::{GRACE, within_delivering};
 /// Commands one writer keeps unanswered.
 const OUTSTANDING_MAX: usize = 64;
 
-/// How often to look whether every session has everything, once the writers are done.
+/// How often to check whether every session has everything, once the writers are done.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 
 #[derive(clap::Args, Debug, Clone)]
@@ -63,26 +64,26 @@ impl DeliveriesOptions {
     }
 }
 
-/// What sessions and writers know of each other.
+/// The state that sessions and writers share: writers stay within `window` writes of what is delivered.
 #[derive(Debug)]
 struct Progress {
     sessions: u64,
     window: u64,
     written: AtomicU64,
     delivered: AtomicU64,
-    /// The last number each session saw: a `seq`, or a broadcast's number.
-    seen: Vec<AtomicU64>,
+    /// The last number that each session received: a `seq`, or a broadcast's number.
+    received: Vec<AtomicU64>,
     /// Sums over all sessions: numbers skipped, numbers repeated.
     missing: AtomicU64,
     repeated: AtomicU64,
-    room: Notify,
+    has_capacity: Notify,
 }
 
-/// What the writers have to tell.
+/// What the writers wrote.
 #[derive(Debug, Default)]
-struct WriteTimes {
+struct Written {
     count: u64,
-    /// The last number every session must see.
+    /// The last number that every session must receive.
     last: u64,
     refusals: RefusalCounts,
 }
@@ -141,7 +142,7 @@ async fn listen(
     loop {
         let mut count = 0;
         connection
-            .turn(|text| {
+            .step(|text| {
                 match message::read(text) {
                     Message::Change { seq, .. } if !broadcast => sequence.see(seq),
                     Message::Broadcast { number } if broadcast => sequence.see(number),
@@ -159,7 +160,7 @@ async fn write_all(
     urls: &[Address],
     options: &DeliveriesOptions,
     progress: &Arc<Progress>,
-) -> Result<WriteTimes> {
+) -> Result<Written> {
     let connections = open_many(urls, options.writers(), Changes::None).await?;
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut tasks = JoinSet::new();
@@ -167,7 +168,7 @@ async fn write_all(
         let client = Client::new(connection);
         tasks.spawn(write(client, options.clone(), Arc::clone(progress), until));
     }
-    let mut total = WriteTimes::default();
+    let mut total = Written::default();
     while let Some(written) = tasks.join_next().await {
         total.add(written??);
     }
@@ -179,13 +180,13 @@ async fn write(
     options: DeliveriesOptions,
     progress: Arc<Progress>,
     until: Instant,
-) -> Result<WriteTimes> {
+) -> Result<Written> {
     let writer = BenchWriter::new(options.bytes as usize);
-    let mut written = WriteTimes::default();
+    let mut written = Written::default();
     let mut number = 0;
     loop {
         let writing = Instant::now() < until;
-        while writing && client.outstanding() < OUTSTANDING_MAX && progress.take_room() {
+        while writing && client.outstanding() < OUTSTANDING_MAX && progress.try_begin_write() {
             number += 1;
             client.send(until, |out, id| match options.broadcast {
                 true => writer.broadcast(out, id, number),
@@ -196,14 +197,14 @@ async fn write(
             return Ok(written);
         }
         tokio::select! {
-            turn = client.turn(|heard| written.count(heard, &progress)) => turn?,
-            () = progress.room.notified(), if writing => {}
+            step = client.step(|received| written.count(received, &progress)) => step?,
+            () = progress.has_capacity.notified(), if writing => {}
             () = tokio::time::sleep_until(until.into()), if writing => {}
         }
     }
 }
 
-/// When every session has seen `last`, or [`GRACE`] later; the report tells which it was.
+/// Waits until every session has received `last`, at most [`GRACE`]: the report tells which it was.
 async fn drain(progress: &Progress, last: u64) -> Instant {
     let limit = Instant::now() + GRACE;
     while progress.behind(last) > 0 && Instant::now() < limit {
@@ -219,52 +220,52 @@ impl Progress {
             window: u64::from(options.window),
             written: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
-            seen: (0..options.sessions).map(|_| AtomicU64::new(0)).collect(),
+            received: (0..options.sessions).map(|_| AtomicU64::new(0)).collect(),
             missing: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
-            room: Notify::new(),
+            has_capacity: Notify::new(),
         }
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         let delivered = self.delivered.load(Relaxed) / self.sessions;
         self.written.load(Relaxed).saturating_sub(delivered) < self.window
     }
 
-    fn take_room(&self) -> bool {
-        let room = self.has_room();
-        if room {
+    fn try_begin_write(&self) -> bool {
+        let has_capacity = self.has_capacity();
+        if has_capacity {
             self.written.fetch_add(1, Relaxed);
         }
-        room
+        has_capacity
     }
 
     fn note(&self, index: usize, count: u64, sequence: &mut Sequence) {
-        self.seen[index].store(sequence.last(), Relaxed);
+        self.received[index].store(sequence.last(), Relaxed);
         let (missing, repeated) = sequence.take_faults();
         self.missing.fetch_add(missing, Relaxed);
         self.repeated.fetch_add(repeated, Relaxed);
         self.delivered.fetch_add(count, Relaxed);
-        if self.has_room() {
-            self.room.notify_waiters();
+        if self.has_capacity() {
+            self.has_capacity.notify_waiters();
         }
     }
 
     fn behind(&self, last: u64) -> usize {
-        let behind = |seen: &&AtomicU64| seen.load(Relaxed) < last;
-        self.seen.iter().filter(behind).count()
+        let behind = |received: &&AtomicU64| received.load(Relaxed) < last;
+        self.received.iter().filter(behind).count()
     }
 }
 
-impl WriteTimes {
-    fn count(&mut self, heard: Received<'_>, progress: &Progress) {
-        match heard {
+impl Written {
+    fn count(&mut self, received: Received<'_>, progress: &Progress) {
+        match received {
             Received::Done { seq, .. } => {
                 self.count += 1;
                 self.last = self.last.max(seq.unwrap_or(self.count));
             }
             Received::Refused { code } => {
-                // It will never be delivered, so it must not take room.
+                // It will never be delivered, so it must not count as under way.
                 progress.written.fetch_sub(1, Relaxed);
                 self.refusals.add(code);
             }
@@ -282,7 +283,7 @@ impl WriteTimes {
 fn report(
     options: &DeliveriesOptions,
     progress: &Progress,
-    written: &WriteTimes,
+    written: &Written,
     (writing, total): (Duration, Duration),
 ) -> BenchReport {
     let delivered = progress.delivered.load(Relaxed);

@@ -1,4 +1,4 @@
-//! Whether many silent sessions stay open, and what each costs the server.
+//! Scenario `idle`: whether many silent sessions stay open, and what each costs the server.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -71,9 +71,9 @@ async fn stay(mut connection: BenchConnection, pings: Arc<AtomicU64>) -> Result<
     let opened = Instant::now();
     loop {
         let answered = connection.pings;
-        let turn = connection.turn(|_| Ok(())).await;
+        let step = connection.step(|_| Ok(())).await;
         pings.fetch_add(connection.pings - answered, Relaxed);
-        turn.with_context(|| format!("a session ended after {} s", opened.elapsed().as_secs()))?;
+        step.with_context(|| format!("a session ended after {} s", opened.elapsed().as_secs()))?;
     }
 }
 

@@ -1,4 +1,4 @@
-//! How long a change takes, at a steady rate, until every session has it.
+//! Scenario `latency`: how long a change takes, at a steady rate, until every session has it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,6 @@ fn report(options: &LatencyOptions, arrivals: &Arrivals, mut sent: Sent) -> Benc
     report.row("sent", rate(acknowledged, time), "commands/s");
     report.percentiles("ack", &mut sent.acks, &[50, 90, 99]);
     report.percentiles("all sessions", &mut everywhere, &[50, 90, 99]);
-    arrivals.judge(&mut report, &sent, options.sessions);
+    arrivals.report_losses(&mut report, &sent, options.sessions);
     report
 }

@@ -1,4 +1,4 @@
-//! Commands sent as fast as they are answered, over many connections, for a measured time.
+//! A closed-loop load: commands sent as fast as they are answered, over many connections, for a measured time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::client::{Client, Received};
 use super::report::RefusalCounts;
 use super::stats::Durations;
 
-/// How hard, and how long.
+/// How much load, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadPlan {
     /// Commands each connection keeps unanswered.
@@ -30,7 +30,7 @@ pub(super) trait Commands: Send + 'static {
     fn done(&mut self, _id: u64, _seq: Option<u64>) {}
 }
 
-/// What came of the commands.
+/// What the commands did.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) done: u64,
@@ -65,11 +65,11 @@ impl LoadPlan {
         let mut tally = Tally::default();
         while Instant::now() < to {
             self.fill(&mut client, &mut commands)?;
-            tally.turn(&mut client, &mut commands, from, to).await?;
+            tally.step(&mut client, &mut commands, from, to).await?;
         }
         // What is outstanding must be answered too, though it counts no more.
         while client.outstanding() > 0 {
-            tally.turn(&mut client, &mut commands, from, to).await?;
+            tally.step(&mut client, &mut commands, from, to).await?;
         }
         Ok(tally)
     }
@@ -84,7 +84,7 @@ impl LoadPlan {
 }
 
 impl Tally {
-    async fn turn(
+    async fn step(
         &mut self,
         client: &mut Client,
         commands: &mut impl Commands,
@@ -93,18 +93,18 @@ impl Tally {
     ) -> Result<()> {
         let mut now = None;
         client
-            .turn(|heard| {
+            .step(|received| {
                 let now = *now.get_or_insert_with(Instant::now);
-                if let Received::Done { id, seq, .. } = heard {
+                if let Received::Done { id, seq, .. } = received {
                     commands.done(id, seq);
                 }
-                self.count(heard, now, now >= from && now < to);
+                self.count(received, now, now >= from && now < to);
             })
             .await
     }
 
-    fn count(&mut self, heard: Received<'_>, now: Instant, measured: bool) {
-        match heard {
+    fn count(&mut self, received: Received<'_>, now: Instant, measured: bool) {
+        match received {
             // Refusals count whenever they come: a run with any is a failure.
             Received::Refused { code } => self.refusals.add(code),
             Received::Done { sent, .. } if measured => {

@@ -1,16 +1,16 @@
-//! Whether each change reached the one subscription it belongs to, in order.
+//! Checks that each change reaches the one subscription that it matches, in order.
 
-/// The changes after `base`, and the subscriptions they belong to: numbered from 0, held by the
-/// sessions by turns.
+/// The changes after `base`, and the subscriptions that they match. Subscription n belongs to session n modulo their
+/// number.
 #[derive(Debug)]
 pub(super) struct Matches {
     base: u64,
     sessions: u64,
     changes: Vec<Match>,
-    /// By subscription: the last change it got.
+    /// By subscription: the last change that it received.
     last: Vec<u64>,
     delivered: u64,
-    /// Changes that belong to a subscription and reached none yet.
+    /// Changes that match a subscription and have reached none yet.
     waiting: u64,
     faults: Faults,
 }
@@ -22,7 +22,7 @@ struct Match {
     reached: Option<u64>,
 }
 
-/// Deliveries that should not have been.
+/// Deliveries that should not have happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     /// To another subscription, or of a change nobody acknowledged.
@@ -63,7 +63,7 @@ impl Matches {
         }
     }
 
-    /// `session` got `seq` by `subscription`.
+    /// `session` received `seq` by `subscription`.
     pub(super) fn reached(&mut self, session: u64, subscription: u64, seq: u64) {
         let held = subscription % self.sessions == session;
         let last = usize::try_from(subscription)
@@ -86,7 +86,7 @@ impl Matches {
         self.waiting -= u64::from(expected && !again);
     }
 
-    /// Nothing is acknowledged that no subscription got.
+    /// Whether every acknowledged change has reached a subscription.
     pub(super) fn all_reached(&self) -> bool {
         self.waiting == 0
     }

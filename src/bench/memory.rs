@@ -1,4 +1,4 @@
-//! A server's memory, if it runs on this machine.
+//! The resident memory of a server on this machine.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::time::MissedTickBehavior;
 /// Bytes in the unit of reports.
 pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
-/// How often memory is looked at until it has settled.
+/// How often memory is read until it has settled.
 const SETTLE_POLL: Duration = Duration::from_millis(500);
 
-/// Looks after which memory counts as settled, though it may still move.
-const SETTLE_LOOKS_MAX: u32 = 20;
+/// Readings after which memory counts as settled, though it may still change.
+const SETTLE_READINGS_MAX: u32 = 20;
 
-/// How often memory is looked at for its peak.
+/// How often memory is read for its peak.
 const PEAK_POLL: Duration = Duration::from_millis(10);
 
 /// Bytes of the process now.
@@ -23,28 +23,28 @@ pub(super) fn now(pid: Option<u32>) -> Result<Option<u64>> {
     pid.map(resident_bytes).transpose()
 }
 
-/// What `work` came to, and the most bytes the process was seen with meanwhile.
+/// The result of `work`, and the most bytes that the process was seen with meanwhile.
 pub(super) async fn peak_during<T>(
     pid: Option<u32>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<(T, Option<u64>)> {
-    let mut looks = tokio::time::interval(PEAK_POLL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut readings = tokio::time::interval(PEAK_POLL);
+    readings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut peak = None;
     tokio::pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return Ok((done?, peak.max(now(pid)?))),
-            _ = looks.tick(), if pid.is_some() => peak = peak.max(now(pid)?),
+            _ = readings.tick(), if pid.is_some() => peak = peak.max(now(pid)?),
         }
     }
 }
 
-/// Bytes of the process once two looks in a row agree within a hundredth.
+/// Bytes of the process once two readings in a row agree within a hundredth.
 pub(super) async fn settled(pid: Option<u32>) -> Result<Option<u64>> {
     let Some(pid) = pid else { return Ok(None) };
     let mut last = resident_bytes(pid)?;
-    for _ in 0..SETTLE_LOOKS_MAX {
+    for _ in 0..SETTLE_READINGS_MAX {
         tokio::time::sleep(SETTLE_POLL).await;
         let now = resident_bytes(pid)?;
         if now.abs_diff(last) < now / 100 {

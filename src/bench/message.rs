@@ -1,24 +1,22 @@
-//! What a server says, found by scanning for a few keys instead of parsing JSON.
+//! The messages of a server, recognized by scanning for a few keys instead of parsing JSON.
 //!
-//! livelog writes a message's own fields before the fields of documents, so the first occurrence
-//! of a key is the message's. A benchmark that receives a million messages a second on the
-//! server's own cores cannot afford more.
+//! livelog writes a message's own fields before the fields of documents, so the first occurrence of a key is the
+//! message's. A benchmark that receives a million messages a second on the server's own cores cannot afford to parse.
 
-/// The little a benchmark wants to know of a message.
+/// The part of a message that a benchmark needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message<'a> {
     Welcome {
         seq: u64,
     },
-    /// Of the session's default feed, or of the subscription to which `bench` itself gave this number
-    /// as its name.
+    /// Of the session's default feed, or of the subscription that `bench` itself named by this number.
     Change {
         sub: Option<u64>,
         seq: u64,
     },
     /// A subscription was overrun and reads the log.
     Behind,
-    /// The position to resume from is none of this log.
+    /// The position to resume from is not one of this log.
     Reset,
     /// A broadcast, with the number `bench` itself put into it.
     Broadcast {

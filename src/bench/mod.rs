@@ -1,8 +1,13 @@
-//! `livelog bench`: a load generator that speaks the public wire protocol and nothing else.
+//! `livelog bench`: a load generator. It knows the public wire protocol alone, so it imports nothing of this crate, and
+//! nothing but the command line imports it.
 //!
-//! It usually shares a machine with the server it measures, so it must be far cheaper than what it
-//! measures: one thread, no task per message, frames counted by scanning bytes (`wire`, `message`)
-//! instead of parsing JSON. Every wait has a deadline; whatever goes wrong ends in an error.
+//! It usually shares a machine with the server that it measures, so it must be far cheaper: one thread, no task per
+//! message, frames counted by scanning bytes (`wire`, `message`) instead of parsing JSON. Every wait has a deadline,
+//! and every fault ends in an error.
+//!
+//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`. The other
+//! files are what they share: the client (`address`, `connection`, `wire`, `message`, `client`, `write`), the load
+//! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `report`).
 
 mod address;
 mod backlog;
@@ -35,7 +40,7 @@ use clap::{Args, Subcommand};
 use address::Address;
 use report::BenchReport;
 
-/// What to wait for beyond the time a scenario is meant to take: connecting, draining, answering.
+/// How much longer than planned a scenario may take, to connect, drain and answer.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Descriptors beside one per connection: standard streams, the runtime's own, files of /proc.

@@ -1,4 +1,4 @@
-//! A scenario's result, for people (a table) or programs (a line of JSON).
+//! The result of a scenario, as a table or a line of JSON.
 
 use std::collections::BTreeMap;
 
@@ -136,8 +136,8 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Number(number) if number.is_f64() => {
             let number = number.as_f64().unwrap_or_default();
-            let places = if number < 100.0 { 2 } else { 0 };
-            format!("{number:.places$}")
+            let digits = if number < 100.0 { 2 } else { 0 };
+            format!("{number:.digits$}")
         }
         Value::String(text) => text.clone(),
         other => other.to_string(),

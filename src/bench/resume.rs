@@ -1,4 +1,5 @@
-//! How soon sessions that were away catch up, all at once, and what that takes of the server's memory.
+//! Scenario `resume`: how soon sessions catch up that were disconnected, all at once, and how much of the server's
+//! memory that takes.
 
 use std::time::{Duration, Instant};
 
@@ -55,14 +56,14 @@ pub(super) struct ResumeOptions {
     pid: Option<u32>,
 }
 
-/// The changes each session has to catch up with.
+/// The changes that each session missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Missed {
     after: u64,
     last: u64,
 }
 
-/// A session that has seen the last change; open as long as this is kept.
+/// A session that has received the last change; dropping this closes it.
 struct CaughtUp {
     _client: Client,
     at: Instant,
@@ -92,7 +93,7 @@ async fn run_sessions(urls: &[Address], options: &ResumeOptions) -> Result<Bench
     Ok(report(options, begun, &sessions, memory))
 }
 
-/// Makes sure that the log has as many changes as there are to catch up with.
+/// Writes the changes to catch up with, or checks that the log has so many.
 async fn missed(urls: &[Address], options: &ResumeOptions) -> Result<Missed> {
     let first = urls.first().context("no --url")?;
     let connection = BenchConnection::open(first, Changes::None).await?;
@@ -152,7 +153,7 @@ async fn catch_up(
     while sequence.last() < missed.last {
         let mut refused = None;
         client
-            .turn(|heard| match heard {
+            .step(|received| match received {
                 Received::Change { sub, seq } if sub == wanted => sequence.see(seq),
                 Received::Refused { code } => refused = Some(code.to_owned()),
                 Received::Reset => refused = Some("reset".to_owned()),

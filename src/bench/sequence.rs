@@ -1,8 +1,8 @@
-//! Whether numbers arrive once each, in order: the promise a session is given.
+//! Checks that numbers arrive once each, in order, as every session is promised.
 
 use std::mem::take;
 
-/// Follows one session's numbers.
+/// The numbers of one session.
 #[derive(Debug)]
 pub(super) struct Sequence {
     next: u64,
@@ -33,7 +33,7 @@ impl Sequence {
         self.next - 1
     }
 
-    /// Numbers skipped, and numbers that came again or too late, since this was last asked.
+    /// Numbers skipped, and numbers that came again or too late, since the last call.
     pub(super) fn take_faults(&mut self) -> (u64, u64) {
         (take(&mut self.missing), take(&mut self.repeated))
     }

@@ -1,4 +1,4 @@
-//! Whether sessions that stop reading delay the others, and what becomes of them.
+//! Scenario `slow`: whether sessions that stop reading delay the others, and how they end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use super::steady::{Arrivals, Pace, Sent, listen};
 use super::write::BenchWriter;
 use super::{GRACE, within_delivering};
 
-/// What this machine holds for a session that does not read.
+/// The receive buffer of a slow session.
 const RECEIVE_BYTES: u32 = 16 * 1024;
 
-/// What slow sessions ask for when they connect: more than the machines hold on the way (on Linux 4 MiB),
-/// so that the server is left with what it cannot send.
+/// The backlog of a slow session: more than all buffers on the way hold (on Linux 4 MiB), so that the server cannot
+/// send all of it.
 const CLOGGING_BYTES: u32 = 8 * 1024 * 1024;
 
-/// How long that takes to fill every buffer on the way. The server closes them no sooner than 10 s later.
+/// How long the backlog takes to fill every buffer on the way. The server closes the session no sooner than 10 s later.
 const CLOGGING: Duration = Duration::from_secs(1);
 
 /// Changes of those bytes a second below which something is wrong rather than slow.
@@ -83,22 +83,22 @@ impl SlowOptions {
     }
 }
 
-/// What became of a slow session.
+/// How a slow session ended.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ReaderFate {
-    /// It was told why.
+    /// Closed with this code.
     Closed(u16),
-    /// It was closed while so much lay unread that there was no room to say why.
+    /// Closed while the buffers were so full that no code could be sent.
     CutOff,
-    /// It read up, once it read.
-    ReadUp,
-    /// It is open, but does not get everything.
+    /// Open, and it caught up once it read.
+    CaughtUp,
+    /// Open, but it does not receive everything.
     Stuck,
-    /// What it got has gaps or repeats.
+    /// What it received has gaps or repeats.
     Torn,
 }
 
-/// What was written without and with slow sessions, and what became of those.
+/// What was written without and with slow sessions, and how those ended.
 #[derive(Default)]
 struct SlowOutcome {
     without: Sent,
@@ -157,7 +157,7 @@ async fn run_rounds(
     Ok(outcome)
 }
 
-/// Slow sessions, which have more to read at once than anything holds for them.
+/// Opens slow sessions, whose backlog fills every buffer on the way.
 async fn clog(urls: &[Address], options: &SlowOptions, last: u64) -> Result<Vec<BenchConnection>> {
     let from = Changes::After(last.saturating_sub(options.backlog()));
     let urls = urls.iter().cycle().take(options.slow as usize);
@@ -167,13 +167,13 @@ async fn clog(urls: &[Address], options: &SlowOptions, last: u64) -> Result<Vec<
     Ok(slow)
 }
 
-/// Reads all there is for a session that did not read so far.
+/// Reads everything of a session that has not read so far.
 async fn fate(mut connection: BenchConnection, last: u64) -> ReaderFate {
     let mut sequence = Sequence::after(connection.welcome);
     let reading = async {
         while sequence.last() < last {
             connection
-                .turn(|text| {
+                .step(|text| {
                     if let Message::Change { seq, .. } = message::read(text) {
                         sequence.see(seq);
                     }
@@ -188,13 +188,13 @@ async fn fate(mut connection: BenchConnection, last: u64) -> ReaderFate {
         return ReaderFate::Torn;
     }
     match ended {
-        Ok(Ok(())) => ReaderFate::ReadUp,
-        Ok(Err(error)) => told(&error),
+        Ok(Ok(())) => ReaderFate::CaughtUp,
+        Ok(Err(error)) => end_of(&error),
         Err(_) => ReaderFate::Stuck,
     }
 }
 
-fn told(error: &anyhow::Error) -> ReaderFate {
+fn end_of(error: &anyhow::Error) -> ReaderFate {
     match error.downcast_ref::<Closed>() {
         Some(closed) => ReaderFate::Closed(closed.code),
         None => ReaderFate::CutOff,
@@ -206,7 +206,7 @@ impl ReaderFate {
         match self {
             Self::Closed(code) => format!("slow closed with {code}"),
             Self::CutOff => "slow closed without a word".to_owned(),
-            Self::ReadUp => "slow open, then read up".to_owned(),
+            Self::CaughtUp => "slow open, then read up".to_owned(),
             Self::Stuck => "slow open, but stuck".to_owned(),
             Self::Torn => "slow with gaps".to_owned(),
         }
@@ -238,7 +238,7 @@ fn report(options: &SlowOptions, arrivals: &Arrivals, outcome: SlowOutcome) -> B
         }
         report.percentiles(name, &mut took, &[50, 99]);
         tails.push(took.percentile(99));
-        arrivals.judge(&mut report, sent, options.sessions);
+        arrivals.report_losses(&mut report, sent, options.sessions);
     }
     report.row("ratio of p99", tails[1] / tails[0], "");
     for (fate, count) in fates {
@@ -257,9 +257,9 @@ mod tests {
     #[test]
     fn a_server_that_says_why_is_told_from_one_that_cannot() {
         let gone = anyhow::anyhow!("the server closed the connection without a word");
-        assert_eq!(told(&gone), ReaderFate::CutOff);
+        assert_eq!(end_of(&gone), ReaderFate::CutOff);
         let closed = Closed::new(4002, "too slow").into();
-        assert_eq!(told(&closed), ReaderFate::Closed(4002));
+        assert_eq!(end_of(&closed), ReaderFate::Closed(4002));
         assert_eq!(ReaderFate::Closed(4002).name(), "slow closed with 4002");
     }
 
@@ -268,7 +268,7 @@ mod tests {
         for fate in [
             ReaderFate::Closed(4002),
             ReaderFate::CutOff,
-            ReaderFate::ReadUp,
+            ReaderFate::CaughtUp,
         ] {
             assert!(!fate.is_wrong(), "{fate:?}");
         }

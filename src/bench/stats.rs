@@ -1,4 +1,4 @@
-//! Percentiles of durations.
+//! Percentiles, rates and medians.
 
 use std::time::Duration;
 

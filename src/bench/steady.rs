@@ -1,4 +1,4 @@
-//! Changes written at a steady rate, and when they reached whom.
+//! An open-loop load: changes written at a steady rate, and when each reached each session.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ use super::sequence::Sequence;
 use super::stats::Durations;
 use super::write::BenchWriter;
 
-/// Timers fire up to this late; a command later than that waited for the generator or the socket,
-/// and its time counts from when it was due.
+/// Timers fire up to this late. A command that is sent later waited for the generator or the socket, and its latency
+/// counts from when it was due (no coordinated omission).
 const TIMER_SLACK: Duration = Duration::from_millis(3);
 
-/// How often to look whether every session has everything, once the writer is done.
+/// How often to check whether every session has everything, once the writer is done.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
 
 /// How fast to write, and what.
@@ -66,7 +66,7 @@ impl Pace {
                     started += 1;
                     client.send(sending_time(due.into()), |out, id| writer.create(out, id))?;
                 }
-                turn = client.turn(|heard| sent.note(heard)) => turn?,
+                step = client.step(|received| sent.note(received)) => step?,
             }
         }
         ensure!(
@@ -98,8 +98,8 @@ impl Sent {
         self.refusals.merge(other.refusals);
     }
 
-    fn note(&mut self, heard: Received<'_>) {
-        match heard {
+    fn note(&mut self, received: Received<'_>) {
+        match received {
             Received::Done { sent, seq, .. } => {
                 self.acks.add(sent.elapsed());
                 self.changes.extend(seq.map(|seq| (seq, sent)));
@@ -110,30 +110,30 @@ impl Sent {
     }
 }
 
-/// Notes what reaches one session, which must be every change, once, in order.
+/// Notes when changes reach one session, which must be every change, once, in order.
 pub(super) async fn listen(
     mut connection: BenchConnection,
     arrivals: Arc<Arrivals>,
 ) -> Result<Infallible> {
     let mut sequence = Sequence::after(connection.welcome);
-    let mut seen = Vec::new();
+    let mut seqs = Vec::new();
     loop {
-        seen.clear();
+        seqs.clear();
         connection
-            .turn(|text| {
+            .step(|text| {
                 if let Message::Change { seq, .. } = message::read(text) {
-                    seen.push(seq);
+                    seqs.push(seq);
                 }
                 Ok(())
             })
             .await?;
-        seen.iter().for_each(|seq| sequence.see(*seq));
+        seqs.iter().for_each(|seq| sequence.see(*seq));
         let (missing, repeated) = sequence.take_faults();
         ensure!(
             (missing, repeated) == (0, 0),
             "a session missed {missing} changes, {repeated} came twice or out of order"
         );
-        arrivals.note(&seen, Instant::now());
+        arrivals.note(&seqs, Instant::now());
     }
 }
 
@@ -150,10 +150,10 @@ impl Arrivals {
         usize::try_from(seq.checked_sub(self.base + 1)?).ok()
     }
 
-    fn note(&self, seen: &[u64], now: Instant) {
+    fn note(&self, seqs: &[u64], now: Instant) {
         let micros = u32::try_from((now - self.begun).as_micros()).unwrap_or(u32::MAX);
         let mut changes = self.changes();
-        for index in seen.iter().filter_map(|seq| self.index(*seq)) {
+        for index in seqs.iter().filter_map(|seq| self.index(*seq)) {
             // A session's changes have no gaps, so this grows by one at a time.
             if changes.len() <= index {
                 changes.resize(index + 1, Vec::new());
@@ -171,7 +171,7 @@ impl Arrivals {
         }
     }
 
-    /// When the last of `sessions` got `seq`; none if not all did, or one got it twice.
+    /// When the last of `sessions` received `seq`; none if not all did, or one received it twice.
     pub(super) fn complete(&self, seq: u64, sessions: u32) -> Option<Instant> {
         let changes = self.changes();
         let arrived = changes.get(self.index(seq)?)?;
@@ -181,7 +181,7 @@ impl Arrivals {
         last.map(|micros| self.time(*micros))
     }
 
-    /// Waits until every session has everything, or [`GRACE`] at most; [`Self::judge`] tells which.
+    /// Waits until every session has everything, or [`GRACE`] at most; [`Self::report_losses`] tells which.
     pub(super) async fn drain(&self, sent: &Sent, sessions: u32) {
         let limit = Instant::now() + GRACE;
         for (seq, _) in &sent.changes {
@@ -191,7 +191,7 @@ impl Arrivals {
         }
     }
 
-    pub(super) fn judge(&self, report: &mut BenchReport, sent: &Sent, sessions: u32) {
+    pub(super) fn report_losses(&self, report: &mut BenchReport, sent: &Sent, sessions: u32) {
         let lost = |(seq, _): &&(u64, Instant)| self.complete(*seq, sessions).is_none();
         let lost = sent.changes.iter().filter(lost).count();
         if lost > 0 {

@@ -1,5 +1,5 @@
-//! What subscriptions that do not match a change cost its command: the rate with one subscription, and
-//! the rate with many of which each change matches one.
+//! Scenario `subscriptions`: what subscriptions cost the commands whose changes they do not match. Compares the rate
+//! with one subscription to the rate with many, of which each change matches one.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use super::stats::{median, rate};
 use super::write::{BenchWriter, subscribe_to};
 use super::{GRACE, within};
 
-/// How often to look whether everything was delivered, once the writers are done.
+/// How often to check whether everything was delivered, once the writers are done.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
 
 /// SUBSCRIBEs a second below which something is wrong rather than slow.
@@ -83,14 +83,14 @@ impl SubscriptionsOptions {
     }
 }
 
-/// The topics that one round's changes are about; no other round has any of them.
+/// The topics of one round's changes; no two rounds share any.
 #[derive(Clone, Copy, Debug)]
 struct Topics {
     first: u64,
     count: u64,
 }
 
-/// What came of the rounds with as many subscriptions.
+/// The sums of all rounds with the same number of subscriptions.
 #[derive(Debug, Default)]
 struct Total {
     tally: Tally,
@@ -104,7 +104,7 @@ struct Total {
     behind: u64,
 }
 
-/// What the sessions and writers of a round know of each other.
+/// The state that the sessions and writers of a round share.
 #[derive(Debug)]
 struct LoadRound {
     matches: Matches,
@@ -224,7 +224,7 @@ async fn subscribe(
 async fn listen(mut client: Client, number: u64, round: SharedRound) -> Result<Infallible> {
     loop {
         client
-            .turn(|heard| match heard {
+            .step(|received| match received {
                 Received::Change { sub, seq } => {
                     // A change without a subscription belongs to none of ours.
                     let subscription = sub.unwrap_or(u64::MAX);

@@ -1,7 +1,7 @@
 //! WebSocket frames in a byte buffer: just enough of RFC 6455 for a client that counts messages.
 //!
-//! A server's frames are not masked, so finding them is reading headers and skipping; nothing is
-//! copied and UTF-8 is not checked.
+//! A server's frames are not masked, so they are found by their headers alone: nothing is copied, and UTF-8 is not
+//! checked.
 
 use std::io::Cursor;
 
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 
-/// Larger than anything a benchmark makes a server send: beyond it the stream is not understood.
+/// Larger than every frame that a benchmark makes a server send: a larger one means that the stream was misread.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Masking with zeros is masking: servers do the same work, and the client none.
+/// A mask of zeros is a valid mask: the server does the same work, and the client none.
 const MASK: [u8; 4] = [0; 4];
 
 /// One frame at the start of a buffer.

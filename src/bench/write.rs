@@ -1,11 +1,11 @@
-//! The commands a benchmark sends, written straight into a reused buffer.
+//! The commands of a benchmark, written straight into a reused buffer.
 
 use std::io::Write;
 
-/// Fills documents to their size. Text, so that no layer can guess it is a constant.
+/// Text that fills documents up to their size.
 const FILLER: &str = "the quick brown fox jumps over the lazy dog and runs away ";
 
-/// Bytes of everything around a document's text, about.
+/// Bytes of a command beside the text, about.
 const ENVELOPE_BYTES: usize = 75;
 
 /// Writes commands of about a given size.
