@@ -1,6 +1,6 @@
 //! Rules about the source itself that no lint knows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ struct SourceFile {
 impl SourceFile {
     /// Without unit tests and comments: what the rules about dependencies are about.
     fn code(&self) -> String {
-        let text = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let text = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         text.lines()
             .map(without_comment)
             .collect::<Vec<_>>()
@@ -128,6 +128,7 @@ fn each_layer_knows_only_those_below_it() {
         ("budget", vec![]),
         ("metrics", vec![]),
         ("telemetry", vec![]),
+        // It speaks the wire protocol as any client does: it knows nothing here, and `cli` alone lists it.
         ("bench", vec![]),
         ("value", vec!["limits"]),
         ("query", vec!["value", "limits"]),
@@ -202,6 +203,116 @@ fn each_layer_knows_only_those_below_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A store's folder, its rooms, and what each of them may import of the others. Rooms that put the others together have
+/// no row.
+type StoreRooms = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static [&'static str])],
+);
+
+const STORE_ROOMS: [StoreRooms; 2] = [
+    (
+        "store/embedded",
+        &["file", "format", "read", "tail", "write"],
+        &[
+            // It says what an I/O error of the file means.
+            ("format", &["file"]),
+            ("read", &["format"]),
+            ("write", &["format", "read", "file"]),
+            ("tail", &[]),
+        ],
+    ),
+    (
+        "store/mongo",
+        &["open", "read", "tail", "wire", "write"],
+        &[
+            ("wire", &[]),
+            ("read", &["wire"]),
+            ("tail", &["wire", "read"]),
+            // `open` makes the indexes whose names a refused write is recognized by.
+            ("write", &["wire", "read", "tail", "open"]),
+        ],
+    ),
+];
+
+#[test]
+fn the_rooms_of_a_store_know_only_those_below_them() {
+    let mut wrong = Vec::new();
+    for (store, rooms, layers) in STORE_ROOMS {
+        for (room, allowed) in layers {
+            let sources = sources(&format!("src/{store}/{room}"));
+            for source in &sources {
+                for imported in imported_rooms(source, store, rooms) {
+                    if imported != *room && !allowed.contains(&imported.as_str()) {
+                        wrong.push(format!("{store}/{room}/{} imports {imported}", source.name));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The rooms of its store that a file imports, by the path from the crate or by `super`.
+fn imported_rooms(source: &SourceFile, store: &str, rooms: &[&str]) -> Vec<String> {
+    let store = store.replace('/', "::");
+    let path =
+        regex::Regex::new(&format!(r"\b(crate::{store}|super)::(\{{[^}}]*\}}|\w+)")).unwrap();
+    let name = regex::Regex::new(r"\w+").unwrap();
+    // Of a room's own files `mod.rs` alone has the other rooms under `super`.
+    let is_root = source.name == "mod.rs";
+    let mut imported = Vec::new();
+    for found in path.captures_iter(&source.code()) {
+        if &found[1] == "super" && !is_root {
+            continue;
+        }
+        let names = name.find_iter(&found[2]).map(|name| name.as_str());
+        imported.extend(names.filter(|name| rooms.contains(name)).map(str::to_owned));
+    }
+    imported
+}
+
+/// Names of types are looked for across the crate, so each must lead to one place.
+#[test]
+fn no_type_name_stands_twice() {
+    let start = regex::Regex::new(
+        r"^( *)(pub(\([a-z: ]+\))? )?(unsafe )?(struct|enum|trait|union|type|impl)\b[ <](\w*)",
+    )
+    .unwrap();
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources("src") {
+        // Columns at which an `impl` or `trait` is open: `type` one step further in is an associated type.
+        let mut open: Vec<usize> = Vec::new();
+        for line in source.text.lines().map(without_comment) {
+            let column = line.len() - line.trim_start().len();
+            if line.trim() == "}" {
+                open.retain(|block| *block < column);
+            }
+            let Some(found) = start.captures(line) else {
+                continue;
+            };
+            let is_associated = open.last().is_some_and(|block| block + 4 == column);
+            let is_block = !line.ends_with(['}', ';']);
+            match &found[5] {
+                "impl" if is_block => open.push(column),
+                "impl" => {}
+                "type" if is_associated => {}
+                keyword => {
+                    let name = found[6].to_owned();
+                    places.entry(name).or_default().push(source.name.clone());
+                    if keyword == "trait" && is_block {
+                        open.push(column);
+                    }
+                }
+            }
+        }
+    }
+    assert!(places.len() > 300, "the test reads types: {}", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
 }
 
 #[test]

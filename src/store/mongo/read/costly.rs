@@ -1,8 +1,8 @@
 //! What MongoDB is not asked to do, because it may take long over one document and does not look at the clock
 //! meanwhile: no deadline of the server's ends it. What is left out of a filter here, the query's tree decides.
 
-use crate::query::Query;
 use crate::query::FieldPath;
+use crate::query::Query;
 
 /// Numbers in one path that is passed to MongoDB. Each is followed both as an index and as a name, so each can double
 /// the work.
