@@ -188,8 +188,8 @@ async fn accept(listener: &TcpListener, app: App, draining: &CancellationToken) 
                 }
             }
             Err(error) => {
-                accept_throttle.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "cannot accept a connection");
+                accept_throttle.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "cannot accept a connection");
                 });
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }

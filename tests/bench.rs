@@ -88,7 +88,7 @@ async fn fill(dir: &Path, events: u64) {
         let batch = log.batch(events);
         store.append(&Arc::new(batch)).await.unwrap();
     }
-    let what = format!("log: append, {} each", limits::BATCH_COUNT_MAX);
+    let what = format!("log: append, {} each", limits::COMMIT_COUNT_MAX);
     say_rate(&what, log.seq.get(), started, "changes/s, durable");
     store.close().await;
 }
@@ -109,8 +109,8 @@ struct Log {
 impl Log {
     fn batch(&mut self, events: u64) -> Batch {
         let after = self.seq;
-        let mut changes = Vec::with_capacity(limits::BATCH_COUNT_MAX + 1);
-        while self.events < events && changes.len() < limits::BATCH_COUNT_MAX {
+        let mut changes = Vec::with_capacity(limits::COMMIT_COUNT_MAX + 1);
+        while self.events < events && changes.len() < limits::COMMIT_COUNT_MAX {
             let effect = self.create();
             changes.push(self.change(effect));
             if self.events.is_multiple_of(UPDATE_EVERY) {

@@ -474,7 +474,7 @@ async fn an_answer_is_what_filter_and_sort_say_whole_and_by_pages() {
             let mut events = answer(&store, &page).await;
             let more = events.len() > 17;
             events.truncate(17);
-            cursor = events.last().map(|last| page.cursor_after(last, 0));
+            cursor = events.last().map(|last| page.cursor_token(last, 0));
             paged.extend(events);
             if !more {
                 break;

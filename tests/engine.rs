@@ -80,8 +80,8 @@ fn order(command: Command) -> CommandBatch {
     CommandBatch {
         commands: vec![command],
         key: None,
-        guard: livelog::domain::Precondition::default(),
-        weight: 100,
+        precondition: livelog::domain::Precondition::default(),
+        approx_bytes: 100,
     }
 }
 
@@ -214,7 +214,7 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
     let heavy = |id| CommandBatch {
-        weight: large,
+        approx_bytes: large,
         ..order(create(id))
     };
     let _first = engine.submit(&source(), heavy("a")).unwrap();

@@ -65,8 +65,8 @@ fn order(step: u64) -> CommandBatch {
     CommandBatch {
         commands: vec![command],
         key: None,
-        guard: livelog::domain::Precondition::default(),
-        weight: 100,
+        precondition: livelog::domain::Precondition::default(),
+        approx_bytes: 100,
     }
 }
 
@@ -87,7 +87,7 @@ async fn until_live(mut subscription: Subscription) -> Vec<(String, u64)> {
         subscription.ready().await;
         let mut out = |notice: Notice| {
             let frame: Value = serde_json::from_str(notice.frame.as_str()).unwrap();
-            let word = frame["kind"].as_str().unwrap_or(notice.word);
+            let word = frame["kind"].as_str().unwrap_or(notice.frame_type);
             told.push((word.to_owned(), frame["seq"].as_u64().unwrap()));
         };
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);

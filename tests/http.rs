@@ -314,8 +314,11 @@ async fn a_client_that_goes_on_sending_is_cut_off() {
     let started = Instant::now();
     while stream.write_all(&piece).await.is_ok() {
         sent += piece.len();
-        assert!(sent < 2 * limits::PARTING_BYTES_MAX, "it is still read");
-        assert!(started.elapsed() < limits::PARTING_DEADLINE + DEADLINE);
+        assert!(
+            sent < 2 * limits::LINGERING_CLOSE_BYTES_MAX,
+            "it is still read"
+        );
+        assert!(started.elapsed() < limits::LINGERING_CLOSE_DEADLINE + DEADLINE);
     }
 }
 
@@ -572,5 +575,5 @@ async fn a_client_that_keeps_its_side_open_does_not_hold_up_the_end() {
     raw::read(&mut stream, false).await;
     let started = Instant::now();
     server.stop().await;
-    assert!(started.elapsed() < limits::PARTING_SILENCE + Duration::from_secs(5));
+    assert!(started.elapsed() < limits::LINGERING_CLOSE_SILENCE + Duration::from_secs(5));
 }

@@ -202,7 +202,7 @@ async fn answers_over_http_that_nobody_takes_do_not_fill_the_memory() {
             for asker in &mut askers {
                 asker.send(request.as_bytes()).await;
             }
-            tokio::time::sleep(limits::LINGERING_DEADLINE * 2).await;
+            tokio::time::sleep(limits::STALLED_DEADLINE * 2).await;
             let (status, _) = server.get(&format!("/api/events/{id}"), &[]).await;
             assert_eq!(status, 200, "whoever takes the answer has it");
         });

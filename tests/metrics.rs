@@ -178,7 +178,7 @@ async fn a_request_is_found_by_its_name_in_the_answer_and_in_the_log() {
     });
     let entry: serde_json::Value = serde_json::from_str(&line.await).unwrap();
     assert_eq!(entry["span"]["id"], "order-42", "{entry}");
-    assert_eq!(entry["fields"].get("kept_back"), None, "{entry}");
+    assert_eq!(entry["fields"].get("suppressed"), None, "{entry}");
     for line in server.logged().lines() {
         let entry: serde_json::Value = serde_json::from_str(line).expect(line);
         assert!(entry["level"].is_string(), "{line}");

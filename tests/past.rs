@@ -344,7 +344,7 @@ async fn pages(store: &dyn Store, json: &str, at: Seq) -> Vec<Event> {
         let mut page = answer(store, &query, at).await;
         let more = page.len() > LIMIT;
         page.truncate(LIMIT);
-        cursor = page.last().map(|last| query.cursor_after(last, 0));
+        cursor = page.last().map(|last| query.cursor_token(last, 0));
         found.extend(page);
         if !more {
             return found;

@@ -59,8 +59,8 @@ impl World {
         let order = CommandBatch {
             commands: vec![command],
             key: None,
-            guard: livelog::domain::Precondition::default(),
-            weight: 100,
+            precondition: livelog::domain::Precondition::default(),
+            approx_bytes: 100,
         };
         self.engine.submit(from, order).unwrap()
     }
@@ -194,8 +194,8 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
             let order = CommandBatch {
                 commands: vec![create(&name(n), "x")],
                 key: None,
-                guard: livelog::domain::Precondition::default(),
-                weight: limits::BATCH_BYTES_MAX,
+                precondition: livelog::domain::Precondition::default(),
+                approx_bytes: limits::COMMIT_BYTES_MAX,
             };
             let outcome = world.engine.submit(&Requester::new(), order);
             outcome.unwrap()

@@ -199,7 +199,7 @@ async fn a_batch_is_measured_by_the_events_that_it_answers_with(server: Server) 
     let event = json!({"_id": "text", "n": 100_000, "text": "x".repeat(209_000)});
     let each = size(&event);
     client.create(event).await;
-    let fits = limits::ORDER_BYTES_MAX / each;
+    let fits = limits::COMMAND_BATCH_BYTES_MAX / each;
     let answer = client.ok("BATCH", times("text", fits)).await;
     let told: usize = answer["data"].as_array().unwrap().iter().map(size).sum();
     assert_eq!(told, fits * each);
@@ -207,7 +207,7 @@ async fn a_batch_is_measured_by_the_events_that_it_answers_with(server: Server) 
     assert_eq!(error["code"], "batch_too_large");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.contains(&limits::ORDER_BYTES_MAX.to_string()),
+        message.contains(&limits::COMMAND_BATCH_BYTES_MAX.to_string()),
         "{message}"
     );
     let answer = client.ok("FETCH", json!({"filter": {"_id": "text"}})).await;

@@ -159,7 +159,7 @@ async fn a_client_that_reads_almost_nothing(server: &Server) {
     assert!(read < 50 * 200_000, "the sockets held {read} bytes");
 }
 
-/// `SNAPSHOT_TURN_DEADLINE`: those who do not read their snapshots have all the turns, and nobody waits long.
+/// `SNAPSHOT_PERMIT_DEADLINE`: those who do not read their snapshots have all the turns, and nobody waits long.
 async fn a_turn_that_does_not_come(server: &Server) {
     let subscribe = r#"{"type":"SUBSCRIBE","payload":{"sub":"s","snapshot":true}}"#;
     let mut silent = Vec::new();
@@ -186,7 +186,7 @@ async fn a_turn_that_does_not_come(server: &Server) {
     assert_eq!(client.answer().await["success"], true);
     let waited = asked.elapsed();
     assert!(
-        waited < limits::SNAPSHOT_TURN_DEADLINE + SLACK,
+        waited < limits::SNAPSHOT_PERMIT_DEADLINE + SLACK,
         "{waited:?}"
     );
 }

@@ -176,12 +176,12 @@ impl Change {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
-        let patch = self.patch().map_or(0, Patch::weight);
-        let command = self.command.as_ref().map_or(0, |key| key.weight());
+    pub fn approx_bytes(&self) -> usize {
+        let patch = self.patch().map_or(0, Patch::approx_bytes);
+        let command = self.command.as_ref().map_or(0, |key| key.approx_bytes());
         72 + patch
             + command
-            + self.before().map_or(0, |event| event.weight())
-            + self.after().map_or(0, |event| event.weight())
+            + self.before().map_or(0, |event| event.approx_bytes())
+            + self.after().map_or(0, |event| event.approx_bytes())
     }
 }

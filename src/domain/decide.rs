@@ -61,10 +61,10 @@ pub enum Rejection {
     TooCostly(Invalid),
     #[error(
         "the events of the batch would be more than {} bytes of JSON, or hold more than {} values, together",
-        limits::ORDER_BYTES_MAX,
-        limits::ORDER_VALUES_MAX
+        limits::COMMAND_BATCH_BYTES_MAX,
+        limits::COMMAND_BATCH_VALUES_MAX
     )]
-    OrderTooLarge,
+    BatchTooLarge,
     #[error("command id {} was given to another command before", id.as_str())]
     CommandIdReused { id: CommandId },
     #[error("the fields of event {id} would {excess}")]

@@ -139,8 +139,8 @@ impl Event {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
-        128 + self.id.as_str().len() + self.fields.weight()
+    pub fn approx_bytes(&self) -> usize {
+        128 + self.id.as_str().len() + self.fields.approx_bytes()
     }
 
     fn meta(&self) -> [(&'static str, ValueRef<'_>); 5] {

@@ -32,6 +32,6 @@ pub use event::{Event, EventId};
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
 pub use seq::Seq;
-pub use size::{Excess, Size, Together, may_be_stored};
+pub use size::{BatchSize, Excess, Size, may_be_stored};
 pub use timestamp::Timestamp;
 pub use visibility::{Visibility, VisibleKind};

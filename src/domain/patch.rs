@@ -148,11 +148,11 @@ impl Patch {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         let set: usize = self
             .set
             .iter()
-            .map(|(path, value)| 24 + path.0.len() + value.weight())
+            .map(|(path, value)| 24 + path.0.len() + value.approx_bytes())
             .sum();
         set + self
             .unset

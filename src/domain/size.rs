@@ -35,8 +35,8 @@ const EVENT_MAX: Size = Size {
 };
 
 const ORDER_MAX: Size = Size {
-    bytes: limits::ORDER_BYTES_MAX,
-    values: limits::ORDER_VALUES_MAX,
+    bytes: limits::COMMAND_BATCH_BYTES_MAX,
+    values: limits::COMMAND_BATCH_VALUES_MAX,
 };
 
 const IMPORT_MAX: Size = Size {
@@ -59,10 +59,10 @@ impl Size {
 
     /// An upper bound of the size, seldom more than six times it, without looking at text.
     fn upper_bound(document: &Document) -> Self {
-        let weight = document.weight();
+        let approx_bytes = document.approx_bytes();
         Self {
-            bytes: 2 + ESCAPED_BYTES * weight,
-            values: weight / Value::WEIGHT_MIN,
+            bytes: 2 + ESCAPED_BYTES * approx_bytes,
+            values: approx_bytes / Value::APPROX_BYTES_MIN,
         }
     }
 
@@ -113,15 +113,15 @@ pub fn may_be_stored(fields: &Document) -> bool {
 /// The size of all events of a command batch, while it is decided. Each counts with its larger size, before or after
 /// its change.
 #[derive(Debug, Default)]
-pub struct Together {
+pub struct BatchSize {
     upper_bound: Size,
     /// Once the upper bound is too large.
     exact: Option<Size>,
 }
 
-impl Together {
+impl BatchSize {
     /// Adds the last of these changes; those before it were added before. Returns whether all fit in one batch.
-    pub fn take_in(&mut self, changes: &[Arc<Change>]) -> bool {
+    pub fn add_last(&mut self, changes: &[Arc<Change>]) -> bool {
         let Some(last) = changes.last() else {
             return true;
         };

@@ -30,7 +30,7 @@ pub enum VisibleKind {
 
 impl VisibleKind {
     /// The kind for a subscription without a filter.
-    pub fn plainly(change: &Change) -> Self {
+    pub fn unfiltered(change: &Change) -> Self {
         match change.kind() {
             Kind::Create => Self::Create,
             Kind::Update => Self::Update,
@@ -82,7 +82,11 @@ impl Filter {
     ///
     /// # Errors
     /// If the steps run out before.
-    pub fn standing_before(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
+    pub fn visibility_before(
+        &self,
+        change: &Change,
+        steps: &Steps,
+    ) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, Kind::Update | Kind::Delete) => Ok(Visibility::Shown),
             (true, Kind::Create) => Ok(Visibility::Absent),
@@ -94,7 +98,11 @@ impl Filter {
     ///
     /// # Errors
     /// If the steps run out before.
-    pub fn standing_after(&self, change: &Change, steps: &Steps) -> Result<Visibility, TooCostly> {
+    pub fn visibility_after(
+        &self,
+        change: &Change,
+        steps: &Steps,
+    ) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, Kind::Create | Kind::Update) => Ok(Visibility::Hidden),
             (true, Kind::Delete) => Ok(Visibility::Absent),
@@ -109,13 +117,17 @@ impl Filter {
     ///
     /// # Errors
     /// If the steps run out before.
-    pub fn sees(&self, change: &Change, steps: &Steps) -> Result<Option<VisibleKind>, TooCostly> {
+    pub fn visible_kind(
+        &self,
+        change: &Change,
+        steps: &Steps,
+    ) -> Result<Option<VisibleKind>, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, _) if self.is_everything() => Ok(Some(VisibleKind::plainly(change))),
+            (true, _) if self.is_everything() => Ok(Some(VisibleKind::unfiltered(change))),
             (true, Kind::Create | Kind::Update) => Ok(None),
             _ => {
-                let before = self.standing_before(change, steps)?;
-                Ok(before.to(self.standing_after(change, steps)?))
+                let before = self.visibility_before(change, steps)?;
+                Ok(before.to(self.visibility_after(change, steps)?))
             }
         }
     }

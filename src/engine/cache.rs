@@ -52,9 +52,9 @@ impl EventCache {
     }
 
     fn insert_young(&mut self, event: Arc<Event>) {
-        self.young_bytes += event.weight();
+        self.young_bytes += event.approx_bytes();
         self.young.insert(event.id.clone(), event);
-        if self.young_bytes > limits::RECENT_EVENTS_BYTES_MAX / 2 {
+        if self.young_bytes > limits::EVENT_CACHE_BYTES_MAX / 2 {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }

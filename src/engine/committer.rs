@@ -77,8 +77,8 @@ impl Committer {
             head: None,
             cache: EventCache::default(),
             clock: Clock::default(),
-            load_limit: limits::BATCH_COUNT_MAX,
-            group_limit: limits::BATCH_COUNT_MAX,
+            load_limit: limits::COMMIT_COUNT_MAX,
+            group_limit: limits::COMMIT_COUNT_MAX,
             metrics,
             unavailable_throttle: Throttle::default(),
             refused_throttle: Throttle::default(),
@@ -124,8 +124,8 @@ impl Committer {
                     }
                     None => {
                         self.metrics.store_failed(error.kind());
-                        self.refused_throttle.warn(|kept_back| {
-                            tracing::error!(%error, kept_back, "the store refused a batch");
+                        self.refused_throttle.log(|suppressed| {
+                            tracing::error!(%error, suppressed, "the store refused a batch");
                         });
                         return SubmissionEnd::Refused;
                     }
@@ -198,7 +198,7 @@ impl Committer {
         let began = Instant::now();
         self.append_until_certain(&batch, submission).await?;
         self.metrics.committed(batch.changes.len(), began.elapsed());
-        self.group_limit = (self.group_limit * 2).min(limits::BATCH_COUNT_MAX);
+        self.group_limit = (self.group_limit * 2).min(limits::COMMIT_COUNT_MAX);
         self.head = Some(head.plus(batch.changes.len()));
         self.clock.observe(&batch.changes);
         // The append proves the context, so what was deferred need not be loaded again.
@@ -304,8 +304,8 @@ impl Committer {
             None => Instant::now(),
         };
         let on_refused = || {
-            self.unavailable_throttle.warn(|kept_back| {
-                tracing::warn!(%why, kept_back, "the store did not answer in time");
+            self.unavailable_throttle.log(|suppressed| {
+                tracing::warn!(%why, suppressed, "the store did not answer in time");
             });
         };
         let refusing = submission.refuse_at(deadline, why, on_refused, work);
@@ -342,8 +342,8 @@ impl Committer {
     fn note_store_error(&self, error: &StoreError) {
         self.metrics.store_failed(error.kind());
         if let StoreError::Unavailable(_) = error {
-            self.unavailable_throttle.warn(|kept_back| {
-                tracing::warn!(%error, kept_back, "commands wait for the store");
+            self.unavailable_throttle.log(|suppressed| {
+                tracing::warn!(%error, suppressed, "commands wait for the store");
             });
         }
     }

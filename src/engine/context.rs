@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, SubmitError};
 use crate::domain::{
-    Change, Command, CommandBatch, CommandId, Event, EventId, EventState, Kind, Rejection, Seq,
-    Stamp, Timestamp, Together, decide,
+    BatchSize, Change, Command, CommandBatch, CommandId, Event, EventId, EventState, Kind,
+    Rejection, Seq, Stamp, Timestamp, decide,
 };
 use crate::limits;
 use crate::value::Steps;
@@ -65,14 +65,14 @@ pub(super) fn decide_all<'a>(
     let mut bytes = 0;
     let mut steps = 0;
     for (ids, commands) in submitted {
-        if bytes >= limits::BATCH_BYTES_MAX || steps >= limits::BATCH_STEPS_MAX {
+        if bytes >= limits::COMMIT_BYTES_MAX || steps >= limits::COMMIT_PULL_STEPS_MAX {
             break;
         }
         let head = context.head.plus(decided.changes.len());
         let outcome = match context.dedup_answer(commands) {
             Some(answer) => answer,
             None => {
-                let own = Steps::new(limits::ORDER_STEPS_MAX);
+                let own = Steps::new(limits::PULL_STEPS_MAX);
                 let stamp = Stamp { seq: head, at };
                 let outcome = context.decide(ids, commands, stamp, &decided.changes, &own);
                 steps += own.taken();
@@ -106,14 +106,14 @@ pub(super) fn is_contiguous(head: Seq, changes: &[Arc<Change>]) -> bool {
 }
 
 fn bytes_of_changes(changes: &[Arc<Change>]) -> usize {
-    changes.iter().map(|change| change.weight()).sum()
+    changes.iter().map(|change| change.approx_bytes()).sum()
 }
 
 impl DecisionContext {
     /// Bytes of these events' states.
     fn bytes_of(&self, ids: &[EventId]) -> usize {
         let states = ids.iter().filter_map(|id| self.states.get(id));
-        states.map(|event| event.weight()).sum()
+        states.map(|event| event.approx_bytes()).sum()
     }
 
     /// The answer to a command batch whose id was carried out before.
@@ -155,7 +155,7 @@ impl DecisionContext {
     ) -> Outcome {
         debug_assert_eq!(ids.len(), commands.commands.len());
         let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
-        let mut together = Together::default();
+        let mut batch_size = BatchSize::default();
         for (index, (id, command)) in ids.iter().zip(&commands.commands).enumerate() {
             let stamp = Stamp {
                 seq: head.seq.plus(index).next(),
@@ -167,7 +167,7 @@ impl DecisionContext {
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.restore_source(command, decided, &changes),
             };
-            let guarded = commands.guard.check(&state);
+            let guarded = commands.precondition.check(&state);
             match guarded.and_then(|()| decide(&state, command, stamp, steps)) {
                 Ok(change) => {
                     // The first change carries the key of all: the others follow it in the log.
@@ -176,9 +176,9 @@ impl DecisionContext {
                     let change = Arc::new(Change { command, ..change });
                     self.apply(&change);
                     changes.push(change);
-                    if commands.commands.len() > 1 && !together.take_in(&changes) {
+                    if commands.commands.len() > 1 && !batch_size.add_last(&changes) {
                         self.roll_back(&changes);
-                        return Err(SubmitError::Rejected(Rejection::OrderTooLarge, None));
+                        return Err(SubmitError::Rejected(Rejection::BatchTooLarge, None));
                     }
                 }
                 Err(rejection) => {

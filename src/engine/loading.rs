@@ -2,7 +2,7 @@
 //! others are deferred.
 //!
 //! What is loaded at once is at most [`limits::FACTS_BYTES_MAX`], or what the first command batch alone needs, up to
-//! [`limits::ORDER_FACTS_BYTES_MAX`], and the one event or change beyond either that was last read.
+//! [`limits::COMMAND_BATCH_FACTS_BYTES_MAX`], and the one event or change beyond either that was last read.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -125,13 +125,13 @@ impl Committer {
             .read_store(submission, store.load(&missing, budget.0))
             .await?;
         for event in loaded.events.into_iter().map(Arc::new) {
-            budget.spend(event.weight());
+            budget.spend(event.approx_bytes());
             known.states.insert(event.id.clone(), Arc::clone(&event));
             known.loaded.push(event);
         }
         let unread = missing.split_off(loaded.looked_at.min(missing.len()));
         self.load_limit = match unread.is_empty() {
-            true => (self.load_limit * 2).min(limits::BATCH_COUNT_MAX),
+            true => (self.load_limit * 2).min(limits::COMMIT_COUNT_MAX),
             false => loaded.looked_at,
         };
         Ok(unread.into_iter().collect())
@@ -148,7 +148,7 @@ impl Committer {
         let first = submission.named_targets().next().into_iter().flatten();
         let missing: HashSet<&EventId> = first.filter(|id| unread.contains(*id)).collect();
         known.missing = missing.into_iter().cloned().collect();
-        *budget = LoadBudget(limits::ORDER_FACTS_BYTES_MAX - limits::FACTS_BYTES_MAX);
+        *budget = LoadBudget(limits::COMMAND_BATCH_FACTS_BYTES_MAX - limits::FACTS_BYTES_MAX);
         let unread = self.load_missing(submission, known, budget).await?;
         match unread.is_empty() {
             true => known.count = 1,
@@ -174,7 +174,7 @@ impl Committer {
                 }
                 match self.cache.get(id) {
                     Some(event) => {
-                        budget.spend(event.weight());
+                        budget.spend(event.approx_bytes());
                         known.states.insert(id.clone(), event);
                     }
                     None => {
@@ -236,7 +236,7 @@ impl Committer {
             }
             let changes = self.read_from(submission, *first, count).await?;
             for change in &changes {
-                budget.spend(change.weight());
+                budget.spend(change.approx_bytes());
             }
             dedup_hits.insert(id, changes);
         }
@@ -280,15 +280,15 @@ impl Committer {
                 self.defer(submission, index);
                 break;
             }
-            if spent > limits::ORDER_FACTS_BYTES_MAX {
+            if spent > limits::COMMAND_BATCH_FACTS_BYTES_MAX {
                 submission.refuse_first(too_large());
                 self.defer(submission, 0);
                 break;
             }
             let read = store.version(&id, version);
             if let Some(change) = self.read_store(submission, read).await? {
-                budget.spend(change.weight());
-                spent += change.weight();
+                budget.spend(change.approx_bytes());
+                spent += change.approx_bytes();
                 sources.insert((id, version), change);
             }
         }
@@ -302,5 +302,5 @@ fn with_index<T>((index, item): (usize, Option<T>)) -> Option<(usize, T)> {
 }
 
 fn too_large() -> SubmitError {
-    SubmitError::Rejected(Rejection::OrderTooLarge, None)
+    SubmitError::Rejected(Rejection::BatchTooLarge, None)
 }

@@ -152,7 +152,7 @@ impl<T, A> Mailbox<T, A> {
     /// Some light items, one heavy item whatever it costs, and what else fits: a flood of either kind delays the other
     /// by one commit at most. A heavy item may fill the group alone, so some light ones go before it.
     fn next_group(&mut self) -> Vec<Queued<T, A>> {
-        const ALL: usize = limits::BATCH_BYTES_MAX;
+        const ALL: usize = limits::COMMIT_BYTES_MAX;
         let mut group = Fitting::default();
         while group.take(&mut self.waiting, false, ALL / 4) {}
         group.take(&mut self.waiting, true, usize::MAX);
@@ -226,7 +226,7 @@ impl<T, A> Mailbox<T, A> {
             if is_stalled && waited >= limits::COMMAND_DEADLINE {
                 return Some(SubmitError::Unavailable);
             }
-            (waited >= limits::COMMAND_TURN_DEADLINE).then_some(SubmitError::Busy)
+            (waited >= limits::COMMAND_QUEUE_DEADLINE).then_some(SubmitError::Busy)
         };
         let mut expired = 0_u64;
         self.waiting.expire(
@@ -238,13 +238,13 @@ impl<T, A> Mailbox<T, A> {
             },
         );
         if expired > 0 {
-            self.unavailable_throttle.warn(|kept_back| {
+            self.unavailable_throttle.log(|suppressed| {
                 let idle = self.last_progress.elapsed();
                 tracing::warn!(
                     expired,
                     is_stalled,
                     ?idle,
-                    kept_back,
+                    suppressed,
                     "what waited too long for the writer is refused"
                 );
             });
@@ -277,8 +277,8 @@ impl<T, A> Fitting<T, A> {
         is_heavy: bool,
         bytes_max: usize,
     ) -> bool {
-        // The last of `BATCH_COUNT_MAX` is left to a heavy item.
-        let is_open = |count: usize| count + usize::from(!is_heavy) < limits::BATCH_COUNT_MAX;
+        // The last of `COMMIT_COUNT_MAX` is left to a heavy item.
+        let is_open = |count: usize| count + usize::from(!is_heavy) < limits::COMMIT_COUNT_MAX;
         if !is_open(self.items.len()) {
             return false;
         }

@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// Queues a command batch. Its outcome arrives within [`crate::limits::COMMAND_DEADLINE`] of its
-    /// turn; until then others are served, and after [`crate::limits::COMMAND_TURN_DEADLINE`] it is refused.
+    /// turn; until then others are served, and after [`crate::limits::COMMAND_QUEUE_DEADLINE`] it is refused.
     ///
     /// A command batch with a key has its effect once, however often and to whichever node it is submitted.
     /// The batches of one requester are decided, and their outcomes arrive, in the order in which they were submitted.
@@ -131,7 +131,7 @@ impl Engine {
         requester: &Requester,
         commands: CommandBatch,
     ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
-        let bytes = commands.weight;
+        let bytes = commands.approx_bytes;
         // An event that others changed may have grown large; the size of a new one is known.
         let has_known_cost = commands.commands.iter().all(Command::is_create);
         self.commands
@@ -142,7 +142,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`SubmitError::Busy`] or [`SubmitError::ShuttingDown`], at once.
-    pub fn announce(
+    pub fn publish(
         &self,
         requester: &Requester,
         broadcast: Broadcast,

@@ -45,8 +45,8 @@ impl BroadcastPublisher {
     fn submit_error(&self, error: &PublishError) -> SubmitError {
         match error {
             PublishError::Failed(StoreError::Unavailable(_)) => {
-                self.unavailable_throttle.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "broadcasts are not sent");
+                self.unavailable_throttle.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "broadcasts are not sent");
                 });
                 SubmitError::Unavailable
             }
@@ -55,8 +55,8 @@ impl BroadcastPublisher {
                 SubmitError::Internal
             }
             PublishError::Unknown(_) => {
-                self.in_doubt_throttle.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "broadcasts may or may not have been sent");
+                self.in_doubt_throttle.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "broadcasts may or may not have been sent");
                 });
                 SubmitError::Unknown
             }

@@ -40,13 +40,13 @@ impl SharedChange {
 
     /// The most that it takes in memory: the change, its plain frame, and as much again for other frames.
     pub(super) fn bytes_max(&self) -> usize {
-        3 * self.change.weight()
+        3 * self.change.approx_bytes()
     }
 
     /// The frame of a session's default feed.
     pub(super) fn plain(&self) -> Frame {
         let encode = || {
-            let seen = VisibleKind::plainly(&self.change);
+            let seen = VisibleKind::unfiltered(&self.change);
             protocol::change(&self.change, seen, &Fields::all())
         };
         self.plain.get_or_init(encode).clone()
@@ -55,7 +55,7 @@ impl SharedChange {
     /// The frame for filters to which the change is `seen`.
     pub(super) fn frame(&self, seen: VisibleKind, fields: &Arc<Fields>) -> Frame {
         let shows_all = fields.is_all() || !seen.shows_event();
-        if shows_all && seen == VisibleKind::plainly(&self.change) {
+        if shows_all && seen == VisibleKind::unfiltered(&self.change) {
             return self.plain();
         }
         let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +65,7 @@ impl SharedChange {
         }
         let frame = protocol::change(&self.change, seen, fields);
         let cached_bytes: usize = variants.iter().map(|(_, frame)| frame.len()).sum();
-        if cached_bytes + frame.len() <= self.change.weight() {
+        if cached_bytes + frame.len() <= self.change.approx_bytes() {
             let fields = Arc::clone(fields);
             variants.push((Shape { seen, fields }, frame.clone()));
         }

@@ -113,7 +113,7 @@ impl JudgedElsewhere {
             }
         }
         let own = Steps::new(limits::MATCH_STEPS_INLINE);
-        let verdict = filter.sees(change, &own);
+        let verdict = filter.visible_kind(change, &own);
         slice.spend(own.taken());
         verdict.ok()
     }
@@ -128,7 +128,7 @@ fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), 
             break;
         }
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
-        match filter.sees(change, &steps) {
+        match filter.visible_kind(change, &steps) {
             Ok(seen) => verdicts.push_back((change.seq, seen)),
             Err(costly) => return (verdicts, Err(costly)),
         }
@@ -162,7 +162,7 @@ fn judge_inline(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
     let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
     let verdicts = changes.iter().map_while(|change| {
         let steps = Steps::new(limits::MATCH_STEPS_INLINE.min(slice.left()));
-        let seen = filter.sees(change, &steps).ok()?;
+        let seen = filter.visible_kind(change, &steps).ok()?;
         slice.spend(steps.taken());
         Some((change.seq, seen))
     });

@@ -121,7 +121,7 @@ impl FilterGroup {
             return Err(TooCostly);
         }
         let own = Steps::new(limits::GROUP_STEPS_MAX.min(steps.left()));
-        let seen = self.filter.sees(change, &own);
+        let seen = self.filter.visible_kind(change, &own);
         steps.spend(own.taken());
         if seen.is_err() && own.taken() == limits::GROUP_STEPS_MAX {
             self.cooldown.store(COOLDOWN_CHANGES, Ordering::Relaxed);

@@ -160,11 +160,11 @@ impl Latest {
             }
             debug_assert_eq!(change.seq, self.seq.next(), "no change is passed over");
             self.seq = change.seq;
-            self.bytes += change.weight();
+            self.bytes += change.approx_bytes();
             match self.spans.get_mut(change.event_id()) {
                 Some((first, last)) => {
                     if !Arc::ptr_eq(first, last) {
-                        self.bytes -= last.weight();
+                        self.bytes -= last.approx_bytes();
                     }
                     *last = Arc::clone(change);
                 }
@@ -185,8 +185,8 @@ fn judge_some(filter: &Filter, (mut left, mut outcomes): Judging) -> Result<Judg
             break;
         };
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
-        let before = filter.standing_before(&first, &steps)?;
-        let seen = before.to(filter.standing_after(&last, &steps)?);
+        let before = filter.visibility_before(&first, &steps)?;
+        let seen = before.to(filter.visibility_after(&last, &steps)?);
         outcomes.extend(seen.map(|seen| (last, seen)));
         taken += steps.taken();
     }

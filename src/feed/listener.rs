@@ -46,7 +46,7 @@ pub struct Listener {
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
     position: ListenerPosition,
-    /// When the first of the live changes handed out since [`heard`](Self::heard) arrived at this node.
+    /// When the first of the live changes handed out since [`arrived`](Self::arrived) arrived at this node.
     arrived: Option<Instant>,
 }
 
@@ -97,7 +97,7 @@ impl Listener {
     }
 
     /// When the first of the live changes handed out since the last call arrived at this node.
-    pub fn heard(&mut self) -> Option<Instant> {
+    pub fn arrived(&mut self) -> Option<Instant> {
         self.arrived.take()
     }
 

@@ -128,8 +128,8 @@ impl SharedLog {
     /// Notes an entry that cannot be read.
     pub(super) fn note_unreadable(&self, seq: Seq) {
         self.first_unreadable.get_or_init(|| seq);
-        self.unreadable_throttle.warn(|kept_back| {
-            tracing::error!(%seq, kept_back, "an entry of the log cannot be read: readers that need it get `corrupt`");
+        self.unreadable_throttle.log(|suppressed| {
+            tracing::error!(%seq, suppressed, "an entry of the log cannot be read: readers that need it get `corrupt`");
         });
     }
 

@@ -10,30 +10,30 @@ use crate::protocol::Frame;
 #[derive(Debug)]
 pub struct Notice {
     /// The frame's type.
-    pub word: &'static str,
+    pub frame_type: &'static str,
     /// The position to resume from after this frame, if it is one.
     pub position: Option<Seq>,
     /// The message.
     pub frame: Frame,
     /// When the change that it shows arrived at this node.
-    pub heard: Option<Instant>,
+    pub arrived: Option<Instant>,
 }
 
 impl Notice {
     /// One that shows no single change.
-    pub(super) fn new(word: &'static str, position: Option<Seq>, frame: Frame) -> Self {
+    pub(super) fn new(frame_type: &'static str, position: Option<Seq>, frame: Frame) -> Self {
         Self {
-            word,
+            frame_type,
             position,
             frame,
-            heard: None,
+            arrived: None,
         }
     }
 
     /// One that shows a change.
     pub(super) fn change(entry: &SharedChange, frame: Frame) -> Self {
         Self {
-            heard: Some(entry.arrived),
+            arrived: Some(entry.arrived),
             ..Self::new("change", Some(entry.change.seq), frame)
         }
     }

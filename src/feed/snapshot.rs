@@ -6,15 +6,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::domain::{Event, Seq};
+use crate::domain::Seq;
 use crate::limits;
 use crate::protocol;
 use crate::protocol::{Frame, Shaped};
 use crate::query::Fields;
+use crate::store::QueryEvents;
 use crate::store::{QueryResult, StoreError};
 
 /// A permit, with a deadline, to hold something expensive: a cursor of the store, or the changes that mode `latest`
@@ -39,7 +39,7 @@ pub enum SnapshotError {
 /// The events that match as of one seq, being handed out.
 pub(super) struct SnapshotFeed {
     pub(super) seq: Seq,
-    events: BoxStream<'static, Result<Event, StoreError>>,
+    events: QueryEvents,
     fields: Arc<Fields>,
     permit: SnapshotPermit,
     page: Vec<Shaped>,
@@ -98,7 +98,7 @@ impl SnapshotFeed {
         while self.end.is_none() && !self.is_full() {
             match ready!(self.events.poll_next_unpin(context)) {
                 Some(Ok(event)) => {
-                    self.bytes += event.weight();
+                    self.bytes += event.approx_bytes();
                     self.page.push(Shaped::of(event, &self.fields));
                 }
                 Some(Err(error)) => self.end = Some(Err(error)),

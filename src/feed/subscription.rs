@@ -138,8 +138,8 @@ impl Subscription {
     }
 
     /// Bytes that its filter takes in memory, if no other subscription shares it.
-    pub fn filter_weight(&self) -> usize {
-        self.membership.group.filter.weight()
+    pub fn approx_filter_bytes(&self) -> usize {
+        self.membership.group.filter.approx_bytes()
     }
 
     /// Waits until [`take`](Self::take) may have something. Safe to drop and call again.

@@ -19,7 +19,7 @@ pub const HEADERS_MAX: usize = 100;
 
 /// What is read, and dropped, of a body that was refused before it was whole: its client reads the answer once it
 /// has sent it. A larger one is cut off.
-pub const PARTING_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const LINGERING_CLOSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A request's `id`, when it is a string: it is stored with every request in flight and echoed.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -77,7 +77,7 @@ pub const FILTER_VALUES_MAX: usize = 1_000;
 pub const REGEX_BYTES_MAX: usize = 256;
 
 /// `$regex` patterns in all the `$pull` conditions of one request: they are kept compiled while it is queued.
-pub const ORDER_PATTERNS_MAX: usize = 16;
+pub const PULL_PATTERNS_MAX: usize = 16;
 
 /// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
 pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
@@ -102,10 +102,10 @@ pub const GROUP_STEPS_MAX: u64 = 1_000;
 pub const CHANGE_STEPS_MAX: u64 = 400_000;
 
 /// Steps of the `$pull` conditions of one request: a few milliseconds, while every other command waits.
-pub const ORDER_STEPS_MAX: u64 = 500_000;
+pub const PULL_STEPS_MAX: u64 = 500_000;
 
 /// Steps of the `$pull` conditions in one commit; the commands that remain wait for the next.
-pub const BATCH_STEPS_MAX: u64 = 4 * ORDER_STEPS_MAX;
+pub const COMMIT_PULL_STEPS_MAX: u64 = 4 * PULL_STEPS_MAX;
 
 /// Memory of all compiled patterns of one filter: a few large ones, or very many small ones.
 pub const FILTER_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -143,7 +143,7 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 pub const PASSES_MAX: usize = 8;
 
 /// How long a read waits for its permit; then it is refused as busy.
-pub const READ_TURN_DEADLINE: Duration = Duration::from_secs(30);
+pub const READ_PERMIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a listing may hold a snapshot of MongoDB. Then it continues as of the same seq, from the log.
 pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 //! What a node holds at once: for each client, for all together, and in its stores.
 //!
-//! The memory of a node is at most: what it takes at rest, the live window, the caches (`RECENT_EVENTS_BYTES_MAX`,
+//! The memory of a node is at most: what it takes at rest, the live window, the caches (`EVENT_CACHE_BYTES_MAX`,
 //! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
-//! `FILTERS_BYTES_MAX`, `ORDERS_BYTES_MAX`, `BUDGET_BYTES`, `NEWS_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`, `LINGERING_BYTES_MAX`, some
+//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`, `STALLED_BYTES_MAX`, some
 //! mebibytes for each of `READ_THREADS_MAX`, and for each connection what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`,
 //! `FLUSH_BYTES_MAX` and the buffers of its socket add up to.
 
@@ -17,11 +17,11 @@ pub const BUDGET_BYTES: usize = 96 * 1024 * 1024;
 
 /// The same for the frames of subscriptions, which are copied for each. A budget of its own, because a session that waits
 /// for this one may hold a page of the log.
-pub const NEWS_BUDGET_BYTES: usize = 32 * 1024 * 1024;
+pub const SUBSCRIPTION_BUDGET_BYTES: usize = 32 * 1024 * 1024;
 
 /// Bytes of other frames that wait for all stalled clients together, beside [`SESSION_FREE_BYTES`] for each. Most of the
 /// frames are shared, and count for each client all the same.
-pub const LINGERING_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const STALLED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of answers that wait for one session without a share of the budget: small answers need no bookkeeping.
 pub const SESSION_FREE_BYTES: usize = 16 * 1024;
@@ -34,17 +34,17 @@ pub const CONNECTIONS_MAX: usize = 50_000;
 pub const MESSAGE_FREE_BYTES: u64 = 16 * 1024;
 
 /// The share of a larger one: the most that is read of a message, or of a request's head and body.
-pub const MESSAGE_ROOM_BYTES: usize = 512 * 1024;
+pub const MESSAGE_SHARE_BYTES: usize = 512 * 1024;
 
 /// Bytes of requests and messages that are larger than [`MESSAGE_FREE_BYTES`] and not yet whole, over all connections:
 /// 128 of them at once. The others are not read meanwhile.
 pub const INTAKE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client with a share that others wait for has this much time to send the rest …
-pub const CROWDED_GRACE: Duration = Duration::from_secs(1);
+pub const PRESSURE_GRACE: Duration = Duration::from_secs(1);
 
 /// … plus a second for each so many bytes of it that have arrived. Then it is `timed_out`.
-pub const CROWDED_BYTES_PER_SECOND: u64 = 256 * 1024;
+pub const PRESSURE_BYTES_PER_SECOND: u64 = 256 * 1024;
 
 /// Requests of one session that wait for their answer; beyond this its socket is not read.
 pub const SESSION_REQUESTS_MAX: usize = 64;
@@ -71,30 +71,30 @@ pub const READS_MAX: usize = 16;
 pub const READ_THREADS_MAX: usize = 32;
 
 /// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
-pub const BATCH_COUNT_MAX: usize = 1_024;
+pub const COMMIT_COUNT_MAX: usize = 1_024;
 
 /// Bytes of commands in one commit: well inside what one MongoDB transaction takes.
-pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes of the state that a commit is decided on, twice what it may write; further commands wait. One event or change
 /// may exceed it.
 pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The same for one BATCH, which is decided whole; one that needs more would exceed [`ORDER_BYTES_MAX`].
-pub const ORDER_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for one BATCH, which is decided whole; one that needs more would exceed [`COMMAND_BATCH_BYTES_MAX`].
+pub const COMMAND_BATCH_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Commands in one BATCH: they are decided together and appended in one commit, however many others are queued.
-pub const ORDER_COMMANDS_MAX: usize = 100;
+pub const COMMAND_BATCH_COUNT_MAX: usize = 100;
 
 /// Bytes of JSON of the events of one BATCH, each as large as it was before a command or is after it: its changes
 /// cannot be split into several commits.
-pub const ORDER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const COMMAND_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Values in all those events: 16 MiB in memory, and twice 8 MiB in a transaction of MongoDB's.
-pub const ORDER_VALUES_MAX: usize = 500_000;
+pub const COMMAND_BATCH_VALUES_MAX: usize = 500_000;
 
 /// Bytes of the writer's cache of recently used events, so that updating a busy event needs no read.
-pub const RECENT_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const EVENT_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of changes and broadcasts the live window holds, unless the operator names another number. A
 /// session further behind than this reads the log instead.
@@ -128,7 +128,7 @@ pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
 
 /// How long a SUBSCRIBE waits for a snapshot permit. The answers behind it wait as long.
-pub const SNAPSHOT_TURN_DEADLINE: Duration = Duration::from_secs(5);
+pub const SNAPSHOT_PERMIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes of changes that a subscription with mode `latest` merges at once; an event can be sent once in each such
 /// round.
@@ -141,7 +141,7 @@ pub const FLUSH_COUNT_MAX: usize = 64;
 pub const FLUSH_BYTES_MAX: usize = 64 * 1024;
 
 /// What subscriptions may send in one flush: [`FLUSH_BYTES_MAX`], and the frame that exceeds it.
-pub const NEWS_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
+pub const SUBSCRIPTION_FLUSH_BYTES_MAX: usize = FLUSH_BYTES_MAX + 3 * EVENT_BYTES_MAX;
 
 /// The read buffer of a WebSocket. tungstenite's default of 128 KiB is what an idle session would cost.
 pub const SOCKET_READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -164,7 +164,7 @@ pub const EMBEDDED_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of the memtable before its changes of the view are flushed into the table. While they are, as much again can
 /// gather.
-pub const EMBEDDED_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const EMBEDDED_MEMTABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of events that a rebuild gathers before it writes them; while it does, as much again can gather.
 /// The more, the fewer times it writes the same page of the table.
@@ -172,13 +172,13 @@ pub const EMBEDDED_REBUILD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Writes are refused as `storage_full` while the file system has less free space than this (and three times what
 /// they bring): the last of it is kept for the file's own bookkeeping, so that no write fails half-way.
-pub const EMBEDDED_ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
+pub const EMBEDDED_DISK_FREE_MIN: u64 = 4 * 1024 * 1024;
 
 /// With this much free space the size of a write is not checked: three times the largest commit, and more.
-pub const EMBEDDED_ROOM_BYTES_AMPLE: u64 = 256 * 1024 * 1024;
+pub const EMBEDDED_DISK_FREE_AMPLE: u64 = 256 * 1024 * 1024;
 
 /// Changes of the log that the view's table may lack: a start applies them, in less than a second.
-pub const EMBEDDED_UNCOVERED_MAX: u64 = 100_000;
+pub const EMBEDDED_UNFLUSHED_MAX: u64 = 100_000;
 
 /// Bytes of sort keys one read gathers at once: those of a hundred thousand events. An order by `_id`
 /// gathers none, and a limit no more than it admits. Beyond this the first half is sent, and the rest gathered in
@@ -187,7 +187,7 @@ pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The same for all reads together, with what they keep until their clients have taken it. What does not fit is gathered
 /// later, in more passes.
-pub const ORDERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const SORTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes that each may gather without counting: of about a thousand events.
-pub const ORDER_FREE_BYTES: usize = 128 * 1024;
+pub const SORT_FREE_BYTES: usize = 128 * 1024;

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a command is queued while the store works on others; then it is refused as busy.
-pub const COMMAND_TURN_DEADLINE: Duration = Duration::from_secs(60);
+pub const COMMAND_QUEUE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a store tries to append a batch before it gives up. Shorter than [`COMMAND_DEADLINE`], so that commands
 /// fail as "certainly not applied" rather than "unknown".
@@ -20,8 +20,8 @@ pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The write timeout under memory pressure: if others wait for the budgets ([`BUDGET_BYTES`](super::BUDGET_BYTES)) that
-/// the unsent frames hold, or [`LINGERING_BYTES_MAX`](super::LINGERING_BYTES_MAX) has no room for them.
-pub const LINGERING_DEADLINE: Duration = Duration::from_secs(2);
+/// the unsent frames hold, or [`STALLED_BYTES_MAX`](super::STALLED_BYTES_MAX) has no room for them.
+pub const STALLED_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a client must take at least in each [`SLOWEST_PERIOD`] while there is something to send to it (8 KiB/s): its
 /// frames hold memory that others wait for.
@@ -59,12 +59,12 @@ pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
 pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The lingering close: how long a connection that the server ends is read on, so that a client that is still sending
-/// can read the answer. That costs a connection permit and [`PARTING_BYTES_MAX`](super::PARTING_BYTES_MAX) of traffic, and
+/// can read the answer. That costs a connection permit and [`LINGERING_CLOSE_BYTES_MAX`](super::LINGERING_CLOSE_BYTES_MAX) of traffic, and
 /// no memory.
-pub const PARTING_DEADLINE: Duration = Duration::from_secs(20);
+pub const LINGERING_CLOSE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// … unless nothing arrives for so long.
-pub const PARTING_SILENCE: Duration = Duration::from_secs(1);
+pub const LINGERING_CLOSE_SILENCE: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for the store.
 pub const READY_DEADLINE: Duration = Duration::from_secs(2);

@@ -12,24 +12,24 @@ impl Node {
     }
 
     /// The budget of frames of subscriptions.
-    pub fn news(&self) -> &Budget {
+    pub fn subscription_budget(&self) -> &Budget {
         &self.parts.subscription_budget
     }
 
     /// The budget of requests that are not yet whole.
-    pub fn intake(&self) -> &Budget {
+    pub fn intake_budget(&self) -> &Budget {
         &self.parts.intake_budget
     }
 
     /// Whether a budget that answers or frames wait for is used up.
-    pub fn is_crowded(&self) -> bool {
+    pub fn is_under_pressure(&self) -> bool {
         self.parts.budget.is_out() || self.parts.subscription_budget.is_out()
     }
 
     /// Room to go on waiting for a stalled client to which so many bytes are to be sent; `holds_share` if others of them
     /// hold a share of a budget. `None` if others need the room: then the client is to be given up.
-    pub fn linger(&self, bytes: usize, holds_share: bool) -> Option<Share> {
-        if holds_share && self.is_crowded() {
+    pub fn reserve_for_stalled(&self, bytes: usize, holds_share: bool) -> Option<Share> {
+        if holds_share && self.is_under_pressure() {
             return None;
         }
         let bytes = bytes.saturating_sub(limits::SESSION_FREE_BYTES);
@@ -37,7 +37,7 @@ impl Node {
     }
 
     /// A share for a FETCH that is read before earlier answers are sent.
-    pub fn room_ahead(&self) -> Option<Share> {
+    pub fn reserve_ahead(&self) -> Option<Share> {
         self.parts.budget.try_reserve_ahead(PAGE_BYTES)
     }
 }

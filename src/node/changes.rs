@@ -23,7 +23,7 @@ impl Node {
     ) -> Result<(Vec<Arc<Change>>, Seq), Failure> {
         self.wait_for_seq(subscribe.min_seq).await?;
         let epoch = subscribe.epoch.map(Epoch);
-        if let Some(reason) = self.stale(subscribe.after, epoch).await? {
+        if let Some(reason) = self.stale_reason(subscribe.after, epoch).await? {
             return Err(Failure::new(Code::StalePosition, reason));
         }
         let after = subscribe.after.unwrap_or(Seq::ZERO);
@@ -57,7 +57,7 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub async fn written(
+    pub async fn read_write_again(
         &self,
         first: Seq,
         count: usize,
@@ -85,7 +85,7 @@ impl Node {
     ///
     /// # Errors
     /// If it takes the store to tell, and the store cannot be reached.
-    pub async fn stale(
+    pub async fn stale_reason(
         &self,
         after: Option<Seq>,
         epoch: Option<Epoch>,

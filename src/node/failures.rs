@@ -54,8 +54,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(_) => {
-                UNAVAILABLE_THROTTLE.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "a read was not answered");
+                UNAVAILABLE_THROTTLE.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "a read was not answered");
                 });
                 Self::new(Code::Unavailable, "the store is unavailable")
             }
@@ -87,7 +87,7 @@ impl From<StoreError> for Failure {
 }
 
 fn log_failed_read(error: &StoreError) {
-    READ_FAILED_THROTTLE.warn(|kept_back| {
-        tracing::error!(%error, kept_back, "a read failed");
+    READ_FAILED_THROTTLE.log(|suppressed| {
+        tracing::error!(%error, suppressed, "a read failed");
     });
 }

@@ -26,7 +26,7 @@ impl Node {
         self.check_filter_memory(&fetch.query.filter)?;
         self.wait_for_seq(fetch.min_seq).await?;
         let query = &self.resolve_cursor(&fetch.query).await?;
-        if let Some(as_of) = fetch.at {
+        if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
             return self.store_answer(self.parts.store.find_at(query, seq).await);
         }
@@ -61,7 +61,7 @@ impl Node {
     /// Waits for the seqs that a fetch names: before it takes a permit, which others can use meanwhile.
     pub(super) async fn wait_for_seqs_of(&self, fetch: &Fetch) -> Result<(), Failure> {
         self.wait_for_seq(fetch.min_seq).await?;
-        match fetch.at {
+        match fetch.as_of {
             Some(AsOf::Seq(seq)) => self.wait_for_seq(seq).await,
             Some(AsOf::Time(_)) | None => Ok(()),
         }
@@ -69,7 +69,7 @@ impl Node {
 
     /// Refuses a filter while all filters together take more memory than they may.
     pub(super) fn check_filter_memory(&self, filter: &Filter) -> Result<(), Failure> {
-        let is_small = filter.weight() <= SMALL_FILTER_BYTES;
+        let is_small = filter.approx_bytes() <= SMALL_FILTER_BYTES;
         let bytes_max = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
         match query::filter_bytes() > bytes_max {
             true => {

@@ -35,7 +35,7 @@ impl Node {
     }
 
     /// All counters, and the levels as they are now, in Prometheus' text format.
-    pub async fn report(&self) -> String {
+    pub async fn metrics_text(&self) -> String {
         let (subscriptions, filters) = self.parts.feed.subscription_counts();
         let head = self.head().await.ok();
         let levels = Levels {

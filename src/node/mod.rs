@@ -2,13 +2,13 @@
 //!
 //! | what | methods of [`Node`] |
 //! |---|---|
-//! | write | `submit`, `write`, `announce` |
+//! | write | `submit`, `write`, `publish` |
 //! | read events | `event`, `fetch` (a page), `list` (a stream) |
-//! | read the log | `changes`, `judge`, `history`, `written` |
-//! | follow the log | `listen`, `subscribe`, `stale` |
-//! | health | `alive`, `trouble`, `unreadable`, `epoch`, `seq`, `head` |
-//! | budgets | `budget`, `news`, `intake`, `is_crowded`, `linger`, `room_ahead` |
-//! | metrics | `metrics`, `count`, `count_done`, `report` |
+//! | read the log | `changes`, `judge`, `history`, `read_write_again` |
+//! | follow the log | `listen`, `subscribe`, `stale_reason` |
+//! | health | `health`, `trouble`, `first_unreadable`, `epoch`, `seq`, `head` |
+//! | budgets | `budget`, `subscription_budget`, `intake_budget`, `is_under_pressure`, `reserve_for_stalled`, `reserve_ahead` |
+//! | metrics | `metrics`, `count`, `count_done`, `metrics_text` |
 //!
 //! Every error leaves it as a [`Failure`], and where that hides a cause from clients the cause is logged (`failures`).
 
@@ -102,9 +102,9 @@ impl Node {
             health,
             metrics,
             budget,
-            subscription_budget: Budget::new(limits::NEWS_BUDGET_BYTES),
+            subscription_budget: Budget::new(limits::SUBSCRIPTION_BUDGET_BYTES),
             intake_budget: Budget::new(limits::INTAKE_BUDGET_BYTES),
-            stalled_budget: Budget::new(limits::LINGERING_BYTES_MAX),
+            stalled_budget: Budget::new(limits::STALLED_BYTES_MAX),
         };
         let node = Self {
             parts: Arc::new(parts),
@@ -116,7 +116,7 @@ impl Node {
     ///
     /// # Errors
     /// `node_failed`, with the reason: the node closes its sessions and ends.
-    pub fn alive(&self) -> Result<(), Failure> {
+    pub fn health(&self) -> Result<(), Failure> {
         match self.parts.health.failure() {
             None => Ok(()),
             Some(failed) => Err(Failure::new(Code::NodeFailed, failed.to_string())),
@@ -125,7 +125,7 @@ impl Node {
 
     /// The first entry of the log that was found unreadable: readers that need it get `corrupt`, all others are
     /// served.
-    pub fn unreadable(&self) -> Option<Seq> {
+    pub fn first_unreadable(&self) -> Option<Seq> {
         self.parts.feed.first_unreadable()
     }
 
@@ -168,14 +168,14 @@ impl Node {
     ///
     /// # Errors
     /// Busy or shutting down.
-    pub fn announce(
+    pub fn publish(
         &self,
         requester: &Requester,
         payload: Arc<RawValue>,
     ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, Failure> {
         self.parts
             .engine
-            .announce(requester, Broadcast { payload })
+            .publish(requester, Broadcast { payload })
             .map_err(Failure::from)
     }
 
@@ -197,7 +197,7 @@ impl Node {
         self.check_filter_memory(&subscribe.filter)?;
         self.wait_for_seq(subscribe.min_seq).await?;
         let epoch = subscribe.epoch.map(Epoch);
-        let stale = self.stale(subscribe.after, epoch).await?;
+        let stale = self.stale_reason(subscribe.after, epoch).await?;
         let after = subscribe.after.filter(|_| stale.is_none());
         let start = match (after, subscribe.mode) {
             (Some(after), Mode::All) => Start::After(after),
@@ -215,7 +215,7 @@ impl Node {
     /// A permit to begin a subscription with a snapshot, or in mode `latest`.
     async fn snapshot_permit(&self) -> Result<SnapshotPermit, Failure> {
         let acquiring = self.parts.feed.snapshot_permit();
-        let permit = timeout(limits::SNAPSHOT_TURN_DEADLINE, acquiring).await;
+        let permit = timeout(limits::SNAPSHOT_PERMIT_DEADLINE, acquiring).await;
         let message = "too many subscriptions begin with a snapshot at once";
         permit.map_err(|_| Failure::new(Code::Busy, message))
     }
@@ -241,7 +241,7 @@ impl Node {
 
     /// Why nothing can be written at the moment, though reads go on.
     pub fn trouble(&self) -> Option<Failure> {
-        let failed = self.alive().err();
+        let failed = self.health().err();
         failed.or_else(|| self.parts.store.trouble().map(Failure::from))
     }
 

@@ -33,7 +33,7 @@ impl Bounds {
     fn fits(self, page: &FetchPage, event: &Event) -> bool {
         match self {
             Self::Full => page.len() <= limits::FETCH_BYTES_MAX,
-            Self::Short => page.len() + event.weight() <= limits::SESSION_FREE_BYTES,
+            Self::Short => page.len() + event.approx_bytes() <= limits::SESSION_FREE_BYTES,
             Self::One => page.count() == 0,
         }
     }
@@ -45,7 +45,7 @@ const PROBE_DEADLINE: Duration = Duration::from_millis(500);
 impl Node {
     /// The answer to a FETCH: at most the query's limit of events, and at most [`limits::FETCH_BYTES_MAX`] of
     /// them; at least one. With it the share of the budget that it holds until it is sent. `share` is from
-    /// [`room_ahead`](Self::room_ahead).
+    /// [`reserve_ahead`](Self::reserve_ahead).
     ///
     /// While the budget is used up, the page is as short as a session may hold it without a share; only if its first
     /// event is larger than that does it wait for a share. So small answers wait for nobody's large ones.
@@ -61,7 +61,7 @@ impl Node {
     ) -> Result<(Frame, Option<Share>), Failure> {
         // No share is held while this waits for a seq or for a permit.
         self.wait_for_seqs_of(fetch).await?;
-        let share = share.filter(|_| !fetch.query.goes_through_all());
+        let share = share.filter(|_| !fetch.query.scans_all_events());
         let _permit = self.scan_permit(requester, &fetch.query).await?;
         let share = share.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
         let (mut share, bounds) = match share {
@@ -86,7 +86,7 @@ impl Node {
         requester: &Requester,
         query: &Query,
     ) -> Result<Option<ReadPermit>, Failure> {
-        match query.goes_through_all() {
+        match query.scans_all_events() {
             true => self.parts.scan_permits.acquire(requester).await.map(Some),
             false => Ok(None),
         }
@@ -147,7 +147,7 @@ impl Node {
             match last {
                 None if is_full => return Ok(None),
                 Some(last) if is_full => {
-                    next = Some(query.cursor_after(&last, seq.get()));
+                    next = Some(query.cursor_token(&last, seq.get()));
                     break;
                 }
                 _ => page.push(&event, &query.fields),

@@ -58,12 +58,12 @@ impl ReadPermits {
     /// Waits for a permit.
     ///
     /// # Errors
-    /// `busy` after [`limits::READ_TURN_DEADLINE`].
+    /// `busy` after [`limits::READ_PERMIT_DEADLINE`].
     pub(super) async fn acquire(
         self: &Arc<Self>,
         requester: &Requester,
     ) -> Result<ReadPermit, Failure> {
-        match timeout(limits::READ_TURN_DEADLINE, self.enqueue(requester)).await {
+        match timeout(limits::READ_PERMIT_DEADLINE, self.enqueue(requester)).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Failure::new(Code::Busy, "too many reads are waiting")),
         }

@@ -65,8 +65,8 @@ impl<R: BufRead> ExportReader<R> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while !self.ended
-            && batch.len() < limits::BATCH_COUNT_MAX
-            && bytes < limits::BATCH_BYTES_MAX
+            && batch.len() < limits::COMMIT_COUNT_MAX
+            && bytes < limits::COMMIT_BYTES_MAX
         {
             let line = self
                 .lines
@@ -75,7 +75,7 @@ impl<R: BufRead> ExportReader<R> {
             match ndjson::line(line)? {
                 ExportLine::Change(change) => {
                     self.accept(&change)?;
-                    bytes += change.weight();
+                    bytes += change.approx_bytes();
                     batch.push(Arc::new(change));
                 }
                 ExportLine::End(end) => self.end(&end)?,

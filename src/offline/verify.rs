@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::stream::BoxStream;
 
 use super::fold_digest::{EventDigest, FoldDigest};
 use super::log_reader::{LogReader, ahead};
 use crate::domain::{Event, Seq};
 use crate::query::Query;
+use crate::store::QueryEvents;
 use crate::store::{QueryResult, Store, StoreError};
 use crate::value::Record;
 
@@ -109,7 +109,7 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
 /// Takes the events of the view out of the digest, and reports those that differ.
 async fn compare_all(
     store: &Arc<dyn Store>,
-    events: BoxStream<'static, Result<Event, StoreError>>,
+    events: QueryEvents,
     digest: &mut FoldDigest,
     report: &mut Report,
 ) -> Result<(), StoreError> {

@@ -142,7 +142,7 @@ impl From<Rejection> for Failure {
                 Self::at(Code::NotFound, Invalid::new("payload.version", message))
             }
             Rejection::Redacted { .. } => Self::new(Code::Redacted, message),
-            Rejection::OrderTooLarge => Self::new(Code::BatchTooLarge, message),
+            Rejection::BatchTooLarge => Self::new(Code::BatchTooLarge, message),
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::PreconditionFailed { current, .. } => Self {
                 details: current.map(Details::conflict),

@@ -14,7 +14,7 @@ pub struct Fetch {
     /// The answer is as of this seq at least.
     pub min_seq: Seq,
     /// As of when, if not now.
-    pub at: Option<AsOf>,
+    pub as_of: Option<AsOf>,
 }
 
 impl Fetch {
@@ -44,7 +44,7 @@ impl Fetch {
         }
         if let Some(as_of) = params.get("at") {
             let as_of = AsOf::parse(as_of);
-            fetch.at = Some(as_of.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
+            fetch.as_of = Some(as_of.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
         Ok(fetch)
     }
@@ -54,14 +54,11 @@ impl Fetch {
         Self {
             query: Arc::new(query),
             min_seq: Seq::ZERO,
-            at: None,
+            as_of: None,
         }
     }
 }
 
 pub(super) fn parse_seq(value: &Value, at: &str) -> Result<Seq, Invalid> {
-    match value {
-        Value::Int(number @ 0..) => Ok(Seq::new(number.cast_unsigned())),
-        _ => Err(Invalid::new(at, "expected a seq: an integer of at least 0")),
-    }
+    Seq::of_value(value).ok_or_else(|| Invalid::new(at, "expected a seq: an integer of at least 0"))
 }

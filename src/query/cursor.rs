@@ -120,12 +120,12 @@ impl Cursor {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         let keys = self.keys.iter().map(|key| match key {
             OwnedKeyValue::EmptyArray => 0,
-            OwnedKeyValue::Value(value) => value.weight(),
+            OwnedKeyValue::Value(value) => value.approx_bytes(),
         });
-        24 + keys.map(|weight| 32 + weight).sum::<usize>()
+        24 + keys.map(|approx_bytes| 32 + approx_bytes).sum::<usize>()
     }
 
     /// The keys, borrowed as those of a record are.
@@ -308,7 +308,7 @@ mod tests {
             .collect();
         let first = query("{}", r#"{"a":1}"#, None).expect("a good query");
         for (n, record) in records.iter().enumerate() {
-            let next = query("{}", r#"{"a":1}"#, Some(&first.cursor_after(record, 0)))
+            let next = query("{}", r#"{"a":1}"#, Some(&first.cursor_token(record, 0)))
                 .expect("a good cursor");
             let admitted: Vec<bool> = records.iter().map(|record| admits(&next, record)).collect();
             let expected: Vec<bool> = (0..records.len()).map(|other| other > n).collect();
@@ -320,7 +320,7 @@ mod tests {
     fn a_token_belongs_to_its_filter_and_sort() {
         let token = query(r#"{"a":1}"#, r#"{"a":1}"#, None)
             .expect("a good query")
-            .cursor_after(&document(r#"{"_id":"e","a":1}"#), 0);
+            .cursor_token(&document(r#"{"_id":"e","a":1}"#), 0);
         assert!(query(r#"{"a":1}"#, r#"{"a":1}"#, Some(&token)).is_ok());
         for (filter, sort) in [
             (r#"{"a":2}"#, r#"{"a":1}"#),
@@ -377,7 +377,7 @@ mod tests {
             let id = id.repeat(128 / id.len());
             let text = "x".repeat(bytes);
             let record = Document::from_iter([("_id", Value::from(&*id)), ("a", text.into())]);
-            let token = first.cursor_after(&record, u64::MAX / 4);
+            let token = first.cursor_token(&record, u64::MAX / 4);
             assert!(token.len() <= TOKEN_BYTES_MAX, "{bytes}: {}", token.len());
             let next = query("{}", r#"{"a":1}"#, Some(&token)).expect("a good cursor");
             let named = next.ends_after.as_ref().map(|last| last.id.as_str());

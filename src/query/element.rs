@@ -26,8 +26,8 @@ impl Conditions {
     pub fn read(&mut self, operand: &Value, at: &str) -> Result<ElementCondition, Invalid> {
         let (test, patterns) = parse::element(operand, at)?;
         self.patterns += patterns;
-        if self.patterns > limits::ORDER_PATTERNS_MAX {
-            let most = limits::ORDER_PATTERNS_MAX;
+        if self.patterns > limits::PULL_PATTERNS_MAX {
+            let most = limits::PULL_PATTERNS_MAX;
             let reason = format!("more than {most} patterns in the conditions of one request");
             return Err(Invalid::new(at, reason));
         }
@@ -70,7 +70,7 @@ impl ElementCondition {
     }
 
     /// Roughly the bytes of memory that it takes beside those of its operand: compiled patterns.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         self.patterns * limits::REGEX_COMPILED_BYTES_MAX
     }
 }
@@ -125,20 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_bounded_exactly_over_all_conditions_and_weigh_what_they_compile_to() {
+    fn patterns_are_bounded_exactly_over_all_conditions_and_take_what_they_compile_to() {
         let patterns = |count: usize| {
             let alternatives = vec![r#"{"a":{"$regex":"x"}}"#; count].join(",");
             let json = format!(r#"{{"$or":[{alternatives}]}}"#);
             serde_json::from_str::<Value>(&json).expect("the test's own JSON")
         };
-        let most = limits::ORDER_PATTERNS_MAX;
+        let most = limits::PULL_PATTERNS_MAX;
         let mut conditions = Conditions::default();
         let first = conditions.read(&patterns(most - 1), "at").expect("fewer");
         assert_eq!(
-            first.weight(),
+            first.approx_bytes(),
             (most - 1) * limits::REGEX_COMPILED_BYTES_MAX
         );
-        assert_eq!(conditions.read(&1.into(), "at").expect("none").weight(), 0);
+        assert_eq!(
+            conditions
+                .read(&1.into(), "at")
+                .expect("none")
+                .approx_bytes(),
+            0
+        );
         assert!(conditions.read(&patterns(1), "at").is_ok());
         let invalid = conditions.read(&patterns(1), "at").expect_err("one more");
         assert!(invalid.reason.starts_with("more than 16 patterns"));

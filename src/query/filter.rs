@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::memory::FilterBytes;
 use super::parse;
-use super::tree::{Clause, Node, Relation, Test};
+use super::tree::{Clause, FilterNode, Relation, Test};
 use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value};
 
 /// A condition on records. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    pub(crate) root: Arc<Node>,
+    pub(crate) root: Arc<FilterNode>,
     /// Of the filter as it was written: by it a cursor is known to belong to the filter.
     pub(super) digest: [u8; 32],
     /// Those of its values; those of patterns are counted where they are shared.
@@ -30,13 +30,13 @@ impl Filter {
         Ok(Self {
             root: Arc::new(root),
             digest: digest(value),
-            value_bytes: Arc::new(FilterBytes::new(value.weight())),
+            value_bytes: Arc::new(FilterBytes::new(value.approx_bytes())),
             pattern_bytes,
         })
     }
 
     /// Roughly the bytes it takes in memory, its compiled patterns included.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         self.value_bytes.bytes() + self.pattern_bytes
     }
 
@@ -48,13 +48,13 @@ impl Filter {
 
     /// Whether it is the filter that every record matches, `{}`.
     pub fn is_everything(&self) -> bool {
-        matches!(&*self.root, Node::And(nodes) if nodes.is_empty())
+        matches!(&*self.root, FilterNode::And(nodes) if nodes.is_empty())
     }
 
     /// The filter that every record matches, `{}`.
     pub fn all() -> Self {
         Self {
-            root: Arc::new(Node::And(Vec::new())),
+            root: Arc::new(FilterNode::And(Vec::new())),
             digest: digest(&Value::Object(Document::new())),
             value_bytes: Arc::new(FilterBytes::new(0)),
             pattern_bytes: 0,
@@ -86,7 +86,7 @@ fn digest(value: &Value) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-impl Node {
+impl FilterNode {
     fn pinned_ids(&self) -> Option<Vec<&str>> {
         match self {
             Self::And(nodes) => nodes.iter().find_map(Self::pinned_ids),

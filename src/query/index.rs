@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::filter::Filter;
 use super::path::{FieldPath, Leaf};
-use super::tree::{Clause, Node, Relation, Test};
+use super::tree::{Clause, FilterNode, Relation, Test};
 use crate::value::{Record, Steps, TooCostly, Value, ValueRef, whole};
 
 /// A filter is indexed under each value of its `$in`; one with more values than this is always a candidate.
@@ -166,7 +166,7 @@ impl<K: Copy + Ord> FilterIndex<K> {
     }
 }
 
-impl Node {
+impl FilterNode {
     /// The most selective term among those that must all hold: a boolean leaves half of the records, anything else far
     /// fewer.
     fn term(&self) -> Option<Term<'_>> {

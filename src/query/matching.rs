@@ -6,11 +6,11 @@
 use std::cmp::Ordering;
 
 use super::path::{FieldPath, IndexedArray, Leaf, Lookup};
-use super::tree::{Clause, Node, Relation, Test, Type};
+use super::tree::{Clause, FilterNode, Relation, Test, Type};
 use super::verdict::{Verdict, all, any};
 use crate::value::{Class, Steps, Value, ValueRef, class, compare, compare_within, truncated};
 
-impl Node {
+impl FilterNode {
     pub(super) fn matches(&self, root: &impl Lookup, steps: &Steps) -> Verdict {
         match self {
             Self::And(nodes) => all(nodes, |node| node.matches(root, steps)),
@@ -131,7 +131,7 @@ fn elements(value: ValueRef<'_>) -> Option<&[Value]> {
     }
 }
 
-fn holds_inside(node: &Node, item: &Value, steps: &Steps) -> Verdict {
+fn holds_inside(node: &FilterNode, item: &Value, steps: &Steps) -> Verdict {
     steps.take(1)?;
     match item {
         Value::Object(document) => node.matches(document, steps),

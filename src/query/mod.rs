@@ -57,7 +57,7 @@ pub use sort::{Direction, Sort};
 pub(crate) use self::{
     path::FieldPath,
     sort::{KeyValue, SortKey},
-    tree::{Clause, Node, Relation, Test, Type},
+    tree::{Clause, FilterNode, Relation, Test, Type},
 };
 
 /// The records of an answer: which, in which order, and which fields of each.
@@ -141,11 +141,11 @@ impl Query {
     /// # Errors
     /// If the steps run out before the record's keys are known.
     pub fn from(&self, record: &impl Record, steps: &Steps) -> Result<Self, TooCostly> {
-        Ok(self.after(self.place_of(record, steps)?))
+        Ok(self.after(self.cursor_of(record, steps)?))
     }
 
     /// The token of the page that goes on after this record, which is as of `seq`.
-    pub fn cursor_after(&self, record: &impl Record, seq: u64) -> String {
+    pub fn cursor_token(&self, record: &impl Record, seq: u64) -> String {
         let keys = self
             .sort
             .keys_of(record, &Steps::new(limits::MATCH_STEPS_INLINE));
@@ -165,7 +165,7 @@ impl Query {
     ///
     /// # Errors
     /// If the steps run out before its keys are known.
-    pub fn place_of(&self, record: &impl Record, steps: &Steps) -> Result<Cursor, TooCostly> {
+    pub fn cursor_of(&self, record: &impl Record, steps: &Steps) -> Result<Cursor, TooCostly> {
         Ok(Cursor::after(
             &self.sort.keys_of(record, steps)?,
             &self.sort,
@@ -173,7 +173,7 @@ impl Query {
     }
 
     /// The order of two positions.
-    pub fn compare_places(&self, a: &Cursor, b: &Cursor) -> Ordering {
+    pub fn compare_cursors(&self, a: &Cursor, b: &Cursor) -> Ordering {
         self.sort
             .compare_keys(&a.keys(), &b.keys(), self.sort.all_keys())
     }
@@ -182,7 +182,7 @@ impl Query {
     ///
     /// # Errors
     /// If the steps run out before.
-    pub fn compare_with_place(
+    pub fn compare_with_cursor(
         &self,
         record: &impl Record,
         cursor: &Cursor,
@@ -209,7 +209,7 @@ impl Query {
     }
 
     /// Whether every event must be looked at: not only those with some ids, or the next ones in the order of ids.
-    pub fn goes_through_all(&self) -> bool {
+    pub fn scans_all_events(&self) -> bool {
         self.filter.pinned_ids().is_none()
             && (self.id_order().is_none() || !self.filter.is_everything())
     }

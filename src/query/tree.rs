@@ -9,11 +9,11 @@ use crate::value::Value;
 
 /// A condition on a record, or on an element of an array that is a document or array itself.
 #[derive(Debug, Clone)]
-pub(crate) enum Node {
+pub(crate) enum FilterNode {
     /// All of them hold; true of an empty list.
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    Nor(Vec<Node>),
+    And(Vec<FilterNode>),
+    Or(Vec<FilterNode>),
+    Nor(Vec<FilterNode>),
     Field {
         path: FieldPath,
         clauses: Vec<Clause>,
@@ -49,7 +49,7 @@ pub(crate) enum Test {
     },
     Regex(Pattern),
     /// An array with an element, itself an object or array, for which the node holds.
-    ElementWhere(Box<Node>),
+    ElementWhere(Box<FilterNode>),
     /// An array with an element for which, taken alone, every clause holds.
     ElementThat(Vec<Clause>),
 }
@@ -82,6 +82,6 @@ pub(crate) enum Type {
 pub(super) enum ElementTest {
     Equal(Value),
     /// The element is a document for which the node holds.
-    Fields(Node),
+    Fields(FilterNode),
     Operators(Vec<Clause>),
 }

@@ -65,7 +65,7 @@ impl Session {
     /// # Errors
     /// If the store is needed to judge the position asked for, and cannot be reached.
     pub async fn open(node: Node, options: SessionOptions) -> Result<(Self, Vec<Frame>), Failure> {
-        let stale = node.stale(options.after, options.epoch).await?;
+        let stale = node.stale_reason(options.after, options.epoch).await?;
         let after = options.after.filter(|_| stale.is_none());
         let listener = node.listen(after, options.interest);
         let seq = listener.seq();
@@ -133,7 +133,10 @@ impl Session {
         }
         self.subscriptions.poll_once().await;
         if self.subscriptions.is_any_ready() && outbox.is_empty() && self.delivery_share.is_none() {
-            let reserving = self.node.news().reserve(limits::NEWS_BYTES_MAX);
+            let reserving = self
+                .node
+                .subscription_budget()
+                .reserve(limits::SUBSCRIPTION_FLUSH_BYTES_MAX);
             tokio::select! {
                 share = reserving => self.delivery_share = Some(share),
                 () = self.answers.ready() => self.take_answers(outbox),
@@ -147,7 +150,7 @@ impl Session {
 
     fn take_changes(&mut self, outbox: &mut Outbox) {
         let taken = self.listener.take(|frame| outbox.push(frame, None));
-        outbox.note_received(self.listener.heard());
+        outbox.note_received(self.listener.arrived());
         if let Err(error) = taken {
             let failure = Failure::from(error);
             outbox.push(protocol::error(None, None, &failure), None);
@@ -167,8 +170,9 @@ impl Session {
             return;
         }
         let reserved = self.delivery_share.take();
-        let budget = self.node.news();
-        let Some(mut share) = reserved.or_else(|| budget.try_reserve(limits::NEWS_BYTES_MAX))
+        let budget = self.node.subscription_budget();
+        let Some(mut share) =
+            reserved.or_else(|| budget.try_reserve(limits::SUBSCRIPTION_FLUSH_BYTES_MAX))
         else {
             return;
         };
@@ -243,7 +247,9 @@ impl Session {
             stale,
         } = subscribed;
         let kind = RequestKind::Subscribe;
-        let checked = self.subscriptions.check(&sub, subscription.filter_weight());
+        let checked = self
+            .subscriptions
+            .check(&sub, subscription.approx_filter_bytes());
         self.node.count(kind.as_str(), checked.as_ref().map(drop));
         if let Err(failure) = checked {
             let error = protocol::error(id.as_ref(), Some(kind), &failure);
@@ -269,7 +275,7 @@ impl Session {
                 .map(AnswerState::write(id.clone(), kind)),
             Request::Broadcast(payload) => self
                 .node
-                .announce(&self.requester, payload)
+                .publish(&self.requester, payload)
                 .map(AnswerState::broadcast(id.clone())),
             Request::Fetch(fetch) => {
                 let read = Read::Fetch(self.requester.clone(), fetch);

@@ -95,7 +95,7 @@ impl DeferredRead {
     /// free.
     pub(super) fn overtake(&self) -> Overtaking {
         match &self.read {
-            Read::Fetch(..) => match self.node.room_ahead() {
+            Read::Fetch(..) => match self.node.reserve_ahead() {
                 Some(share) => Overtaking::Yes(Some(share)),
                 None => Overtaking::No,
             },
@@ -171,7 +171,9 @@ async fn committed(
     kind: RequestKind,
     write: LoggedWrite,
 ) -> Result<Answer, Failure> {
-    let (changes, share) = node.written(write.first, write.count, write.bytes).await?;
+    let (changes, share) = node
+        .read_write_again(write.first, write.count, write.bytes)
+        .await?;
     let frame = protocol::write_done(id, kind, &changes, write.is_repeated);
     Ok(reserved(frame, share))
 }

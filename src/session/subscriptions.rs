@@ -82,7 +82,7 @@ impl Subscriptions {
         let known = self
             .entries
             .iter()
-            .map(|known| known.subscription.filter_weight());
+            .map(|known| known.subscription.approx_filter_bytes());
         if known.sum::<usize>() + filter_bytes > limits::SESSION_FILTER_BYTES_MAX {
             let most = limits::SESSION_FILTER_BYTES_MAX / 1024 / 1024;
             let message = format!("the filters of a session take at most {most} MiB, compiled");
@@ -162,7 +162,7 @@ impl NamedSubscription {
     fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
         let mut push = |notice: Notice| {
-            outbox.note_received(notice.heard);
+            outbox.note_received(notice.arrived);
             outbox.push(notice.frame.for_subscription(name), None);
         };
         self.subscription

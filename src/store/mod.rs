@@ -102,7 +102,10 @@ pub enum TailEvent {
 }
 
 /// Events as a store reads them.
-pub type Events = BoxStream<'static, Result<Event, StoreError>>;
+pub type Events = QueryEvents;
+
+/// Events as they are read, until one cannot be.
+pub type QueryEvents = BoxStream<'static, Result<Event, StoreError>>;
 
 /// The answer to a query.
 pub struct QueryResult {

@@ -42,7 +42,7 @@ pub(super) struct TopOrder {
 }
 
 impl TopK {
-    /// All but [`limits::ORDER_FREE_BYTES`] of the candidates' memory is taken from `budget`.
+    /// All but [`limits::SORT_FREE_BYTES`] of the candidates' memory is taken from `budget`.
     pub(super) fn new(query: &Arc<Query>, budget: &Budget) -> Self {
         Self {
             query: Arc::clone(query),
@@ -62,7 +62,7 @@ impl TopK {
         if !self.query.admits(event, &steps)? || self.is_beyond_worst(event, &steps)? {
             return Ok(());
         }
-        let cursor = self.query.place_of(event, &steps)?;
+        let cursor = self.query.cursor_of(event, &steps)?;
         self.bytes += approx_bytes(&cursor, &event.id);
         self.candidates.push((cursor, event.id.clone()));
         if self.candidates.len() / 2 >= self.wanted {
@@ -91,7 +91,7 @@ impl TopK {
         let Some(worst) = &self.worst else {
             return Ok(false);
         };
-        let order = self.query.compare_with_place(event, worst, steps)?;
+        let order = self.query.compare_with_cursor(event, worst, steps)?;
         Ok(order.is_gt())
     }
 
@@ -110,7 +110,7 @@ impl TopK {
         debug_assert!(self.wanted > 0, "one is always kept");
         let query = &self.query;
         self.candidates
-            .sort_unstable_by(|(a, _), (b, _)| query.compare_places(a, b));
+            .sort_unstable_by(|(a, _), (b, _)| query.compare_cursors(a, b));
         if self.candidates.len() >= self.wanted {
             self.candidates.truncate(self.wanted);
             self.worst = self.candidates.last().map(|(cursor, _)| cursor.clone());
@@ -164,7 +164,7 @@ impl TopRoom {
     /// Whether there is room for so many bytes. Takes more of the budget if it is free, and never waits for it.
     fn has_for(&mut self, bytes: usize) -> bool {
         let taken = self.share.as_ref().map_or(0, Share::bytes);
-        if bytes <= limits::ORDER_FREE_BYTES + taken {
+        if bytes <= limits::SORT_FREE_BYTES + taken {
             return true;
         }
         if bytes > limits::SORT_BYTES_MAX {
@@ -178,13 +178,13 @@ impl TopRoom {
             None => more,
         };
         let taken = self.share.insert(share).bytes();
-        bytes <= limits::ORDER_FREE_BYTES + taken
+        bytes <= limits::SORT_FREE_BYTES + taken
     }
 
     /// The share for so many bytes; gives back the rest.
     fn keep(self, bytes: usize) -> Option<Share> {
         let mut share = self.share?;
-        share.shrink_to(bytes.saturating_sub(limits::ORDER_FREE_BYTES));
+        share.shrink_to(bytes.saturating_sub(limits::SORT_FREE_BYTES));
         (share.bytes() > 0).then_some(share)
     }
 }
@@ -193,7 +193,7 @@ impl TopRoom {
 const ID_BYTES: usize = 40;
 
 fn approx_bytes(cursor: &Cursor, id: &EventId) -> usize {
-    ID_BYTES + id.as_str().len() + cursor.weight()
+    ID_BYTES + id.as_str().len() + cursor.approx_bytes()
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_is_collected_in_further_passes() {
         let events = events();
-        let ample = Budget::new(limits::ORDERS_BYTES_MAX);
+        let ample = Budget::new(limits::SORTS_BYTES_MAX);
         let (expected, passes) = order(&events, &ample);
         assert_eq!((expected.len(), passes), (5_000, 1));
         assert_eq!(ample.taken(), 0, "it is given back");

@@ -21,19 +21,19 @@ impl Throttle {
     }
 
     /// Calls `log` unless a line was written just before; passes it how many were kept back since then, if any were.
-    pub fn warn(&self, log: impl FnOnce(Option<u64>)) {
+    pub fn log(&self, log: impl FnOnce(Option<u64>)) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept_back = match &mut *last {
-            Some((at, kept_back)) if at.elapsed() < INTERVAL => {
-                *kept_back += 1;
+        let suppressed = match &mut *last {
+            Some((at, suppressed)) if at.elapsed() < INTERVAL => {
+                *suppressed += 1;
                 return;
             }
-            Some((_, kept_back)) => *kept_back,
+            Some((_, suppressed)) => *suppressed,
             None => 0,
         };
         *last = Some((Instant::now(), 0));
         drop(last);
-        log((kept_back > 0).then_some(kept_back));
+        log((suppressed > 0).then_some(suppressed));
     }
 }
 
@@ -46,12 +46,12 @@ mod tests {
         let throttle = Throttle::default();
         let mut lines = Vec::new();
         for _ in 0..100 {
-            throttle.warn(|kept_back| lines.push(kept_back));
+            throttle.log(|suppressed| lines.push(suppressed));
         }
         assert_eq!(lines, [None]);
         let long_ago = Instant::now().checked_sub(INTERVAL).unwrap();
         throttle.last.lock().unwrap().as_mut().unwrap().0 = long_ago;
-        throttle.warn(|kept_back| lines.push(kept_back));
+        throttle.log(|suppressed| lines.push(suppressed));
         assert_eq!(lines, [None, Some(99)]);
     }
 }

@@ -108,14 +108,14 @@ impl Document {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         self.iter()
-            .map(|(name, value)| size_of::<String>() + name.len() + value.weight())
+            .map(|(name, value)| size_of::<String>() + name.len() + value.approx_bytes())
             .sum()
     }
 }
 
-/// A list with one item has capacity for four, and a long one for twice its items. [`Value::weight`] does not count
+/// A list with one item has capacity for four, and a long one for twice its items. [`Value::approx_bytes`] does not count
 /// that, so capacity of which less than half is used is given back.
 fn trim<T>(items: &mut Vec<T>) {
     if 2 * items.len() <= items.capacity() + 1 {
@@ -124,22 +124,24 @@ fn trim<T>(items: &mut Vec<T>) {
 }
 
 impl Value {
-    /// A list that takes about as much memory as [`weight`](Self::weight) says.
+    /// A list that takes about as much memory as [`approx_bytes`](Self::approx_bytes) says.
     pub fn list(mut items: Vec<Self>) -> Self {
         trim(&mut items);
         Self::Array(items)
     }
 
     /// No value takes less memory.
-    pub(super) const WEIGHT_MIN: usize = size_of::<Self>();
+    pub(super) const APPROX_BYTES_MIN: usize = size_of::<Self>();
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         match self {
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => Self::WEIGHT_MIN,
-            Self::String(text) => Self::WEIGHT_MIN + text.len(),
-            Self::Array(items) => Self::WEIGHT_MIN + items.iter().map(Self::weight).sum::<usize>(),
-            Self::Object(document) => Self::WEIGHT_MIN + document.weight(),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => Self::APPROX_BYTES_MIN,
+            Self::String(text) => Self::APPROX_BYTES_MIN + text.len(),
+            Self::Array(items) => {
+                Self::APPROX_BYTES_MIN + items.iter().map(Self::approx_bytes).sum::<usize>()
+            }
+            Self::Object(document) => Self::APPROX_BYTES_MIN + document.approx_bytes(),
         }
     }
 

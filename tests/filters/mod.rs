@@ -199,7 +199,7 @@ fn read_by_pages(
     while read.len() <= expected {
         let cursor = read
             .last()
-            .map(|last| ("cursor", query(parts.to_vec()).cursor_after(last, 0).into()));
+            .map(|last| ("cursor", query(parts.to_vec()).cursor_token(last, 0).into()));
         let mut events = answer(&query(parts.iter().cloned().chain(cursor)));
         events.truncate(page);
         if events.is_empty() {

@@ -122,9 +122,9 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
         let loaded = self.store.load(ids, bytes).await?;
-        let weight = loaded.events.iter().map(Event::weight).sum();
+        let approx_bytes = loaded.events.iter().map(Event::approx_bytes).sum();
         let mut loads = self.loads.lock().unwrap();
-        *loads = (loads.0.max(weight), loads.1 + weight);
+        *loads = (loads.0.max(approx_bytes), loads.1 + approx_bytes);
         Ok(loaded)
     }
 

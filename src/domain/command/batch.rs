@@ -15,10 +15,10 @@ pub struct CommandBatch {
     /// The idempotency key, if the client gave an id.
     pub key: Option<BatchKey>,
     /// The precondition on the event of its command.
-    pub guard: Precondition,
+    pub precondition: Precondition,
     /// Roughly the bytes that it takes in memory. Its values take many times the bytes of its text, and compiled
     /// patterns come on top.
-    pub weight: usize,
+    pub approx_bytes: usize,
 }
 
 const COMMANDS: &str = "payload.commands";
@@ -31,9 +31,9 @@ impl CommandBatch {
     pub fn parse(verb: Verb, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let canonical = || Canonical::of(verb, &payload);
         let key = id.map(|id| BatchKey::new(id, verb.tag(), &payload, &canonical()));
-        let weight = payload.weight();
+        let approx_bytes = payload.approx_bytes();
         let commands = vec![command(verb, payload, &mut Conditions::default())?];
-        Ok(Self::new(commands, key, weight))
+        Ok(Self::new(commands, key, approx_bytes))
     }
 
     /// Parses the payload of a BATCH, `{"commands":[{"type","payload"}, …]}`, with the command id that it was given, if
@@ -44,7 +44,7 @@ impl CommandBatch {
     pub fn parse_batch(payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
         let canonical = || Canonical::of_batch(&payload);
         let key = id.map(|id| BatchKey::new(id, "batch", &payload, &canonical()));
-        let weight = payload.weight();
+        let approx_bytes = payload.approx_bytes();
         let mut payload = known(payload, "payload", &["commands"])?;
         let invalid = |reason: String| Invalid::new(COMMANDS, reason);
         let items = match payload.remove("commands") {
@@ -52,8 +52,8 @@ impl CommandBatch {
             Some(other) => return Err(expected("an array", &other, COMMANDS)),
             None => return Err(invalid("missing: name the commands".to_owned())),
         };
-        if !(1..=limits::ORDER_COMMANDS_MAX).contains(&items.len()) {
-            let reason = format!("expected 1 to {} commands", limits::ORDER_COMMANDS_MAX);
+        if !(1..=limits::COMMAND_BATCH_COUNT_MAX).contains(&items.len()) {
+            let reason = format!("expected 1 to {} commands", limits::COMMAND_BATCH_COUNT_MAX);
             return Err(invalid(reason));
         }
         let mut conditions = Conditions::default();
@@ -62,24 +62,27 @@ impl CommandBatch {
             member(item, &at, &mut conditions)
         });
         let commands = commands.collect::<Result<Vec<_>, Invalid>>()?;
-        Ok(Self::new(commands, key, weight))
+        Ok(Self::new(commands, key, approx_bytes))
     }
 
     /// A batch of these commands, whose payloads take so many bytes.
     fn new(commands: Vec<Command>, key: Option<BatchKey>, payloads: usize) -> Self {
         assert!(!commands.is_empty(), "a batch has a command");
-        let conditions = commands.iter().map(Command::weight_of_conditions);
+        let conditions = commands.iter().map(Command::approx_condition_bytes);
         Self {
-            weight: payloads + conditions.sum::<usize>(),
+            approx_bytes: payloads + conditions.sum::<usize>(),
             commands,
             key,
-            guard: Precondition::default(),
+            precondition: Precondition::default(),
         }
     }
 
     /// The same batch, to be carried out only if this holds.
-    pub fn guarded(self, guard: Precondition) -> Self {
-        Self { guard, ..self }
+    pub fn with_precondition(self, precondition: Precondition) -> Self {
+        Self {
+            precondition,
+            ..self
+        }
     }
 }
 
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_weighs_what_its_values_and_its_conditions_do() {
+    fn a_batch_takes_what_its_values_and_its_conditions_do() {
         let pull = |operand: &str| {
             format!(
                 r#"{{"type":"UPDATE","payload":{{"id":"e","updateData":{{"$pull":{{"a":{operand}}}}}}}}}"#
@@ -129,8 +132,8 @@ mod tests {
         let (plain, pattern) = (pull("1"), pull(r#"{"$regex":"x"}"#));
         let json = format!(r#"{{"commands":[{pattern},{plain},{pattern}]}}"#);
         let payload = serde_json::from_str(&json).expect("the test's own JSON");
-        let weight = Document::weight(&payload) + 2 * limits::REGEX_COMPILED_BYTES_MAX;
+        let approx_bytes = Document::approx_bytes(&payload) + 2 * limits::REGEX_COMPILED_BYTES_MAX;
         let order = CommandBatch::parse_batch(payload, None);
-        assert_eq!(order.expect("a good batch").weight, weight);
+        assert_eq!(order.expect("a good batch").approx_bytes, approx_bytes);
     }
 }

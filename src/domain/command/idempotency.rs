@@ -80,7 +80,7 @@ impl CommandKey {
     }
 
     /// Roughly the bytes this takes in memory.
-    pub fn weight(&self) -> usize {
+    pub fn approx_bytes(&self) -> usize {
         48 + self.id.as_str().len()
     }
 }

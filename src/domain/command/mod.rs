@@ -44,9 +44,9 @@ impl Command {
         }
     }
 
-    fn weight_of_conditions(&self) -> usize {
+    fn approx_condition_bytes(&self) -> usize {
         match self {
-            Self::Update(update) => update.weight_of_conditions(),
+            Self::Update(update) => update.approx_condition_bytes(),
             Self::Create(_) | Self::Delete(_) | Self::Restore(_) => 0,
         }
     }

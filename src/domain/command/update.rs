@@ -64,10 +64,10 @@ impl Update {
     }
 
     /// Roughly the bytes of memory that it takes beside those of its payload: compiled patterns.
-    pub(super) fn weight_of_conditions(&self) -> usize {
+    pub(super) fn approx_condition_bytes(&self) -> usize {
         match &self.data {
             UpdateData::Fields(_) | UpdateData::MergePatch(_) => 0,
-            UpdateData::Operators(operators) => operators.weight_of_conditions(),
+            UpdateData::Operators(operators) => operators.approx_condition_bytes(),
         }
     }
 

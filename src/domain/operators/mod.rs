@@ -67,9 +67,9 @@ impl Operators {
     }
 
     /// Roughly the bytes of memory that they take beside those of their operands: compiled patterns.
-    pub(super) fn weight_of_conditions(&self) -> usize {
+    pub(super) fn approx_condition_bytes(&self) -> usize {
         let conditions = self.0.iter().map(|operation| match &operation.operator {
-            Operator::Pull(condition) => condition.weight(),
+            Operator::Pull(condition) => condition.approx_bytes(),
             _ => 0,
         });
         conditions.sum()

@@ -10,13 +10,13 @@ mod tests;
 
 use super::path::FieldPath;
 use super::pattern::Pattern;
-use super::tree::{Clause, ElementTest, Node, Relation, Test};
+use super::tree::{Clause, ElementTest, FilterNode, Relation, Test};
 use crate::limits;
 use crate::value::{Document, Invalid, Value, compare, expect_array, expect_object, join};
 use operand::{flag, literal, modulo, size, types};
 
 /// Parses the filter at the path `at`; also returns the bytes that its patterns take.
-pub(super) fn filter(value: &Value, at: &str) -> Result<(Node, usize), Invalid> {
+pub(super) fn filter(value: &Value, at: &str) -> Result<(FilterNode, usize), Invalid> {
     let mut parser = FilterParser::default();
     let node = parser.filter(value, at, 1)?;
     Ok((node, parser.pattern_bytes))
@@ -50,7 +50,7 @@ struct FilterParser {
 
 /// Conditions on one record: `{"a": …, "b": …, "$or": […]}`.
 impl FilterParser {
-    fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<Node, Invalid> {
+    fn filter(&mut self, value: &Value, at: &str, depth: usize) -> Result<FilterNode, Invalid> {
         check_depth(at, depth)?;
         let document = expect_object(value, at)?;
         if document.is_empty() {
@@ -60,7 +60,7 @@ impl FilterParser {
             .iter()
             .map(|(name, value)| self.entry(name, value, &join(at, name), depth))
             .collect::<Result<_, _>>()
-            .map(Node::And)
+            .map(FilterNode::And)
     }
 
     fn entry(
@@ -69,20 +69,25 @@ impl FilterParser {
         value: &Value,
         at: &str,
         depth: usize,
-    ) -> Result<Node, Invalid> {
+    ) -> Result<FilterNode, Invalid> {
         match name {
-            "$and" => self.branches(value, at, depth).map(Node::And),
-            "$or" => self.branches(value, at, depth).map(Node::Or),
-            "$nor" => self.branches(value, at, depth).map(Node::Nor),
+            "$and" => self.branches(value, at, depth).map(FilterNode::And),
+            "$or" => self.branches(value, at, depth).map(FilterNode::Or),
+            "$nor" => self.branches(value, at, depth).map(FilterNode::Nor),
             _ if name.starts_with('$') => Err(unsupported(name, at)),
-            _ => Ok(Node::Field {
+            _ => Ok(FilterNode::Field {
                 path: FieldPath::parse(name, at)?,
                 clauses: self.field(value, at, depth)?,
             }),
         }
     }
 
-    fn branches(&mut self, value: &Value, at: &str, depth: usize) -> Result<Vec<Node>, Invalid> {
+    fn branches(
+        &mut self,
+        value: &Value,
+        at: &str,
+        depth: usize,
+    ) -> Result<Vec<FilterNode>, Invalid> {
         self.count_node(at)?;
         let items = expect_array(value, at)?;
         if items.is_empty() {
@@ -160,7 +165,7 @@ impl FilterParser {
         self.count_node(at)?;
         self.patterns += 1;
         let pattern = Pattern::parse(value, operators.get("$options"), at)?;
-        self.pattern_bytes += pattern.weight();
+        self.pattern_bytes += pattern.approx_bytes();
         if self.pattern_bytes > limits::FILTER_PATTERN_BYTES_MAX {
             let most = limits::FILTER_PATTERN_BYTES_MAX / 1024 / 1024;
             let reason = format!("the patterns of one filter need more than {most} MiB of memory");

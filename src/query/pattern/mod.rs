@@ -91,7 +91,7 @@ impl Pattern {
     }
 
     /// Roughly the bytes it takes in memory, with a full cache of states.
-    pub(super) fn weight(&self) -> usize {
+    pub(super) fn approx_bytes(&self) -> usize {
         self.compiled.bytes.bytes()
     }
 

@@ -59,7 +59,7 @@ impl Shared {
             trouble: Mutex::default(),
             page_permits: Arc::new(Semaphore::new(readers_max())),
             listing_permits: Arc::new(Semaphore::new(readers_max())),
-            sort_budget: Budget::new(limits::ORDERS_BYTES_MAX),
+            sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
         }
     }
 

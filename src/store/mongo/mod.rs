@@ -125,7 +125,7 @@ impl MongoStore {
             epoch: head.epoch,
             identity: Arc::new(identity),
             fate: Arc::default(),
-            sort_budget: Budget::new(limits::ORDERS_BYTES_MAX),
+            sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
         };
         let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&notifier));
         Ok(Arc::new(Self {

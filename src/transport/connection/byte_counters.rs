@@ -130,14 +130,14 @@ impl ByteCounters {
     }
 
     /// Waits until a write has been blocked for [`limits::WRITE_DEADLINE`], or for
-    /// [`limits::LINGERING_DEADLINE`] and the node is under pressure.
+    /// [`limits::STALLED_DEADLINE`] and the node is under pressure.
     pub(super) async fn blocked_write_timeout(&self, is_under_pressure: impl Fn() -> bool) {
         loop {
             let since = poll_fn(|context| self.poll_blocked(context)).await;
             // Counted in checks, not by the clock: else a server that is too busy to write would see silent peers.
             let mut blocked = Duration::ZERO;
             while self.blocked_since() == Some(since) {
-                let is_in_time = blocked < limits::LINGERING_DEADLINE
+                let is_in_time = blocked < limits::STALLED_DEADLINE
                     || (blocked < limits::WRITE_DEADLINE && !is_under_pressure());
                 if !is_in_time {
                     return;

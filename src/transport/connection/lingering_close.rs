@@ -24,9 +24,9 @@ impl LingeringClose {
     pub(crate) fn start() -> Self {
         let now = Instant::now();
         Self {
-            bytes_left: limits::PARTING_BYTES_MAX,
-            deadline: now + limits::PARTING_DEADLINE,
-            silence: Box::pin(sleep_until(now + limits::PARTING_SILENCE)),
+            bytes_left: limits::LINGERING_CLOSE_BYTES_MAX,
+            deadline: now + limits::LINGERING_CLOSE_DEADLINE,
+            silence: Box::pin(sleep_until(now + limits::LINGERING_CLOSE_SILENCE)),
         }
     }
 
@@ -50,7 +50,7 @@ impl LingeringClose {
             if read == 0 || self.bytes_left == 0 || now >= self.deadline {
                 return Poll::Ready(());
             }
-            let until = self.deadline.min(now + limits::PARTING_SILENCE);
+            let until = self.deadline.min(now + limits::LINGERING_CLOSE_SILENCE);
             self.silence.as_mut().reset(until);
         }
     }

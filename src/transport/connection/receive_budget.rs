@@ -225,7 +225,7 @@ impl ReceiveBudget {
             match &mut self.state {
                 ReceiveState::Free if is_used_up => {
                     let budget = self.budget.clone();
-                    let share = async move { budget.reserve(limits::MESSAGE_ROOM_BYTES).await };
+                    let share = async move { budget.reserve(limits::MESSAGE_SHARE_BYTES).await };
                     self.state = ReceiveState::Waiting(Box::pin(share));
                 }
                 ReceiveState::Free => {
@@ -279,7 +279,7 @@ impl Admission {
 
     fn is_too_slow(&self, counters: &ByteCounters) -> bool {
         debug_assert!(counters.received() >= self.received, "it only grows");
-        let earned = (counters.received() - self.received) / limits::CROWDED_BYTES_PER_SECOND;
-        self.waited >= limits::CROWDED_GRACE + Duration::from_secs(earned)
+        let earned = (counters.received() - self.received) / limits::PRESSURE_BYTES_PER_SECOND;
+        self.waited >= limits::PRESSURE_GRACE + Duration::from_secs(earned)
     }
 }

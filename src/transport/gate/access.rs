@@ -70,7 +70,7 @@ impl AccessPolicy {
 
 /// Rate-limited, since any page can make its visitors' browsers send as many requests as it likes.
 fn warn(throttle: &Throttle, what: &str, remedy: &str) {
-    throttle.warn(|kept_back| {
-        tracing::warn!(kept_back, "turned away a request {what}; {remedy}");
+    throttle.log(|suppressed| {
+        tracing::warn!(suppressed, "turned away a request {what}; {remedy}");
     });
 }

@@ -60,7 +60,7 @@ fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(
 }
 
 async fn events(app: App, params: Document, headers: &HeaderMap) -> Result<Response, Failure> {
-    app.node.alive()?;
+    app.node.health()?;
     let subscribe = Subscribe::parse(&resumed(params, headers)?, "query")?;
     let wakeup = Arc::new(Notify::new());
     let (subscription, stale) = app.node.subscribe(&subscribe, &wakeup).await?;

@@ -34,7 +34,7 @@ pub(crate) async fn upgrade(
 ) -> Result<Response, Failure> {
     let _checked = handshake.map_err(|rejection| bad_handshake(&rejection))?;
     check_key(&headers)?;
-    app.node.alive()?;
+    app.node.health()?;
     let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
     let Extension(upgraded) = upgraded.expect("a valid handshake can be upgraded");
     let (session, greeting) = Session::open(app.node.clone(), options).await?;

@@ -12,7 +12,7 @@ use crate::protocol::Code;
 use crate::transport::{App, gate};
 
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let report = app.node.report().await;
+    let report = app.node.metrics_text().await;
     ([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response()
 }
 

@@ -91,7 +91,7 @@ pub(crate) async fn history(
     let share = app.node.budget().reserve(LIST_BYTES_MAX).await;
     let page = app.node.history(&id, &history).await?;
     let changes = page.changes.iter().map(|change| {
-        let visible = VisibleKind::plainly(change);
+        let visible = VisibleKind::unfiltered(change);
         protocol::change(change, visible, &history.fields)
     });
     let last = page.changes.last().filter(|_| page.more);
@@ -128,7 +128,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 
 /// A log with an unreadable entry is served all the same, and its operator is told.
 fn healthy(app: &App, head: Option<Seq>) -> Response {
-    (JSON, protocol::rest::health(head, app.node.unreadable())).into_response()
+    (
+        JSON,
+        protocol::rest::health(head, app.node.first_unreadable()),
+    )
+        .into_response()
 }
 
 /// Health checks expect one status, whatever the reason.
@@ -208,6 +212,6 @@ impl Listing {
 
     fn next_cursor(&self, has_more: bool) -> Option<String> {
         let last = self.last.as_ref().filter(|_| has_more)?;
-        Some(self.query.cursor_after(last, self.seq.get()))
+        Some(self.query.cursor_token(last, self.seq.get()))
     }
 }

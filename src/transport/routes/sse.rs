@@ -41,7 +41,7 @@ impl EventStream {
             subscription,
             epoch: app.node.epoch(),
             closing: app.closing.clone(),
-            budget: app.node.news().clone(),
+            budget: app.node.subscription_budget().clone(),
             // A client reconnects after a second.
             chunk: "retry: 1000\n\n".to_owned(),
             count: 0,
@@ -71,7 +71,11 @@ impl EventStream {
             let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
             match closing.run_until_cancelled(ready).await {
                 Some(Ok(())) => {
-                    share = Some(self.budget.reserve(limits::NEWS_BYTES_MAX).await);
+                    share = Some(
+                        self.budget
+                            .reserve(limits::SUBSCRIPTION_FLUSH_BYTES_MAX)
+                            .await,
+                    );
                     self.take();
                     if self.chunk.is_empty() {
                         share = None;
@@ -101,7 +105,7 @@ impl EventStream {
         let mut push = |notice: Notice| {
             *count += 1;
             let id = notice.position.map(|seq| (epoch, seq));
-            write(chunk, notice.word, id, notice.frame.as_str());
+            write(chunk, notice.frame_type, id, notice.frame.as_str());
         };
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         if let Err(error) = self.subscription.take(&slice, &mut push) {

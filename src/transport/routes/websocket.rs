@@ -75,7 +75,7 @@ impl Connection {
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
-            receiving: ReceiveBudget::new(counters.clone(), node.intake().clone()),
+            receiving: ReceiveBudget::new(counters.clone(), node.intake_budget().clone()),
             _counted: node.metrics().session(Transport::WebSocket),
             node,
             liveness: Liveness::new(counters.clone()),
@@ -251,7 +251,7 @@ impl Connection {
 
     /// Drains the session, as far as the node still can.
     async fn shut_down(&mut self, session: &mut Session) -> ConnectionEnd {
-        if self.node.alive().is_ok() {
+        if self.node.health().is_ok() {
             return self.drain(session).await;
         }
         let drained = timeout(limits::FAILED_GRACE, self.drain(session)).await;
@@ -327,9 +327,9 @@ async fn flush(socket: &mut Socket, outbox: &mut Outbox) -> Result<(), Error> {
 /// has memory for what is unsent.
 async fn write_timeout(counters: &ByteCounters, node: &Node, since: Instant, unsent: UnsentFrames) {
     counters
-        .write_stalled(since, limits::LINGERING_DEADLINE)
+        .write_stalled(since, limits::STALLED_DEADLINE)
         .await;
-    if let Some(_share) = node.linger(unsent.unreserved_bytes, unsent.has_shares) {
+    if let Some(_share) = node.reserve_for_stalled(unsent.unreserved_bytes, unsent.has_shares) {
         counters.write_timeout(since).await;
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Failure> {
     let precondition = conditions::read(&headers)?;
     let payload = document(&headers, request).await?;
-    let batch = command(Verb::Create, payload, &headers)?.guarded(precondition);
+    let batch = command(Verb::Create, payload, &headers)?.with_precondition(precondition);
     let has_id = batch.commands.iter().all(|new| new.target().is_some());
     let done = app.node.write(batch).await;
     let done = done.map_err(|failure| match has_id {
@@ -118,7 +118,7 @@ pub(crate) async fn broadcast(
     }
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
-    let sent = app.node.announce(&Requester::new(), payload)?.await;
+    let sent = app.node.publish(&Requester::new(), payload)?.await;
     sent.unwrap_or(Err(SubmitError::Unknown))?;
     Ok((JSON, protocol::rest::DONE).into_response())
 }
@@ -156,7 +156,7 @@ async fn write<N: Into<String>>(
     let precondition = conditions::read(headers)?;
     let mut payload = payload.into_iter().collect();
     conditions::add_expected_version(&precondition, &mut payload)?;
-    let batch = command(verb, payload, headers)?.guarded(precondition);
+    let batch = command(verb, payload, headers)?.with_precondition(precondition);
     let done = app.node.write(batch).await?;
     answer(app, verb.into(), done).await
 }
@@ -185,7 +185,7 @@ async fn answer(app: &App, kind: RequestKind, done: Done) -> Result<Response, Fa
     let body = match try_with_share(body.into_bytes(), app.node.budget()) {
         Some(body) => body,
         None => {
-            let (changes, share) = app.node.written(first, count, bytes).await?;
+            let (changes, share) = app.node.read_write_again(first, count, bytes).await?;
             let body = protocol::rest::write_done(kind, &changes, is_repeated);
             with_share(body.into_bytes(), share)
         }

@@ -42,7 +42,7 @@ pub(crate) fn open(options: &EmbeddedOptions) -> Result<Writer, EmbeddedOpenErro
         data_dir.replace_file(|database| prepare(database).map(drop))?;
     }
     let opened = data_dir.open_file()?;
-    let mut writer = start_writer(opened, &data_dir, limits::EMBEDDED_OVERLAY_BYTES_MAX)?;
+    let mut writer = start_writer(opened, &data_dir, limits::EMBEDDED_MEMTABLE_BYTES_MAX)?;
     writer.lock = Some(lock);
     writer.data_dir = Some(data_dir);
     Ok(writer)
@@ -62,7 +62,7 @@ pub(crate) fn open_unwritten(
     let mut writer = start_writer(
         (database, medium),
         &data_dir,
-        limits::EMBEDDED_OVERLAY_BYTES_MAX,
+        limits::EMBEDDED_MEMTABLE_BYTES_MAX,
     )?;
     writer.lock = lock;
     // So that the thread does not save it.

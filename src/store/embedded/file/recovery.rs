@@ -91,12 +91,12 @@ impl Writer {
         let Some(room) = self
             .medium
             .free_bytes()
-            .filter(|room| *room < limits::EMBEDDED_ROOM_BYTES_AMPLE)
+            .filter(|room| *room < limits::EMBEDDED_DISK_FREE_AMPLE)
         else {
             return Ok(());
         };
         let bytes: usize = bytes.into_iter().sum();
-        if room >= limits::EMBEDDED_ROOM_BYTES_MIN + 3 * bytes as u64 {
+        if room >= limits::EMBEDDED_DISK_FREE_MIN + 3 * bytes as u64 {
             return Ok(());
         }
         let error = StoreError::Full(format!("its file system has {room} bytes left"));
@@ -109,7 +109,7 @@ impl Writer {
     fn try_resume(&mut self) {
         // Half as much again, so that the writing does not stop and resume every second at the edge.
         let room = self.medium.free_bytes();
-        if room.is_some_and(|room| room < limits::EMBEDDED_ROOM_BYTES_MIN / 2 * 3) {
+        if room.is_some_and(|room| room < limits::EMBEDDED_DISK_FREE_MIN / 2 * 3) {
             return;
         }
         let reopened = match self.watch.is_stale {

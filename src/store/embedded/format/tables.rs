@@ -1,14 +1,15 @@
 //! The tables of the file, and what redb's errors mean to callers of the store.
 
+use std::sync::Arc;
+
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
 
 use super::decode;
 use super::encode;
 use super::milestone::Milestone;
-use crate::domain::{EventId, Seq};
+use crate::domain::{Event, EventId, Seq};
 use crate::store::StoreError;
 use crate::store::embedded::file::medium;
-use crate::store::embedded::read::memtable::MemtableEntry;
 
 /// The format of the file, which says what tables there are, that this program writes.
 pub(crate) const FILE_FORMAT: u128 = 4;
@@ -75,7 +76,7 @@ pub(crate) fn version(view: &ViewTable, id: &EventId) -> Result<Option<(u64, Seq
 pub(crate) fn write_entry(
     view: &mut Table<'_, &'static str, &'static [u8]>,
     id: &EventId,
-    entry: &MemtableEntry,
+    entry: &Option<Arc<Event>>,
     buffer: &mut Vec<u8>,
 ) -> Result<(), redb::Error> {
     match entry {

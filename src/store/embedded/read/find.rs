@@ -329,7 +329,7 @@ impl<'a> FindChunk<'a> {
     /// Adds the event if the query admits it; returns whether the chunk is full.
     fn add(&mut self, event: Event) -> Result<bool, StoreError> {
         if let Some(event) = admitted(self.query, event)? {
-            self.bytes += event.weight();
+            self.bytes += event.approx_bytes();
             self.events.push(event);
         }
         Ok(self.events.len() >= self.count || self.bytes >= CHUNK_BYTES)

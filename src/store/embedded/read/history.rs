@@ -364,7 +364,7 @@ impl HistoryGather {
     }
 
     fn push(&mut self, change: Change) {
-        self.bytes += change.weight();
+        self.bytes += change.approx_bytes();
         self.changes.push(Arc::new(change));
     }
 }

@@ -35,9 +35,9 @@ impl Memtable {
     /// The event as the change left it.
     pub(crate) fn apply(&mut self, change: &Change) {
         let (id, slot) = (change.event_id(), change.after().cloned());
-        self.bytes += weight(id, &slot);
+        self.bytes += approx_bytes(id, &slot);
         if let Some(old) = self.slots.insert(id.clone(), slot) {
-            self.bytes -= weight(id, &old);
+            self.bytes -= approx_bytes(id, &old);
         }
         if is_milestone(change.kind(), change.version()) {
             self.milestones.insert((id.clone(), change.seq));
@@ -47,7 +47,7 @@ impl Memtable {
     /// Forgets a slot that the table now has.
     pub(crate) fn remove(&mut self, id: &EventId) {
         if let Some(old) = self.slots.remove(id) {
-            self.bytes -= weight(id, &old);
+            self.bytes -= approx_bytes(id, &old);
         }
     }
 
@@ -86,6 +86,6 @@ impl Memtable {
 }
 
 /// Roughly the bytes a slot takes in memory.
-pub(crate) fn weight(id: &EventId, slot: &MemtableEntry) -> usize {
-    64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.weight())
+pub(crate) fn approx_bytes(id: &EventId, slot: &MemtableEntry) -> usize {
+    64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.approx_bytes())
 }

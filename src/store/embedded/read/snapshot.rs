@@ -52,14 +52,14 @@ impl Snapshot {
     /// See [`Store::load`](crate::store::Store::load).
     pub(crate) fn load(&self, ids: &[EventId], bytes: usize) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
-        let mut weight = 0;
+        let mut approx_bytes = 0;
         for id in ids {
             if let Some(event) = self.event(id)? {
-                weight += event.weight();
+                approx_bytes += event.approx_bytes();
                 loaded.events.push(event);
             }
             loaded.looked_at += 1;
-            if weight >= bytes {
+            if approx_bytes >= bytes {
                 break;
             }
         }

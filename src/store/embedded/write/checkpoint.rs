@@ -91,7 +91,7 @@ impl Checkpoint {
                 step.round = Some(CheckpointRound { after, ..round });
                 return step;
             }
-            bytes += memtable::weight(id, entry);
+            bytes += memtable::approx_bytes(id, entry);
             step.entries.push((id.clone(), entry.clone()));
             step.milestones.extend(memtable.milestones_of(id).cloned());
         }
@@ -120,7 +120,7 @@ impl Checkpoint {
 
     fn is_due(&self, memtable: &Memtable, head: Seq) -> bool {
         memtable.bytes() > self.memtable_bytes_max
-            || head.get() - self.flushed.get() > limits::EMBEDDED_UNCOVERED_MAX
+            || head.get() - self.flushed.get() > limits::EMBEDDED_UNFLUSHED_MAX
     }
 }
 

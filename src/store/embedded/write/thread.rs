@@ -140,8 +140,8 @@ impl Writer {
         if batch.after != current.seq {
             return Err(AppendError::Moved);
         }
-        let weights = batch.changes.iter().map(|change| change.weight());
-        self.ensure_room(weights).map_err(AppendError::Failed)?;
+        let sizes = batch.changes.iter().map(|change| change.approx_bytes());
+        self.ensure_room(sizes).map_err(AppendError::Failed)?;
         let mut memtable = fold(&current, batch).map_err(AppendError::Failed)?;
         let head = batch.after.plus(batch.changes.len());
         let step = self.checkpoint.plan(&memtable, head, batch.changes.len());

@@ -24,7 +24,7 @@ use bson::{Bson, Document as Bdoc, doc};
 use super::costly::{ALL_MAX, is_costly};
 use super::page_bound;
 use crate::query::Query;
-use crate::query::{Clause, Node};
+use crate::query::{Clause, FilterNode};
 use crate::query::{Relation, Test, Type};
 use crate::value::{Document, Value};
 
@@ -84,13 +84,13 @@ impl Translation {
     }
 }
 
-fn node(node: &Node) -> Translation {
+fn node(node: &FilterNode) -> Translation {
     match node {
-        Node::And(nodes) => and(nodes),
-        Node::Or(nodes) => branches("$or", nodes),
-        Node::Nor(nodes) => nor(nodes),
-        Node::Field { path, .. } if is_costly(path) => Translation::everything(),
-        Node::Field { path, clauses } => {
+        FilterNode::And(nodes) => and(nodes),
+        FilterNode::Or(nodes) => branches("$or", nodes),
+        FilterNode::Nor(nodes) => nor(nodes),
+        FilterNode::Field { path, .. } if is_costly(path) => Translation::everything(),
+        FilterNode::Field { path, clauses } => {
             let (operators, exact) = operators(clauses);
             if operators.is_empty() {
                 return Translation::everything();
@@ -101,7 +101,7 @@ fn node(node: &Node) -> Translation {
 }
 
 /// No `$and` around a single condition, so that MongoDB recognizes one on `_id`.
-fn and(nodes: &[Node]) -> Translation {
+fn and(nodes: &[FilterNode]) -> Translation {
     match nodes {
         [] => Translation::Exactly(Bdoc::new()),
         [only] => node(only),
@@ -109,7 +109,7 @@ fn and(nodes: &[Node]) -> Translation {
     }
 }
 
-fn branches(operator: &str, nodes: &[Node]) -> Translation {
+fn branches(operator: &str, nodes: &[FilterNode]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
     for translation in nodes.iter().map(node) {
@@ -120,7 +120,7 @@ fn branches(operator: &str, nodes: &[Node]) -> Translation {
 }
 
 /// Without the branches that cannot be negated, more matches.
-fn nor(nodes: &[Node]) -> Translation {
+fn nor(nodes: &[FilterNode]) -> Translation {
     let mut exact = true;
     let mut documents = Vec::with_capacity(nodes.len());
     for translation in nodes.iter().map(node) {
@@ -306,7 +306,7 @@ mod tests {
     fn continued(sort: &str, last: &str) -> Bdoc {
         let first = query(&format!(r#"{{"sort":{sort}}}"#));
         let last: Document = serde_json::from_str(last).expect("the test's own JSON");
-        let token = first.cursor_after(&last, 0);
+        let token = first.cursor_token(&last, 0);
         narrow(&query(&format!(r#"{{"sort":{sort},"cursor":"{token}"}}"#)))
     }
 

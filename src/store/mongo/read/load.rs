@@ -60,7 +60,7 @@ async fn load_heavy(
 }
 
 fn total_weight(events: &[Event]) -> usize {
-    events.iter().map(Event::weight).sum()
+    events.iter().map(Event::approx_bytes).sum()
 }
 
 /// Those of these events that there are; `None` if they do not fit into one answer.

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use bson::raw::RawBsonRef;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::{ReadConcern, SessionOptions};
 use mongodb::raw_batch_cursor::{RawBatch, SessionRawBatchCursor};
@@ -26,6 +25,7 @@ use super::{as_of, costly, filter, foreign_documents};
 use crate::domain::{Event, Seq};
 use crate::limits;
 use crate::query::Query;
+use crate::store::QueryEvents;
 use crate::store::mongo::wire::call::{
     CallError, Caller, QUERY_CALL_DEADLINE, code, compute, within,
 };
@@ -222,13 +222,11 @@ impl HeldReading {
     }
 }
 
-type Events = BoxStream<'static, Result<Event, StoreError>>;
-
 /// The next events of an answer, and the listing that continues after them.
-type ViewChunk = Option<(Events, Option<ViewListing>)>;
+type ViewChunk = Option<(QueryEvents, Option<ViewListing>)>;
 
 impl ViewListing {
-    fn into_stream(self) -> Events {
+    fn into_stream(self) -> QueryEvents {
         let chunks = stream::try_unfold(Some(self), |listing| async move {
             match listing {
                 Some(listing) => listing.next().await,

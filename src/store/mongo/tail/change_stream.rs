@@ -136,8 +136,8 @@ impl Watcher {
             return match broadcasts::read(document) {
                 Ok(message) => self.send(message).await,
                 // Whoever may write to the database may write anything there.
-                Err(error) => self.unreadable.warn(|kept_back| {
-                    tracing::warn!(%error, kept_back, "a broadcast that cannot be read is skipped");
+                Err(error) => self.unreadable.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "a broadcast that cannot be read is skipped");
                 }),
             };
         }

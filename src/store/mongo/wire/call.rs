@@ -254,7 +254,7 @@ pub(crate) fn join_failure(join: &JoinError) -> &'static str {
 pub(crate) fn warn_if_failed(throttle: &Throttle, what: &str, outcome: Result<(), CallError>) {
     if let Err(failure) = outcome {
         let error = StoreError::from(failure);
-        throttle.warn(|kept_back| tracing::warn!(%error, kept_back, "{what}"));
+        throttle.log(|suppressed| tracing::warn!(%error, suppressed, "{what}"));
     }
 }
 

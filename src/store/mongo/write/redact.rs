@@ -18,6 +18,7 @@ use crate::store::mongo::read::history;
 use crate::store::mongo::tail::broadcasts;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, backoff, within};
 use crate::store::mongo::{LOG, durable};
+use crate::value::hex;
 
 /// Changes in one transaction. Hardly an event has more. A reader of one that has may find the later half erased:
 /// then the log contradicts itself until the redaction is done.
@@ -120,10 +121,7 @@ async fn transaction(
 
 /// [`Change::redact`](crate::domain::Change::redact) as an update of the database.
 fn erasure() -> Vec<Document> {
-    let forgotten: String = CommandKey::FORGOTTEN
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let forgotten = hex(&CommandKey::FORGOTTEN);
     let command = doc! { "$cond": [
         { "$ifNull": ["$command", false] },
         { "id": "$command.id", "digest": forgotten },
