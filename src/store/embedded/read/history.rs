@@ -289,7 +289,7 @@ pub(super) enum Scanned {
     Absent(EventId),
 }
 
-/// See [`Snapshot::walk_at`].
+/// See [`Snapshot::scan_at`].
 pub(super) struct PastScan<'a> {
     snapshot: &'a Snapshot,
     as_of: PastView,
