@@ -82,7 +82,8 @@ pub const PULL_PATTERNS_MAX: usize = 16;
 /// Memory of one compiled `$regex`: a short pattern can ask for a huge automaton (`\w{1000}`).
 pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 
-/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on a thread of its own. Ten conditions on an array of a hundred thousand elements take as many.
+/// Steps of judging one event by one filter, its sort keys included: some ten milliseconds, on a thread of its own.
+/// Ten conditions on an array of a hundred thousand elements take as many.
 pub const MATCH_STEPS_MAX: u64 = 1_000_000;
 
 /// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken on another thread.

@@ -1,6 +1,7 @@
 //! Every bound of the server, one constant each, with its unit in the name and its reason beside it.
 //!
-//! A bound is reached by a mistake, an attack or an overload; each is answered by name (see `protocol::Code`) and has a test.
+//! A bound is reached by a mistake, an attack or an overload; each is answered by name (see `protocol::Code`) and has
+//! a test.
 //!
 //! - `client`: what clients may send and ask. May change.
 //! - `stored`: what stored logs and exports are read by. May only grow. `time`: how long things may take.

@@ -2,9 +2,9 @@
 //!
 //! The memory of a node is at most: what it takes at rest, the live window, the caches (`EVENT_CACHE_BYTES_MAX`,
 //! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
-//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`, `STALLED_BYTES_MAX`, some
-//! mebibytes for each of `READ_THREADS_MAX`, and for each connection what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`,
-//! `FLUSH_BYTES_MAX` and the buffers of its socket add up to.
+//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`,
+//! `STALLED_BYTES_MAX`, some mebibytes for each of `READ_THREADS_MAX`, and for each connection what
+//! `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`, `FLUSH_BYTES_MAX` and the buffers of its socket add up to.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use super::EVENT_BYTES_MAX;
 /// answers to writes are read from the log again when their client takes them.
 pub const BUDGET_BYTES: usize = 96 * 1024 * 1024;
 
-/// The same for the frames of subscriptions, which are copied for each. A budget of its own, because a session that waits
-/// for this one may hold a page of the log.
+/// The same for the frames of subscriptions, which are copied for each. A budget of its own, because a session that
+/// waits for this one may hold a page of the log.
 pub const SUBSCRIPTION_BUDGET_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes of other frames that wait for all stalled clients together, beside [`SESSION_FREE_BYTES`] for each. Most of the
-/// frames are shared, and count for each client all the same.
+/// Bytes of other frames that wait for all stalled clients together, beside [`SESSION_FREE_BYTES`] for each. Most of
+/// the frames are shared, and count for each client all the same.
 pub const STALLED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of answers that wait for one session without a share of the budget: small answers need no bookkeeping.
@@ -52,7 +52,8 @@ pub const SESSION_REQUESTS_MAX: usize = 64;
 /// Bytes of requests of one session that wait for their answer; the same happens beyond this.
 pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
-/// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`](super::FETCH_BYTES_MAX) large.
+/// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`](super::FETCH_BYTES_MAX)
+/// large.
 pub const SESSION_FETCHES_MAX: usize = 8;
 
 /// Named subscriptions of one session: all are polled when one of them has a match.
@@ -65,9 +66,9 @@ pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Each may hold some mebibytes of values until it is written.
 pub const READS_MAX: usize = 16;
 
-/// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are few;
-/// and more than can be busy for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so
-/// that a small read gets one at once.
+/// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are
+/// few; and more than can be busy for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so that a
+/// small read gets one at once.
 pub const READ_THREADS_MAX: usize = 32;
 
 /// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.
@@ -100,7 +101,8 @@ pub const EVENT_CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// session further behind than this reads the log instead.
 pub const LIVE_WINDOW_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
-/// Matches that are kept for the subscriptions of one filter; one further behind scans the window instead. Several flushes, and 4 KiB for each of perhaps ten thousand filters.
+/// Matches that are kept for the subscriptions of one filter; one further behind scans the window instead. Several
+/// flushes, and 4 KiB for each of perhaps ten thousand filters.
 pub const MATCHES_MAX: usize = 256;
 
 /// Bytes of changes read from the log at once; a page ends early beyond this.
@@ -185,8 +187,8 @@ pub const EMBEDDED_UNFLUSHED_MAX: u64 = 100_000;
 /// another pass.
 pub const SORT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The same for all reads together, with what they keep until their clients have taken it. What does not fit is gathered
-/// later, in more passes.
+/// The same for all reads together, with what they keep until their clients have taken it. What does not fit is
+/// gathered later, in more passes.
 pub const SORTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes that each may gather without counting: of about a thousand events.

@@ -59,8 +59,8 @@ pub const MIN_SEQ_DEADLINE: Duration = Duration::from_secs(5);
 pub const BODY_READ_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The lingering close: how long a connection that the server ends is read on, so that a client that is still sending
-/// can read the answer. That costs a connection permit and [`LINGERING_CLOSE_BYTES_MAX`](super::LINGERING_CLOSE_BYTES_MAX) of traffic, and
-/// no memory.
+/// can read the answer. That costs a connection permit and
+/// [`LINGERING_CLOSE_BYTES_MAX`](super::LINGERING_CLOSE_BYTES_MAX) of traffic, and no memory.
 pub const LINGERING_CLOSE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// … unless nothing arrives for so long.

@@ -27,7 +27,8 @@ pub struct Failure {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase", untagged)]
 pub enum Details {
-    /// With `version_conflict` and `precondition_failed`: the event as it is, so that the client can merge without asking.
+    /// With `version_conflict` and `precondition_failed`: the event as it is, so that the client can merge without
+    /// asking.
     #[serde(rename_all = "camelCase")]
     #[expect(missing_docs, reason = "the variant says it")]
     Conflict {

@@ -1,4 +1,5 @@
-//! The frames that the server sends; each function encodes one kind. The bodies of HTTP answers are [`rest`](super::rest)'s.
+//! The frames that the server sends; each function encodes one kind. The bodies of HTTP answers are
+//! [`rest`](super::rest)'s.
 
 use std::borrow::Cow;
 use std::sync::Arc;

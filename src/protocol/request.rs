@@ -212,7 +212,7 @@ fn read_request(envelope: &Envelope<'_>, kind: RequestKind) -> Result<Request, F
     }
 }
 
-/// Refuses a `commandId` where it would be ignored: a client that repeats a message with one must be able to rely on it.
+/// Refuses a `commandId` where it would be ignored: a client that repeats a message must be able to rely on it.
 fn check_command_id(envelope: &Envelope<'_>, kind: RequestKind) -> Result<(), Failure> {
     let reason = match kind {
         RequestKind::Create

@@ -118,8 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ErrorResponder<S> {
     }
 }
 
-/// Where in these bytes, which hyper writes, an error answer of its own begins: the last answer of a connection, without a
-/// body. No route makes one, and nothing a client sent can look like one, since the JSON written here has no line ends.
+/// Where in these bytes, which hyper writes, an error answer of its own begins: the last answer of a connection,
+/// without a body. No route makes one, and nothing a client sent can look like one, since the JSON written here has
+/// no line ends.
 fn bare_error(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;

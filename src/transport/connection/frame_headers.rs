@@ -63,8 +63,8 @@ impl<S> FrameHeaderReader<S> {
 }
 
 impl FramePosition {
-    /// Advances over these bytes. Stops before the last byte of a header that announces more than `payload_max`, and says
-    /// where that is.
+    /// Advances over these bytes. Stops before the last byte of a header that announces more than `payload_max`, and
+    /// says where that is.
     fn advance(&mut self, bytes: &[u8], payload_max: u64) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {

@@ -1,5 +1,5 @@
-//! The lingering close of a connection (as nginx calls it): after the server has shut down its side it reads on, because
-//! data that arrives at a closed socket resets the connection, and the client loses what it was sent last.
+//! The lingering close of a connection (as nginx calls it): after the server has shut down its side it reads on,
+//! because data that arrives at a closed socket resets the connection, and the client loses what it was sent last.
 
 use std::future::poll_fn;
 use std::pin::Pin;

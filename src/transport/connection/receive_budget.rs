@@ -1,5 +1,6 @@
-//! Bounds what clients send that is not whole yet: the head of a request, its body, a message. It is held in memory until
-//! the rest has arrived, so beyond a little a connection is read only with a share of the node's receive budget.
+//! Bounds what clients send that is not whole yet: the head of a request, its body, a message. It is held in memory
+//! until the rest has arrived, so beyond a little a connection is read only with a share of the node's receive
+//! budget.
 //!
 //! | state      | is read                                      | next state                                        |
 //! |------------|----------------------------------------------|---------------------------------------------------|
@@ -107,7 +108,8 @@ impl ReceiveAllowance {
         self.reader.wake();
     }
 
-    /// Everything that has arrived is read, so many bytes in all: perhaps a part of a message, whose rest may never come.
+    /// Everything that has arrived is read, so many bytes in all: perhaps a part of a message, whose rest may never
+    /// come.
     pub(super) fn note_partial(&self, received: u64) {
         let limit = self.limit.load(Ordering::Acquire);
         let is_partial = received.saturating_add(limits::MESSAGE_FREE_BYTES) > limit;

@@ -1,9 +1,9 @@
 //! Which hosts a request may be addressed to.
 //!
-//! A page of `http://evil.example` can let its own name point to this server after it was loaded (DNS rebinding): to the
-//! browser the server is then of the page's own origin, and `Origin` and `Host` agree. So a name is allowed only if it is
-//! known to be this server's: a loopback name, or one that the operator lists. An IP address needs no list, since no
-//! DNS answer can change it.
+//! A page of `http://evil.example` can let its own name point to this server after it was loaded (DNS rebinding): to
+//! the browser the server is then of the page's own origin, and `Origin` and `Host` agree. So a name is allowed only
+//! if it is known to be this server's: a loopback name, or one that the operator lists. An IP address needs no list,
+//! since no DNS answer can change it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -179,8 +179,8 @@ fn list_body(
 }
 
 impl Listing {
-    /// The next chunk of the body; `None` when it is whole. An error ends the body early, so that the client cannot take
-    /// a part for the whole.
+    /// The next chunk of the body; `None` when it is whole. An error ends the body early, so that the client cannot
+    /// take a part for the whole.
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let (mut chunk, mut array) = match std::mem::replace(&mut self.stage, ListingStage::Done) {
             ListingStage::Start => protocol::rest::list_start(self.seq),
