@@ -72,14 +72,14 @@
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.
 //! - A listener's or subscription's `seq` only grows, and passes no change that it should tell.
-//! - The past does not change, but for what is erased: of that the places stay, and a life of which any change
+//! - The past does not change, but for what is erased: of that the seqs stay, and a life of which any change
 //!   is erased ends with its deletion, so the view never rests on it.
 //!
 //! # A command, from frame to answer
 //!
 //! 1. [`transport`] takes a text frame off the socket, unless the session has its fill of requests.
 //! 2. [`protocol`] parses it: [`ParsedRequest`](protocol::ParsedRequest), or an error with code and path.
-//! 3. [`session`] hands the command to the engine and parks the answer, in order.
+//! 3. [`session`] hands the command to the engine and queues the answer, in order.
 //! 4. [`engine`]: the mailbox takes it against bytes; the committer takes all that waits, up to a
 //!    batch; remembers or loads the events it names; and calls [`decide`](domain::decide()) for each, every one
 //!    seeing what those before it did.
@@ -92,7 +92,7 @@
 //! # A change, from log to frame
 //!
 //! 1. [`Store::tail`](store::Store::tail) yields it: handed over by this node's own append, or read
-//!    from the log because MongoDB's change stream rang.
+//!    from the log because MongoDB's change stream says that there is more.
 //! 2. The pump of [`feed`] asserts that it is the next one and publishes it to the live window. Every
 //!    session's [`Listener`](feed::Listener) wakes and takes what is new.
 //! 3. Then the pump finds the groups of subscriptions whose filter may see it, by the values it has now
@@ -108,10 +108,9 @@
 //!
 //! # A read of the past
 //!
-//! 1. [`Fetch::at`](protocol::Fetch::at) names a moment, [`AsOf`](domain::AsOf), and [`node`] finds the seq that it
-//!    means.
+//! 1. [`Fetch::as_of`](protocol::Fetch::as_of) names a seq or a time, and [`node`] finds the seq that it means.
 //! 2. [`Store::find_at`](store::Store::find_at) goes through the events that there ever were, in the order of their
-//!    ids, and takes of each what its last change up to that place left. The embedded store follows the changes of
+//!    ids, and takes of each what its last change up to that seq left. The embedded store follows the changes of
 //!    an event back from a milestone; MongoDB has an index. No view is copied, then or now.
 //! 3. From there on it is an answer like any other.
 

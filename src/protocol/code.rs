@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// Why something was not done; the [module](self) says what follows from each.
+/// Why something was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table below says it")]
 pub enum Code {

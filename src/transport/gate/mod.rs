@@ -49,7 +49,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PATCH,DELET
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("etag,location,retry-after,x-request-id");
 
-/// The routes, behind the checks; see the [module](self).
+/// The routes, behind the checks; see the module.
 #[derive(Debug, Clone)]
 pub struct Gate {
     routes: Router,
