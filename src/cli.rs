@@ -175,8 +175,8 @@ pub enum Task {
 impl Cli {
     /// Reads the words of a command line and the environment; a variable that is set to nothing is not set. Ends the
     /// process if they cannot be read.
-    pub fn read(arguments: impl Iterator<Item = OsString>) -> Self {
-        let matches = without_empty_variables(Self::command()).get_matches_from(arguments);
+    pub fn read(words: &[OsString]) -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches_from(words);
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 

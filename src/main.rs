@@ -1,6 +1,7 @@
 //! The `livelog` command.
 
 use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// glibc's allocator is slowest at many small values that one thread allocates and another frees.
@@ -8,5 +9,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    livelog::program::run(env::args_os())
+    let words: Vec<OsString> = env::args_os().collect();
+    livelog::program::run(&words)
 }

@@ -19,8 +19,10 @@ use crate::telemetry;
 
 /// Runs the command line, whose first word is the program's name: called by a process's main thread, which does nothing
 /// else.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = Cli::read(arguments);
+///
+/// Not generic: whoever calls a generic function compiles all that it calls once more.
+pub fn run(words: &[OsString]) -> ExitCode {
+    let cli = Cli::read(words);
     end_where_main_panics();
     let runtime = Builder::new_multi_thread()
         .enable_all()

@@ -17,6 +17,7 @@ mod mongod;
 mod process;
 
 use std::env;
+use std::ffi::OsString;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
@@ -41,8 +42,9 @@ const LIVELOG: &str = "livelog";
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match env::args_os().nth(1) {
-        Some(word) if word == LIVELOG => livelog::program::run(env::args_os().skip(1)),
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
+    match words.first() {
+        Some(word) if word == LIVELOG => livelog::program::run(&words),
         _ => demo(),
     }
 }
