@@ -272,17 +272,17 @@ async fn judge_history(store: &dyn Store, id: &EventId, all: &[Arc<Change>], dic
                 expected.reverse();
             }
             let limit = 1 + dice.below(200);
-            let mut stretch = HistoryRange {
+            let mut range = HistoryRange {
                 direction,
                 after,
                 limit,
             };
             let mut found = Vec::new();
             loop {
-                let page = store.history(id, stretch).await.unwrap();
+                let page = store.history(id, range).await.unwrap();
                 assert!(page.len() <= limit);
                 let Some(last) = page.last() else { break };
-                stretch.after = Some(last.seq);
+                range.after = Some(last.seq);
                 found.extend(page);
             }
             assert_eq!(found, expected, "{id} {direction:?} after {after:?}");

@@ -828,10 +828,8 @@ fn fold(log: &[Arc<Change>]) -> Events {
 }
 
 async fn next(tail: &mut BoxStream<'static, TailEvent>) -> TailEvent {
-    let tidings = tokio::time::timeout(PATIENCE, tail.next()).await;
-    tidings
-        .expect("tidings in time")
-        .expect("a tail never ends")
+    let event = tokio::time::timeout(PATIENCE, tail.next()).await;
+    event.expect("an event in time").expect("a tail never ends")
 }
 
 async fn take_changes(tail: &mut BoxStream<'static, TailEvent>, count: usize) -> Vec<Arc<Change>> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::group::{FilterGroup, Member};
+use super::group::{FilterGroup, GroupId, Member};
 use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::query::{Filter, FilterIndex};
@@ -32,9 +32,6 @@ struct FilterGroups {
     /// Changes up to here were judged for every group.
     seq: Seq,
 }
-
-/// Identifies a group; no id is used twice.
-pub(super) type GroupId = u64;
 
 /// A subscription's membership in its group. Dropping it leaves the group.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::entry::SharedChange;
 use super::judges::{JOB_STEPS, Job, Judges};
 use super::notice::Notice;
+use super::shared_change::SharedChange;
 use super::snapshot::SnapshotError;
 use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};

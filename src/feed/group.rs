@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::fanout::GroupId;
-use crate::domain::VisibleKind;
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, Seq, VisibleKind};
 use crate::limits;
 use crate::query::Filter;
 use crate::value::{Steps, TooCostly};
@@ -22,6 +20,9 @@ const COOLDOWN_CHANGES: u32 = 100;
 /// A change that a filter sees, and as what. `None` marks a change that takes too long to judge here: each member judges
 /// it for itself.
 pub(super) type FilterMatch = (Seq, Option<VisibleKind>);
+
+/// Identifies a group; no id is used twice.
+pub(super) type GroupId = u64;
 
 /// The latest changes of which a filter sees something, and the subscriptions that wait for more.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
-use super::entry::SharedChange;
+use super::shared_change::SharedChange;
 use super::window::{Lagged, Window, WindowIndex, WindowItem};
 use crate::domain::{Change, Seq};
 use crate::protocol::Frame;

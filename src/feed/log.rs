@@ -14,7 +14,7 @@ use futures::FutureExt;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::entry::SharedChange;
+use super::shared_change::SharedChange;
 use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;

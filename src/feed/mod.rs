@@ -26,7 +26,6 @@
 //!
 //! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
-mod entry;
 mod fanout;
 mod filter_pass;
 mod group;
@@ -37,6 +36,7 @@ mod live;
 mod log;
 mod notice;
 mod pump;
+mod shared_change;
 mod snapshot;
 mod subscription;
 mod window;

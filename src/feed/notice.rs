@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::entry::SharedChange;
+use super::shared_change::SharedChange;
 use crate::domain::Seq;
 use crate::protocol::Frame;
 

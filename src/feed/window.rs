@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::entry::SharedChange;
+use super::shared_change::SharedChange;
 use crate::domain::{Change, Seq};
 use crate::protocol;
 use crate::protocol::Frame;

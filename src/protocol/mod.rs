@@ -9,6 +9,7 @@
 
 mod body;
 mod code;
+mod data;
 mod envelope;
 mod failure;
 mod fetch;
@@ -21,6 +22,7 @@ mod subscribe;
 
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
 pub use code::Code;
+pub use data::EventArray;
 pub use failure::{Details, Failure};
 pub use fetch::Fetch;
 pub use frame::{Frame, trimmed};

@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::data::{EventArray, WriteAnswer, last_seq};
 use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::request::{RequestId, RequestKind};
-use super::rest::EventArray;
 use super::subscribe::SubName;
 use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
 use crate::query::Fields;
@@ -68,28 +68,6 @@ fn response<D>(id: Option<&RequestId>, kind: RequestKind) -> Response<'_, D> {
 /// The answer to a BROADCAST that was sent.
 pub fn broadcast_done(id: Option<&RequestId>) -> Frame {
     Frame::encode(&response::<()>(id, RequestKind::Broadcast))
-}
-
-/// The events as a write left them, or as they were before it deleted them: one, or for a BATCH all.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum WriteAnswer<'a> {
-    One(Option<&'a Event>),
-    All(Vec<&'a Event>),
-}
-
-impl<'a> WriteAnswer<'a> {
-    pub(super) fn of(kind: RequestKind, changes: &'a [Arc<Change>]) -> Self {
-        let event = |change: &'a Arc<Change>| change.event().map(Arc::as_ref);
-        match kind {
-            RequestKind::Batch => Self::All(changes.iter().filter_map(event).collect()),
-            _ => Self::One(changes.last().and_then(event)),
-        }
-    }
-}
-
-pub(super) fn last_seq(changes: &[Arc<Change>]) -> Option<Seq> {
-    changes.last().map(|change| change.seq)
 }
 
 /// The answer to a write; `seq` is that of its last change. `is_repeated` if it was carried out before: then the

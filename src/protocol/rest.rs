@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_event};
 use super::failure::Failure;
 use super::frame::{Frame, json};
-use super::reply::{WriteAnswer, last_seq};
 use super::request::RequestKind;
 use crate::domain::{Change, Event, Seq};
 use crate::query::Fields;
@@ -98,39 +98,6 @@ pub fn error(failure: &Failure) -> Frame {
     })
 }
 
-/// `,"data":[…],"next":"…"}`, the end of an answer that lists events, written as they are read. The caller keeps the
-/// bytes, or sends them piece by piece.
-#[derive(Debug)]
-pub struct EventArray {
-    count: usize,
-}
-
-impl EventArray {
-    pub(super) fn start(body: &mut Vec<u8>) -> Self {
-        body.extend_from_slice(br#","data":["#);
-        Self { count: 0 }
-    }
-
-    /// Adds an event, or the fields of it that are wanted.
-    pub fn push(&mut self, body: &mut Vec<u8>, event: &Event, fields: &Fields) {
-        if self.count > 0 {
-            body.push(b',');
-        }
-        self.count += 1;
-        write_event(body, event, fields);
-    }
-
-    /// How many events it has.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Ends the answer; `next` is the cursor of the next page, if there is one.
-    pub fn finish(self, body: &mut Vec<u8>, next: Option<&str>) {
-        finish_array(body, next.map(json));
-    }
-}
-
 /// `{"success":true,"seq":41`
 fn head(seq: Seq) -> Vec<u8> {
     format!(r#"{{"success":true,"seq":{seq}"#).into_bytes()
@@ -150,23 +117,6 @@ fn change_array(
     }
     finish_array(&mut body, next.map(|next| json(&next)));
     body
-}
-
-fn finish_array(body: &mut Vec<u8>, next: Option<Vec<u8>>) {
-    body.push(b']');
-    if let Some(next) = next {
-        body.extend_from_slice(br#","next":"#);
-        body.extend_from_slice(&next);
-    }
-    body.push(b'}');
-}
-
-fn write_event(body: &mut Vec<u8>, event: &Event, fields: &Fields) {
-    let written = match fields.is_all() {
-        true => serde_json::to_writer(body, event),
-        false => serde_json::to_writer(body, &fields.project(event)),
-    };
-    written.expect("an event is JSON, and memory takes it");
 }
 
 #[cfg(test)]

@@ -101,9 +101,6 @@ pub enum TailEvent {
     Reopened,
 }
 
-/// Events as a store reads them.
-pub type Events = QueryEvents;
-
 /// Events as they are read, until one cannot be.
 pub type QueryEvents = BoxStream<'static, Result<Event, StoreError>>;
 
@@ -114,7 +111,7 @@ pub struct QueryResult {
     /// Matching events in the query's order, from after its cursor. The caller applies the projection and the limit;
     /// the stream may end one event beyond the limit, which is enough to tell that more remain. Dropping the stream
     /// stops the reading.
-    pub events: Events,
+    pub events: QueryEvents,
 }
 
 impl fmt::Debug for QueryResult {

@@ -6,9 +6,12 @@ use super::{EmbeddedOptions, MongoOptions, Store, StoreOptions};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
+    /// To serve what is there, or create a livelog.
     Serve,
+    /// To change what is there.
     Change,
+    /// To read what is there: nothing is written, and a log of an older format stays one.
     Read { is_checked: bool },
 }
 
@@ -69,12 +72,7 @@ async fn embedded(_: EmbeddedOptions, _: Purpose) -> anyhow::Result<Arc<dyn Stor
 
 #[cfg(feature = "mongodb")]
 async fn mongo(options: MongoOptions, purpose: Purpose) -> anyhow::Result<Arc<dyn Store>> {
-    use super::mongo::MongoStore;
-    Ok(match purpose {
-        Purpose::Serve => MongoStore::open(options).await?,
-        Purpose::Change => MongoStore::open_existing(options).await?,
-        Purpose::Read { .. } => MongoStore::open_unwritten(options).await?,
-    })
+    Ok(super::mongo::MongoStore::open_for(&options, purpose).await?)
 }
 
 #[cfg(not(feature = "mongodb"))]

@@ -38,7 +38,7 @@ pub enum Plant {
     Nothing,
     AppendPanics,
     PublishPanics,
-    /// At the next tidings.
+    /// At the next event of the tail.
     TailPanics,
     TailEnds,
     /// Of the view and of histories.
@@ -177,10 +177,10 @@ impl Store for FaultyStore {
     async fn history(
         &self,
         id: &EventId,
-        stretch: HistoryRange,
+        range: HistoryRange,
     ) -> Result<Vec<Arc<Change>>, StoreError> {
         self.panic_if(Plant::ReadsPanic);
-        self.store.history(id, stretch).await
+        self.store.history(id, range).await
     }
 
     async fn version(&self, id: &EventId, version: u64) -> Result<Option<Arc<Change>>, StoreError> {

@@ -8,10 +8,9 @@ use bson::{Binary, Document, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
-use super::EVENTS;
 use super::open::layout::COLLECTIONS;
 use super::wire::call::{CALL_DEADLINE, CallError, within};
-use super::write::rebuild;
+use super::{EVENTS, REBUILD_PREFIX};
 
 /// The UUIDs by which MongoDB tells collections of the same name apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +66,7 @@ pub(super) fn lost_collection(notification: &RawDocument) -> Option<&'static str
         .then(|| collection(notification, "to"))
         .flatten()?;
     let lost = known(to)?;
-    let is_swap = lost == EVENTS && from.starts_with(rebuild::PREFIX);
+    let is_swap = lost == EVENTS && from.starts_with(REBUILD_PREFIX);
     (!is_swap).then_some(lost)
 }
 

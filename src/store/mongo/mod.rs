@@ -33,6 +33,7 @@ pub use super::MongoOptions;
 pub use open::MongoOpenError;
 pub use read::filter::{narrow, order};
 
+use super::open::Purpose;
 use super::{
     AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
     Store, StoreError, TailEvent,
@@ -41,7 +42,7 @@ use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::limits;
 use crate::query::Query;
-use open::{OpenedDatabase, Purpose};
+use open::OpenedDatabase;
 use read::{as_of, foreign_documents, history, load, log, versions, view};
 use tail::broadcasts;
 use tail::notifier::StreamNotifier;
@@ -56,6 +57,9 @@ const COMMAND_ID: &str = "command.id";
 const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
+
+/// What the names of collections begin with in which a view is rebuilt.
+const REBUILD_PREFIX: &str = "events_rebuild_";
 
 /// Not always there: see [`write::replaced_view`].
 const REPLACED: &str = "events_replaced";
@@ -86,26 +90,17 @@ impl MongoStore {
     /// # Errors
     /// Why it cannot be used, and what to do about it; within about ten seconds.
     pub async fn open(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
-        Self::start(&options, Purpose::Serve).await
+        Self::open_for(&options, Purpose::Serve).await
     }
 
-    /// The same for a database that has a livelog; in one without, nothing is made.
+    /// The same for this purpose.
     ///
     /// # Errors
-    /// [`MongoOpenError::Empty`], or as [`open`](Self::open).
-    pub(super) async fn open_existing(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
-        Self::start(&options, Purpose::Change).await
-    }
-
-    /// The same for a command that writes nothing.
-    ///
-    /// # Errors
-    /// As [`open_existing`](Self::open_existing).
-    pub(super) async fn open_unwritten(options: MongoOptions) -> Result<Arc<Self>, MongoOpenError> {
-        Self::start(&options, Purpose::Read).await
-    }
-
-    async fn start(options: &MongoOptions, purpose: Purpose) -> Result<Arc<Self>, MongoOpenError> {
+    /// [`MongoOpenError::Empty`] if there is no livelog and none is to be made, or as [`open`](Self::open).
+    pub(super) async fn open_for(
+        options: &MongoOptions,
+        purpose: Purpose,
+    ) -> Result<Arc<Self>, MongoOpenError> {
         let OpenedDatabase {
             database,
             watched,

@@ -14,7 +14,7 @@ use crate::domain::{Event, EventId, Rejection, Seq, VisibleKind};
 use crate::limits;
 use crate::node::{Budget, QueryResult, StoreError};
 use crate::protocol;
-use crate::protocol::rest::EventArray;
+use crate::protocol::EventArray;
 use crate::protocol::{Code, Failure, Fetch, History};
 use crate::query::Query;
 use crate::transport::http::budgeted_body::{try_with_share, with_share};

@@ -23,7 +23,7 @@ use crate::domain::{Event, EventId, Seq};
 use crate::query::{Direction, Query};
 use crate::store::embedded::shared::{Shared, blocking};
 use crate::store::top_k::{TopK, TopOrder};
-use crate::store::{Events, QueryResult, StoreError, admitted};
+use crate::store::{QueryEvents, QueryResult, StoreError, admitted};
 
 /// A chunk ends after so many events, or so many bytes.
 const CHUNK_COUNT: usize = 256;
@@ -63,7 +63,7 @@ pub(crate) async fn find_at(
     Ok(QueryResult { seq: at, events })
 }
 
-async fn answer(reader: StepReader, query: &Arc<Query>) -> Result<Events, StoreError> {
+async fn answer(reader: StepReader, query: &Arc<Query>) -> Result<QueryEvents, StoreError> {
     let source = match query.id_order() {
         Some(direction) => in_order(query, direction),
         None => EventSource::Listed(sort(&reader, Arc::clone(query)).await?),
@@ -266,7 +266,7 @@ struct FindProgress {
 }
 
 impl FindProgress {
-    fn into_stream(self) -> Events {
+    fn into_stream(self) -> QueryEvents {
         let chunks = stream::try_unfold(Some(self), |progress| async move {
             match progress {
                 Some(progress) => progress.step().await.map(Some),

@@ -22,6 +22,7 @@ use super::wire::call::{CALL_DEADLINE, CallError, REACH_DEADLINE, code, within};
 use super::write::replaced_view;
 use super::{MongoOptions, durable};
 use crate::store::StoreError;
+use crate::store::open::Purpose;
 use compatibility::Incompatibility;
 use name::BadName;
 use ownership::Ownership;
@@ -145,17 +146,6 @@ pub(super) struct OpenedDatabase {
     pub(super) identity: Identity,
 }
 
-/// What a database is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To serve what is there, or create a livelog.
-    Serve,
-    /// To change what is there.
-    Change,
-    /// To read what is there: a log of an older format stays one, which an older livelog can serve.
-    Read,
-}
-
 pub(super) async fn open(
     options: &MongoOptions,
     purpose: Purpose,
@@ -170,11 +160,11 @@ pub(super) async fn open(
     match purpose {
         Purpose::Serve => replaced_view::remove(&database).await?,
         Purpose::Change => drop(replaced_view::ensure_own(&database).await?),
-        Purpose::Read => {}
+        Purpose::Read { .. } => {}
     }
     layout::prepare(&database).await?;
     head::create(&database).await?;
-    if purpose != Purpose::Read {
+    if !matches!(purpose, Purpose::Read { .. }) {
         head::upgrade(&database).await?;
     }
     // Before the head is read: if it is there then, these are the collections that belong to it.
@@ -220,7 +210,7 @@ async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), Mon
     }
     match purpose {
         Purpose::Serve => Ok(()),
-        Purpose::Change | Purpose::Read => Err(MongoOpenError::Empty { name }),
+        Purpose::Change | Purpose::Read { .. } => Err(MongoOpenError::Empty { name }),
     }
 }
 

@@ -19,13 +19,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::RawBatch;
 
-use super::{history, log, view};
+use super::{BATCH_COUNT, batch_size, history, log};
 use crate::budget::Budget;
 use crate::domain::{Change, Event, EventId, Kind, Seq};
 use crate::limits;
@@ -34,7 +34,7 @@ use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, compute, within};
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::{LOG, collection, head};
 use crate::store::top_k::{TopK, TopOrder};
-use crate::store::{QueryResult, StoreError, admitted};
+use crate::store::{QueryEvents, QueryResult, StoreError, admitted};
 
 /// Events that are looked up together when the answer has an order of its own.
 const LOOK_UP_COUNT: usize = 256;
@@ -55,7 +55,7 @@ pub(super) async fn resume(
     log: &head::OpenedLog,
     query: &Arc<Query>,
     seq: Seq,
-) -> Result<Events, StoreError> {
+) -> Result<QueryEvents, StoreError> {
     AsOfRead::new(log, query, seq, true).matching().await
 }
 
@@ -69,8 +69,6 @@ struct AsOfRead {
     /// Whether the answer was begun at `at`: then it cannot leave out what was erased since, and fails.
     is_resumed: bool,
 }
-
-type Events = BoxStream<'static, Result<Event, StoreError>>;
 
 /// An event, if it is part of the answer.
 type Candidate = Result<Option<Event>, StoreError>;
@@ -87,11 +85,11 @@ impl AsOfRead {
     }
 
     /// The events that the query admits, in its order.
-    async fn matching(self) -> Result<Events, StoreError> {
+    async fn matching(self) -> Result<QueryEvents, StoreError> {
         Ok(match self.query.id_order() {
             Some(Direction::Ascending) => {
                 let (ids, query) = (self.candidate_ids(), Arc::clone(&self.query));
-                let size = view::batch_size(&query);
+                let size = batch_size(&query);
                 self.scan(ids, size, move |event| admitted(&query, event))
             }
             Some(Direction::Descending) | None => self.sorted().await?,
@@ -113,7 +111,7 @@ impl AsOfRead {
         ids: Document,
         size: u32,
         admits: impl Fn(Event) -> Candidate + Clone + Send + Sync + 'static,
-    ) -> Events {
+    ) -> QueryEvents {
         let scan = AsOfScan::new(self, ids, size);
         let chunks = stream::try_unfold(Some(scan), move |scan| {
             let admits = admits.clone();
@@ -132,7 +130,7 @@ impl AsOfRead {
 
     /// The events that the query admits, in an order that the index does not have: a scan of all events finds their
     /// ids, and then they are looked up.
-    async fn sorted(self) -> Result<Events, StoreError> {
+    async fn sorted(self) -> Result<QueryEvents, StoreError> {
         let order = self.order().await?;
         let chunks = stream::try_unfold((self, order), |(read, order)| read.look_up(order));
         Ok(chunks
@@ -149,7 +147,7 @@ impl AsOfRead {
             _ => self.candidate_ids(),
         };
         let mut top = TopK::new(&self.query, &self.sort_budget);
-        let mut scan = AsOfScan::new(self.clone(), ids, view::BATCH_COUNT);
+        let mut scan = AsOfScan::new(self.clone(), ids, BATCH_COUNT);
         loop {
             let (events, rest) = scan.next(|event| Ok(Some(event))).await?;
             let offered = compute(move |caller| {
@@ -181,9 +179,7 @@ impl AsOfRead {
         let texts: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
         let scan = self
             .clone()
-            .scan(doc! { "$in": texts }, view::BATCH_COUNT, |event| {
-                Ok(Some(event))
-            });
+            .scan(doc! { "$in": texts }, BATCH_COUNT, |event| Ok(Some(event)));
         let by_id = scan.map_ok(|event| (event.id.clone(), event));
         let mut by_id: HashMap<EventId, Event> = by_id.try_collect().await?;
         let events = ids.iter().filter_map(|id| by_id.remove(id)).collect();
@@ -238,7 +234,7 @@ impl AsOfScan {
             }
             let is_last = count < self.size && !log::is_open(&batch);
             // Where few are wanted but few are admitted, more are read at once.
-            self.size = (self.size * 2).min(view::BATCH_COUNT);
+            self.size = (self.size * 2).min(BATCH_COUNT);
             Ok((events, (!is_last).then_some(self)))
         })
         .await

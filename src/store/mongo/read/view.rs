@@ -21,7 +21,7 @@ use mongodb::{ClientSession, Collection, Database};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{as_of, costly, filter, foreign_documents};
+use super::{as_of, batch_size, costly, filter, foreign_documents};
 use crate::domain::{Event, Seq};
 use crate::limits;
 use crate::query::Query;
@@ -34,9 +34,6 @@ use crate::store::mongo::wire::decode::BsonError;
 use crate::store::mongo::{EVENTS, collection, head, meta};
 use crate::store::{QueryResult, StoreError, admitted};
 use crate::value::Steps;
-
-/// Events in a batch when the query has no limit. The server also ends a batch at 16 MiB.
-pub(super) const BATCH_COUNT: u32 = 1_000;
 
 /// How often a query is begun anew because its snapshot is gone: a rebuild has just replaced the view.
 const SNAPSHOTS_MAX: usize = 5;
@@ -153,13 +150,6 @@ fn deadline(query: &Query) -> Duration {
         Some(_) => limits::QUERY_DEADLINE,
         None => limits::QUERY_DEADLINE / 2,
     }
-}
-
-/// Events in one batch, at least one. With a limit it is one more, by which a caller learns whether more remain.
-pub(super) fn batch_size(query: &Query) -> u32 {
-    let wanted = query.limit.map(|limit| limit.saturating_add(1));
-    let wanted = wanted.and_then(|wanted| u32::try_from(wanted).ok());
-    wanted.unwrap_or(BATCH_COUNT).min(BATCH_COUNT)
 }
 
 /// An open cursor on a snapshot of the view. Dropping it closes the cursor.

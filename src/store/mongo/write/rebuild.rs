@@ -26,7 +26,7 @@ use crate::domain::{Change, Seq};
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::wire::commands;
-use crate::store::mongo::{EVENTS, head, meta};
+use crate::store::mongo::{EVENTS, REBUILD_PREFIX, head, meta};
 use crate::store::{Rebuild, StoreError};
 
 /// How long the writers are paused at most. The swap renews the hold and needs a fraction of it.
@@ -44,8 +44,6 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A new view this old belongs to a rebuild that died.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
-
-pub(crate) const PREFIX: &str = "events_rebuild_";
 
 /// A rebuild in progress.
 struct MongoRebuild {
@@ -65,7 +63,7 @@ pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, Store
     let id = Uuid::now_v7();
     let rebuild = MongoRebuild {
         database: database.clone(),
-        shadow: format!("{PREFIX}{id}"),
+        shadow: format!("{REBUILD_PREFIX}{id}"),
         id,
         finished: false,
     };
@@ -88,7 +86,7 @@ async fn remove_abandoned(database: &Database) -> Result<(), CallError> {
 }
 
 fn is_abandoned(name: &str) -> bool {
-    let id = name.strip_prefix(PREFIX).map(Uuid::parse_str);
+    let id = name.strip_prefix(REBUILD_PREFIX).map(Uuid::parse_str);
     let Some(Some(made)) = id.map(|id| id.ok()?.get_timestamp()) else {
         return false;
     };

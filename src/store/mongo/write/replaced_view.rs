@@ -10,11 +10,10 @@ use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::results::CollectionType;
 
-use super::rebuild;
 use crate::store::StoreError;
 use crate::store::mongo::read::foreign_documents::{LISTING_DEADLINE, is_misshapen};
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
-use crate::store::mongo::{EVENTS, REPLACED};
+use crate::store::mongo::{EVENTS, REBUILD_PREFIX, REPLACED};
 
 /// How long copying the live view may take.
 const KEEP_DEADLINE: Duration = Duration::from_secs(600);
@@ -46,7 +45,7 @@ async fn is_rebuilding(database: &Database) -> Result<bool, CallError> {
         database.list_collection_names().await
     });
     let names = names.await?;
-    Ok(names.iter().any(|name| name.starts_with(rebuild::PREFIX)))
+    Ok(names.iter().any(|name| name.starts_with(REBUILD_PREFIX)))
 }
 
 /// Whether there is a replaced view. An error if the collection is not livelog's.
