@@ -19,12 +19,14 @@
 //!
 //! ```text
 //! program -> cli -> server          reads what was typed; puts the parts together
-//!                      |
-//!    transport -> session -> node   bytes and HTTP; one conversation; the only face of what is below
-//!                          /  |  \
-//!                    engine store feed     one writer; where the log and the view are; one reader
-//!                             |
-//!    protocol -> domain -> query -> value  pure: the wire; changes and rules; filters; JSON values
+//!    |                 |
+//!    |    transport -> session -> node   bytes and HTTP; one conversation; the only face of what is below
+//!    |                           /    \
+//! offline                   engine    feed     work beside the server; one writer; one reader
+//!        \                       \    /
+//!         -------------------->  store         where the log and the view are
+//!                                  |
+//!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
 //! ```
 //!
 //! | room | holds |
@@ -41,7 +43,7 @@
 //! | [`transport`] | `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes` |
 //! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
-//! | [`budget`], [`metrics`], [`telemetry`] | bytes held, what is counted, the log for operators |
+//! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
 //! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |
 //! | [`mod@bench`] | the load generator, a client: it knows the wire alone, and nothing leans on it |
 //!
@@ -60,7 +62,7 @@
 //! - What is held for clients takes room of a [`budget`] before it is made or read, and gives it back when the kernel has
 //!   it. Who holds room waits for the client alone, never for more room: so room always comes back.
 //! - No session has a queue of its own to fill: it pulls from the live window, or from the log. What a filter group
-//!   remembers is indexes into the window, and few.
+//!   remembers is the seqs of its latest matches, and few.
 //!
 //! # Invariants
 //!
@@ -137,9 +139,11 @@ pub mod query;
 pub mod value;
 
 pub mod budget;
+pub mod fair_queue;
 pub mod limits;
 pub mod manual;
 pub mod metrics;
+pub mod panics;
 pub mod telemetry;
 
 pub mod bench;

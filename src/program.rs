@@ -13,8 +13,8 @@ use crate::bench;
 use crate::cli::{Cli, Task};
 use crate::limits;
 use crate::offline;
+use crate::panics::{cause_of, panic_is_expected};
 use crate::server::{Config, Server};
-use crate::store::{cause_of, panic_is_expected};
 use crate::telemetry;
 
 /// Runs the command line, whose first word is the program's name: called by a process's main thread, which does nothing

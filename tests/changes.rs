@@ -71,6 +71,7 @@ async fn a_change_is_the_same_live_and_from_the_log(server: Server) {
     );
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn every_change_reaches_every_session_of_every_node_once_and_in_order() {
     let one = Server::start().await;
@@ -151,6 +152,7 @@ async fn a_session_resumes_where_another_ended_without_loss_or_duplicate(server:
     check_log(&server, &told).await;
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn a_session_resumes_on_another_node_by_epoch() {
     let one = Server::start().await;
@@ -164,6 +166,7 @@ async fn a_session_resumes_on_another_node_by_epoch() {
     assert_eq!(second.change().await["seq"], 2);
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn a_session_resumes_on_a_node_that_has_just_started() {
     let one = Server::start().await;
@@ -181,6 +184,7 @@ async fn a_session_resumes_on_a_node_that_has_just_started() {
     assert_eq!(second.change().await["seq"], 4);
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn who_wants_no_changes_gets_none_from_the_log_either() {
     let one = Server::start().await;
@@ -222,6 +226,7 @@ async fn a_position_that_is_not_in_this_log_gets_a_reset_and_then_what_follows(s
     }
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn broadcasts_reach_every_session_of_every_node_once_and_in_order() {
     let one = Server::start().await;

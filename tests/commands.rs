@@ -257,6 +257,7 @@ async fn pipelined_commands_on_one_event_are_each_decided_on_the_one_before(serv
     }
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn two_nodes_decide_on_one_event_as_if_they_were_one() {
     let one = Server::start().await;

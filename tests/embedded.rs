@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use livelog::domain::{CommandId, Event, Seq};
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOpenError, EmbeddedOptions, EmbeddedStore};
-use livelog::store::{AppendError, Spot, Store, StoreError};
+use livelog::store::{AppendError, CorruptAt, Store, StoreError};
 use livelog::value::{Document, Steps, Value};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition};
@@ -216,7 +216,7 @@ async fn a_flipped_bit_in_the_log_is_told_with_its_seq() {
     assert_eq!(store.read(Seq::ZERO, 3).await.unwrap().len(), 1);
     let corrupt = store.read(Seq::new(1), 3).await.unwrap_err();
     assert!(
-        matches!(&corrupt, StoreError::Corrupt { at: Spot::Log(seq), .. } if seq.get() == 2),
+        matches!(&corrupt, StoreError::Corrupt { at: CorruptAt::Log(seq), .. } if seq.get() == 2),
         "{corrupt}"
     );
     assert_eq!(store.read(Seq::new(2), 3).await.unwrap().len(), 1);

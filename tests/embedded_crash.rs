@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{FutureExt, TryStreamExt};
-use livelog::domain::{Change, Event, Kind, Seq};
+use livelog::domain::{Change, ChangeKind, Event, Seq};
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Epoch, HistoryRange, Store};
@@ -274,7 +274,9 @@ impl Recording {
             after: None,
             limit: usize::MAX,
         };
-        let died = log.iter().filter(|change| change.kind() == Kind::Delete);
+        let died = log
+            .iter()
+            .filter(|change| change.kind() == ChangeKind::Delete);
         for id in died.map(|change| change.event_id()).take(HISTORIES) {
             let found = store.history(id, from_the_oldest).await;
             let found = found.map_err(|error| error.to_string())?;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livelog::domain::{Change, Command, CommandBatch, Create, Rejection, Seq, Update};
-use livelog::engine::{Engine, Outcome, Requester, SubmitError};
+use livelog::engine::{Engine, Outcome, SubmitError};
 use livelog::limits;
+use livelog::node::Requester;
 use livelog::store::Store;
 use livelog::store::mongo::{MongoOptions, MongoStore};
 use livelog::value::Document;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use livelog::budget::Budget;
 use livelog::domain::{Command, CommandBatch, Create, Seq, Update};
-use livelog::engine::{Engine, Requester};
+use livelog::engine::Engine;
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::limits;
+use livelog::node::Requester;
 use livelog::query::{Fields, Filter};
 use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};

@@ -253,6 +253,7 @@ async fn all_events_are_streamed_however_many(server: Server) {
     assert_eq!(distinct.len(), COUNT / 10);
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn an_answer_is_as_of_its_seq_even_under_load() {
     let one = Server::start().await;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
-use livelog::domain::{CommandBatch, Event, Verb};
-use livelog::engine::{Engine, Requester};
+use livelog::domain::{CommandBatch, CommandKind, Event};
+use livelog::engine::Engine;
 use livelog::limits;
+use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
@@ -51,7 +52,7 @@ impl World {
     }
 
     /// Carries commands out, all at once.
-    async fn write(&self, commands: impl IntoIterator<Item = (Verb, Value)>) {
+    async fn write(&self, commands: impl IntoIterator<Item = (CommandKind, Value)>) {
         let outcomes: Vec<_> = commands
             .into_iter()
             .map(|(verb, payload)| {
@@ -85,11 +86,11 @@ fn name(n: usize) -> String {
     format!("event-{n:05}")
 }
 
-fn creates(count: usize) -> impl Iterator<Item = (Verb, Value)> {
+fn creates(count: usize) -> impl Iterator<Item = (CommandKind, Value)> {
     (0..count).map(move |n| {
         let order = (n * 7919) % count;
         (
-            Verb::Create,
+            CommandKind::Create,
             json!({"_id": name(n), "order": order, "even": n % 2 == 0}),
         )
     })
@@ -102,9 +103,12 @@ async fn an_answer_that_is_taken_slowly_stays_as_of_its_seq(world: World) {
     // Some have a past already, and some are gone.
     let touch = |n: usize| {
         let data = json!({"even": "neither"});
-        (Verb::Update, json!({"id": name(n), "updateData": data}))
+        (
+            CommandKind::Update,
+            json!({"id": name(n), "updateData": data}),
+        )
     };
-    let remove = |n: usize| (Verb::Delete, json!({"id": name(n)}));
+    let remove = |n: usize| (CommandKind::Delete, json!({"id": name(n)}));
     world.write((0..COUNT).step_by(5).map(touch)).await;
     world.write((1..COUNT).step_by(50).map(remove)).await;
     let asked = [
@@ -126,10 +130,13 @@ async fn an_answer_that_is_taken_slowly_stays_as_of_its_seq(world: World) {
         .await;
     world.write((3..COUNT).step_by(50).map(remove)).await;
     world
-        .write([(Verb::Create, json!({"_id": "event-00001", "order": 0}))])
+        .write([(
+            CommandKind::Create,
+            json!({"_id": "event-00001", "order": 0}),
+        )])
         .await;
     world
-        .write([(Verb::Create, json!({"_id": "new", "order": 0}))])
+        .write([(CommandKind::Create, json!({"_id": "new", "order": 0}))])
         .await;
     tokio::time::sleep(limits::SNAPSHOT_HELD + Duration::from_millis(500)).await;
     for (asked, expected, first, found) in slow {
@@ -161,13 +168,15 @@ async fn an_answer_breaks_off_where_an_event_was_erased(world: World) {
     let mut found = world.find(&json!({})).await;
     found.events.next().await.unwrap().unwrap();
     let id = name(COUNT - 2);
-    world.write([(Verb::Delete, json!({"id": id}))]).await;
+    world
+        .write([(CommandKind::Delete, json!({"id": id}))])
+        .await;
     let id = livelog::domain::EventId::parse(&id).unwrap();
     let head = world.store.head().await.unwrap();
     world.store.redact(&id, head).await.unwrap();
     tokio::time::sleep(limits::SNAPSHOT_HELD + Duration::from_millis(500)).await;
     let rest: Result<Vec<Event>, _> = found.events.try_collect().await;
-    assert!(matches!(rest, Err(livelog::store::StoreError::Erased)));
+    assert!(matches!(rest, Err(livelog::store::StoreError::Redacted)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +208,7 @@ async fn growth(readers: usize) -> u64 {
     for n in 0..600 {
         let text = "x".repeat(2_000);
         let update = json!({"id": name(n % 600), "updateData": {"text": text}});
-        world.write([(Verb::Update, update)]).await;
+        world.write([(CommandKind::Update, update)]).await;
     }
     let grown = file() - before;
     drop(held);

@@ -183,6 +183,7 @@ async fn ten_thousand_lost_answers_are_found_again(server: Server) {
     assert_eq!(server.get("/readyz", &[]).await.1["seq"], all.len());
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn nodes_know_each_others_commands() {
     let one = Server::start().await;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use livelog::domain::{Command, CommandBatch, Create, Update};
-use livelog::engine::{Engine, Outcome, Requester};
+use livelog::engine::{Engine, Outcome};
 use livelog::limits;
+use livelog::node::Requester;
 use livelog::query::Conditions;
 use livelog::store::Store;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -121,7 +122,7 @@ async fn large_updates_are_loaded_as_there_is_room(mut world: World) {
     }
     let (largest, all) = world.store.loads();
     assert!(
-        largest <= limits::FACTS_BYTES_MAX + 8 * LARGE,
+        largest <= limits::CONTEXT_BYTES_MAX + 8 * LARGE,
         "{largest} bytes at once"
     );
     assert!(all <= 3 * COUNT * LARGE, "{all} bytes in all");

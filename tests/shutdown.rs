@@ -91,6 +91,7 @@ async fn a_server_that_is_told_to_stop_answers_all_that_it_carried_out_without_a
     }
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn a_server_that_is_told_to_stop_while_the_database_is_away_stops_in_time() {
     let mongod = Mongod::start().await.unwrap();
@@ -165,6 +166,7 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged(server: Server) {
     assert_eq!(code, Some(0), "{said}");
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn a_node_that_is_killed_does_not_hold_up_the_others() {
     let one = Server::start().await;

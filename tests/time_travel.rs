@@ -468,6 +468,7 @@ async fn times_do_not_run_back_where_the_log_is_ahead_of_the_clock(server: Serve
 }
 
 /// A node that has written takes note of what another writes later.
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn a_node_does_not_write_earlier_times_than_another() {
     let server = Server::start().await;

@@ -263,6 +263,7 @@ async fn a_life_on_top_of_an_older_log_goes_on_from_the_highest_version_there(se
     }
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn one_node_goes_on_with_the_versions_that_another_left() {
     let one = Server::start().await;

@@ -45,7 +45,7 @@ pub enum Effect {
     /// event in the view rests on erased contents.
     Redacted {
         /// The kind of the change that was erased.
-        kind: Kind,
+        kind: ChangeKind,
         id: EventId,
         /// The event's version after the change.
         version: u64,
@@ -58,13 +58,13 @@ pub enum Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words of Effect")]
-pub enum Kind {
+pub enum ChangeKind {
     Create,
     Update,
     Delete,
 }
 
-impl Kind {
+impl ChangeKind {
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,11 +83,11 @@ impl Kind {
 
 impl Change {
     /// The kind of effect.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ChangeKind {
         match self.effect {
-            Effect::Create { .. } => Kind::Create,
-            Effect::Update { .. } => Kind::Update,
-            Effect::Delete { .. } => Kind::Delete,
+            Effect::Create { .. } => ChangeKind::Create,
+            Effect::Update { .. } => ChangeKind::Update,
+            Effect::Delete { .. } => ChangeKind::Delete,
             Effect::Redacted { kind, .. } => kind,
         }
     }

@@ -172,7 +172,7 @@ impl EventState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Kind;
+    use crate::domain::ChangeKind;
     use crate::domain::command::{Create, Delete, Update};
     use crate::query::Conditions;
 
@@ -236,7 +236,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             (change.kind(), change.version(), change.seq),
-            (Kind::Update, 2, Seq::new(2))
+            (ChangeKind::Update, 2, Seq::new(2))
         );
         assert_eq!(
             change.before().unwrap().fields,

@@ -23,9 +23,10 @@ mod timestamp;
 mod visibility;
 
 pub use as_of::AsOf;
-pub use change::{Change, Effect, Kind};
+pub use change::{Change, ChangeKind, Effect};
 pub use command::{
-    BatchKey, Command, CommandBatch, CommandId, CommandKey, Create, Delete, Restore, Update, Verb,
+    BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Restore,
+    Update,
 };
 pub use decide::{EventState, Rejection, Stamp, decide};
 pub use event::{Event, EventId};

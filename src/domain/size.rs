@@ -34,7 +34,7 @@ const EVENT_MAX: Size = Size {
     values: limits::EVENT_VALUES_MAX,
 };
 
-const ORDER_MAX: Size = Size {
+const COMMAND_BATCH_MAX: Size = Size {
     bytes: limits::COMMAND_BATCH_BYTES_MAX,
     values: limits::COMMAND_BATCH_VALUES_MAX,
 };
@@ -129,7 +129,7 @@ impl BatchSize {
             Some(exact) => exact.plus(of_change(last, Size::of)),
             None => {
                 self.upper_bound = self.upper_bound.plus(of_change(last, Size::upper_bound));
-                if self.upper_bound.excess(ORDER_MAX).is_none() {
+                if self.upper_bound.excess(COMMAND_BATCH_MAX).is_none() {
                     return true;
                 }
                 let sizes = changes.iter().map(|change| of_change(change, Size::of));
@@ -137,7 +137,7 @@ impl BatchSize {
             }
         };
         self.exact = Some(exact);
-        exact.excess(ORDER_MAX).is_none()
+        exact.excess(COMMAND_BATCH_MAX).is_none()
     }
 }
 

@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use super::{Change, Event, Kind};
+use super::{Change, ChangeKind, Event};
 use crate::query::Filter;
 use crate::value::{Steps, TooCostly};
 
@@ -32,9 +32,9 @@ impl VisibleKind {
     /// The kind for a subscription without a filter.
     pub fn unfiltered(change: &Change) -> Self {
         match change.kind() {
-            Kind::Create => Self::Create,
-            Kind::Update => Self::Update,
-            Kind::Delete => Self::Delete,
+            ChangeKind::Create => Self::Create,
+            ChangeKind::Update => Self::Update,
+            ChangeKind::Delete => Self::Delete,
         }
     }
 
@@ -88,8 +88,8 @@ impl Filter {
         steps: &Steps,
     ) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Update | Kind::Delete) => Ok(Visibility::Shown),
-            (true, Kind::Create) => Ok(Visibility::Absent),
+            (true, ChangeKind::Update | ChangeKind::Delete) => Ok(Visibility::Shown),
+            (true, ChangeKind::Create) => Ok(Visibility::Absent),
             (false, _) => self.visibility(change.before().map(|event| &**event), steps),
         }
     }
@@ -104,8 +104,8 @@ impl Filter {
         steps: &Steps,
     ) -> Result<Visibility, TooCostly> {
         match (change.is_redacted(), change.kind()) {
-            (true, Kind::Create | Kind::Update) => Ok(Visibility::Hidden),
-            (true, Kind::Delete) => Ok(Visibility::Absent),
+            (true, ChangeKind::Create | ChangeKind::Update) => Ok(Visibility::Hidden),
+            (true, ChangeKind::Delete) => Ok(Visibility::Absent),
             (false, _) => self.visibility(change.after().map(|event| &**event), steps),
         }
     }
@@ -124,7 +124,7 @@ impl Filter {
     ) -> Result<Option<VisibleKind>, TooCostly> {
         match (change.is_redacted(), change.kind()) {
             (true, _) if self.is_everything() => Ok(Some(VisibleKind::unfiltered(change))),
-            (true, Kind::Create | Kind::Update) => Ok(None),
+            (true, ChangeKind::Create | ChangeKind::Update) => Ok(None),
             _ => {
                 let before = self.visibility_before(change, steps)?;
                 Ok(before.to(self.visibility_after(change, steps)?))

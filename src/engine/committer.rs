@@ -361,7 +361,7 @@ fn transient(error: &StoreError) -> Option<SubmitError> {
         StoreError::Full(_) => Some(SubmitError::StorageFull),
         StoreError::Unwritable(_) => Some(SubmitError::StorageFailed),
         StoreError::FilterTooSlow(_)
-        | StoreError::Erased
+        | StoreError::Redacted
         | StoreError::Refused(_)
         | StoreError::Corrupt { .. } => None,
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{Done, Outcome, SubmitError};
 use crate::domain::{
-    BatchSize, Change, Command, CommandBatch, CommandId, Event, EventId, EventState, Kind,
+    BatchSize, Change, ChangeKind, Command, CommandBatch, CommandId, Event, EventId, EventState,
     Rejection, Seq, Stamp, Timestamp, decide,
 };
 use crate::limits;
@@ -215,7 +215,7 @@ impl DecisionContext {
     fn apply(&mut self, change: &Change) {
         let id = change.event_id();
         self.set_state(id, change.after());
-        if change.kind() == Kind::Delete {
+        if change.kind() == ChangeKind::Delete {
             let last = self.last_versions.entry(id.clone()).or_default();
             // In older logs a version can be higher in an earlier life of the event.
             *last = change.version().max(*last);
@@ -226,7 +226,7 @@ impl DecisionContext {
         for change in changes.iter().rev() {
             let id = change.event_id();
             self.set_state(id, change.before());
-            if change.kind() == Kind::Create {
+            if change.kind() == ChangeKind::Create {
                 // A later command of the batch may have deleted it again, which raised its last version.
                 self.last_versions.insert(id.clone(), change.version() - 1);
             }

@@ -1,8 +1,8 @@
 //! Loads the decision context: of the command batches of a submission, in order, as many as the budget has room for. The
 //! others are deferred.
 //!
-//! What is loaded at once is at most [`limits::FACTS_BYTES_MAX`], or what the first command batch alone needs, up to
-//! [`limits::COMMAND_BATCH_FACTS_BYTES_MAX`], and the one event or change beyond either that was last read.
+//! What is loaded at once is at most [`limits::CONTEXT_BYTES_MAX`], or what the first command batch alone needs, up to
+//! [`limits::COMMAND_BATCH_CONTEXT_BYTES_MAX`], and the one event or change beyond either that was last read.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Committer {
             Some(head) => head,
             None => self.load_head(submission).await?,
         };
-        let mut budget = LoadBudget(limits::FACTS_BYTES_MAX);
+        let mut budget = LoadBudget(limits::CONTEXT_BYTES_MAX);
         let known = self.load_states(submission, &mut budget).await?;
         let last_versions = self.load_last_versions(&known.states, submission).await?;
         Ok(DecisionContext {
@@ -148,7 +148,7 @@ impl Committer {
         let first = submission.named_targets().next().into_iter().flatten();
         let missing: HashSet<&EventId> = first.filter(|id| unread.contains(*id)).collect();
         known.missing = missing.into_iter().cloned().collect();
-        *budget = LoadBudget(limits::COMMAND_BATCH_FACTS_BYTES_MAX - limits::FACTS_BYTES_MAX);
+        *budget = LoadBudget(limits::COMMAND_BATCH_CONTEXT_BYTES_MAX - limits::CONTEXT_BYTES_MAX);
         let unread = self.load_missing(submission, known, budget).await?;
         match unread.is_empty() {
             true => known.count = 1,
@@ -280,7 +280,7 @@ impl Committer {
                 self.defer(submission, index);
                 break;
             }
-            if spent > limits::COMMAND_BATCH_FACTS_BYTES_MAX {
+            if spent > limits::COMMAND_BATCH_CONTEXT_BYTES_MAX {
                 submission.refuse_first(too_large());
                 self.defer(submission, 0);
                 break;

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::SubmitError;
-use super::round_robin::{Requester, RoundRobin, Waiting};
+use crate::fair_queue::{FairQueue, Requester, Waiting};
 use crate::limits;
 use crate::telemetry::Throttle;
 
@@ -105,7 +105,7 @@ impl<T, A> Sender<T, A> {
 /// The end that one task empties, a group at a time.
 pub(super) struct Mailbox<T, A> {
     incoming: mpsc::UnboundedReceiver<Queued<T, A>>,
-    waiting: RoundRobin<Queued<T, A>>,
+    waiting: FairQueue<Queued<T, A>>,
     /// When the store last carried something out.
     last_progress: Instant,
     /// When to look for items that waited too long.
@@ -122,7 +122,7 @@ impl<T, A> Mailbox<T, A> {
             Sender { queue, free_bytes },
             Self {
                 incoming,
-                waiting: RoundRobin::default(),
+                waiting: FairQueue::default(),
                 last_progress: now,
                 next_expiry: now,
                 unavailable_throttle: Throttle::default(),
@@ -273,7 +273,7 @@ impl<T, A> Fitting<T, A> {
     /// fits into an empty group.
     fn take(
         &mut self,
-        waiting: &mut RoundRobin<Queued<T, A>>,
+        waiting: &mut FairQueue<Queued<T, A>>,
         is_heavy: bool,
         bytes_max: usize,
     ) -> bool {

@@ -18,7 +18,6 @@ mod context;
 mod loading;
 mod mailbox;
 mod publisher;
-mod round_robin;
 mod submission;
 
 use std::sync::Arc;
@@ -27,12 +26,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::domain::{Change, Command, CommandBatch, Rejection};
+use crate::fair_queue::Requester;
 use crate::metrics::Metrics;
 use crate::store::{Broadcast, Store};
 use committer::Committer;
 use mailbox::{Mailbox, Sender};
 use publisher::BroadcastPublisher;
-pub use round_robin::{QUANTUM_BYTES, Requester, RoundRobin, Waiting};
 
 /// The writer's front end. Cheap to clone; the writer ends when the last one is dropped
 /// and what was submitted is answered.

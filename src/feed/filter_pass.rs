@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::judges::{JOB_STEPS, Job, Judges};
+use super::judges::{JOB_STEPS, Job, JudgePool};
 use super::notice::Notice;
 use super::shared_change::SharedChange;
 use super::snapshot::SnapshotError;
@@ -31,8 +31,8 @@ pub(super) type Verdicts = VecDeque<(Seq, Option<VisibleKind>)>;
 
 /// One subscription's jobs with the judges, and the verdicts that came back.
 #[derive(Debug)]
-pub(super) struct JudgedElsewhere {
-    judges: Arc<Judges>,
+pub(super) struct OffloadedVerdicts {
+    judges: Arc<JudgePool>,
     /// Of the next changes, as far as they were judged.
     verdicts: Verdicts,
     job: Option<Job<(Verdicts, Result<(), TooCostly>)>>,
@@ -41,8 +41,8 @@ pub(super) struct JudgedElsewhere {
     is_too_slow: bool,
 }
 
-impl JudgedElsewhere {
-    pub(super) fn new(judges: &Arc<Judges>) -> Self {
+impl OffloadedVerdicts {
+    pub(super) fn new(judges: &Arc<JudgePool>) -> Self {
         Self {
             judges: Arc::clone(judges),
             verdicts: VecDeque::new(),
@@ -139,7 +139,7 @@ fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), 
 
 /// The changes of which the filter sees something; judged inline while that is cheap.
 pub(super) async fn judge_page(
-    judges: &Judges,
+    judges: &JudgePool,
     filter: &Arc<Filter>,
     changes: &[Arc<Change>],
 ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
@@ -172,7 +172,7 @@ fn judge_inline(filter: &Filter, changes: &[Arc<Change>]) -> Verdicts {
 /// One pass over changes in the order of the log: hands out those that the filter sees, until a flush is full, the
 /// slice of steps is spent, or a change is too costly.
 pub(super) struct FilterPass<'a> {
-    judged: &'a mut JudgedElsewhere,
+    judged: &'a mut OffloadedVerdicts,
     filter: &'a Arc<Filter>,
     fields: &'a Arc<Fields>,
     slice: &'a Steps,
@@ -187,7 +187,7 @@ pub(super) struct FilterPass<'a> {
 
 impl<'a> FilterPass<'a> {
     pub(super) fn new(
-        judged: &'a mut JudgedElsewhere,
+        judged: &'a mut OffloadedVerdicts,
         filter: &'a Arc<Filter>,
         fields: &'a Arc<Fields>,
         slice: &'a Steps,

@@ -15,7 +15,7 @@ pub(super) const JOB_STEPS: u64 = 500_000;
 
 /// The node's executor of costly filters.
 #[derive(Debug)]
-pub(super) struct Judges {
+pub(super) struct JudgePool {
     /// One permit: the job that runs, or the pause after it, holds it.
     permits: Arc<Semaphore>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Judges {
 /// A job that was spawned: its result, and how long it ran. Dropping it cancels it.
 pub(super) type Job<T> = AbortOnDropHandle<(T, Duration)>;
 
-impl Judges {
+impl JudgePool {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(1)),

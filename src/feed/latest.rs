@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::judges::{JOB_STEPS, Job, Judges};
-use super::log::{LogPage, PageRead, SharedLog};
+use super::judges::{JOB_STEPS, Job, JudgePool};
+use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::snapshot::{SnapshotError, SnapshotPermit};
 use crate::domain::VisibleKind;
 use crate::domain::{Change, EventId, Seq};
@@ -38,7 +38,7 @@ pub(super) struct Latest {
     spans: HashMap<EventId, Span>,
     /// Of the changes in `spans`.
     bytes: usize,
-    judges: Arc<Judges>,
+    judges: Arc<JudgePool>,
     job: Option<Job<Result<Judging, TooCostly>>>,
     /// Of all jobs together.
     judged_for: Duration,
@@ -57,7 +57,7 @@ impl Latest {
     /// Gathers changes after the first of these seqs, up to the other.
     pub(super) fn new(
         log: &Arc<SharedLog>,
-        judges: &Arc<Judges>,
+        judges: &Arc<JudgePool>,
         filter: &Arc<Filter>,
         (after, until): (Seq, Seq),
         permit: SnapshotPermit,

@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::live::LiveWindow;
-use super::log::{LogPage, PageRead, SharedLog};
+use super::live_window::LiveWindow;
+use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::window::{Lagged, WindowContent, WindowIndex, WindowItem};
 use crate::domain::Seq;
 use crate::limits;

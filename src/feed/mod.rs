@@ -32,11 +32,11 @@ mod group;
 mod judges;
 mod latest;
 mod listener;
-mod live;
-mod log;
+mod live_window;
 mod notice;
 mod pump;
 mod shared_change;
+mod shared_log;
 mod snapshot;
 mod subscription;
 mod window;
@@ -57,11 +57,11 @@ use crate::query::{Fields, Filter};
 use crate::store::{Store, StoreError};
 use crate::value::TooCostly;
 use fanout::Fanout;
-use judges::Judges;
+use judges::JudgePool;
 pub use listener::{Interest, Listener};
-use live::LiveWindow;
-use log::SharedLog;
+use live_window::LiveWindow;
 pub use notice::Notice;
+use shared_log::SharedLog;
 pub use snapshot::{SnapshotError, SnapshotPermit};
 pub use subscription::{Start, Subscription};
 
@@ -71,7 +71,7 @@ pub struct Feed {
     live: Arc<LiveWindow>,
     fanout: Arc<Fanout>,
     log: Arc<SharedLog>,
-    judges: Arc<Judges>,
+    judges: Arc<JudgePool>,
     snapshot_permits: Arc<Semaphore>,
     /// Stops the pump.
     _pump: Arc<DropGuard>,
@@ -108,7 +108,7 @@ impl Feed {
             live,
             fanout,
             log,
-            judges: Judges::new(),
+            judges: JudgePool::new(),
             snapshot_permits: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
             _pump: Arc::new(stop.drop_guard()),
         };

@@ -6,8 +6,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::fanout::Fanout;
-use super::live::LiveWindow;
-use super::log::SharedLog;
+use super::live_window::LiveWindow;
+use super::shared_log::SharedLog;
 use crate::metrics::Metrics;
 use crate::store::TailEvent;
 

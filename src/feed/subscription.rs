@@ -26,13 +26,13 @@ use futures::FutureExt;
 use tokio::sync::Notify;
 
 use super::fanout::Membership;
-use super::filter_pass::{FilterPass, JudgedElsewhere};
+use super::filter_pass::{FilterPass, OffloadedVerdicts};
 use super::group::{FilterMatch, NotRemembered};
-use super::judges::Judges;
+use super::judges::JudgePool;
 use super::latest::Latest;
-use super::live::LiveWindow;
-use super::log::{LogPage, PageRead, SharedLog};
+use super::live_window::LiveWindow;
 use super::notice::Notice;
+use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
 use super::window::{Lagged, WindowContent, WindowIndex};
 use crate::domain::Seq;
@@ -68,7 +68,7 @@ pub struct Subscription {
     /// What it means depends on `position`; it never moves back.
     seq: Seq,
     position: SubscriptionPosition,
-    judged: JudgedElsewhere,
+    judged: OffloadedVerdicts,
     /// Whether the client was last told that it receives changes as they happen.
     is_live: bool,
 }
@@ -95,7 +95,7 @@ impl Subscription {
     pub(super) fn new(
         live: Arc<LiveWindow>,
         log: Arc<SharedLog>,
-        judges: &Arc<Judges>,
+        judges: &Arc<JudgePool>,
         membership: Membership,
         wakeup: Arc<Notify>,
         fields: Arc<Fields>,
@@ -127,7 +127,7 @@ impl Subscription {
             fields,
             seq,
             position,
-            judged: JudgedElsewhere::new(judges),
+            judged: OffloadedVerdicts::new(judges),
             is_live: false,
         }
     }

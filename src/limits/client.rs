@@ -1,7 +1,5 @@
 //! What a client may send, and what a query may ask. These may shrink: what is stored is read by bounds of its own.
 
-use std::time::Duration;
-
 /// A WebSocket message or the body of an HTTP request larger than this is refused. Sixteen times the largest
 /// ordinary document, and small enough that a thousand clients sending one at once fit in memory.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -86,22 +84,6 @@ pub const REGEX_COMPILED_BYTES_MAX: usize = 256 * 1024;
 /// Ten conditions on an array of a hundred thousand elements take as many.
 pub const MATCH_STEPS_MAX: u64 = 1_000_000;
 
-/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken on another thread.
-pub const MATCH_STEPS_INLINE: u64 = 20_000;
-
-/// Steps of judging that a session's task takes before it yields: about a millisecond.
-pub const JUDGE_SLICE_STEPS: u64 = 200_000;
-
-/// Time of judging, on half a core, that a subscription may take without reaching the head of the log.
-pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Steps of judging one change for one group before it is left to the members: all subscriptions wait for the pump.
-pub const GROUP_STEPS_MAX: u64 = 1_000;
-
-/// Steps of finding and judging all groups that one change may concern; the members of the rest judge it themselves.
-/// About two milliseconds, in which fifty thousand different filters that compare one number are judged.
-pub const CHANGE_STEPS_MAX: u64 = 400_000;
-
 /// Steps of the `$pull` conditions of one request: a few milliseconds, while every other command waits.
 pub const PULL_STEPS_MAX: u64 = 500_000;
 
@@ -113,10 +95,6 @@ pub const FILTER_PATTERN_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Memory of the filters of one session's subscriptions, compiled patterns included.
 pub const SESSION_FILTER_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Memory of all filters of a node, those of current reads included; beyond this more are refused as busy. Equal
-/// filters count once.
-pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Memory of the lazy automaton's states of one `$regex`; some patterns need more to begin.
 pub const REGEX_STATES_BYTES_MAX: usize = 64 * 1024;
@@ -136,15 +114,3 @@ pub const FETCH_COUNT_MAX: usize = 1_000;
 /// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How long one page may take to be read and judged, once it has its permit. A listing has no deadline of its own.
-pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Reads at once that scan all events; more wait for a permit. With more on the same cores none would end in time.
-pub const PASSES_MAX: usize = 8;
-
-/// How long a read waits for its permit; then it is refused as busy.
-pub const READ_PERMIT_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How long a listing may hold a snapshot of MongoDB. Then it continues as of the same seq, from the log.
-pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);

@@ -2,11 +2,9 @@
 //!
 //! The memory of a node is at most: what it takes at rest, the live window, the caches (`EVENT_CACHE_BYTES_MAX`,
 //! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
-//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `INTAKE_BUDGET_BYTES`,
+//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `RECEIVE_BUDGET_BYTES`,
 //! `STALLED_BYTES_MAX`, some mebibytes for each of `READ_THREADS_MAX`, and for each connection what
 //! `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`, `FLUSH_BYTES_MAX` and the buffers of its socket add up to.
-
-use std::time::Duration;
 
 use super::EVENT_BYTES_MAX;
 
@@ -38,10 +36,7 @@ pub const MESSAGE_SHARE_BYTES: usize = 512 * 1024;
 
 /// Bytes of requests and messages that are larger than [`MESSAGE_FREE_BYTES`] and not yet whole, over all connections:
 /// 128 of them at once. The others are not read meanwhile.
-pub const INTAKE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
-
-/// A client with a share that others wait for has this much time to send the rest …
-pub const PRESSURE_GRACE: Duration = Duration::from_secs(1);
+pub const RECEIVE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 
 /// … plus a second for each so many bytes of it that have arrived. Then it is `timed_out`.
 pub const PRESSURE_BYTES_PER_SECOND: u64 = 256 * 1024;
@@ -67,7 +62,7 @@ pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const READS_MAX: usize = 16;
 
 /// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are
-/// few; and more than can be busy for long ([`PASSES_MAX`](super::PASSES_MAX), [`CATCH_UPS_MAX`], judges), so that a
+/// few; and more than can be busy for long ([`SCANS_MAX`], [`CATCH_UPS_MAX`], judges), so that a
 /// small read gets one at once.
 pub const READ_THREADS_MAX: usize = 32;
 
@@ -79,10 +74,10 @@ pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes of the state that a commit is decided on, twice what it may write; further commands wait. One event or change
 /// may exceed it.
-pub const FACTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const CONTEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The same for one BATCH, which is decided whole; one that needs more would exceed [`COMMAND_BATCH_BYTES_MAX`].
-pub const COMMAND_BATCH_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const COMMAND_BATCH_CONTEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Commands in one BATCH: they are decided together and appended in one commit, however many others are queued.
 pub const COMMAND_BATCH_COUNT_MAX: usize = 100;
@@ -122,15 +117,8 @@ pub const LOG_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// store, or up to [`LATEST_BYTES_MAX`]. More wait.
 pub const SNAPSHOTS_MAX: usize = 16;
 
-/// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`] of it; then
-/// the subscription ends, and gives its permit back.
-pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
-
 /// A client that reads a snapshot as fast as this is never too slow for it.
 pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
-
-/// How long a SUBSCRIBE waits for a snapshot permit. The answers behind it wait as long.
-pub const SNAPSHOT_PERMIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes of changes that a subscription with mode `latest` merges at once; an event can be sent once in each such
 /// round.
@@ -193,3 +181,23 @@ pub const SORTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes that each may gather without counting: of about a thousand events.
 pub const SORT_FREE_BYTES: usize = 128 * 1024;
+
+/// Memory of all filters of a node, those of current reads included; beyond this more are refused as busy. Equal
+/// filters count once.
+pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Reads at once that scan all events; more wait for a permit. With more on the same cores none would end in time.
+pub const SCANS_MAX: usize = 8;
+
+/// Steps of judging one change for one group before it is left to the members: all subscriptions wait for the pump.
+pub const GROUP_STEPS_MAX: u64 = 1_000;
+
+/// Steps of finding and judging all groups that one change may concern; the members of the rest judge it themselves.
+/// About two milliseconds, in which fifty thousand different filters that compare one number are judged.
+pub const CHANGE_STEPS_MAX: u64 = 400_000;
+
+/// Steps of judging that a session's task takes before it yields: about a millisecond.
+pub const JUDGE_SLICE_STEPS: u64 = 200_000;
+
+/// Steps of judging one event in the task of a session, a tenth of a millisecond; more are taken on another thread.
+pub const MATCH_STEPS_INLINE: u64 = 20_000;

@@ -68,3 +68,25 @@ pub const LINGERING_CLOSE_SILENCE: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for the store.
 pub const READY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long one page may take to be read and judged, once it has its permit. A listing has no deadline of its own.
+pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a read waits for its permit; then it is refused as busy.
+pub const READ_PERMIT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Time of judging, on half a core, that a subscription may take without reaching the head of the log.
+pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a listing may hold a snapshot of MongoDB. Then it continues as of the same seq, from the log.
+pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);
+
+/// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`](super::SNAPSHOT_BYTES_PER_SECOND) of it; then
+/// the subscription ends, and gives its permit back.
+pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a SUBSCRIBE waits for a snapshot permit. The answers behind it wait as long.
+pub const SNAPSHOT_PERMIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A client with a share that others wait for has this much time to send the rest …
+pub const PRESSURE_GRACE: Duration = Duration::from_secs(1);

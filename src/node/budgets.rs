@@ -17,8 +17,8 @@ impl Node {
     }
 
     /// The budget of requests that are not yet whole.
-    pub fn intake_budget(&self) -> &Budget {
-        &self.parts.intake_budget
+    pub fn receive_budget(&self) -> &Budget {
+        &self.parts.receive_budget
     }
 
     /// Whether a budget that answers or frames wait for is used up.

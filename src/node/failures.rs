@@ -7,7 +7,7 @@ use crate::engine::SubmitError;
 use crate::feed::SnapshotError;
 use crate::limits;
 use crate::protocol::{Code, Details, Failure};
-use crate::store::{Spot, StoreError};
+use crate::store::{CorruptAt, StoreError};
 use crate::telemetry::Throttle;
 use crate::value::TooCostly;
 
@@ -64,14 +64,14 @@ impl From<StoreError> for Failure {
                 Self::new(Code::StorageFailed, "the disk cannot be written")
             }
             StoreError::QueryTooSlow => Self::new(Code::QueryTooSlow, error.to_string()),
-            StoreError::Erased => Self::new(Code::Redacted, error.to_string()),
+            StoreError::Redacted => Self::new(Code::Redacted, error.to_string()),
             StoreError::FilterTooSlow(costly) => (*costly).into(),
             StoreError::Corrupt { at, .. } => {
                 log_failed_read(&error);
                 let message = format!("what is stored at {at} cannot be read");
                 let seq = match at {
-                    Spot::Log(seq) => Some(Details::Unreadable { seq: *seq }),
-                    Spot::Other(_) => None,
+                    CorruptAt::Log(seq) => Some(Details::Unreadable { seq: *seq }),
+                    CorruptAt::Other(_) => None,
                 };
                 Self {
                     details: seq,

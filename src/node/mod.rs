@@ -7,7 +7,7 @@
 //! | read the log | `changes`, `judge`, `history`, `read_write_again` |
 //! | follow the log | `listen`, `subscribe`, `stale_reason` |
 //! | health | `health`, `trouble`, `first_unreadable`, `epoch`, `seq`, `head` |
-//! | budgets | `budget`, `subscription_budget`, `intake_budget`, `is_under_pressure`, `reserve_for_stalled`, `reserve_ahead` |
+//! | budgets | `budget`, `subscription_budget`, `receive_budget`, `is_under_pressure`, `reserve_for_stalled`, `reserve_ahead` |
 //! | metrics | `metrics`, `count`, `count_done`, `metrics_text` |
 //!
 //! Every error leaves it as a [`Failure`], and where that hides a cause from clients the cause is logged (`failures`).
@@ -31,15 +31,17 @@ use tokio::time::timeout;
 pub use crate::budget::{Budget, Share};
 use crate::domain::{CommandBatch, Seq};
 use crate::engine::Engine;
-pub use crate::engine::{Done, Outcome, Requester, SubmitError};
+pub use crate::engine::{Done, Outcome, SubmitError};
+pub use crate::fair_queue::Requester;
 use crate::feed::{Feed, SnapshotPermit, Start};
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
 use crate::limits;
 use crate::metrics::Metrics;
 pub use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Counted, Transport};
+use crate::panics::cause_of;
 use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::Query;
-use crate::store::{Broadcast, Store, cause_of};
+use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
 pub use history::HistoryPage;
 use read_permits::ReadPermits;
@@ -67,7 +69,7 @@ struct Parts {
     /// For frames of subscriptions, which are copied for each.
     subscription_budget: Budget,
     /// For requests that are not yet whole.
-    intake_budget: Budget,
+    receive_budget: Budget,
     /// For frames that wait for stalled clients.
     stalled_budget: Budget,
 }
@@ -98,12 +100,12 @@ impl Node {
             engine,
             feed,
             read_permits: ReadPermits::new(limits::READS_MAX),
-            scan_permits: ReadPermits::new(limits::PASSES_MAX),
+            scan_permits: ReadPermits::new(limits::SCANS_MAX),
             health,
             metrics,
             budget,
             subscription_budget: Budget::new(limits::SUBSCRIPTION_BUDGET_BYTES),
-            intake_budget: Budget::new(limits::INTAKE_BUDGET_BYTES),
+            receive_budget: Budget::new(limits::RECEIVE_BUDGET_BYTES),
             stalled_budget: Budget::new(limits::STALLED_BYTES_MAX),
         };
         let node = Self {

@@ -9,7 +9,7 @@ use super::Node;
 use super::read_permits::ReadPermit;
 use crate::budget::Share;
 use crate::domain::Event;
-use crate::engine::Requester;
+use crate::fair_queue::Requester;
 use crate::limits;
 use crate::protocol::{Failure, Fetch, FetchPage, Frame, RequestId};
 use crate::query::Query;

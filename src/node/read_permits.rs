@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::engine::{QUANTUM_BYTES, Requester, RoundRobin, Waiting};
+use crate::fair_queue::{FairQueue, QUANTUM_BYTES, Requester, Waiting};
 use crate::limits;
 use crate::protocol::{Code, Failure};
 
@@ -20,7 +20,7 @@ pub(super) struct ReadPermits {
 #[derive(Debug)]
 struct ReadPermitsState {
     free: usize,
-    waiting: RoundRobin<WaitingRead>,
+    waiting: FairQueue<WaitingRead>,
 }
 
 /// A read that waits for its permit. Each costs a whole quantum, so requesters take turns one read at a time.
@@ -48,7 +48,7 @@ impl ReadPermits {
     pub(super) fn new(count: usize) -> Arc<Self> {
         let state = ReadPermitsState {
             free: count,
-            waiting: RoundRobin::default(),
+            waiting: FairQueue::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use futures::future::select_all;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::store::{Store, cause_of};
+use crate::panics::cause_of;
+use crate::store::Store;
 
 /// Why a node cannot go on.
 #[derive(Debug, Clone, thiserror::Error)]

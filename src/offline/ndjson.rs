@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
+    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
     may_be_stored,
 };
 use crate::store::Epoch;
@@ -92,7 +92,7 @@ pub(crate) enum ExportLine {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ChangeLine<'a> {
     seq: Seq,
-    kind: Kind,
+    kind: ChangeKind,
     event_id: &'a EventId,
     version: u64,
     at: Timestamp,
@@ -131,7 +131,7 @@ impl<'a> ChangeLine<'a> {
             // The event after an update follows from `before` and `patch`.
             data: change
                 .after()
-                .filter(|_| kind == Kind::Create)
+                .filter(|_| kind == ChangeKind::Create)
                 .map(Arc::as_ref),
             before: change.before().map(Arc::as_ref),
             patch: change.patch(),
@@ -226,23 +226,23 @@ struct ReadPatch {
 
 fn change(line: ReadChange) -> Result<Change, String> {
     let (seq, at) = (Seq::new(line.seq), timestamp(&line.at)?);
-    let kind = Kind::parse(&line.kind);
+    let kind = ChangeKind::parse(&line.kind);
     let kind = kind.ok_or_else(|| format!("{:?} is no kind of change", line.kind))?;
     let effect = match (kind, line.data, line.before, line.patch) {
         (_, None, None, None) if line.redacted => {
             redacted(kind, &line.event_id, line.version, line.prior)?
         }
         _ if line.redacted => return Err("what is redacted has no contents".to_owned()),
-        (Kind::Create, Some(data), None, None) => Effect::Create {
+        (ChangeKind::Create, Some(data), None, None) => Effect::Create {
             after: event(data)?,
         },
-        (Kind::Update, None, Some(before), Some(patch)) => {
+        (ChangeKind::Update, None, Some(before), Some(patch)) => {
             update(event(before)?, self::patch(patch)?, seq, at)?
         }
-        (Kind::Delete, None, Some(before), None) => Effect::Delete {
+        (ChangeKind::Delete, None, Some(before), None) => Effect::Delete {
             before: event(before)?,
         },
-        (Kind::Create | Kind::Update | Kind::Delete, ..) => {
+        (ChangeKind::Create | ChangeKind::Update | ChangeKind::Delete, ..) => {
             return Err(
                 "a create has data, an update before and patch, a delete before".to_owned(),
             );
@@ -261,8 +261,13 @@ fn change(line: ReadChange) -> Result<Change, String> {
     }
 }
 
-fn redacted(kind: Kind, id: &str, version: u64, prior: Option<u64>) -> Result<Effect, String> {
-    if prior.is_some() == (kind == Kind::Create) {
+fn redacted(
+    kind: ChangeKind,
+    id: &str,
+    version: u64,
+    prior: Option<u64>,
+) -> Result<Effect, String> {
+    if prior.is_some() == (kind == ChangeKind::Create) {
         return Err(
             "what is redacted names the change before it, unless it is a create".to_owned(),
         );

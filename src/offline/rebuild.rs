@@ -37,7 +37,7 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut reader = LogReader::open(store).await?;
     let mut digest = FoldDigest::default();
     fold(&mut reader, None, &mut *rebuild, &mut digest).await?;
-    refuse_to_lose_strangers(store, &digest).await?;
+    refuse_to_lose_foreign_documents(store, &digest).await?;
     let head = rebuild.hold().await?;
     fold(&mut reader, Some(head), &mut *rebuild, &mut digest).await?;
     rebuild.swap().await?;
@@ -46,12 +46,12 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
 }
 
 /// The new view has only the log's events, so documents of others in the live view would be lost.
-async fn refuse_to_lose_strangers(
+async fn refuse_to_lose_foreign_documents(
     store: &Arc<dyn Store>,
     digest: &FoldDigest,
 ) -> Result<(), StoreError> {
-    let strangers = store.strangers(&|id| digest.has(id)).await?;
-    match strangers.first() {
+    let foreign_documents = store.foreign_documents(&|id| digest.has(id)).await?;
+    match foreign_documents.first() {
         None => Ok(()),
         Some(first) => Err(StoreError::Refused(format!(
             "the database holds what is none of livelog's ({first}), and a rebuild would lose it or its work. \

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use crate::domain::{CommandBatch, EventId, Kind, Rejection, Seq, Verb};
-use crate::engine::{Engine, Requester, SubmitError};
+use crate::domain::{ChangeKind, CommandBatch, CommandKind, EventId, Rejection, Seq};
+use crate::engine::{Engine, SubmitError};
+use crate::fair_queue::Requester;
 use crate::query::Direction;
 use crate::store;
 use crate::store::{HistoryRange, Store, StoreOptions};
@@ -44,7 +45,7 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
         let Some(last) = history.first() else {
             bail!("there never was an event {id}");
         };
-        if last.kind() == Kind::Delete {
+        if last.kind() == ChangeKind::Delete {
             return Ok((store.redact(id, last.seq).await?, last.seq));
         }
         delete(store, id).await?;
@@ -56,7 +57,7 @@ async fn erase(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<(u64, Seq
 async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let (engine, tasks) = Engine::start(store, &Arc::default());
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
-    let batch = CommandBatch::parse(Verb::Delete, payload, None);
+    let batch = CommandBatch::parse(CommandKind::Delete, payload, None);
     let batch = batch.expect("an id is all that a DELETE needs");
     let outcome = engine.submit(&Requester::new(), batch)?.await?;
     drop(engine);

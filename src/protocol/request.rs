@@ -12,7 +12,7 @@ use super::envelope::Envelope;
 use super::failure::Failure;
 use super::fetch::Fetch;
 use super::subscribe::{SubName, Subscribe};
-use crate::domain::{CommandBatch, CommandId, Verb};
+use crate::domain::{CommandBatch, CommandId, CommandKind};
 use crate::limits;
 use crate::value::{Document, Invalid, ParseError, known, read};
 
@@ -78,7 +78,7 @@ impl RequestKind {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        if let Some(verb) = Verb::parse(word) {
+        if let Some(verb) = CommandKind::parse(word) {
             return Some(verb.into());
         }
         match word {
@@ -92,13 +92,13 @@ impl RequestKind {
     }
 }
 
-impl From<Verb> for RequestKind {
-    fn from(verb: Verb) -> Self {
+impl From<CommandKind> for RequestKind {
+    fn from(verb: CommandKind) -> Self {
         match verb {
-            Verb::Create => Self::Create,
-            Verb::Update => Self::Update,
-            Verb::Delete => Self::Delete,
-            Verb::Restore => Self::Restore,
+            CommandKind::Create => Self::Create,
+            CommandKind::Update => Self::Update,
+            CommandKind::Delete => Self::Delete,
+            CommandKind::Restore => Self::Restore,
         }
     }
 }
@@ -197,10 +197,10 @@ fn read_request(envelope: &Envelope<'_>, kind: RequestKind) -> Result<Request, F
     check_command_id(envelope, kind)?;
     let payload = envelope.payload("payload");
     match kind {
-        RequestKind::Create => read_command(envelope, Verb::Create),
-        RequestKind::Update => read_command(envelope, Verb::Update),
-        RequestKind::Delete => read_command(envelope, Verb::Delete),
-        RequestKind::Restore => read_command(envelope, Verb::Restore),
+        RequestKind::Create => read_command(envelope, CommandKind::Create),
+        RequestKind::Update => read_command(envelope, CommandKind::Update),
+        RequestKind::Delete => read_command(envelope, CommandKind::Delete),
+        RequestKind::Restore => read_command(envelope, CommandKind::Restore),
         RequestKind::Batch => read_write(envelope, CommandBatch::parse_batch),
         RequestKind::Fetch => read_fetch(payload),
         RequestKind::Broadcast => read_broadcast(required(payload)?.get()).map(Request::Broadcast),
@@ -234,7 +234,7 @@ fn check_command_id(envelope: &Envelope<'_>, kind: RequestKind) -> Result<(), Fa
     }
 }
 
-fn read_command(envelope: &Envelope<'_>, verb: Verb) -> Result<Request, Failure> {
+fn read_command(envelope: &Envelope<'_>, verb: CommandKind) -> Result<Request, Failure> {
     read_write(envelope, |payload, id| {
         CommandBatch::parse(verb, payload, id)
     })

@@ -25,11 +25,11 @@ pub enum StoreError {
     FilterTooSlow(#[from] TooCostly),
     /// An event of an answer was redacted while the answer was read. A retry answers without it.
     #[error("an event was erased while this was read: begin again")]
-    Erased,
+    Redacted,
     /// What is stored at `at` is not what livelog wrote. A retry fails in the same way.
     #[error("the store is corrupt at {at}: {reason}")]
     #[expect(missing_docs, reason = "the message says it")]
-    Corrupt { at: Spot, reason: String },
+    Corrupt { at: CorruptAt, reason: String },
     /// The store refuses what was asked. A retry fails in the same way.
     #[error("the store refused: {0}")]
     Refused(String),
@@ -37,14 +37,14 @@ pub enum StoreError {
 
 /// Where in the store something cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spot {
+pub enum CorruptAt {
     /// An entry of the log.
     Log(Seq),
     /// Anywhere else, in words.
     Other(String),
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for CorruptAt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log(seq) => write!(formatter, "log {seq}"),
@@ -53,19 +53,19 @@ impl fmt::Display for Spot {
     }
 }
 
-impl From<Seq> for Spot {
+impl From<Seq> for CorruptAt {
     fn from(seq: Seq) -> Self {
         Self::Log(seq)
     }
 }
 
-impl From<&str> for Spot {
+impl From<&str> for CorruptAt {
     fn from(text: &str) -> Self {
         Self::Other(text.to_owned())
     }
 }
 
-impl From<String> for Spot {
+impl From<String> for CorruptAt {
     fn from(text: String) -> Self {
         Self::Other(text)
     }
@@ -81,7 +81,7 @@ impl StoreError {
             Self::QueryTooSlow => "query_too_slow",
             Self::FilterTooSlow(_) => "filter_too_slow",
             Self::Corrupt { .. } => "corrupt",
-            Self::Erased => "erased",
+            Self::Redacted => "erased",
             Self::Refused(_) => "refused",
         }
     }

@@ -5,15 +5,17 @@
 //!
 //! Invariant: every read sees a view that equals the fold of the log up to some seq that was the head.
 
+#[cfg(not(any(feature = "embedded", feature = "mongodb")))]
+compile_error!("a livelog needs a store: --features embedded, --features mongodb, or both");
+
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
-mod fate;
+mod failure_signal;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
 mod open;
 mod options;
-mod panics;
 mod seq_at;
 mod top_k;
 
@@ -30,11 +32,9 @@ use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::value::Steps;
-pub use error::{AppendError, PublishError, Spot, StoreError};
-pub use fate::cause_of;
+pub use error::{AppendError, CorruptAt, PublishError, StoreError};
 pub use open::{open, open_existing, open_unwritten};
 pub use options::{EmbeddedOptions, MongoOptions, StoreOptions};
-pub use panics::panic_is_expected;
 pub use seq_at::seq_at;
 
 /// The log's identity: a recreated log has another one, so that a position in the old log is refused in the new one.
@@ -177,7 +177,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// [`LOG_PAGE_BYTES_MAX`](crate::limits::LOG_PAGE_BYTES_MAX). Empty means that `after` is the head or beyond it.
     ///
     /// The page ends before an entry that cannot be read. If that is the first entry, the error is
-    /// [`StoreError::Corrupt`] at [`Spot::Log`].
+    /// [`StoreError::Corrupt`] at [`CorruptAt::Log`].
     async fn read(&self, after: Seq, limit: usize) -> Result<Vec<Arc<Change>>, StoreError>;
 
     /// Changes of one event, each once, in the range's direction: at most its limit, fewer once they pass
@@ -236,7 +236,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// What the view holds that no livelog wrote, one line of text each, at most a hundred: documents that are not
     /// events, which reads of the view skip, and events that neither the caller knows nor the log names.
-    async fn strangers(
+    async fn foreign_documents(
         &self,
         is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
     ) -> Result<Vec<String>, StoreError>;
@@ -258,8 +258,8 @@ fn admitted(query: &Query, event: Event) -> Result<Option<Event>, StoreError> {
     Ok(query.admits(&event, &steps)?.then_some(event))
 }
 
-/// The most lines that [`Store::strangers`] returns: more would tell the operator nothing new.
-pub const STRANGERS_MAX: usize = 100;
+/// The most lines that [`Store::foreign_documents`] returns: more would tell the operator nothing new.
+pub const FOREIGN_MAX: usize = 100;
 
 /// Why a store whose head has moved on refuses [`Store::adopt`].
 fn not_at(head: Seq) -> StoreError {

@@ -6,6 +6,7 @@ pub(crate) mod judge; // what a subscription has to be told
 mod kinds; // enter, leave and the others; fields
 mod latest; // what became of events since a position; positions of no log
 mod model; // random histories, judged
+#[cfg(feature = "mongodb")]
 mod nodes; // several nodes, and a database that goes away
 mod requests; // SUBSCRIBE and UNSUBSCRIBE
 mod script; // what random histories are made of

@@ -20,6 +20,7 @@ const SUBSCRIBERS: usize = 10;
 /// So few bytes that two or three changes fill the window.
 const TINY_WINDOW: [&str; 2] = ["--window-bytes", "2000"];
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn subscriptions_are_told_every_change_once_in_order_on_mongodb() {
     let one = Server::start().await;
@@ -33,6 +34,7 @@ async fn subscriptions_are_told_every_change_once_in_order_on_embedded() {
     World::open(vec![node], 2).await.play().await;
 }
 
+#[cfg(feature = "mongodb")]
 #[tokio::test]
 async fn subscriptions_miss_nothing_that_the_window_overran_on_mongodb() {
     let one = Server::start_with(&TINY_WINDOW).await;

@@ -220,11 +220,11 @@ impl Store for FaultyStore {
         self.store.redact(id, upto).await
     }
 
-    async fn strangers(
+    async fn foreign_documents(
         &self,
         is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
     ) -> Result<Vec<String>, StoreError> {
-        self.store.strangers(is_known).await
+        self.store.foreign_documents(is_known).await
     }
 
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, StoreError> {

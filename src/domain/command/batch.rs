@@ -1,7 +1,7 @@
 //! A command batch: what the engine decides at once.
 
 use super::canonical::Canonical;
-use super::{BatchKey, Command, CommandId, Create, Delete, Restore, Update, Verb};
+use super::{BatchKey, Command, CommandId, CommandKind, Create, Delete, Restore, Update};
 use crate::domain::precondition::Precondition;
 use crate::limits;
 use crate::query::Conditions;
@@ -28,7 +28,11 @@ impl CommandBatch {
     ///
     /// # Errors
     /// The first offender, with its path.
-    pub fn parse(verb: Verb, payload: Document, id: Option<CommandId>) -> Result<Self, Invalid> {
+    pub fn parse(
+        verb: CommandKind,
+        payload: Document,
+        id: Option<CommandId>,
+    ) -> Result<Self, Invalid> {
         let canonical = || Canonical::of(verb, &payload);
         let key = id.map(|id| BatchKey::new(id, verb.tag(), &payload, &canonical()));
         let approx_bytes = payload.approx_bytes();
@@ -86,12 +90,16 @@ impl CommandBatch {
     }
 }
 
-fn command(verb: Verb, payload: Document, conditions: &mut Conditions) -> Result<Command, Invalid> {
+fn command(
+    verb: CommandKind,
+    payload: Document,
+    conditions: &mut Conditions,
+) -> Result<Command, Invalid> {
     match verb {
-        Verb::Create => Create::parse(payload).map(Command::Create),
-        Verb::Update => Update::parse(payload, conditions).map(Command::Update),
-        Verb::Delete => Delete::parse(payload).map(Command::Delete),
-        Verb::Restore => Restore::parse(payload).map(Command::Restore),
+        CommandKind::Create => Create::parse(payload).map(Command::Create),
+        CommandKind::Update => Update::parse(payload, conditions).map(Command::Update),
+        CommandKind::Delete => Delete::parse(payload).map(Command::Delete),
+        CommandKind::Restore => Restore::parse(payload).map(Command::Restore),
     }
 }
 
@@ -107,7 +115,7 @@ fn member(item: Value, at: &str, conditions: &mut Conditions) -> Result<Command,
     }
     let mut item = known(item, at, &["type", "payload"])?;
     let word = item.get("type").and_then(Value::as_str);
-    let Some(verb) = word.and_then(Verb::parse) else {
+    let Some(verb) = word.and_then(CommandKind::parse) else {
         let reason = "expected CREATE, UPDATE, DELETE or RESTORE";
         return Err(Invalid::new(join(at, "type"), reason));
     };

@@ -4,7 +4,7 @@
 //! Names are sorted, and optional fields with `null` left out. Numbers are equal if their kind and value are. Digests
 //! of these bytes are stored with changes, so the encoding must never change.
 
-use super::Verb;
+use super::CommandKind;
 use crate::value::{Document, Value};
 
 /// The canonical form of one command, or of a BATCH.
@@ -13,7 +13,7 @@ pub(super) struct Canonical(Vec<u8>);
 
 impl Canonical {
     /// The form of one command.
-    pub(super) fn of(verb: Verb, payload: &Document) -> Self {
+    pub(super) fn of(verb: CommandKind, payload: &Document) -> Self {
         let mut form = Self(Vec::with_capacity(256));
         form.command(verb, payload);
         form
@@ -29,7 +29,7 @@ impl Canonical {
         for item in items.iter().filter_map(Value::as_object) {
             let verb = item.get("type").and_then(Value::as_str);
             let payload = item.get("payload").and_then(Value::as_object);
-            if let (Some(verb), Some(payload)) = (verb.and_then(Verb::parse), payload) {
+            if let (Some(verb), Some(payload)) = (verb.and_then(CommandKind::parse), payload) {
                 form.command(verb, payload);
             }
         }
@@ -40,12 +40,12 @@ impl Canonical {
         &self.0
     }
 
-    fn command(&mut self, verb: Verb, payload: &Document) {
+    fn command(&mut self, verb: CommandKind, payload: &Document) {
         self.text(verb.tag());
         let optional: &[&str] = match verb {
-            Verb::Create => &["_id"],
-            Verb::Update => &["expectedVersion", "updateData", "mergePatch"],
-            Verb::Delete | Verb::Restore => &["expectedVersion"],
+            CommandKind::Create => &["_id"],
+            CommandKind::Update => &["expectedVersion", "updateData", "mergePatch"],
+            CommandKind::Delete | CommandKind::Restore => &["expectedVersion"],
         };
         let is_given =
             |(name, value): &(&str, &Value)| **value != Value::Null || !optional.contains(name);
@@ -101,7 +101,7 @@ impl Canonical {
 mod tests {
     use super::*;
 
-    fn of(verb: Verb, json: &str) -> Vec<u8> {
+    fn of(verb: CommandKind, json: &str) -> Vec<u8> {
         let payload: Document = serde_json::from_str(json).expect("the test's own JSON");
         Canonical::of(verb, &payload).0
     }
@@ -110,18 +110,18 @@ mod tests {
     fn order_spelling_and_what_may_be_left_out_mean_nothing() {
         for (verb, one, other) in [
             (
-                Verb::Create,
+                CommandKind::Create,
                 r#"{"_id":"e","a":{"b":1,"c":[{"d":1,"e":2}]}}"#,
                 r#"{ "a":{"c":[{"e":2,"d":1}],"b":1}, "\u005fid":"e"}"#,
             ),
-            (Verb::Create, r#"{"f":1.5e1}"#, r#"{"f":15.0}"#),
+            (CommandKind::Create, r#"{"f":1.5e1}"#, r#"{"f":15.0}"#),
             (
-                Verb::Update,
+                CommandKind::Update,
                 r#"{"id":"e","updateData":{"a":1,"b":2}}"#,
                 r#"{"updateData":{"b":2,"a":1},"expectedVersion":null,"id":"e","mergePatch":null}"#,
             ),
             (
-                Verb::Delete,
+                CommandKind::Delete,
                 r#"{"id":"e","expectedVersion":null}"#,
                 r#"{"id":"e"}"#,
             ),
@@ -144,16 +144,16 @@ mod tests {
             (r#"{"a":true}"#, r#"{"a":"t"}"#),
         ] {
             assert_ne!(
-                of(Verb::Create, one),
-                of(Verb::Create, other),
+                of(CommandKind::Create, one),
+                of(CommandKind::Create, other),
                 "{one} {other}"
             );
         }
-        let delete = of(Verb::Delete, r#"{"id":"e"}"#);
+        let delete = of(CommandKind::Delete, r#"{"id":"e"}"#);
         assert_ne!(
             delete,
-            of(Verb::Delete, r#"{"id":"e","expectedVersion":1}"#)
+            of(CommandKind::Delete, r#"{"id":"e","expectedVersion":1}"#)
         );
-        assert_ne!(delete, of(Verb::Create, r#"{"id":"e"}"#));
+        assert_ne!(delete, of(CommandKind::Create, r#"{"id":"e"}"#));
     }
 }

@@ -63,14 +63,14 @@ impl Command {
 /// The kind of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words of Command")]
-pub enum Verb {
+pub enum CommandKind {
     Create,
     Update,
     Delete,
     Restore,
 }
 
-impl Verb {
+impl CommandKind {
     /// Parses the kind as clients write it.
     pub fn parse(word: &str) -> Option<Self> {
         match word {

@@ -232,7 +232,7 @@ impl Store for EmbeddedStore {
     }
 
     /// None: nobody else writes to the file.
-    async fn strangers(
+    async fn foreign_documents(
         &self,
         _: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
     ) -> Result<Vec<String>, StoreError> {
@@ -244,7 +244,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn failed(&self) -> String {
-        self.shared.fate.failed().await
+        self.shared.failure_signal.failed().await
     }
 
     async fn close(&self) {

@@ -11,9 +11,9 @@ use super::tail::notifier::LocalNotifier;
 use crate::budget::Budget;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::fate::Fate;
-use crate::store::panics::expecting;
-use crate::store::{AppendError, Epoch, Spot, StoreError};
+use crate::panics::expecting;
+use crate::store::failure_signal::FailureSignal;
+use crate::store::{AppendError, CorruptAt, Epoch, StoreError};
 
 /// How long one step of reading may take: a disk that hangs must not hang the caller. Longer than the deadline of a
 /// query, which ends its own steps.
@@ -28,7 +28,7 @@ fn readers_max() -> usize {
 pub(super) struct Shared {
     pub(super) epoch: Epoch,
     pub(super) notifier: LocalNotifier,
-    pub(super) fate: Fate,
+    pub(super) failure_signal: FailureSignal,
     /// Whether a rebuild holds the writers.
     pub(super) writers_held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
@@ -53,7 +53,7 @@ impl Shared {
         Self {
             epoch,
             notifier: LocalNotifier::new(snapshot.seq),
-            fate: Fate::default(),
+            failure_signal: FailureSignal::default(),
             writers_held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
@@ -139,10 +139,11 @@ impl Shared {
             match blocking(move || snapshot.changes(after, limit)).await {
                 // A page of the file is damaged, and the entries read before it are lost with it: try fewer.
                 Err(StoreError::Corrupt {
-                    at: Spot::Other(_), ..
+                    at: CorruptAt::Other(_),
+                    ..
                 }) if limit > 1 => limit /= 2,
                 Err(StoreError::Corrupt {
-                    at: Spot::Other(_),
+                    at: CorruptAt::Other(_),
                     reason,
                 }) => {
                     let at = after.next().into();

@@ -27,7 +27,7 @@ use super::wire::decode::BsonError;
 use super::{META, meta};
 use crate::budget::Budget;
 use crate::domain::Seq;
-use crate::store::fate::Fate;
+use crate::store::failure_signal::FailureSignal;
 use crate::store::{Epoch, StoreError};
 
 /// The format that this code writes. Another number was written by another livelog.
@@ -109,7 +109,7 @@ pub(super) struct OpenedLog {
     pub(super) epoch: Epoch,
     /// The collections that belong to it.
     pub(super) identity: Arc<Identity>,
-    pub(super) fate: Arc<Fate>,
+    pub(super) failure_signal: Arc<FailureSignal>,
     /// For answers that are sorted here and not by the database.
     pub(super) sort_budget: Budget,
 }
@@ -140,7 +140,7 @@ impl OpenedLog {
             }
             Err(error) => return Err(error),
         };
-        self.fate.fail(reason.clone());
+        self.failure_signal.fail(reason.clone());
         Err(StoreError::Unavailable(reason))
     }
 }

@@ -8,7 +8,7 @@ use bson::{Binary, Document, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
-use super::open::layout::COLLECTIONS;
+use super::open::collections::COLLECTIONS;
 use super::wire::call::{CALL_DEADLINE, CallError, within};
 use super::{EVENTS, REBUILD_PREFIX};
 

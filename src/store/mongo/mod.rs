@@ -48,7 +48,7 @@ use tail::broadcasts;
 use tail::notifier::StreamNotifier;
 use wire::call::{CALL_DEADLINE, within};
 use write::append::Appender;
-use write::{fencing, rebuild, redact};
+use write::{rebuild, redact, writer_sessions};
 
 const LOG: &str = "log";
 
@@ -58,7 +58,7 @@ const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
 
-/// What the names of collections begin with in which a view is rebuilt.
+/// The prefix of the names of collections that a rebuild fills.
 const REBUILD_PREFIX: &str = "events_rebuild_";
 
 /// Not always there: see [`write::replaced_view`].
@@ -113,13 +113,13 @@ impl MongoStore {
             client.start_session().with_options(options).await
         });
         let session = session.await?;
-        fencing::register(&database, session.id()).await?;
+        writer_sessions::register(&database, session.id()).await?;
         let notifier = Arc::new(StreamNotifier::default());
         let log = head::OpenedLog {
             database: database.clone(),
             epoch: head.epoch,
             identity: Arc::new(identity),
-            fate: Arc::default(),
+            failure_signal: Arc::default(),
             sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
         };
         let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&notifier));
@@ -215,7 +215,7 @@ impl Store for MongoStore {
         redact::redact(&self.database, id, upto).await
     }
 
-    async fn strangers(
+    async fn foreign_documents(
         &self,
         is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
     ) -> Result<Vec<String>, StoreError> {
@@ -227,7 +227,7 @@ impl Store for MongoStore {
     }
 
     async fn failed(&self) -> String {
-        self.log.fate.failed().await
+        self.log.failure_signal.failed().await
     }
 
     async fn close(&self) {

@@ -59,7 +59,7 @@ pub async fn serve(
     let _ = stream.set_nodelay(true);
     let stream = CountedStream::new(stream);
     let counters = stream.counters().clone();
-    let mut receiving = ReceiveBudget::new(counters.clone(), node.intake_budget().clone());
+    let mut receiving = ReceiveBudget::new(counters.clone(), node.receive_budget().clone());
     let stream = ErrorResponder::new(stream, counters.clone());
     let peer = counters.clone();
     let write_timeout = peer.blocked_write_timeout(|| node.is_under_pressure());

@@ -75,7 +75,7 @@ impl Connection {
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
-            receiving: ReceiveBudget::new(counters.clone(), node.intake_budget().clone()),
+            receiving: ReceiveBudget::new(counters.clone(), node.receive_budget().clone()),
             _counted: node.metrics().session(Transport::WebSocket),
             node,
             liveness: Liveness::new(counters.clone()),

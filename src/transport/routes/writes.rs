@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::rest::read_id;
-use crate::domain::{CommandBatch, CommandId, EventId, Verb};
+use crate::domain::{CommandBatch, CommandId, CommandKind, EventId};
 use crate::node::{Done, Requester, SubmitError};
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestKind};
@@ -31,7 +31,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Failure> {
     let precondition = conditions::read(&headers)?;
     let payload = document(&headers, request).await?;
-    let batch = command(Verb::Create, payload, &headers)?.with_precondition(precondition);
+    let batch = command(CommandKind::Create, payload, &headers)?.with_precondition(precondition);
     let has_id = batch.commands.iter().all(|new| new.target().is_some());
     let done = app.node.write(batch).await;
     let done = done.map_err(|failure| match has_id {
@@ -58,7 +58,7 @@ pub(crate) async fn update(
     let body = content::read(request).await?;
     let update = protocol::read_document(&body, &format!("payload.{field}"))?;
     let payload = [("id", Value::from(id.as_str())), (field, update.into())];
-    write(&app, Verb::Update, payload, &headers).await
+    write(&app, CommandKind::Update, payload, &headers).await
 }
 
 pub(crate) async fn delete(
@@ -70,7 +70,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Failure> {
     let payload = [("id", Value::from(read_id(&id)?.as_str()))];
     refuse_body(request).await?;
-    write(&app, Verb::Delete, payload, &headers).await
+    write(&app, CommandKind::Delete, payload, &headers).await
 }
 
 /// The body is a RESTORE's payload without the `id`: the address names the event.
@@ -87,7 +87,7 @@ pub(crate) async fn restore(
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let id = [("id".to_owned(), Value::from(id.as_str()))];
     let payload = id.into_iter().chain(body);
-    write(&app, Verb::Restore, payload, &headers).await
+    write(&app, CommandKind::Restore, payload, &headers).await
 }
 
 /// The body is a BATCH's payload.
@@ -149,7 +149,7 @@ async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
 /// A write to the event that the address names, under the preconditions that the headers state.
 async fn write<N: Into<String>>(
     app: &App,
-    verb: Verb,
+    verb: CommandKind,
     payload: impl IntoIterator<Item = (N, Value)>,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
@@ -161,7 +161,11 @@ async fn write<N: Into<String>>(
     answer(app, verb.into(), done).await
 }
 
-fn command(verb: Verb, payload: Document, headers: &HeaderMap) -> Result<CommandBatch, Failure> {
+fn command(
+    verb: CommandKind,
+    payload: Document,
+    headers: &HeaderMap,
+) -> Result<CommandBatch, Failure> {
     CommandBatch::parse(verb, payload, command_id(headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
 }

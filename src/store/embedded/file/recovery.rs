@@ -189,6 +189,6 @@ impl Writer {
     fn mark_lost(&mut self, reason: &str) {
         self.watch.is_lost = true;
         self.stop_writes(StoreError::Unwritable(reason.to_owned()));
-        self.shared.fate.fail(reason);
+        self.shared.failure_signal.fail(reason);
     }
 }

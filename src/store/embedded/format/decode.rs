@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
 use crate::domain::{
-    Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
+    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
 };
 use crate::limits;
-use crate::store::{Spot, StoreError};
+use crate::store::{CorruptAt, StoreError};
 use crate::value::{Document, Value};
 
 /// Most documents have no more fields than this.
@@ -26,7 +26,7 @@ type Decoded<T> = Result<T, DecodeError>;
 
 impl DecodeError {
     /// The error of the store that names where the bytes are stored.
-    fn at(&self, at: impl Into<Spot>) -> StoreError {
+    fn at(&self, at: impl Into<CorruptAt>) -> StoreError {
         StoreError::Corrupt {
             at: at.into(),
             reason: self.0.to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn batch(seq: Seq, bytes: &[u8]) -> Result<Option<Uuid>, StoreError> 
 /// What a change says of its event's history, without the contents.
 pub(crate) struct ChangeHeader {
     pub(crate) id: EventId,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChangeKind,
     pub(crate) version: u64,
     /// The change of the event before this one.
     pub(crate) prior: Option<Seq>,
@@ -85,7 +85,7 @@ pub(crate) fn version(id: &str, bytes: &[u8]) -> Result<(u64, Seq), StoreError> 
 
 /// A log entry, decoded up to its contents.
 struct LogEntry<'a> {
-    kind: Kind,
+    kind: ChangeKind,
     is_redacted: bool,
     batch: Option<Uuid>,
     command: Option<Arc<CommandKey>>,
@@ -95,9 +95,9 @@ struct LogEntry<'a> {
 fn entry(seq: Seq, bytes: &[u8]) -> Decoded<LogEntry<'_>> {
     let mut rest = verified_body(&log_key(seq), bytes)?;
     let kind = match rest.byte()? {
-        kind::CREATE => Kind::Create,
-        kind::UPDATE => Kind::Update,
-        kind::DELETE => Kind::Delete,
+        kind::CREATE => ChangeKind::Create,
+        kind::UPDATE => ChangeKind::Update,
+        kind::DELETE => ChangeKind::Delete,
         _ => return Err(DecodeError("an unknown kind of change")),
     };
     let flags = rest.byte()?;
@@ -131,8 +131,8 @@ impl LogEntry<'_> {
         }
         let (id, version, seq) = (rest.id()?, rest.number()?, Seq::new(rest.number()?));
         let (version, prior) = match self.kind {
-            Kind::Create => (version, None),
-            Kind::Update | Kind::Delete => (version + 1, Some(seq)),
+            ChangeKind::Create => (version, None),
+            ChangeKind::Update | ChangeKind::Delete => (version + 1, Some(seq)),
         };
         Ok(ChangeHeader {
             id,
@@ -158,15 +158,15 @@ impl LogEntry<'_> {
                     prior,
                 }
             }
-            Kind::Create => Effect::Create {
+            ChangeKind::Create => Effect::Create {
                 after: rest.event()?,
             },
-            Kind::Update => Effect::Update {
+            ChangeKind::Update => Effect::Update {
                 before: rest.event()?,
                 patch: rest.patch()?,
                 after: rest.event()?,
             },
-            Kind::Delete => Effect::Delete {
+            ChangeKind::Delete => Effect::Delete {
                 before: rest.event()?,
             },
         };
@@ -206,7 +206,7 @@ impl<'a> ByteReader<'a> {
         self.event_body(id).map(Arc::new)
     }
 
-    fn redacted(&mut self, kind: Kind) -> Decoded<ChangeHeader> {
+    fn redacted(&mut self, kind: ChangeKind) -> Decoded<ChangeHeader> {
         Ok(ChangeHeader {
             id: self.id()?,
             kind,

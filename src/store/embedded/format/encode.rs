@@ -3,16 +3,16 @@
 use uuid::Uuid;
 
 use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
-use crate::domain::{Change, Effect, Event, EventId, Kind, Patch, Timestamp};
+use crate::domain::{Change, ChangeKind, Effect, Event, EventId, Patch, Timestamp};
 use crate::value::{Document, Value};
 
 /// The log's value at `change.seq`. The first entry of a batch carries the batch's id.
 pub(crate) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
     begin(to);
     to.push(match change.kind() {
-        Kind::Create => kind::CREATE,
-        Kind::Update => kind::UPDATE,
-        Kind::Delete => kind::DELETE,
+        ChangeKind::Create => kind::CREATE,
+        ChangeKind::Update => kind::UPDATE,
+        ChangeKind::Delete => kind::DELETE,
     });
     let opens_batch = batch.map_or(0, |_| flag::OPENS_BATCH);
     let has_command = change.command.as_ref().map_or(0, |_| flag::HAS_COMMAND);
@@ -267,7 +267,7 @@ mod tests {
         let batch = Some(Uuid::from_u128(0x0123_4567_89ab_cdef));
         let mut buffer = Vec::new();
         for (logged, golden) in changes() {
-            let batch = batch.filter(|_| logged.kind() == Kind::Update);
+            let batch = batch.filter(|_| logged.kind() == ChangeKind::Update);
             change(&mut buffer, &logged, batch);
             assert_eq!(hex(&buffer), golden, "change {}", logged.seq);
             assert_eq!(decode::change(logged.seq, &bytes(golden)).unwrap(), logged);

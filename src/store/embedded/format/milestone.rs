@@ -1,6 +1,6 @@
 //! Milestones: the changes of an event by which its history is entered, see `history`.
 
-use crate::domain::{EventId, Kind, Seq};
+use crate::domain::{ChangeKind, EventId, Seq};
 
 /// A skip pointer into the history of an event. They are ordered by event, then by seq.
 pub(crate) type Milestone = (EventId, Seq);
@@ -12,6 +12,6 @@ pub(crate) const INTERVAL: u64 = 64;
 pub(crate) const LAST: Seq = Seq::new(u64::MAX);
 
 /// Whether a change of this kind, to this version, is a milestone.
-pub(crate) fn is_milestone(kind: Kind, version: u64) -> bool {
-    kind == Kind::Delete || version.is_multiple_of(INTERVAL)
+pub(crate) fn is_milestone(kind: ChangeKind, version: u64) -> bool {
+    kind == ChangeKind::Delete || version.is_multiple_of(INTERVAL)
 }

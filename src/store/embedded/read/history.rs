@@ -35,7 +35,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::scan::Scan;
 use super::snapshot::{Snapshot, ensure_prior};
-use crate::domain::{Change, Event, EventId, Kind, Seq};
+use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Direction;
 use crate::store::embedded::format::decode;
@@ -275,8 +275,8 @@ pub(super) struct PastView {
 impl PastView {
     /// The event that its last change left, if it left one.
     fn event_after(self, last: &Change) -> Result<Option<Event>, StoreError> {
-        match self.began_at_head && last.is_redacted() && last.kind() != Kind::Delete {
-            true => Err(StoreError::Erased),
+        match self.began_at_head && last.is_redacted() && last.kind() != ChangeKind::Delete {
+            true => Err(StoreError::Redacted),
             false => Ok(last.after().map(|event| (**event).clone())),
         }
     }

@@ -10,7 +10,7 @@
 use std::cmp::Ordering;
 
 use super::snapshot::Snapshot;
-use crate::domain::{Change, EventId, Kind, Seq};
+use crate::domain::{Change, ChangeKind, EventId, Seq};
 use crate::store::StoreError;
 use crate::store::embedded::format::decode::ChangeHeader;
 use crate::store::embedded::format::milestone::{INTERVAL, LAST};
@@ -137,6 +137,6 @@ impl Snapshot {
     /// The milestone, if it is a deletion.
     fn deletion(&self, milestone: Result<Seq, StoreError>) -> Result<Option<Seq>, StoreError> {
         let seq = milestone?;
-        Ok((self.header(seq)?.kind == Kind::Delete).then_some(seq))
+        Ok((self.header(seq)?.kind == ChangeKind::Delete).then_some(seq))
     }
 }

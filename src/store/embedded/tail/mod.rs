@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::shared::Shared;
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Spot, StoreError, TailEvent};
+use crate::store::{CorruptAt, StoreError, TailEvent};
 use notifier::LocalReceiver;
 
 /// Between two attempts to read a log that cannot be read.
@@ -82,7 +82,8 @@ impl EmbeddedTail {
             Ok(changes) => self.pass_on(changes),
             // The entry was acknowledged, so it exists, and reading it again would fail again.
             Err(StoreError::Corrupt {
-                at: Spot::Log(seq), ..
+                at: CorruptAt::Log(seq),
+                ..
             }) if seq == self.next => {
                 self.next = seq.next();
                 Some(TailEvent::Unreadable(seq))

@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout_at};
 use super::task::{Appended, WriterTask};
 use super::thread::Writer;
 use crate::limits;
+use crate::panics::cause_of;
 use crate::store::embedded::shared::Shared;
-use crate::store::{AppendError, Batch, StoreError, cause_of};
+use crate::store::{AppendError, Batch, StoreError};
 
 /// An append whose outcome is unknown is reported this much later, because the engine retries at once.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
@@ -156,7 +157,7 @@ fn run(writer: Writer, tasks: &Receiver<WriterTask>) {
     if let Err(panic) = result {
         let reason = format!("the writer's thread panicked: {}", cause_of(&*panic));
         shared.stop_writes(StoreError::Unavailable(reason.clone()));
-        shared.fate.fail(reason);
+        shared.failure_signal.fail(reason);
     }
 }
 

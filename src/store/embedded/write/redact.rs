@@ -11,7 +11,7 @@ use redb::{
 };
 
 use super::thread::Writer;
-use crate::domain::{EventId, Kind, Seq};
+use crate::domain::{ChangeKind, EventId, Seq};
 use crate::store::StoreError;
 use crate::store::embedded::file::medium;
 use crate::store::embedded::format::decode;
@@ -76,7 +76,7 @@ impl Snapshot {
     /// The changes of the event up to its deletion at `upto` that still have contents.
     fn unredacted(&self, id: &EventId, upto: Seq) -> Result<HashSet<Seq>, StoreError> {
         let end = self.header(upto)?;
-        if end.id != *id || end.kind != Kind::Delete {
+        if end.id != *id || end.kind != ChangeKind::Delete {
             let reason = format!("change {upto} is not the deletion of event {id}");
             return Err(StoreError::Refused(reason));
         }

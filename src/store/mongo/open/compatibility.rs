@@ -7,8 +7,8 @@ use mongodb::options::IndexOptions;
 use mongodb::results::{CollectionSpecification, CollectionType};
 use mongodb::{Database, IndexModel};
 
-use super::layout;
-use super::layout::{COLLECTIONS, IndexSpec, same_keys};
+use super::collections;
+use super::collections::{COLLECTIONS, IndexSpec, same_keys};
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
 
 /// Why a collection cannot be used, and what to do about it.
@@ -73,7 +73,7 @@ fn check_options(collection: &CollectionSpecification) -> Option<Incompatibility
     if options.collation.is_some() {
         return incompatible("has a collation: by it, ids that differ are the same", copy);
     }
-    if layout::has_validator(options) {
+    if collections::has_validator(options) {
         let remedy =
             format!("Take it away: db.runCommand({{collMod: \"{name}\", validator: {{}}}})");
         return incompatible(
@@ -86,7 +86,7 @@ fn check_options(collection: &CollectionSpecification) -> Option<Incompatibility
 
 /// An index that conflicts with one of livelog's, or by which MongoDB removes documents.
 fn check_index(collection: &str, found: &IndexModel) -> Option<Incompatibility> {
-    let own = layout::indexes();
+    let own = collections::indexes();
     let own = own.iter().filter(|own| own.collection == collection);
     let options = found.options.clone().unwrap_or_default();
     let name = options.name.clone().unwrap_or_default();
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn livelogs_own_indexes_are_fit_and_others_beside_them_too() {
-        for own in layout::indexes() {
+        for own in collections::indexes() {
             let mut found = own.model.clone();
             let named = found.options.get_or_insert_default();
             named.name = Some(own_name(&own.model.keys));

@@ -2,8 +2,8 @@
 //!
 //! In this order: the server, who owns the database, whether its collections are fit; only then is anything changed.
 
+pub(super) mod collections;
 mod compatibility;
-pub(super) mod layout;
 mod name;
 mod ownership;
 
@@ -162,7 +162,7 @@ pub(super) async fn open(
         Purpose::Change => drop(replaced_view::ensure_own(&database).await?),
         Purpose::Read { .. } => {}
     }
-    layout::prepare(&database).await?;
+    collections::prepare(&database).await?;
     head::create(&database).await?;
     if !matches!(purpose, Purpose::Read { .. }) {
         head::upgrade(&database).await?;

@@ -27,7 +27,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 
 use super::{BATCH_COUNT, batch_size, history, log};
 use crate::budget::Budget;
-use crate::domain::{Change, Event, EventId, Kind, Seq};
+use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, compute, within};
@@ -272,8 +272,8 @@ impl AsOfScan {
             let reason = "it does not answer in the order of the index of events";
             return Err(StoreError::Refused(reason.to_owned()));
         }
-        if self.read.is_resumed && change.is_redacted() && change.kind() != Kind::Delete {
-            return Err(StoreError::Erased);
+        if self.read.is_resumed && change.is_redacted() && change.kind() != ChangeKind::Delete {
+            return Err(StoreError::Redacted);
         }
         self.last = Some(id.clone());
         Ok(change.after().map(|event| (**event).clone()))

@@ -18,12 +18,12 @@ use crate::domain::EventId;
 use crate::query::Direction;
 use crate::store::mongo::wire::call::{CallError, QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::{EVENTS, LOG, head};
-use crate::store::{HistoryRange, STRANGERS_MAX, StoreError};
+use crate::store::{FOREIGN_MAX, HistoryRange, StoreError};
 
 /// How long the database may scan the whole view, for a command that only its operator waits for.
 pub(crate) const LISTING_DEADLINE: Duration = Duration::from_secs(240);
 
-/// See [`Store::strangers`](crate::store::Store::strangers). Reads the ids of the whole view.
+/// See [`Store::foreign_documents`](crate::store::Store::foreign_documents). Reads the ids of the whole view.
 pub(crate) async fn list(
     database: &Database,
     is_known: &(dyn for<'a> Fn(&'a EventId) -> bool + Sync),
@@ -31,7 +31,7 @@ pub(crate) async fn list(
     let mut foreign = beyond_the_head(database).await?;
     foreign.extend(misshapen(database).await?);
     let mut ids = ids(database).await?;
-    while foreign.len() < STRANGERS_MAX {
+    while foreign.len() < FOREIGN_MAX {
         let (next, rest) = within(QUERY_CALL_DEADLINE, async move {
             let next = ids.try_next().await?;
             Ok((next, ids))
@@ -97,7 +97,7 @@ pub(crate) fn is_misshapen() -> Document {
 
 async fn misshapen(database: &Database) -> Result<Vec<String>, StoreError> {
     let events = database.collection::<Document>(EVENTS);
-    let limit = i64::try_from(STRANGERS_MAX).expect("a small number");
+    let limit = i64::try_from(FOREIGN_MAX).expect("a small number");
     let found = within(LISTING_DEADLINE, async move {
         let find = events.find(is_misshapen()).projection(doc! { "_id": 1 });
         let found = find.limit(limit).max_time(LISTING_DEADLINE).await?;

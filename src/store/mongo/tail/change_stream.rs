@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::broadcasts;
 use super::notifier::{StreamNotifier, TailMessage, TailSender};
 use crate::store::StoreError;
-use crate::store::fate::Fate;
+use crate::store::failure_signal::FailureSignal;
 use crate::store::mongo::identity;
 use crate::store::mongo::identity::Identity;
 use crate::store::mongo::wire::call;
@@ -50,7 +50,7 @@ pub(super) struct Watcher {
     pub(super) tail: TailSender,
     /// The collections as they were when the node opened them. Other ones end the node.
     pub(super) identity: Arc<Identity>,
-    pub(super) fate: Arc<Fate>,
+    pub(super) failure_signal: Arc<FailureSignal>,
     /// Notified when the stream is open: broadcasts sent from then on arrive.
     pub(super) opened: Arc<Notify>,
     pub(super) stop: CancellationToken,
@@ -96,7 +96,7 @@ impl Watcher {
     /// Without one of its collections a node cannot go on.
     fn end_if_lost(&self, lost: Option<&str>) {
         if let Some(lost) = lost {
-            self.fate.fail(identity::reason(lost));
+            self.failure_signal.fail(identity::reason(lost));
         }
     }
 

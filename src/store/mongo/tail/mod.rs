@@ -30,7 +30,7 @@ use super::read::log::EntriesPage;
 use super::wire::call::{CALL_DEADLINE, backoff};
 use crate::domain::{Change, Seq};
 use crate::limits;
-use crate::store::{Batch, Spot, StoreError, TailEvent};
+use crate::store::{Batch, CorruptAt, StoreError, TailEvent};
 use crate::telemetry::Throttle;
 use change_stream::Watcher;
 use notifier::{LogWakeup, StreamNotifier, TailMessage, TailSender};
@@ -71,12 +71,16 @@ pub(super) async fn tail(
         notifier: Arc::clone(notifier),
         tail: sender,
         identity: Arc::clone(&log.identity),
-        fate: Arc::clone(&log.fate),
+        failure_signal: Arc::clone(&log.failure_signal),
         stop: stop.clone(),
         unreadable: Throttle::default(),
     };
-    let (fate, stopped) = (Arc::clone(&log.fate), stop.clone());
-    tokio::spawn(async move { fate.guard("the watcher", &stopped, watcher.run()).await });
+    let (failure_signal, stopped) = (Arc::clone(&log.failure_signal), stop.clone());
+    tokio::spawn(async move {
+        failure_signal
+            .guard("the watcher", &stopped, watcher.run())
+            .await
+    });
     let tail = MongoTail {
         log: log.clone(),
         next: after.next(),
@@ -138,7 +142,8 @@ impl MongoTail {
             }
             (
                 Err(StoreError::Corrupt {
-                    at: Spot::Log(seq), ..
+                    at: CorruptAt::Log(seq),
+                    ..
                 }),
                 Ok(head),
             ) => self.skip_unreadable(seq, head.seq),

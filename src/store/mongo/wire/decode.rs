@@ -9,10 +9,10 @@ use bson::raw::{RawBsonRef, RawDocument};
 use uuid::Uuid;
 
 use crate::domain::{
-    Change, CommandId, CommandKey, Effect, Event, EventId, Kind, Patch, Path, Seq, Timestamp,
+    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
 };
 use crate::limits;
-use crate::store::{Spot, StoreError};
+use crate::store::{CorruptAt, StoreError};
 use crate::value::{Document, Value};
 
 /// Why livelog cannot have written a stored document.
@@ -25,7 +25,7 @@ impl BsonError {
     }
 
     /// As the store's error about the document at `at`.
-    pub(crate) fn at(self, at: impl Into<Spot>) -> StoreError {
+    pub(crate) fn at(self, at: impl Into<CorruptAt>) -> StoreError {
         StoreError::Corrupt {
             at: at.into(),
             reason: self.0,
@@ -44,7 +44,7 @@ type Result<T> = std::result::Result<T, BsonError>;
 /// A log entry. The error names its seq, if that can be read.
 pub(crate) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreError> {
     change(entry).map_err(|unreadable| {
-        let seq = seq(entry, "_id").map(Spot::Log);
+        let seq = seq(entry, "_id").map(CorruptAt::Log);
         unreadable.at(seq.unwrap_or_else(|_| "an entry of the log".into()))
     })
 }
@@ -53,13 +53,13 @@ pub(crate) fn entry(entry: &RawDocument) -> std::result::Result<Change, StoreErr
 pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
     let seq = self::seq(entry, "_id")?;
     let at = timestamp(entry, "at")?;
-    let kind = Kind::parse(text(entry, "kind")?);
+    let kind = ChangeKind::parse(text(entry, "kind")?);
     let kind = kind.ok_or_else(|| BsonError::new("kind is unknown"))?;
     let effect = match kind {
         kind if entry.get_bool("redacted").is_ok_and(|redacted| redacted) => redacted(entry, kind)?,
-        Kind::Create => create(entry, seq, at)?,
-        Kind::Update => update(entry, seq, at)?,
-        Kind::Delete => Effect::Delete {
+        ChangeKind::Create => create(entry, seq, at)?,
+        ChangeKind::Update => update(entry, seq, at)?,
+        ChangeKind::Delete => Effect::Delete {
             before: before(entry)?,
         },
     };
@@ -92,10 +92,10 @@ fn command(key: &RawDocument) -> Result<CommandKey> {
     key.ok_or_else(|| BsonError::new("command.digest is none"))
 }
 
-fn redacted(entry: &RawDocument, kind: Kind) -> Result<Effect> {
+fn redacted(entry: &RawDocument, kind: ChangeKind) -> Result<Effect> {
     let prior = match kind {
-        Kind::Create => None,
-        Kind::Update | Kind::Delete => Some(self::seq(entry, "prior")?),
+        ChangeKind::Create => None,
+        ChangeKind::Update | ChangeKind::Delete => Some(self::seq(entry, "prior")?),
     };
     Ok(Effect::Redacted {
         kind,

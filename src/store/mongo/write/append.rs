@@ -58,10 +58,10 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::commit_phase::CommitPhase;
-use super::fairness::WriteLease;
-use super::fencing;
 use super::transaction::AppendTask;
 use super::write_errors::WriteErrors;
+use super::write_lease::WriteLease;
+use super::writer_sessions;
 use crate::domain::Seq;
 use crate::limits;
 use crate::store::mongo::head;
@@ -176,7 +176,7 @@ impl Appender {
             // What the session does cannot be undone from here.
             tracing::warn!("an append is still under way and is left to end by itself");
         }
-        if let Err(failure) = fencing::remove(&self.log.database, &self.session_id).await {
+        if let Err(failure) = writer_sessions::remove(&self.log.database, &self.session_id).await {
             let error = StoreError::from(failure);
             tracing::warn!(%error, "the writer's session stays registered until it expires");
         }
@@ -188,13 +188,14 @@ impl Appender {
             .registered
             .lock()
             .expect("nothing panics while it is held");
-        if registered.elapsed() < fencing::RENEWAL {
+        if registered.elapsed() < writer_sessions::RENEWAL {
             return;
         }
         *registered = Instant::now();
         let appender = Arc::clone(self);
         tokio::spawn(async move {
-            let renewed = fencing::register(&appender.log.database, &appender.session_id).await;
+            let renewed =
+                writer_sessions::register(&appender.log.database, &appender.session_id).await;
             if let Err(failure) = renewed {
                 let error = StoreError::from(failure);
                 tracing::warn!(%error, "cannot renew the registration of the writer's session");

@@ -2,10 +2,10 @@
 
 pub(super) mod append;
 mod commit_phase;
-mod fairness;
-pub(super) mod fencing;
 pub(super) mod rebuild;
 pub(super) mod redact;
 pub(super) mod replaced_view;
 mod transaction;
 mod write_errors;
+mod write_lease;
+pub(super) mod writer_sessions;

@@ -14,8 +14,8 @@ use mongodb::options::{ReadConcern, ReadPreference, SelectionCriteria, Transacti
 
 use super::append::Appender;
 use super::commit_phase::CommitPhase;
-use super::fencing;
 use super::write_errors::WriteErrorKind;
+use super::writer_sessions;
 use crate::store::mongo::durable;
 use crate::store::mongo::head;
 use crate::store::mongo::wire::call;
@@ -111,7 +111,7 @@ impl AppendTask {
     /// Without the right to do so, a writer that died inside a transaction blocks all others for a minute.
     async fn end_other_writers(&self) {
         let appender = &self.appender;
-        let ended = fencing::end_others(&appender.log.database, &appender.session_id).await;
+        let ended = writer_sessions::end_others(&appender.log.database, &appender.session_id).await;
         let what = "the head stays locked, and the sessions of other writers cannot be ended";
         warn_if_failed(&appender.warnings.fencing, what, ended);
     }
@@ -191,7 +191,9 @@ impl AppendTask {
         let log = &self.appender.log;
         let head = match log.head(CALL_DEADLINE).await {
             Ok(head) => head,
-            Err(error) if log.fate.has_failed() => return Err(AppendError::Failed(error)),
+            Err(error) if log.failure_signal.has_failed() => {
+                return Err(AppendError::Failed(error));
+            }
             Err(error) => return Ok(format!("{reason}; then {error}")),
         };
         let view = self.appender.view.swap(head.view, Ordering::Relaxed);

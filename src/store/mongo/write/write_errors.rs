@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use mongodb::{Database, IndexModel};
 
 use crate::store::StoreError;
-use crate::store::mongo::open::layout;
+use crate::store::mongo::open::collections;
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 
@@ -85,7 +85,7 @@ fn classify(collection: &str, error: &Document) -> WriteErrorKind {
     let Ok(keys) = error.get_document("keyPattern") else {
         return WriteErrorKind::OwnKeyTaken;
     };
-    if layout::is_own(collection, keys) {
+    if collections::is_own(collection, keys) {
         return WriteErrorKind::OwnKeyTaken;
     }
     let names: Vec<&str> = keys.keys().map(String::as_str).collect();
@@ -136,7 +136,7 @@ async fn others(database: &Database, collection: &str) -> Result<String, CallErr
     let (indexes, collections) = found.await?;
     let added = indexes
         .into_iter()
-        .filter(|index| !layout::is_own(collection, &index.keys));
+        .filter(|index| !collections::is_own(collection, &index.keys));
     let names = added.filter_map(|index| index.options.and_then(|options| options.name));
     let mut others: Vec<String> = names
         .take(NAMED_MAX)
@@ -144,7 +144,7 @@ async fn others(database: &Database, collection: &str) -> Result<String, CallErr
         .collect();
     let has_validator = collections
         .iter()
-        .any(|found| layout::has_validator(&found.options));
+        .any(|found| collections::has_validator(&found.options));
     others.extend(has_validator.then(|| "a validator".to_owned()));
     Ok(match others.is_empty() {
         true => "nothing that is there any more".to_owned(),

@@ -1,6 +1,5 @@
 //! Supervising a store's own tasks: the store has failed once one of them panics or ends unasked.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
@@ -8,13 +7,15 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::panics::cause_of;
+
 /// Whether the store has failed, and why. A failure is final.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct FailureSignal {
     failure: watch::Sender<Option<String>>,
 }
 
-impl Fate {
+impl FailureSignal {
     /// The store has failed. Only the first reason is kept.
     pub(super) fn fail(&self, reason: impl Into<String>) {
         self.failure.send_if_modified(|failure| {
@@ -61,43 +62,36 @@ impl Fate {
     }
 }
 
-/// The message of a panic.
-pub fn cause_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason was given")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn fate_of(stopped: bool, task: impl Future<Output = ()>) -> Option<String> {
-        let (fate, stop) = (Fate::default(), CancellationToken::new());
+    async fn failure_of(stopped: bool, task: impl Future<Output = ()>) -> Option<String> {
+        let (failure_signal, stop) = (FailureSignal::default(), CancellationToken::new());
         if stopped {
             stop.cancel();
         }
-        fate.guard("the task", &stop, task).await;
-        fate.failed().now_or_never()
+        failure_signal.guard("the task", &stop, task).await;
+        failure_signal.failed().now_or_never()
     }
 
     #[tokio::test]
     async fn a_task_that_panics_or_ends_unasked_fails_its_store_with_the_cause() {
-        let panicked = fate_of(false, async { panic!("planted {}", 7) }).await;
+        let panicked = failure_of(false, async { panic!("planted {}", 7) }).await;
         assert_eq!(panicked.as_deref(), Some("the task panicked: planted 7"));
-        let panicked = fate_of(true, async { panic!("planted") }).await;
+        let panicked = failure_of(true, async { panic!("planted") }).await;
         assert_eq!(panicked.as_deref(), Some("the task panicked: planted"));
-        let ended = fate_of(false, async {}).await;
+        let ended = failure_of(false, async {}).await;
         assert_eq!(ended.as_deref(), Some("the task ended"));
-        assert_eq!(fate_of(true, async {}).await, None, "it was told to");
+        assert_eq!(failure_of(true, async {}).await, None, "it was told to");
     }
 
     #[tokio::test]
     async fn the_first_reason_is_kept_and_told_to_all() {
-        let fate = Fate::default();
-        fate.fail("first");
-        fate.fail("second");
-        assert_eq!(fate.failed().await, "first");
-        assert_eq!(fate.failed().await, "first");
+        let failure_signal = FailureSignal::default();
+        failure_signal.fail("first");
+        failure_signal.fail("second");
+        assert_eq!(failure_signal.failed().await, "first");
+        assert_eq!(failure_signal.failed().await, "first");
     }
 }

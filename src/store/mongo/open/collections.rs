@@ -9,7 +9,7 @@ use mongodb::{Database, IndexModel};
 use crate::store::mongo::read::history;
 use crate::store::mongo::tail::broadcasts;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
-use crate::store::mongo::write::fencing;
+use crate::store::mongo::write::writer_sessions;
 use crate::store::mongo::{BROADCASTS, COMMAND_ID, EVENTS, LOG, META};
 
 pub(crate) const COLLECTIONS: [&str; 4] = [LOG, EVENTS, META, BROADCASTS];
@@ -58,7 +58,7 @@ pub(super) fn indexes() -> [IndexSpec; 4] {
         by_command(),
         by_event(),
         expiring(BROADCASTS, minute),
-        expiring(META, fencing::KEPT),
+        expiring(META, writer_sessions::KEPT),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Fair queueing: a deficit round robin over the queues of many requesters, in two rings.
 //!
 //! One ring holds the requesters whose next item is heavy, the other those whose next item is light. The caller of
-//! [`RoundRobin::pop_if`] names the ring, and so can let light items pass heavy ones.
+//! [`FairQueue::pop_if`] names the ring, and so can let light items pass heavy ones.
 //!
 //! Invariants: a queue with items is in the ring that its `is_heavy` names, as its next item was when it came first. A
 //! ring may still name a queue that has left it; such a name is dropped when the ring comes to it. `count` is the number
@@ -59,7 +59,7 @@ pub trait Waiting {
 
 /// The queues of all requesters. Items of one requester come out in the order they went in.
 #[derive(Debug)]
-pub struct RoundRobin<T> {
+pub struct FairQueue<T> {
     queues: HashMap<u64, Queue<T>>,
     light: VecDeque<u64>,
     heavy: VecDeque<u64>,
@@ -83,7 +83,7 @@ pub const QUANTUM_BYTES: usize = 64 * 1024;
 /// The most that a requester can owe: it sits out as many rounds as that has quanta.
 const DEBT_MAX: i64 = 64 * bytes(QUANTUM_BYTES);
 
-impl<T> Default for RoundRobin<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
             queues: HashMap::new(),
@@ -94,7 +94,7 @@ impl<T> Default for RoundRobin<T> {
     }
 }
 
-impl<T: Waiting> RoundRobin<T> {
+impl<T: Waiting> FairQueue<T> {
     /// Whether all queues are empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -237,20 +237,20 @@ mod tests {
         }
     }
 
-    fn pop(queues: &mut RoundRobin<Thing>) -> Option<u32> {
+    fn pop(queues: &mut FairQueue<Thing>) -> Option<u32> {
         let light = queues.pop_if(false, |_| true);
         let taken = light.or_else(|| queues.pop_if(true, |_| true));
         taken.map(|Thing(number, _)| number)
     }
 
-    fn rest(queues: &mut RoundRobin<Thing>) -> Vec<u32> {
+    fn rest(queues: &mut FairQueue<Thing>) -> Vec<u32> {
         std::iter::from_fn(|| pop(queues)).collect()
     }
 
     #[test]
     fn things_of_one_source_come_in_order_and_sources_share_by_what_they_cost() {
         let (a, b) = (Requester::new(), Requester::new());
-        let mut queues = RoundRobin::default();
+        let mut queues = FairQueue::default();
         for n in 0..6 {
             queues.push(&a, Thing(n, QUANTUM_BYTES / 2));
             queues.push(&b, Thing(100 + n, QUANTUM_BYTES));
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn who_turned_out_dear_waits_for_others_but_never_for_ever() {
         let (costly, other) = (Requester::new(), Requester::new());
-        let mut queues = RoundRobin::default();
+        let mut queues = FairQueue::default();
         queues.push(&costly, Thing(0, 100));
         queues.push(&costly, Thing(1, 100));
         assert_eq!(pop(&mut queues), Some(0));
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn what_is_light_passes_what_is_heavy_but_nothing_of_its_own_source() {
         let (a, b) = (Requester::new(), Requester::new());
-        let mut queues = RoundRobin::default();
+        let mut queues = FairQueue::default();
         queues.push(&a, Thing(0, 10 * QUANTUM_BYTES));
         queues.push(&a, Thing(1, 100));
         queues.push(&b, Thing(2, 100));
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn what_is_put_back_comes_first_again_and_costs_nothing() {
         let (a, b) = (Requester::new(), Requester::new());
-        let mut queues = RoundRobin::default();
+        let mut queues = FairQueue::default();
         for n in 0..3 {
             queues.push(&a, Thing(n, 1_000));
             queues.push(
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_stays() {
         let a = Requester::new();
-        let mut queues = RoundRobin::default();
+        let mut queues = FairQueue::default();
         queues.push(&a, Thing(1, 100));
         assert_eq!(queues.pop_if(false, |_| false), None);
         assert_eq!(queues.pop_if(true, |_| true), None);

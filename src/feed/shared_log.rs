@@ -19,7 +19,8 @@ use crate::budget::{Budget, Share};
 use crate::domain::Seq;
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
-use crate::store::{Spot, Store, StoreError, cause_of};
+use crate::panics::cause_of;
+use crate::store::{CorruptAt, Store, StoreError};
 use crate::telemetry::Throttle;
 
 /// Between attempts to read the log from a store that is away.
@@ -145,7 +146,8 @@ impl SharedLog {
                 },
                 // An unreadable entry before the wanted one is of no interest here.
                 Err(StoreError::Corrupt {
-                    at: Spot::Log(seq), ..
+                    at: CorruptAt::Log(seq),
+                    ..
                 }) if after < seq && seq < wanted => after = seq,
                 Err(error) => {
                     if let StoreError::Corrupt { .. } = error {

@@ -1,5 +1,7 @@
-//! Expected panics: they are caught and reported as errors, so the panic hook must not print them like a crash.
+//! What a panic says; and panics that are expected: they are caught and reported as errors, so the panic hook must not
+//! print them like a crash.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 
@@ -15,7 +17,7 @@ thread_local! {
         reason = "the embedded store alone reads what can make its library panic"
     )
 )]
-pub(super) fn expecting<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn expecting<T>(work: impl FnOnce() -> T) -> Option<T> {
     let before = EXPECTED.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     EXPECTED.set(before);
@@ -25,6 +27,13 @@ pub(super) fn expecting<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// Whether a panic of this thread is caught and reported as an error.
 pub fn panic_is_expected() -> bool {
     EXPECTED.get()
+}
+
+/// The message of a panic.
+pub fn cause_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason was given")
 }
 
 #[cfg(test)]
