@@ -3,9 +3,9 @@
 //! One ring holds the requesters whose next item is heavy, the other those whose next item is light. The caller of
 //! [`FairQueue::pop_if`] names the ring, and so can let light items pass heavy ones.
 //!
-//! Invariants: a queue with items is in the ring that its `is_heavy` names, as its next item was when it came first. A
-//! ring may still name a queue that has left it; such a name is dropped when the ring comes to it. `count` is the number
-//! of items in all queues.
+//! Invariants: a queue with items is in the ring that its `is_heavy` names, which was set when its first item became
+//! first. A ring may still name a queue that has left it; such a name is dropped when the ring comes to it. `count` is
+//! the number of items in all queues.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The history of an event, and the seq that `asOf` means.
+//! The history of an event, and the seq that `at` means.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Node {
         Ok(!changes.is_empty())
     }
 
-    /// The seq that `asOf` means. Waits for a seq that is ahead of this node's feed.
+    /// The seq that `at` means. Waits for a seq that is ahead of this node's feed.
     pub(super) async fn seq_as_of(&self, as_of: AsOf) -> Result<Seq, Failure> {
         match as_of {
             AsOf::Seq(seq) => self.wait_for_seq(seq).await.map(|()| seq),

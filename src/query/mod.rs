@@ -71,7 +71,7 @@ pub struct Query {
     pub limit: Option<usize>,
     /// The position in the order that the answer begins after.
     pub cursor: Option<Cursor>,
-    /// Instead of a cursor the record that the answer begins after, still to be looked up.
+    /// Set instead of `cursor` if the token names a record: whoever has the store looks up its keys, and calls `from`.
     pub ends_after: Option<LastRecord>,
     /// The fields of each event.
     pub fields: Fields,

@@ -33,7 +33,8 @@ pub(super) struct Shared {
     pub(super) writers_held: watch::Sender<bool>,
     current: Mutex<Arc<Snapshot>>,
     trouble: Mutex<Option<Trouble>>,
-    /// A step of a query with a limit needs the first, one without a limit the second: neither waits for the other.
+    /// A step of a query with a limit takes one of `page_permits`, a step of one without a limit one of
+    /// `listing_permits`: neither kind waits for the other.
     pub(super) page_permits: Arc<Semaphore>,
     pub(super) listing_permits: Arc<Semaphore>,
     /// For the sort keys of queries that are not in the order of ids.

@@ -15,7 +15,7 @@ const BLOCK_BYTES: u64 = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     blocks: BTreeMap<u64, Box<[u8]>>,
-    /// Up to here the disk is read; beyond, what is not in a block is zero.
+    /// Bytes below this offset come from the disk; above it, bytes without a block read as zero.
     disk_bytes: u64,
     bytes: u64,
 }

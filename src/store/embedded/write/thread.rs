@@ -6,7 +6,7 @@
 //!
 //! | state | an append |
 //! |---|---|
-//! | stopped (`Shared::trouble`), held or not | fails with the trouble; the batch in doubt gets `Unknown` instead |
+//! | stopped (`Shared::trouble`), held or not | fails with the stored error; the batch in doubt gets `Unknown` instead |
 //! | held, by one rebuild | is `Held`: nothing is written until the rebuild swaps or is abandoned |
 //! | neither | is written, if the batch follows the head (`Moved` if not) |
 //!

@@ -251,7 +251,7 @@ fn ended(error: &Error) -> AttemptEnd {
     }
 }
 
-/// The next transaction of this session makes up for an abort that does not arrive.
+/// If the abort is lost, the next transaction of this session makes the server abort this one.
 async fn abort(session: &mut ClientSession) {
     if let Err(error) = session.abort_transaction().await {
         let reason = call::describe(&error);
