@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::panic;
 use std::process::{self, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tokio::runtime::Builder;
@@ -16,6 +17,9 @@ use crate::offline;
 use crate::panics::{cause_of, panic_is_expected};
 use crate::server::{Config, Server};
 use crate::telemetry;
+
+/// Whether the task is done, and the process about to exit.
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 /// Runs the command line, whose first word is the program's name: called by a process's main thread, which does nothing
 /// else.
@@ -33,6 +37,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Err(error) => return failed(&error.into()),
     };
     let outcome = runtime.block_on(carry_out(cli));
+    IS_OVER.store(true, Ordering::Relaxed);
     // The reads that still run on other threads are for clients that are gone: the exit does not wait for them.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|error| failed(&error))
@@ -40,13 +45,17 @@ pub fn run(words: &[OsString]) -> ExitCode {
 
 /// Ends the process when its main thread panics. tokio panics where the system has no file descriptor or thread for it,
 /// and unwinding would wait for threads that never began; so the process prints what it lacked and exits. Panics of other
-/// threads are printed as usual, unless they are expected: then their callers report them.
+/// threads are printed as usual, unless they are expected: then their callers report them; or the process is about to
+/// exit: then a library has lost the runtime under it, and nobody waits for what it did.
 fn end_where_main_panics() {
     let (main, default_hook) = (thread::current().id(), panic::take_hook());
     panic::set_hook(Box::new(move |panic| {
         let (cause, location) = (cause_of(panic.payload()), panic.location());
         if panic_is_expected() {
             return tracing::debug!(?location, cause, "what is stored was not understood");
+        }
+        if thread::current().id() != main && IS_OVER.load(Ordering::Relaxed) {
+            return tracing::debug!(?location, cause, "the exit cut off a task");
         }
         if thread::current().id() != main {
             return default_hook(panic);

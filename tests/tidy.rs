@@ -123,7 +123,7 @@ fn the_wire_is_written_in_protocol() {
         .any(|folder| source.under(folder))
     };
     let found = offenders(
-        r#"b?r#+"[\s\[{,]*[\[{,"]|"[\s{\[,]*\{*\\"\w+\\":|"\{\\"|\bserde_json::(to_|ser\b|json!|\{)|\bJson\b|\bjson!|\bserialize_(map|struct|seq)\b"#,
+        r#"b?r#+"[\s\[{,]*[\[{,"]|"[\s{\[,]*\{*\\"\w+\\":|"\{\\"|\bserde_json::(to_|ser\b|json!|\{)|\baxum::(\{[^;]*\b)?Json\b|\bjson!|\bserialize_(map|struct|seq)\b"#,
         allowed,
     );
     assert_eq!(found, [""; 0]);
@@ -158,7 +158,7 @@ fn each_layer_knows_only_those_below_it() {
         ),
         (
             "engine",
-            [&["store", "metrics", "telemetry"], &pure[..]].concat(),
+            [&["store", "fair_queue", "metrics", "telemetry"], &pure[..]].concat(),
         ),
         ("feed", stored.clone()),
         (
