@@ -11,6 +11,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use livelog::limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -395,7 +397,27 @@ async fn fetches_beyond_fetches_max_wait_and_are_all_answered() {
     }
 }
 
-/// Of events, pages and histories, over HTTP and on the socket.
+/// `{"text":1}` in an address.
+const BY_TEXT: &str = "%7B%22text%22%3A1%7D";
+
+/// A cursor that names an event as of a seq that the log has not come to: as another node, which is further, could have
+/// made it. The sort keys are too long to stand in it themselves.
+async fn cursor_ahead(server: &Server, seq: u64) -> String {
+    let mut client = server.client().await;
+    for n in 0..2 {
+        client
+            .create(json!({"text": format!("{n}{}", "x".repeat(2_000))}))
+            .await;
+    }
+    let path = format!("/api/events?limit=1&sort={BY_TEXT}");
+    let (_, page) = server.get(&path, &[]).await;
+    let token = URL_SAFE_NO_PAD.decode(page["next"].as_str().unwrap());
+    let mut content: Value = serde_json::from_slice(&token.unwrap()).unwrap();
+    content[1]["seq"] = json!(seq);
+    URL_SAFE_NO_PAD.encode(content.to_string())
+}
+
+/// Of events, lists, pages and histories, over HTTP and on the socket.
 #[tokio::test]
 async fn reads_that_wait_for_the_log_hold_no_turn() {
     let server = Server::in_folder().await;
@@ -404,6 +426,8 @@ async fn reads_that_wait_for_the_log_hold_no_turn() {
     let addresses = paths.map(|path| format!("{path}?minSeq={ahead}"));
     let mut addresses = addresses.to_vec();
     addresses.push(format!("/api/events/e?at={ahead}"));
+    let cursor = cursor_ahead(&server, ahead).await;
+    addresses.push(format!("/api/events?sort={BY_TEXT}&cursor={cursor}"));
     let mut waiting = Vec::new();
     for address in addresses.iter().cycle().take(limits::READS_MAX * 4) {
         waiting.push(Raw::open(&server, &format!("GET {address} HTTP/1.1")).await);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Node;
+use super::page::CHANGES_BYTES;
 use crate::budget::Share;
 use crate::domain::{Change, Seq, VisibleKind};
 use crate::limits;
@@ -12,7 +13,8 @@ use crate::query::Filter;
 use crate::store::{Epoch, StoreError};
 
 impl Node {
-    /// The next changes of the log after the position asked for, at most `limit`, and how far the log goes.
+    /// The next changes of the log after the position asked for, at most `limit`, and how far the log goes; with a share
+    /// for them and their frames.
     ///
     /// # Errors
     /// `stale_position`, `seq_not_reached`, or if the store cannot answer.
@@ -20,22 +22,24 @@ impl Node {
         &self,
         subscribe: &Subscribe,
         limit: usize,
-    ) -> Result<(Vec<Arc<Change>>, Seq), Failure> {
+    ) -> Result<(Vec<Arc<Change>>, Seq, Share), Failure> {
+        // No share is held while this waits for a seq, or for the store to tell its head.
         self.wait_for_seq(subscribe.min_seq).await?;
         let epoch = subscribe.epoch.map(Epoch);
         if let Some(reason) = self.stale_reason(subscribe.after, epoch).await? {
             return Err(Failure::new(Code::StalePosition, reason));
         }
         let after = subscribe.after.unwrap_or(Seq::ZERO);
+        let share = self.parts.budget.reserve(CHANGES_BYTES).await;
         let _permit = self.read_permit().await?;
         self.parts.metrics.read_log(Reason::Page);
         let changes = self.store_answer(self.parts.store.read(after, limit).await)?;
         let Some(last) = changes.last().map(|last| last.seq) else {
             // As of the read: a client that goes on from here must not skip what has come since.
-            return Ok((changes, after));
+            return Ok((changes, after, share));
         };
         // The log may have grown beyond what this node's feed has received.
-        Ok((changes, self.seq().max(last)))
+        Ok((changes, self.seq().max(last), share))
     }
 
     /// The changes of which the filter sees something.

@@ -61,6 +61,9 @@ impl Node {
     /// Waits for the seqs that a fetch names: before it takes a permit, which others can use meanwhile.
     pub(super) async fn wait_for_seqs_of(&self, fetch: &Fetch) -> Result<(), Failure> {
         self.wait_for_seq(fetch.min_seq).await?;
+        if let Some(last) = &fetch.query.ends_after {
+            self.wait_for_seq(Seq::new(last.seq)).await?;
+        }
         match fetch.as_of {
             Some(AsOf::Seq(seq)) => self.wait_for_seq(seq).await,
             Some(AsOf::Time(_)) | None => Ok(()),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Node;
+use super::page::CHANGES_BYTES;
+use crate::budget::Share;
 use crate::domain::{AsOf, Change, EventId, Seq};
 use crate::metrics::Reason;
 use crate::protocol::{Code, Failure, History};
@@ -22,11 +24,16 @@ pub struct HistoryPage {
 }
 
 impl Node {
-    /// Changes of one event, also of a deleted one.
+    /// Changes of one event, also of a deleted one; with a share for them and their frames.
     ///
     /// # Errors
     /// `not_found` if there never was such an event, or if the store cannot answer.
-    pub async fn history(&self, id: &EventId, request: &History) -> Result<HistoryPage, Failure> {
+    pub async fn history(
+        &self,
+        id: &EventId,
+        request: &History,
+    ) -> Result<(HistoryPage, Share), Failure> {
+        // No share is held while this waits for a seq.
         self.wait_for_seq(request.min_seq).await?;
         let seq = self.seq();
         let range = HistoryRange {
@@ -34,6 +41,7 @@ impl Node {
             after: request.after,
             limit: request.limit,
         };
+        let share = self.parts.budget.reserve(CHANGES_BYTES).await;
         let _permit = self.read_permit().await?;
         self.parts.metrics.read_log(Reason::History);
         let changes = self.store_answer(self.parts.store.history(id, range).await)?;
@@ -41,11 +49,8 @@ impl Node {
             if request.after.is_none() || !self.has_history(id).await? {
                 return Err(never_existed(id));
             }
-            return Ok(HistoryPage {
-                seq,
-                changes,
-                more: false,
-            });
+            let more = false;
+            return Ok((HistoryPage { seq, changes, more }, share));
         };
         let next = HistoryRange {
             after: Some(last.seq),
@@ -59,12 +64,9 @@ impl Node {
             Direction::Ascending => last.seq,
             Direction::Descending => changes[0].seq,
         };
-        Ok(HistoryPage {
-            // The page may hold changes that came after `seq` was read.
-            seq: seq.max(newest),
-            changes,
-            more,
-        })
+        // The page may hold changes that came after `seq` was read.
+        let seq = seq.max(newest);
+        Ok((HistoryPage { seq, changes, more }, share))
     }
 
     /// Whether the log has a change of the event.

@@ -18,6 +18,9 @@ use crate::store::{QueryResult, StoreError};
 /// What a page takes while it is made: its buffer is in memory twice when it grows.
 pub(super) const PAGE_BYTES: usize = 2 * limits::FETCH_BYTES_MAX;
 
+/// The most that a page of changes takes: those of a page of the log, with the one that ends it, and their frames.
+pub(super) const CHANGES_BYTES: usize = 2 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
+
 /// How large a page may be.
 #[derive(Debug, Clone, Copy)]
 enum Bounds {

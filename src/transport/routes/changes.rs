@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
-use super::rest;
 use super::sse::EventStream;
 use crate::limits;
 use crate::protocol;
@@ -98,8 +97,7 @@ fn resumed(params: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 /// One page of the log: the next `limit` changes as far as the filter sees them, as they are sent on the socket.
 async fn page(app: &App, params: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(params, "query")?;
-    let share = app.node.budget().reserve(rest::LIST_BYTES_MAX).await;
-    let (changes, seq) = app.node.changes(&subscribe, limit(params)?).await?;
+    let (changes, seq, share) = app.node.changes(&subscribe, limit(params)?).await?;
     let epoch = app.node.epoch().0;
     let visible = app.node.judge(&subscribe.filter, &changes).await?;
     let frames = visible

@@ -17,6 +17,7 @@ use crate::protocol;
 use crate::protocol::EventArray;
 use crate::protocol::{Code, Failure, Fetch, History};
 use crate::query::Query;
+use crate::telemetry::Throttle;
 use crate::transport::http::budgeted_body::{try_with_share, with_share};
 use crate::transport::http::{conditions, params};
 use crate::transport::{App, JSON};
@@ -28,9 +29,6 @@ const CHUNK_BYTES: usize = 32 * 1024;
 
 /// The browser that asked for an event may cache it, and must revalidate it before it shows it.
 const REVALIDATED: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
-
-/// The most that a page of the log takes: its changes with the one that ends it, and the frames of them.
-pub(super) const LIST_BYTES_MAX: usize = 2 * (limits::LOG_PAGE_BYTES_MAX + limits::EVENT_BYTES_MAX);
 
 pub(crate) async fn events(
     State(app): State<App>,
@@ -88,8 +86,7 @@ pub(crate) async fn history(
     let id = read_id(&id)?;
     let history = History::parse(&params::read(params, &History::NAMES)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
-    let share = app.node.budget().reserve(LIST_BYTES_MAX).await;
-    let page = app.node.history(&id, &history).await?;
+    let (page, share) = app.node.history(&id, &history).await?;
     let changes = page.changes.iter().map(|change| {
         let visible = VisibleKind::unfiltered(change);
         protocol::change(change, visible, &history.fields)
@@ -141,6 +138,8 @@ fn unhealthy(failure: Failure) -> Response {
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }
+
+static LISTING_THROTTLE: Throttle = Throttle::new();
 
 /// A list of events being sent: a few chunks in memory, however long it is.
 struct Listing {
@@ -201,7 +200,9 @@ impl Listing {
                     return Ok(Some(chunk));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a listing ends early");
+                    LISTING_THROTTLE.log(|suppressed| {
+                        tracing::warn!(%error, suppressed, "a listing ends early");
+                    });
                     return Err(error);
                 }
             }
