@@ -110,7 +110,7 @@ pub(super) struct Mailbox<T, A> {
     last_progress: Instant,
     /// When to look for items that waited too long.
     next_expiry: Instant,
-    unavailable_throttle: Throttle,
+    expiry_throttle: Throttle,
 }
 
 impl<T, A> Mailbox<T, A> {
@@ -125,7 +125,7 @@ impl<T, A> Mailbox<T, A> {
                 waiting: FairQueue::default(),
                 last_progress: now,
                 next_expiry: now,
-                unavailable_throttle: Throttle::default(),
+                expiry_throttle: Throttle::default(),
             },
         )
     }
@@ -238,7 +238,7 @@ impl<T, A> Mailbox<T, A> {
             },
         );
         if expired > 0 {
-            self.unavailable_throttle.log(|suppressed| {
+            self.expiry_throttle.log(|suppressed| {
                 let idle = self.last_progress.elapsed();
                 tracing::warn!(
                     expired,

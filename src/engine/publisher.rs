@@ -11,6 +11,7 @@ pub(super) struct BroadcastPublisher {
     store: Arc<dyn Store>,
     mailbox: Mailbox<Broadcast, ()>,
     unavailable_throttle: Throttle,
+    refused_throttle: Throttle,
     in_doubt_throttle: Throttle,
 }
 
@@ -20,6 +21,7 @@ impl BroadcastPublisher {
             store,
             mailbox,
             unavailable_throttle: Throttle::default(),
+            refused_throttle: Throttle::default(),
             in_doubt_throttle: Throttle::default(),
         }
     }
@@ -51,7 +53,9 @@ impl BroadcastPublisher {
                 SubmitError::Unavailable
             }
             PublishError::Failed(error) => {
-                tracing::error!(%error, "the store refused a broadcast");
+                self.refused_throttle.log(|suppressed| {
+                    tracing::error!(%error, suppressed, "the store refused a broadcast");
+                });
                 SubmitError::Internal
             }
             PublishError::Unknown(_) => {

@@ -12,7 +12,9 @@ use crate::telemetry::Throttle;
 use crate::value::TooCostly;
 
 static UNAVAILABLE_THROTTLE: Throttle = Throttle::new();
-static READ_FAILED_THROTTLE: Throttle = Throttle::new();
+// Apart: a client that reads a damaged entry again and again hides no other fault.
+static CORRUPT_THROTTLE: Throttle = Throttle::new();
+static REFUSED_THROTTLE: Throttle = Throttle::new();
 
 impl From<SubmitError> for Failure {
     /// The cause is in the log already: the engine logs it where it decides to refuse.
@@ -67,7 +69,7 @@ impl From<StoreError> for Failure {
             StoreError::Redacted => Self::new(Code::Redacted, error.to_string()),
             StoreError::FilterTooSlow(costly) => (*costly).into(),
             StoreError::Corrupt { at, .. } => {
-                log_failed_read(&error);
+                log_failed_read(&CORRUPT_THROTTLE, &error);
                 let message = format!("what is stored at {at} cannot be read");
                 let seq = match at {
                     CorruptAt::Log(seq) => Some(Details::Unreadable { seq: *seq }),
@@ -79,15 +81,15 @@ impl From<StoreError> for Failure {
                 }
             }
             StoreError::Refused(_) => {
-                log_failed_read(&error);
+                log_failed_read(&REFUSED_THROTTLE, &error);
                 Self::new(Code::Internal, "the store could not answer")
             }
         }
     }
 }
 
-fn log_failed_read(error: &StoreError) {
-    READ_FAILED_THROTTLE.log(|suppressed| {
+fn log_failed_read(throttle: &Throttle, error: &StoreError) {
+    throttle.log(|suppressed| {
         tracing::error!(%error, suppressed, "a read failed");
     });
 }

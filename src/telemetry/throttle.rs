@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_complaint_in_a_while_is_made_and_the_others_are_counted() {
+    fn one_line_in_a_while_is_written_and_the_others_are_counted() {
         let throttle = Throttle::default();
         let mut lines = Vec::new();
         for _ in 0..100 {
