@@ -55,6 +55,15 @@ impl Seq {
         Self(self.0.saturating_sub(1))
     }
 
+    /// Whether these are the ones that directly follow this one, each the next; also of none.
+    pub fn is_followed_by(self, seqs: impl IntoIterator<Item = Self>) -> bool {
+        let mut last = self;
+        seqs.into_iter().all(|seq| {
+            last = last.next();
+            seq == last
+        })
+    }
+
     /// The seq after this one.
     pub const fn next(self) -> Self {
         self.plus(1)
@@ -64,5 +73,19 @@ impl Seq {
 impl fmt::Display for Seq {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_does_so_directly() {
+        let follows = |seqs: &[u64]| Seq::new(7).is_followed_by(seqs.iter().copied().map(Seq::new));
+        assert!(follows(&[]) && follows(&[8]) && follows(&[8, 9, 10]));
+        for torn in [&[7][..], &[9], &[8, 10], &[8, 8]] {
+            assert!(!follows(torn), "{torn:?}");
+        }
     }
 }

@@ -15,11 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 use super::cache::EventCache;
 use super::clock::Clock;
-use super::context::{DecisionContext, decide_all, is_contiguous};
+use super::context::{DecisionContext, decide_all};
 use super::mailbox::Mailbox;
 use super::submission::Submission;
 use super::{Done, SubmitError};
@@ -185,16 +184,7 @@ impl Committer {
         submission: &mut Submission,
     ) -> Result<(), AttemptError> {
         let head = context.head;
-        assert!(!changes.is_empty(), "a batch has a change at least");
-        assert!(
-            is_contiguous(head, &changes),
-            "a batch begins after the head, without a gap"
-        );
-        let batch = Arc::new(Batch {
-            id: Uuid::now_v7(),
-            after: head,
-            changes,
-        });
+        let batch = Arc::new(Batch::new(head, changes));
         let began = Instant::now();
         self.append_until_certain(&batch, submission).await?;
         self.metrics.committed(batch.changes.len(), began.elapsed());
@@ -319,7 +309,7 @@ impl Committer {
         let read = store.read(head, limits::LOG_PAGE_COUNT);
         match self.read_store(submission, read).await {
             Ok(changes) if !changes.is_empty() => {
-                debug_assert!(is_contiguous(head, &changes));
+                debug_assert!(head.is_followed_by(changes.iter().map(|change| change.seq)));
                 self.clock.observe(&changes);
                 for change in &changes {
                     self.cache.apply(change);

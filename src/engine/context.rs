@@ -92,17 +92,7 @@ pub(super) fn decide_all<'a>(
         decided.costs.push(cost);
         decided.outcomes.push(outcome);
     }
-    debug_assert!(is_contiguous(context.head, &decided.changes));
     decided
-}
-
-/// Whether the changes are numbered one after the other after `head`.
-pub(super) fn is_contiguous(head: Seq, changes: &[Arc<Change>]) -> bool {
-    let mut next = head;
-    changes.iter().all(|change| {
-        next = next.next();
-        change.seq == next
-    })
 }
 
 fn bytes_of_changes(changes: &[Arc<Change>]) -> usize {

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use futures::StreamExt;
-use uuid::Uuid;
 
-use super::log_reader::is_contiguous;
 use crate::domain::{Change, Seq};
 use crate::query::Query;
 use crate::store::{AppendError, Batch, Store, StoreError};
@@ -42,16 +40,7 @@ impl<'a> BulkLoader<'a> {
 
     /// Appends the next changes.
     pub(super) async fn append(&mut self, changes: Vec<Arc<Change>>) -> anyhow::Result<()> {
-        assert!(!changes.is_empty(), "a batch has a change");
-        assert!(
-            is_contiguous(self.seq, &changes),
-            "the reader of the log checks that changes are contiguous"
-        );
-        let batch = Arc::new(Batch {
-            id: Uuid::new_v4(),
-            after: self.seq,
-            changes,
-        });
+        let batch = Arc::new(Batch::new(self.seq, changes));
         self.append_until_known(&batch).await?;
         self.seq = self.seq.plus(batch.changes.len());
         Ok(())

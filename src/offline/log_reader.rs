@@ -48,7 +48,8 @@ impl LogReader {
     pub(super) async fn page(&mut self, until: Option<Seq>) -> PageResult {
         let mut page = self.next().await?;
         assert!(
-            is_contiguous(self.seq, &page),
+            self.seq
+                .is_followed_by(page.iter().map(|change| change.seq)),
             "a store reads contiguous changes, or fails"
         );
         let count = until.map_or(page.len(), |until| {
@@ -76,12 +77,6 @@ impl LogReader {
         let ahead = self.ahead.insert(self::ahead(pages(&self.store, self.seq)));
         ahead.recv().await.unwrap_or(Ok(Vec::new()))
     }
-}
-
-/// Whether these changes follow in the log after `seq`, one by one.
-pub(super) fn is_contiguous(seq: Seq, changes: &[Arc<Change>]) -> bool {
-    let seqs = changes.iter().map(|change| change.seq);
-    seqs.eq((1..=changes.len()).map(|count| seq.plus(count)))
 }
 
 /// Every page after `seq`, up to the end of the log or an error.

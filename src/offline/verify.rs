@@ -94,8 +94,8 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     reader.bar.finish_and_clear();
     report.summary = Some(digest.to_string());
     compare_all(store, events, &mut digest, &mut report).await?;
-    for stranger in store.foreign_documents(&|_| true).await? {
-        report.add(format!("{stranger}: none of livelog's"));
+    for document in store.foreign_documents(&|_| true).await? {
+        report.add(format!("{document}: none of livelog's"));
     }
     for (id, event) in digest.remaining() {
         report.add(format!(

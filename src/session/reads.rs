@@ -67,14 +67,15 @@ impl Read {
                 Self::Refused(kind, Box::new(failure), event)
             }
             Ok(done) => {
+                let first = done.changes[0].seq;
                 debug_assert!(
-                    done.changes
-                        .windows(2)
-                        .all(|pair| pair[1].seq == pair[0].seq.next()),
+                    first
+                        .before()
+                        .is_followed_by(done.changes.iter().map(|change| change.seq)),
                     "the changes of a write follow each other in the log"
                 );
                 let write = LoggedWrite {
-                    first: done.changes[0].seq,
+                    first,
                     count: done.changes.len(),
                     bytes,
                     is_repeated: done.is_repeated,

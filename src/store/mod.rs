@@ -64,8 +64,27 @@ pub struct Batch {
     pub id: Uuid,
     /// The head that this batch was decided on.
     pub after: Seq,
-    /// Contiguous from `after.next()`; never empty.
+    /// Contiguous from `after.next()`; never empty. [`new`](Self::new) asserts it.
     pub changes: Vec<Arc<Change>>,
+}
+
+impl Batch {
+    /// These changes under a new id; they follow `after` in the log.
+    ///
+    /// # Panics
+    /// If there are none, or they have a gap: they would tear the log.
+    pub fn new(after: Seq, changes: Vec<Arc<Change>>) -> Self {
+        assert!(!changes.is_empty(), "a batch has a change at least");
+        assert!(
+            after.is_followed_by(changes.iter().map(|change| change.seq)),
+            "a batch begins after {after}, without a gap"
+        );
+        Self {
+            id: Uuid::now_v7(),
+            after,
+            changes,
+        }
+    }
 }
 
 /// A message for every session of every node, kept as the client wrote it.
@@ -257,9 +276,6 @@ fn admitted(query: &Query, event: Event) -> Result<Option<Event>, StoreError> {
     let steps = Steps::new(limits::MATCH_STEPS_MAX);
     Ok(query.admits(&event, &steps)?.then_some(event))
 }
-
-/// The most lines that [`Store::foreign_documents`] returns: more would tell the operator nothing new.
-pub const FOREIGN_MAX: usize = 100;
 
 /// Why a store whose head has moved on refuses [`Store::adopt`].
 fn not_at(head: Seq) -> StoreError {

@@ -103,9 +103,9 @@ impl EmbeddedTail {
             "what is yielded is contiguous"
         );
         debug_assert!(
-            changes
-                .windows(2)
-                .all(|pair| pair[1].seq == pair[0].seq.next()),
+            self.next
+                .before()
+                .is_followed_by(changes.iter().map(|change| change.seq)),
             "a batch and a page of the log are contiguous"
         );
         self.next = changes.last()?.seq.next();

@@ -18,7 +18,10 @@ use crate::domain::EventId;
 use crate::query::Direction;
 use crate::store::mongo::wire::call::{CallError, QUERY_CALL_DEADLINE, within};
 use crate::store::mongo::{EVENTS, LOG, head};
-use crate::store::{FOREIGN_MAX, HistoryRange, StoreError};
+use crate::store::{HistoryRange, StoreError};
+
+/// The most documents that are listed: more would tell the operator nothing new.
+const FOREIGN_MAX: usize = 100;
 
 /// How long the database may scan the whole view, for a command that only its operator waits for.
 pub(crate) const LISTING_DEADLINE: Duration = Duration::from_secs(240);

@@ -26,7 +26,7 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StoreError> {
     if ids.len() > HEAVY_COUNT
         && let Some(events) = fetch(database, ids).await?
-        && total_weight(&events) <= bytes
+        && approx_bytes(&events) <= bytes
     {
         return Ok(Loaded {
             events,
@@ -44,7 +44,7 @@ async fn load_heavy(
     let mut loaded = Loaded::default();
     let mut rest = ids;
     let mut count = HEAVY_COUNT;
-    while !rest.is_empty() && total_weight(&loaded.events) < bytes {
+    while !rest.is_empty() && approx_bytes(&loaded.events) < bytes {
         let next = &rest[..count.min(rest.len())];
         match fetch(database, next).await? {
             Some(events) => {
@@ -59,7 +59,7 @@ async fn load_heavy(
     Ok(loaded)
 }
 
-fn total_weight(events: &[Event]) -> usize {
+fn approx_bytes(events: &[Event]) -> usize {
     events.iter().map(Event::approx_bytes).sum()
 }
 

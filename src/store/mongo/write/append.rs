@@ -62,7 +62,6 @@ use super::transaction::AppendTask;
 use super::write_errors::WriteErrors;
 use super::write_lease::WriteLease;
 use super::writer_sessions;
-use crate::domain::Seq;
 use crate::limits;
 use crate::store::mongo::head;
 use crate::store::mongo::tail::notifier::StreamNotifier;
@@ -119,11 +118,6 @@ impl Appender {
 
     /// See [`Store::append`](crate::store::Store::append).
     pub(crate) async fn append(self: &Arc<Self>, batch: &Arc<Batch>) -> Result<(), AppendError> {
-        assert!(
-            is_contiguous(batch.after, batch.changes.iter().map(|change| change.seq)),
-            "a batch after {} that is empty or has a gap would tear the log",
-            batch.after
-        );
         let phase = Arc::new(CommitPhase::default());
         let task = AppendTask {
             appender: Arc::clone(self),
@@ -201,31 +195,5 @@ impl Appender {
                 tracing::warn!(%error, "cannot renew the registration of the writer's session");
             }
         });
-    }
-}
-
-/// Whether there are any, and they are the ones that directly follow `after`.
-fn is_contiguous(after: Seq, seqs: impl Iterator<Item = Seq>) -> bool {
-    let mut last = after;
-    for seq in seqs {
-        if seq != last.next() {
-            return false;
-        }
-        last = seq;
-    }
-    last > after
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_not_empty_and_follows_directly() {
-        let follows = |seqs: &[u64]| is_contiguous(Seq::new(7), seqs.iter().copied().map(Seq::new));
-        assert!(follows(&[8]) && follows(&[8, 9, 10]));
-        for torn in [&[][..], &[7], &[9], &[8, 10], &[8, 8]] {
-            assert!(!follows(torn), "{torn:?}");
-        }
     }
 }

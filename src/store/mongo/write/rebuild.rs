@@ -104,9 +104,10 @@ impl Rebuild for MongoRebuild {
             return Ok(());
         };
         debug_assert!(
-            changes
-                .windows(2)
-                .all(|pair| pair[1].seq == pair[0].seq.next()),
+            first
+                .seq
+                .before()
+                .is_followed_by(changes.iter().map(|change| change.seq)),
             "the log is applied without gaps"
         );
         for command in commands::shadow(changes, &self.shadow) {
