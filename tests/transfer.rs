@@ -391,6 +391,13 @@ async fn an_input_that_is_no_whole_and_faithful_export_is_refused_and_nothing_of
             "line 6: its event is not that of the change",
         ),
         (
+            "what is redacted, after a later change",
+            with(6, |_| {
+                r#"{"seq":5,"kind":"delete","eventId":"b","version":2,"at":"2026-01-31T12:00:00.005Z","redacted":true,"prior":5}"#.to_owned()
+            }),
+            "line 6: the change before it is not before it",
+        ),
+        (
             "a time that is none",
             replaced(6, "12:00:00.005Z", "noon"),
             "is no time",

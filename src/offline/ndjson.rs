@@ -82,7 +82,7 @@ impl EndLine {
 }
 
 /// Any line but the first.
-pub(crate) enum ExportLine {
+pub(super) enum ExportLine {
     Change(Change),
     End(EndLine),
 }
@@ -230,7 +230,7 @@ fn change(line: ReadChange) -> Result<Change, String> {
     let kind = kind.ok_or_else(|| format!("{:?} is no kind of change", line.kind))?;
     let effect = match (kind, line.data, line.before, line.patch) {
         (_, None, None, None) if line.redacted => {
-            redacted(kind, &line.event_id, line.version, line.prior)?
+            redacted(kind, &line.event_id, line.version, line.prior, seq)?
         }
         _ if line.redacted => return Err("what is redacted has no contents".to_owned()),
         (ChangeKind::Create, Some(data), None, None) => Effect::Create {
@@ -266,7 +266,12 @@ fn redacted(
     id: &str,
     version: u64,
     prior: Option<u64>,
+    seq: Seq,
 ) -> Result<Effect, String> {
+    // Of what is redacted nothing else tells which change was before it.
+    if prior.is_some_and(|prior| prior >= seq.get()) {
+        return Err("the change before it is not before it".to_owned());
+    }
     if prior.is_some() == (kind == ChangeKind::Create) {
         return Err(
             "what is redacted names the change before it, unless it is a create".to_owned(),

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::scan::Scan;
-use super::snapshot::{Snapshot, ensure_prior};
+use super::snapshot::Snapshot;
 use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
 use crate::query::Direction;
@@ -170,7 +170,6 @@ impl Snapshot {
         seq: Seq,
         named: Option<Seq>,
     ) -> Result<Option<Seq>, StoreError> {
-        ensure_prior(seq, named)?;
         match named {
             Some(prior) => Ok(Some(prior)),
             None => self.milestone_before(id, seq, 0),

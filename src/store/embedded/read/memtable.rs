@@ -18,10 +18,10 @@ use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
 /// What the view holds at an id: an event, or a tombstone.
 pub(crate) type MemtableEntry = Option<Arc<Event>>;
 
-/// Ids whose slot differs from what the table holds, in order, and their milestones.
+/// Ids whose entry differs from what the table holds, in order, and their milestones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memtable {
-    slots: OrdMap<EventId, MemtableEntry>,
+    entries: OrdMap<EventId, MemtableEntry>,
     milestones: OrdSet<Milestone>,
     bytes: usize,
 }
@@ -29,14 +29,14 @@ pub(crate) struct Memtable {
 impl Memtable {
     /// `None` if the table knows best.
     pub(crate) fn get(&self, id: &EventId) -> Option<&MemtableEntry> {
-        self.slots.get(id)
+        self.entries.get(id)
     }
 
     /// The event as the change left it.
     pub(crate) fn apply(&mut self, change: &Change) {
-        let (id, slot) = (change.event_id(), change.after().cloned());
-        self.bytes += approx_bytes(id, &slot);
-        if let Some(old) = self.slots.insert(id.clone(), slot) {
+        let (id, entry) = (change.event_id(), change.after().cloned());
+        self.bytes += approx_bytes(id, &entry);
+        if let Some(old) = self.entries.insert(id.clone(), entry) {
             self.bytes -= approx_bytes(id, &old);
         }
         if is_milestone(change.kind(), change.version()) {
@@ -44,9 +44,9 @@ impl Memtable {
         }
     }
 
-    /// Forgets a slot that the table now has.
+    /// Forgets an entry that the table now has.
     pub(crate) fn remove(&mut self, id: &EventId) {
-        if let Some(old) = self.slots.remove(id) {
+        if let Some(old) = self.entries.remove(id) {
             self.bytes -= approx_bytes(id, &old);
         }
     }
@@ -66,7 +66,7 @@ impl Memtable {
         from: Bound<EventId>,
         to: Bound<EventId>,
     ) -> impl DoubleEndedIterator<Item = (&EventId, &MemtableEntry)> {
-        self.slots.range((from, to))
+        self.entries.range((from, to))
     }
 
     pub(crate) fn milestones(
@@ -85,7 +85,7 @@ impl Memtable {
     }
 }
 
-/// Roughly the bytes a slot takes in memory.
-pub(crate) fn approx_bytes(id: &EventId, slot: &MemtableEntry) -> usize {
-    64 + id.as_str().len() + slot.as_ref().map_or(0, |event| event.approx_bytes())
+/// Roughly the bytes an entry takes in memory.
+pub(crate) fn approx_bytes(id: &EventId, entry: &MemtableEntry) -> usize {
+    64 + id.as_str().len() + entry.as_ref().map_or(0, |event| event.approx_bytes())
 }

@@ -118,13 +118,15 @@ impl Snapshot {
     }
 
     /// The change at `seq`, which is at most the head.
+    ///
+    /// One that names itself or a later one as its prior change is corrupt: following it would never end.
     pub(super) fn change(&self, seq: Seq) -> Result<Change, StoreError> {
-        self.entry(seq, decode::change)
+        let change = self.entry(seq, decode::change)?;
+        ensure_prior(seq, change.prior())?;
+        Ok(change)
     }
 
-    /// The header of the change at `seq`, which is at most the head.
-    ///
-    /// A change that names itself or a later one as its prior change is corrupt: following it would never end.
+    /// The header of the change at `seq`, which is at most the head. Corrupt as [`change`](Self::change) says.
     pub(crate) fn header(&self, seq: Seq) -> Result<ChangeHeader, StoreError> {
         let header = self.entry(seq, decode::header)?;
         ensure_prior(seq, header.prior)?;
@@ -166,7 +168,7 @@ fn read_next(
 }
 
 /// Fails if the change at `seq` names itself or a later one as the change of its event before it.
-pub(super) fn ensure_prior(seq: Seq, prior: Option<Seq>) -> Result<(), StoreError> {
+fn ensure_prior(seq: Seq, prior: Option<Seq>) -> Result<(), StoreError> {
     match prior {
         Some(prior) if prior >= seq => Err(StoreError::Corrupt {
             at: seq.into(),
