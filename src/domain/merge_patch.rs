@@ -1,4 +1,4 @@
-//! MergePatch patches (RFC 7396): a document in the shape of the changes to another.
+//! Merge patches (RFC 7396): a document in the shape of the changes to another.
 //!
 //! A `null` removes a field, an object is merged into the object in its place, and anything else replaces the value in
 //! its place. So a merge patch cannot store a `null`, and cannot reach into an array. Its effect depends on the current
