@@ -540,6 +540,7 @@ async fn an_id_that_no_address_can_name_is_refused_on_every_way_in() {
     }
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn a_variable_that_is_set_to_nothing_is_not_set() {
     let folder = Database::folder();

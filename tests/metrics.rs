@@ -149,7 +149,7 @@ async fn what_clients_write_is_in_no_metric(server: Server) {
 #[tokio::test]
 async fn a_request_is_found_by_its_name_in_the_answer_and_in_the_log() {
     let arguments = ["--log-format", "json", "--log", "livelog=debug"];
-    let server = Server::on(Database::folder(), &arguments).await;
+    let server = Server::on(Database::alone().await, &arguments).await;
     let named = server
         .http("GET", "/api/events")
         .header("x-request-id", "order-41");

@@ -74,7 +74,7 @@ async fn sent(server: &Server, head: &str, host: &str, origin: &str) -> Answer {
 #[tokio::test]
 async fn names_that_the_operator_lists_are_this_server() {
     let hosts = "live.example.org,*.apps.example:8443";
-    let server = Server::on(Database::folder(), &["--allow-host", hosts]).await;
+    let server = Server::on(Database::alone().await, &["--allow-host", hosts]).await;
     for (host, status) in [
         ("live.example.org", 200),
         ("LIVE.example.org:443", 200),
@@ -104,7 +104,7 @@ async fn names_that_the_operator_lists_are_this_server() {
 #[tokio::test]
 async fn origins_are_listed_with_wildcards_and_default_ports() {
     let listed = "https://a.example:443,https://*.b.example,http://c.example:8080";
-    let server = Server::on(Database::folder(), &["--allow-origin", listed]).await;
+    let server = Server::on(Database::alone().await, &["--allow-origin", listed]).await;
     for (origin, status) in [
         ("https://a.example", 404),
         ("https://a.example:443", 404),
@@ -127,7 +127,7 @@ async fn origins_are_listed_with_wildcards_and_default_ports() {
 #[tokio::test]
 async fn a_preflight_says_what_a_listed_page_may_do() {
     let listed = ["--allow-origin", "https://app.example"];
-    let server = Server::on(Database::folder(), &listed).await;
+    let server = Server::on(Database::alone().await, &listed).await;
     let ask_first = async |path: &str, origin: &str| {
         let asked = format!(
             "OPTIONS {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\
@@ -163,7 +163,7 @@ async fn what_cannot_be_listed_stops_the_start_and_is_named() {
         ("--allow-origin", "*"),
         ("--allow-origin", "https://ok.example,a.example"),
     ] {
-        let said = Server::spawn(&Database::folder(), &[flag, wrong])
+        let said = Server::spawn(&Database::alone().await, &[flag, wrong])
             .await
             .unwrap_err();
         let shown = wrong.rsplit(',').next().unwrap();

@@ -73,6 +73,7 @@ async fn stocked(server: Server) -> std::sync::Arc<Database> {
     server.stop().await
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn with_few_descriptors_no_command_on_a_folder_panics() {
     let trials = COMMANDS.map(|words| async move {
@@ -105,6 +106,7 @@ async fn with_few_descriptors_no_command_on_mongodb_panics() {
     join_all(trials).await;
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn that_no_connection_can_be_accepted_is_said_once_in_a_while() {
     let database = Database::folder();

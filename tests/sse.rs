@@ -304,7 +304,7 @@ async fn streams_and_pages_that_cannot_be_had_are_refused_by_code_and_path() {
 #[tokio::test]
 async fn streams_are_for_pages_of_the_same_origin_and_listed_ones() {
     let server = Server::on(
-        Database::folder(),
+        Database::alone().await,
         &["--allow-origin", "https://app.example"],
     )
     .await;

@@ -183,7 +183,7 @@ async fn versions_go_on_after_a_restart_an_erasure_a_copy_and_a_move(server: Ser
         .run("export", Stdio::null())
         .await
         .stdout;
-    for target in [Database::folder(), Database::shared().await] {
+    for target in [Database::alone().await, Database::shared().await] {
         let imported = target.run("import", database::stdin(&exported)).await;
         assert!(imported.status.success(), "{imported:?}");
         assert_eq!(target.run("export", Stdio::null()).await.stdout, exported);

@@ -1,5 +1,5 @@
 //! `livelog bench`: a load generator. It knows the public wire protocol alone, so it imports nothing of this crate, and
-//! nothing but the command line imports it.
+//! nothing but `cli` and `program` imports it.
 //!
 //! It usually shares a machine with the server that it measures, so it must be far cheaper: one thread, no task per
 //! message, frames counted by scanning bytes (`wire`, `message`) instead of parsing JSON. Every wait has a deadline,

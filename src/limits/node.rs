@@ -38,9 +38,6 @@ pub const MESSAGE_SHARE_BYTES: usize = 512 * 1024;
 /// 128 of them at once. The others are not read meanwhile.
 pub const RECEIVE_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 
-/// … plus a second for each so many bytes of it that have arrived. Then it is `timed_out`.
-pub const PRESSURE_BYTES_PER_SECOND: u64 = 256 * 1024;
-
 /// Requests of one session that wait for their answer; beyond this its socket is not read.
 pub const SESSION_REQUESTS_MAX: usize = 64;
 
@@ -58,12 +55,13 @@ pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Pages of events, changes and histories that are read at once, over all clients; more wait, round-robin by requester.
-/// Each may hold some mebibytes of values until it is written.
+/// Each may hold some mebibytes of values until they are read, a FETCH until they are written; then a page of changes is
+/// bounded by its share of [`BUDGET_BYTES`].
 pub const READS_MAX: usize = 16;
 
 /// Threads that read and judge beside the runtime's own. Each may keep some mebibytes that it has freed, so they are
-/// few; and more than can be busy for long ([`SCANS_MAX`], [`CATCH_UPS_MAX`], judges), so that a
-/// small read gets one at once.
+/// few; and more than can be busy for long ([`SCANS_MAX`], [`CATCH_UPS_MAX`], judges), so that a small read gets one at
+/// once.
 pub const READ_THREADS_MAX: usize = 32;
 
 /// Commands in one commit. Throughput is flat beyond this, while the wait of each grows.

@@ -81,8 +81,9 @@ pub const JUDGE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a listing may hold a snapshot of MongoDB. Then it continues as of the same seq, from the log.
 pub const SNAPSHOT_HELD: Duration = Duration::from_secs(5);
 
-/// How long a client may take for a snapshot, beside a second for each [`SNAPSHOT_BYTES_PER_SECOND`](super::SNAPSHOT_BYTES_PER_SECOND) of it; then
-/// the subscription ends, and gives its permit back.
+/// How long a client may take for a snapshot, beside a second for each
+/// [`SNAPSHOT_BYTES_PER_SECOND`](super::SNAPSHOT_BYTES_PER_SECOND) of it; then the subscription ends, and gives its permit
+/// back.
 pub const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a SUBSCRIBE waits for a snapshot permit. The answers behind it wait as long.
@@ -90,3 +91,6 @@ pub const SNAPSHOT_PERMIT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A client with a share that others wait for has this much time to send the rest …
 pub const PRESSURE_GRACE: Duration = Duration::from_secs(1);
+
+/// … plus a second for each so many bytes of it that have arrived. Then it is `timed_out`.
+pub const PRESSURE_BYTES_PER_SECOND: u64 = 256 * 1024;

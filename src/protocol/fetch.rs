@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{AsOf, EventId, Seq};
-use crate::query::Query;
+use crate::query::{Query, not_ours};
 use crate::value::{Document, Invalid, Value, join};
 
 /// FETCH, and the lists and single events of REST.
@@ -33,10 +33,7 @@ impl Fetch {
         if let Some(last) = &query.ends_after
             && EventId::parse(&last.id).is_err()
         {
-            return Err(Invalid::new(
-                join(at, "cursor"),
-                "not a cursor of this server",
-            ));
+            return Err(not_ours(&join(at, "cursor")));
         }
         let mut fetch = Self::now(query);
         if let Some(seq) = params.get("minSeq") {

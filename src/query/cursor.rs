@@ -62,7 +62,7 @@ impl CursorToken {
             let reason = format!("a cursor must not exceed {TOKEN_BYTES_MAX} bytes");
             return Err(Invalid::new(at, reason));
         }
-        let not_ours = || Invalid::new(at, "not a cursor of this server");
+        let not_ours = || not_ours(at);
         let content = decode(token).ok_or_else(not_ours)?;
         if content.fingerprint != fingerprint(filter, sort) {
             return Err(Invalid::new(at, "made for another filter or sort"));
@@ -153,6 +153,11 @@ impl OwnedKeyValue {
             Self::Value(value) => KeyValue::Value(value.borrow()),
         }
     }
+}
+
+/// The refusal of a cursor at the path `at` that no livelog has made.
+pub(crate) fn not_ours(at: &str) -> Invalid {
+    Invalid::new(at, "not a cursor of this server")
 }
 
 /// Enough of a digest to tell queries apart. That it may be forged does no harm.

@@ -43,6 +43,7 @@ use crate::limits;
 use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, expected, join};
 use cursor::CursorToken;
 
+pub(crate) use cursor::not_ours;
 pub use cursor::{Cursor, LastRecord};
 pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;

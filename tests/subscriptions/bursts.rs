@@ -88,6 +88,6 @@ async fn a_burst_is_told_from_the_window_once_in_order(server: Server) {
 
 #[tokio::test]
 async fn a_burst_that_overruns_the_window_is_told_from_the_log_once_in_order() {
-    let server = Server::on(Database::folder(), &["--window-bytes", "20000"]).await;
+    let server = Server::on(Database::alone().await, &["--window-bytes", "20000"]).await;
     assert!(tell_all(&server).await > 0);
 }

@@ -43,6 +43,7 @@ async fn subscriptions_miss_nothing_that_the_window_overran_on_mongodb() {
     assert!(overruns > 20, "{overruns} overruns: nothing was tried");
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn subscriptions_miss_nothing_that_the_window_overran_on_embedded() {
     let node = Server::on(Database::folder(), &TINY_WINDOW).await;

@@ -44,6 +44,14 @@ impl Database {
         Arc::new(Self { place })
     }
 
+    /// In a folder; in MongoDB if the embedded store is not built in.
+    pub async fn alone() -> Arc<Self> {
+        match cfg!(feature = "embedded") {
+            true => Self::folder(),
+            false => Self::shared().await,
+        }
+    }
+
     /// A new one of the same kind.
     pub async fn another(&self) -> Arc<Self> {
         match self.is_folder() {

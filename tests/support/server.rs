@@ -39,11 +39,7 @@ impl Server {
 
     /// A node on the embedded store, in a new folder; on MongoDB if the embedded store is not built in.
     pub async fn in_folder() -> Self {
-        let database = match cfg!(feature = "embedded") {
-            true => Database::folder(),
-            false => Database::shared().await,
-        };
-        Self::on(database, &[]).await
+        Self::on(Database::alone().await, &[]).await
     }
 
     /// One more node on the same database.
