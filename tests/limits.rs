@@ -397,23 +397,17 @@ async fn fetches_beyond_fetches_max_wait_and_are_all_answered() {
     }
 }
 
-/// `{"text":1}` in an address.
-const BY_TEXT: &str = "%7B%22text%22%3A1%7D";
-
-/// A cursor that names an event as of a seq that the log has not come to: as another node, which is further, could have
-/// made it. The sort keys are too long to stand in it themselves.
+/// A cursor that names an event as of a seq that the log has not come to: as a node that is further could have made it,
+/// or a client has.
 async fn cursor_ahead(server: &Server, seq: u64) -> String {
     let mut client = server.client().await;
-    for n in 0..2 {
-        client
-            .create(json!({"text": format!("{n}{}", "x".repeat(2_000))}))
-            .await;
+    for id in ["a", "b"] {
+        client.create(json!({"_id": id})).await;
     }
-    let path = format!("/api/events?limit=1&sort={BY_TEXT}");
-    let (_, page) = server.get(&path, &[]).await;
+    let (_, page) = server.get("/api/events?limit=1", &[]).await;
     let token = URL_SAFE_NO_PAD.decode(page["next"].as_str().unwrap());
     let mut content: Value = serde_json::from_slice(&token.unwrap()).unwrap();
-    content[1]["seq"] = json!(seq);
+    content[1] = json!({"id": "a", "seq": seq});
     URL_SAFE_NO_PAD.encode(content.to_string())
 }
 
@@ -427,8 +421,9 @@ async fn reads_that_wait_for_the_log_hold_no_turn() {
     let mut addresses = addresses.to_vec();
     addresses.push(format!("/api/events/e?at={ahead}"));
     let cursor = cursor_ahead(&server, ahead).await;
-    addresses.push(format!("/api/events?sort={BY_TEXT}&cursor={cursor}"));
+    addresses.push(format!("/api/events?cursor={cursor}"));
     let mut waiting = Vec::new();
+    let began = Instant::now();
     for address in addresses.iter().cycle().take(limits::READS_MAX * 4) {
         waiting.push(Raw::open(&server, &format!("GET {address} HTTP/1.1")).await);
     }
@@ -439,6 +434,13 @@ async fn reads_that_wait_for_the_log_hold_no_turn() {
             .send_all(vec![fetch; limits::SESSION_FETCHES_MAX / 2])
             .await;
     }
+    let mut sessions = vec![session];
+    let fetch = json!({"type": "FETCH", "payload": {"cursor": cursor}});
+    for _ in 0..limits::READS_MAX * 2 {
+        let mut session = server.connect("/ws?changes=none").await;
+        session.send(&fetch).await;
+        sessions.push(session);
+    }
     let mut other = server.connect("/ws?changes=none").await;
     let asked = Instant::now();
     other.lives().await;
@@ -448,6 +450,9 @@ async fn reads_that_wait_for_the_log_hold_no_turn() {
     for waiting in &mut waiting {
         assert!(waiting.head().await.starts_with("HTTP/1.1 503 "));
     }
+    // All at once: none has waited for the share of another that waits.
+    let took = began.elapsed();
+    assert!(took < limits::MIN_SEQ_DEADLINE.mul_f64(1.8), "{took:?}");
 }
 
 /// These take as long as the bounds are, so they run side by side.

@@ -206,6 +206,7 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_what_would() {
     }
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn what_only_looks_at_a_log_makes_none_where_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
