@@ -60,6 +60,7 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
+mod ping; // whether a session lives, asked in a message
 mod queries; // FETCH and GET /api/events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod reads; // reads beside each other: what they hold, when they end

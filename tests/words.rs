@@ -311,6 +311,7 @@ async fn a_command_id_is_refused_where_it_would_not_be_heeded() {
         ("FETCH", json!({})),
         ("SUBSCRIBE", json!({"sub": "s"})),
         ("UNSUBSCRIBE", json!({"sub": "s"})),
+        ("PING", json!({})),
     ] {
         let message = json!({"type": kind, "commandId": "c", "payload": payload});
         client.send(&message).await;

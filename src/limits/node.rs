@@ -44,6 +44,9 @@ pub const SESSION_REQUESTS_MAX: usize = 64;
 /// Bytes of requests of one session that wait for their answer; the same happens beyond this.
 pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
+/// PINGs of one session that wait for their pong, which is made when the socket can take it; beyond this it is not read.
+pub const SESSION_PINGS_MAX: usize = 4;
+
 /// FETCHes of one session that wait for their answer: each answer may be [`FETCH_BYTES_MAX`](super::FETCH_BYTES_MAX)
 /// large.
 pub const SESSION_FETCHES_MAX: usize = 8;

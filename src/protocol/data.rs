@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::frame::json;
-use super::request::RequestKind;
+use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
 use crate::query::Fields;
 

@@ -3,9 +3,9 @@
 //! Pure: text in, typed requests out; typed answers in, text out. Knows the domain and the query
 //! language, never the engine, the feed or a store.
 //!
-//! Requests: `request` reads a message, with `envelope` for its names, and `fetch`, `subscribe`, `history` and `body`
-//! for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the bodies of HTTP, `failure` the error
-//! object of both, and `code` the one table of errors.
+//! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
+//! `subscribe`, `history` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
+//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors.
 
 mod body;
 mod code;
@@ -17,6 +17,7 @@ mod frame;
 mod history;
 mod reply;
 mod request;
+mod request_kind;
 pub mod rest;
 mod subscribe;
 
@@ -28,8 +29,9 @@ pub use fetch::Fetch;
 pub use frame::{Frame, trimmed};
 pub use history::History;
 pub use reply::{
-    FetchPage, Shaped, behind, broadcast, broadcast_done, change, error, latest, live, reset,
+    FetchPage, Shaped, behind, broadcast, broadcast_done, change, error, latest, live, pong, reset,
     snapshot, subscribed, unsubscribed, welcome, write_done,
 };
-pub use request::{ParsedRequest, RefusedRequest, Request, RequestId, RequestKind};
+pub use request::{ParsedRequest, RefusedRequest, Request, RequestId};
+pub use request_kind::RequestKind;
 pub use subscribe::{Mode, SubName, Subscribe};

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::data::{EventArray, WriteAnswer, last_seq};
 use super::failure::Failure;
 use super::frame::{Frame, json};
-use super::request::{RequestId, RequestKind};
+use super::request::RequestId;
+use super::request_kind::RequestKind;
 use super::subscribe::SubName;
 use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
 use crate::query::Fields;
@@ -30,6 +31,21 @@ pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid) -> Frame {
         epoch,
         seq,
         session,
+    })
+}
+
+/// The answer to a PING: the session lives, and the log has come to `seq`.
+pub fn pong(id: Option<&RequestId>, seq: Seq) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "pong")]
+    struct Pong<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        seq: Seq,
+    }
+    Frame::encode(&Pong {
+        id: id.map(RequestId::as_raw),
+        seq,
     })
 }
 

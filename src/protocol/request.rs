@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::body::{BROADCAST_IS_NOT_KEPT, read_broadcast};
@@ -11,6 +10,7 @@ use super::code::Code;
 use super::envelope::Envelope;
 use super::failure::Failure;
 use super::fetch::Fetch;
+use super::request_kind::RequestKind;
 use super::subscribe::{SubName, Subscribe};
 use crate::domain::{CommandBatch, CommandId, CommandKind};
 use crate::limits;
@@ -45,64 +45,6 @@ impl RequestId {
     }
 }
 
-/// The `type` of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[expect(missing_docs, reason = "the words of the wire")]
-pub enum RequestKind {
-    Create,
-    Update,
-    Delete,
-    Restore,
-    Fetch,
-    Broadcast,
-    Subscribe,
-    Unsubscribe,
-    Batch,
-}
-
-impl RequestKind {
-    /// The word of the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Restore => "RESTORE",
-            Self::Fetch => "FETCH",
-            Self::Broadcast => "BROADCAST",
-            Self::Subscribe => "SUBSCRIBE",
-            Self::Unsubscribe => "UNSUBSCRIBE",
-            Self::Batch => "BATCH",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        if let Some(verb) = CommandKind::parse(word) {
-            return Some(verb.into());
-        }
-        match word {
-            "FETCH" => Some(Self::Fetch),
-            "BROADCAST" => Some(Self::Broadcast),
-            "BATCH" => Some(Self::Batch),
-            "SUBSCRIBE" => Some(Self::Subscribe),
-            "UNSUBSCRIBE" => Some(Self::Unsubscribe),
-            _ => None,
-        }
-    }
-}
-
-impl From<CommandKind> for RequestKind {
-    fn from(verb: CommandKind) -> Self {
-        match verb {
-            CommandKind::Create => Self::Create,
-            CommandKind::Update => Self::Update,
-            CommandKind::Delete => Self::Delete,
-            CommandKind::Restore => Self::Restore,
-        }
-    }
-}
-
 /// A request that can be carried out.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -116,6 +58,8 @@ pub enum Request {
     Subscribe(SubName, Box<Subscribe>),
     /// UNSUBSCRIBE.
     Unsubscribe(SubName),
+    /// PING.
+    Ping,
 }
 
 /// A request, with what its answer repeats.
@@ -188,7 +132,7 @@ fn read_kind(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
     RequestKind::parse(&word).ok_or_else(|| {
         let known =
-            "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE or UNSUBSCRIBE";
+            "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE, UNSUBSCRIBE or PING";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
@@ -209,6 +153,7 @@ fn read_request(envelope: &Envelope<'_>, kind: RequestKind) -> Result<Request, F
             .and_then(|payload| SubName::parse(&payload, "payload"))
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
+        RequestKind::Ping => read_ping(payload),
     }
 }
 
@@ -221,7 +166,10 @@ fn check_command_id(envelope: &Envelope<'_>, kind: RequestKind) -> Result<(), Fa
         | RequestKind::Restore
         | RequestKind::Batch => return Ok(()),
         RequestKind::Broadcast => BROADCAST_IS_NOT_KEPT,
-        RequestKind::Fetch | RequestKind::Subscribe | RequestKind::Unsubscribe => {
+        RequestKind::Fetch
+        | RequestKind::Subscribe
+        | RequestKind::Unsubscribe
+        | RequestKind::Ping => {
             "only a write has one: this changes nothing, and may be asked again without it"
         }
     };
@@ -256,11 +204,14 @@ fn read_command_id(raw: &RawValue) -> Result<CommandId, Invalid> {
     CommandId::parse(&text, "commandId")
 }
 
+fn read_ping(payload: Option<&RawValue>) -> Result<Request, Failure> {
+    known(optional(payload)?, "payload", &[])
+        .map(|_| Request::Ping)
+        .map_err(|invalid| Failure::at(Code::BadRequest, invalid))
+}
+
 fn read_fetch(payload: Option<&RawValue>) -> Result<Request, Failure> {
-    let params = match payload.map(RawValue::get) {
-        None | Some("null") => Document::new(),
-        Some(_) => document(payload)?,
-    };
+    let params = optional(payload)?;
     let params = known(params, "payload", &Fetch::NAMES);
     let params = params.map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let invalid = |invalid| Failure::at(Code::InvalidFilter, invalid);
@@ -291,6 +242,14 @@ fn read_subscribe(params: Document) -> Result<Request, Failure> {
 
 fn required(payload: Option<&RawValue>) -> Result<&RawValue, Failure> {
     payload.ok_or_else(|| Failure::at(Code::BadRequest, Invalid::new("payload", "missing")))
+}
+
+/// A payload that may be left out.
+fn optional(payload: Option<&RawValue>) -> Result<Document, Failure> {
+    match payload.map(RawValue::get) {
+        None | Some("null") => Ok(Document::new()),
+        Some(_) => document(payload),
+    }
 }
 
 fn document(payload: Option<&RawValue>) -> Result<Document, Failure> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_event};
 use super::failure::Failure;
 use super::frame::{Frame, json};
-use super::request::RequestKind;
+use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
 use crate::query::Fields;
 

@@ -6,16 +6,19 @@
 //!
 //! `answers` is the queue of answers owed, `reads` the answers that take reading the store, `subscriptions` the named
 //! subscriptions, and `outbox` the frames that are on their way to the socket. Beside these a session has a
-//! [`Listener`]: every change, if it asked for them, and broadcasts.
+//! [`Listener`]: every change, if it asked for them, and broadcasts. A PING is answered beside the queue: it asks whether
+//! the session lives, not whether its reads have had their turn.
 
 mod answers;
 mod outbox;
 mod reads;
 mod subscriptions;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::task::Poll;
 
+use futures::future;
 use uuid::Uuid;
 
 use crate::domain::Seq;
@@ -49,6 +52,8 @@ pub struct Session {
     /// The writer serves requesters round-robin: each session is one.
     requester: Requester,
     answers: AnswerQueue,
+    /// PINGs that are not answered yet.
+    pings: VecDeque<Option<RequestId>>,
     listener: Listener,
     subscriptions: Subscriptions,
     /// Why it cannot go on.
@@ -74,6 +79,7 @@ impl Session {
         Ok((
             Self {
                 answers: AnswerQueue::new(node.clone()),
+                pings: VecDeque::new(),
                 node,
                 requester: Requester::new(),
                 listener,
@@ -96,7 +102,10 @@ impl Session {
             return self.refuse(&Failure::new(Code::MessageTooLarge, message));
         }
         let state = match ParsedRequest::parse(text) {
-            Ok(request) => self.start(request),
+            Ok(request) => match self.start(request) {
+                Some(state) => state,
+                None => return,
+            },
             Err(RefusedRequest { id, kind, failure }) => {
                 self.node.count(label(kind), Err(&failure));
                 AnswerState::failed(id.as_ref(), kind, &failure)
@@ -114,17 +123,19 @@ impl Session {
 
     /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.
     pub fn has_room(&self) -> bool {
-        self.answers.has_room()
+        self.answers.has_room() && self.pings.len() < limits::SESSION_PINGS_MAX
     }
 
     /// Waits for frames and adds those that are there, up to about one flush. Safe to drop and call again.
     pub async fn next(&mut self, outbox: &mut Outbox) {
         tokio::select! {
             biased;
+            () = future::ready(()), if !self.pings.is_empty() => {}
             () = self.answers.ready() => {}
             () = self.listener.ready() => {}
             () = self.subscriptions.ready() => {}
         }
+        self.take_pongs(outbox);
         self.take_answers(outbox);
         // The first of them may fill the flush, so they alternate.
         self.is_listener_first = !self.is_listener_first;
@@ -196,13 +207,23 @@ impl Session {
 
     /// Whether every message that was received is answered.
     pub fn is_drained(&self) -> bool {
-        self.answers.is_empty()
+        self.answers.is_empty() && self.pings.is_empty()
     }
 
     /// Waits for the next answers alone, and adds them: for a session that is about to end.
     pub async fn drain(&mut self, outbox: &mut Outbox) {
-        self.answers.ready().await;
+        self.take_pongs(outbox);
+        if outbox.is_empty() {
+            self.answers.ready().await;
+        }
         self.take_answers(outbox);
+    }
+
+    fn take_pongs(&mut self, outbox: &mut Outbox) {
+        let seq = self.node.seq();
+        for id in self.pings.drain(..) {
+            outbox.push(protocol::pong(id.as_ref(), seq), None);
+        }
     }
 
     /// Takes the answers that are ready. What a request does to the session itself is done here, so that requests take
@@ -266,7 +287,8 @@ impl Session {
         AnswerState::deferred(self.node.clone(), id, read)
     }
 
-    fn start(&self, request: ParsedRequest) -> AnswerState {
+    /// `None` if it is answered beside the queue.
+    fn start(&mut self, request: ParsedRequest) -> Option<AnswerState> {
         let ParsedRequest { id, kind, request } = request;
         let started = match request {
             Request::Write(batch) => self
@@ -288,11 +310,16 @@ impl Session {
             Request::Unsubscribe(sub) => {
                 Ok(AnswerState::Ready(Answer::Unsubscribe(id.clone(), sub)))
             }
+            Request::Ping => {
+                self.node.count(kind.as_str(), Ok(()));
+                self.pings.push_back(id);
+                return None;
+            }
         };
-        started.unwrap_or_else(|failure| {
+        Some(started.unwrap_or_else(|failure| {
             self.node.count(kind.as_str(), Err(&failure));
             AnswerState::failed(id.as_ref(), Some(kind), &failure)
-        })
+        }))
     }
 }
 
