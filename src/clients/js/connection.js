@@ -1,0 +1,374 @@
+// The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
+
+import { openSubscription } from './subscription.js';
+
+/**
+ * What a server says of a request that it refused, or this client of one that it did not send.
+ * @typedef {{ code: string, message: string, retryable?: boolean, path?: string, details?: any }} Failure
+ */
+
+/** @typedef {'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed'} StateName */
+
+/**
+ * How the connection is. `behind`: connected, but a subscription that was live has not caught up again. `lag`: the seqs
+ * that it still has to take in. `needs-auth` is kept for servers that ask who is there; today's never do.
+ * @typedef {{ readonly name: StateName, readonly reason: string, readonly since: number, readonly lag: number }} State
+ */
+
+/** @typedef {Record<string, any>} Frame one message, from or to the server */
+/** @typedef {(answer: Frame | undefined) => void} Answered called once, with `undefined` if the connection ended first */
+
+/**
+ * What the connection tells who opened it.
+ * @typedef {object} Events
+ * @property {() => void} up the server has said welcome; subscriptions begin again after this
+ * @property {(payload: any) => void} broadcast
+ * @property {(reason: string) => void} end it will not come back by itself
+ */
+
+/** @typedef {ReturnType<typeof openConnection>} Connection */
+
+/** The server reads nothing more of a session with twice as many unanswered, so not even a PING. */
+const IN_FLIGHT_MAX = 32;
+const IN_FLIGHT_BYTES_MAX = 512 * 1024;
+/** The server's bound on one message. */
+const MESSAGE_BYTES_MAX = 256 * 1024;
+
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 30_000;
+/** A connection that has lasted so long was a good one: the next delays begin small again. */
+const STABLE_MS = 10_000;
+/** No attempt takes longer, and without a connection for so long the client calls itself offline. */
+const WELCOME_MS = 10_000;
+const FAILURES_UNTIL_OFFLINE = 3;
+
+/** Silence is counted in beats and not by the clock, so that a page that was frozen hears what came meanwhile first. */
+const BEAT_MS = 2400;
+/** Beats in silence, the first of which sends a PING, before a connection is given up: within 10 s. */
+const SILENT_BEATS = 2;
+const SILENT_BEATS_MAX = 25;
+
+/** An error of the server, or of this client. */
+export class LivelogError extends Error {
+  /** @param {Failure} failure */
+  constructor({ code, message, retryable = false, path, details }) {
+    super(message);
+    this.name = 'LivelogError';
+    this.code = code;
+    this.retryable = retryable;
+    this.path = path;
+    this.details = details;
+  }
+}
+
+/**
+ * @param {string} code
+ * @param {string} message
+ */
+export const failure = (code, message) => new LivelogError({ code, message, retryable: code === 'unavailable' });
+
+/** @param {string} text */
+export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;
+
+/**
+ * Full jitter: any delay up to one that doubles.
+ * @param {number} attempts
+ */
+export const backoff = (attempts) => Math.random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts);
+
+/**
+ * Calls all of them. One that throws stops neither the others nor the client; the runtime reports it as uncaught.
+ * @template {any[]} A
+ * @param {Iterable<(...args: A) => void>} listeners
+ * @param {A} args
+ */
+export function tell(listeners, ...args) {
+  for (const listener of [...listeners]) {
+    try {
+      listener(...args);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+/**
+ * @template T
+ * @param {Set<T>} set
+ * @param {T} member
+ * @returns {() => void} takes it out again
+ */
+export function enter(set, member) {
+  set.add(member);
+  return () => void set.delete(member);
+}
+
+/**
+ * @param {string} url of the WebSocket
+ * @param {typeof globalThis.WebSocket} WebSocket
+ * @param {Events} events
+ */
+export function openConnection(url, WebSocket, events) {
+  /** @type {WebSocket | undefined} */
+  let socket;
+  let isUp = false;
+  let isClosed = false;
+  let upSince = 0;
+  let downSince = Date.now();
+  /** Since the last connection, and since the last that was stable. */
+  let failures = 0;
+  let attempts = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} until the next attempt, or until this one has taken too long */
+  let timer;
+  /** @type {ReturnType<typeof setInterval> | undefined} while connected */
+  let beat;
+  let silentBeats = 0;
+  let patience = SILENT_BEATS;
+
+  let epoch = '';
+  let head = 0;
+  let lastId = 0;
+  let bytesInFlight = 0;
+  /** @type {{ id: number, text: string, answered: Answered }[]} */
+  const waiting = [];
+  /** @type {Map<number, { text: string, answered: Answered }>} */
+  const inFlight = new Map();
+  /** @type {Set<import('./subscription.js').Subscription>} */
+  const subscriptions = new Set();
+  /** @type {Map<string, (frame: Frame) => void>} */
+  const receivers = new Map();
+
+  /** @type {Set<(state: State) => void>} */
+  const watchers = new Set();
+  /** @type {{ resolve: () => void, reject: (error: LivelogError) => void }[]} */
+  const waitingForUp = [];
+  /** @type {State} */
+  let state = Object.freeze({ name: 'connecting', reason: '', since: Date.now(), lag: 0 });
+
+  /** @returns {StateName} */
+  function stateName() {
+    if (isClosed) return 'closed';
+    if (isUp) return [...subscriptions].some((subscription) => subscription.isLagging) ? 'behind' : 'live';
+    const isOffline = globalThis.navigator?.onLine === false || failures >= FAILURES_UNTIL_OFFLINE;
+    return isOffline || Date.now() - downSince >= WELCOME_MS ? 'offline' : 'connecting';
+  }
+
+  function refresh(reason = state.reason) {
+    const name = stateName();
+    const lags = [...subscriptions].map((subscription) => (subscription.isLagging ? head - subscription.seq : 0));
+    const lag = Math.max(0, ...lags);
+    if (name === state.name && reason === state.reason && lag === state.lag) return;
+    state = Object.freeze({ name, reason, lag, since: name === state.name ? state.since : Date.now() });
+    settleWaiting();
+    tell(watchers, state);
+  }
+
+  function settleWaiting() {
+    if (state.name === 'connecting') return;
+    for (const { resolve, reject } of waitingForUp.splice(0)) {
+      if (isUp) resolve();
+      else reject(isClosed ? failure('closed', 'the client is closed') : failure('unavailable', 'there is no connection'));
+    }
+  }
+
+  function open() {
+    const mine = new WebSocket(url);
+    socket = mine;
+    timer = setTimeout(() => lose('no welcome'), WELCOME_MS);
+    mine.onmessage = ({ data }) => {
+      if (mine === socket) receive(JSON.parse(data));
+    };
+    mine.onclose = ({ code, reason }) => {
+      if (mine !== socket) return;
+      const why = `${code} ${reason}`.trim();
+      if (code >= 4500 && code < 5000) events.end(why);
+      else lose(why);
+    };
+    mine.onerror = () => {};
+  }
+
+  /** Lets go of the socket without waiting for its end, which may take a minute if the network is gone. */
+  function drop() {
+    const old = socket;
+    socket = undefined;
+    isUp = false;
+    clearTimeout(timer);
+    clearInterval(beat);
+    old?.close();
+    const orphans = [...inFlight.values(), ...waiting.splice(0)];
+    inFlight.clear();
+    receivers.clear();
+    bytesInFlight = 0;
+    for (const { answered } of orphans) answered(undefined);
+    for (const subscription of subscriptions) subscription.interrupt();
+  }
+
+  /** @param {string} reason */
+  function lose(reason) {
+    const now = Date.now();
+    if (isUp) {
+      downSince = now;
+      failures = 0;
+      if (now - upSince >= STABLE_MS) attempts = 0;
+    }
+    drop();
+    failures += 1;
+    timer = setTimeout(open, backoff(attempts++));
+    refresh(reason);
+  }
+
+  /** @param {Frame} frame */
+  function receive(frame) {
+    silentBeats = 0;
+    if (frame.type === 'welcome') return welcome(frame);
+    if (frame.seq > head) head = frame.seq;
+    if (frame.sub !== undefined && frame.id === undefined) receivers.get(frame.sub)?.(frame);
+    else if (frame.type === 'broadcast') events.broadcast(frame.payload);
+    else if (frame.type === 'pong') pong();
+    else answer(frame);
+  }
+
+  /** @param {Frame} frame */
+  function welcome(frame) {
+    clearTimeout(timer);
+    beat = setInterval(onBeat, BEAT_MS);
+    upSince = Date.now();
+    isUp = true;
+    if (epoch !== frame.epoch) head = connection.acknowledged = 0;
+    epoch = frame.epoch;
+    head = Math.max(head, frame.seq);
+    // Writes go first: their answers come before the changes that tell of them, and snapshots contain them.
+    events.up();
+    for (const subscription of subscriptions) subscription.begin();
+    refresh('');
+  }
+
+  /** @param {Frame} frame */
+  function answer(frame) {
+    const asked = inFlight.get(frame.id);
+    if (!asked) return;
+    inFlight.delete(frame.id);
+    bytesInFlight -= asked.text.length;
+    asked.answered(frame);
+    flush();
+  }
+
+  function flush() {
+    while (isUp && inFlight.size < IN_FLIGHT_MAX && bytesInFlight < IN_FLIGHT_BYTES_MAX) {
+      const next = waiting.shift();
+      if (!next) return;
+      inFlight.set(next.id, next);
+      bytesInFlight += next.text.length;
+      socket?.send(next.text);
+    }
+  }
+
+  function onBeat() {
+    silentBeats += 1;
+    if (silentBeats === 1) ping();
+    if (silentBeats <= patience) return;
+    // On a line so slow that one message takes longer than this, every attempt waits longer than the one before.
+    patience = Math.min(patience * 2, SILENT_BEATS_MAX);
+    lose('no answer to a ping');
+  }
+
+  const ping = () => socket?.send('{"type":"PING"}');
+
+  function pong() {
+    patience = SILENT_BEATS;
+    for (const subscription of subscriptions) subscription.catchUp();
+    refresh();
+  }
+
+  function wake() {
+    refresh();
+    if (isUp) {
+      silentBeats = 1;
+      ping();
+    } else if (!socket && !isClosed) {
+      clearTimeout(timer);
+      open();
+    }
+  }
+
+  const wakings = ['online', 'offline', 'pageshow', 'visibilitychange'];
+  for (const name of wakings) globalThis.addEventListener?.(name, wake);
+
+  const connection = {
+    /** The greatest seq of a write of this client that was answered: its reads name it. */
+    acknowledged: 0,
+    receivers,
+    watchers,
+    refresh,
+    /** Tells those who watch that something beside the state has changed. */
+    notify: () => tell(watchers, state),
+
+    get isUp() {
+      return isUp;
+    },
+    get state() {
+      return state;
+    },
+    get epoch() {
+      return epoch;
+    },
+    get head() {
+      return head;
+    },
+
+    /** Resolves while connected; rejects while there is little hope of it. */
+    whenUp() {
+      /** @type {Promise<void>} */
+      const promise = new Promise((resolve, reject) => void waitingForUp.push({ resolve, reject }));
+      settleWaiting();
+      return promise;
+    },
+
+    /**
+     * @param {Frame} message
+     * @param {Answered} answered
+     */
+    request(message, answered) {
+      const id = ++lastId;
+      const text = JSON.stringify({ ...message, id });
+      if (!isUp) return answered(undefined);
+      if (isTooLarge(text)) {
+        const error = failure('too_large', 'a message has at most 256 KiB');
+        return queueMicrotask(() => answered({ error }));
+      }
+      waiting.push({ id, text, answered });
+      flush();
+    },
+
+    /**
+     * @param {import('./subscription.js').Options} options
+     * @param {import('./subscription.js').Handlers} handlers
+     */
+    subscribe(options, handlers) {
+      const subscription = openSubscription(connection, options, handlers);
+      const leave = enter(subscriptions, subscription);
+      subscription.begin();
+      return {
+        subscription,
+        stop() {
+          leave();
+          subscription.leave();
+          refresh();
+        },
+      };
+    },
+
+    /** @param {string} reason */
+    close(reason) {
+      if (isClosed) return;
+      isClosed = true;
+      for (const name of wakings) globalThis.removeEventListener?.(name, wake);
+      drop();
+      refresh(reason);
+    },
+  };
+  open();
+  return connection;
+}

@@ -1,0 +1,398 @@
+// Values and documents as the server sees them: their order, which of them a filter matches, what an update makes of
+// them. Pure functions. What is not known here is left to the server, and the answer is `undefined`.
+//
+// Documents may have any name, `__proto__` too: names are looked up with `hasOwn` and written by computed keys.
+
+/** @typedef {Record<string, any>} Document */
+/** @typedef {(doc: Document) => boolean} Matcher */
+/** @typedef {(a: Document, b: Document) => number} Order */
+
+/** Sorts before every value: what MongoDB makes of an empty array that is sorted by. */
+const EMPTY = Symbol('empty array');
+const INDEX = /^(0|[1-9]\d*)$/;
+
+/**
+ * @param {any} value
+ * @returns {value is Document}
+ */
+const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+
+/**
+ * @param {any} value
+ * @param {string} name
+ */
+const field = (value, name) => (isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined);
+
+/**
+ * Values of different classes order by class: missing and null, numbers, strings, objects, arrays, booleans.
+ * @param {any} value
+ */
+function classOf(value) {
+  if (value === undefined || value === null) return 0;
+  const kind = typeof value;
+  if (kind === 'number') return 1;
+  if (kind === 'string') return 2;
+  if (kind === 'boolean') return 5;
+  if (kind === 'symbol') return -1;
+  return Array.isArray(value) ? 4 : 3;
+}
+
+/** @param {number} unit of UTF-16, where surrogates stand for what is beyond all others */
+const codePointRank = (unit) => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
+
+/**
+ * By code point, which is the order of UTF-8 bytes; `<` goes by UTF-16 units.
+ * @param {string} a
+ * @param {string} b
+ */
+function compareText(a, b) {
+  if (a === b) return 0;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at += 1;
+  if (at === a.length || at === b.length) return a.length - b.length;
+  return codePointRank(a.charCodeAt(at)) - codePointRank(b.charCodeAt(at));
+}
+
+/**
+ * @template T
+ * @param {T[]} a
+ * @param {T[]} b
+ * @param {(a: T, b: T) => number} compareItems
+ */
+function compareLists(a, b, compareItems) {
+  for (let at = 0; at < a.length && at < b.length; at += 1) {
+    const order = compareItems(a[at], b[at]);
+    if (order) return order;
+  }
+  return a.length - b.length;
+}
+
+/**
+ * Fields of objects compare by class, then name, then value.
+ * @param {[string, any]} a
+ * @param {[string, any]} b
+ */
+const compareFields = ([nameA, a], [nameB, b]) => classOf(a) - classOf(b) || compareText(nameA, nameB) || compare(a, b);
+
+/**
+ * MongoDB's order of values.
+ * @param {any} a
+ * @param {any} b
+ * @returns {number} below, above or equal to 0
+ */
+export function compare(a, b) {
+  const kind = classOf(a);
+  const order = kind - classOf(b);
+  if (order) return order;
+  if (kind === 2) return compareText(a, b);
+  if (kind === 3) return compareLists(Object.entries(a), Object.entries(b), compareFields);
+  if (kind === 4) return compareLists(a, b, compare);
+  return kind > 0 ? a - b : 0;
+}
+
+/**
+ * What a document is sorted by: of an array its smallest element going up, its largest going down.
+ * @param {any} value
+ * @param {string[]} path
+ * @param {number} direction
+ * @param {number} at how much of the path has been gone
+ * @returns {any}
+ */
+function sortValue(value, path, direction, at = 0) {
+  const isEnd = at === path.length;
+  if (!Array.isArray(value)) return isEnd ? value : sortField(value, path, direction, at);
+  if (!isEnd && INDEX.test(path[at]) && Number(path[at]) < value.length) {
+    const item = value[Number(path[at])];
+    if (at + 1 < path.length) return sortValue(item, path, direction, at + 1);
+    return Array.isArray(item) && !item.length ? EMPTY : item;
+  }
+  if (!value.length) return isEnd ? EMPTY : undefined;
+  const values = value.map((item) => (isEnd ? item : sortField(item, path, direction, at)));
+  return values.reduce((least, item) => (direction * compare(item, least) < 0 ? item : least));
+}
+
+/**
+ * @param {any} value
+ * @param {string[]} path
+ * @param {number} direction
+ * @param {number} at
+ */
+function sortField(value, path, direction, at) {
+  const child = field(value, path[at]);
+  return child === undefined ? undefined : sortValue(child, path, direction, at + 1);
+}
+
+/**
+ * The order of a query; equals order by `_id`.
+ * @param {Record<string, 1 | -1>} sort
+ * @returns {Order}
+ */
+export function orderBy(sort) {
+  /** @type {[string[], number][]} */
+  const keys = Object.entries({ ...sort, _id: sort._id ?? 1 }).map(([path, direction]) => [path.split('.'), direction]);
+  return (a, b) => {
+    for (const [path, direction] of keys) {
+      const order = compare(sortValue(a, path, direction), sortValue(b, path, direction));
+      if (order) return order * direction;
+    }
+    return 0;
+  };
+}
+
+/**
+ * Where a row stands in rows of this order, or would stand.
+ * @param {Document[]} rows
+ * @param {Document} row
+ * @param {Order} order
+ */
+function placeOf(rows, row, order) {
+  let from = 0;
+  let to = rows.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (order(rows[middle], row) < 0) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** From so many rows on they are sorted together; fewer are looked up one by one. */
+const SORTED_TOGETHER = 64;
+
+/**
+ * The rows without some and with others, in their order, as a new array.
+ * @param {Document[]} rows
+ * @param {Set<Document>} gone
+ * @param {Document[]} come
+ * @param {Order} order
+ */
+export function rearrange(rows, gone, come, order) {
+  if (gone.size + come.length > SORTED_TOGETHER) {
+    const kept = gone.size ? rows.filter((row) => !gone.has(row)) : rows;
+    return kept.concat(come).sort(order);
+  }
+  const next = rows.slice();
+  for (const row of gone) {
+    const at = placeOf(next, row, order);
+    // It stands elsewhere if somebody has changed it from outside.
+    next.splice(next[at] === row ? at : next.indexOf(row), 1);
+  }
+  for (const row of come) next.splice(placeOf(next, row, order), 0, row);
+  return next;
+}
+
+/**
+ * Whether some value that the path leads to passes; a missing one is `undefined`. Paths go into the documents of arrays,
+ * and to an element by its index. Where a path ends at an array, its elements pass for it unless `whole` says not.
+ * @param {any} value
+ * @param {string[]} path
+ * @param {(value: any) => boolean} passes
+ * @param {boolean} [whole]
+ * @returns {boolean}
+ */
+function leads(value, path, passes, whole) {
+  if (!path.length) return (Array.isArray(value) && !whole && value.some((item) => passes(item))) || passes(value);
+  const [name, ...rest] = path;
+  if (!Array.isArray(value)) {
+    const child = field(value, name);
+    return child === undefined ? passes(undefined) : leads(child, rest, passes, whole);
+  }
+  if (value.some((item) => isObject(item) && leads(item, path, passes, whole))) return true;
+  if (!INDEX.test(name) || Number(name) >= value.length) return false;
+  const item = value[Number(name)];
+  if (!rest.length) return passes(item);
+  return item !== null && typeof item === 'object' && leads(item, rest, passes, whole);
+}
+
+/** @type {Record<string, (order: number) => boolean>} */
+const relations = {
+  $eq: (order) => order === 0,
+  $gt: (order) => order > 0,
+  $gte: (order) => order >= 0,
+  $lt: (order) => order < 0,
+  $lte: (order) => order <= 0,
+};
+
+/**
+ * @param {string} operator
+ * @param {any} operand
+ * @returns {(value: any) => boolean}
+ */
+const compares = (operator, operand) => (value) =>
+  classOf(value) === classOf(operand) && relations[operator](compare(value, operand));
+
+/** What cannot be told here. Never leaves this file. */
+const unknown = () => new TypeError('only the server knows');
+
+/**
+ * @template T
+ * @param {() => T} f
+ * @returns {T | undefined} nothing if it cannot be told here, or not without the server's judgement
+ */
+function attempt(f) {
+  try {
+    return f();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {string[]} path
+ * @param {string} operator
+ * @param {any} operand
+ * @returns {Matcher}
+ */
+function clause(path, operator, operand) {
+  /** @type {(passes: (value: any) => boolean, whole?: boolean) => Matcher} */
+  const some = (passes, whole) => (doc) => leads(doc, path, passes, whole);
+  /** @type {(matches: Matcher) => Matcher} */
+  const not = (matches) => (doc) => !matches(doc);
+  if (Object.hasOwn(relations, operator)) return some(compares(operator, operand));
+  if (operator === '$ne') return not(clause(path, '$eq', operand));
+  if (operator === '$in') return some((value) => operand.some((/** @type {any} */ item) => compare(value, item) === 0));
+  if (operator === '$nin') return not(clause(path, '$in', operand));
+  if (operator === '$not') return not(condition(path, operand));
+  if (operator !== '$exists') throw unknown();
+  const exists = some((value) => value !== undefined, true);
+  return operand ? exists : not(exists);
+}
+
+/**
+ * @param {string[]} path
+ * @param {any} operand
+ * @returns {Matcher}
+ */
+function condition(path, operand) {
+  const isOperators = isObject(operand) && Object.keys(operand).some((name) => name[0] === '$');
+  if (!isOperators) return clause(path, '$eq', operand);
+  const clauses = Object.entries(operand).map(([operator, value]) => clause(path, operator, value));
+  return (doc) => clauses.every((matches) => matches(doc));
+}
+
+/**
+ * @param {Document} filter
+ * @param {Set<string>} paths gathers those that it asks
+ * @returns {Matcher}
+ */
+function compile(filter, paths) {
+  const parts = Object.entries(filter).map(([name, operand]) => {
+    if (name[0] !== '$') {
+      paths.add(name);
+      return condition(name.split('.'), operand);
+    }
+    /** @type {Matcher[]} */
+    const nodes = operand.map((/** @type {Document} */ node) => compile(node, paths));
+    /** @type {Record<string, Matcher>} */
+    const logic = {
+      $and: (doc) => nodes.every((matches) => matches(doc)),
+      $or: (doc) => nodes.some((matches) => matches(doc)),
+      $nor: (doc) => !nodes.some((matches) => matches(doc)),
+    };
+    if (!Object.hasOwn(logic, name)) throw unknown();
+    return logic[name];
+  });
+  return (doc) => parts.every((matches) => matches(doc));
+}
+
+/**
+ * What judges documents by this filter, and the paths that it looks at; nothing if only the server can.
+ * @param {Document} filter
+ */
+export function judgeOf(filter) {
+  return attempt(() => {
+    /** @type {Set<string>} */
+    const paths = new Set();
+    return { matches: compile(filter, paths), paths };
+  });
+}
+
+/**
+ * A copy in which the value at a path is another; what has no value is taken away.
+ * @param {any} value
+ * @param {string[]} path
+ * @param {(value: any) => any} change
+ * @returns {any}
+ */
+function changeAt(value, path, change) {
+  if (!path.length) return change(value);
+  const [name, ...rest] = path;
+  if (Array.isArray(value)) {
+    if (!INDEX.test(name) || Number(name) >= value.length) throw unknown();
+    const next = changeAt(value[Number(name)], rest, change);
+    return value.with(Number(name), next ?? null);
+  }
+  if (value !== undefined && !isObject(value)) throw unknown();
+  const next = changeAt(field(value, name), rest, change);
+  if (next !== undefined) return { ...value, [name]: next };
+  if (value === undefined) return undefined;
+  const { [name]: _, ...others } = value;
+  return others;
+}
+
+/** @type {Record<string, (operand: any) => (value: any) => any>} */
+const operators = {
+  $set: (operand) => () => operand,
+  $unset: () => () => undefined,
+  $inc: (operand) => (value = 0) => {
+    if (typeof value !== 'number') throw unknown();
+    return value + operand;
+  },
+};
+
+/**
+ * @param {any} target
+ * @param {any} patch
+ * @returns {any} RFC 7396
+ */
+function merge(target, patch) {
+  if (!isObject(patch)) return patch;
+  let merged = isObject(target) ? target : {};
+  for (const [name, value] of Object.entries(patch)) {
+    merged = changeAt(merged, [name], (old) => (value === null ? undefined : merge(old, value)));
+  }
+  return merged;
+}
+
+/**
+ * @param {Document} doc
+ * @param {{ updateData?: any, mergePatch?: any }} payload of an UPDATE
+ * @returns {Document | undefined} nothing if only the server can tell
+ */
+export function update(doc, { updateData, mergePatch }) {
+  if (mergePatch) return attempt(() => merge(doc, mergePatch));
+  return attempt(() => {
+    const isOperators = Object.keys(updateData).some((name) => name[0] === '$');
+    const groups = isOperators ? updateData : { $set: updateData };
+    for (const [operator, paths] of Object.entries(groups)) {
+      for (const [path, operand] of Object.entries(/** @type {object} */ (paths))) {
+        doc = changeAt(doc, path.split('.'), operators[operator](operand));
+      }
+    }
+    return doc;
+  });
+}
+
+/**
+ * The named fields of a document, and `_id`. A path reaches into the documents of an array.
+ * @param {any} value
+ * @param {string[]} fields
+ * @returns {any}
+ */
+export function project(value, fields) {
+  if (Array.isArray(value)) return value.map((item) => project(item, fields)).filter((item) => item !== undefined);
+  if (!isObject(value)) return undefined;
+  const kept = Object.entries(value).map(([name, child]) => {
+    if (fields.includes(name)) return [name, child];
+    const inside = fields.filter((path) => path.startsWith(`${name}.`)).map((path) => path.slice(name.length + 1));
+    return [name, inside.length ? project(child, inside) : undefined];
+  });
+  return Object.fromEntries(kept.filter(([, child]) => child !== undefined));
+}
+
+/**
+ * Whether these fields contain all that a path leads to.
+ * @param {string[]} fields
+ * @param {string} path
+ */
+export const covers = (fields, path) => fields.some((field) => `${path}.`.startsWith(`${field}.`));

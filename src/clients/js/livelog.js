@@ -1,0 +1,381 @@
+// livelog's client: writes that are never lost and never done twice, and live results of queries.
+//
+// connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js live
+// results, documents.js the server's order and filters, persist.js (loaded if asked for) the queue on disk.
+
+import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
+import { compare } from './documents.js';
+import { openQuery } from './query.js';
+import { openStream } from './subscription.js';
+import { openWrites } from './writes.js';
+
+export { LivelogError, compare };
+
+/** @typedef {import('./connection.js').State} State */
+/** @typedef {import('./connection.js').StateName} StateName */
+/** @typedef {import('./query.js').Batch} Batch */
+/** @typedef {import('./query.js').Change} Change */
+/** @typedef {import('./query.js').Query} Query */
+/** @typedef {import('./query.js').QueryOptions} QueryOptions */
+/** @typedef {import('./query.js').Row} Row */
+/** @typedef {import('./writes.js').Command} Command */
+/** @typedef {import('./writes.js').Conflict} Conflict */
+/** @typedef {import('./writes.js').LostEdit} LostEdit */
+/** @typedef {import('./writes.js').WriteOptions} WriteOptions */
+/** @typedef {import('./writes.js').Written} Written */
+
+/** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
+
+/**
+ * @typedef {object} ConnectOptions
+ * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets have no use for it
+ * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
+ * @property {string} [name] of the database; by the server's address if left out
+ * @property {typeof globalThis.WebSocket} [WebSocket]
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns the
+ *   payload to send instead, or nothing to give up
+ * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
+ */
+
+/**
+ * @typedef {object} FetchOptions
+ * @property {any} [filter]
+ * @property {Record<string, 1 | -1>} [sort]
+ * @property {number} [limit]
+ * @property {string} [cursor]
+ * @property {string[]} [fields]
+ * @property {number | string} [at] as of this seq or time
+ * @property {number} [minSeq] the last of this client's own writes if left out
+ */
+
+/** @typedef {{ data: any[], seq: number, next?: string }} Page */
+
+/**
+ * @typedef {object} ChangesOptions
+ * @property {any} [filter]
+ * @property {string[]} [fields]
+ * @property {number} [after] from now on if left out
+ * @property {string} [epoch] of the log that `after` is a position of
+ */
+
+/** @typedef {AsyncGenerator<Change, void, undefined> & { close(): void }} Changes */
+/** @typedef {ReturnType<typeof connect>} Db */
+
+const commands = {
+  /** @param {any} doc */
+  create: (doc) => ({ type: 'CREATE', payload: doc }),
+  /**
+   * @param {string} id
+   * @param {any} data fields to set, or operators, or with `merge` a merge patch
+   * @param {{ merge?: boolean, expectedVersion?: number }} [options]
+   */
+  update: (id, data, { merge, expectedVersion } = {}) => ({
+    type: 'UPDATE',
+    payload: { id, [merge ? 'mergePatch' : 'updateData']: data, expectedVersion },
+  }),
+  /**
+   * @param {string} id
+   * @param {{ expectedVersion?: number }} [options]
+   */
+  remove: (id, { expectedVersion } = {}) => ({ type: 'DELETE', payload: { id, expectedVersion } }),
+  /**
+   * @param {string} id
+   * @param {number} version
+   * @param {{ expectedVersion?: number }} [options]
+   */
+  restore: (id, version, { expectedVersion } = {}) => ({ type: 'RESTORE', payload: { id, version, expectedVersion } }),
+};
+
+/** @typedef {{ [K in keyof typeof commands]: (...args: Parameters<(typeof commands)[K]>) => void }} BatchBuilder */
+
+/**
+ * @param {(builder: BatchBuilder) => void} build
+ * @returns {Command[]}
+ */
+function gather(build) {
+  /** @type {Command[]} */
+  const gathered = [];
+  const methods = Object.entries(commands).map(([name, command]) => [
+    name,
+    (/** @type {any[]} */ ...args) => void gathered.push(/** @type {any} */ (command)(...args)),
+  ]);
+  build(Object.fromEntries(methods));
+  return gathered;
+}
+
+/**
+ * Connects, and keeps connected until `close()`.
+ * @param {string | URL} [url] of the server; the page's own if left out
+ * @param {ConnectOptions} [options]
+ */
+export function connect(url = globalThis.location.origin, options = {}) {
+  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket, onConflict, onLost } = options;
+  const base = String(url).replace(/^ws/, 'http').replace(/\/$/, '');
+  /** @type {Set<Query>} */
+  const queries = new Set();
+  /** @type {Set<import('./subscription.js').Stream<Change>>} */
+  const streams = new Set();
+  /** @type {Set<() => void>} */
+  const feeds = new Set();
+  /** @type {Set<(payload: any) => void>} */
+  const broadcastListeners = new Set();
+
+  const connection = openConnection(`${base.replace(/^http/, 'ws')}/ws?changes=none`, WebSocket, {
+    up: () => writes.up(),
+    broadcast: (payload) => tell(broadcastListeners, payload),
+    end,
+  });
+  const overlay = {
+    /** @param {import('./writes.js').Edit} edit */
+    add: (edit) => queries.forEach((query) => query.overlay.add(edit)),
+    /** @param {import('./writes.js').Edit} edit */
+    settle: (edit) => queries.forEach((query) => query.overlay.settle(edit)),
+    /** @param {import('./writes.js').Edit} edit */
+    drop: (edit) => queries.forEach((query) => query.overlay.drop(edit)),
+  };
+  const opening = persist === 'indexeddb' ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
+  const writes = openWrites(connection, overlay, { onConflict, onLost }, opening);
+
+  /** @param {string} reason */
+  function end(reason) {
+    const closed = failure('closed', `the client is closed: ${reason}`);
+    writes.close();
+    for (const query of [...queries]) query.fail(closed);
+    for (const stop of [...feeds]) stop();
+    connection.close(reason);
+  }
+
+  /** Asks again if the connection ends before the answer. @param {string} type @param {any} payload */
+  async function read(type, payload) {
+    for (;;) {
+      await connection.whenUp();
+      /** @type {Promise<import('./connection.js').Frame | undefined>} */
+      const asking = new Promise((resolve) => connection.request({ type, payload }, resolve));
+      const answer = await asking;
+      if (answer?.error) throw new LivelogError(answer.error);
+      if (answer) return answer;
+    }
+  }
+
+  /** @param {string} path */
+  async function get(path) {
+    const bearer = typeof token === 'function' ? await token() : token;
+    const headers = bearer ? { authorization: `Bearer ${bearer}` } : undefined;
+    const request = options.fetch ?? globalThis.fetch;
+    const response = await request(base + path, { headers }).catch(() => {
+      throw failure('unavailable', 'the server cannot be reached');
+    });
+    const answer = await response.json();
+    if (answer.error) throw new LivelogError(answer.error);
+    return answer;
+  }
+
+  /**
+   * The changes that a filter sees, as the log has them, once each and in order. Goes on by itself where a connection ends;
+   * where it cannot, `{ kind: 'reset' }` says that some are missing.
+   * @param {ChangesOptions} changesOptions
+   * @param {(change: Change) => void} listener
+   * @param {(error: LivelogError) => void} fail
+   */
+  function feed(changesOptions, listener, fail) {
+    const { subscription, stop } = connection.subscribe(changesOptions, {
+      restart(reason) {
+        if (reason) listener({ kind: 'reset', reason, seq: subscription.seq });
+      },
+      change: (change) => listener(/** @type {Change} */ (change)),
+      fail,
+    });
+    return { subscription, stop };
+  }
+
+  /**
+   * @param {Command} command
+   * @param {WriteOptions} [writeOptions]
+   */
+  const dataOf = async (command, writeOptions) => (await writes.write(command, writeOptions)).data;
+
+  /** @param {FetchOptions} [query] @returns {Promise<Page>} */
+  async function fetch(query = {}) {
+    const minSeq = query.at === undefined ? connection.acknowledged || undefined : undefined;
+    const { data, seq, next } = await read('FETCH', { minSeq, ...query });
+    return { data, seq, next };
+  }
+
+  return {
+    /** How the connection is: a new object whenever something of it changes. */
+    get state() {
+      return connection.state;
+    },
+    /** Writes that are not answered yet. */
+    get pending() {
+      return writes.edits.size;
+    },
+    /** Identifies the log. */
+    get epoch() {
+      return connection.epoch;
+    },
+    /** The greatest seq heard of. */
+    get seq() {
+      return connection.head;
+    },
+
+    /**
+     * Calls `listener` when the state has changed, or the number of pending writes.
+     * @param {(state: State) => void} listener
+     * @returns {() => void} ends it
+     */
+    onState: (listener) => enter(connection.watchers, listener),
+
+    /**
+     * Sends a write as it is on the wire; the others are made of it. Resolves when it is durable.
+     * @param {Command} command
+     * @param {WriteOptions} [writeOptions]
+     */
+    write: (command, writeOptions) => writes.write(command, writeOptions),
+
+    /**
+     * @param {any} doc with an `_id`, or it is given one
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event
+     */
+    create: (doc, writeOptions) => dataOf(commands.create(doc), writeOptions),
+
+    /**
+     * @param {string} id
+     * @param {any} data fields to set, or operators such as `$inc`, or with `merge` a merge patch
+     * @param {UpdateOptions} [updateOptions]
+     * @returns {Promise<any>} the event as it became
+     */
+    update: (id, data, updateOptions) => dataOf(commands.update(id, data, updateOptions), updateOptions),
+
+    /**
+     * @param {string} id
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event as it was
+     */
+    remove: (id, writeOptions) => dataOf(commands.remove(id), writeOptions),
+
+    /**
+     * Gives an event the fields again that it had at a version.
+     * @param {string} id
+     * @param {number} version
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event as it became
+     */
+    restore: (id, version, writeOptions) => dataOf(commands.restore(id, version), writeOptions),
+
+    /**
+     * Several writes with nothing between, or none of them.
+     * @param {Command[] | ((builder: BatchBuilder) => void)} list
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any[]>} the events
+     */
+    batch(list, writeOptions) {
+      const gathered = typeof list === 'function' ? gather(list) : list;
+      return dataOf({ type: 'BATCH', payload: { commands: gathered } }, writeOptions);
+    },
+
+    fetch,
+
+    /**
+     * @param {string} id
+     * @param {{ at?: number | string, fields?: string[] }} [getOptions]
+     * @returns {Promise<any>} the event, if there is one
+     */
+    get: async (id, getOptions) => (await fetch({ filter: { _id: id }, limit: 1, ...getOptions })).data[0],
+
+    /**
+     * The changes of one event.
+     * @param {string} id
+     * @param {{ order?: 1 | -1 | string, after?: number, limit?: number, fields?: string[] }} [historyOptions]
+     * @returns {Promise<{ data: any[], seq: number, next?: number }>}
+     */
+    async history(id, historyOptions = {}) {
+      const given = Object.entries(historyOptions).filter(([, value]) => value !== undefined);
+      const parameters = new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
+      const { data, seq, next } = await get(`/api/events/${encodeURIComponent(id)}/history?${parameters}`);
+      return { data, seq, next };
+    },
+
+    /**
+     * Tells every session, at most once: it is not tried again, and not kept.
+     * @param {any} payload
+     * @returns {Promise<void>}
+     */
+    broadcast(payload) {
+      return new Promise((resolve, reject) => {
+        if (!connection.isUp) throw failure('unavailable', 'there is no connection');
+        connection.request({ type: 'BROADCAST', payload }, (answer) => {
+          if (answer && !answer.error) return resolve();
+          const lost = failure('outcome_unknown', 'the connection ended before the answer');
+          reject(answer ? new LivelogError(answer.error) : lost);
+        });
+      });
+    },
+
+    /**
+     * @param {(payload: any) => void} listener
+     * @returns {() => void} ends it
+     */
+    onBroadcast: (listener) => enter(broadcastListeners, listener),
+
+    /**
+     * @param {ChangesOptions} changesOptions
+     * @param {(change: Change) => void} listener
+     * @returns {() => void} ends it
+     */
+    onChange(changesOptions, listener) {
+      const { stop } = feed(changesOptions, (change) => tell([listener], change), (error) => tell([() => { throw error; }]));
+      const leave = enter(feeds, stopped);
+      function stopped() {
+        leave();
+        stop();
+      }
+      return stopped;
+    },
+
+    /**
+     * The same to be taken by `for await`. Who takes slowly costs the server reads of the log, and nobody memory.
+     * @param {ChangesOptions} [changesOptions]
+     * @returns {Changes}
+     */
+    changes(changesOptions = {}) {
+      let isPaused = false;
+      /** @type {import('./subscription.js').Stream<Change>} */
+      const stream = openStream({
+        stop: () => close(),
+        full() {
+          isPaused = true;
+          subscription.pause();
+        },
+        drained() {
+          if (isPaused) subscription.begin();
+          isPaused = false;
+        },
+      });
+      const { subscription, stop } = feed(changesOptions, stream.push, stream.end);
+      const leave = enter(feeds, close);
+      /** @param {Error} [error] */
+      function close(error) {
+        leave();
+        stop();
+        stream.end(error);
+      }
+      return Object.assign(stream.iterator, { close: () => close() });
+    },
+
+    /**
+     * A live result.
+     * @param {QueryOptions} [queryOptions]
+     */
+    query(queryOptions = {}) {
+      const query = openQuery(connection, writes.edits, queryOptions, () => void queries.delete(query));
+      queries.add(query);
+      return query;
+    },
+
+    /** Ends it. What waits is rejected with `closed`; with `persist: 'indexeddb'` its writes stay for the next time. */
+    close: () => end('closed by the application'),
+  };
+}

@@ -1,0 +1,131 @@
+// Writes in IndexedDB, so that those without an answer survive the page that made them.
+//
+// Every page keeps its own under a name of its own, its owner, and sends them itself. A page that is gone leaves its
+// writes to whoever claims its name first. A page holds its name as a Web Lock, which ends with it. Pages without TLS have
+// no Web Locks: there a lease in the database does it, renewed while the page lives. A page that slept through its lease
+// may send what another has claimed; the `commandId` makes that harmless.
+
+import { uuid } from './writes.js';
+
+/** @typedef {import('./writes.js').Edit} Edit */
+/** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess'> & { owner: string, key?: any }} Kept */
+/** @typedef {Awaited<ReturnType<typeof openStore>>} Store */
+
+const LEASE_MS = 15_000;
+const RENEWAL_MS = 5_000;
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/** @param {string} name */
+function openDatabase(name) {
+  const opening = indexedDB.open(name, 1);
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore('writes', { keyPath: 'key', autoIncrement: true });
+    opening.result.createObjectStore('leases');
+  };
+  return done(opening);
+}
+
+/** @param {string} name of the database */
+export async function openStore(name) {
+  const database = await openDatabase(name);
+  database.onversionchange = () => database.close();
+  const me = uuid();
+  /** Owners whose writes are this page's. */
+  const claimed = new Set([me]);
+  /** Those of gone pages that this one has taken over. */
+  const adopted = new Set();
+  /** @type {(() => void)[]} */
+  const releases = [];
+  const { locks } = navigator;
+
+  /** @param {'writes' | 'leases'} store */
+  const table = (store) => database.transaction(store, 'readwrite').objectStore(store);
+
+  /**
+   * Holds the name of an owner until `close`.
+   * @param {string} owner
+   * @returns {Promise<boolean>} whether nobody else does
+   */
+  const claim = (owner) => (locks ? lock(owner) : lease(owner));
+
+  /** @param {string} owner @returns {Promise<boolean>} */
+  function lock(owner) {
+    return new Promise((resolve, reject) => {
+      locks
+        .request(`${name} ${owner}`, { ifAvailable: true }, (held) => {
+          resolve(held !== null);
+          return held && new Promise((release) => void releases.push(() => release(undefined)));
+        })
+        .catch(reject);
+    });
+  }
+
+  /** @param {string} owner */
+  async function lease(owner) {
+    const leases = table('leases');
+    const until = await done(leases.get(owner));
+    if (until > Date.now()) return false;
+    await done(leases.put(Date.now() + LEASE_MS, owner));
+    return true;
+  }
+
+  const renew = () => claimed.forEach((owner) => void table('leases').put(Date.now() + LEASE_MS, owner));
+
+  await claim(me);
+  if (!locks) {
+    const renewing = setInterval(renew, RENEWAL_MS);
+    releases.push(() => {
+      clearInterval(renewing);
+      for (const owner of claimed) table('leases').delete(owner);
+    });
+  }
+
+  return {
+    /** @param {Edit} edit */
+    async put(edit) {
+      const { commandId, command, optimistic, at, seqGuess, key } = edit;
+      /** @type {Kept} */
+      const kept = { commandId, command, optimistic, at, seqGuess, owner: me };
+      if (key !== undefined) kept.key = key;
+      edit.key = await done(table('writes').put(kept));
+    },
+
+    /** @param {Edit} edit */
+    async remove({ key }) {
+      if (key !== undefined) await done(table('writes').delete(key));
+    },
+
+    /**
+     * Claims the writes of pages that are gone.
+     * @returns {Promise<Kept[]>} in the order in which they were made
+     */
+    async adopt() {
+      /** @type {Kept[]} */
+      const seen = await done(table('writes').getAll());
+      for (const owner of new Set(seen.map((kept) => kept.owner))) {
+        if (!claimed.has(owner) && (await claim(owner))) claimed.add(owner);
+      }
+      // Read again: an owner may have ended with its writes answered in the meantime.
+      /** @type {Kept[]} */
+      const all = await done(table('writes').getAll());
+      const mine = all.filter(({ owner, key }) => owner !== me && claimed.has(owner) && !adopted.has(key));
+      for (const { key } of mine) adopted.add(key);
+      return mine;
+    },
+
+    close() {
+      for (const release of releases) release();
+      database.close();
+    },
+  };
+}

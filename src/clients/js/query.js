@@ -1,0 +1,424 @@
+// A live result: rows that a subscription confirms, and over them the edits that are not answered yet.
+
+import { failure, enter, tell } from './connection.js';
+import { covers, judgeOf, orderBy, project, rearrange, update } from './documents.js';
+import { openStream } from './subscription.js';
+
+/** @typedef {import('./documents.js').Document} Row */
+/** @typedef {import('./writes.js').Edit} Edit */
+/** @typedef {import('./connection.js').LivelogError} LivelogError */
+
+/**
+ * @typedef {object} QueryOptions
+ * @property {any} [filter]
+ * @property {Record<string, 1 | -1>} [sort] by `_id` if left out
+ * @property {number} [limit] cuts after sorting, here: the filter decides how much is subscribed to
+ * @property {string[]} [fields] those sorted by come along
+ * @property {boolean} [optimistic] whether edits show before they are answered: yes, unless `false`
+ */
+
+/**
+ * @typedef {object} Change
+ * @property {'create' | 'update' | 'enter' | 'leave' | 'delete' | 'reset'} kind `reset`: the rows were read anew
+ * @property {number} seq
+ * @property {string} [eventId]
+ * @property {number} [version]
+ * @property {string} [at]
+ * @property {any} [data]
+ * @property {{ set: any, unset: string[] }} [patch]
+ * @property {string} [reason] of a reset
+ */
+
+/**
+ * What was taken in at once: confirmed rows only, neither cut by the limit nor with edits over them.
+ * @typedef {{ reset: boolean, rows?: Row[], changes: Change[], seq: number, live: boolean }} Batch
+ */
+
+/** @typedef {ReturnType<typeof openQuery>} Query */
+
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Iterable<Edit>} edits that are not answered yet
+ * @param {QueryOptions} options
+ * @param {() => void} onClose
+ */
+export function openQuery(connection, edits, options, onClose) {
+  const { filter = {}, sort = {}, limit, fields, optimistic = true } = options;
+  const asked = fields && withSorted(fields, sort);
+  const order = orderBy(sort);
+  const judge = judgeOf(filter);
+  /** Whether a row shows all that the filter looks at. */
+  const isJudgeable = judge && (!asked || [...judge.paths].every((path) => covers([...asked, '_id'], path)));
+
+  /** What the server has told. @type {Map<string, Row>} */
+  let confirmed = new Map();
+  /** A snapshot that is not whole yet. @type {Map<string, Row> | undefined} */
+  let incoming = new Map();
+  let resetReason = '';
+  /** Confirmed rows as they were, while an answer is awaited that may be counted in what came since. @type {Map<string, Row | undefined>} */
+  const held = new Map();
+  /** Of each event the edits that show, in order. @type {Map<string, Set<Edit>>} */
+  const overlay = new Map();
+  /** Edits that are answered, but not taken in. @type {Set<Edit>} */
+  const answered = new Set();
+
+  /** Events whose row may be another. @type {Set<string>} */
+  const touched = new Set();
+  /** @type {Map<string, Row>} */
+  const shown = new Map();
+  /** Those shown, in order; and of these as many as the limit says. @type {readonly Row[]} */
+  let sorted = [];
+  /** @type {readonly Row[]} */
+  let view = [];
+
+  let seq = 0;
+  let epoch = '';
+  let isReady = false;
+  /** @type {LivelogError | undefined} */
+  let error;
+  /** @type {Set<() => void>} */
+  const listeners = new Set();
+  /** @type {Set<(batch: Batch) => void>} */
+  const batchListeners = new Set();
+  /** @type {Set<import('./subscription.js').Stream<Change>>} */
+  const streams = new Set();
+  /** @type {Set<{ test: () => boolean, resolve: () => void, reject: (error: LivelogError) => void }>} */
+  const waiters = new Set();
+
+  /** Not told yet. */
+  let toldView = view;
+  let toldReady = false;
+  /** @type {Change[]} */
+  let changes = [];
+  let wasReset = false;
+  let isScheduled = false;
+  let restUntil = 0;
+
+  // --- what the server tells ---
+
+  /** @param {Row} row */
+  const take = (row) => (incoming ?? confirmed).set(row._id, Object.freeze(row));
+
+  /** @param {any} change */
+  function onChange(change) {
+    const { kind, eventId: id, data } = change;
+    if (!incoming) {
+      hold(id);
+      touched.add(id);
+      seq = change.seq;
+      changes.push(change);
+    }
+    if (data) take(data);
+    else if (kind === 'leave' || kind === 'delete') (incoming ?? confirmed).delete(id);
+    settleAnswered();
+    schedule();
+  }
+
+  /** While an answer is awaited nobody knows whether the change is the edit's own: what shows stands still. @param {string} id */
+  function hold(id) {
+    if (held.has(id)) return;
+    if ([...(overlay.get(id) ?? [])].some((edit) => edit.isUnsure)) held.set(id, confirmed.get(id));
+  }
+
+  function onLive() {
+    if (incoming) swap(incoming);
+    incoming = undefined;
+    seq = subscribed.subscription.seq;
+    epoch = connection.epoch;
+    isReady = true;
+    settleAnswered();
+    schedule();
+  }
+
+  /** The whole snapshot takes the place of the rows; those that are equal stay the objects that they are. @param {Map<string, Row>} rows */
+  function swap(rows) {
+    for (const [id, row] of rows) {
+      const old = confirmed.get(id);
+      if (old && JSON.stringify(old) === JSON.stringify(row)) rows.set(id, old);
+    }
+    for (const id of [...confirmed.keys(), ...rows.keys(), ...overlay.keys()]) touched.add(id);
+    confirmed = rows;
+    held.clear();
+    changes = [];
+    wasReset = true;
+  }
+
+  // --- the overlay ---
+
+  /** @param {Edit} edit */
+  function add(edit) {
+    if (!optimistic || !edit.optimistic) return;
+    for (const { id } of edit.parts) {
+      const edits = overlay.get(id) ?? new Set();
+      overlay.set(id, edits.add(edit));
+      touched.add(id);
+    }
+    schedule();
+  }
+
+  /** It is answered, or certainly not carried out. @param {Edit} edit */
+  function settle(edit) {
+    if (edit.seq !== undefined) answered.add(edit);
+    release(edit);
+    settleAnswered();
+    schedule();
+    if (edit.seq !== undefined && answered.has(edit)) subscribed.subscription.expect(edit.seq);
+  }
+
+  function settleAnswered() {
+    for (const edit of answered) {
+      if (isReady && hasTaken(edit.seq ?? 0, epoch)) drop(edit);
+    }
+  }
+
+  /** @param {Edit} edit */
+  function drop(edit) {
+    answered.delete(edit);
+    for (const { id } of edit.parts) {
+      overlay.get(id)?.delete(edit);
+      if (!overlay.get(id)?.size) overlay.delete(id);
+    }
+    release(edit);
+    schedule();
+  }
+
+  /** @param {Edit} edit */
+  function release(edit) {
+    for (const { id } of edit.parts) {
+      held.delete(id);
+      touched.add(id);
+    }
+  }
+
+  /**
+   * What shows of an event: its confirmed row, as the edits make it.
+   * @param {string} id
+   * @returns {Row | undefined}
+   */
+  function rowOf(id) {
+    const row = held.has(id) ? held.get(id) : confirmed.get(id);
+    const edits = overlay.get(id);
+    if (!edits) return row;
+    let edited = row;
+    for (const edit of edits) edited = applied(edited, edit, id);
+    if (!edited || edited === row) return edited;
+    // Where only the server can judge, a row stays and a new one waits.
+    const isJudged = row ? isJudgeable : judge;
+    if (isJudged ? !judge?.matches(edited) : !row) return undefined;
+    return Object.freeze(asked ? project(edited, [...asked, '_id']) : edited);
+  }
+
+  // --- what is shown ---
+
+  function arrange() {
+    if (!isReady || !touched.size) return view;
+    /** @type {Set<Row>} */
+    const gone = new Set();
+    const come = [];
+    for (const id of touched) {
+      const before = shown.get(id);
+      const after = rowOf(id);
+      if (before === after) continue;
+      if (before) gone.add(before);
+      if (after) come.push(after);
+      if (after) shown.set(id, after);
+      else shown.delete(id);
+    }
+    touched.clear();
+    if (!gone.size && !come.length) return view;
+    sorted = rearrange(sorted, gone, come, order);
+    const next = limit === undefined ? sorted : sorted.slice(0, limit);
+    const isSame = next.length === view.length && next.every((row, at) => row === view[at]);
+    if (!isSame) view = next;
+    return view;
+  }
+
+  /** At once, unless telling the last time took long: then after as long a rest, in which more is gathered. */
+  function schedule() {
+    if (isScheduled) return;
+    isScheduled = true;
+    const rest = restUntil - performance.now();
+    if (rest > 1) setTimeout(flush, rest);
+    else queueMicrotask(flush);
+  }
+
+  function flush() {
+    isScheduled = false;
+    const start = performance.now();
+    arrange();
+    if (view !== toldView || isReady !== toldReady || error) tell(listeners);
+    toldView = view;
+    toldReady = isReady;
+    tellChanges();
+    for (const waiter of waiters) {
+      if (!error && !waiter.test()) continue;
+      waiters.delete(waiter);
+      if (error) waiter.reject(error);
+      else waiter.resolve();
+    }
+    const end = performance.now();
+    restUntil = end + (end - start);
+  }
+
+  function tellChanges() {
+    if (!wasReset && !changes.length) return;
+    const batch = { reset: wasReset, changes, seq, live: subscribed.subscription.isLive };
+    const reset = { kind: /** @type {const} */ ('reset'), seq, reason: resetReason };
+    const told = wasReset ? [reset, ...changes] : changes;
+    changes = [];
+    wasReset = false;
+    if (batch.reset) tell(batchListeners, { ...batch, rows: [...confirmed.values()] });
+    else tell(batchListeners, batch);
+    for (const stream of streams) told.forEach(stream.push);
+  }
+
+  /**
+   * @param {number} of
+   * @param {string} ofEpoch
+   */
+  const hasTaken = (of, ofEpoch) => seq >= of || ofEpoch !== epoch;
+
+  /** @param {() => boolean} test */
+  function until(test) {
+    schedule();
+    /** @type {Promise<void>} */
+    const promise = new Promise((resolve, reject) => void waiters.add({ test, resolve, reject }));
+    return promise;
+  }
+
+  /** @param {LivelogError} reason */
+  function fail(reason) {
+    if (error) return;
+    error = reason;
+    schedule();
+    for (const stream of streams) stream.end(reason.code === 'closed' ? undefined : reason);
+    subscribed.stop();
+    onClose();
+  }
+
+  const subscribed = connection.subscribe(
+    { filter, fields: asked, snapshot: true },
+    {
+      restart(reason = '') {
+        incoming = new Map();
+        resetReason = reason;
+      },
+      snapshot: (rows) => rows.forEach(take),
+      change: onChange,
+      live: onLive,
+      fail: (reason) => fail(reason),
+    },
+  );
+  for (const edit of edits) add(edit);
+
+  return {
+    /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
+    get: () => arrange(),
+
+    /**
+     * Calls `listener` when `get()` would return another array, or `ready` or `error` has changed.
+     * @param {() => void} listener
+     * @returns {() => void} ends it
+     */
+    subscribe: (listener) => enter(listeners, listener),
+
+    /** Whether the first snapshot is whole. */
+    get ready() {
+      return isReady;
+    },
+    /** Why it is over. */
+    get error() {
+      return error;
+    },
+    /** Everything up to here is taken in. */
+    get seq() {
+      return seq;
+    },
+    whenReady: () => until(() => isReady),
+
+    /**
+     * Resolves when this result has taken in that seq.
+     * @param {number} of
+     */
+    seen(of) {
+      const since = connection.epoch;
+      subscribed.subscription.expect(of);
+      return until(() => isReady && hasTaken(of, since));
+    },
+
+    /**
+     * Whether its row shows something that is not confirmed.
+     * @param {string} id
+     */
+    pending: (id) => overlay.has(id),
+
+    /**
+     * @param {(batch: Batch) => void} listener
+     * @returns {() => void} ends it
+     */
+    onBatch: (listener) => enter(batchListeners, listener),
+
+    /** Its changes from now on, in order. */
+    [Symbol.asyncIterator]() {
+      /** @type {import('./subscription.js').Stream<Change>} */
+      const stream = openStream({
+        stop: () => void streams.delete(stream),
+        full: () => [{ kind: 'reset', seq, reason: 'too_slow' }],
+      });
+      streams.add(stream);
+      return stream.iterator;
+    },
+
+    close: () => fail(failure('closed', 'the query is closed')),
+
+    /** For the client itself. @internal */
+    overlay: { add, settle, drop },
+    /** For the client itself. @internal */
+    fail,
+  };
+}
+
+/**
+ * What an edit makes of a document; the document itself where only the server can tell.
+ * @param {Row | undefined} doc
+ * @param {Edit} edit
+ * @param {string} ofId
+ */
+function applied(doc, { parts, at, seqGuess }, ofId) {
+  for (const { id, type, payload } of parts) {
+    if (id !== ofId) continue;
+    if (type === 'CREATE') {
+      doc ??= { _id: id, _version: 1, _seq: seqGuess, _createdAt: at, _updatedAt: at, ...payload };
+    } else if (type === 'DELETE') {
+      doc = undefined;
+    } else if (type === 'UPDATE' && doc) {
+      const next = update(doc, payload);
+      if (next) doc = stamped(next, at, seqGuess);
+    }
+  }
+  return doc;
+}
+
+/**
+ * What the server will have counted, as far as the row shows it.
+ * @param {Row} doc
+ * @param {string} at
+ * @param {number} seqGuess
+ */
+function stamped(doc, at, seqGuess) {
+  const next = { ...doc };
+  if ('_version' in next) next._version += 1;
+  if ('_seq' in next) next._seq = seqGuess;
+  if ('_updatedAt' in next) next._updatedAt = at;
+  return next;
+}
+
+/**
+ * The fields with those that are sorted by. No path may lead into another.
+ * @param {string[]} fields
+ * @param {Record<string, 1 | -1>} sort
+ */
+function withSorted(fields, sort) {
+  const all = [...new Set([...fields, ...Object.keys(sort)])];
+  return all.filter((path) => !covers(all.filter((other) => other !== path), path));
+}

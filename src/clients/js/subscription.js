@@ -1,0 +1,238 @@
+// One subscription that outlives connections: begun again at every welcome, from the position that it has reached.
+
+import { LivelogError, backoff } from './connection.js';
+
+/** @typedef {import('./connection.js').Frame} Frame */
+
+/**
+ * What is subscribed to. With `snapshot` it begins with the events as they are; without, with the changes from now on,
+ * or after a position.
+ * @typedef {{ filter?: any, fields?: string[], snapshot?: boolean, after?: number, epoch?: string }} Options
+ */
+
+/**
+ * @typedef {object} Handlers
+ * @property {(reason?: string) => void} restart what was gathered is void: a snapshot or, without one, changes after a gap
+ *   follow; with a reason if the server gave one
+ * @property {(rows: any[]) => void} [snapshot] a page of it
+ * @property {(change: Frame) => void} change
+ * @property {() => void} [live] everything up to now was told
+ * @property {(error: LivelogError) => void} fail it cannot go on
+ */
+
+/** @typedef {ReturnType<typeof openSubscription>} Subscription */
+
+/** How long a position may stay unconfirmed before it is asked for. */
+const FENCE_MS = 300;
+/** Changes that a live subscription may lag behind where nothing matches, before its position is moved up. */
+const LAG_MAX = 10_000;
+
+let names = 0;
+
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Options} options
+ * @param {Handlers} handlers
+ */
+export function openSubscription(connection, { filter, fields, snapshot, after, epoch }, handlers) {
+  /** Of the SUBSCRIBE that holds; frames under an earlier name are nobody's. */
+  let name = '';
+  let isLive = false;
+  let wasLive = false;
+  let isOver = false;
+  let attempts = 0;
+  /** The seq that somebody waits for. */
+  let wanted = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let fence;
+
+  function leave() {
+    isOver = true;
+    clearTimeout(fence);
+    unsubscribe();
+  }
+
+  function unsubscribe() {
+    clearTimeout(retry);
+    if (connection.receivers.delete(name)) {
+      connection.request({ type: 'UNSUBSCRIBE', payload: { sub: name } }, () => {});
+    }
+  }
+
+  function begin() {
+    if (isOver) return;
+    unsubscribe();
+    if (after === undefined) handlers.restart();
+    const mine = String(++names);
+    name = mine;
+    connection.receivers.set(name, receive);
+    const minSeq = Math.max(connection.acknowledged, wanted) || undefined;
+    const payload = { sub: name, filter, fields, snapshot, after, epoch, minSeq };
+    connection.request({ type: 'SUBSCRIBE', payload }, (answer) => {
+      if (!answer || mine !== name || isOver) return;
+      if (answer.error) refused(answer.error);
+      else if (!snapshot) reach(answer.seq);
+    });
+  }
+
+  /** @param {number} seq */
+  function reach(seq) {
+    if (after !== undefined && seq <= after) return;
+    after = seq;
+    epoch = connection.epoch;
+  }
+
+  /** @param {import('./connection.js').Failure} error */
+  function refused(error) {
+    connection.receivers.delete(name);
+    isLive = false;
+    if (error.retryable) {
+      retry = setTimeout(begin, backoff(attempts++));
+      return connection.refresh();
+    }
+    leave();
+    handlers.fail(new LivelogError(error));
+  }
+
+  /** @param {Frame} frame */
+  function receive(frame) {
+    if (frame.type === 'change') {
+      // Before the first `live` of a snapshot there is no position, and nothing is told twice.
+      if (after !== undefined) {
+        if (frame.seq <= after) return;
+        after = frame.seq;
+      }
+      handlers.change(frame);
+    } else if (frame.type === 'snapshot') {
+      handlers.snapshot?.(frame.data);
+    } else if (frame.type === 'live') {
+      live(frame.seq);
+    } else if (frame.type === 'behind') {
+      isLive = false;
+      connection.refresh();
+    } else if (frame.type === 'reset') {
+      after = snapshot ? undefined : frame.seq;
+      // A seq of another log is not waited for.
+      if (epoch !== connection.epoch) wanted = 0;
+      epoch = connection.epoch;
+      handlers.restart(frame.reason);
+    } else if (frame.error) {
+      refused(frame.error);
+    }
+  }
+
+  /** @param {number} seq */
+  function live(seq) {
+    after = seq;
+    epoch = connection.epoch;
+    attempts = 0;
+    isLive = wasLive = true;
+    handlers.live?.();
+    expect(wanted);
+    connection.refresh();
+  }
+
+  /**
+   * Sees to it that the position comes to this seq, also where nothing up to it concerns the filter. No frame says so
+   * then, but the `live` of a subscription that is begun anew does.
+   * @param {number} seq
+   */
+  function expect(seq) {
+    if (isOver || (after ?? 0) >= seq) return;
+    wanted = Math.max(wanted, seq);
+    fence ??= setTimeout(() => {
+      fence = undefined;
+      if (isLive && (after ?? 0) < wanted) begin();
+    }, FENCE_MS);
+  }
+
+  return {
+    begin,
+    leave,
+    expect,
+    /** Stops the changes, to go on from here with `begin`. */
+    pause: unsubscribe,
+
+    get seq() {
+      return after ?? 0;
+    },
+    get epoch() {
+      return epoch;
+    },
+    get isLive() {
+      return isLive;
+    },
+    get isLagging() {
+      return wasLive && !isLive;
+    },
+
+    /** The connection has ended. */
+    interrupt() {
+      isLive = false;
+      clearTimeout(retry);
+    },
+
+    /** Moves up a position that lags behind: to resume from it the server would read all of the log since. */
+    catchUp() {
+      if (isLive && connection.head - (after ?? 0) > LAG_MAX) begin();
+    },
+  };
+}
+
+/** Values that may wait to be taken from a stream. */
+const STREAM_MAX = 1000;
+
+/**
+ * @template T
+ * @typedef {{ push(value: T): void, end(error?: Error): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ */
+
+/**
+ * What is pushed, to be taken by `for await`.
+ * @template T
+ * @param {object} ends
+ * @param {() => void} ends.stop whoever takes has had enough
+ * @param {() => T[] | void} ends.full too much waits: what is to wait instead, or nothing if it may stay
+ * @param {() => void} [ends.drained] nothing waits any more
+ * @returns {Stream<T>}
+ */
+export function openStream({ stop, full, drained }) {
+  /** @type {T[]} */
+  let buffer = [];
+  let isOver = false;
+  /** @type {Error | undefined} */
+  let error;
+  let wake = () => {};
+
+  async function* iterate() {
+    try {
+      for (;;) {
+        while (buffer.length) yield* buffer.splice(0);
+        if (error) throw error;
+        if (isOver) return;
+        drained?.();
+        /** @type {Promise<void>} */
+        const more = new Promise((resolve) => void (wake = resolve));
+        await more;
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  return {
+    iterator: iterate(),
+    push(value) {
+      buffer.push(value);
+      if (buffer.length === STREAM_MAX) buffer = full() ?? buffer;
+      wake();
+    },
+    end(reason) {
+      isOver = true;
+      error = reason;
+      wake();
+    },
+  };
+}

@@ -1,0 +1,306 @@
+// Writes on their way to the server: in order, each until it is answered, none twice.
+//
+// A write that was sent and not answered may have been carried out or not. It is sent again under the same `commandId`,
+// which makes the server answer it as it did, or carry it out for the first time.
+
+import { LivelogError, backoff, failure, isTooLarge } from './connection.js';
+
+/** @typedef {{ type: string, payload: any }} Command as on the wire */
+/** @typedef {{ seq: number, data: any, duplicate: boolean }} Written what a write was answered with */
+
+/**
+ * @typedef {object} WriteOptions
+ * @property {string} [commandId] chosen by the caller, to repeat a write that it has made before
+ * @property {number} [expectedVersion] refused as `version_conflict` if the event is at another
+ * @property {boolean} [optimistic] whether live results show it before it is answered: yes, unless `false`
+ */
+
+/** @typedef {{ command: Command, error: LivelogError, current: any }} Conflict */
+/** @typedef {{ command: Command, error: LivelogError }} LostEdit */
+
+/**
+ * @typedef {object} WriteHandlers
+ * @property {(conflict: Conflict) => any} [onConflict] returns the payload to send instead, or nothing to give up
+ * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
+ */
+
+/**
+ * A write that is on its way.
+ * @typedef {object} Edit
+ * @property {string} commandId
+ * @property {Command} command
+ * @property {{ id: string, type: string, payload: any }[]} parts the commands of a batch, or this one
+ * @property {boolean} optimistic
+ * @property {string} at when it was made, as a timestamp of the wire
+ * @property {number} seqGuess its seq, if nobody else writes
+ * @property {number} bytes
+ * @property {any} [key] in the database
+ * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with the
+ *   application
+ * @property {boolean} isUnsure whether it may have been carried out
+ * @property {number} [seq] of its answer
+ * @property {(written: Written) => void} resolve
+ * @property {(error: any) => void} reject
+ */
+
+/**
+ * What shows edits before they are answered.
+ * @typedef {{ add(edit: Edit): void, settle(edit: Edit): void, drop(edit: Edit): void }} Overlay
+ */
+
+const OFFLINE_MAX = 100;
+const OFFLINE_BYTES_MAX = 1024 * 1024;
+
+let lastTime = 0;
+
+/** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
+export function uuid() {
+  lastTime = Math.max(Date.now(), lastTime + 1);
+  const random = [...crypto.getRandomValues(new Uint8Array(10))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const time = lastTime.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-a${random.slice(3, 6)}-${random.slice(6, 18)}`;
+}
+
+/**
+ * Takes a command apart and copies it, so that what its caller changes later is not sent.
+ * @param {Command} command
+ * @param {string} commandId
+ */
+function prepare({ type, payload }, commandId) {
+  const text = JSON.stringify({ type, commandId, payload });
+  /** @type {Command} */
+  const command = JSON.parse(text);
+  /** @type {Command[]} */
+  const commands = type === 'BATCH' ? command.payload.commands : [command];
+  const parts = commands.map((part) => {
+    if (part.type === 'CREATE') part.payload._id ??= uuid();
+    return { ...part, id: part.type === 'CREATE' ? part.payload._id : part.payload.id };
+  });
+  return { commandId, command: { type, payload: command.payload }, parts, bytes: text.length };
+}
+
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Overlay} overlay
+ * @param {WriteHandlers} handlers
+ * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
+ */
+export function openWrites(connection, overlay, { onConflict, onLost }, opening) {
+  /** In the order of the calls; those of earlier pages before them. @type {Set<Edit>} */
+  let queue = new Set();
+  let bytes = 0;
+  let attempts = 0;
+  let isReady = !opening;
+  let isClosed = false;
+  /** @type {import('./persist.js').Store | undefined} */
+  let store;
+  /** @type {ReturnType<typeof setTimeout> | undefined} while the server wants to be left alone */
+  let pause;
+
+  /**
+   * @param {Command} command
+   * @param {WriteOptions} [options]
+   * @returns {Promise<Written>}
+   */
+  function write(command, { commandId = uuid(), expectedVersion, optimistic = true } = {}) {
+    return new Promise((resolve, reject) => {
+      const payload = expectedVersion === undefined ? command.payload : { ...command.payload, expectedVersion };
+      const prepared = prepare({ type: command.type, payload }, commandId);
+      if (isClosed) throw failure('closed', 'the client is closed');
+      if (isTooLarge(JSON.stringify(frameOf(prepared)))) throw failure('too_large', 'a write has at most 256 KiB');
+      const isFull = queue.size >= OFFLINE_MAX || bytes + prepared.bytes > OFFLINE_BYTES_MAX;
+      if (isFull && !connection.isUp) throw failure('queue_full', 'too many writes wait for a connection');
+      const at = new Date().toISOString();
+      const seqGuess = connection.head + queue.size + 1;
+      /** @type {Edit} */
+      const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', isUnsure: false, resolve, reject };
+      enqueue(edit);
+      keep(edit);
+    });
+  }
+
+  /** @param {Edit} edit */
+  function enqueue(edit) {
+    queue.add(edit);
+    bytes += edit.bytes;
+    overlay.add(edit);
+  }
+
+  /** Sends an edit once it is stored; where nothing can be stored it is sent all the same. @param {Edit} edit */
+  async function keep(edit) {
+    if (opening) {
+      edit.stage = 'keeping';
+      await opening;
+      await store?.put(edit).catch(() => {});
+      edit.stage = 'ready';
+    }
+    pump();
+    connection.notify();
+  }
+
+  /**
+   * Sends what may be sent. No edit overtakes an earlier one, but for those whose conflict the application ponders: then
+   * the later edits of the same events wait, and the others go on. And none is sent before the earlier edits of the same
+   * event are answered, so that none is tried again after a later one was carried out.
+   */
+  function pump() {
+    if (!isReady || pause || isClosed || !connection.isUp) return;
+    /** @type {Set<string>} */
+    const pondered = new Set();
+    /** @type {Set<string>} */
+    const unanswered = new Set();
+    for (const edit of queue) {
+      const ids = edit.parts.map((part) => part.id);
+      const waitsFor = (/** @type {Set<string>} */ events) => ids.some((id) => events.has(id));
+      const isPondered = edit.stage === 'asking' || waitsFor(pondered);
+      if (!isPondered && edit.stage !== 'sent') {
+        if (edit.stage === 'keeping' || waitsFor(unanswered)) return;
+        send(edit);
+      }
+      for (const id of ids) (isPondered ? pondered : unanswered).add(id);
+    }
+  }
+
+  /** @param {{ commandId: string, command: Command }} edit */
+  const frameOf = ({ commandId, command }) => ({ ...command, commandId });
+
+  /** @param {Edit} edit */
+  function send(edit) {
+    edit.stage = 'sent';
+    edit.isUnsure = true;
+    connection.request(frameOf(edit), (answer) => {
+      edit.stage = 'ready';
+      if (!answer) return;
+      if (!answer.error) return succeed(edit, answer);
+      const error = new LivelogError(answer.error);
+      if (error.code !== 'outcome_unknown') edit.isUnsure = false;
+      if (error.retryable || edit.isUnsure) return tryLater(edit);
+      refuse(edit, error);
+    });
+  }
+
+  /** @param {Edit} edit */
+  function tryLater(edit) {
+    overlay.settle(edit);
+    pause ??= setTimeout(() => {
+      pause = undefined;
+      pump();
+    }, backoff(attempts++));
+  }
+
+  /**
+   * @param {Edit} edit
+   * @param {import('./connection.js').Frame} answer
+   */
+  function succeed(edit, { seq, data, duplicate = false }) {
+    attempts = 0;
+    edit.seq = seq;
+    edit.isUnsure = false;
+    connection.acknowledged = Math.max(connection.acknowledged, seq);
+    overlay.settle(edit);
+    end(edit);
+    edit.resolve({ seq, data, duplicate });
+  }
+
+  /** @param {Edit} edit */
+  function end(edit) {
+    if (queue.delete(edit)) bytes -= edit.bytes;
+    // What is not deleted is sent once more, by a later page, to no effect.
+    store?.remove(edit).catch(() => {});
+    pump();
+    connection.notify();
+  }
+
+  /**
+   * @param {Edit} edit
+   * @param {any} error
+   */
+  async function refuse(edit, error) {
+    if (error.code === 'version_conflict' && onConflict) {
+      edit.stage = 'asking';
+      pump();
+      try {
+        const current = error.details?.current;
+        const payload = await onConflict({ command: edit.command, error, current });
+        if (isClosed) return;
+        if (payload) return replace(edit, payload);
+      } catch (thrown) {
+        error = thrown;
+      }
+    }
+    if (isClosed) return;
+    overlay.drop(edit);
+    end(edit);
+    edit.reject(error);
+  }
+
+  /**
+   * @param {Edit} edit
+   * @param {any} payload
+   */
+  function replace(edit, payload) {
+    const prepared = prepare({ type: edit.command.type, payload }, uuid());
+    if (isTooLarge(JSON.stringify(frameOf(prepared)))) throw failure('too_large', 'a write has at most 256 KiB');
+    overlay.drop(edit);
+    bytes += prepared.bytes - edit.bytes;
+    Object.assign(edit, prepared, { stage: 'ready' });
+    overlay.add(edit);
+    keep(edit);
+  }
+
+  /** Takes over the edits of pages that are gone: they go before those of this one. */
+  async function adopt() {
+    const records = (await store?.adopt()) ?? [];
+    /** @type {Edit[]} */
+    const adopted = records.map(({ commandId, command, ...rest }) => ({
+      ...prepare(command, commandId),
+      ...rest,
+      stage: 'ready',
+      isUnsure: true,
+      resolve() {},
+      reject(error) {
+        if (!isClosed) onLost?.({ command: this.command, error });
+      },
+    }));
+    if (!adopted.length) return;
+    const later = queue;
+    for (const edit of later) overlay.drop(edit);
+    queue = new Set();
+    bytes = 0;
+    for (const edit of [...adopted, ...later]) enqueue(edit);
+  }
+
+  async function start() {
+    try {
+      store = await opening;
+      await adopt();
+    } finally {
+      isReady = true;
+      pump();
+    }
+  }
+  opening = opening && opening.catch(() => undefined);
+  if (opening) start();
+
+  return {
+    write,
+    /** Those that are not answered, in order. */
+    get edits() {
+      return queue;
+    },
+
+    up() {
+      clearTimeout(pause);
+      pause = undefined;
+      pump();
+      if (isReady && store) adopt().then(pump, () => {});
+    },
+
+    close() {
+      isClosed = true;
+      clearTimeout(pause);
+      for (const edit of queue) edit.reject(failure('closed', 'the client is closed'));
+      opening?.then(() => store?.close());
+    },
+  };
+}
