@@ -1,0 +1,69 @@
+/** Which columns a table of documents has, from a sample of them, and how a value stands in its cell. */
+import { isPlain, valueAt } from './diff.js';
+import { brief, scalar, when } from './format.js';
+
+const OWN_MAX = 5;
+const OFFERED_MAX = 60;
+const SYSTEM = ['_id', '_version', '_seq', '_createdAt', '_updatedAt'];
+const TIMES = new Set(['_createdAt', '_updatedAt']);
+const WIDTHS = { number: '9ch', boolean: '9ch', time: '19ch', id: 'minmax(14ch, 1.2fr)', short: 'minmax(10ch, 1fr)', long: 'minmax(16ch, 2.4fr)' };
+
+/** @typedef {{ path: string, kind: keyof typeof WIDTHS }} Column */
+
+/** The columns to show: the id, the fields that most of the sample have, and when it changed last. @returns {Column[]} */
+export function chooseColumns(sample) {
+  const own = [...seen(sample, 1).entries()].sort(([, one], [, other]) => other - one).slice(0, OWN_MAX);
+  return columnsOf(['_id', ...own.map(([path]) => path), '_updatedAt'], sample);
+}
+
+export function columnsOf(paths, sample) {
+  return paths.map((path) => ({ path, kind: kindOf(path, sample) }));
+}
+
+/** Every path that may be a column, those of the server first. */
+export function offeredPaths(sample) {
+  return [...SYSTEM, ...[...seen(sample, 2).keys()].slice(0, OFFERED_MAX)];
+}
+
+/** The template of a grid with these columns. */
+export function widths(columns) {
+  return columns.map(({ kind }) => WIDTHS[kind]).join(' ');
+}
+
+/** How often each path is there, in the order in which they are met. */
+function seen(sample, depth) {
+  const counts = new Map();
+  const walk = (object, prefix, left) => {
+    for (const name of Object.keys(object)) {
+      if (prefix === '' && name.startsWith('_')) continue;
+      const path = prefix + name;
+      counts.set(path, (counts.get(path) ?? 0) + 1);
+      if (left > 1 && isPlain(object[name])) walk(object[name], `${path}.`, left - 1);
+    }
+  };
+  for (const document of sample) walk(document, '', depth);
+  return counts;
+}
+
+function kindOf(path, sample) {
+  if (path === '_id') return 'id';
+  if (TIMES.has(path)) return 'time';
+  if (SYSTEM.includes(path)) return 'number';
+  const values = sample.map((document) => valueAt(document, path)).filter((value) => value !== undefined && value !== null);
+  if (values.length > 0 && values.every((value) => typeof value === 'number')) return 'number';
+  if (values.length > 0 && values.every((value) => typeof value === 'boolean')) return 'boolean';
+  const lengths = values.map((value) => brief(value, 60).length);
+  const mean = lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length);
+  return mean > 18 ? 'long' : 'short';
+}
+
+/** A cell's text, and a class that says what it is. */
+export function cellOf(event, { path }) {
+  const value = valueAt(event, path);
+  if (value === undefined) return { text: '', kind: 'missing' };
+  if (TIMES.has(path)) return { text: when(value), kind: 'time' };
+  if (typeof value === 'string') return { text: brief(value, 200), kind: path === '_id' ? 'id' : 'string' };
+  if (value === null) return { text: 'null', kind: 'null' };
+  if (typeof value === 'object') return { text: brief(value, 200), kind: 'compound' };
+  return { text: scalar(value), kind: typeof value };
+}

@@ -1,0 +1,176 @@
+/** One event beside the table: the document, its editor, its history. It follows what others write to it. */
+import { Editor } from './editor.js';
+import { fill, h, mark } from './dom.js';
+import { moment } from './format.js';
+import { History } from './history.js';
+import { turn } from './router.js';
+import { SidePanel } from './side_panel.js';
+import { tabs } from './tabs.js';
+import { tree } from './tree.js';
+
+export class EventPanel {
+  #db;
+  #notices;
+  #panel;
+  #shown = '';
+  #tabs;
+  #scope;
+
+  constructor({ db, scope, notices, close }) {
+    this.#db = db;
+    this.#notices = notices;
+    this.#panel = new SidePanel(scope, { close });
+    this.element = this.#panel.element;
+  }
+
+  /** What the address says. @param {{ id?: string, tab?: string, at?: number, isNew: boolean }} wanted */
+  show({ id, tab = 'document', at, isNew }) {
+    const wanted = JSON.stringify({ id, at, isNew });
+    if (wanted === this.#shown) return void this.#tabs?.show(tab);
+    this.#shown = wanted;
+    this.#tabs = undefined;
+    if (isNew) return this.#showNew();
+    if (id === undefined) return this.#panel.close(true);
+    const same = this.#panel.isOpen && this.id === id;
+    this.id = id;
+    this.#scope = this.#panel.open(id, { focus: !same });
+    return at === undefined ? this.#showLive(id, tab) : this.#showPast(id, at);
+  }
+
+  #showNew() {
+    this.id = undefined;
+    const scope = this.#panel.open('New event', { focus: false });
+    const editor = new Editor(scope, { db: this.#db, saved: (event) => turn({ new: undefined, id: event._id }, true) });
+    fill(this.#panel.body, h('p', { class: 'faint' }, 'Its fields as JSON. An _id may be chosen; else the server makes one.'), editor.element);
+    editor.input.focus();
+    editor.input.setSelectionRange(4, 4);
+  }
+
+  #showLive(id, tab) {
+    const live = new LiveEvent(this.#scope, { db: this.#db, id, notices: this.#notices });
+    this.#tabs = live.tabs;
+    fill(this.#panel.body, live.element);
+    live.tabs.show(tab);
+  }
+
+  async #showPast(id, at) {
+    const scope = this.#scope;
+    const event = await this.#db.get(id, { at }).catch(() => undefined);
+    if (scope.closed) return;
+    if (!event) return void fill(this.#panel.body, h('p', { class: 'faint' }, `There was no such event at seq ${at}.`));
+    const act = () => restore(this.#db, this.#notices, id, event._version);
+    const back = h('button', { type: 'button', class: 'plain', onclick: act }, `Restore version ${event._version}`);
+    fill(this.#panel.body, h('p', { class: 'callout past' }, `As it was at seq ${at}.`), facts(event), tree(event), h('div', { class: 'buttons' }, back));
+  }
+}
+
+class LiveEvent {
+  #db;
+  #id;
+  #notices;
+  #scope;
+  #event;
+  #wasThere = false;
+
+  constructor(scope, { db, id, notices }) {
+    Object.assign(this, { element: h('div', { class: 'event' }) });
+    this.#db = db;
+    this.#id = id;
+    this.#notices = notices;
+    this.#scope = scope;
+    this.facts = h('div');
+    this.document = h('div', { class: 'event-document' });
+    this.edit = h('div');
+    this.past = h('div');
+    this.actions = h('div', { class: 'buttons' });
+    this.tabs = tabs(scope, {
+      label: 'This event',
+      choose: (tab) => turn({ tab: tab === 'document' ? undefined : tab }, true),
+      items: [['document', 'Document', this.document], ['edit', 'Edit', this.edit], ['history', 'History', this.past]],
+    });
+    fill(this.element, this.facts, this.tabs.element, this.actions);
+    this.history = new History(scope, { db, id, restore: (version) => restore(db, notices, id, version, this.#event?._version) });
+    fill(this.past, this.history.element);
+    this.query = db.query({ filter: { _id: id }, optimistic: false });
+    scope.add(() => this.query.close());
+    scope.add(this.query.subscribe(() => this.#draw()));
+    this.#draw();
+  }
+
+  #draw() {
+    if (!this.query.ready) return;
+    const event = this.query.get()[0];
+    if (event === this.#event && this.#wasThere) return;
+    const isNews = this.#wasThere && event?._version !== this.#event?._version;
+    this.#event = event;
+    this.#wasThere = true;
+    if (event) this.#drawEvent(event);
+    else this.#drawGone();
+    if (isNews) this.history.reload();
+  }
+
+  #drawEvent(event) {
+    fill(this.facts, facts(event));
+    fill(this.document, tree(event));
+    fill(this.actions, this.#deletion());
+    if (this.editor) return this.editor.follow(event);
+    this.editor = new Editor(this.#scope, {
+      db: this.#db, base: event, saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`),
+    });
+    fill(this.edit, this.editor.element);
+    return undefined;
+  }
+
+  #drawGone() {
+    this.editor = undefined;
+    fill(this.facts, h('p', { class: 'callout' }, 'There is no such event now. Its history, if it has one, can be restored.'));
+    fill(this.document);
+    fill(this.edit);
+    fill(this.actions);
+    this.tabs.show('history');
+  }
+
+  /** Asked once more, in place: a dialog for one question would be too much. */
+  #deletion() {
+    const ask = h('button', { type: 'button', class: 'quiet danger-text' }, 'Delete …');
+    const sure = h('button', { type: 'button', class: 'danger', onclick: () => this.#delete() }, 'Delete this event');
+    const no = h('button', { type: 'button', class: 'plain' }, 'Keep it');
+    const box = h('div', { class: 'buttons' }, ask);
+    ask.addEventListener('click', () => {
+      fill(box, sure, no);
+      no.focus();
+    });
+    no.addEventListener('click', () => {
+      fill(box, ask);
+      ask.focus();
+    });
+    return box;
+  }
+
+  async #delete() {
+    const { _version: version } = this.#event;
+    try {
+      await this.#db.remove(this.#id, { expectedVersion: version, optimistic: false });
+      const undo = () => restore(this.#db, this.#notices, this.#id, version);
+      this.#notices.say(`Deleted ${this.#id}`, { label: 'Undo', act: undo });
+    } catch (error) {
+      this.#notices.fail('Not deleted', error);
+    }
+  }
+}
+
+async function restore(db, notices, id, version, expectedVersion) {
+  try {
+    const event = await db.restore(id, version, { expectedVersion, optimistic: false });
+    notices.say(`${id} is again as in version ${version}, as version ${event._version}`);
+  } catch (error) {
+    notices.fail('Not restored', error);
+  }
+}
+
+function facts(event) {
+  const rows = [['Version', event._version], ['Seq', event._seq], ['Created', moment(event._createdAt)], ['Changed', moment(event._updatedAt)]];
+  const list = h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, String(value)))));
+  mark(list, 'data-version', event._version);
+  return list;
+}

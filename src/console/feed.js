@@ -1,0 +1,124 @@
+/** The feed: every change as it happens, newest first. */
+import { ChangePanel } from './change_panel.js';
+import { fill, h, mark, say } from './dom.js';
+import { FeedLog } from './feed_log.js';
+import { createFeedRow, drawFeedRow } from './feed_row.js';
+import { FilterBox } from './filter_box.js';
+import { readFilter } from './filter_text.js';
+import { count, many, rounded } from './format.js';
+import { icon } from './icons.js';
+import { turn } from './router.js';
+import { Rows } from './rows.js';
+
+/** Changes of before the page was opened that the feed begins with. */
+const BEGIN_WITH = 200;
+
+export class FeedView {
+  title = 'Feed';
+  #db;
+  #scope;
+  #log = new FeedLog();
+  #frozen;
+  #told = 0;
+  #seen = 0;
+  #following;
+  #filter;
+
+  constructor({ db, scope, notices }) {
+    this.#db = db;
+    this.#scope = scope;
+    this.box = new FilterBox(scope, {
+      label: 'Filter the feed', hint: 'status=paid, or {"total":{"$gt":100}}', apply: (text) => turn({ filter: text }),
+    });
+    this.pause = h('button', { type: 'button', class: 'pause', 'aria-pressed': 'false', onclick: () => this.#toggle() });
+    this.rate = h('p', { class: 'view-note tabular' });
+    this.empty = h('p', { class: 'empty', hidden: true }, 'Nothing has happened yet. Changes appear here as they are written.');
+    this.panel = new ChangePanel({ db, scope, notices, close: () => this.rows.element.focus() });
+    this.rows = new Rows(scope, {
+      label: 'Changes, newest first',
+      create: createFeedRow,
+      draw: drawFeedRow,
+      at: (index) => this.#at(index),
+      key: (entry) => entry.number,
+      open: (entry) => this.panel.show(entry),
+      anchored: true,
+    });
+    this.element = h('div', { class: 'view' },
+      h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Feed'), this.rate, h('span', { class: 'spacer' }), this.pause),
+      this.box.element,
+      h('div', { class: 'split' }, h('div', { class: 'split-main' }, this.rows.element, this.empty), this.panel.element));
+    this.draw = scope.frame(() => this.#draw());
+    scope.every(500, this.draw);
+    this.#draw();
+  }
+
+  /** @param {import('./router.js').Route} route */
+  show({ query }) {
+    const text = query.filter ?? '';
+    this.box.set(text);
+    if (this.#following && text === this.#filter) return;
+    this.#filter = text;
+    this.#follow(readFilter(text).filter ?? {});
+  }
+
+  async #follow(filter) {
+    this.#following?.close();
+    this.#following = this.#scope.inner();
+    const following = this.#following;
+    this.#log.clear();
+    this.#told = this.#seen = this.#log.total;
+    this.#frozen &&= [];
+    this.rows.resize(0);
+    try {
+      const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
+      if (following.closed) return;
+      const options = { after: Math.max(0, seq - BEGIN_WITH), ...(Object.keys(filter).length > 0 && { filter }) };
+      following.add(this.#db.onChange(options, (change) => this.#hear(change)));
+    } catch (error) {
+      if (!following.closed) this.box.refuse(error);
+    }
+  }
+
+  #hear(change) {
+    this.#log.push(change);
+    this.draw();
+  }
+
+  #at(index) {
+    return this.#frozen ? this.#frozen[index] : this.#log.at(index);
+  }
+
+  #toggle() {
+    this.#frozen = this.#frozen ? undefined : this.#log.copy();
+    this.#seen = this.#log.total;
+    if (!this.#frozen) this.rows.toTop();
+    this.#draw();
+  }
+
+  #draw() {
+    if (!this.#frozen) this.#drawNew();
+    const waiting = this.#frozen ? this.#log.total - this.#seen : 0;
+    this.#drawPause(waiting);
+    const rate = this.#log.rate();
+    const length = this.#frozen?.length ?? this.#log.length;
+    say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}the last ${many(length, 'change')}`);
+    this.empty.hidden = length > 0;
+  }
+
+  #drawNew() {
+    const above = this.#log.total - this.#told;
+    this.#told = this.#log.total;
+    this.rows.resize(this.#log.length, Math.min(above, this.#log.length));
+  }
+
+  #drawPause(waiting) {
+    const paused = this.#frozen !== undefined;
+    if (this.pause.dataset.paused !== String(paused)) {
+      this.pause.dataset.paused = String(paused);
+      mark(this.pause, 'aria-pressed', paused ? 'true' : 'false');
+      this.pauseWord = h('span');
+      fill(this.pause, icon(paused ? 'play' : 'pause'), this.pauseWord);
+    }
+    say(this.pauseWord, paused ? (waiting > 0 ? `Go on · ${count(waiting)} waiting` : 'Go on') : 'Pause');
+  }
+}

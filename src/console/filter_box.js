@@ -1,0 +1,57 @@
+/** A box for a filter. What is wrong with it is said below it, where one looks while typing. */
+import { h, mark, say, unique } from './dom.js';
+import { readFilter } from './filter_text.js';
+import { icon } from './icons.js';
+
+const CALM_MS = 400;
+
+/**
+ * @param {{ label: string, hint: string, value?: string, apply: (text: string, filter: object) => void }} options
+ */
+export class FilterBox {
+  #apply;
+  #applied;
+
+  constructor(scope, { label, hint, value = '', apply }) {
+    this.#apply = apply;
+    this.#applied = value;
+    const error = unique('filter-error');
+    this.error = h('p', { class: 'field-error', id: error, 'aria-live': 'polite' });
+    this.input = h('input', {
+      type: 'search', class: 'filter-input mono', value, placeholder: hint, spellcheck: 'false', autocomplete: 'off',
+      autocapitalize: 'off', 'aria-label': label, 'aria-describedby': error,
+    });
+    this.element = h('div', { class: 'filter-box' }, h('div', { class: 'filter-field' }, icon('search'), this.input), this.error);
+    const calm = scope.calm(CALM_MS, () => this.#read());
+    scope.listen(this.input, 'input', calm);
+    scope.listen(this.input, 'keydown', (event) => event.key === 'Enter' && this.#read());
+  }
+
+  /** Another filter than was typed: from the address, say. */
+  set(text) {
+    this.#applied = text;
+    if (this.input.value !== text) this.input.value = text;
+    if (readFilter(text).error === undefined) this.#say('');
+  }
+
+  /** The server refused it. */
+  refuse(error) {
+    const path = error.path?.replace(/^(payload|query)\./, '');
+    this.#say(path ? `${path}: ${error.message}` : error.message);
+  }
+
+  #read() {
+    const text = this.input.value;
+    const { filter, error } = readFilter(text);
+    if (error !== undefined) return this.#say(error);
+    if (text === this.#applied) return undefined;
+    this.#say('');
+    this.#applied = text;
+    return this.#apply(text, filter);
+  }
+
+  #say(text) {
+    say(this.error, text);
+    mark(this.input, 'aria-invalid', text !== '' && 'true');
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Short messages that go by themselves, with what may be done about them (such as to undo). A screen reader hears them
+ * when it has nothing else to say.
+ */
+import { h } from './dom.js';
+
+const SHOWN_MS = 8000;
+const SHOWN_MAX = 3;
+
+export class Notices {
+  constructor() {
+    this.element = h('div', { class: 'notices', role: 'status', 'aria-live': 'polite' });
+  }
+
+  /** @param {{ label: string, act: () => void } | undefined} [offer] */
+  say(text, offer) {
+    const notice = h('div', { class: 'notice' }, h('span', { class: 'notice-text' }, text));
+    const end = () => notice.remove();
+    if (offer) notice.append(h('button', { class: 'quiet', type: 'button', onclick: () => { end(); offer.act(); } }, offer.label));
+    notice.append(h('button', { class: 'quiet icon-button', type: 'button', 'aria-label': 'Dismiss', onclick: end }, '×'));
+    while (this.element.childElementCount >= SHOWN_MAX) this.element.firstElementChild.remove();
+    this.element.append(notice);
+    this.#endUnlessRead(notice, end);
+  }
+
+  /** What has the pointer or the focus stays. */
+  #endUnlessRead(notice, end) {
+    setTimeout(() => {
+      if (notice.matches(':hover, :focus-within')) this.#endUnlessRead(notice, end);
+      else end();
+    }, SHOWN_MS);
+  }
+
+  /** What a failed request says, in one line. */
+  fail(what, error) {
+    this.say(`${what}: ${error?.message ?? error}`);
+  }
+}

@@ -1,0 +1,84 @@
+/** The frame of the console: the ways between the views, and the view that is shown. */
+import { Broadcasts } from './broadcasts.js';
+import { fill, h, mark } from './dom.js';
+import { icon } from './icons.js';
+import { Notices } from './notices.js';
+import { address, current } from './router.js';
+import { Scope } from './scope.js';
+import { State } from './state.js';
+
+const THEMES = { auto: 'Like the system', light: 'Light', dark: 'Dark' };
+
+export class Shell {
+  #db;
+  #views;
+  #shown;
+  #scope = new Scope();
+  #notices = new Notices();
+
+  /** `views`: name -> [title, class]. */
+  constructor(db, views) {
+    this.#db = db;
+    this.#views = views;
+    this.main = document.querySelector('main');
+    const broadcasts = new Broadcasts(this.#scope, { db, notices: this.#notices });
+    const foot = [broadcasts.button, this.#theme(), new State(this.#scope, db).element];
+    fill(document.querySelector('.nav-foot'), foot);
+    document.body.append(this.#notices.element, broadcasts.dialog);
+    this.links = new Map([...document.querySelectorAll('.nav-links a')].map((link) => [link.hash.slice(2), link]));
+    for (const [name, link] of this.links) link.prepend(icon(name));
+    addEventListener('hashchange', () => this.show());
+    document.querySelector('.skip').addEventListener('click', (event) => {
+      event.preventDefault();
+      this.main.focus();
+    });
+  }
+
+  /** Shows what the address says. */
+  show() {
+    const route = current();
+    if (!this.#views.has(route.view)) return void location.replace(address('feed'));
+    if (route.view !== this.#shown?.name) this.#change(route.view);
+    this.#shown.view.show(route);
+    return undefined;
+  }
+
+  #change(name) {
+    const isFirst = this.#shown === undefined;
+    this.#shown?.scope.close();
+    const scope = this.#scope.inner();
+    const View = this.#views.get(name);
+    const view = new View({ db: this.#db, scope, notices: this.#notices });
+    this.#shown = { name, view, scope };
+    fill(this.main, view.element);
+    document.title = `${view.title} · livelog`;
+    for (const [other, link] of this.links) mark(link, 'aria-current', other === name && 'page');
+    if (!isFirst) (this.main.querySelector('h1') ?? this.main).focus({ preventScroll: true });
+  }
+
+  #theme() {
+    const button = h('button', { type: 'button', class: 'nav-button', onclick: () => turnTheme(draw) });
+    const draw = (theme) => {
+      fill(button, icon(theme), h('span', { class: 'nav-word' }, THEMES[theme]));
+      mark(button, 'aria-label', `Colours: ${THEMES[theme]}`);
+    };
+    draw(document.documentElement.dataset.theme ?? 'auto');
+    return button;
+  }
+}
+
+/** From one to the next, remembered for the next visit where the browser lets pages remember. */
+function turnTheme(draw) {
+  const root = document.documentElement;
+  const names = Object.keys(THEMES);
+  const next = names[(names.indexOf(root.dataset.theme ?? 'auto') + 1) % names.length];
+  if (next === 'auto') delete root.dataset.theme;
+  else root.dataset.theme = next;
+  draw(next);
+  try {
+    if (next === 'auto') localStorage.removeItem('livelog-theme');
+    else localStorage.setItem('livelog-theme', next);
+  } catch {
+    // It holds until the page is closed, then.
+  }
+}
