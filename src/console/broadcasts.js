@@ -1,5 +1,5 @@
 /** Broadcasts: those that were heard, counted where they disturb nobody, and a place to send one. */
-import { fill, h, mark, say, unique } from './dom.js';
+import { fill, h, say, unique } from './dom.js';
 import { jsonError } from './filter_text.js';
 import { count } from './format.js';
 import { icon } from './icons.js';
@@ -55,8 +55,7 @@ export class Broadcasts {
 
   #draw() {
     this.number.hidden = this.#unread === 0;
-    say(this.number, count(this.#unread));
-    mark(this.button, 'aria-label', this.#unread > 0 ? `Broadcasts, ${this.#unread} new` : 'Broadcasts');
+    fill(this.number, count(this.#unread), h('span', { class: 'sr-only' }, ' new'));
     const items = this.#heard.map(({ at, payload }) =>
       h('li', null, h('time', { class: 'faint tabular' }, at.toTimeString().slice(0, 8)), h('div', { class: 'mono' }, leaf(payload))));
     fill(this.list, items.length > 0 ? items : h('li', { class: 'faint' }, 'None since this page was opened.'));

@@ -6,7 +6,8 @@ const OWN_MAX = 5;
 const OFFERED_MAX = 60;
 const SYSTEM = ['_id', '_version', '_seq', '_createdAt', '_updatedAt'];
 const TIMES = new Set(['_createdAt', '_updatedAt']);
-const WIDTHS = { number: '9ch', boolean: '9ch', time: '19ch', id: 'minmax(14ch, 1.2fr)', short: 'minmax(10ch, 1fr)', long: 'minmax(16ch, 2.4fr)' };
+const WIDTHS = { number: '11ch', boolean: '9ch', time: '16ch', id: 'minmax(14ch, 1.2fr)', short: 'minmax(11ch, 1fr)', long: 'minmax(16ch, 2.4fr)' };
+const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 11, long: 16 };
 
 /** @typedef {{ path: string, kind: keyof typeof WIDTHS }} Column */
 
@@ -28,6 +29,17 @@ export function offeredPaths(sample) {
 /** The template of a grid with these columns. */
 export function widths(columns) {
   return columns.map(({ kind }) => WIDTHS[kind]).join(' ');
+}
+
+/** How wide they are at least; where there is less room the table scrolls sideways. */
+export function least(columns) {
+  return `${columns.reduce((sum, { kind }) => sum + LEAST[kind], 5)}ch`;
+}
+
+/** What to ask the server for: no path within another. */
+export function fieldsOf(columns) {
+  const paths = [...new Set([...columns.map(({ path }) => path), '_updatedAt'])];
+  return paths.filter((path) => !paths.some((other) => path.startsWith(`${other}.`)));
 }
 
 /** How often each path is there, in the order in which they are met. */

@@ -42,7 +42,7 @@ function byPath(list) {
 
 function table(places) {
   const head = ['Field', 'It was', 'Theirs', 'Yours'].map((name) => h('th', { scope: 'col' }, name));
-  return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': 'Theirs and yours' },
+  return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': 'Theirs and yours' },
     h('table', { class: 'differences' }, h('thead', null, h('tr', null, head)), h('tbody', null, places.map(row))));
 }
 

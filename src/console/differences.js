@@ -7,7 +7,7 @@ export function differenceTable(list, { before = 'Before', after = 'After', none
   if (list.length === 0) return h('p', { class: 'faint' }, none);
   const rows = list.map(row);
   const head = h('tr', null, ['Field', before, after].map((name) => h('th', { scope: 'col' }, name)));
-  return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': label },
+  return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': label },
     h('table', { class: 'differences' }, h('thead', null, head), h('tbody', null, rows)));
 }
 

@@ -1,5 +1,5 @@
 /** The events as a table that stays live, or as they were at a position of the log. What is shown is in the address. */
-import { chooseColumns, columnsOf, offeredPaths } from './columns.js';
+import { chooseColumns, columnsOf, fieldsOf, offeredPaths } from './columns.js';
 import { ColumnChooser } from './column_chooser.js';
 import { h, say } from './dom.js';
 import { EventPanel } from './event_panel.js';
@@ -90,9 +90,8 @@ export class EventsView {
     this.chooser.show(chosen.map(({ path }) => path), offeredPaths(page.data), columns !== '');
     this.table.setColumns(chosen, query.sort);
     this.#source?.close();
-    const fields = chosen.map(({ path }) => path);
     this.#source = query.at === undefined && few
-      ? new LiveSource(this.#db, { ...query, fields: [...fields, '_updatedAt'] }, page.data, this.draw)
+      ? new LiveSource(this.#db, { ...query, fields: fieldsOf(chosen) }, page.data, this.draw)
       : new PageSource(this.#db, query, page, this.draw);
     this.#draw();
     this.timeline.shown();

@@ -73,14 +73,14 @@ export class FeedView {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
       if (following.closed) return;
       const options = { after: Math.max(0, seq - BEGIN_WITH), ...(Object.keys(filter).length > 0 && { filter }) };
-      following.add(this.#db.onChange(options, (change) => this.#hear(change)));
+      following.add(this.#db.onChange(options, (change) => this.#hear(change, change.seq > seq)));
     } catch (error) {
       if (!following.closed) this.box.refuse(error);
     }
   }
 
-  #hear(change) {
-    this.#log.push(change);
+  #hear(change, isNews) {
+    this.#log.push(change, isNews);
     this.draw();
   }
 
@@ -101,7 +101,7 @@ export class FeedView {
     this.#drawPause(waiting);
     const rate = this.#log.rate();
     const length = this.#frozen?.length ?? this.#log.length;
-    say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}the last ${many(length, 'change')}`);
+    say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}${many(length, 'change')}`);
     this.empty.hidden = length > 0;
   }
 

@@ -21,7 +21,8 @@ export class FeedLog {
   /** How many there ever were. */
   total = 0;
 
-  push(change, now = performance.now()) {
+  /** `isNews`: it happened just now, and counts for the rate. */
+  push(change, isNews = true, now = performance.now()) {
     const before = this.#known.get(change.eventId);
     const weight = weigh(change.data);
     this.total += 1;
@@ -29,7 +30,7 @@ export class FeedLog {
     this.#weight += weight;
     this.#remember(change);
     this.#shed();
-    this.#count(now);
+    if (isNews) this.#count(now);
   }
 
   get length() {

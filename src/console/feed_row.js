@@ -46,7 +46,9 @@ function drawWhat(cell, change, before, differences) {
   if (change.kind === 'update' && differences.length > 0) return drawDifferences(cell, differences);
   if (change.kind === 'update') return say(cell, 'nothing that differs');
   const known = change.data ?? before;
-  say(cell, known ? briefFields(known) : '');
+  fill(cell, known && briefFields(known, 120).map(([name, text]) =>
+    h('span', { class: 'difference' }, h('span', { class: 'path' }, name), h('span', null, text))));
+  return undefined;
 }
 
 function drawDifferences(cell, differences) {

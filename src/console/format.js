@@ -68,19 +68,18 @@ export function brief(value, room = 120) {
   return line.text;
 }
 
-/** The same for the fields of a document, as `name: value`. */
+/** The user's own fields of a document as names and texts, cut to about `room` letters. @returns {[string, string][]} */
 export function briefFields(document, room = 160) {
-  const line = new Line(room);
-  let first = true;
+  const fields = [];
+  let left = room;
   for (const name of Object.keys(document)) {
+    if (left <= 0) break;
     if (name.startsWith('_')) continue;
-    if (line.full) break;
-    if (!first) line.add('  ');
-    first = false;
-    line.add(`${name}: `);
-    line.value(document[name], true);
+    const text = brief(document[name], Math.min(60, left));
+    fields.push([name, text]);
+    left -= name.length + text.length;
   }
-  return line.text;
+  return fields;
 }
 
 class Line {

@@ -3,7 +3,7 @@ import { differences } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h } from './dom.js';
 import { badge } from './feed_row.js';
-import { many, moment } from './format.js';
+import { many, moment, when } from './format.js';
 import { address } from './router.js';
 
 const PAGE_CHANGES = 30;
@@ -57,7 +57,7 @@ export class History {
     const isNewest = index === 0;
     return h('li', { class: 'history-item' },
       h('div', { class: 'history-line' }, badge(change.kind), h('strong', { class: 'tabular' }, `Version ${change.version}`),
-        h('a', { class: 'faint', href: address('events', { at: change.seq, id: this.#id }) }, h('time', { datetime: change.at }, moment(change.at))),
+        h('a', { class: 'faint', href: address('events', { at: change.seq, id: this.#id }) }, h('time', { datetime: change.at, title: moment(change.at) }, when(change.at))),
         h('span', { class: 'spacer' }),
         this.#restore && change.data && !isNewest && this.#button(change.version)),
       this.#what(change, before, open.has(String(change.seq)) || (isNewest && open.size === 0)));

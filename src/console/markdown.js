@@ -75,7 +75,7 @@ class Reader {
     this.at += 1;
     // Lines of Rust examples that begin with `# ` are for the compiler alone.
     const shown = language.startsWith('rust') ? lines.filter((line) => !/^\s*#( |$)/.test(line)) : lines;
-    return h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Example' }, h('code', null, shown.join('\n')));
+    return h('pre', { tabindex: '0', role: 'group', 'aria-label': 'Example' }, h('code', null, shown.join('\n')));
   }
 
   #quote() {
@@ -95,7 +95,7 @@ class Reader {
     const named = head.some((cell) => cell !== '');
     const columns = named && h('thead', null, h('tr', null, head.map((cell) => h('th', { scope: 'col' }, this.#inline(cell)))));
     const lines = body.map((row) => h('tr', null, row.map((cell) => h('td', null, this.#inline(cell)))));
-    return h('div', { class: 'scroll-x', tabindex: '0', role: 'region', 'aria-label': named ? head.filter(Boolean).join(', ') : 'Table' },
+    return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': named ? head.filter(Boolean).join(', ') : 'Table' },
       h('table', null, columns, h('tbody', null, lines)));
   }
 

@@ -7,7 +7,7 @@ import { address, current } from './router.js';
 import { Scope } from './scope.js';
 import { State } from './state.js';
 
-const THEMES = { auto: 'Like the system', light: 'Light', dark: 'Dark' };
+const THEMES = { auto: 'System colours', light: 'Light', dark: 'Dark' };
 
 export class Shell {
   #db;
@@ -60,7 +60,6 @@ export class Shell {
     const button = h('button', { type: 'button', class: 'nav-button', onclick: () => turnTheme(draw) });
     const draw = (theme) => {
       fill(button, icon(theme), h('span', { class: 'nav-word' }, THEMES[theme]));
-      mark(button, 'aria-label', `Colours: ${THEMES[theme]}`);
     };
     draw(document.documentElement.dataset.theme ?? 'auto');
     return button;

@@ -7,7 +7,7 @@ const COPIED_MS = 1500;
 
 const SNIPPETS = [
   { title: 'Write and read with curl', about: 'Every write is answered once it is durable.', text: (http) =>
-    `curl -s ${http}/api/events --json '{"title":"first","tags":["new"]}'\n`
+    `curl -s ${http}/api/events --json '{"title":"first","tags":["new"]}'\n\n`
     + `curl -sG ${http}/api/events --data-urlencode 'filter={"tags":"new"}'` },
   { title: 'Hear every change', about: 'Server-Sent Events: curl, or a browser’s EventSource, which resumes by itself.', text: (http) =>
     `curl -N -H 'Accept: text/event-stream' ${http}/api/changes` },
@@ -64,7 +64,7 @@ function snippet(title, about, text) {
   return h('section', { class: 'card snippet' },
     h('div', { class: 'snippet-head' }, h('h2', null, title), copyButton(title, text, code)),
     h('p', { class: 'faint' }, about),
-    h('pre', { tabindex: '0', role: 'region', 'aria-label': title }, code));
+    h('pre', { tabindex: '0', role: 'group', 'aria-label': title }, code));
 }
 
 /** Where the page may not write to the clipboard (plain HTTP from elsewhere), it selects the text instead. */

@@ -1,5 +1,5 @@
 /** How the connection is: always in sight, in a word, with its reasons one press away. */
-import { fill, h, mark, say } from './dom.js';
+import { fill, h, say } from './dom.js';
 import { count, lasting, many, moment } from './format.js';
 import { popover } from './popover.js';
 
@@ -13,12 +13,12 @@ export class State {
 
   constructor(scope, db) {
     this.#db = db;
-    this.word = h('span', { class: 'state-word' });
+    this.word = h('span');
     this.seq = h('span', { class: 'state-seq tabular' });
     this.heard = h('span', { class: 'sr-only', role: 'status' });
     this.facts = h('dl', { class: 'facts column' });
     this.button = h('button', { type: 'button', class: 'state' },
-      h('span', { class: 'state-dot', 'aria-hidden': 'true' }), this.word, this.seq);
+      h('span', { class: 'state-dot', 'aria-hidden': 'true' }), h('span', { class: 'state-word' }, h('span', { class: 'sr-only' }, 'Connection: '), this.word), this.seq);
     const box = popover(scope, {
       label: 'Connection', button: this.button, content: [h('p', { class: 'popover-title' }, 'Connection'), this.facts],
       opened: () => this.#drawFacts(),
@@ -36,7 +36,6 @@ export class State {
     document.documentElement.dataset.connection = name;
     say(this.word, WORDS[name] ?? name);
     say(this.seq, this.#aside());
-    mark(this.button, 'aria-label', `Connection: ${WORDS[name] ?? name}`);
     say(this.heard, name === 'live' ? 'Live' : `${WORDS[name] ?? name}${reason ? `: ${reason}` : ''}`);
     if (this.facts.checkVisibility()) this.#drawFacts();
   }

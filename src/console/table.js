@@ -1,11 +1,8 @@
 /** Events as a table: a column for each field, sorted by a press on its name. On a narrow screen each is two lines. */
-import { cellOf, widths } from './columns.js';
+import { cellOf, least, widths } from './columns.js';
 import { fill, h, mark, say } from './dom.js';
 import { briefFields, when } from './format.js';
 import { Rows } from './rows.js';
-
-/** About what a column needs to be read; below it the table scrolls sideways. */
-const LEAST_CH = 14;
 
 export class Table {
   #columns = [];
@@ -43,7 +40,7 @@ export class Table {
     if (!same) {
       this.#columns = columns;
       this.element.style.setProperty('--columns', widths(columns));
-      this.element.style.setProperty('--least', `${columns.length * LEAST_CH}ch`);
+      this.element.style.setProperty('--least', least(columns));
       mark(this.element, 'aria-colcount', columns.length);
       fill(this.head, columns.map((column) => this.#header(column)));
       this.rows.reset();
@@ -89,7 +86,7 @@ export class Table {
   #drawNarrow(row, event) {
     const first = row.children[0];
     if (!first) return;
-    first.dataset.brief = briefFields(event, 120);
+    first.dataset.brief = briefFields(event, 100).map((field) => field.join(' ')).join(' · ');
     first.dataset.when = event._updatedAt ? when(event._updatedAt) : '';
   }
 

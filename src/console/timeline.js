@@ -7,6 +7,7 @@ import { told } from './diff.js';
 import { fill, h, mark, say } from './dom.js';
 import { brief, count, moment } from './format.js';
 import { icon } from './icons.js';
+import { popover } from './popover.js';
 import { changeAt } from './rest.js';
 import { newest } from './scope.js';
 
@@ -32,15 +33,20 @@ export class Timeline {
     });
     this.play = this.#button('play', 'Play', () => this.#toggle());
     this.now = h('button', { type: 'button', class: 'primary now', onclick: () => this.#move(undefined) }, 'Back to now');
-    this.time = h('input', { type: 'datetime-local', step: '1', 'aria-label': 'Go to a time', class: 'time-field' });
-    scope.listen(this.time, 'change', () => this.#goToTime(refuse));
+    this.time = h('input', { type: 'datetime-local', step: '1', 'aria-label': 'Time' });
+    const goToTime = h('button', { type: 'button', class: 'primary', onclick: () => this.#goToTime(refuse) }, 'Go there');
+    const clock = popover(scope, {
+      label: 'Go to a time', button: this.#button('clock', 'Go to a time'),
+      content: [h('p', { class: 'popover-title' }, 'The events as of a time'), h('div', { class: 'buttons' }, this.time, goToTime)],
+      opened: () => this.time.focus(),
+    });
     this.place = h('span', { class: 'timeline-place tabular' });
-    this.change = h('span', { class: 'timeline-change' });
+    this.change = h('p', { class: 'timeline-change', 'aria-live': 'polite' });
     this.element = h('div', { class: 'timeline', role: 'group', 'aria-label': 'Time' },
       h('div', { class: 'timeline-controls' },
         this.#button('back', 'One change back', () => this.#step(-1)), this.play,
-        this.#button('forward', 'One change on', () => this.#step(1)), this.slider, this.time, this.now),
-      h('p', { class: 'timeline-says', 'aria-live': 'polite' }, this.place, this.change));
+        this.#button('forward', 'One change on', () => this.#step(1)), this.slider, this.place, clock, this.now),
+      this.change);
     scope.every(HEAD_MS, () => this.#drawHead());
     scope.add(() => this.#stop());
     this.show(undefined);
@@ -75,10 +81,11 @@ export class Timeline {
   #drawHead() {
     const { head } = this;
     this.slider.max = String(head);
+    this.slider.style.setProperty('--part', `${(100 * ((this.#at ?? head) - 1)) / Math.max(1, head - 1)}%`);
     if (this.#at === undefined) this.slider.value = String(head);
     else if (this.slider.value !== String(this.#at)) this.slider.value = String(this.#at);
     mark(this.slider, 'aria-valuetext', this.#at === undefined ? `now, seq ${head}` : `seq ${this.#at} of ${head}`);
-    say(this.place, this.#at === undefined ? `Now · seq ${count(head)}` : `The past · seq ${count(this.#at)} of ${count(head)}`);
+    say(this.place, this.#at === undefined ? `Now · ${count(head)}` : `${count(this.#at)} of ${count(head)}`);
   }
 
   #slid() {
@@ -142,7 +149,7 @@ export class Timeline {
     if (stale() || this.#at !== seq) return;
     if (!change) return void fill(this.change);
     const what = told(change).slice(0, 2).map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
-    fill(this.change, h('time', { datetime: change.at }, moment(change.at)), badge(change.kind),
+    fill(this.change, h('strong', null, 'The past'), h('time', { datetime: change.at }, moment(change.at)), badge(change.kind),
       h('span', { class: 'mono' }, change.eventId), h('span', { class: 'faint' }, what.join(', ')));
   }
 }
