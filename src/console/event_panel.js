@@ -1,7 +1,7 @@
 /** One event beside the table: the document, its editor, its history. It follows what others write to it. */
 import { Editor } from './editor.js';
 import { fill, h, mark } from './dom.js';
-import { moment } from './format.js';
+import { moment, when } from './format.js';
 import { History } from './history.js';
 import { turn } from './router.js';
 import { SidePanel } from './side_panel.js';
@@ -168,9 +168,13 @@ async function restore(db, notices, id, version, expectedVersion) {
   }
 }
 
+function time(iso) {
+  return h('time', { datetime: iso, title: moment(iso) }, when(iso));
+}
+
 function facts(event) {
-  const rows = [['Version', event._version], ['Seq', event._seq], ['Created', moment(event._createdAt)], ['Changed', moment(event._updatedAt)]];
-  const list = h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, String(value)))));
+  const rows = [['Version', String(event._version)], ['Seq', String(event._seq)], ['Created', time(event._createdAt)], ['Changed', time(event._updatedAt)]];
+  const list = h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
   mark(list, 'data-version', event._version);
   return list;
 }

@@ -93,7 +93,7 @@ class Reader {
     const rows = this.#take((line) => line.startsWith('|')).map(cells);
     const [head, , ...body] = rows;
     const named = head.some((cell) => cell !== '');
-    const columns = named && h('thead', null, h('tr', null, head.map((cell) => h('th', { scope: 'col' }, this.#inline(cell)))));
+    const columns = named && h('thead', null, h('tr', null, head.map((cell) => (cell === '' ? h('td') : h('th', { scope: 'col' }, this.#inline(cell))))));
     const lines = body.map((row) => h('tr', null, row.map((cell) => h('td', null, this.#inline(cell)))));
     return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': named ? head.filter(Boolean).join(', ') : 'Table' },
       h('table', null, columns, h('tbody', null, lines)));

@@ -5,8 +5,9 @@ import { pointOf, readMetrics, total } from './metrics.js';
 import { Sparkline } from './sparkline.js';
 
 const POLL_MS = 2000;
-/** Points of a curve: five minutes. */
+/** Points of a curve: five minutes; one minute until there are more. */
 const POINTS = 150;
+const POINTS_LEAST = 30;
 
 const perSecond = (label, read, write = rounded) => ({ label, read, write });
 const latency = (half, most) => [
@@ -81,7 +82,7 @@ export class NodeView {
   }
 
   #draw() {
-    for (const tile of this.tiles) tile.draw(points, POINTS);
+    for (const tile of this.tiles) tile.draw(points, Math.max(POINTS_LEAST, points.length));
     if (!last) return;
     this.#drawLevels(last.metrics);
     this.#drawRequests(last.metrics);

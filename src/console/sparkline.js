@@ -15,7 +15,9 @@ export class Sparkline {
   constructor({ title, help, curves }) {
     this.#title = title;
     this.#curves = curves;
-    this.number = h('p', { class: 'tile-number tabular' }, '–');
+    this.values = curves.map(() => h('span', null, '–'));
+    this.number = h('p', { class: 'tile-number tabular' }, curves.map(({ label }, index) =>
+      h('span', null, curves.length > 1 && h('span', { class: 'tile-label' }, label), this.values[index])));
     this.name = svg('title', null, title);
     this.area = svg('path', { class: 'spark-area' });
     this.lines = curves.map(({ faint }) => svg('path', { class: faint ? 'spark-line faint' : 'spark-line' }));
@@ -32,7 +34,7 @@ export class Sparkline {
   /** @param {{ at: number, point: any }[]} points in order; `span` is how many the curve is wide */
   draw(points, span) {
     const newest = points.at(-1)?.point;
-    say(this.number, newest ? this.#write(newest) : '–');
+    this.#drawNumber(newest);
     const values = this.#curves.map(({ read }) => points.map(({ point }) => read(point)));
     const most = Math.max(...values.flat().filter((value) => value !== undefined), 0);
     const shift = span - points.length;
@@ -42,6 +44,13 @@ export class Sparkline {
     say(this.most, most > 0 ? `up to ${first.write(most)}` : '');
     say(this.name, newest ? `${this.#title}: now ${this.#write(newest)}, at most ${first.write(most)} in the time shown` : this.#title);
     if (this.details.open) this.#drawTable(points);
+  }
+
+  #drawNumber(point) {
+    this.#curves.forEach(({ read, write }, index) => {
+      const value = point && read(point);
+      say(this.values[index], value === undefined ? '–' : write(value));
+    });
   }
 
   #write(point) {
