@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::Resettable;
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
 use crate::domain::{AsOf, EventId};
@@ -81,6 +81,9 @@ struct Serve {
         value_delimiter = ','
     )]
     origins: Vec<String>,
+    /// Serve no console at `/`, and no manual.
+    #[arg(long, env = "LIVELOG_NO_CONSOLE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    no_console: bool,
     /// Bytes of recent changes kept in memory for sessions; one further behind reads the log.
     #[arg(
         long,
@@ -190,6 +193,7 @@ impl Cli {
                 listen,
                 hosts,
                 origins,
+                no_console,
                 window_bytes,
                 common,
             }) => {
@@ -203,6 +207,7 @@ impl Cli {
                         listen,
                         store,
                         access: AccessPolicy::new(hosts, origins),
+                        has_console: !no_console,
                         window_bytes,
                     }),
                     log,

@@ -31,6 +31,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
     pub access: AccessPolicy,
+    /// Whether the console is served, at `/`.
+    pub has_console: bool,
     /// Bytes of recent changes kept in memory for sessions.
     pub window_bytes: usize,
 }
@@ -71,6 +73,7 @@ impl Server {
         let app = App {
             node,
             access: Arc::new(config.access),
+            has_console: config.has_console,
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
         };

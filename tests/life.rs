@@ -38,6 +38,7 @@ impl Node {
             listen: "127.0.0.1:0".parse().unwrap(),
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
             access: AccessPolicy::default(),
+            has_console: true,
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };
         let server = server::Server::bind_on(store, config).await.unwrap();

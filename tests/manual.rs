@@ -200,7 +200,7 @@ fn the_readme_lists_exactly_the_flags_of_the_server() {
     let mut command = livelog::cli::Cli::command();
     let serve = command.find_subcommand_mut("serve").unwrap();
     let help = serve.render_long_help().to_string();
-    let flag = Regex::new(r"(?s)--([a-z-]+) <([A-Z]+)>(.*?)\[env: (\w+)=").unwrap();
+    let flag = Regex::new(r"(?s)--([a-z-]+)(?: <([A-Z]+)>)?\n(.*?)\[env: (\w+)=").unwrap();
     let mut flags = Flags::new();
     for found in flag.captures_iter(&help) {
         assert!(
@@ -210,7 +210,10 @@ fn the_readme_lists_exactly_the_flags_of_the_server() {
         );
         flags.insert(
             found[1].to_owned(),
-            (found[2].to_owned(), found[4].to_owned()),
+            (
+                found.get(2).map_or("", |value| value.as_str()).to_owned(),
+                found[4].to_owned(),
+            ),
         );
     }
     let of_clap = serve.get_arguments().filter_map(clap::Arg::get_long);
@@ -220,7 +223,7 @@ fn the_readme_lists_exactly_the_flags_of_the_server() {
         of_clap
     );
 
-    let rows = Page::read("README.md").found(r"(?m)^\| `--([a-z-]+) ([A-Z]+)` \| `(\w+)` \|");
+    let rows = Page::read("README.md").found(r"(?m)^\| `--([a-z-]+) ?([A-Z]*)` \| `(\w+)` \|");
     let rows = rows
         .into_iter()
         .map(|row| <[String; 3]>::try_from(row).unwrap());

@@ -13,6 +13,7 @@ on_every_store!(a_ping_is_answered_at_once_whatever_else_is_owed);
 async fn a_ping_is_answered_at_once_whatever_else_is_owed(server: Server) {
     let mut client = server.connect("/ws?changes=none").await;
     let (_, seq) = client.create(json!({})).await;
+    server.until_fed(seq).await;
     // It waits for a seq that never comes, and what is asked after it waits for it.
     client
         .send_all([

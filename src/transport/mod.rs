@@ -36,6 +36,8 @@ pub struct App {
     pub node: Node,
     /// Who may ask.
     pub access: Arc<AccessPolicy>,
+    /// Whether the console is served.
+    pub has_console: bool,
     /// Connections and sessions that are open.
     pub connections: TaskTracker,
     /// Cancelled when the server stops: sessions answer what is in flight and close.
@@ -62,7 +64,13 @@ pub fn gate(app: App) -> Gate {
     let budget = node.budget().clone();
     let counted =
         |verb, route: MethodRouter<App>| routes::metrics::counted(node.clone(), verb, route);
-    let routes = Router::new()
+    let console = match app.has_console {
+        true => console(),
+        false => Router::new(),
+    };
+    let routes = console
+        .route("/client.js", get(routes::files::client))
+        .route("/client/{file}", get(routes::files::client_file))
         .route("/ws", get(routes::handshake::upgrade))
         .route("/metrics", get(routes::metrics::metrics))
         .route(
@@ -100,4 +108,11 @@ pub fn gate(app: App) -> Gate {
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .with_state(app);
     Gate::new(routes, access, budget)
+}
+
+fn console() -> Router<App> {
+    Router::new()
+        .route("/", get(routes::files::console))
+        .route("/console/{file}", get(routes::files::console_file))
+        .route("/manual/{file}", get(routes::files::manual_page))
 }

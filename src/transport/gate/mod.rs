@@ -246,6 +246,10 @@ impl AnswerShape {
         add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         add(header::REFERRER_POLICY, "no-referrer");
         add(header::CACHE_CONTROL, "no-store");
+        add(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        );
         match status {
             StatusCode::UNSUPPORTED_MEDIA_TYPE if self.is_encoded => {
                 add(header::ACCEPT_ENCODING, "identity");

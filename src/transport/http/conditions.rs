@@ -35,6 +35,16 @@ pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
+/// Whether `If-None-Match` names the one tag that a file has: then the client has it already.
+pub(crate) fn is_current(headers: &HeaderMap, etag: &str) -> Result<bool, Failure> {
+    let Some(list) = list(headers, &IF_NONE_MATCH) else {
+        return Ok(false);
+    };
+    let opaque = etag.trim_matches('"').as_bytes();
+    let is_named = |tags: Vec<EntityTag<'_>>| tags.iter().any(|tag| tag.opaque == opaque);
+    Ok(is_any(&list) || is_named(read_tags(&list, &IF_NONE_MATCH)?))
+}
+
 /// Adds the one version that `If-Match` names to the payload, as `expectedVersion`: the command is the same as with
 /// that, and so is its repetition.
 pub(crate) fn add_expected_version(
@@ -76,22 +86,31 @@ fn versions(
     name: &HeaderName,
     counts: impl Fn(&EntityTag<'_>) -> bool,
 ) -> Result<Option<Versions>, Failure> {
-    let lines: Vec<&[u8]> = headers
-        .get_all(name)
-        .iter()
-        .map(|line| line.as_bytes())
-        .collect();
-    if lines.is_empty() {
+    let Some(list) = list(headers, name) else {
         return Ok(None);
-    }
-    let list = lines.join(&b","[..]);
-    if list.trim_ascii() == b"*" {
+    };
+    if is_any(&list) {
         return Ok(Some(Versions::Any));
     }
-    let tags = tags(&list).filter(|tags| !tags.is_empty());
-    let tags = tags.ok_or_else(|| invalid(name, "expected ETags as they were given, or *"))?;
+    let tags = read_tags(&list, name)?;
     let versions = tags.iter().filter(|tag| counts(tag)).filter_map(version);
     Ok(Some(Versions::Of(versions.collect())))
+}
+
+/// What a header says on all of its lines.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines = headers.get_all(name).iter();
+    let lines: Vec<&[u8]> = lines.map(|line| line.as_bytes()).collect();
+    (!lines.is_empty()).then(|| lines.join(&b","[..]))
+}
+
+fn is_any(list: &[u8]) -> bool {
+    list.trim_ascii() == b"*"
+}
+
+fn read_tags<'a>(list: &'a [u8], name: &HeaderName) -> Result<Vec<EntityTag<'a>>, Failure> {
+    let tags = tags(list).filter(|tags| !tags.is_empty());
+    tags.ok_or_else(|| invalid(name, "expected ETags as they were given, or *"))
 }
 
 fn version(tag: &EntityTag<'_>) -> Option<u64> {
