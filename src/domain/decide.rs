@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::change::{Change, Effect};
 use super::command::{Command, CommandId};
-use super::event::{Event, EventId};
+use super::event::{Event, EventId, Origin};
 use super::patch::Patch;
 use super::seq::Seq;
 use super::size::{Excess, check_growth};
@@ -86,6 +86,7 @@ pub fn decide(
         Command::Update(update) => update.decide(state, stamp, steps),
         Command::Delete(delete) => delete.decide(state),
         Command::Restore(restore) => restore.decide(state, stamp),
+        Command::Replace(replace) => replace.decide(state, stamp),
     }?;
     let change = Change {
         seq: stamp.seq,
@@ -132,10 +133,19 @@ impl EventState {
     }
 
     /// The effect of creating the event with these fields.
-    pub(super) fn created(&self, fields: &Document, stamp: Stamp) -> Result<Effect, Rejection> {
+    pub(super) fn created(
+        &self,
+        fields: &Document,
+        stamp: Stamp,
+        origin: Option<Origin>,
+    ) -> Result<Effect, Rejection> {
         self.check_size(None, fields)?;
         let version = self.last_version + 1;
-        let after = Event::created(&self.id, version, fields.clone(), stamp.seq, stamp.at);
+        let created = Event::created(&self.id, version, fields.clone(), stamp.seq, stamp.at);
+        let after = match origin {
+            Some(origin) => created.with_origin(origin),
+            None => created,
+        };
         Ok(Effect::Create {
             after: Arc::new(after),
         })

@@ -104,6 +104,15 @@ pub struct Event {
     pub fields: Document,
 }
 
+/// When another program, which handed an event over, created and last changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Becomes `_createdAt`.
+    pub created_at: Timestamp,
+    /// Becomes `_updatedAt`.
+    pub updated_at: Timestamp,
+}
+
 impl Event {
     /// A new event at this version.
     pub(super) fn created(
@@ -141,6 +150,16 @@ impl Event {
     /// Roughly the bytes this takes in memory.
     pub fn approx_bytes(&self) -> usize {
         128 + self.id.as_str().len() + self.fields.approx_bytes()
+    }
+
+    /// The same new event, with the times that another program knows of it: never later than its change.
+    pub(super) fn with_origin(self, origin: Origin) -> Self {
+        let created_at = origin.created_at.min(self.created_at);
+        Self {
+            created_at,
+            updated_at: origin.updated_at.clamp(created_at, self.updated_at),
+            ..self
+        }
     }
 
     fn meta(&self) -> [(&'static str, ValueRef<'_>); 5] {

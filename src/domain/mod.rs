@@ -25,11 +25,11 @@ mod visibility;
 pub use as_of::AsOf;
 pub use change::{Change, ChangeKind, Effect};
 pub use command::{
-    BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Restore,
-    Update,
+    BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Replace,
+    Restore, Update,
 };
 pub use decide::{EventState, Rejection, Stamp, decide};
-pub use event::{Event, EventId};
+pub use event::{Event, EventId, Origin};
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
 pub use seq::Seq;

@@ -1,5 +1,6 @@
 //! Patches: the effect of an update on a document, as paths set and paths unset.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeStruct};
@@ -127,6 +128,23 @@ impl PatchError {
 }
 
 impl Patch {
+    /// What gives a document the top-level fields of another; their order may differ. The names of both are paths.
+    pub(super) fn between(from: &Document, to: &Document) -> Self {
+        let path = |name: &str| Path(name.to_owned());
+        let (old, new): (HashMap<_, _>, HashMap<_, _>) =
+            (from.iter().collect(), to.iter().collect());
+        let set = to
+            .iter()
+            .filter(|(name, value)| old.get(name) != Some(value));
+        let unset = from.iter().filter(|(name, _)| !new.contains_key(name));
+        Self {
+            set: set
+                .map(|(name, value)| (path(name), value.clone()))
+                .collect(),
+            unset: unset.map(|(name, _)| path(name)).collect(),
+        }
+    }
+
     /// The document after this patch. Missing objects on a path are created, as MongoDB's `$set` does.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Submission {
     /// Events that a command may create.
     pub(super) fn created(&self) -> impl Iterator<Item = &EventId> {
         let creating = self.commands().filter(|command| match command {
-            Command::Create(_) | Command::Restore(_) => true,
+            Command::Create(_) | Command::Restore(_) | Command::Replace(_) => true,
             Command::Update(_) | Command::Delete(_) => false,
         });
         creating.filter_map(Command::target)
@@ -65,7 +65,10 @@ impl Submission {
     pub(super) fn deleted(&self) -> HashSet<&EventId> {
         let deleted = self.commands().filter_map(|command| match command {
             Command::Delete(delete) => Some(&delete.id),
-            Command::Create(_) | Command::Update(_) | Command::Restore(_) => None,
+            Command::Create(_)
+            | Command::Update(_)
+            | Command::Restore(_)
+            | Command::Replace(_) => None,
         });
         deleted.collect()
     }

@@ -291,14 +291,15 @@ fn key(line: &ReadKey) -> Result<CommandKey, String> {
     key.ok_or_else(|| "command.digest is none".to_owned())
 }
 
-/// Whether a created event has the seq and time of its change. An updated one has by construction.
+/// Whether a created event has the seq of its change, and times that are not later: those of another program are
+/// earlier. An updated one has by construction.
 fn is_stamped(change: &Change) -> bool {
     let Effect::Create { after } = &change.effect else {
         return true;
     };
     let Event { version, seq, .. } = **after;
-    let times = [after.created_at, after.updated_at];
-    version > 0 && seq == change.seq && times == [change.at; 2]
+    let times = [after.created_at, after.updated_at, change.at];
+    version > 0 && seq == change.seq && times.is_sorted()
 }
 
 fn update(before: Arc<Event>, patch: Patch, seq: Seq, at: Timestamp) -> Result<Effect, String> {

@@ -246,6 +246,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// more.
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError>;
 
+    /// The note of this name, if there is one: a few words that work beside the log keeps with it.
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Writes the note of this name, in the place of the one before. On `Ok` it is durable.
+    async fn write_note(&self, name: &str, text: &str) -> Result<(), StoreError>;
+
     /// Redacts all changes of an event up to its deletion at `upto`, for good: what [`Change::redact`] leaves of them
     /// stays in the log. Returns how many of them had contents.
     ///

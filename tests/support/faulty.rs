@@ -216,6 +216,14 @@ impl Store for FaultyStore {
         self.store.adopt(epoch, head).await
     }
 
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.store.note(name).await
+    }
+
+    async fn write_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.store.write_note(name, text).await
+    }
+
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         self.store.redact(id, upto).await
     }

@@ -2,6 +2,7 @@
 
 use super::canonical::Canonical;
 use super::{BatchKey, Command, CommandId, CommandKind, Create, Delete, Restore, Update};
+use crate::domain::event::EventId;
 use crate::domain::precondition::Precondition;
 use crate::limits;
 use crate::query::Conditions;
@@ -67,6 +68,15 @@ impl CommandBatch {
         });
         let commands = commands.collect::<Result<Vec<_>, Invalid>>()?;
         Ok(Self::new(commands, key, approx_bytes))
+    }
+
+    /// What another program did to one event, as commands that are carried out together and, under this id, once.
+    pub fn adopted(commands: Vec<Command>, event: &EventId, bytes: usize, id: CommandId) -> Self {
+        let named = Document::from_iter([("id", Value::from(event.as_str()))]);
+        // Not of the fields: what is seen again of the same change may be of later.
+        let canonical = Canonical::of(CommandKind::Delete, &named);
+        let key = BatchKey::new(id, "adopt", &named, &canonical);
+        Self::new(commands, Some(key), bytes)
     }
 
     /// A batch of these commands, whose payloads take so many bytes.

@@ -2,7 +2,7 @@
 
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
-use crate::domain::event::EventId;
+use crate::domain::event::{EventId, Origin};
 use crate::value::{Document, Invalid, Value, check_document, expected};
 
 /// Creates an event.
@@ -12,6 +12,8 @@ pub struct Create {
     pub id: Option<EventId>,
     /// Checked user fields.
     pub(in crate::domain) fields: Document,
+    /// Of an event that another program hands over. No client can name it.
+    pub(super) origin: Option<Origin>,
 }
 
 impl Create {
@@ -31,7 +33,18 @@ impl Create {
         Ok(Self {
             id,
             fields: payload,
+            origin: None,
         })
+    }
+
+    /// The same for an event that another program created and changed at these times.
+    pub fn with_origin(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// The fields of the new event.
+    pub fn fields(&self) -> &Document {
+        &self.fields
     }
 
     pub(in crate::domain) fn decide(
@@ -44,7 +57,7 @@ impl Create {
                 id: state.id.clone(),
             });
         }
-        state.created(&self.fields, stamp)
+        state.created(&self.fields, stamp, self.origin)
     }
 }
 

@@ -5,6 +5,7 @@ mod canonical;
 mod create;
 mod delete;
 mod idempotency;
+mod replace;
 mod restore;
 mod update;
 
@@ -12,6 +13,7 @@ pub use batch::CommandBatch;
 pub use create::Create;
 pub use delete::Delete;
 pub use idempotency::{BatchKey, CommandId, CommandKey};
+pub use replace::Replace;
 pub use restore::Restore;
 pub use update::Update;
 
@@ -26,6 +28,7 @@ pub enum Command {
     Update(Update),
     Delete(Delete),
     Restore(Restore),
+    Replace(Replace),
 }
 
 impl Command {
@@ -41,13 +44,14 @@ impl Command {
             Self::Update(update) => Some(&update.id),
             Self::Delete(delete) => Some(&delete.id),
             Self::Restore(restore) => Some(&restore.id),
+            Self::Replace(replace) => Some(&replace.id),
         }
     }
 
     fn approx_condition_bytes(&self) -> usize {
         match self {
             Self::Update(update) => update.approx_condition_bytes(),
-            Self::Create(_) | Self::Delete(_) | Self::Restore(_) => 0,
+            Self::Create(_) | Self::Delete(_) | Self::Restore(_) | Self::Replace(_) => 0,
         }
     }
 
@@ -55,12 +59,12 @@ impl Command {
     pub fn source(&self) -> Option<(&EventId, u64)> {
         match self {
             Self::Restore(restore) => Some((&restore.id, restore.version)),
-            Self::Create(_) | Self::Update(_) | Self::Delete(_) => None,
+            Self::Create(_) | Self::Update(_) | Self::Delete(_) | Self::Replace(_) => None,
         }
     }
 }
 
-/// The kind of a command.
+/// The kind of a command, of those that clients may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words of Command")]
 pub enum CommandKind {

@@ -1,12 +1,10 @@
 //! RESTORE: gives an event the contents that it had at an earlier version.
 
-use std::collections::HashMap;
-
 use super::{take_expected_version, take_id, take_version};
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::EventId;
-use crate::domain::patch::{Patch, Path};
+use crate::domain::patch::Patch;
 use crate::limits;
 use crate::value::{Document, Invalid, known};
 
@@ -63,10 +61,10 @@ impl Restore {
             version: self.version,
         })?;
         if state.current.is_none() {
-            return state.created(&restored.fields, stamp);
+            return state.created(&restored.fields, stamp, None);
         }
         let before = state.expect_version(self.expected_version)?;
-        let patch = difference(&before.fields, &restored.fields)?;
+        let patch = difference(&before.fields, &restored.fields, VERSION)?;
         let after = before
             .patched(&patch, stamp.seq, stamp.at)
             .expect("a top-level name is a path that fits");
@@ -74,25 +72,14 @@ impl Restore {
     }
 }
 
-/// The patch that gives a document the fields of another; their order may differ.
-fn difference(from: &Document, to: &Document) -> Result<Patch, Rejection> {
-    let path = |name: &str| Path::parse(name).expect("the name of a field is a path");
-    let (old, new): (HashMap<_, _>, HashMap<_, _>) = (from.iter().collect(), to.iter().collect());
-    let set = to
-        .iter()
-        .filter(|(name, value)| old.get(name) != Some(value));
-    let unset = from.iter().filter(|(name, _)| !new.contains_key(name));
-    let patch = Patch {
-        set: set
-            .map(|(name, value)| (path(name), value.clone()))
-            .collect(),
-        unset: unset.map(|(name, _)| path(name)).collect(),
-    };
+/// The patch that gives a document the fields of another, if there are not too many; `at` is the path of what asks for it.
+pub(super) fn difference(from: &Document, to: &Document, at: &str) -> Result<Patch, Rejection> {
+    let patch = Patch::between(from, to);
     match patch.set.len() + patch.unset.len() {
         0..=limits::RESTORE_PATHS_MAX => Ok(patch),
         _ => {
             let reason = format!("more than {} fields differ", limits::RESTORE_PATHS_MAX);
-            Err(Rejection::DoesNotFit(Invalid::new(VERSION, reason)))
+            Err(Rejection::DoesNotFit(Invalid::new(at, reason)))
         }
     }
 }

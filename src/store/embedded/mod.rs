@@ -6,6 +6,7 @@
 //! | `view` | events by id, as of some seq; later changes are in the memtable, which a start folds from the log |
 //! | `milestones` | skip pointers into the histories of events, as of the same seq |
 //! | `commands` | the seq of each change that has a command id, by that id |
+//! | `notes` | a few words of work beside the log, by name |
 //! | `meta` | the format, the epoch, and the seq up to which the memtable is flushed to `view` and `milestones` |
 //!
 //! ```text
@@ -222,6 +223,18 @@ impl Store for EmbeddedStore {
         self.handle
             .call(|reply| WriterTask::Adopt(epoch, head, reply))
             .await?
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        let read = self.handle.call(|reply| WriterTask::ReadNote(name, reply));
+        read.await?
+    }
+
+    async fn write_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let note = [name.to_owned(), text.to_owned()];
+        let written = self.handle.call(|reply| WriterTask::WriteNote(note, reply));
+        written.await?
     }
 
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {

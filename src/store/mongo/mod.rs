@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `log` | one entry per change; `_id` is its seq; indexed by event, and by command id |
 //! | `events` | the view: each event exactly as clients see it |
-//! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; and the `writers` |
+//! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; the `writers`; and notes |
 //! | `broadcasts` | messages on their way, for a minute |
 //! | `events_replaced` | after a rebuild: the view that it replaced |
 //!
@@ -48,7 +48,7 @@ use tail::broadcasts;
 use tail::notifier::StreamNotifier;
 use wire::call::{CALL_DEADLINE, within};
 use write::append::Appender;
-use write::{rebuild, redact, writer_sessions};
+use write::{note, rebuild, redact, writer_sessions};
 
 const LOG: &str = "log";
 
@@ -209,6 +209,14 @@ impl Store for MongoStore {
             true => Ok(()),
             false => Err(super::not_at(head)),
         }
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        note::read(&self.database, name).await
+    }
+
+    async fn write_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        Ok(note::write(&self.database, name, text).await?)
     }
 
     async fn redact(&self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction,
+};
 
 use super::decode;
 use super::encode;
@@ -30,6 +32,9 @@ pub(crate) const VIEW: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(crate) const MILESTONES: TableDefinition<'_, (&str, u64), ()> =
     TableDefinition::new("milestones");
 
+/// Notes by their names. A file gets the table with its first note.
+pub(crate) const NOTES: TableDefinition<'_, &str, &str> = TableDefinition::new("notes");
+
 /// A view that a rebuild is making is in a table named this and a number.
 pub(crate) const REBUILD_PREFIX: &str = "view_rebuild_";
 
@@ -47,6 +52,7 @@ pub(crate) type MetaTable = ReadOnlyTable<&'static str, u128>;
 pub(crate) type LogTable = ReadOnlyTable<u64, &'static [u8]>;
 pub(crate) type CommandTable = ReadOnlyTable<&'static str, u64>;
 pub(crate) type MilestoneTable = ReadOnlyTable<(&'static str, u64), ()>;
+pub(crate) type NoteTable = ReadOnlyTable<&'static str, &'static str>;
 pub(crate) type ViewTable = ReadOnlyTable<&'static str, &'static [u8]>;
 
 pub(crate) fn open_log(reading: &ReadTransaction) -> Result<LogTable, StoreError> {
@@ -55,6 +61,14 @@ pub(crate) fn open_log(reading: &ReadTransaction) -> Result<LogTable, StoreError
 
 pub(crate) fn open_commands(reading: &ReadTransaction) -> Result<CommandTable, StoreError> {
     reading.open_table(COMMANDS).map_err(read_error)
+}
+
+/// `None` in a file that never had a note.
+pub(crate) fn open_notes(reading: &ReadTransaction) -> Result<Option<NoteTable>, StoreError> {
+    match reading.open_table(NOTES) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        notes => notes.map(Some).map_err(read_error),
+    }
 }
 
 pub(crate) fn open_milestones(reading: &ReadTransaction) -> Result<MilestoneTable, StoreError> {

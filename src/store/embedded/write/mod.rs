@@ -3,6 +3,7 @@
 pub(super) mod checkpoint;
 pub(super) mod handle;
 pub(super) mod rebuild;
+mod note;
 mod redact;
 pub(super) mod task;
 pub(super) mod thread;

@@ -17,7 +17,8 @@ use crate::store::embedded::file::medium;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::encode;
 use crate::store::embedded::format::tables::{
-    COMMANDS, LOG, META, MILESTONES, MetaTable, REBUILD_PREFIX, VIEW, read_error,
+    self, COMMANDS, LOG, META, MILESTONES, MetaTable, NOTES, NoteTable, REBUILD_PREFIX, VIEW,
+    read_error,
 };
 use crate::store::embedded::read::snapshot::Snapshot;
 
@@ -28,7 +29,7 @@ impl Writer {
     /// See [`Store::redact`](crate::store::Store::redact).
     pub(super) fn redact(&mut self, id: &EventId, upto: Seq) -> Result<u64, StoreError> {
         self.ensure_writable()?;
-        let meta = self.meta_unless_rebuilding()?;
+        let (meta, notes) = self.meta_unless_rebuilding()?;
         let current = self.shared.snapshot();
         let erased = current.unredacted(id, upto)?;
         if erased.is_empty() {
@@ -40,6 +41,7 @@ impl Writer {
         let rewrite = Rewrite {
             from: &current,
             meta: &meta,
+            notes: notes.as_ref(),
             id,
             erased: &erased,
         };
@@ -60,14 +62,17 @@ impl Writer {
     }
 
     /// Refuses while the view is being rebuilt: the copy would lack the rebuild's table.
-    fn meta_unless_rebuilding(&self) -> Result<MetaTable, StoreError> {
+    fn meta_unless_rebuilding(&self) -> Result<(MetaTable, Option<NoteTable>), StoreError> {
         let reading = self.database.begin_read().map_err(read_error)?;
         let mut tables = reading.list_tables().map_err(read_error)?;
         match tables.any(|table| table.name().starts_with(REBUILD_PREFIX)) {
             true => Err(StoreError::Unavailable(
                 "the view is being rebuilt".to_owned(),
             )),
-            false => reading.open_table(META).map_err(read_error),
+            false => {
+                let meta = reading.open_table(META).map_err(read_error)?;
+                Ok((meta, tables::open_notes(&reading)?))
+            }
         }
     }
 }
@@ -97,6 +102,7 @@ impl Snapshot {
 struct Rewrite<'a> {
     from: &'a Snapshot,
     meta: &'a MetaTable,
+    notes: Option<&'a NoteTable>,
     id: &'a EventId,
     erased: &'a HashSet<Seq>,
 }
@@ -135,6 +141,12 @@ impl Rewrite<'_> {
             table.insert(key, ())?;
             Ok(())
         })?;
+        if let Some(notes) = self.notes {
+            copy_rows(to, NOTES, notes, |notes, name, text| {
+                notes.insert(name, text)?;
+                Ok(())
+            })?;
+        }
         // IMPORTANT: the only commit that is synced. It makes all those before it durable, and must not be empty.
         let transaction = to.begin_write()?;
         {

@@ -23,6 +23,9 @@ pub(in super::super) enum WriterTask {
     Abandon(u64),
     /// Give the log another identity, if this is its head.
     Adopt(Epoch, Seq, oneshot::Sender<Result<(), StoreError>>),
+    ReadNote(String, oneshot::Sender<Result<Option<String>, StoreError>>),
+    /// A name, and its new text.
+    WriteNote([String; 2], oneshot::Sender<Result<(), StoreError>>),
     /// Erase the contents of an event's changes up to its deletion at this seq.
     Redact(EventId, Seq, oneshot::Sender<Result<u64, StoreError>>),
     Close(oneshot::Sender<()>),

@@ -78,6 +78,10 @@ impl Writer {
                 WriterTask::Swap(rebuild, reply) => drop(reply.send(self.swap(rebuild))),
                 WriterTask::Abandon(rebuild) => self.abandon(rebuild),
                 WriterTask::Adopt(epoch, head, reply) => drop(reply.send(self.adopt(epoch, head))),
+                WriterTask::ReadNote(name, reply) => drop(reply.send(self.read_note(&name))),
+                WriterTask::WriteNote([name, text], reply) => {
+                    drop(reply.send(self.write_note(&name, &text)));
+                }
                 WriterTask::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
                 WriterTask::Close(reply) => {
                     drop(self);

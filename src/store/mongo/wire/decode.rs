@@ -106,6 +106,10 @@ fn redacted(entry: &RawDocument, kind: ChangeKind) -> Result<Effect> {
 }
 
 fn create(entry: &RawDocument, seq: Seq, at: Timestamp) -> Result<Effect> {
+    if let Ok(after) = entry.get_document("after") {
+        let after = Arc::new(event(after)?);
+        return Ok(Effect::Create { after });
+    }
     let after = Event {
         id: id(text(entry, "event")?)?,
         version: number(entry, "version")?,

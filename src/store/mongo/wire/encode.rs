@@ -164,6 +164,10 @@ pub(super) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option
     to.int("version", change.version().cast_signed());
     to.text("at", change.at.as_str());
     match &change.effect {
+        // Of what another program created before: a livelog that knows no such thing finds no `data`, and says so.
+        Effect::Create { after } if [after.created_at, after.updated_at] != [change.at; 2] => {
+            event(to, "after", after);
+        }
         Effect::Create { after } => to.record("data", &after.fields),
         Effect::Update { before, patch, .. } => {
             event(to, "before", before);

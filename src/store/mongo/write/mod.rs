@@ -2,6 +2,7 @@
 
 pub(super) mod append;
 mod commit_phase;
+pub(super) mod note;
 pub(super) mod rebuild;
 pub(super) mod redact;
 pub(super) mod replaced_view;

@@ -133,6 +133,6 @@ fn erasure() -> Vec<Document> {
             "prior": { "$ifNull": ["$before._seq", "$$REMOVE"] },
             "command": command,
         } },
-        doc! { "$unset": ["data", "before", "patch"] },
+        doc! { "$unset": ["data", "after", "before", "patch"] },
     ]
 }
