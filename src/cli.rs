@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Sub
 use crate::bench::BenchOptions;
 use crate::domain::{AsOf, EventId};
 use crate::limits;
+use crate::offline::{AdoptArguments, AdoptOptions, ImportArguments, ImportOptions};
 use crate::server::Config;
 use crate::store::{EmbeddedOptions, MongoOptions, StoreOptions};
 use crate::telemetry::{LogFormat, LogOptions};
@@ -42,9 +43,12 @@ enum Subcommands {
     /// Write the log to stdout, one JSON object a line. Safe beside running servers on MongoDB; a data folder
     /// must not be in use.
     Export(Offline),
-    /// Load an exported log from stdin into an empty store, every seq, version, time and the epoch kept. No
-    /// server may be running on it.
-    Import(Offline),
+    /// Load an exported log into an empty store, every seq, version, time and the epoch kept; or with --format plain
+    /// documents, one CREATE each. No server may be running on it.
+    Import(Import),
+    /// Make a livelog of a collection that another program wrote to MongoDB, one CREATE a document, into an empty
+    /// store; the collection is only read. With --follow, go on with its changes until the cut-over.
+    Adopt(Adopt),
     /// Delete an event and erase its contents from the log, for good. Safe beside running servers on MongoDB;
     /// a data folder must not be in use.
     Redact(Redact),
@@ -98,6 +102,22 @@ struct Serve {
 
 #[derive(Debug, Args)]
 struct Offline {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Import {
+    #[command(flatten)]
+    import: ImportArguments,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Adopt {
+    #[command(flatten)]
+    adopt: AdoptArguments,
     #[command(flatten)]
     common: Common,
 }
@@ -169,8 +189,10 @@ pub enum Task {
     Verify(StoreOptions),
     /// Write the log to stdout.
     Export(StoreOptions),
-    /// Load a log from stdin.
-    Import(StoreOptions),
+    /// Load a log, or documents.
+    Import(ImportOptions, StoreOptions),
+    /// Move a collection in.
+    Adopt(AdoptOptions, StoreOptions),
     /// Put load on a server.
     Bench(BenchOptions),
 }
@@ -220,7 +242,14 @@ impl Cli {
             }
             Subcommands::Verify(offline) => offline.into_task(Task::Verify)?,
             Subcommands::Export(offline) => offline.into_task(Task::Export)?,
-            Subcommands::Import(offline) => offline.into_task(Task::Import)?,
+            Subcommands::Import(Import { import, common }) => {
+                let (store, log) = common.into_options()?;
+                (Task::Import(import.into_options()?, store), log)
+            }
+            Subcommands::Adopt(Adopt { adopt, common }) => {
+                let (store, log) = common.into_options()?;
+                (Task::Adopt(adopt.into_options()?, store), log)
+            }
             Subcommands::Bench(options) => (Task::Bench(options), quiet()),
         };
         Ok((task, log))

@@ -27,6 +27,7 @@
 //!         -------------------->  store         where the log and the view are
 //!                                  |
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
+//!    adoption ----^                            pure: what other programs' documents become
 //! ```
 //!
 //! | room | holds |
@@ -35,6 +36,7 @@
 //! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting |
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
+//! | [`adoption`] | what the documents of another program become: BSON's types and Extended JSON, converted by one table |
 //! | [`store`] | the log and the view behind one trait; `embedded` on redb, `mongo` on MongoDB; each in `format` or `wire`, `write`, `read`, `tail` |
 //! | [`engine`] | the committer: command batches in, decided changes appended, answers out |
 //! | [`feed`] | the pump, the live window, and the fan-out of changes to subscriptions |
@@ -134,6 +136,7 @@ pub mod engine;
 pub mod feed;
 pub mod store;
 
+pub mod adoption;
 pub mod domain;
 pub mod protocol;
 pub mod query;

@@ -14,6 +14,7 @@ use crate::bench;
 use crate::cli::{Cli, Task};
 use crate::limits;
 use crate::offline;
+use crate::offline::ImportOptions;
 use crate::panics::{cause_of, panic_is_expected};
 use crate::server::{Config, Server};
 use crate::telemetry;
@@ -92,7 +93,11 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::Redact(store, id) => offline::redact(&store, &id).await,
         Task::Verify(store) => offline::verify(&store).await,
         Task::Export(store) => offline::export(&store).await,
-        Task::Import(store) => offline::import(&store).await,
+        Task::Import(ImportOptions::Log(input), store) => offline::import(&input, &store).await,
+        Task::Import(ImportOptions::Documents(input, format, intake), store) => {
+            offline::import_documents(&input, format, &intake, &store).await
+        }
+        Task::Adopt(options, store) => offline::adopt(&options, &store).await,
         Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
     }
 }

@@ -139,7 +139,7 @@ fn each_layer_knows_only_those_below_it() {
         &wire[..],
     ]
     .concat();
-    let layers: [(&str, Vec<&str>); 22] = [
+    let layers: [(&str, Vec<&str>); 23] = [
         ("limits", vec![]),
         ("budget", vec![]),
         ("metrics", vec![]),
@@ -151,10 +151,11 @@ fn each_layer_knows_only_those_below_it() {
         ("value", vec!["limits"]),
         ("query", vec!["value", "limits"]),
         ("domain", vec!["query", "value", "limits"]),
+        ("adoption", vec!["domain", "value", "limits"]),
         ("protocol", pure.to_vec()),
         (
             "store",
-            [&["budget", "panics", "telemetry"], &pure[..]].concat(),
+            [&["adoption", "budget", "panics", "telemetry"], &pure[..]].concat(),
         ),
         (
             "engine",
@@ -172,7 +173,7 @@ fn each_layer_knows_only_those_below_it() {
         ),
         (
             "offline",
-            [&["engine", "fair_queue", "store"], &pure[..]].concat(),
+            [&["adoption", "engine", "fair_queue", "store"], &pure[..]].concat(),
         ),
         (
             "server",
@@ -182,6 +183,7 @@ fn each_layer_knows_only_those_below_it() {
             "cli",
             vec![
                 "bench",
+                "offline",
                 "server",
                 "transport",
                 "store",
@@ -257,10 +259,11 @@ const STORE_ROOMS: [StoreRooms; 2] = [
     ),
     (
         "store/mongo",
-        &["open", "read", "tail", "wire", "write"],
+        &["open", "read", "source", "tail", "wire", "write"],
         &[
             ("wire", &[]),
             ("read", &["wire"]),
+            ("source", &["wire", "open"]),
             ("tail", &["wire", "read"]),
             // `open` makes the indexes whose names a refused write is recognized by.
             ("write", &["wire", "read", "tail", "open"]),
@@ -348,7 +351,7 @@ fn no_type_name_stands_twice() {
 #[test]
 fn the_pure_layers_have_no_clock_chance_or_io() {
     let pure = |source: &SourceFile| {
-        ["value/", "query/", "domain/", "protocol/"]
+        ["value/", "query/", "domain/", "adoption/", "protocol/"]
             .iter()
             .any(|folder| source.under(folder))
     };

@@ -32,6 +32,12 @@ impl Timestamp {
         Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
+    /// The time so many milliseconds after the beginning of 1970; `None` outside of the years 0 to 9999.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        let time = DateTime::from_timestamp_millis(millis)?;
+        Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
     /// The text, e.g. `2026-01-31T12:00:00.000Z`.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("parse lets nothing but ASCII in")

@@ -65,10 +65,9 @@ impl Submission {
     pub(super) fn deleted(&self) -> HashSet<&EventId> {
         let deleted = self.commands().filter_map(|command| match command {
             Command::Delete(delete) => Some(&delete.id),
-            Command::Create(_)
-            | Command::Update(_)
-            | Command::Restore(_)
-            | Command::Replace(_) => None,
+            Command::Create(_) | Command::Update(_) | Command::Restore(_) | Command::Replace(_) => {
+                None
+            }
         });
         deleted.collect()
     }

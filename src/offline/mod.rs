@@ -6,7 +6,8 @@
 //! | `replay --until` | copies the log up to a seq or time | an empty store | yes, beside servers of the store that is read |
 //! | `verify` | compares the view with the log | nothing | yes |
 //! | `export` | writes the log to stdout | nothing | yes |
-//! | `import` | loads an export from stdin | an empty store | no: nothing else may write to it |
+//! | `import` | loads an export, or documents of another program | an empty store | no: nothing else may write to it |
+//! | `adopt` | makes a livelog of another program's collection | an empty store | while it follows; not while it fills the store |
 //! | `redact` | deletes an event and erases its changes | the log | yes: servers drop what they have cached |
 //!
 //! A data folder is locked by its server, so on one none of them runs beside it.
@@ -14,12 +15,16 @@
 //! Knows the log through [`Store`](crate::store::Store) alone, so each works on any store. All but `redact` read the
 //! log from the beginning, in pages, and fold it into digests: a page of memory, and a hundred bytes an event.
 
+mod adopt;
+mod arguments;
 mod bulk_loader;
 mod copy;
 mod export;
 mod export_reader;
 mod fold_digest;
 mod import;
+mod import_documents;
+mod json_documents;
 mod log_reader;
 mod ndjson;
 mod rebuild;
@@ -32,6 +37,9 @@ use std::process::ExitCode;
 use crate::domain::AsOf;
 use crate::store::{self, StoreOptions};
 
+pub use self::adopt::{AdoptOptions, FollowOptions, IntakeOptions, adopt};
+pub use self::arguments::{AdoptArguments, ImportArguments, ImportOptions};
+pub use self::import_documents::{DocumentFormat, Input, import_documents};
 pub use self::redact::redact;
 
 /// Bytes gathered before they are written to a pipe or file.
@@ -80,13 +88,13 @@ pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads a log from stdin into an empty store; prints counts and a digest.
+/// Loads a log into an empty store; prints counts and a digest.
 ///
 /// # Errors
 /// If the store is not empty, or the input is not a complete and unaltered export; says how much was loaded.
-pub async fn import(options: &StoreOptions) -> anyhow::Result<ExitCode> {
+pub async fn import(input: &Input, options: &StoreOptions) -> anyhow::Result<ExitCode> {
     // Before the store is created, so that an input that is no export leaves nothing behind.
-    let mut export = import::open(io::stdin().lock())?;
+    let mut export = import::open(input.open()?)?;
     let store = store::open(options).await?;
     let imported = import::import(&*store, &mut export).await;
     store.close().await;

@@ -34,6 +34,11 @@ impl Report {
         self.count == 0
     }
 
+    /// Counts and digest of the log, if it could be read.
+    pub(super) fn summary(&self) -> Option<&str> {
+        self.summary.as_deref()
+    }
+
     fn add(&mut self, difference: String) {
         self.count += 1;
         if self.differences.len() < PRINTED_MAX {

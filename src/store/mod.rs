@@ -17,6 +17,7 @@ pub mod mongo;
 mod open;
 mod options;
 mod seq_at;
+mod source;
 mod top_k;
 
 use std::fmt;
@@ -36,6 +37,10 @@ pub use error::{AppendError, CorruptAt, PublishError, StoreError};
 pub use open::{open, open_existing, open_unwritten};
 pub use options::{EmbeddedOptions, MongoOptions, StoreOptions};
 pub use seq_at::seq_at;
+pub use source::{
+    Source, SourceChange, SourceChanges, SourceDocument, SourceEffect, SourceEvent, SourceOptions,
+    SourcePage, open_source,
+};
 
 /// The log's identity: a recreated log has another one, so that a position in the old log is refused in the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
 use crate::domain::event::{EventId, Origin};
+use crate::domain::size::{Excess, check_growth};
 use crate::value::{Document, Invalid, Value, check_document, expected};
 
 /// Creates an event.
@@ -40,6 +41,11 @@ impl Create {
     /// The same for an event that another program created and changed at these times.
     pub fn with_origin(self, origin: Option<Origin>) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The bound that the new event would exceed, if one.
+    pub fn excess(&self) -> Option<Excess> {
+        check_growth(None, &self.fields).err()
     }
 
     /// The fields of the new event.

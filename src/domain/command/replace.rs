@@ -4,7 +4,7 @@ use super::Create;
 use super::restore::difference;
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
-use crate::domain::event::EventId;
+use crate::domain::event::{Event, EventId};
 
 /// Gives an event these fields, and creates it if it is not there.
 #[derive(Debug, Clone)]
@@ -19,6 +19,11 @@ impl Replace {
     pub fn by(new: Create) -> Option<Self> {
         let id = new.id.clone()?;
         Some(Self { id, new })
+    }
+
+    /// Whether it can update this event: not too many fields differ.
+    pub fn fits(&self, before: &Event) -> bool {
+        difference(&before.fields, &self.new.fields, "payload").is_ok()
     }
 
     /// An update that changes nothing is an update too: the other program said that there was one.

@@ -16,6 +16,7 @@ mod head;
 mod identity;
 mod open;
 mod read;
+mod source;
 mod tail;
 mod wire;
 mod write;
@@ -32,6 +33,7 @@ use mongodb::{Collection, Database};
 pub use super::MongoOptions;
 pub use open::MongoOpenError;
 pub use read::filter::{narrow, order};
+pub use source::MongoSource;
 
 use super::open::Purpose;
 use super::{

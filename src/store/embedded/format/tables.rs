@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use redb::{
-    ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction,
-};
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::decode;
 use super::encode;

@@ -2,8 +2,8 @@
 
 pub(super) mod checkpoint;
 pub(super) mod handle;
-pub(super) mod rebuild;
 mod note;
+pub(super) mod rebuild;
 mod redact;
 pub(super) mod task;
 pub(super) mod thread;

@@ -84,8 +84,7 @@ pub enum MongoOpenError {
     /// Something else keeps its documents there.
     #[error(
         "the database {name} is not livelog's: {found}, and no log that they belong to. Nothing was \
-         touched. Name another database with --database NAME. (Taking over what another server left, \
-         `livelog adopt`, comes with a later version.)"
+         touched. Name another database with --database NAME; `livelog adopt` moves what another server left into one"
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Foreign { name: String, found: String },
@@ -119,6 +118,14 @@ pub enum MongoOpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     UnknownFormat { found: i64 },
+    /// What is to be moved in is not there.
+    #[error("there is no collection {name} to adopt: {database} has {found}")]
+    #[expect(missing_docs, reason = "the message says it")]
+    NoCollection {
+        name: String,
+        database: String,
+        found: String,
+    },
     /// It was reached, but preparing it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -223,7 +230,7 @@ async fn refuse_unknown(database: &Database) -> Result<(), MongoOpenError> {
     }
 }
 
-async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
+pub(super) async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
     // The driver's own message can quote the address, and with it a password.
     let mut options = ClientOptions::parse(uri)
         .await
@@ -241,9 +248,14 @@ async fn client_options(uri: &str) -> Result<ClientOptions, MongoOpenError> {
 impl MongoOptions {
     /// The database that the options name, or else the address, or else the default.
     pub fn database_name(&self) -> String {
-        let by_address = || ConnectionString::parse(&self.uri).ok()?.default_database;
-        let named = self.database.clone().or_else(by_address);
+        let named = self.named_database();
         named.unwrap_or_else(|| DATABASE_DEFAULT.to_owned())
+    }
+
+    /// The database that the options name, or else the address.
+    pub(super) fn named_database(&self) -> Option<String> {
+        let by_address = || ConnectionString::parse(&self.uri).ok()?.default_database;
+        self.database.clone().or_else(by_address)
     }
 }
 
@@ -264,7 +276,7 @@ async fn check(database: &Database, options: &ClientOptions) -> Result<(), Mongo
 }
 
 /// The server's description of itself.
-async fn hello(admin: Database, deadline: Duration) -> Result<Document, CallError> {
+pub(super) async fn hello(admin: Database, deadline: Duration) -> Result<Document, CallError> {
     within(deadline, async move {
         admin.run_command(doc! { "hello": 1 }).await
     })
@@ -292,7 +304,7 @@ fn check_server(hello: &Document, address: &str) -> Result<(), MongoOpenError> {
 }
 
 /// No primary was found: asks the first server directly, because it may answer and say why.
-async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError {
+pub(super) async fn diagnose(options: &ClientOptions, failure: CallError) -> MongoOpenError {
     let address = address(options);
     let mut direct = options.clone();
     direct.direct_connection = Some(true);

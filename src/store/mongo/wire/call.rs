@@ -33,6 +33,9 @@ pub(crate) mod code {
     pub(in crate::store::mongo) const NAMESPACE_EXISTS: i32 = 48;
     pub(in crate::store::mongo) const MAX_TIME_EXPIRED: i32 = 50;
     pub(in crate::store::mongo) const PARALLEL_ARRAYS: i32 = 171;
+    pub(in crate::store::mongo) const INVALID_RESUME_TOKEN: i32 = 260;
+    pub(in crate::store::mongo) const CHANGE_STREAM_FATAL: i32 = 280;
+    pub(in crate::store::mongo) const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
     pub(in crate::store::mongo) const SNAPSHOT_TOO_OLD: i32 = 239;
     pub(in crate::store::mongo) const SNAPSHOT_UNAVAILABLE: i32 = 246;
     pub(in crate::store::mongo) const DUPLICATE_KEY: i32 = 11_000;

@@ -1,0 +1,420 @@
+//! The conversion of a document: see the table in [`adoption`](super).
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use uuid::Uuid;
+
+use super::given::{Given, GivenFields};
+use super::ids;
+use super::renames::Renames;
+use super::tally::{Kind, Tally};
+use crate::domain::{Create, Origin, Timestamp};
+use crate::limits;
+use crate::value::{Document, Invalid, Value, hex, join, name_offence, repeated};
+
+/// Why a document is not taken, and what can be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where in the document the offender is, indexes of arrays included; empty if it is the document.
+    pub path: String,
+    /// One sentence without a full stop.
+    pub reason: String,
+    /// If another name would mend it, the path as `--rename` takes it.
+    pub rename: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.is_empty() {
+            true => formatter.write_str(&self.reason)?,
+            false => write!(formatter, "{}: {}", self.path, self.reason)?,
+        }
+        match &self.rename {
+            Some(path) => write!(formatter, " (--rename '{path}=NAME', or --drop '{path}')"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    /// Refuses a document as a whole.
+    pub fn whole(reason: impl Into<String>) -> Self {
+        Self {
+            path: String::new(),
+            reason: reason.into(),
+            rename: None,
+        }
+    }
+}
+
+impl From<Invalid> for Refusal {
+    fn from(invalid: Invalid) -> Self {
+        let path = invalid
+            .path
+            .strip_prefix("payload")
+            .unwrap_or(&invalid.path);
+        Self {
+            path: path.trim_start_matches('.').to_owned(),
+            ..Self::whole(invalid.reason)
+        }
+    }
+}
+
+/// Converts documents, each into the CREATE of an event.
+#[derive(Debug, Clone, Default)]
+pub struct Converter {
+    /// The new names that were asked for.
+    pub renames: Renames,
+}
+
+/// What a document's own fields say of it.
+#[derive(Default)]
+struct Known {
+    id: Option<String>,
+    born: Option<Timestamp>,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+impl Converter {
+    /// Converts a document, and adds what that took to `tally`. Times after `now` are counted.
+    ///
+    /// # Errors
+    /// The first offender.
+    pub fn convert(
+        &self,
+        fields: GivenFields,
+        now: Timestamp,
+        tally: &mut Tally,
+    ) -> Result<Create, Refusal> {
+        let mut conversion = Conversion {
+            renames: &self.renames,
+            tally: Tally::default(),
+        };
+        let (known, mut event) = conversion.top(fields)?;
+        let origin = conversion.origin(&known, now);
+        if let Some(id) = known.id {
+            event.push("_id", id);
+        }
+        let create = Create::parse(event)?.with_origin(origin);
+        tally.add(&conversion.tally);
+        Ok(create)
+    }
+
+    /// The text of an id, as [`convert`](Self::convert) makes it.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub fn id(id: &Given) -> Result<String, Refusal> {
+        ids::text(id).map_err(|reason| Refusal {
+            path: "_id".to_owned(),
+            ..Refusal::whole(reason)
+        })
+    }
+}
+
+/// A value's place, from the innermost name outwards: written out only where it is needed.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    outer: Option<&'a Place<'a>>,
+    segment: Segment<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Segment<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> Place<'a> {
+    fn name(outer: Option<&'a Place<'a>>, name: &'a str) -> Self {
+        let segment = Segment::Name(name);
+        Self { outer, segment }
+    }
+
+    /// The path, as people read it.
+    fn path(&self) -> String {
+        let outer = self.outer.map(Place::path);
+        match (self.segment, outer) {
+            (Segment::Name(name), None) => name.to_owned(),
+            (Segment::Name(name), Some(outer)) => format!("{outer}.{name}"),
+            (Segment::Index(index), outer) => join(&outer.unwrap_or_default(), &index.to_string()),
+        }
+    }
+
+    /// The path without indexes, as `--rename` takes it.
+    fn named(&self) -> String {
+        let outer = self.outer.map(Place::named);
+        match (self.segment, outer) {
+            (Segment::Name(name), None) => name.to_owned(),
+            (Segment::Name(name), Some(outer)) => format!("{outer}.{name}"),
+            (Segment::Index(_), outer) => outer.unwrap_or_default(),
+        }
+    }
+
+    fn depth(&self) -> usize {
+        1 + self.outer.map_or(0, Place::depth)
+    }
+
+    fn refused(&self, reason: impl Into<String>) -> Refusal {
+        Refusal {
+            path: self.path(),
+            ..Refusal::whole(reason)
+        }
+    }
+
+    /// A refusal that another name would mend.
+    fn misnamed(&self, reason: &str) -> Refusal {
+        Refusal {
+            rename: Some(self.named()),
+            ..self.refused(reason)
+        }
+    }
+}
+
+struct Conversion<'a> {
+    renames: &'a Renames,
+    tally: Tally,
+}
+
+impl<'a> Conversion<'a> {
+    /// The document's own fields, and what some of them say of it.
+    fn top(&mut self, fields: GivenFields) -> Result<(Known, Document), Refusal> {
+        let mut known = Known::default();
+        let mut event = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let place = Place::name(None, &name);
+            if name == "_id" && known.id.is_none() {
+                known.born = object_id_time(&value);
+                known.id = Some(Converter::id(&value)?);
+                continue;
+            }
+            let Some(new) = self.renamed(&place, &name, &[]) else {
+                continue;
+            };
+            if self.is_known(new, &value, &mut known) {
+                continue;
+            }
+            if new.starts_with('_') {
+                return Err(place.misnamed("names beginning with _ are the server's"));
+            }
+            let new = named(&place, new)?;
+            event.push((new, self.value(value, &place)?));
+        }
+        let event = unrepeated(event, None)?;
+        Ok((known, event))
+    }
+
+    /// Whether a field is no field of the event: what it says is noted.
+    fn is_known(&mut self, name: &str, value: &Given, known: &mut Known) -> bool {
+        let (kind, place) = match name {
+            "__v" => {
+                self.tally.count(Kind::Revision);
+                return true;
+            }
+            "createdAt" => (Kind::Created, &mut known.created_at),
+            "updatedAt" => (Kind::Updated, &mut known.updated_at),
+            _ => return false,
+        };
+        match time(value) {
+            Some(time) if place.is_none() => {
+                self.tally.count(kind);
+                *place = Some(time);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// When the document was created and last changed, if that is known at all.
+    fn origin(&mut self, known: &Known, now: Timestamp) -> Option<Origin> {
+        let created_at = known.created_at.or(known.born).or(known.updated_at)?;
+        if known.created_at.is_none() && known.born.is_some() {
+            self.tally.count(Kind::Born);
+        }
+        let origin = Origin {
+            created_at,
+            updated_at: known.updated_at.unwrap_or(created_at),
+        };
+        if origin.created_at.max(origin.updated_at) > now {
+            self.tally.count(Kind::Future);
+        }
+        Some(origin)
+    }
+
+    /// The name that a field is to have; `None` if it is left out. `own` are names that the type of the document has.
+    fn renamed<'n>(
+        &mut self,
+        place: &Place<'_>,
+        name: &'n str,
+        own: &[(&str, &'static str)],
+    ) -> Option<&'n str>
+    where
+        'a: 'n,
+    {
+        if let Some((_, new)) = own.iter().find(|(old, _)| *old == name) {
+            return Some(new);
+        }
+        if self.renames.is_empty() {
+            return Some(name);
+        }
+        let renames = self.renames;
+        match renames.get(&place.named()) {
+            None => Some(name),
+            Some(None) => {
+                self.tally.count(Kind::Dropped);
+                None
+            }
+            Some(Some(new)) => {
+                self.tally.count(Kind::Renamed);
+                Some(new)
+            }
+        }
+    }
+
+    fn document(
+        &mut self,
+        fields: GivenFields,
+        place: &Place<'_>,
+        own: &[(&str, &'static str)],
+    ) -> Result<Document, Refusal> {
+        let mut document = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let place = Place::name(Some(place), &name);
+            if let Some(new) = self.renamed(&place, &name, own) {
+                let new = named(&place, new)?;
+                document.push((new, self.value(value, &place)?));
+            }
+        }
+        unrepeated(document, Some(place))
+    }
+
+    fn value(&mut self, given: Given, place: &Place<'_>) -> Result<Value, Refusal> {
+        if is_nested(&given) && place.depth() > limits::DOCUMENT_DEPTH_MAX {
+            let levels = limits::DOCUMENT_DEPTH_MAX;
+            return Err(place.refused(format!("nested deeper than {levels} levels")));
+        }
+        let (kind, value) = match given {
+            Given::Null => (Kind::Null, Value::Null),
+            Given::Bool(flag) => (Kind::Bool, flag.into()),
+            Given::Int(number) => (Kind::Int, number.into()),
+            Given::Float(number) if !number.is_finite() => (Kind::NotFinite, Value::Null),
+            Given::Float(number) => (Kind::Float, number.into()),
+            Given::Text(text) => (Kind::Text, text.into()),
+            Given::List(items) => (Kind::List, self.list(items, place)?),
+            Given::Document(fields) => (Kind::Document, self.document(fields, place, &[])?.into()),
+            other => self.foreign(other, place)?,
+        };
+        self.tally.count(kind);
+        Ok(value)
+    }
+
+    /// What JSON does not have.
+    fn foreign(&mut self, given: Given, place: &Place<'_>) -> Result<(Kind, Value), Refusal> {
+        Ok(match given {
+            Given::ObjectId(bytes) => (Kind::ObjectId, hex(&bytes).into()),
+            Given::Date(millis) => {
+                let time = date(millis).map_err(|reason| place.refused(reason))?;
+                (Kind::Date, time.as_str().into())
+            }
+            Given::Decimal(text) => (Kind::Decimal, text.into()),
+            Given::Uuid(bytes) => (Kind::Uuid, Uuid::from_bytes(bytes).to_string().into()),
+            Given::Binary(bytes) => (Kind::Binary, BASE64_STANDARD.encode(bytes).into()),
+            Given::Timestamp { time, increment } => {
+                let parts = [("t", time), ("i", increment)];
+                let parts = parts.map(|(name, part)| (name, Value::Int(part.into())));
+                (Kind::Timestamp, Document::from_iter(parts).into())
+            }
+            Given::Regex { pattern, options } => {
+                (Kind::Regex, format!("/{pattern}/{options}").into())
+            }
+            Given::Symbol(text) => (Kind::Symbol, text.into()),
+            Given::Code(text) => (Kind::Code, text.into()),
+            Given::CodeWithScope(code, scope) => {
+                let scope = self.document(scope, &Place::name(Some(place), "scope"), &[])?;
+                let parts = [("code", code.into()), ("scope", scope.into())];
+                (Kind::Code, Document::from_iter(parts).into())
+            }
+            Given::DbRef(fields) => {
+                let own = [("$ref", "ref"), ("$id", "id"), ("$db", "db")];
+                (Kind::DbRef, self.document(fields, place, &own)?.into())
+            }
+            Given::DbPointer { namespace, id } => {
+                let parts = [("ref", namespace.into()), ("id", hex(&id).into())];
+                (Kind::DbRef, Document::from_iter(parts).into())
+            }
+            Given::MinKey => (Kind::Bound, "MinKey".into()),
+            Given::MaxKey => (Kind::Bound, "MaxKey".into()),
+            Given::Unreadable(reason) => return Err(place.refused(reason)),
+            _ => (Kind::Undefined, Value::Null),
+        })
+    }
+
+    fn list(&mut self, items: Vec<Given>, place: &Place<'_>) -> Result<Value, Refusal> {
+        let converted = items.into_iter().enumerate().map(|(index, item)| {
+            let place = Place {
+                outer: Some(place),
+                segment: Segment::Index(index),
+            };
+            self.value(item, &place)
+        });
+        Ok(Value::list(converted.collect::<Result<_, _>>()?))
+    }
+}
+
+/// The name, if a field may have it.
+fn named(place: &Place<'_>, name: &str) -> Result<String, Refusal> {
+    match name_offence(name) {
+        None => Ok(name.to_owned()),
+        Some(reason) => Err(place.misnamed(reason)),
+    }
+}
+
+fn unrepeated(
+    fields: Vec<(String, Value)>,
+    place: Option<&Place<'_>>,
+) -> Result<Document, Refusal> {
+    match repeated(&fields, |(name, _)| name) {
+        None => Ok(fields.into_iter().collect()),
+        Some(name) => {
+            let place = Place::name(place, name);
+            Err(place.misnamed("two fields of one document have this name"))
+        }
+    }
+}
+
+fn is_nested(given: &Given) -> bool {
+    matches!(
+        given,
+        Given::List(_)
+            | Given::Document(_)
+            | Given::DbRef(_)
+            | Given::DbPointer { .. }
+            | Given::CodeWithScope(..)
+            | Given::Timestamp { .. }
+    )
+}
+
+/// The time of a date.
+pub(super) fn date(millis: i64) -> Result<Timestamp, String> {
+    Timestamp::from_millis(millis)
+        .ok_or_else(|| "a date that RFC 3339 cannot say: not within the years 0 to 9999".to_owned())
+}
+
+/// A time, as a date or in RFC 3339.
+fn time(given: &Given) -> Option<Timestamp> {
+    match given {
+        Given::Date(millis) => date(*millis).ok(),
+        Given::Text(text) => Timestamp::parse_rfc3339(text),
+        _ => None,
+    }
+}
+
+fn object_id_time(id: &Given) -> Option<Timestamp> {
+    match id {
+        Given::ObjectId(bytes) => Timestamp::from_millis(ids::millis_of(*bytes)),
+        _ => None,
+    }
+}

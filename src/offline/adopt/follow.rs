@@ -1,0 +1,248 @@
+//! Following a source until the cut-over: when to stop, and how far it came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use super::follower::Follower;
+use super::{AdoptOptions, FollowOptions};
+use crate::store::{Source, SourceChange, SourceEvent, Store, StoreError};
+use crate::value::read;
+
+/// The note that a store keeps of it.
+const NOTE: &str = "adopt";
+
+/// Changes that are applied together.
+const GROUP_COUNT: usize = 512;
+
+/// How often the position is noted while nothing changes: the source's log must still reach back to it later.
+const NOTE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How far a source was followed into a store: everything before `position` is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Progress {
+    source: String,
+    /// Whether all documents were copied: before that, `position` is where to begin.
+    is_copied: bool,
+    position: String,
+}
+
+impl Progress {
+    /// Before anything was copied.
+    pub(super) fn begun(source: &dyn Source, position: String) -> Self {
+        Self {
+            source: source.name().to_owned(),
+            is_copied: false,
+            position,
+        }
+    }
+
+    /// Once everything was.
+    pub(super) fn copied(self) -> Self {
+        Self {
+            is_copied: true,
+            ..self
+        }
+    }
+
+    pub(super) async fn read(store: &dyn Store) -> anyhow::Result<Option<Self>> {
+        let Some(note) = store.note(NOTE).await? else {
+            return Ok(None);
+        };
+        let progress = read(&note, "").context("how far the source was followed cannot be read")?;
+        Ok(Some(progress))
+    }
+
+    pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let note = serde_json::to_string(self).expect("it is JSON");
+        store.write_note(NOTE, &note).await
+    }
+
+    /// Refuses a store that another source was followed into, or that is not complete.
+    pub(super) fn ensure_of(&self, source: &dyn Source) -> anyhow::Result<()> {
+        ensure!(
+            self.source == source.name(),
+            "this store follows {}, not {}",
+            self.source,
+            source.name()
+        );
+        ensure!(
+            self.is_copied,
+            "adopting {} was cut off while its documents were copied: remove this store, and begin again",
+            self.source
+        );
+        Ok(())
+    }
+}
+
+/// Follows until it is told to stop, or nothing has changed for long enough.
+pub(super) async fn follow(
+    source: &dyn Source,
+    store: &Arc<dyn Store>,
+    options: &AdoptOptions,
+    progress: Progress,
+    until: FollowOptions,
+) -> anyhow::Result<()> {
+    let mut stop = Stop::on_signal(until)?;
+    let mut changes = source.changes(&progress.position)?;
+    let mut follower = Follower::start(store, &options.intake);
+    let mut progress = NotedProgress::new(progress);
+    println!(
+        "following {}: Ctrl-C ends it once it has caught up",
+        source.name()
+    );
+    let mut events = Vec::new();
+    while !stop.is_due() {
+        tokio::select! {
+            count = changes.recv_many(&mut events, GROUP_COUNT) => {
+                ensure!(count > 0, "the source's changes ended");
+                let taken = take(&mut events, &mut follower, &mut progress, &mut stop, store).await;
+                if let Err(error) = taken {
+                    follower.stop().await?;
+                    return Err(error.context(follower.counts.to_string()));
+                }
+            }
+            () = stop.told() => stop.note_told(),
+        }
+    }
+    progress.write(&**store).await?;
+    follower.stop().await?;
+    print!("{}", follower.report);
+    println!("followed {}: {}", source.name(), follower.counts);
+    match stop.has_caught_up {
+        true => println!(
+            "cut over now: start livelog on this store. `livelog verify` compares its view with its log"
+        ),
+        false => println!("stopped before it had caught up: the same command goes on from here"),
+    }
+    Ok(())
+}
+
+async fn take(
+    events: &mut Vec<Result<SourceEvent, StoreError>>,
+    follower: &mut Follower<'_>,
+    progress: &mut NotedProgress,
+    stop: &mut Stop,
+    store: &Arc<dyn Store>,
+) -> anyhow::Result<()> {
+    let mut changes: Vec<SourceChange> = Vec::new();
+    let (mut position, mut failure, mut is_caught_up) = (None, None, false);
+    for event in events.drain(..) {
+        match event {
+            Ok(SourceEvent::Change(change)) => {
+                is_caught_up = false;
+                position = Some(change.position.clone());
+                changes.push(change);
+            }
+            Ok(SourceEvent::CaughtUp(at)) => {
+                is_caught_up = true;
+                position = Some(at);
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    let has_changes = !changes.is_empty();
+    follower.apply(changes).await?;
+    if let Some(position) = position {
+        progress.advance(position, has_changes, &**store).await?;
+    }
+    stop.observe(has_changes, is_caught_up, follower);
+    match failure {
+        Some(error) => bail!("cannot follow the source: {error}"),
+        None => Ok(()),
+    }
+}
+
+/// The progress, and when it was last noted.
+struct NotedProgress {
+    progress: Progress,
+    noted: Instant,
+}
+
+impl NotedProgress {
+    fn new(progress: Progress) -> Self {
+        let noted = Instant::now();
+        Self { progress, noted }
+    }
+
+    async fn advance(
+        &mut self,
+        position: String,
+        has_changes: bool,
+        store: &dyn Store,
+    ) -> Result<(), StoreError> {
+        self.progress.position = position;
+        if !has_changes && self.noted.elapsed() < NOTE_INTERVAL {
+            return Ok(());
+        }
+        self.write(store).await
+    }
+
+    async fn write(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.noted = Instant::now();
+        self.progress.write(store).await
+    }
+}
+
+/// When to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    until_idle: Option<Duration>,
+    last_change: Instant,
+    /// How often it was told to.
+    told: u32,
+    has_caught_up: bool,
+    has_said_so: bool,
+}
+
+impl Stop {
+    fn on_signal(until: FollowOptions) -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            until_idle: until.until_idle,
+            last_change: Instant::now(),
+            told: 0,
+            has_caught_up: false,
+            has_said_so: false,
+        })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    fn note_told(&mut self) {
+        self.told += 1;
+        // What was written before is still to come.
+        self.has_caught_up = false;
+    }
+
+    fn observe(&mut self, has_changes: bool, is_caught_up: bool, follower: &Follower<'_>) {
+        if has_changes {
+            self.last_change = Instant::now();
+        }
+        self.has_caught_up = is_caught_up;
+        if is_caught_up && !std::mem::replace(&mut self.has_said_so, true) {
+            println!(
+                "caught up: {}. Stop what writes to the source, then press Ctrl-C here",
+                follower.counts
+            );
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let is_idle = self
+            .until_idle
+            .is_some_and(|idle| self.last_change.elapsed() >= idle);
+        self.told > 1 || (self.has_caught_up && (self.told > 0 || is_idle))
+    }
+}
