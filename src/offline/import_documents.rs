@@ -97,7 +97,7 @@ pub async fn import_documents(
     if !input.is_lasting() {
         print!("{}", report.report);
     }
-    println!("imported {}; log and view are equal", report.meant);
+    println!("imported {}; log and view hold what was read", report.meant);
     Ok(ExitCode::SUCCESS)
 }
 

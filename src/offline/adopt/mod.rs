@@ -173,7 +173,7 @@ async fn move_in(
     }
     let meant = fill(source, options, loader).await?;
     verify_written(store, &meant).await?;
-    println!("adopted {meant}; log, view and source are equal");
+    println!("adopted {meant}; log and view hold what was read");
     if let (Some(progress), Some(until)) = (progress, options.follow) {
         let progress = progress.copied();
         progress.write(&**store).await?;
