@@ -19,6 +19,8 @@
     )
 )]
 
+#[cfg(all(feature = "embedded", feature = "mongodb"))]
+mod adopt; // what another program left in MongoDB is moved in
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
@@ -26,6 +28,8 @@ mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
 #[cfg(feature = "embedded")]
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
+#[cfg(feature = "embedded")]
+mod documents; // files of other programs are imported
 #[cfg(feature = "embedded")]
 mod embedded; // the embedded store: its folder, its file, its failures, its queries
 #[cfg(feature = "embedded")]

@@ -65,6 +65,7 @@ macro_rules! every_promise {
     a_rebuild_that_is_dropped_lets_the_writers_go_on,
     a_closed_store_appends_nothing,
     a_log_takes_another_identity_only_at_the_head_that_is_named,
+    a_note_stays_until_the_next_of_its_name,
 );)* };
 }
 
@@ -613,6 +614,19 @@ async fn a_log_takes_another_identity_only_at_the_head_that_is_named(site: impl 
     assert_eq!(store.epoch(), given);
     assert_eq!(read_all(&*store).await, writer.log);
     assert_eq!(find_all(&*store).await.1, writer.events);
+}
+
+async fn a_note_stays_until_the_next_of_its_name(site: impl Site) {
+    let store = site.node().await;
+    assert_eq!(store.note("a").await.unwrap(), None);
+    store.write_note("a", "first").await.unwrap();
+    store.write_note("b", "other").await.unwrap();
+    store.write_note("a", "second").await.unwrap();
+    store.close().await;
+    let store = site.node().await;
+    assert_eq!(store.note("a").await.unwrap().as_deref(), Some("second"));
+    assert_eq!(store.note("b").await.unwrap().as_deref(), Some("other"));
+    assert_eq!(store.note("c").await.unwrap(), None);
 }
 
 // Writing.

@@ -1,66 +1,17 @@
 //! The conversion of a document: see the table in [`adoption`](super).
 
-use std::fmt;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use uuid::Uuid;
 
 use super::given::{Given, GivenFields};
 use super::ids;
+use super::refusal::{Place, PlaceSegment, Refusal};
 use super::renames::Renames;
-use super::tally::{Kind, Tally};
-use crate::domain::{Create, Origin, Timestamp};
+use super::tally::{Kind, KindTally};
+use crate::domain::{Create, OriginalTimes, Timestamp};
 use crate::limits;
-use crate::value::{Document, Invalid, Value, hex, join, name_offence, repeated};
-
-/// Why a document is not taken, and what can be done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Where in the document the offender is, indexes of arrays included; empty if it is the document.
-    pub path: String,
-    /// One sentence without a full stop.
-    pub reason: String,
-    /// If another name would mend it, the path as `--rename` takes it.
-    pub rename: Option<String>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.is_empty() {
-            true => formatter.write_str(&self.reason)?,
-            false => write!(formatter, "{}: {}", self.path, self.reason)?,
-        }
-        match &self.rename {
-            Some(path) => write!(formatter, " (--rename '{path}=NAME', or --drop '{path}')"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Refusal {
-    /// Refuses a document as a whole.
-    pub fn whole(reason: impl Into<String>) -> Self {
-        Self {
-            path: String::new(),
-            reason: reason.into(),
-            rename: None,
-        }
-    }
-}
-
-impl From<Invalid> for Refusal {
-    fn from(invalid: Invalid) -> Self {
-        let path = invalid
-            .path
-            .strip_prefix("payload")
-            .unwrap_or(&invalid.path);
-        Self {
-            path: path.trim_start_matches('.').to_owned(),
-            ..Self::whole(invalid.reason)
-        }
-    }
-}
+use crate::value::{Document, Value, hex, name_offence, repeated};
 
 /// Converts documents, each into the CREATE of an event.
 #[derive(Debug, Clone, Default)]
@@ -87,18 +38,18 @@ impl Converter {
         &self,
         fields: GivenFields,
         now: Timestamp,
-        tally: &mut Tally,
+        tally: &mut KindTally,
     ) -> Result<Create, Refusal> {
         let mut conversion = Conversion {
             renames: &self.renames,
-            tally: Tally::default(),
+            tally: KindTally::default(),
         };
         let (known, mut event) = conversion.top(fields)?;
-        let origin = conversion.origin(&known, now);
+        let times = conversion.times(&known, now);
         if let Some(id) = known.id {
             event.push("_id", id);
         }
-        let create = Create::parse(event)?.with_origin(origin);
+        let create = Create::parse(event)?.with_times(times);
         tally.add(&conversion.tally);
         Ok(create)
     }
@@ -115,68 +66,9 @@ impl Converter {
     }
 }
 
-/// A value's place, from the innermost name outwards: written out only where it is needed.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    outer: Option<&'a Place<'a>>,
-    segment: Segment<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Segment<'a> {
-    Name(&'a str),
-    Index(usize),
-}
-
-impl<'a> Place<'a> {
-    fn name(outer: Option<&'a Place<'a>>, name: &'a str) -> Self {
-        let segment = Segment::Name(name);
-        Self { outer, segment }
-    }
-
-    /// The path, as people read it.
-    fn path(&self) -> String {
-        let outer = self.outer.map(Place::path);
-        match (self.segment, outer) {
-            (Segment::Name(name), None) => name.to_owned(),
-            (Segment::Name(name), Some(outer)) => format!("{outer}.{name}"),
-            (Segment::Index(index), outer) => join(&outer.unwrap_or_default(), &index.to_string()),
-        }
-    }
-
-    /// The path without indexes, as `--rename` takes it.
-    fn named(&self) -> String {
-        let outer = self.outer.map(Place::named);
-        match (self.segment, outer) {
-            (Segment::Name(name), None) => name.to_owned(),
-            (Segment::Name(name), Some(outer)) => format!("{outer}.{name}"),
-            (Segment::Index(_), outer) => outer.unwrap_or_default(),
-        }
-    }
-
-    fn depth(&self) -> usize {
-        1 + self.outer.map_or(0, Place::depth)
-    }
-
-    fn refused(&self, reason: impl Into<String>) -> Refusal {
-        Refusal {
-            path: self.path(),
-            ..Refusal::whole(reason)
-        }
-    }
-
-    /// A refusal that another name would mend.
-    fn misnamed(&self, reason: &str) -> Refusal {
-        Refusal {
-            rename: Some(self.named()),
-            ..self.refused(reason)
-        }
-    }
-}
-
 struct Conversion<'a> {
     renames: &'a Renames,
-    tally: Tally,
+    tally: KindTally,
 }
 
 impl<'a> Conversion<'a> {
@@ -229,19 +121,19 @@ impl<'a> Conversion<'a> {
     }
 
     /// When the document was created and last changed, if that is known at all.
-    fn origin(&mut self, known: &Known, now: Timestamp) -> Option<Origin> {
+    fn times(&mut self, known: &Known, now: Timestamp) -> Option<OriginalTimes> {
         let created_at = known.created_at.or(known.born).or(known.updated_at)?;
         if known.created_at.is_none() && known.born.is_some() {
             self.tally.count(Kind::Born);
         }
-        let origin = Origin {
+        let times = OriginalTimes {
             created_at,
             updated_at: known.updated_at.unwrap_or(created_at),
         };
-        if origin.created_at.max(origin.updated_at) > now {
+        if times.created_at.max(times.updated_at) > now {
             self.tally.count(Kind::Future);
         }
-        Some(origin)
+        Some(times)
     }
 
     /// The name that a field is to have; `None` if it is left out. `own` are names that the type of the document has.
@@ -356,7 +248,7 @@ impl<'a> Conversion<'a> {
         let converted = items.into_iter().enumerate().map(|(index, item)| {
             let place = Place {
                 outer: Some(place),
-                segment: Segment::Index(index),
+                segment: PlaceSegment::Index(index),
             };
             self.value(item, &place)
         });

@@ -68,9 +68,9 @@ const KINDS: [&str; 27] = [
 
 /// How often each [`Kind`] occurred.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally([u64; KINDS.len()]);
+pub struct KindTally([u64; KINDS.len()]);
 
-impl Tally {
+impl KindTally {
     pub(super) fn count(&mut self, kind: Kind) {
         self.0[kind as usize] += 1;
     }
@@ -89,7 +89,7 @@ impl Tally {
 }
 
 /// A line for each kind that occurred.
-impl fmt::Display for Tally {
+impl fmt::Display for KindTally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = self.0.iter().zip(KINDS).filter(|(count, _)| **count > 0);
         for (count, kind) in counted {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::change::{Change, Effect};
 use super::command::{Command, CommandId};
-use super::event::{Event, EventId, Origin};
+use super::event::{Event, EventId, OriginalTimes};
 use super::patch::Patch;
 use super::seq::Seq;
 use super::size::{Excess, check_growth};
@@ -137,13 +137,13 @@ impl EventState {
         &self,
         fields: &Document,
         stamp: Stamp,
-        origin: Option<Origin>,
+        times: Option<OriginalTimes>,
     ) -> Result<Effect, Rejection> {
         self.check_size(None, fields)?;
         let version = self.last_version + 1;
         let created = Event::created(&self.id, version, fields.clone(), stamp.seq, stamp.at);
-        let after = match origin {
-            Some(origin) => created.with_origin(origin),
+        let after = match times {
+            Some(times) => created.with_times(times),
             None => created,
         };
         Ok(Effect::Create {

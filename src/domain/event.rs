@@ -106,7 +106,7 @@ pub struct Event {
 
 /// When another program, which handed an event over, created and last changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
+pub struct OriginalTimes {
     /// Becomes `_createdAt`.
     pub created_at: Timestamp,
     /// Becomes `_updatedAt`.
@@ -153,11 +153,11 @@ impl Event {
     }
 
     /// The same new event, with the times that another program knows of it: never later than its change.
-    pub(super) fn with_origin(self, origin: Origin) -> Self {
-        let created_at = origin.created_at.min(self.created_at);
+    pub(super) fn with_times(self, times: OriginalTimes) -> Self {
+        let created_at = times.created_at.min(self.created_at);
         Self {
             created_at,
-            updated_at: origin.updated_at.clamp(created_at, self.updated_at),
+            updated_at: times.updated_at.clamp(created_at, self.updated_at),
             ..self
         }
     }

@@ -29,7 +29,7 @@ pub use command::{
     Restore, Update,
 };
 pub use decide::{EventState, Rejection, Stamp, decide};
-pub use event::{Event, EventId, Origin};
+pub use event::{Event, EventId, OriginalTimes};
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
 pub use seq::Seq;

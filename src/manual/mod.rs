@@ -47,6 +47,10 @@ pub mod promises {}
 pub mod operating {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("adopting.md")]
+pub mod adopting {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("figures.md")]
 pub mod figures {}
 

@@ -10,6 +10,7 @@ pub mod faulty;
 pub mod history;
 pub mod load;
 pub mod mongod;
+pub mod node;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use crate::domain::change::Effect;
 use crate::domain::decide::{EventState, Rejection, Stamp};
-use crate::domain::event::{EventId, Origin};
+use crate::domain::event::{EventId, OriginalTimes};
 use crate::domain::size::{Excess, check_growth};
 use crate::value::{Document, Invalid, Value, check_document, expected};
 
@@ -14,7 +14,7 @@ pub struct Create {
     /// Checked user fields.
     pub(in crate::domain) fields: Document,
     /// Of an event that another program hands over. No client can name it.
-    pub(super) origin: Option<Origin>,
+    pub(super) times: Option<OriginalTimes>,
 }
 
 impl Create {
@@ -34,13 +34,13 @@ impl Create {
         Ok(Self {
             id,
             fields: payload,
-            origin: None,
+            times: None,
         })
     }
 
     /// The same for an event that another program created and changed at these times.
-    pub fn with_origin(self, origin: Option<Origin>) -> Self {
-        Self { origin, ..self }
+    pub fn with_times(self, times: Option<OriginalTimes>) -> Self {
+        Self { times, ..self }
     }
 
     /// The bound that the new event would exceed, if one.
@@ -63,7 +63,7 @@ impl Create {
                 id: state.id.clone(),
             });
         }
-        state.created(&self.fields, stamp, self.origin)
+        state.created(&self.fields, stamp, self.times)
     }
 }
 

@@ -33,7 +33,7 @@ impl Replace {
         stamp: Stamp,
     ) -> Result<Effect, Rejection> {
         let Some(before) = &state.current else {
-            return state.created(&self.new.fields, stamp, self.new.origin);
+            return state.created(&self.new.fields, stamp, self.new.times);
         };
         let patch = difference(&before.fields, &self.new.fields, "payload")?;
         let after = before

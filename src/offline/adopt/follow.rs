@@ -24,14 +24,14 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How far a source was followed into a store: everything before `position` is there.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct FollowProgress {
     source: String,
     /// Whether all documents were copied: before that, `position` is where to begin.
     is_copied: bool,
     position: String,
 }
 
-impl Progress {
+impl FollowProgress {
     /// Before anything was copied.
     pub(super) fn begun(source: &dyn Source, position: String) -> Self {
         Self {
@@ -84,7 +84,7 @@ pub(super) async fn follow(
     source: &dyn Source,
     store: &Arc<dyn Store>,
     options: &AdoptOptions,
-    progress: Progress,
+    progress: FollowProgress,
     until: FollowOptions,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::on_signal(until)?;
@@ -159,12 +159,12 @@ async fn take(
 
 /// The progress, and when it was last noted.
 struct NotedProgress {
-    progress: Progress,
+    progress: FollowProgress,
     noted: Instant,
 }
 
 impl NotedProgress {
-    fn new(progress: Progress) -> Self {
+    fn new(progress: FollowProgress) -> Self {
         let noted = Instant::now();
         Self { progress, noted }
     }

@@ -13,7 +13,7 @@ use anyhow::{anyhow, bail};
 
 use super::IntakeOptions;
 use super::intake::{OnRefusal, now};
-use super::report::Report;
+use super::report::IntakeReport;
 use crate::adoption::{Converter, Refusal};
 use crate::domain::{
     ChangeKind, Command, CommandBatch, CommandId, Create, Delete, Event, EventId, Rejection,
@@ -63,7 +63,7 @@ pub(super) struct Follower<'a> {
     engine: Option<(Engine, Tasks)>,
     requester: Requester,
     pub(super) counts: Counts,
-    pub(super) report: Report,
+    pub(super) report: IntakeReport,
 }
 
 /// What is to become of an event.
@@ -83,7 +83,7 @@ impl<'a> Follower<'a> {
             engine: Some(Engine::start(store, &Arc::default())),
             requester: Requester::new(),
             counts: Counts::default(),
-            report: Report::default(),
+            report: IntakeReport::default(),
         }
     }
 

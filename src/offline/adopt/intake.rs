@@ -7,7 +7,7 @@ use anyhow::bail;
 use chrono::{SecondsFormat, Utc};
 use uuid::Uuid;
 
-use super::report::Report;
+use super::report::IntakeReport;
 use crate::adoption::{Converter, Refusal};
 use crate::domain::{Change, Command, EventId, EventState, Seq, Stamp, Timestamp, decide};
 use crate::limits;
@@ -31,7 +31,7 @@ pub(in crate::offline) struct Intake<'a> {
     on_refusal: OnRefusal,
     /// `None` if documents are only looked at.
     loader: Option<BulkLoader<'a>>,
-    pub(in crate::offline) report: Report,
+    pub(in crate::offline) report: IntakeReport,
     pub(in crate::offline) fold: FoldDigest,
     /// The last change.
     seq: Seq,
@@ -64,7 +64,7 @@ impl<'a> Intake<'a> {
             converter,
             on_refusal,
             loader,
-            report: Report::default(),
+            report: IntakeReport::default(),
             fold: FoldDigest::default(),
             seq: Seq::ZERO,
             at: now(),

@@ -29,7 +29,7 @@ use crate::adoption::{Converter, Renames};
 use crate::domain::Seq;
 use crate::store;
 use crate::store::{Source, SourceDocument, SourceOptions, Store, StoreOptions};
-use follow::Progress;
+use follow::FollowProgress;
 use intake::{Intake, OnRefusal};
 
 /// How documents of another program are taken in.
@@ -124,7 +124,7 @@ pub async fn adopt(options: &AdoptOptions, into: &StoreOptions) -> anyhow::Resul
 async fn progress_of(
     into: &StoreOptions,
     options: &AdoptOptions,
-) -> anyhow::Result<Option<Progress>> {
+) -> anyhow::Result<Option<FollowProgress>> {
     if options.intake.is_dry_run {
         return Ok(None);
     }
@@ -132,7 +132,7 @@ async fn progress_of(
     let Ok(store) = store::open_unwritten(into, false).await else {
         return Ok(None);
     };
-    let (head, progress) = (store.head().await, Progress::read(&*store).await);
+    let (head, progress) = (store.head().await, FollowProgress::read(&*store).await);
     store.close().await;
     match (progress?, head?) {
         (Some(progress), _) if options.follow.is_some() => Ok(Some(progress)),
@@ -167,7 +167,7 @@ async fn move_in(
     start: Option<String>,
 ) -> anyhow::Result<()> {
     let loader = BulkLoader::begin(&**store).await?;
-    let progress = start.map(|position| Progress::begun(source, position));
+    let progress = start.map(|position| FollowProgress::begun(source, position));
     if let Some(progress) = &progress {
         progress.write(&**store).await?;
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::adoption::{Refusal, Tally};
+use crate::adoption::{KindTally, Refusal};
 
 /// Refusals that are told one by one.
 const TOLD_MAX: usize = 20;
@@ -12,16 +12,16 @@ const TOLD_BYTES_MAX: usize = 400;
 
 /// Counts, and the first refusals.
 #[derive(Debug, Default)]
-pub(in crate::offline) struct Report {
+pub(in crate::offline) struct IntakeReport {
     pub(in crate::offline) documents: u64,
     /// That they take in their source.
     pub(in crate::offline) bytes: u64,
-    pub(in crate::offline) tally: Tally,
+    pub(in crate::offline) tally: KindTally,
     pub(in crate::offline) refused: u64,
     told: Vec<String>,
 }
 
-impl Report {
+impl IntakeReport {
     pub(in crate::offline) fn refuse(&mut self, place: String, refusal: Refusal) {
         self.refused += 1;
         if self.told.len() < TOLD_MAX {
@@ -39,7 +39,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for IntakeReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             documents,

@@ -35,7 +35,7 @@ const AHEAD_SHARES: u32 = 4 * 1024;
 const PAUSE_LEAST: Duration = Duration::from_millis(200);
 const PAUSE_MOST: Duration = Duration::from_secs(10);
 
-type Stream = ChangeStream<RawDocumentBuf>;
+type SourceStream = ChangeStream<RawDocumentBuf>;
 
 /// The position as of now.
 pub(super) async fn position(
@@ -120,7 +120,7 @@ impl ChangeReader {
         }
     }
 
-    async fn listen(&mut self, mut stream: Stream) -> StreamEnd {
+    async fn listen(&mut self, mut stream: SourceStream) -> StreamEnd {
         loop {
             let next = stream.next_if_any().await;
             let token = stream.resume_token().unwrap_or_else(|| self.token.clone());
@@ -206,7 +206,7 @@ fn end_of(failure: CallError) -> StreamEnd {
 async fn open(
     collection: &Collection<RawDocumentBuf>,
     after: Option<ResumeToken>,
-) -> Result<Stream, CallError> {
+) -> Result<SourceStream, CallError> {
     let collection = collection.clone();
     within(CALL_DEADLINE, async move {
         let watch = collection

@@ -96,3 +96,37 @@ fn pointed(pointer: RawBsonRef<'_>) -> Option<Given> {
 fn subtype(subtype: BinarySubtype) -> u8 {
     subtype.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Damaged bytes are a value that is refused, never a panic.
+        #[test]
+        fn any_bytes_are_read(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            let length = i32::try_from(body.len() + 5).expect("short");
+            let bytes = [&length.to_le_bytes()[..], &body, &[0]].concat();
+            if let Ok(raw) = RawDocument::from_bytes(&bytes) {
+                prop_assert_eq!(document(raw).bytes, bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_db_pointer_is_read_though_the_driver_hides_its_parts() {
+        let text = [&[4, 0, 0, 0][..], b"a.b\0", &[7; 12]].concat();
+        let element = [&[0x0c][..], b"p\0", &text, &[0]].concat();
+        let length = i32::try_from(element.len() + 4).expect("short");
+        let bytes = [&length.to_le_bytes()[..], &element].concat();
+        let raw = RawDocument::from_bytes(&bytes).expect("a document");
+        let namespace = "a.b".to_owned();
+        let expected = Given::DbPointer {
+            namespace,
+            id: [7; 12],
+        };
+        assert_eq!(document(raw).fields, [("p".to_owned(), expected)]);
+    }
+}
