@@ -88,6 +88,10 @@ struct Serve {
     /// Serve no console at `/`, and no manual.
     #[arg(long, env = "LIVELOG_NO_CONSOLE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     no_console: bool,
+    /// Serve clients that speak Socket.IO as well, at /socket.io/.
+    #[cfg(feature = "socketio")]
+    #[arg(long, env = "LIVELOG_SOCKETIO", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    socketio: bool,
     /// Bytes of recent changes kept in memory for sessions; one further behind reads the log.
     #[arg(
         long,
@@ -216,9 +220,13 @@ impl Cli {
                 hosts,
                 origins,
                 no_console,
+                #[cfg(feature = "socketio")]
+                socketio,
                 window_bytes,
                 common,
             }) => {
+                #[cfg(not(feature = "socketio"))]
+                let socketio = false;
                 let hosts = AllowedHosts::parse(&hosts)
                     .map_err(|reason| anyhow::anyhow!("--allow-host {reason}"))?;
                 let origins = AllowedOrigins::parse(&origins)
@@ -230,6 +238,7 @@ impl Cli {
                         store,
                         access: AccessPolicy::new(hosts, origins),
                         has_console: !no_console,
+                        socketio,
                         window_bytes,
                     }),
                     log,

@@ -57,6 +57,7 @@ pub struct RequestLabels {
 pub enum Transport {
     WebSocket,
     Sse,
+    SocketIo,
 }
 
 // By hand, because the derived ones are named as Rust names them.
@@ -65,6 +66,7 @@ impl EncodeLabelValue for Transport {
         let word = match self {
             Self::WebSocket => "websocket",
             Self::Sse => "sse",
+            Self::SocketIo => "socketio",
         };
         word.encode(encoder)
     }

@@ -33,6 +33,8 @@ pub struct Config {
     pub access: AccessPolicy,
     /// Whether the console is served, at `/`.
     pub has_console: bool,
+    /// Whether clients may speak Socket.IO, if that is built in.
+    pub socketio: bool,
     /// Bytes of recent changes kept in memory for sessions.
     pub window_bytes: usize,
 }
@@ -74,6 +76,7 @@ impl Server {
             node,
             access: Arc::new(config.access),
             has_console: config.has_console,
+            socketio: config.socketio,
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
         };

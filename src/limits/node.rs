@@ -27,6 +27,11 @@ pub const SESSION_FREE_BYTES: usize = 16 * 1024;
 /// Connections at once; beyond this new ones are closed without an answer, which would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
+/// Sessions of Socket.IO that poll: between two polls they hold no connection that would bound them. A client polls until
+/// it has a WebSocket, so that most do for less than a second; a session that polls may hold what one with a connection
+/// does.
+pub const POLLING_SESSIONS_MAX: usize = 10_000;
+
 /// Bytes of a request or message that any client may send before it is whole, without a share of the budget for them:
 /// so much is read from every client at any time.
 pub const MESSAGE_FREE_BYTES: u64 = 16 * 1024;

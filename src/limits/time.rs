@@ -42,6 +42,18 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// … and closed if nothing is received within this.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a client of Socket.IO waits for the ping of the server beyond [`PING_INTERVAL`]: what it is told, and the
+/// default of the original servers.
+pub const SOCKETIO_PONG_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long a client may be connected by Engine.IO without a session, for want of a CONNECT, and how long its upgrade
+/// from polling may take.
+pub const SOCKETIO_CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a client that polls may be away, while there is nothing for it: longer than it would wait for a ping. With
+/// something for it, [`WRITE_DEADLINE`].
+pub const POLL_DEADLINE: Duration = PING_INTERVAL.saturating_add(SOCKETIO_PONG_DEADLINE);
+
 /// How long a shutdown waits for answers in flight and for sessions to close.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -24,6 +24,13 @@ impl<'a> Envelope<'a> {
         field.map(|(_, raw)| *raw)
     }
 
+    /// A name that is none of these.
+    #[cfg(feature = "socketio")]
+    pub(super) fn unknown(&self, known: &[&str]) -> Option<&str> {
+        let mut names = self.0.iter().map(|(name, _)| name.as_ref());
+        names.find(|name| !known.contains(name))
+    }
+
     /// Refuses a name that is given twice, also one that is ignored otherwise.
     pub(super) fn check_names(&self) -> Result<(), Invalid> {
         match repeated(&self.0, |(name, _)| name) {

@@ -8,7 +8,7 @@ use crate::limits;
 
 /// JSON text, shared by all the connections that send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame(Bytes);
+pub struct Frame(pub(super) Bytes);
 
 /// Encodes a part of a message.
 pub(super) fn json(part: &(impl Serialize + ?Sized)) -> Vec<u8> {
@@ -71,5 +71,73 @@ impl Frame {
     /// Never: even the smallest message has a type.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A frame as it is sent: all of it or a part, with what a dialect says around it. The frame is shared and not copied.
+#[derive(Debug, Clone)]
+pub struct WrappedFrame {
+    pub(super) head: Bytes,
+    pub(super) body: Bytes,
+    pub(super) tail: Bytes,
+}
+
+impl From<Frame> for WrappedFrame {
+    fn from(frame: Frame) -> Self {
+        Self {
+            head: Bytes::new(),
+            body: frame.0,
+            tail: Bytes::new(),
+        }
+    }
+}
+
+impl WrappedFrame {
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.head.len() + self.body.len() + self.tail.len()
+    }
+
+    /// Never: it has a frame, or says something around it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes from `from` up to `to`: shared if they are the frame's own, else copied.
+    pub fn slice(&self, from: usize, to: usize) -> Bytes {
+        let start = self.head.len();
+        if from >= start && to <= start + self.body.len() {
+            return self.body.slice(from - start..to - start);
+        }
+        let mut text = Vec::with_capacity(to - from);
+        let mut start = 0;
+        for part in [&self.head, &self.body, &self.tail] {
+            let within = |at: usize| at.clamp(start, start + part.len()) - start;
+            text.extend_from_slice(&part[within(from)..within(to)]);
+            start += part.len();
+        }
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_around_a_frame_goes_out_with_it_wherever_it_is_cut() {
+        let wrapped = WrappedFrame {
+            head: Bytes::from_static(b"head"),
+            body: Bytes::from_static(b"body"),
+            tail: Bytes::from_static(b"tail"),
+        };
+        let whole = b"headbodytail";
+        for from in 0..=whole.len() {
+            for to in from..=whole.len() {
+                assert_eq!(wrapped.slice(from, to), whole[from..to], "{from}..{to}");
+            }
+        }
+        let inside = wrapped.slice(5, 8);
+        assert_eq!(inside.as_ptr(), wrapped.body[1..].as_ptr(), "it is shared");
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
 //! `subscribe`, `history` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
-//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors.
+//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the words of
+//! Socket.IO.
 
 mod body;
 mod code;
@@ -19,6 +20,8 @@ mod reply;
 mod request;
 mod request_kind;
 pub mod rest;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 mod subscribe;
 
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
@@ -26,7 +29,7 @@ pub use code::Code;
 pub use data::EventArray;
 pub use failure::{Details, Failure};
 pub use fetch::Fetch;
-pub use frame::{Frame, trimmed};
+pub use frame::{Frame, WrappedFrame, trimmed};
 pub use history::History;
 pub use reply::{
     FetchPage, Shaped, behind, broadcast, broadcast_done, change, error, latest, live, pong, reset,

@@ -11,13 +11,13 @@ use bytes::Bytes;
 
 use crate::limits;
 use crate::node::Share;
-use crate::protocol::Frame;
+use crate::protocol::{Frame, WrappedFrame};
 
 /// Frames that the socket does not have yet, the oldest first.
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Each with its share of the node's budget, held until the socket has the frame.
-    frames: VecDeque<(Frame, Option<Share>)>,
+    frames: VecDeque<(WrappedFrame, Option<Share>)>,
     bytes: usize,
     /// Bytes of the first frame that the socket has.
     sent: usize,
@@ -59,9 +59,26 @@ impl Outbox {
     }
 
     /// Adds a frame, with its share.
-    pub(super) fn push(&mut self, frame: Frame, share: Option<Share>) {
+    pub fn push(&mut self, frame: impl Into<WrappedFrame>, share: Option<Share>) {
+        let frame = frame.into();
         self.bytes += frame.len();
         self.frames.push_back((frame, share));
+    }
+
+    /// Takes the oldest frame out, with its share, to be sent otherwise.
+    pub fn pop(&mut self) -> Option<(WrappedFrame, Option<Share>)> {
+        debug_assert_eq!(self.sent, 0, "a frame that is begun is finished");
+        let popped = self.frames.pop_front()?;
+        self.bytes -= popped.0.len();
+        Some(popped)
+    }
+
+    /// Adds what another outbox has.
+    pub fn append(&mut self, mut other: Self) {
+        self.note_received(other.take_received());
+        while let Some((frame, share)) = other.pop() {
+            self.push(frame, share);
+        }
     }
 
     /// Holds a share for all frames added since the last one: until the socket has the last of them.
@@ -73,7 +90,7 @@ impl Outbox {
     }
 
     /// Notes when this node received a change among the frames.
-    pub(super) fn note_received(&mut self, at: Option<Instant>) {
+    pub fn note_received(&mut self, at: Option<Instant>) {
         self.received_at = self.received_at.or(at);
     }
 
@@ -103,12 +120,13 @@ impl Outbox {
 
     /// Takes the next fragment out. The caller must hand it to the socket before it awaits anything.
     pub fn next_fragment(&mut self) -> Option<Fragment> {
-        let is_small = |(frame, _): &mut (Frame, _)| frame.len() <= limits::FRAGMENT_BYTES_MAX;
+        let is_small =
+            |(frame, _): &mut (WrappedFrame, _)| frame.len() <= limits::FRAGMENT_BYTES_MAX;
         if let Some((frame, _)) = self.frames.pop_front_if(is_small) {
             debug_assert_eq!(self.sent, 0, "a small frame is sent whole");
             self.bytes -= frame.len();
             return Some(Fragment {
-                bytes: frame.into_bytes(),
+                bytes: frame.slice(0, frame.len()),
                 is_first: true,
                 is_last: true,
             });
@@ -117,7 +135,7 @@ impl Outbox {
         let rest = frame.len() - self.sent;
         let end = self.sent + rest.min(limits::FRAGMENT_BYTES_MAX);
         let fragment = Fragment {
-            bytes: frame.bytes().slice(self.sent..end),
+            bytes: frame.slice(self.sent, end),
             is_first: self.sent == 0,
             is_last: end == frame.len(),
         };

@@ -1,8 +1,9 @@
-//! HTTP and WebSocket. Four rooms, in the order in which a request passes them:
+//! HTTP and WebSocket. Five rooms, in the order in which a request passes them:
 //!
 //! - `connection`: its bytes: counters, the receive budget, timeouts, and how it is closed.
 //! - `gate`: who may ask, and what every answer gets.
 //! - `routes`: a handler for each route; a WebSocket and a stream of Server-Sent Events are routes too.
+//! - `socketio`: the same for clients that speak Socket.IO, if that door is open.
 //! - `http`: what requests have in common: headers, parameters, bodies, errors.
 //!
 //! Every byte of JSON that is sent is written by [`protocol`](crate::protocol).
@@ -11,6 +12,8 @@ mod connection;
 mod gate;
 mod http;
 mod routes;
+#[cfg(feature = "socketio")]
+mod socketio;
 
 use std::sync::Arc;
 
@@ -38,6 +41,8 @@ pub struct App {
     pub access: Arc<AccessPolicy>,
     /// Whether the console is served.
     pub has_console: bool,
+    /// Whether clients may speak Socket.IO.
+    pub socketio: bool,
     /// Connections and sessions that are open.
     pub connections: TaskTracker,
     /// Cancelled when the server stops: sessions answer what is in flight and close.
@@ -102,7 +107,13 @@ pub fn gate(app: App) -> Gate {
             counted("CHANGES", get(routes::changes::changes)),
         )
         .route("/healthz", get(routes::rest::healthz))
-        .route("/readyz", get(routes::rest::readyz))
+        .route("/readyz", get(routes::rest::readyz));
+    #[cfg(feature = "socketio")]
+    let routes = match app.socketio {
+        true => socketio::mount(routes, app.clone()),
+        false => routes,
+    };
+    let routes = routes
         .fallback(http::failure::no_such_route)
         .method_not_allowed_fallback(http::failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))

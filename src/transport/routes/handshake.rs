@@ -1,10 +1,10 @@
-//! `GET /ws`: the opening handshake, after which the connection is a session.
+//! The opening handshake of a WebSocket, and `GET /ws`, after which the connection is a session.
 
-use axum::Extension;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query as Params, State};
+use axum::extract::{FromRequestParts, Query as Params, State};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::conversation::Conversation;
 use super::websocket::Connection;
 use crate::node::{Epoch, Interest};
 use crate::protocol::{Code, Failure, Subscribe};
@@ -21,39 +22,67 @@ use crate::transport::http::params;
 use crate::transport::{App, ConnectionPermit};
 use crate::value::{Document, Invalid, Value};
 
-/// axum checks the handshake. The socket is tungstenite's without axum around it, because only that sends a message in
-/// fragments.
+/// A valid opening handshake, not answered yet.
+///
+/// axum checks it. The socket is tungstenite's without axum around it, because only that sends a message in fragments.
+pub(crate) struct Handshake {
+    upgraded: OnUpgrade,
+    counters: ByteCounters,
+    permit: ConnectionPermit,
+    accept: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Handshake {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let upgraded = parts.extensions.get::<OnUpgrade>().cloned();
+        let handshake = WebSocketUpgrade::from_request_parts(parts, state).await;
+        let _checked = handshake.map_err(|rejection| bad_handshake(&rejection))?;
+        check_key(&parts.headers)?;
+        let key = parts.headers.get(SEC_WEBSOCKET_KEY);
+        let key = key.expect("a valid handshake has a key");
+        let extensions = &parts.extensions;
+        let (counters, permit) = (extensions.get(), extensions.get());
+        Ok(Self {
+            upgraded: upgraded.expect("a valid handshake can be upgraded"),
+            counters: counters.cloned().expect("a connection has counters"),
+            permit: permit.cloned().expect("a connection has a permit"),
+            accept: derive_accept_key(key.as_bytes()),
+        })
+    }
+}
+
+impl Handshake {
+    /// Accepts it; then this is spoken over the connection, and these frames come first.
+    pub(crate) fn accept<C: Conversation>(self, app: App, outbox: Outbox, said: C) -> Response {
+        let tasks = app.connections.clone();
+        tasks.spawn(async move {
+            if let Ok(stream) = self.upgraded.await {
+                let (counters, transport) = (self.counters, C::TRANSPORT);
+                let connection = Connection::new(stream, counters, app.node, outbox, transport);
+                connection.await.run(said, app.closing).await;
+            }
+            drop(self.permit);
+        });
+        let headers = [
+            (CONNECTION, "upgrade".to_owned()),
+            (UPGRADE, "websocket".to_owned()),
+            (SEC_WEBSOCKET_ACCEPT, self.accept),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    }
+}
+
 pub(crate) async fn upgrade(
     State(app): State<App>,
-    Extension(permit): Extension<ConnectionPermit>,
-    Extension(counters): Extension<ByteCounters>,
-    upgraded: Option<Extension<OnUpgrade>>,
     Params(params): Params<Vec<(String, String)>>,
-    headers: HeaderMap,
-    handshake: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    handshake: Handshake,
 ) -> Result<Response, Failure> {
-    let _checked = handshake.map_err(|rejection| bad_handshake(&rejection))?;
-    check_key(&headers)?;
     app.node.health()?;
     let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
-    let Extension(upgraded) = upgraded.expect("a valid handshake can be upgraded");
     let (session, greeting) = Session::open(app.node.clone(), options).await?;
-    app.connections.spawn(async move {
-        if let Ok(stream) = upgraded.await {
-            let outbox = Outbox::new(greeting);
-            let connection = Connection::new(stream, counters, app.node, outbox).await;
-            connection.run(session, app.closing).await;
-        }
-        drop(permit);
-    });
-    let key = headers.get(SEC_WEBSOCKET_KEY);
-    let key = key.expect("a valid handshake has a key");
-    let headers = [
-        (CONNECTION, "upgrade".to_owned()),
-        (UPGRADE, "websocket".to_owned()),
-        (SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes())),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    Ok(handshake.accept(app, Outbox::new(greeting), session))
 }
 
 /// The options in the query string: `?changes=none`, `?after=41&epoch=…`.

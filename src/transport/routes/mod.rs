@@ -1,6 +1,7 @@
 //! The routes: each reads a request into a type of `protocol`, calls the node, and answers.
 
 pub(super) mod changes;
+pub(super) mod conversation;
 pub(super) mod files;
 pub(super) mod handshake;
 pub(super) mod metrics;

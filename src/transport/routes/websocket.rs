@@ -1,4 +1,4 @@
-//! A session over a WebSocket: text frames in and out, ping and pong, and the ways it ends.
+//! A conversation over a WebSocket: text frames in and out, ping and pong, and the ways it ends.
 //!
 //! Invariant: what is taken out of the outbox is with the socket before anything is awaited, so every future here can
 //! be dropped without losing a frame. Back-pressure: while a flush is in flight nothing is read, and while the session
@@ -20,10 +20,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::conversation::Conversation;
 use crate::limits;
 use crate::node::{Counted, Node, Transport};
-use crate::protocol::{Code, Failure};
-use crate::session::{Fragment, Outbox, Session, UnsentFrames};
+use crate::protocol::Code;
+use crate::session::{Fragment, Outbox, UnsentFrames};
 use crate::transport::connection::{
     ByteCounters, FrameHeaderReader, LingeringClose, Liveness, LivenessCheck, ReceiveBudget,
     ReceiveEvent,
@@ -44,6 +45,7 @@ pub(super) struct Connection {
     receiving: ReceiveBudget,
     /// Whether the socket holds a pong that is not flushed yet.
     has_pong: bool,
+    transport: Transport,
     _counted: Counted,
 }
 
@@ -65,6 +67,7 @@ impl Connection {
         counters: ByteCounters,
         node: Node,
         outbox: Outbox,
+        transport: Transport,
     ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits::SOCKET_READ_BUFFER_BYTES)
@@ -76,15 +79,16 @@ impl Connection {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
             receiving: ReceiveBudget::new(counters.clone(), node.receive_budget().clone()),
-            _counted: node.metrics().session(Transport::WebSocket),
+            _counted: node.metrics().session(transport),
             node,
             liveness: Liveness::new(counters.clone()),
             counters,
             has_pong: false,
+            transport,
         }
     }
 
-    pub(super) async fn run(mut self, mut session: Session, closing: CancellationToken) {
+    pub(super) async fn run(mut self, mut session: impl Conversation, closing: CancellationToken) {
         let serving = self.serve(&mut session);
         let end = match closing.run_until_cancelled(serving).await {
             Some(end) => end,
@@ -106,7 +110,7 @@ impl Connection {
     }
 
     /// Safe to drop: see the [module](self).
-    async fn serve(&mut self, session: &mut Session) -> ConnectionEnd {
+    async fn serve(&mut self, session: &mut impl Conversation) -> ConnectionEnd {
         let timer = sleep(limits::PING_INTERVAL);
         tokio::pin!(timer);
         loop {
@@ -144,7 +148,7 @@ impl Connection {
     fn receive(
         &mut self,
         message: Option<Result<Message, Error>>,
-        session: &mut Session,
+        session: &mut impl Conversation,
     ) -> ControlFlow<ConnectionEnd> {
         match message {
             Some(Ok(Message::Text(text))) => {
@@ -153,10 +157,7 @@ impl Connection {
             }
             Some(Ok(Message::Binary(_))) => {
                 self.message_received();
-                session.refuse(&Failure::new(
-                    Code::BinaryFrame,
-                    "messages are JSON in text frames",
-                ));
+                session.receive_binary();
             }
             Some(Ok(Message::Ping(payload))) => {
                 self.control_received(payload.len());
@@ -187,7 +188,7 @@ impl Connection {
 
     /// Hands everything to the socket, and flushes once. Nothing is read meanwhile, so a client that does not read
     /// cannot fill the socket with pongs either. Safe to drop and call again.
-    async fn send(&mut self, session: &mut Session) -> ControlFlow<ConnectionEnd> {
+    async fn send(&mut self, session: &mut impl Conversation) -> ControlFlow<ConnectionEnd> {
         if self.outbox.is_empty() && !self.has_pong {
             return ControlFlow::Continue(());
         }
@@ -211,7 +212,7 @@ impl Connection {
             Ok(()) => {
                 debug_assert!(self.outbox.is_empty(), "a flush sends every frame");
                 let metrics = self.node.metrics();
-                metrics.sent(Transport::WebSocket, count, bytes);
+                metrics.sent(self.transport, count, bytes);
                 if let Some(received_at) = self.outbox.take_received() {
                     metrics.delivered(received_at.elapsed());
                 }
@@ -250,7 +251,7 @@ impl Connection {
     }
 
     /// Drains the session, as far as the node still can.
-    async fn shut_down(&mut self, session: &mut Session) -> ConnectionEnd {
+    async fn shut_down(&mut self, session: &mut impl Conversation) -> ConnectionEnd {
         if self.node.health().is_ok() {
             return self.drain(session).await;
         }
@@ -259,7 +260,7 @@ impl Connection {
     }
 
     /// Receives nothing more, answers the requests in flight, and ends.
-    async fn drain(&mut self, session: &mut Session) -> ConnectionEnd {
+    async fn drain(&mut self, session: &mut impl Conversation) -> ConnectionEnd {
         loop {
             if let ControlFlow::Break(end) = self.send(session).await {
                 return end;

@@ -1,0 +1,357 @@
+//! A session's messages as events of Socket.IO, so that clients of the original server hear what they know.
+//!
+//! | a frame of the session | is emitted as | with |
+//! |---|---|---|
+//! | `response` | `response`, and the acknowledgement is called | the frame; a BROADCAST's has its payload as `data` |
+//! | `error`    | `error`, and the acknowledgement is called    | the frame, with `message` at its top as well |
+//! | `broadcast` | `broadcast`                                  | the payload that was sent |
+//! | any other  | its type                                      | the frame |
+//!
+//! The session answers in the order of the requests, so the n-th answer is the n-th request's: ids are the client's
+//! own affair.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::packet::{EmittedEvent, binary};
+use crate::protocol::code::Code;
+use crate::protocol::envelope::Envelope;
+use crate::protocol::failure::Failure;
+use crate::protocol::frame::WrappedFrame;
+use crate::protocol::request_kind::RequestKind;
+use crate::value::Invalid;
+
+/// How frames begin, and what follows is their type.
+const TYPE: &[u8] = br#"{"type":""#;
+
+/// How a frame with a broadcast begins.
+const BROADCAST: &[u8] = br#"{"type":"broadcast","payload":"#;
+
+/// What the answers that a session owes have to be sent with.
+#[derive(Debug, Default)]
+pub struct Dialect {
+    /// For each request without an answer, the oldest first.
+    owed: VecDeque<OwedAnswer>,
+}
+
+#[derive(Debug, Default)]
+struct OwedAnswer {
+    /// The client's acknowledgement.
+    ack: Option<u64>,
+    /// The payload of a BROADCAST.
+    payload: Option<Box<RawValue>>,
+}
+
+impl Dialect {
+    /// The message that a session reads, for an event that a client emits. Either way an answer is owed for it.
+    ///
+    /// # Errors
+    /// If no request has that name, or the message around its payload is malformed.
+    pub fn request(&mut self, event: &EmittedEvent<'_>) -> Result<String, Failure> {
+        // A PING is answered out of turn, and Socket.IO has its own.
+        let kind = RequestKind::parse(&event.name).filter(|kind| *kind != RequestKind::Ping);
+        let message = kind.map(|kind| Message::of(kind, event.payload).map(|read| (kind, read)));
+        let broadcast = match &message {
+            Some(Ok((RequestKind::Broadcast, message))) => message.payload.map(ToOwned::to_owned),
+            _ => None,
+        };
+        self.owed.push_back(OwedAnswer {
+            ack: event.ack,
+            payload: broadcast,
+        });
+        match message {
+            Some(Ok((kind, message))) => Ok(message.encode(kind)),
+            Some(Err(invalid)) => Err(Failure::at(Code::BadRequest, invalid)),
+            None => {
+                let reason = "no request has this name: CREATE, UPDATE, DELETE, RESTORE, BATCH, \
+                              FETCH, BROADCAST, SUBSCRIBE, UNSUBSCRIBE";
+                Err(Failure::at(
+                    Code::UnknownType,
+                    Invalid::new("event", reason),
+                ))
+            }
+        }
+    }
+
+    /// An answer is owed for a packet that no session can read.
+    pub fn owe(&mut self, ack: Option<u64>) {
+        self.owed.push_back(OwedAnswer { ack, payload: None });
+    }
+
+    /// An answer is owed for an attachment that belongs to no event; this is what it says.
+    pub fn owe_binary(&mut self) -> Failure {
+        self.owe(None);
+        binary()
+    }
+
+    /// The event that says what a frame of the session says, and the call of the acknowledgement that it answers.
+    pub fn events(&mut self, frame: WrappedFrame) -> (WrappedFrame, Option<WrappedFrame>) {
+        debug_assert!(frame.head.is_empty(), "a session's frames are whole");
+        let frame = frame.body;
+        match kind(&frame) {
+            "response" => self.answer("response", &frame, |owed, _| {
+                let payload = owed.payload.as_ref()?;
+                Some(format!(",\"data\":{payload}}}]"))
+            }),
+            "error" => self.answer("error", &frame, |_, frame| {
+                let message = message_of(frame)?;
+                Some(format!(",\"message\":{message}}}]"))
+            }),
+            "broadcast" => {
+                let payload = frame.slice(BROADCAST.len()..frame.len() - 1);
+                (emitted("broadcast", payload, END), None)
+            }
+            other => (emitted(other, frame.clone(), END), None),
+        }
+    }
+
+    /// The answer as an event, and as an acknowledgement. What is added to it stands before its last brace.
+    fn answer(
+        &mut self,
+        name: &str,
+        frame: &Bytes,
+        added: impl FnOnce(&OwedAnswer, &Bytes) -> Option<String>,
+    ) -> (WrappedFrame, Option<WrappedFrame>) {
+        let owed = self.owed.pop_front().unwrap_or_default();
+        let (body, tail) = match added(&owed, frame) {
+            Some(added) => (frame.slice(..frame.len() - 1), added.into()),
+            None => (frame.clone(), END),
+        };
+        let ack = owed.ack.map(|ack| WrappedFrame {
+            head: format!("43{ack}[").into(),
+            body: body.clone(),
+            tail: tail.clone(),
+        });
+        (emitted(name, body, tail), ack)
+    }
+}
+
+/// The end of a packet's arguments.
+const END: Bytes = Bytes::from_static(b"]");
+
+/// `42["change",…]`. Most are changes, so that this is not written anew for each.
+fn emitted(name: &str, body: Bytes, tail: Bytes) -> WrappedFrame {
+    let head = match name {
+        "change" => Bytes::from_static(br#"42["change","#),
+        _ => format!("42[\"{name}\",").into(),
+    };
+    WrappedFrame { head, body, tail }
+}
+
+/// The type of a frame.
+fn kind(frame: &[u8]) -> &str {
+    let rest = frame.strip_prefix(TYPE).unwrap_or_default();
+    let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
+    std::str::from_utf8(&rest[..end]).unwrap_or_default()
+}
+
+/// The message of a frame with an error.
+fn message_of(frame: &[u8]) -> Option<&RawValue> {
+    let frame: Envelope<'_> = serde_json::from_slice(frame).ok()?;
+    let error: Envelope<'_> = serde_json::from_str(frame.get("error")?.get()).ok()?;
+    error.get("message")
+}
+
+/// What an event's argument says: `{type, payload}`, or the payload alone.
+#[derive(Default)]
+struct Message<'a> {
+    id: Option<&'a RawValue>,
+    command_id: Option<&'a RawValue>,
+    payload: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    fn of(kind: RequestKind, argument: Option<&'a RawValue>) -> Result<Self, Invalid> {
+        let envelope = argument.and_then(|argument| serde_json::from_str(argument.get()).ok());
+        let envelope = envelope.filter(|envelope| is_message(envelope, kind));
+        let mut message = match envelope {
+            Some(envelope) => Self::read(&envelope)?,
+            None => Self {
+                payload: argument,
+                ..Self::default()
+            },
+        };
+        let is_nothing = |payload: &RawValue| payload.get() == "null";
+        // The original server makes an empty event of a CREATE without anything.
+        if kind == RequestKind::Create && message.payload.is_none_or(is_nothing) {
+            message.payload = serde_json::from_str("{}").ok();
+        }
+        Ok(message)
+    }
+
+    /// A name that is not known is refused: it could be a field of a document that says `type` itself.
+    fn read(envelope: &Envelope<'a>) -> Result<Self, Invalid> {
+        envelope.check_names()?;
+        let unknown = envelope.unknown(&["type", "id", "commandId", "payload"]);
+        if let Some(name) = unknown {
+            let reason = "not known beside type and payload; fields belong into payload";
+            return Err(Invalid::new(name, reason));
+        }
+        Ok(Self {
+            id: envelope.get("id"),
+            command_id: envelope.get("commandId"),
+            payload: envelope.payload("payload"),
+        })
+    }
+
+    /// As the wire has it.
+    fn encode(&self, kind: RequestKind) -> String {
+        let mut text = format!("{{\"type\":\"{}\"", kind.as_str());
+        for (name, value) in [
+            ("id", self.id),
+            ("commandId", self.command_id),
+            ("payload", self.payload),
+        ] {
+            if let Some(value) = value {
+                text.extend([",\"", name, "\":", value.get()]);
+            }
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// Whether an argument is a message around its payload: its `type` is the event's name.
+fn is_message(envelope: &Envelope<'_>, kind: RequestKind) -> bool {
+    let given = envelope.get("type").map(RawValue::get);
+    given.is_some_and(|given| given.trim_matches('"') == kind.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ClientPacket;
+    use super::*;
+    use crate::domain::Seq;
+    use crate::protocol;
+    use crate::protocol::Frame;
+
+    fn request(dialect: &mut Dialect, packet: &str) -> Result<String, Failure> {
+        match ClientPacket::parse(packet) {
+            ClientPacket::Emit(event) => dialect.request(&event),
+            other => panic!("{other:?} is no event"),
+        }
+    }
+
+    fn text(wrapped: &WrappedFrame) -> String {
+        String::from_utf8(wrapped.slice(0, wrapped.len()).to_vec()).unwrap()
+    }
+
+    fn events(dialect: &mut Dialect, frame: Frame) -> (String, Option<String>) {
+        let (event, ack) = dialect.events(frame.into());
+        (text(&event), ack.as_ref().map(text))
+    }
+
+    fn failed(code: Code, message: &str) -> Frame {
+        protocol::error(
+            None,
+            Some(RequestKind::Update),
+            &Failure::new(code, message),
+        )
+    }
+
+    #[test]
+    fn a_request_is_the_same_with_its_type_around_it_and_without() {
+        for (packet, expected) in [
+            (
+                r#"42["CREATE",{"a": 1}]"#,
+                r#"{"type":"CREATE","payload":{"a": 1}}"#,
+            ),
+            (
+                r#"42["CREATE",{"payload":{"a": 1},"type":"CREATE"}]"#,
+                r#"{"type":"CREATE","payload":{"a": 1}}"#,
+            ),
+            (
+                r#"42["DELETE",{"type":"DELETE","commandId":"k","id":7,"payload":{"id":"e"}}]"#,
+                r#"{"type":"DELETE","id":7,"commandId":"k","payload":{"id":"e"}}"#,
+            ),
+            // A document of its own that says `type`.
+            (
+                r#"42["CREATE",{"type":"DELETE"}]"#,
+                r#"{"type":"CREATE","payload":{"type":"DELETE"}}"#,
+            ),
+            (r#"42["CREATE"]"#, r#"{"type":"CREATE","payload":{}}"#),
+            (r#"42["CREATE",null]"#, r#"{"type":"CREATE","payload":{}}"#),
+            (
+                r#"42["CREATE",{"type":"CREATE"}]"#,
+                r#"{"type":"CREATE","payload":{}}"#,
+            ),
+            (r#"42["FETCH"]"#, r#"{"type":"FETCH"}"#),
+            (
+                r#"42["BROADCAST",null]"#,
+                r#"{"type":"BROADCAST","payload":null}"#,
+            ),
+        ] {
+            assert_eq!(request(&mut Dialect::default(), packet).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_no_request_says_is_refused_and_nothing_of_a_document_is_lost() {
+        let mut dialect = Dialect::default();
+        let code = |refused: Result<String, Failure>| {
+            let failure = refused.unwrap_err();
+            (failure.code, failure.path.unwrap())
+        };
+        assert_eq!(
+            code(request(&mut dialect, r#"42["JOIN","room"]"#)),
+            (Code::UnknownType, "event".to_owned())
+        );
+        let mixed = r#"42["CREATE",{"type":"CREATE","field1":"x"}]"#;
+        assert_eq!(
+            code(request(&mut dialect, mixed)),
+            (Code::BadRequest, "field1".to_owned())
+        );
+        let twice = r#"42["CREATE",{"type":"CREATE","payload":{},"payload":{}}]"#;
+        assert_eq!(code(request(&mut dialect, twice)).1, "payload");
+    }
+
+    #[test]
+    fn an_answer_is_an_event_and_calls_the_acknowledgement_of_its_request() {
+        let mut dialect = Dialect::default();
+        request(&mut dialect, r#"425["BROADCAST",{"message":"hi"}]"#).unwrap();
+        request(&mut dialect, r#"42["UPDATE",{}]"#).unwrap();
+        request(&mut dialect, r#"426["NOTHING"]"#).unwrap_err();
+        let sent =
+            r#"{"type":"response","request":"BROADCAST","success":true,"data":{"message":"hi"}}"#;
+        assert_eq!(
+            events(&mut dialect, protocol::broadcast_done(None)),
+            (
+                format!(r#"42["response",{sent}]"#),
+                Some(format!("435[{sent}]"))
+            )
+        );
+        let (event, ack) = events(&mut dialect, failed(Code::NotFound, "no \"such\" event"));
+        assert_eq!(ack, None);
+        let event: serde_json::Value = serde_json::from_str(&event[2..]).unwrap();
+        assert_eq!(event[0], "error");
+        assert_eq!(event[1]["success"], false);
+        assert_eq!(event[1]["request"], "UPDATE");
+        assert_eq!(event[1]["message"], "no \"such\" event");
+        assert_eq!(event[1]["error"]["code"], "not_found");
+        let (_, ack) = events(&mut dialect, failed(Code::UnknownType, "what?"));
+        assert!(ack.unwrap().starts_with("436[{\"type\":\"error\""));
+    }
+
+    #[test]
+    fn broadcasts_are_their_payload_and_everything_else_is_named_by_its_type() {
+        let mut dialect = Dialect::default();
+        let payload: Box<RawValue> = serde_json::from_str("[1, \"x\"]").unwrap();
+        assert_eq!(
+            events(&mut dialect, protocol::broadcast(&payload)).0,
+            r#"42["broadcast",[1, "x"]]"#
+        );
+        assert_eq!(
+            events(&mut dialect, protocol::live(Seq::new(7))).0,
+            r#"42["live",{"type":"live","seq":7}]"#
+        );
+    }
+
+    #[test]
+    fn the_frame_of_a_change_is_shared_and_not_copied() {
+        let frame = protocol::live(Seq::new(7));
+        let (event, _) = Dialect::default().events(frame.clone().into());
+        assert_eq!(event.body.as_ptr(), frame.bytes().as_ptr());
+    }
+}
