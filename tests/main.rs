@@ -82,6 +82,8 @@ mod scarce; // few descriptors and threads
 mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
+#[cfg(feature = "socketio")]
+mod socketio; // clients of Socket.IO: every transport, reconnects, bounds
 mod sockets; // what a socket may hold on to: floods, half messages, slow readers
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

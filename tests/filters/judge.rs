@@ -52,7 +52,6 @@ where
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let config = Config {
-        socketio: false,
         cases: cases.max(1),
         failure_persistence: None,
         max_shrink_iters: 2_000,
