@@ -238,7 +238,7 @@ impl Cli {
                         store,
                         access: AccessPolicy::new(hosts, origins),
                         has_console: !no_console,
-                        socketio,
+                        has_socketio: socketio,
                         window_bytes,
                     }),
                     log,

@@ -34,7 +34,7 @@ pub struct Config {
     /// Whether the console is served, at `/`.
     pub has_console: bool,
     /// Whether clients may speak Socket.IO, if that is built in.
-    pub socketio: bool,
+    pub has_socketio: bool,
     /// Bytes of recent changes kept in memory for sessions.
     pub window_bytes: usize,
 }
@@ -76,7 +76,7 @@ impl Server {
             node,
             access: Arc::new(config.access),
             has_console: config.has_console,
-            socketio: config.socketio,
+            has_socketio: config.has_socketio,
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
         };

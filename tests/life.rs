@@ -35,7 +35,7 @@ impl Node {
     pub async fn on(store: Arc<dyn Store>) -> Self {
         let dir = "never opened".into();
         let config = Config {
-            socketio: false,
+            has_socketio: false,
             listen: "127.0.0.1:0".parse().unwrap(),
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
             access: AccessPolicy::default(),

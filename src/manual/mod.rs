@@ -27,6 +27,10 @@ pub mod subscriptions {}
 pub mod client {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("socketio.md")]
+pub mod socketio {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("filters.md")]
 pub mod filters {}
 

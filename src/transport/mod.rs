@@ -42,7 +42,7 @@ pub struct App {
     /// Whether the console is served.
     pub has_console: bool,
     /// Whether clients may speak Socket.IO.
-    pub socketio: bool,
+    pub has_socketio: bool,
     /// Connections and sessions that are open.
     pub connections: TaskTracker,
     /// Cancelled when the server stops: sessions answer what is in flight and close.
@@ -109,7 +109,7 @@ pub fn gate(app: App) -> Gate {
         .route("/healthz", get(routes::rest::healthz))
         .route("/readyz", get(routes::rest::readyz));
     #[cfg(feature = "socketio")]
-    let routes = match app.socketio {
+    let routes = match app.has_socketio {
         true => socketio::mount(routes, app.clone()),
         false => routes,
     };
