@@ -106,6 +106,17 @@ fn the_web_framework_stays_under_the_transports() {
     );
 }
 
+/// A build without Socket.IO lacks two folders, and one line that opens the door.
+#[test]
+fn socketio_is_known_to_its_own_rooms_alone() {
+    let allowed = |source: &SourceFile| {
+        ["protocol/socketio/", "transport/socketio/"]
+            .iter()
+            .any(|folder| source.under(folder))
+    };
+    assert_eq!(offenders(r"\bsocketio::", allowed), ["transport/mod.rs"]);
+}
+
 /// The wire's JSON is written in `protocol` alone. What else writes JSON: the rooms below it, for digests, sizes and cursors;
 /// the export; and the load generator, which is a client.
 #[test]

@@ -5,8 +5,8 @@
 //!
 //! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
 //! `subscribe`, `history` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
-//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the words of
-//! Socket.IO.
+//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the
+//! words of Socket.IO.
 
 mod body;
 mod code;

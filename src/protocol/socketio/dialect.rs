@@ -52,7 +52,8 @@ impl Dialect {
     pub fn request(&mut self, event: &EmittedEvent<'_>) -> Result<String, Failure> {
         // A PING is answered out of turn, and Socket.IO has its own.
         let kind = RequestKind::parse(&event.name).filter(|kind| *kind != RequestKind::Ping);
-        let message = kind.map(|kind| Message::of(kind, event.payload).map(|read| (kind, read)));
+        let message =
+            kind.map(|kind| RequestMessage::of(kind, event.payload).map(|read| (kind, read)));
         let broadcast = match &message {
             Some(Ok((RequestKind::Broadcast, message))) => message.payload.map(ToOwned::to_owned),
             _ => None,
@@ -156,13 +157,13 @@ fn message_of(frame: &[u8]) -> Option<&RawValue> {
 
 /// What an event's argument says: `{type, payload}`, or the payload alone.
 #[derive(Default)]
-struct Message<'a> {
+struct RequestMessage<'a> {
     id: Option<&'a RawValue>,
     command_id: Option<&'a RawValue>,
     payload: Option<&'a RawValue>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> RequestMessage<'a> {
     fn of(kind: RequestKind, argument: Option<&'a RawValue>) -> Result<Self, Invalid> {
         let envelope = argument.and_then(|argument| serde_json::from_str(argument.get()).ok());
         let envelope = envelope.filter(|envelope| is_message(envelope, kind));

@@ -52,7 +52,7 @@ enum ClientState {
 }
 
 /// What a state came to.
-enum Progress {
+enum ClientProgress {
     /// The client did not connect in time.
     Late,
     Opened(Box<Opened>),
@@ -66,16 +66,16 @@ impl ClientState {
     }
 
     /// Safe to drop and call again.
-    async fn advance(&mut self, frames: &mut Outbox) -> Progress {
+    async fn advance(&mut self, frames: &mut Outbox) -> ClientProgress {
         match self {
             Self::Unconnected(deadline) => {
                 sleep_until(*deadline).await;
-                Progress::Late
+                ClientProgress::Late
             }
-            Self::Connecting(opening) => Progress::Opened(Box::new(opening.await)),
+            Self::Connecting(opening) => ClientProgress::Opened(Box::new(opening.await)),
             Self::Connected(session) => {
                 session.next(frames).await;
-                Progress::Frames
+                ClientProgress::Frames
             }
         }
     }
@@ -146,11 +146,11 @@ impl SocketIoClient {
         }
     }
 
-    fn settle(&mut self, progress: Progress) {
+    fn settle(&mut self, progress: ClientProgress) {
         match progress {
-            Progress::Late => self.is_late = true,
-            Progress::Frames => {}
-            Progress::Opened(opened) => match *opened {
+            ClientProgress::Late => self.is_late = true,
+            ClientProgress::Frames => {}
+            ClientProgress::Opened(opened) => match *opened {
                 Ok((session, greeting)) => {
                     self.packets.push_back(socketio::connected(Uuid::new_v4()));
                     self.frames.extend(greeting);

@@ -18,7 +18,7 @@ use super::client::SocketIoClient;
 use super::poll_body::PollBody;
 use super::registry::Registered;
 use crate::limits;
-use crate::node::{Counted, Node, Transport};
+use crate::node::{Counted, Node, Share, Transport};
 use crate::protocol::socketio;
 use crate::session::{Outbox, UnsentFrames};
 use crate::transport::routes::conversation::Conversation;
@@ -89,6 +89,24 @@ enum Wakeup {
     ProbeEnded,
 }
 
+/// What waits for a client to come back.
+struct Backlog {
+    unsent: UnsentFrames,
+    is_something: bool,
+    /// Whether a part of what it posted waits, for which the connection may hold a share.
+    has_post: bool,
+}
+
+impl Backlog {
+    /// Room to wait longer; `None` if others need it.
+    fn reserve(&self, node: &Node) -> Option<Share> {
+        if self.has_post && node.receive_budget().is_out() {
+            return None;
+        }
+        node.reserve_for_stalled(self.unsent.unreserved_bytes, self.unsent.has_shares)
+    }
+}
+
 impl Post {
     fn next_packet(&mut self) -> Option<&str> {
         let rest = &self.body.as_str()[self.next?..];
@@ -100,22 +118,20 @@ impl Post {
 }
 
 impl Presence {
-    /// Waits until the client is away, or has been for too long. What waits for it may take room that others need.
+    /// Waits until the client is away, or has been for too long.
     async fn change(
         &mut self,
         poll: &mut Option<oneshot::Sender<PollBody>>,
         node: &Node,
-        unsent: UnsentFrames,
-        is_something: bool,
+        backlog: Backlog,
     ) -> Wakeup {
         match (self, poll) {
             (Self::Polling, Some(poll)) => poll.closed().await,
             (Self::Polling, None) => return pending().await,
             (Self::Answered(answered), _) => drop(answered.await),
-            (Self::Away(since), _) if is_something => {
+            (Self::Away(since), _) if backlog.is_something => {
                 sleep_until(*since + limits::STALLED_DEADLINE).await;
-                let (bytes, has_shares) = (unsent.unreserved_bytes, unsent.has_shares);
-                if let Some(_share) = node.reserve_for_stalled(bytes, has_shares) {
+                if let Some(_share) = backlog.reserve(node) {
                     sleep_until(*since + limits::WRITE_DEADLINE).await;
                 }
                 return Wakeup::Gone;
@@ -188,7 +204,11 @@ impl PollingSession {
     }
 
     async fn wake(&mut self, closing: &CancellationToken) -> Wakeup {
-        let (unsent, is_something) = (self.outbox.unsent(), !self.outbox.is_empty());
+        let backlog = Backlog {
+            unsent: self.outbox.unsent(),
+            is_something: !self.outbox.is_empty(),
+            has_post: self.post.is_some(),
+        };
         let Self {
             node,
             client,
@@ -204,7 +224,7 @@ impl PollingSession {
             () = closing.cancelled() => Wakeup::Closing,
             request = requests.recv() => Wakeup::Request(request),
             () = ended(probe) => Wakeup::ProbeEnded,
-            changed = presence.change(poll, node, unsent, is_something) => changed,
+            changed = presence.change(poll, node, backlog) => changed,
             () = progress(client, outbox) => Wakeup::Frames,
         }
     }

@@ -78,3 +78,24 @@ impl Drop for Registered {
 fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
     sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_so_many_seats_and_each_is_given_back() {
+        let registry = Registry::new();
+        let mut sessions: Vec<NewSession> = (0..limits::POLLING_SESSIONS_MAX)
+            .map(|_| registry.add().expect("a seat"))
+            .collect();
+        let refused = registry.add().map(|new| new.registered.sid);
+        assert_eq!(refused.unwrap_err().code, Code::Busy);
+        let left = sessions.pop().unwrap();
+        let sid = left.registered.sid;
+        assert!(registry.find(sid).is_some());
+        drop(left);
+        assert!(registry.find(sid).is_none());
+        assert!(registry.add().is_ok());
+    }
+}
