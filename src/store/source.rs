@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
 use super::StoreError;
 use crate::adoption::{Given, GivenFields};
@@ -78,8 +79,9 @@ pub struct SourceChange {
 pub enum SourceEvent {
     /// The next change.
     Change(SourceChange),
-    /// There is nothing more at the moment, up to this position.
-    CaughtUp(String),
+    /// When the source was asked, at `asked` or later, there was nothing more up to this position.
+    #[expect(missing_docs, reason = "the variant says it")]
+    CaughtUp { position: String, asked: Instant },
 }
 
 /// Changes as they are read, until an error. What waits in it is bounded in bytes.

@@ -130,16 +130,19 @@ async fn take(
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<()> {
     let mut changes: Vec<SourceChange> = Vec::new();
-    let (mut position, mut failure, mut is_caught_up) = (None, None, false);
+    let (mut position, mut failure, mut caught_up) = (None, None, None);
     for event in events.drain(..) {
         match event {
             Ok(SourceEvent::Change(change)) => {
-                is_caught_up = false;
+                caught_up = None;
                 position = Some(change.position.clone());
                 changes.push(change);
             }
-            Ok(SourceEvent::CaughtUp(at)) => {
-                is_caught_up = true;
+            Ok(SourceEvent::CaughtUp {
+                position: at,
+                asked,
+            }) => {
+                caught_up = Some(asked);
                 position = Some(at);
             }
             Err(error) => failure = Some(error),
@@ -150,7 +153,7 @@ async fn take(
     if let Some(position) = position {
         progress.advance(position, has_changes, &**store).await?;
     }
-    stop.observe(has_changes, is_caught_up, follower);
+    stop.observe(has_changes, caught_up, follower);
     match failure {
         Some(error) => bail!("cannot follow the source: {error}"),
         None => Ok(()),
@@ -179,7 +182,14 @@ impl NotedProgress {
         if !has_changes && self.noted.elapsed() < NOTE_INTERVAL {
             return Ok(());
         }
-        self.write(store).await
+        match self.write(store).await {
+            // It is noted later: what is applied twice has its effect once.
+            Err(error @ StoreError::Unavailable(_)) => {
+                tracing::warn!(%error, "how far the source was followed is not noted");
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     async fn write(&mut self, store: &dyn Store) -> Result<(), StoreError> {
@@ -194,8 +204,9 @@ struct Stop {
     terminate: Signal,
     until_idle: Option<Duration>,
     last_change: Instant,
-    /// How often it was told to.
-    told: u32,
+    /// When it was told to, and how often.
+    told: Vec<Instant>,
+    /// Since it was told.
     has_caught_up: bool,
     has_said_so: bool,
 }
@@ -207,7 +218,7 @@ impl Stop {
             terminate: signal(SignalKind::terminate())?,
             until_idle: until.until_idle,
             last_change: Instant::now(),
-            told: 0,
+            told: Vec::new(),
             has_caught_up: false,
             has_said_so: false,
         })
@@ -221,17 +232,19 @@ impl Stop {
     }
 
     fn note_told(&mut self) {
-        self.told += 1;
+        self.told.push(Instant::now());
         // What was written before is still to come.
         self.has_caught_up = false;
     }
 
-    fn observe(&mut self, has_changes: bool, is_caught_up: bool, follower: &Follower<'_>) {
+    /// Notes what was taken, and when the source was asked that had nothing more.
+    fn observe(&mut self, has_changes: bool, caught_up: Option<Instant>, follower: &Follower<'_>) {
         if has_changes {
             self.last_change = Instant::now();
         }
-        self.has_caught_up = is_caught_up;
-        if is_caught_up && !std::mem::replace(&mut self.has_said_so, true) {
+        let told = self.told.first();
+        self.has_caught_up = caught_up.is_some_and(|asked| told.is_none_or(|told| asked >= *told));
+        if caught_up.is_some() && !std::mem::replace(&mut self.has_said_so, true) {
             println!(
                 "caught up: {}. Stop what writes to the source, then press Ctrl-C here",
                 follower.counts
@@ -243,6 +256,7 @@ impl Stop {
         let is_idle = self
             .until_idle
             .is_some_and(|idle| self.last_change.elapsed() >= idle);
-        self.told > 1 || (self.has_caught_up && (self.told > 0 || is_idle))
+        let is_told = !self.told.is_empty();
+        self.told.len() > 1 || (self.has_caught_up && (is_told || is_idle))
     }
 }

@@ -21,11 +21,14 @@ use crate::domain::{
 };
 use crate::engine::{Engine, Outcome, SubmitError, Tasks};
 use crate::fair_queue::Requester;
-use crate::store::{SourceChange, SourceEffect, Store};
+use crate::store::{SourceChange, SourceEffect, Store, StoreError};
 use crate::value::{Document, Value};
 
 /// Bytes of events that are compared with what they are to become.
 const COMPARED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Attempts to do what the store cannot take at the moment: with what each waits for, some minutes.
+const ATTEMPTS_MAX: usize = 60;
 
 /// Before what the store could not take is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -164,8 +167,18 @@ impl<'a> Follower<'a> {
     /// Carries out wishes for different events, until all are.
     async fn carry_out(&mut self, round: Vec<Wish>) -> anyhow::Result<()> {
         let mut left = round;
-        while !left.is_empty() {
-            let batches = self.needed(&left).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let batches = match self.needed(&left).await {
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::warn!(%error, "changes of the source wait");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                needed => needed?,
+            };
             let mut refused = HashSet::new();
             let mut outcomes = Vec::with_capacity(batches.len());
             for (id, batch) in batches {
@@ -182,15 +195,16 @@ impl<'a> Follower<'a> {
                 }
             }
             left.retain(|wish| refused.contains(&wish.id));
-            if !left.is_empty() {
-                tokio::time::sleep(PAUSE).await;
+            if left.is_empty() {
+                return Ok(());
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
+        bail!("the store has been unavailable for too long: the same command goes on from here")
     }
 
     /// The commands that make these wishes true, of those that are not.
-    async fn needed(&mut self, round: &[Wish]) -> anyhow::Result<Vec<(EventId, CommandBatch)>> {
+    async fn needed(&mut self, round: &[Wish]) -> Result<Vec<(EventId, CommandBatch)>, StoreError> {
         let ids: Vec<EventId> = round.iter().map(|wish| wish.id.clone()).collect();
         let loaded = self.store.load(&ids, COMPARED_BYTES_MAX).await?;
         let events = loaded.events.into_iter();
@@ -202,7 +216,7 @@ impl<'a> Follower<'a> {
             let current = events.get(&wish.id);
             match commands(wish, current) {
                 Some(_) if is_compared && is_true(wish, current) => self.counts.known += 1,
-                Some(commands) => needed.push((wish.id.clone(), batch(wish, commands)?)),
+                Some(commands) => needed.push((wish.id.clone(), batch(wish, commands))),
                 None => self.counts.known += 1,
             }
         }
@@ -271,13 +285,12 @@ fn delete(id: &EventId) -> Command {
     Command::Delete(delete.expect("an id is all that a DELETE needs"))
 }
 
-fn batch(wish: &Wish, commands: Vec<Command>) -> anyhow::Result<CommandBatch> {
-    let command_id = CommandId::parse(&format!("adopt-{}", wish.token), "commandId")?;
+fn batch(wish: &Wish, commands: Vec<Command>) -> CommandBatch {
+    let command_id = CommandId::parse(&format!("adopt-{}", wish.token), "commandId");
+    let command_id = command_id.expect("a digest is short");
     let fields = wish
         .new
         .as_ref()
         .map_or(0, |new| new.fields().approx_bytes());
-    Ok(CommandBatch::adopted(
-        commands, &wish.id, fields, command_id,
-    ))
+    CommandBatch::adopted(commands, &wish.id, fields, command_id)
 }

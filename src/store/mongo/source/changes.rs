@@ -16,6 +16,7 @@ use mongodb::change_stream::event::ResumeToken;
 use mongodb::options::FullDocumentType;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use super::decode;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, backoff, code, within};
@@ -122,6 +123,7 @@ impl ChangeReader {
 
     async fn listen(&mut self, mut stream: SourceStream) -> StreamEnd {
         loop {
+            let asked = Instant::now();
             let next = stream.next_if_any().await;
             let token = stream.resume_token().unwrap_or_else(|| self.token.clone());
             let event = match next {
@@ -130,7 +132,10 @@ impl ChangeReader {
                     Ok(None) => continue,
                     Err(error) => return StreamEnd::Over(error),
                 },
-                Ok(None) if stream.is_alive() => SourceEvent::CaughtUp(written(&token)),
+                Ok(None) if stream.is_alive() => SourceEvent::CaughtUp {
+                    position: written(&token),
+                    asked,
+                },
                 Ok(None) => {
                     return StreamEnd::Broken(StoreError::Unavailable("it ended".to_owned()));
                 }
