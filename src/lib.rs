@@ -44,7 +44,7 @@
 //! | [`session`] | one client's conversation over a WebSocket: requests in order, answers in order, an outbox |
 //! | [`transport`] | `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes`, `socketio` |
 //! | `clients/js`, `console` | what browsers load, which [`transport`] serves: the client, and a console that is built on it |
-//! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact |
+//! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact, adopt |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
 //! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
 //! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |

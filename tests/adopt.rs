@@ -461,7 +461,10 @@ async fn write_randomly(source: &Source, dice: &mut Dice, count: usize) {
     let events = source.events();
     for _ in 0..count {
         let id = ObjectId::from_bytes([u8::try_from(dice.below(40)).unwrap(); 12]);
-        let (n, by_id) = (dice.below(1_000_000) as i64, doc! { "_id": id });
+        let (n, by_id) = (
+            i64::try_from(dice.below(1_000_000)).unwrap(),
+            doc! { "_id": id },
+        );
         let now = DateTime::now();
         match dice.below(5) {
             0 => drop(events.delete_one(by_id).await.unwrap()),
@@ -540,6 +543,7 @@ async fn following_goes_on_after_a_kill_and_does_everything_once(into: Arc<Datab
     let source = Source::new().await;
     write_randomly(&source, &mut dice, 100).await;
     let copied = source.events().count_documents(doc! {}).await.unwrap();
+    let copied = usize::try_from(copied).unwrap();
 
     let mut following = Following::start(&source, &into, &[]);
     write_randomly(&source, &mut dice, 60).await;
@@ -574,9 +578,9 @@ async fn following_goes_on_after_a_kill_and_does_everything_once(into: Arc<Datab
         .collect();
     assert!(times.is_sorted());
     // Nothing twice: no more changes than there were documents and writes.
-    let most = copied as usize + 60 + 4 * 118 + 50;
+    let most = copied + 60 + 4 * 118 + 50;
     assert!(
-        (copied as usize..=most).contains(&changes.len()),
+        (copied..=most).contains(&changes.len()),
         "{}",
         changes.len()
     );

@@ -128,7 +128,8 @@ fn typed(first: &str, object: &Document) -> Option<Given> {
             return binary(text(object, "$binary")?, subtype);
         }
         ("$regex" | "$options", 2) => {
-            return regex(text(object, "$regex")?, text(object, "$options")?);
+            let (pattern, options) = (text(object, "$regex")?, text(object, "$options")?);
+            return Some(regex(pattern, options));
         }
         (_, 1) => {}
         _ => return None,
@@ -175,7 +176,10 @@ fn of_parts(name: &str, parts: &Document) -> Option<Given> {
             let subtype = u8::from_str_radix(text(parts, "subType")?, 16).ok()?;
             binary(text(parts, "base64")?, subtype)
         }
-        "$regularExpression" => regex(text(parts, "pattern")?, text(parts, "options")?),
+        "$regularExpression" => {
+            let (pattern, options) = (text(parts, "pattern")?, text(parts, "options")?);
+            Some(regex(pattern, options))
+        }
         "$timestamp" => Some(Given::Timestamp {
             time: part(parts, "t")?,
             increment: part(parts, "i")?,
@@ -213,12 +217,11 @@ fn binary(base64: &str, subtype: u8) -> Option<Given> {
     Some(Given::binary(subtype, bytes))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as its neighbours in a match")]
-fn regex(pattern: &str, options: &str) -> Option<Given> {
-    Some(Given::Regex {
+fn regex(pattern: &str, options: &str) -> Given {
+    Given::Regex {
         pattern: pattern.to_owned(),
         options: options.to_owned(),
-    })
+    }
 }
 
 /// A time in RFC 3339, or as older tools write it, without the colon in the offset.

@@ -148,7 +148,7 @@ async fn take_all(
                 limits::IMPORT_LINE_BYTES_MAX
             ))),
         };
-        intake.take(place, document).await?;
+        intake.take(&place, document).await?;
     }
     Ok(())
 }

@@ -133,7 +133,7 @@ impl<'a> Follower<'a> {
             }
             (Err(_), SourceEffect::Gone) => return Ok(None),
             (Err(refusal), SourceEffect::Put(_)) => {
-                self.refuse(format!("{:?}", change.id), refusal)?;
+                self.refuse(&format!("{:?}", change.id), &refusal)?;
                 return Ok(None);
             }
         };
@@ -145,7 +145,7 @@ impl<'a> Follower<'a> {
             Ok(new) => Some(new),
             // As it was it is no more, and as it is it cannot be here.
             Err(refusal) => {
-                self.refuse(format!("_id {id}"), refusal)?;
+                self.refuse(&format!("_id {id}"), &refusal)?;
                 None
             }
         };
@@ -153,7 +153,7 @@ impl<'a> Follower<'a> {
         Ok(Some(Wish { token, id, new }))
     }
 
-    fn refuse(&mut self, place: String, refusal: Refusal) -> anyhow::Result<()> {
+    fn refuse(&mut self, place: &str, refusal: &Refusal) -> anyhow::Result<()> {
         if self.on_refusal == OnRefusal::Stop {
             bail!(
                 "cannot follow: {place}: {refusal}. Start again with a --rename or --drop for it, or with \

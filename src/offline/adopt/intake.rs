@@ -76,14 +76,14 @@ impl<'a> Intake<'a> {
     /// Takes the next document, which is at `place` in its source; or why that had none there.
     pub(in crate::offline) async fn take(
         &mut self,
-        place: String,
+        place: &str,
         document: Result<SourceDocument, Refusal>,
     ) -> anyhow::Result<()> {
         self.report.documents += 1;
         match document.and_then(|document| self.change(document)) {
             Ok(change) => self.append(Arc::new(change)).await,
             Err(refusal) if self.on_refusal == OnRefusal::GoOn => {
-                self.report.refuse(place, refusal);
+                self.report.refuse(place, &refusal);
                 Ok(())
             }
             Err(refusal) => bail!("{place}: {refusal}"),

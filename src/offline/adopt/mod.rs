@@ -226,7 +226,7 @@ async fn take_all(
         }
         for document in page.documents {
             let place = place(&document, intake.report.documents);
-            intake.take(place, Ok(document)).await?;
+            intake.take(&place, Ok(document)).await?;
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ pub(in crate::offline) struct IntakeReport {
 }
 
 impl IntakeReport {
-    pub(in crate::offline) fn refuse(&mut self, place: String, refusal: Refusal) {
+    pub(in crate::offline) fn refuse(&mut self, place: &str, refusal: &Refusal) {
         self.refused += 1;
         if self.told.len() < TOLD_MAX {
             self.told.push(cut(format!("{place}: {refusal}")));

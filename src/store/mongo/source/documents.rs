@@ -144,7 +144,7 @@ impl DocumentReader {
             documents: Vec::with_capacity(documents.len()),
             is_later: self.is_later,
         };
-        let last = documents.last().and_then(|document| id(document));
+        let last = documents.last().and_then(id);
         for document in documents {
             if self.last.is_none() || self.last != id(document) {
                 page.documents.push(decode::document(document));
