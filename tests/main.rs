@@ -41,6 +41,7 @@ mod errors; // what is refused, with which code, and that the connection lives o
 mod feed; // what a thousand subscriptions cost the store
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod files; // what browsers load: the client, the console, the manual
+#[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod filters; // the query language, judged by a real MongoDB
 #[cfg(feature = "mongodb")]
 mod foreign_indexes; // indexes and validators that others put on livelog's collections
