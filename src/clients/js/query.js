@@ -66,7 +66,7 @@ export function openQuery(connection, edits, options, onClose) {
   const touched = new Set();
   /** @type {Map<string, Row>} */
   const shown = new Map();
-  /** Those shown, in order; and of these as many as the limit says. @type {readonly Row[]} */
+  /** Those shown, in order; and of these as many as the limit says. @type {Row[]} */
   let sorted = [];
   /** @type {readonly Row[]} */
   let view = [];

@@ -1,0 +1,109 @@
+export type Failure = {
+    code: string;
+    message: string;
+    retryable?: boolean;
+    path?: string;
+    details?: any;
+};
+export type StateName = 'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed';
+export type State = {
+    readonly name: StateName;
+    readonly reason: string;
+    readonly since: number;
+    readonly lag: number;
+};
+export type Frame = Record<string, any>;
+export type Answered = (answer: Frame | undefined) => void;
+export type Events = {
+    /**
+     * the server has said welcome; subscriptions begin again after this
+     */
+    up: () => void;
+    broadcast: (payload: any) => void;
+    /**
+     * it will not come back by itself
+     */
+    end: (reason: string) => void;
+};
+export type Connection = ReturnType<typeof openConnection>;
+/** An error of the server, or of this client. */
+export declare class LivelogError extends Error {
+    code: string;
+    retryable: boolean;
+    path: string | undefined;
+    details: any;
+    /** @param {Failure} failure */
+    constructor({ code, message, retryable, path, details }: Failure);
+}
+/**
+ * @param {string} code
+ * @param {string} message
+ */
+export declare const failure: (code: string, message: string) => LivelogError;
+/** @param {string} text */
+export declare const isTooLarge: (text: string) => boolean;
+/**
+ * Full jitter: any delay up to one that doubles.
+ * @param {number} attempts
+ */
+export declare const backoff: (attempts: number) => number;
+/**
+ * Calls all of them. One that throws stops neither the others nor the client; the runtime reports it as uncaught.
+ * @template {any[]} A
+ * @param {Iterable<(...args: A) => void>} listeners
+ * @param {A} args
+ */
+export declare function tell<A extends any[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void;
+/**
+ * @template T
+ * @param {Set<T>} set
+ * @param {T} member
+ * @returns {() => void} takes it out again
+ */
+export declare function enter<T>(set: Set<T>, member: T): () => void;
+/**
+ * @param {string} url of the WebSocket
+ * @param {typeof globalThis.WebSocket} WebSocket
+ * @param {Events} events
+ */
+export declare function openConnection(url: string, WebSocket: typeof globalThis.WebSocket, events: Events): {
+    /** The greatest seq of a write of this client that was answered: its reads name it. */
+    acknowledged: number;
+    receivers: Map<string, (frame: Frame) => void>;
+    watchers: Set<(state: State) => void>;
+    refresh: (reason?: string) => void;
+    /** Tells those who watch that something beside the state has changed. */
+    notify: () => void;
+    readonly isUp: boolean;
+    readonly state: State;
+    readonly epoch: string;
+    readonly head: number;
+    /** Resolves while connected; rejects while there is little hope of it. */
+    whenUp(): Promise<void>;
+    /**
+     * @param {Frame} message
+     * @param {Answered} answered
+     */
+    request(message: Frame, answered: Answered): void;
+    /**
+     * @param {import('./subscription.js').Options} options
+     * @param {import('./subscription.js').Handlers} handlers
+     */
+    subscribe(options: import('./subscription.js').Options, handlers: import('./subscription.js').Handlers): {
+        subscription: {
+            begin: () => void;
+            leave: () => void;
+            expect: (seq: number) => void;
+            pause: () => void;
+            readonly seq: number;
+            readonly epoch: string | undefined;
+            readonly isLive: boolean;
+            readonly isLagging: boolean;
+            interrupt(): void;
+            catchUp(): void;
+        };
+        stop(): void;
+    };
+    /** @param {string} reason */
+    close(reason: string): void;
+};

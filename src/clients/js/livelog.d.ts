@@ -1,0 +1,312 @@
+import { LivelogError } from './connection.js';
+import { compare } from './documents.js';
+export { LivelogError, compare };
+export type State = import('./connection.js').State;
+export type StateName = import('./connection.js').StateName;
+export type Batch = import('./query.js').Batch;
+export type Change = import('./query.js').Change;
+export type Query = import('./query.js').Query;
+export type QueryOptions = import('./query.js').QueryOptions;
+export type Row = import('./query.js').Row;
+export type Command = import('./writes.js').Command;
+export type Conflict = import('./writes.js').Conflict;
+export type LostEdit = import('./writes.js').LostEdit;
+export type WriteOptions = import('./writes.js').WriteOptions;
+export type Written = import('./writes.js').Written;
+export type UpdateOptions = WriteOptions & {
+    merge?: boolean;
+};
+export type ConnectOptions = {
+    /**
+     * sent with requests over HTTP; sockets have no use for it
+     */
+    token?: string | (() => string | Promise<string>);
+    /**
+     * where writes wait for their answer
+     */
+    persist?: 'memory' | 'indexeddb';
+    /**
+     * of the database; by the server's address if left out
+     */
+    name?: string;
+    WebSocket?: typeof globalThis.WebSocket;
+    fetch?: typeof globalThis.fetch;
+    /**
+     * of a write whose `expectedVersion` is not the event's: returns the
+     * payload to send instead, or nothing to give up
+     */
+    onConflict?: (conflict: Conflict) => any;
+    /**
+     * a write of an earlier page was refused
+     */
+    onLost?: (edit: LostEdit) => void;
+};
+export type FetchOptions = {
+    filter?: any;
+    sort?: Record<string, 1 | -1>;
+    limit?: number;
+    cursor?: string;
+    fields?: string[];
+    /**
+     * as of this seq or time
+     */
+    at?: number | string;
+    /**
+     * the last of this client's own writes if left out
+     */
+    minSeq?: number;
+};
+export type Page = {
+    data: any[];
+    seq: number;
+    next?: string;
+};
+export type ChangesOptions = {
+    filter?: any;
+    fields?: string[];
+    /**
+     * from now on if left out
+     */
+    after?: number;
+    /**
+     * of the log that `after` is a position of
+     */
+    epoch?: string;
+};
+export type Changes = AsyncGenerator<Change, void, undefined> & {
+    close(): void;
+};
+export type Db = ReturnType<typeof connect>;
+/** @typedef {import('./connection.js').State} State */
+/** @typedef {import('./connection.js').StateName} StateName */
+/** @typedef {import('./query.js').Batch} Batch */
+/** @typedef {import('./query.js').Change} Change */
+/** @typedef {import('./query.js').Query} Query */
+/** @typedef {import('./query.js').QueryOptions} QueryOptions */
+/** @typedef {import('./query.js').Row} Row */
+/** @typedef {import('./writes.js').Command} Command */
+/** @typedef {import('./writes.js').Conflict} Conflict */
+/** @typedef {import('./writes.js').LostEdit} LostEdit */
+/** @typedef {import('./writes.js').WriteOptions} WriteOptions */
+/** @typedef {import('./writes.js').Written} Written */
+/** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
+/**
+ * @typedef {object} ConnectOptions
+ * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets have no use for it
+ * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
+ * @property {string} [name] of the database; by the server's address if left out
+ * @property {typeof globalThis.WebSocket} [WebSocket]
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns the
+ *   payload to send instead, or nothing to give up
+ * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
+ */
+/**
+ * @typedef {object} FetchOptions
+ * @property {any} [filter]
+ * @property {Record<string, 1 | -1>} [sort]
+ * @property {number} [limit]
+ * @property {string} [cursor]
+ * @property {string[]} [fields]
+ * @property {number | string} [at] as of this seq or time
+ * @property {number} [minSeq] the last of this client's own writes if left out
+ */
+/** @typedef {{ data: any[], seq: number, next?: string }} Page */
+/**
+ * @typedef {object} ChangesOptions
+ * @property {any} [filter]
+ * @property {string[]} [fields]
+ * @property {number} [after] from now on if left out
+ * @property {string} [epoch] of the log that `after` is a position of
+ */
+/** @typedef {AsyncGenerator<Change, void, undefined> & { close(): void }} Changes */
+/** @typedef {ReturnType<typeof connect>} Db */
+declare const commands: {
+    /** @param {any} doc */
+    create: (doc: any) => {
+        type: string;
+        payload: any;
+    };
+    /**
+     * @param {string} id
+     * @param {any} data fields to set, or operators, or with `merge` a merge patch
+     * @param {{ merge?: boolean, expectedVersion?: number }} [options]
+     */
+    update: (id: string, data: any, { merge, expectedVersion }?: {
+        merge?: boolean;
+        expectedVersion?: number;
+    }) => {
+        type: string;
+        payload: {
+            [x: string]: any;
+            id: string;
+            expectedVersion: number | undefined;
+        };
+    };
+    /**
+     * @param {string} id
+     * @param {{ expectedVersion?: number }} [options]
+     */
+    remove: (id: string, { expectedVersion }?: {
+        expectedVersion?: number;
+    }) => {
+        type: string;
+        payload: {
+            id: string;
+            expectedVersion: number | undefined;
+        };
+    };
+    /**
+     * @param {string} id
+     * @param {number} version
+     * @param {{ expectedVersion?: number }} [options]
+     */
+    restore: (id: string, version: number, { expectedVersion }?: {
+        expectedVersion?: number;
+    }) => {
+        type: string;
+        payload: {
+            id: string;
+            version: number;
+            expectedVersion: number | undefined;
+        };
+    };
+};
+export type BatchBuilder = {
+    [K in keyof typeof commands]: (...args: Parameters<(typeof commands)[K]>) => void;
+};
+/**
+ * Connects, and keeps connected until `close()`.
+ * @param {string | URL} [url] of the server; the page's own if left out
+ * @param {ConnectOptions} [options]
+ */
+export declare function connect(url?: string | URL, options?: ConnectOptions): {
+    /** How the connection is: a new object whenever something of it changes. */
+    readonly state: import("./connection.js").State;
+    /** Writes that are not answered yet. */
+    readonly pending: number;
+    /** Identifies the log. */
+    readonly epoch: string;
+    /** The greatest seq heard of. */
+    readonly seq: number;
+    /**
+     * Calls `listener` when the state has changed, or the number of pending writes.
+     * @param {(state: State) => void} listener
+     * @returns {() => void} ends it
+     */
+    onState: (listener: (state: State) => void) => () => void;
+    /**
+     * Sends a write as it is on the wire; the others are made of it. Resolves when it is durable.
+     * @param {Command} command
+     * @param {WriteOptions} [writeOptions]
+     */
+    write: (command: Command, writeOptions?: WriteOptions) => Promise<import("./writes.js").Written>;
+    /**
+     * @param {any} doc with an `_id`, or it is given one
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event
+     */
+    create: (doc: any, writeOptions?: WriteOptions) => Promise<any>;
+    /**
+     * @param {string} id
+     * @param {any} data fields to set, or operators such as `$inc`, or with `merge` a merge patch
+     * @param {UpdateOptions} [updateOptions]
+     * @returns {Promise<any>} the event as it became
+     */
+    update: (id: string, data: any, updateOptions?: UpdateOptions) => Promise<any>;
+    /**
+     * @param {string} id
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event as it was
+     */
+    remove: (id: string, writeOptions?: WriteOptions) => Promise<any>;
+    /**
+     * Gives an event the fields again that it had at a version.
+     * @param {string} id
+     * @param {number} version
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any>} the event as it became
+     */
+    restore: (id: string, version: number, writeOptions?: WriteOptions) => Promise<any>;
+    /**
+     * Several writes with nothing between, or none of them.
+     * @param {Command[] | ((builder: BatchBuilder) => void)} list
+     * @param {WriteOptions} [writeOptions]
+     * @returns {Promise<any[]>} the events
+     */
+    batch(list: Command[] | ((builder: BatchBuilder) => void), writeOptions?: WriteOptions): Promise<any[]>;
+    fetch: (query?: FetchOptions) => Promise<Page>;
+    /**
+     * @param {string} id
+     * @param {{ at?: number | string, fields?: string[] }} [getOptions]
+     * @returns {Promise<any>} the event, if there is one
+     */
+    get: (id: string, getOptions?: {
+        at?: number | string;
+        fields?: string[];
+    }) => Promise<any>;
+    /**
+     * The changes of one event.
+     * @param {string} id
+     * @param {{ order?: 1 | -1 | string, after?: number, limit?: number, fields?: string[] }} [historyOptions]
+     * @returns {Promise<{ data: any[], seq: number, next?: number }>}
+     */
+    history(id: string, historyOptions?: {
+        order?: 1 | -1 | string;
+        after?: number;
+        limit?: number;
+        fields?: string[];
+    }): Promise<{
+        data: any[];
+        seq: number;
+        next?: number;
+    }>;
+    /**
+     * Tells every session, at most once: it is not tried again, and not kept.
+     * @param {any} payload
+     * @returns {Promise<void>}
+     */
+    broadcast(payload: any): Promise<void>;
+    /**
+     * @param {(payload: any) => void} listener
+     * @returns {() => void} ends it
+     */
+    onBroadcast: (listener: (payload: any) => void) => () => void;
+    /**
+     * @param {ChangesOptions} changesOptions
+     * @param {(change: Change) => void} listener
+     * @returns {() => void} ends it
+     */
+    onChange(changesOptions: ChangesOptions, listener: (change: Change) => void): () => void;
+    /**
+     * The same to be taken by `for await`. Who takes slowly costs the server reads of the log, and nobody memory.
+     * @param {ChangesOptions} [changesOptions]
+     * @returns {Changes}
+     */
+    changes(changesOptions?: ChangesOptions): Changes;
+    /**
+     * A live result.
+     * @param {QueryOptions} [queryOptions]
+     */
+    query(queryOptions?: QueryOptions): {
+        get: () => readonly import("./documents.js").Document[];
+        subscribe: (listener: () => void) => () => void;
+        readonly ready: boolean;
+        readonly error: LivelogError | undefined;
+        readonly seq: number;
+        whenReady: () => Promise<void>;
+        seen(of: number): Promise<void>;
+        pending: (id: string) => boolean;
+        onBatch: (listener: (batch: import("./query.js").Batch) => void) => () => void;
+        [Symbol.asyncIterator](): AsyncGenerator<import("./query.js").Change, void, undefined>;
+        close: () => void;
+        overlay: {
+            add: (edit: import("./query.js").Edit) => void;
+            settle: (edit: import("./query.js").Edit) => void;
+            drop: (edit: import("./query.js").Edit) => void;
+        };
+        fail: (reason: import("./query.js").LivelogError) => void;
+    };
+    /** Ends it. What waits is rejected with `closed`; with `persist: 'indexeddb'` its writes stay for the next time. */
+    close: () => void;
+};

@@ -1,0 +1,19 @@
+export type Edit = import('./writes.js').Edit;
+export type Kept = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess'> & {
+    owner: string;
+    key?: any;
+};
+export type Store = Awaited<ReturnType<typeof openStore>>;
+/** @param {string} name of the database */
+export declare function openStore(name: string): Promise<{
+    /** @param {Edit} edit */
+    put(edit: Edit): Promise<void>;
+    /** @param {Edit} edit */
+    remove({ key }: Edit): Promise<void>;
+    /**
+     * Claims the writes of pages that are gone.
+     * @returns {Promise<Kept[]>} in the order in which they were made
+     */
+    adopt(): Promise<Kept[]>;
+    close(): void;
+}>;

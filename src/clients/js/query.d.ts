@@ -1,0 +1,125 @@
+export type Row = import('./documents.js').Document;
+export type Edit = import('./writes.js').Edit;
+export type LivelogError = import('./connection.js').LivelogError;
+export type QueryOptions = {
+    filter?: any;
+    /**
+     * by `_id` if left out
+     */
+    sort?: Record<string, 1 | -1>;
+    /**
+     * cuts after sorting, here: the filter decides how much is subscribed to
+     */
+    limit?: number;
+    /**
+     * those sorted by come along
+     */
+    fields?: string[];
+    /**
+     * whether edits show before they are answered: yes, unless `false`
+     */
+    optimistic?: boolean;
+};
+export type Change = {
+    /**
+     * `reset`: the rows were read anew
+     */
+    kind: 'create' | 'update' | 'enter' | 'leave' | 'delete' | 'reset';
+    seq: number;
+    eventId?: string;
+    version?: number;
+    at?: string;
+    data?: any;
+    patch?: {
+        set: any;
+        unset: string[];
+    };
+    /**
+     * of a reset
+     */
+    reason?: string;
+};
+export type Batch = {
+    reset: boolean;
+    rows?: Row[];
+    changes: Change[];
+    seq: number;
+    live: boolean;
+};
+export type Query = ReturnType<typeof openQuery>;
+/** @typedef {import('./documents.js').Document} Row */
+/** @typedef {import('./writes.js').Edit} Edit */
+/** @typedef {import('./connection.js').LivelogError} LivelogError */
+/**
+ * @typedef {object} QueryOptions
+ * @property {any} [filter]
+ * @property {Record<string, 1 | -1>} [sort] by `_id` if left out
+ * @property {number} [limit] cuts after sorting, here: the filter decides how much is subscribed to
+ * @property {string[]} [fields] those sorted by come along
+ * @property {boolean} [optimistic] whether edits show before they are answered: yes, unless `false`
+ */
+/**
+ * @typedef {object} Change
+ * @property {'create' | 'update' | 'enter' | 'leave' | 'delete' | 'reset'} kind `reset`: the rows were read anew
+ * @property {number} seq
+ * @property {string} [eventId]
+ * @property {number} [version]
+ * @property {string} [at]
+ * @property {any} [data]
+ * @property {{ set: any, unset: string[] }} [patch]
+ * @property {string} [reason] of a reset
+ */
+/**
+ * What was taken in at once: confirmed rows only, neither cut by the limit nor with edits over them.
+ * @typedef {{ reset: boolean, rows?: Row[], changes: Change[], seq: number, live: boolean }} Batch
+ */
+/** @typedef {ReturnType<typeof openQuery>} Query */
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Iterable<Edit>} edits that are not answered yet
+ * @param {QueryOptions} options
+ * @param {() => void} onClose
+ */
+export declare function openQuery(connection: import('./connection.js').Connection, edits: Iterable<Edit>, options: QueryOptions, onClose: () => void): {
+    /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
+    get: () => readonly import("./documents.js").Document[];
+    /**
+     * Calls `listener` when `get()` would return another array, or `ready` or `error` has changed.
+     * @param {() => void} listener
+     * @returns {() => void} ends it
+     */
+    subscribe: (listener: () => void) => () => void;
+    /** Whether the first snapshot is whole. */
+    readonly ready: boolean;
+    /** Why it is over. */
+    readonly error: import("./connection.js").LivelogError | undefined;
+    /** Everything up to here is taken in. */
+    readonly seq: number;
+    whenReady: () => Promise<void>;
+    /**
+     * Resolves when this result has taken in that seq.
+     * @param {number} of
+     */
+    seen(of: number): Promise<void>;
+    /**
+     * Whether its row shows something that is not confirmed.
+     * @param {string} id
+     */
+    pending: (id: string) => boolean;
+    /**
+     * @param {(batch: Batch) => void} listener
+     * @returns {() => void} ends it
+     */
+    onBatch: (listener: (batch: Batch) => void) => () => void;
+    /** Its changes from now on, in order. */
+    [Symbol.asyncIterator](): AsyncGenerator<Change, void, undefined>;
+    close: () => void;
+    /** For the client itself. @internal */
+    overlay: {
+        add: (edit: Edit) => void;
+        settle: (edit: Edit) => void;
+        drop: (edit: Edit) => void;
+    };
+    /** For the client itself. @internal */
+    fail: (reason: LivelogError) => void;
+};

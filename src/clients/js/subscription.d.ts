@@ -1,0 +1,73 @@
+import { LivelogError } from './connection.js';
+export type Frame = import('./connection.js').Frame;
+export type Options = {
+    filter?: any;
+    fields?: string[];
+    snapshot?: boolean;
+    after?: number;
+    epoch?: string;
+};
+export type Handlers = {
+    /**
+     * what was gathered is void: a snapshot or, without one, changes after a gap
+     * follow; with a reason if the server gave one
+     */
+    restart: (reason?: string) => void;
+    /**
+     * a page of it
+     */
+    snapshot?: (rows: any[]) => void;
+    change: (change: Frame) => void;
+    /**
+     * everything up to now was told
+     */
+    live?: () => void;
+    /**
+     * it cannot go on
+     */
+    fail: (error: LivelogError) => void;
+};
+export type Subscription = ReturnType<typeof openSubscription>;
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Options} options
+ * @param {Handlers} handlers
+ */
+export declare function openSubscription(connection: import('./connection.js').Connection, { filter, fields, snapshot, after, epoch }: Options, handlers: Handlers): {
+    begin: () => void;
+    leave: () => void;
+    expect: (seq: number) => void;
+    /** Stops the changes, to go on from here with `begin`. */
+    pause: () => void;
+    readonly seq: number;
+    readonly epoch: string | undefined;
+    readonly isLive: boolean;
+    readonly isLagging: boolean;
+    /** The connection has ended. */
+    interrupt(): void;
+    /** Moves up a position that lags behind: to resume from it the server would read all of the log since. */
+    catchUp(): void;
+};
+export type Stream<T> = {
+    push(value: T): void;
+    end(error?: Error): void;
+    iterator: AsyncGenerator<T, void, undefined>;
+};
+/**
+ * @template T
+ * @typedef {{ push(value: T): void, end(error?: Error): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ */
+/**
+ * What is pushed, to be taken by `for await`.
+ * @template T
+ * @param {object} ends
+ * @param {() => void} ends.stop whoever takes has had enough
+ * @param {() => T[] | void} ends.full too much waits: what is to wait instead, or nothing if it may stay
+ * @param {() => void} [ends.drained] nothing waits any more
+ * @returns {Stream<T>}
+ */
+export declare function openStream<T>({ stop, full, drained }: {
+    stop: () => void;
+    full: () => T[] | void;
+    drained?: () => void;
+}): Stream<T>;

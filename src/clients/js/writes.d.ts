@@ -1,0 +1,104 @@
+import { LivelogError } from './connection.js';
+export type Command = {
+    type: string;
+    payload: any;
+};
+export type Written = {
+    seq: number;
+    data: any;
+    duplicate: boolean;
+};
+export type WriteOptions = {
+    /**
+     * chosen by the caller, to repeat a write that it has made before
+     */
+    commandId?: string;
+    /**
+     * refused as `version_conflict` if the event is at another
+     */
+    expectedVersion?: number;
+    /**
+     * whether live results show it before it is answered: yes, unless `false`
+     */
+    optimistic?: boolean;
+};
+export type Conflict = {
+    command: Command;
+    error: LivelogError;
+    current: any;
+};
+export type LostEdit = {
+    command: Command;
+    error: LivelogError;
+};
+export type WriteHandlers = {
+    /**
+     * returns the payload to send instead, or nothing to give up
+     */
+    onConflict?: (conflict: Conflict) => any;
+    /**
+     * a write of an earlier page was refused
+     */
+    onLost?: (edit: LostEdit) => void;
+};
+export type Edit = {
+    commandId: string;
+    command: Command;
+    /**
+     * the commands of a batch, or this one
+     */
+    parts: {
+        id: string;
+        type: string;
+        payload: any;
+    }[];
+    optimistic: boolean;
+    /**
+     * when it was made, as a timestamp of the wire
+     */
+    at: string;
+    /**
+     * its seq, if nobody else writes
+     */
+    seqGuess: number;
+    bytes: number;
+    /**
+     * in the database
+     */
+    key?: any;
+    /**
+     * being stored; may be sent; unanswered; its conflict is with the
+     * application
+     */
+    stage: 'keeping' | 'ready' | 'sent' | 'asking';
+    /**
+     * whether it may have been carried out
+     */
+    isUnsure: boolean;
+    /**
+     * of its answer
+     */
+    seq?: number;
+    resolve: (written: Written) => void;
+    reject: (error: any) => void;
+};
+export type Overlay = {
+    add(edit: Edit): void;
+    settle(edit: Edit): void;
+    drop(edit: Edit): void;
+};
+/** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
+export declare function uuid(): string;
+/**
+ * @param {import('./connection.js').Connection} connection
+ * @param {Overlay} overlay
+ * @param {WriteHandlers} handlers
+ * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
+ */
+export declare function openWrites(connection: import('./connection.js').Connection, overlay: Overlay, { onConflict, onLost }: WriteHandlers, opening: Promise<import('./persist.js').Store | undefined> | undefined): {
+    write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
+    /** Those that are not answered, in order. */
+    readonly edits: Set<Edit>;
+    up(): void;
+    close(): void;
+};
