@@ -38,7 +38,6 @@ function openDatabase(name) {
 /** @param {string} name of the database */
 export async function openStore(name) {
   const database = await openDatabase(name);
-  database.onversionchange = () => database.close();
   const me = uuid();
   /** Owners whose writes are this page's. */
   const claimed = new Set([me]);
@@ -90,7 +89,15 @@ export async function openStore(name) {
     });
   }
 
+  function close() {
+    for (const release of releases.splice(0)) release();
+    database.close();
+  }
+  database.onversionchange = close;
+
   return {
+    close,
+
     /** @param {Edit} edit */
     async put(edit) {
       const { commandId, command, optimistic, at, seqGuess, key } = edit;
@@ -121,11 +128,6 @@ export async function openStore(name) {
       const mine = all.filter(({ owner, key }) => owner !== me && claimed.has(owner) && !adopted.has(key));
       for (const { key } of mine) adopted.add(key);
       return mine;
-    },
-
-    close() {
-      for (const release of releases) release();
-      database.close();
     },
   };
 }

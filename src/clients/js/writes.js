@@ -274,13 +274,16 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     try {
       store = await opening;
       await adopt();
-    } finally {
-      isReady = true;
-      pump();
+    } catch {
+      // What cannot be read now is left to a later page.
     }
+    isReady = true;
+    pump();
   }
-  opening = opening && opening.catch(() => undefined);
-  if (opening) start();
+  if (opening) {
+    opening = opening.catch(() => undefined);
+    start();
+  }
 
   return {
     write,

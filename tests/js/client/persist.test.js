@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { IDBFactory } from 'fake-indexeddb';
+import { FakeServer } from './fake_server.js';
+
+/** What a page asks of the database takes some turns of the loop. */
+async function until(holds) {
+  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+    if (holds()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.fail(`it never came: ${holds}`);
+}
+
+const leave = (promise) => void promise.catch(() => {});
+
+let server;
+let pages;
+
+beforeEach(() => {
+  globalThis.indexedDB = new IDBFactory();
+  server = new FakeServer();
+  pages = [];
+});
+
+afterEach(() => {
+  for (const page of pages) page.close();
+});
+
+function open(options) {
+  const page = server.connect({ persist: 'indexeddb', ...options });
+  pages.push(page);
+  return page;
+}
+
+/** Locks as a browser has them, of pages that can crash. */
+class Locks {
+  held = new Set();
+  request(name, options, use) {
+    if (this.held.has(name)) return Promise.resolve(use(null));
+    this.held.add(name);
+    return Promise.resolve(use({ name })).finally(() => this.held.delete(name));
+  }
+}
+
+for (const kind of ['Web Locks', 'leases']) {
+  const setUp = () => {
+    const locks = kind === 'Web Locks' ? new Locks() : undefined;
+    Object.defineProperty(globalThis.navigator, 'locks', { value: locks, configurable: true });
+  };
+
+  test(`${kind}: a write that was never sent is sent by the next page, before its own`, async () => {
+    setUp();
+    const first = open();
+    leave(first.update('a', { n: 1 }));
+    leave(first.update('a', { n: 2 }));
+    await until(() => first.pending === 2);
+    await stored(2);
+    first.close();
+    const second = open();
+    server.welcome();
+    leave(second.update('a', { n: 3 }));
+    for (const n of [1, 2, 3]) {
+      await until(() => server.sent('UPDATE').length === n);
+      assert.equal(server.last('UPDATE').payload.updateData.n, n);
+      server.accept(server.last('UPDATE'), n, {});
+    }
+    await stored(0);
+    assert.equal(second.pending, 0);
+  });
+
+  test(`${kind}: a write that was sent and not answered is sent again under its commandId, and shows`, async () => {
+    setUp();
+    const first = open();
+    server.welcome();
+    leave(first.create({ _id: 'a', n: 1 }));
+    await until(() => server.sent('CREATE').length === 1);
+    const [sent] = server.sent('CREATE');
+    first.close();
+    const second = open();
+    server.welcome(1);
+    await until(() => server.sent('CREATE').length === 1);
+    assert.equal(server.last('CREATE').commandId, sent.commandId);
+    const query = second.query({});
+    server.snapshot(1, []);
+    await query.whenReady();
+    assert.equal(query.get()[0].n, 1);
+    server.accept(server.last('CREATE'), 1, {}, { duplicate: true });
+    await stored(0);
+  });
+
+  test(`${kind}: two pages send each its own, and neither the other's`, async () => {
+    setUp();
+    const first = open();
+    const one = server.socket;
+    server.welcome();
+    const second = open();
+    const two = server.socket;
+    server.welcome();
+    leave(first.update('a', { n: 1 }));
+    leave(second.update('b', { n: 1 }));
+    const sent = (socket) => socket.sent.filter(({ type }) => type === 'UPDATE').map(({ payload }) => payload.id);
+    await until(() => sent(one).length && sent(two).length);
+    two.onclose({ code: 1006, reason: '' });
+    await until(() => server.sockets.length === 3);
+    server.welcome();
+    await until(() => sent(server.socket).length === 1);
+    assert.deepEqual([sent(one), sent(two), sent(server.socket)], [['a'], ['b'], ['b']]);
+  });
+
+  test(`${kind}: a write of an earlier page that is refused goes to onLost`, async () => {
+    setUp();
+    const first = open();
+    leave(first.update('gone', { n: 1 }));
+    await stored(1);
+    first.close();
+    const lost = [];
+    open({ onLost: (edit) => lost.push(edit) });
+    server.welcome();
+    await until(() => server.sent('UPDATE').length === 1);
+    server.refuse(server.last('UPDATE'), 'not_found');
+    await until(() => lost.length === 1);
+    assert.equal(lost[0].command.payload.id, 'gone');
+    assert.equal(lost[0].error.code, 'not_found');
+    await stored(0);
+  });
+
+  test(`${kind}: what the application makes of a conflict is stored before it is sent`, async () => {
+    setUp();
+    const first = open({ onConflict: ({ command }) => ({ ...command.payload, expectedVersion: 2 }) });
+    server.welcome();
+    leave(first.update('a', { n: 1 }, { expectedVersion: 1 }));
+    await until(() => server.sent('UPDATE').length === 1);
+    server.refuse(server.last('UPDATE'), 'version_conflict', { details: { current: {} } });
+    await until(() => server.sent('UPDATE').length === 2);
+    const { commandId } = server.last('UPDATE');
+    first.close();
+    open();
+    server.welcome();
+    await until(() => server.sent('UPDATE').length === 1);
+    assert.equal(server.last('UPDATE').commandId, commandId);
+    assert.equal(server.last('UPDATE').payload.expectedVersion, 2);
+  });
+}
+
+test('where nothing can be stored, writes are sent all the same', async () => {
+  globalThis.indexedDB = {
+    open() {
+      throw new Error('not here');
+    },
+  };
+  const page = open();
+  server.welcome();
+  const writing = page.create({});
+  await until(() => server.sent('CREATE').length === 1);
+  server.accept(server.last('CREATE'), 1, { a: 1 });
+  assert.deepEqual(await writing, { a: 1 });
+});
+
+/** Waits until so many writes are in the database. */
+async function stored(count) {
+  let found;
+  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+    found = await countOfWrites();
+    if (found === count) return;
+  }
+  assert.fail(`there are ${found} writes in the database, not ${count}`);
+}
+
+/** Nothing, if the client has not made the database yet: it must not be made here. */
+async function countOfWrites() {
+  const request = globalThis.indexedDB.open('livelog http://fake', 1);
+  request.onupgradeneeded = () => request.transaction.abort();
+  await ended(request);
+  if (request.error) return undefined;
+  const counting = request.result.transaction('writes').objectStore('writes').count();
+  await ended(counting);
+  request.result.close();
+  return counting.result;
+}
+
+const ended = (request) =>
+  new Promise((resolve) => {
+    request.onsuccess = resolve;
+    request.onerror = resolve;
+  });
