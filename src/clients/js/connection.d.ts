@@ -21,9 +21,29 @@ export type Events = {
     up: () => void;
     broadcast: (payload: any) => void;
     /**
-     * it will not come back by itself
+     * it does not come back
      */
-    end: (reason: string) => void;
+    end: () => void;
+};
+export type Subscriber = {
+    seq: number;
+    isLagging: boolean;
+    /**
+     * there is a connection
+     */
+    begin: () => void;
+    /**
+     * it has ended
+     */
+    interrupt: () => void;
+    /**
+     * the head of the log was heard
+     */
+    catchUp: () => void;
+    /**
+     * it does not come back
+     */
+    fail: (error: LivelogError) => void;
 };
 export type Connection = ReturnType<typeof openConnection>;
 /** An error of the server, or of this client. */
@@ -35,11 +55,16 @@ export declare class LivelogError extends Error {
     /** @param {Failure} failure */
     constructor({ code, message, retryable, path, details }: Failure);
 }
-/**
- * @param {string} code
- * @param {string} message
- */
-export declare const failure: (code: string, message: string) => LivelogError;
+/** Why this client itself does not do something. */
+declare const REASONS: {
+    closed: string;
+    outcome_unknown: string;
+    queue_full: string;
+    too_large: string;
+    unavailable: string;
+};
+/** @param {keyof typeof REASONS} code */
+export declare const failure: (code: keyof typeof REASONS) => LivelogError;
 /** @param {string} text */
 export declare const isTooLarge: (text: string) => boolean;
 /**
@@ -70,6 +95,7 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
     /** The greatest seq of a write of this client that was answered: its reads name it. */
     acknowledged: number;
     receivers: Map<string, (frame: Frame) => void>;
+    subscriptions: Set<Subscriber>;
     watchers: Set<(state: State) => void>;
     refresh: (reason?: string) => void;
     /** Tells those who watch that something beside the state has changed. */
@@ -78,32 +104,14 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
     readonly state: State;
     readonly epoch: string;
     readonly head: number;
-    /** Resolves while connected; rejects while there is little hope of it. */
-    whenUp(): Promise<void>;
+    /** Resolves while connected; rejects while there is little hope of it. @returns {Promise<void>} */
+    whenUp: () => Promise<void>;
     /**
      * @param {Frame} message
      * @param {Answered} answered
      */
     request(message: Frame, answered: Answered): void;
-    /**
-     * @param {import('./subscription.js').Options} options
-     * @param {import('./subscription.js').Handlers} handlers
-     */
-    subscribe(options: import('./subscription.js').Options, handlers: import('./subscription.js').Handlers): {
-        subscription: {
-            begin: () => void;
-            leave: () => void;
-            expect: (seq: number) => void;
-            pause: () => void;
-            readonly seq: number;
-            readonly epoch: string | undefined;
-            readonly isLive: boolean;
-            readonly isLagging: boolean;
-            interrupt(): void;
-            catchUp(): void;
-        };
-        stop(): void;
-    };
     /** @param {string} reason */
     close(reason: string): void;
 };
+export {};

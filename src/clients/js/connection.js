@@ -1,7 +1,5 @@
 // The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
 
-import { openSubscription } from './subscription.js';
-
 /**
  * What a server says of a request that it refused, or this client of one that it did not send.
  * @typedef {{ code: string, message: string, retryable?: boolean, path?: string, details?: any }} Failure
@@ -23,7 +21,18 @@ import { openSubscription } from './subscription.js';
  * @typedef {object} Events
  * @property {() => void} up the server has said welcome; subscriptions begin again after this
  * @property {(payload: any) => void} broadcast
- * @property {(reason: string) => void} end it will not come back by itself
+ * @property {() => void} end it does not come back
+ */
+
+/**
+ * A subscription, as the connection knows it.
+ * @typedef {object} Subscriber
+ * @property {number} seq
+ * @property {boolean} isLagging
+ * @property {() => void} begin there is a connection
+ * @property {() => void} interrupt it has ended
+ * @property {() => void} catchUp the head of the log was heard
+ * @property {(error: LivelogError) => void} fail it does not come back
  */
 
 /** @typedef {ReturnType<typeof openConnection>} Connection */
@@ -61,11 +70,18 @@ export class LivelogError extends Error {
   }
 }
 
-/**
- * @param {string} code
- * @param {string} message
- */
-export const failure = (code, message) => new LivelogError({ code, message, retryable: code === 'unavailable' });
+/** Why this client itself does not do something. */
+const REASONS = {
+  closed: 'the client is closed',
+  outcome_unknown: 'the connection ended before the answer',
+  queue_full: 'too many writes wait for a connection',
+  too_large: 'a message has at most 256 KiB',
+  unavailable: 'there is no connection',
+};
+
+/** @param {keyof typeof REASONS} code */
+export const failure = (code) =>
+  new LivelogError({ code, message: REASONS[code], retryable: code === 'unavailable' });
 
 /** @param {string} text */
 export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;
@@ -87,9 +103,7 @@ export function tell(listeners, ...args) {
     try {
       listener(...args);
     } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
+      Promise.reject(error);
     }
   }
 }
@@ -135,43 +149,34 @@ export function openConnection(url, WebSocket, events) {
   const waiting = [];
   /** @type {Map<number, { text: string, answered: Answered }>} */
   const inFlight = new Map();
-  /** @type {Set<import('./subscription.js').Subscription>} */
+  /** @type {Set<Subscriber>} */
   const subscriptions = new Set();
   /** @type {Map<string, (frame: Frame) => void>} */
   const receivers = new Map();
 
   /** @type {Set<(state: State) => void>} */
   const watchers = new Set();
-  /** @type {{ resolve: () => void, reject: (error: LivelogError) => void }[]} */
-  const waitingForUp = [];
   /** @type {State} */
   let state = Object.freeze({ name: 'connecting', reason: '', since: Date.now(), lag: 0 });
 
-  /** @returns {StateName} */
-  function stateName() {
+  /** @param {boolean} isLagging @returns {StateName} */
+  function nameOf(isLagging) {
     if (isClosed) return 'closed';
-    if (isUp) return [...subscriptions].some((subscription) => subscription.isLagging) ? 'behind' : 'live';
+    if (isUp) return isLagging ? 'behind' : 'live';
     const isOffline = globalThis.navigator?.onLine === false || failures >= FAILURES_UNTIL_OFFLINE;
     return isOffline || Date.now() - downSince >= WELCOME_MS ? 'offline' : 'connecting';
   }
 
   function refresh(reason = state.reason) {
-    const name = stateName();
-    const lags = [...subscriptions].map((subscription) => (subscription.isLagging ? head - subscription.seq : 0));
+    const lags = [...subscriptions].flatMap(({ isLagging, seq }) => (isLagging ? head - seq : []));
+    const name = nameOf(lags.length > 0);
     const lag = Math.max(0, ...lags);
     if (name === state.name && reason === state.reason && lag === state.lag) return;
     state = Object.freeze({ name, reason, lag, since: name === state.name ? state.since : Date.now() });
-    settleWaiting();
-    tell(watchers, state);
+    notify();
   }
 
-  function settleWaiting() {
-    if (state.name === 'connecting') return;
-    for (const { resolve, reject } of waitingForUp.splice(0)) {
-      if (isUp) resolve();
-      else reject(isClosed ? failure('closed', 'the client is closed') : failure('unavailable', 'there is no connection'));
-    }
-  }
+  const notify = () => tell(watchers, state);
 
   function open() {
     const mine = new WebSocket(url);
@@ -183,7 +188,7 @@ export function openConnection(url, WebSocket, events) {
     mine.onclose = ({ code, reason }) => {
       if (mine !== socket) return;
       const why = `${code} ${reason}`.trim();
-      if (code >= 4500 && code < 5000) events.end(why);
+      if (code >= 4500 && code < 5000) connection.close(why);
       else lose(why);
     };
     mine.onerror = () => {};
@@ -300,10 +305,11 @@ export function openConnection(url, WebSocket, events) {
     /** The greatest seq of a write of this client that was answered: its reads name it. */
     acknowledged: 0,
     receivers,
+    subscriptions,
     watchers,
     refresh,
     /** Tells those who watch that something beside the state has changed. */
-    notify: () => tell(watchers, state),
+    notify,
 
     get isUp() {
       return isUp;
@@ -318,13 +324,18 @@ export function openConnection(url, WebSocket, events) {
       return head;
     },
 
-    /** Resolves while connected; rejects while there is little hope of it. */
-    whenUp() {
-      /** @type {Promise<void>} */
-      const promise = new Promise((resolve, reject) => void waitingForUp.push({ resolve, reject }));
-      settleWaiting();
-      return promise;
-    },
+    /** Resolves while connected; rejects while there is little hope of it. @returns {Promise<void>} */
+    whenUp: () =>
+      new Promise((resolve, reject) => {
+        const leave = enter(watchers, settle);
+        function settle() {
+          if (state.name === 'connecting') return;
+          leave();
+          if (isUp) resolve();
+          else reject(failure(isClosed ? 'closed' : 'unavailable'));
+        }
+        settle();
+      }),
 
     /**
      * @param {Frame} message
@@ -334,30 +345,9 @@ export function openConnection(url, WebSocket, events) {
       const id = ++lastId;
       const text = JSON.stringify({ ...message, id });
       if (!isUp) return answered(undefined);
-      if (isTooLarge(text)) {
-        const error = failure('too_large', 'a message has at most 256 KiB');
-        return queueMicrotask(() => answered({ error }));
-      }
+      if (isTooLarge(text)) return queueMicrotask(() => answered({ error: failure('too_large') }));
       waiting.push({ id, text, answered });
       flush();
-    },
-
-    /**
-     * @param {import('./subscription.js').Options} options
-     * @param {import('./subscription.js').Handlers} handlers
-     */
-    subscribe(options, handlers) {
-      const subscription = openSubscription(connection, options, handlers);
-      const leave = enter(subscriptions, subscription);
-      subscription.begin();
-      return {
-        subscription,
-        stop() {
-          leave();
-          subscription.leave();
-          refresh();
-        },
-      };
     },
 
     /** @param {string} reason */
@@ -367,6 +357,8 @@ export function openConnection(url, WebSocket, events) {
       for (const name of wakings) globalThis.removeEventListener?.(name, wake);
       drop();
       refresh(reason);
+      events.end();
+      for (const subscription of subscriptions) subscription.fail(failure('closed'));
     },
   };
   open();

@@ -26,9 +26,9 @@ export declare function rearrange(rows: Document[], gone: Set<Document>, come: D
  * What judges documents by this filter, and the paths that it looks at; nothing if only the server can.
  * @param {Document} filter
  */
-export declare function judgeOf(filter: Document): {
+export declare const judgeOf: (filter: Document) => {
     matches: Matcher;
-    paths: Set<string>;
+    paths: string[];
 } | undefined;
 /**
  * @param {Document} doc

@@ -9,7 +9,8 @@
 
 /** Sorts before every value: what MongoDB makes of an empty array that is sorted by. */
 const EMPTY = Symbol('empty array');
-const INDEX = /^(0|[1-9]\d*)$/;
+/** Thrown and caught in this file. */
+const ONLY_THE_SERVER_KNOWS = Symbol('only the server knows');
 
 /**
  * @param {any} value
@@ -22,6 +23,13 @@ const isObject = (value) => value !== null && typeof value === 'object' && !Arra
  * @param {string} name
  */
 const field = (value, name) => (isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined);
+
+/**
+ * Whether a name on a path means an element of the array.
+ * @param {any[]} items
+ * @param {string} name
+ */
+const isIndex = (items, name) => Number(name) >= 0 && name in items;
 
 /**
  * Values of different classes order by class: missing and null, numbers, strings, objects, arrays, booleans.
@@ -37,20 +45,19 @@ function classOf(value) {
   return Array.isArray(value) ? 4 : 3;
 }
 
-/** @param {number} unit of UTF-16, where surrogates stand for what is beyond all others */
-const codePointRank = (unit) => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit);
+/** @param {string} text */
+const codePoints = (text) => Array.from(text, (character) => character.codePointAt(0));
 
 /**
- * By code point, which is the order of UTF-8 bytes; `<` goes by UTF-16 units.
+ * By code point, which is the order of UTF-8 bytes; `<` goes by UTF-16 units, which is the same below the surrogates.
  * @param {string} a
  * @param {string} b
+ * @returns {number}
  */
 function compareText(a, b) {
   if (a === b) return 0;
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at += 1;
-  if (at === a.length || at === b.length) return a.length - b.length;
-  return codePointRank(a.charCodeAt(at)) - codePointRank(b.charCodeAt(at));
+  if (/[\ud800-\uffff]/.test(a + b)) return compareLists(codePoints(a), codePoints(b), compare);
+  return a < b ? -1 : 1;
 }
 
 /**
@@ -95,31 +102,29 @@ export function compare(a, b) {
  * @param {any} value
  * @param {string[]} path
  * @param {number} direction
- * @param {number} at how much of the path has been gone
  * @returns {any}
  */
-function sortValue(value, path, direction, at = 0) {
-  const isEnd = at === path.length;
-  if (!Array.isArray(value)) return isEnd ? value : sortField(value, path, direction, at);
-  if (!isEnd && INDEX.test(path[at]) && Number(path[at]) < value.length) {
-    const item = value[Number(path[at])];
-    if (at + 1 < path.length) return sortValue(item, path, direction, at + 1);
+function sortValue(value, [name, ...rest], direction) {
+  if (!Array.isArray(value)) return name === undefined ? value : sortField(value, name, rest, direction);
+  if (isIndex(value, name)) {
+    const item = value[Number(name)];
+    if (rest.length) return sortValue(item, rest, direction);
     return Array.isArray(item) && !item.length ? EMPTY : item;
   }
-  if (!value.length) return isEnd ? EMPTY : undefined;
-  const values = value.map((item) => (isEnd ? item : sortField(item, path, direction, at)));
+  const values = name === undefined ? value : value.map((item) => sortField(item, name, rest, direction));
+  if (!values.length) return name === undefined ? EMPTY : undefined;
   return values.reduce((least, item) => (direction * compare(item, least) < 0 ? item : least));
 }
 
 /**
  * @param {any} value
- * @param {string[]} path
+ * @param {string} name
+ * @param {string[]} rest of the path
  * @param {number} direction
- * @param {number} at
  */
-function sortField(value, path, direction, at) {
-  const child = field(value, path[at]);
-  return child === undefined ? undefined : sortValue(child, path, direction, at + 1);
+function sortField(value, name, rest, direction) {
+  const child = field(value, name);
+  return rest.length || typeof child === 'object' ? sortValue(child, rest, direction) : child;
 }
 
 /**
@@ -198,36 +203,19 @@ function leads(value, path, passes, whole) {
     return child === undefined ? passes(undefined) : leads(child, rest, passes, whole);
   }
   if (value.some((item) => isObject(item) && leads(item, path, passes, whole))) return true;
-  if (!INDEX.test(name) || Number(name) >= value.length) return false;
+  if (!isIndex(value, name)) return false;
   const item = value[Number(name)];
   if (!rest.length) return passes(item);
   return item !== null && typeof item === 'object' && leads(item, rest, passes, whole);
 }
 
-/** @type {Record<string, (order: number) => boolean>} */
-const relations = {
-  $eq: (order) => order === 0,
-  $gt: (order) => order > 0,
-  $gte: (order) => order >= 0,
-  $lt: (order) => order < 0,
-  $lte: (order) => order <= 0,
-};
-
-/**
- * @param {string} operator
- * @param {any} operand
- * @returns {(value: any) => boolean}
- */
-const compares = (operator, operand) => (value) =>
-  classOf(value) === classOf(operand) && relations[operator](compare(value, operand));
-
-/** What cannot be told here. Never leaves this file. */
-const unknown = () => new TypeError('only the server knows');
+/** Which signs of a comparison are meant. @type {Record<string, number[]>} */
+const relations = { $eq: [0], $gt: [1], $gte: [0, 1], $lt: [-1], $lte: [-1, 0] };
 
 /**
  * @template T
  * @param {() => T} f
- * @returns {T | undefined} nothing if it cannot be told here, or not without the server's judgement
+ * @returns {T | undefined} nothing if it cannot be told here
  */
 function attempt(f) {
   try {
@@ -244,18 +232,22 @@ function attempt(f) {
  * @returns {Matcher}
  */
 function clause(path, operator, operand) {
-  /** @type {(passes: (value: any) => boolean, whole?: boolean) => Matcher} */
-  const some = (passes, whole) => (doc) => leads(doc, path, passes, whole);
   /** @type {(matches: Matcher) => Matcher} */
   const not = (matches) => (doc) => !matches(doc);
-  if (Object.hasOwn(relations, operator)) return some(compares(operator, operand));
   if (operator === '$ne') return not(clause(path, '$eq', operand));
-  if (operator === '$in') return some((value) => operand.some((/** @type {any} */ item) => compare(value, item) === 0));
   if (operator === '$nin') return not(clause(path, '$in', operand));
   if (operator === '$not') return not(condition(path, operand));
-  if (operator !== '$exists') throw unknown();
-  const exists = some((value) => value !== undefined, true);
-  return operand ? exists : not(exists);
+  if (operator === '$in') {
+    const each = operand.map((/** @type {any} */ item) => clause(path, '$eq', item));
+    return (doc) => each.some((/** @type {Matcher} */ matches) => matches(doc));
+  }
+  if (operator === '$exists') {
+    return (doc) => leads(doc, path, (value) => value !== undefined, true) === Boolean(operand);
+  }
+  const signs = relations[operator];
+  if (!signs) throw ONLY_THE_SERVER_KNOWS;
+  return (doc) =>
+    leads(doc, path, (value) => classOf(value) === classOf(operand) && signs.includes(Math.sign(compare(value, operand))));
 }
 
 /**
@@ -264,48 +256,48 @@ function clause(path, operator, operand) {
  * @returns {Matcher}
  */
 function condition(path, operand) {
-  const isOperators = isObject(operand) && Object.keys(operand).some((name) => name[0] === '$');
-  if (!isOperators) return clause(path, '$eq', operand);
-  const clauses = Object.entries(operand).map(([operator, value]) => clause(path, operator, value));
-  return (doc) => clauses.every((matches) => matches(doc));
+  const clauses = isOperators(operand) ? Object.entries(operand) : [['$eq', operand]];
+  return every(clauses.map(([operator, value]) => clause(path, operator, value)));
 }
+
+/** @param {any} value */
+const isOperators = (value) => isObject(value) && Object.keys(value)[0]?.[0] === '$';
+
+/** @param {Matcher[]} matchers @returns {Matcher} */
+const every = (matchers) => (doc) => matchers.every((matches) => matches(doc));
 
 /**
  * @param {Document} filter
- * @param {Set<string>} paths gathers those that it asks
+ * @param {string[]} paths gathers those that it asks
  * @returns {Matcher}
  */
 function compile(filter, paths) {
   const parts = Object.entries(filter).map(([name, operand]) => {
     if (name[0] !== '$') {
-      paths.add(name);
+      paths.push(name);
       return condition(name.split('.'), operand);
     }
     /** @type {Matcher[]} */
     const nodes = operand.map((/** @type {Document} */ node) => compile(node, paths));
-    /** @type {Record<string, Matcher>} */
-    const logic = {
-      $and: (doc) => nodes.every((matches) => matches(doc)),
-      $or: (doc) => nodes.some((matches) => matches(doc)),
-      $nor: (doc) => !nodes.some((matches) => matches(doc)),
-    };
-    if (!Object.hasOwn(logic, name)) throw unknown();
-    return logic[name];
+    if (name === '$and') return every(nodes);
+    if (name !== '$or' && name !== '$nor') throw ONLY_THE_SERVER_KNOWS;
+    /** @type {Matcher} */
+    const either = (doc) => nodes.some((matches) => matches(doc)) === (name === '$or');
+    return either;
   });
-  return (doc) => parts.every((matches) => matches(doc));
+  return every(parts);
 }
 
 /**
  * What judges documents by this filter, and the paths that it looks at; nothing if only the server can.
  * @param {Document} filter
  */
-export function judgeOf(filter) {
-  return attempt(() => {
-    /** @type {Set<string>} */
-    const paths = new Set();
+export const judgeOf = (filter) =>
+  attempt(() => {
+    /** @type {string[]} */
+    const paths = [];
     return { matches: compile(filter, paths), paths };
   });
-}
 
 /**
  * A copy in which the value at a path is another; what has no value is taken away.
@@ -318,11 +310,11 @@ function changeAt(value, path, change) {
   if (!path.length) return change(value);
   const [name, ...rest] = path;
   if (Array.isArray(value)) {
-    if (!INDEX.test(name) || Number(name) >= value.length) throw unknown();
+    if (!isIndex(value, name)) throw ONLY_THE_SERVER_KNOWS;
     const next = changeAt(value[Number(name)], rest, change);
     return value.with(Number(name), next ?? null);
   }
-  if (value !== undefined && !isObject(value)) throw unknown();
+  if (value !== undefined && !isObject(value)) throw ONLY_THE_SERVER_KNOWS;
   const next = changeAt(field(value, name), rest, change);
   if (next !== undefined) return { ...value, [name]: next };
   if (value === undefined) return undefined;
@@ -335,7 +327,7 @@ const operators = {
   $set: (operand) => () => operand,
   $unset: () => () => undefined,
   $inc: (operand) => (value = 0) => {
-    if (typeof value !== 'number') throw unknown();
+    if (typeof value !== 'number') throw ONLY_THE_SERVER_KNOWS;
     return value + operand;
   },
 };
@@ -362,9 +354,7 @@ function merge(target, patch) {
 export function update(doc, { updateData, mergePatch }) {
   if (mergePatch) return attempt(() => merge(doc, mergePatch));
   return attempt(() => {
-    const isOperators = Object.keys(updateData).some((name) => name[0] === '$');
-    const groups = isOperators ? updateData : { $set: updateData };
-    for (const [operator, paths] of Object.entries(groups)) {
+    for (const [operator, paths] of Object.entries(isOperators(updateData) ? updateData : { $set: updateData })) {
       for (const [path, operand] of Object.entries(/** @type {object} */ (paths))) {
         doc = changeAt(doc, path.split('.'), operators[operator](operand));
       }

@@ -278,17 +278,12 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
      * @returns {() => void} ends it
      */
     onChange(changesOptions: ChangesOptions, listener: (change: Change) => void): () => void;
-    /**
-     * The same to be taken by `for await`. Who takes slowly costs the server reads of the log, and nobody memory.
-     * @param {ChangesOptions} [changesOptions]
-     * @returns {Changes}
-     */
-    changes(changesOptions?: ChangesOptions): Changes;
+    changes: (changesOptions?: ChangesOptions) => Changes;
     /**
      * A live result.
      * @param {QueryOptions} [queryOptions]
      */
-    query(queryOptions?: QueryOptions): {
+    query: (queryOptions?: QueryOptions) => {
         get: () => readonly import("./documents.js").Document[];
         subscribe: (listener: () => void) => () => void;
         readonly ready: boolean;
@@ -299,13 +294,7 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
         pending: (id: string) => boolean;
         onBatch: (listener: (batch: import("./query.js").Batch) => void) => () => void;
         [Symbol.asyncIterator](): AsyncGenerator<import("./query.js").Change, void, undefined>;
-        close: () => void;
-        overlay: {
-            add: (edit: import("./query.js").Edit) => void;
-            settle: (edit: import("./query.js").Edit) => void;
-            drop: (edit: import("./query.js").Edit) => void;
-        };
-        fail: (reason: import("./query.js").LivelogError) => void;
+        close(): void;
     };
     /** Ends it. What waits is rejected with `closed`; with `persist: 'indexeddb'` its writes stay for the next time. */
     close: () => void;

@@ -6,7 +6,7 @@
 import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
 import { compare } from './documents.js';
 import { openQuery } from './query.js';
-import { openStream } from './subscription.js';
+import { openStream, openSubscription } from './subscription.js';
 import { openWrites } from './writes.js';
 
 export { LivelogError, compare };
@@ -110,41 +110,18 @@ function gather(build) {
  * @param {ConnectOptions} [options]
  */
 export function connect(url = globalThis.location.origin, options = {}) {
-  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket, onConflict, onLost } = options;
+  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket } = options;
   const base = String(url).replace(/^ws/, 'http').replace(/\/$/, '');
-  /** @type {Set<Query>} */
-  const queries = new Set();
-  /** @type {Set<import('./subscription.js').Stream<Change>>} */
-  const streams = new Set();
-  /** @type {Set<() => void>} */
-  const feeds = new Set();
   /** @type {Set<(payload: any) => void>} */
   const broadcastListeners = new Set();
 
   const connection = openConnection(`${base.replace(/^http/, 'ws')}/ws?changes=none`, WebSocket, {
     up: () => writes.up(),
     broadcast: (payload) => tell(broadcastListeners, payload),
-    end,
+    end: () => writes.close(),
   });
-  const overlay = {
-    /** @param {import('./writes.js').Edit} edit */
-    add: (edit) => queries.forEach((query) => query.overlay.add(edit)),
-    /** @param {import('./writes.js').Edit} edit */
-    settle: (edit) => queries.forEach((query) => query.overlay.settle(edit)),
-    /** @param {import('./writes.js').Edit} edit */
-    drop: (edit) => queries.forEach((query) => query.overlay.drop(edit)),
-  };
   const opening = persist === 'indexeddb' ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
-  const writes = openWrites(connection, overlay, { onConflict, onLost }, opening);
-
-  /** @param {string} reason */
-  function end(reason) {
-    const closed = failure('closed', `the client is closed: ${reason}`);
-    writes.close();
-    for (const query of [...queries]) query.fail(closed);
-    for (const stop of [...feeds]) stop();
-    connection.close(reason);
-  }
+  const writes = openWrites(connection, options, opening);
 
   /** Asks again if the connection ends before the answer. @param {string} type @param {any} payload */
   async function read(type, payload) {
@@ -158,35 +135,29 @@ export function connect(url = globalThis.location.origin, options = {}) {
     }
   }
 
-  /** @param {string} path */
-  async function get(path) {
-    const bearer = typeof token === 'function' ? await token() : token;
-    const headers = bearer ? { authorization: `Bearer ${bearer}` } : undefined;
-    const request = options.fetch ?? globalThis.fetch;
-    const response = await request(base + path, { headers }).catch(() => {
-      throw failure('unavailable', 'the server cannot be reached');
-    });
-    const answer = await response.json();
-    if (answer.error) throw new LivelogError(answer.error);
-    return answer;
-  }
-
   /**
    * The changes that a filter sees, as the log has them, once each and in order. Goes on by itself where a connection ends;
-   * where it cannot, `{ kind: 'reset' }` says that some are missing.
-   * @param {ChangesOptions} changesOptions
-   * @param {(change: Change) => void} listener
-   * @param {(error: LivelogError) => void} fail
+   * where it cannot, `{ kind: 'reset' }` says that some are missing. Who takes slowly costs the server reads of the log,
+   * and nobody memory.
+   * @param {ChangesOptions} [changesOptions]
+   * @returns {Changes}
    */
-  function feed(changesOptions, listener, fail) {
-    const { subscription, stop } = connection.subscribe(changesOptions, {
-      restart(reason) {
-        if (reason) listener({ kind: 'reset', reason, seq: subscription.seq });
-      },
-      change: (change) => listener(/** @type {Change} */ (change)),
-      fail,
+  function changes(changesOptions = {}) {
+    /** @type {import('./subscription.js').Stream<Change>} */
+    const { iterator, push, end } = openStream({
+      stop: () => close(),
+      full: () => subscription.pause(),
+      drained: () => subscription.resume(),
     });
-    return { subscription, stop };
+    const subscription = openSubscription(connection, changesOptions, {
+      restart(reason) {
+        if (reason) push({ kind: 'reset', reason, seq: subscription.seq });
+      },
+      change: (change) => push(/** @type {Change} */ (change)),
+      fail: end,
+    });
+    const close = () => subscription.fail(failure('closed'));
+    return Object.assign(iterator, { close });
   }
 
   /**
@@ -292,9 +263,16 @@ export function connect(url = globalThis.location.origin, options = {}) {
      * @returns {Promise<{ data: any[], seq: number, next?: number }>}
      */
     async history(id, historyOptions = {}) {
-      const given = Object.entries(historyOptions).filter(([, value]) => value !== undefined);
-      const parameters = new URLSearchParams(given.map(([key, value]) => [key, String(value)]));
-      const { data, seq, next } = await get(`/api/events/${encodeURIComponent(id)}/history?${parameters}`);
+      const bearer = typeof token === 'function' ? await token() : token;
+      // Through JSON, which leaves out what is undefined.
+      const parameters = new URLSearchParams(JSON.parse(JSON.stringify(historyOptions)));
+      const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
+      const { fetch: request = globalThis.fetch } = options;
+      const response = await request(address, bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {}).catch(() => {
+        throw failure('unavailable');
+      });
+      const { data, seq, next, error } = await response.json();
+      if (error) throw new LivelogError(error);
       return { data, seq, next };
     },
 
@@ -305,11 +283,11 @@ export function connect(url = globalThis.location.origin, options = {}) {
      */
     broadcast(payload) {
       return new Promise((resolve, reject) => {
-        if (!connection.isUp) throw failure('unavailable', 'there is no connection');
+        if (!connection.isUp) throw failure('unavailable');
         connection.request({ type: 'BROADCAST', payload }, (answer) => {
-          if (answer && !answer.error) return resolve();
-          const lost = failure('outcome_unknown', 'the connection ended before the answer');
-          reject(answer ? new LivelogError(answer.error) : lost);
+          if (!answer) reject(failure('outcome_unknown'));
+          else if (answer.error) reject(new LivelogError(answer.error));
+          else resolve();
         });
       });
     },
@@ -326,56 +304,22 @@ export function connect(url = globalThis.location.origin, options = {}) {
      * @returns {() => void} ends it
      */
     onChange(changesOptions, listener) {
-      const { stop } = feed(changesOptions, (change) => tell([listener], change), (error) => tell([() => { throw error; }]));
-      const leave = enter(feeds, stopped);
-      function stopped() {
-        leave();
-        stop();
-      }
-      return stopped;
+      const taken = changes(changesOptions);
+      (async () => {
+        for await (const change of taken) tell([listener], change);
+      })();
+      return taken.close;
     },
 
-    /**
-     * The same to be taken by `for await`. Who takes slowly costs the server reads of the log, and nobody memory.
-     * @param {ChangesOptions} [changesOptions]
-     * @returns {Changes}
-     */
-    changes(changesOptions = {}) {
-      let isPaused = false;
-      /** @type {import('./subscription.js').Stream<Change>} */
-      const stream = openStream({
-        stop: () => close(),
-        full() {
-          isPaused = true;
-          subscription.pause();
-        },
-        drained() {
-          if (isPaused) subscription.begin();
-          isPaused = false;
-        },
-      });
-      const { subscription, stop } = feed(changesOptions, stream.push, stream.end);
-      const leave = enter(feeds, close);
-      /** @param {Error} [error] */
-      function close(error) {
-        leave();
-        stop();
-        stream.end(error);
-      }
-      return Object.assign(stream.iterator, { close: () => close() });
-    },
+    changes,
 
     /**
      * A live result.
      * @param {QueryOptions} [queryOptions]
      */
-    query(queryOptions = {}) {
-      const query = openQuery(connection, writes.edits, queryOptions, () => void queries.delete(query));
-      queries.add(query);
-      return query;
-    },
+    query: (queryOptions = {}) => openQuery(connection, writes, queryOptions),
 
     /** Ends it. What waits is rejected with `closed`; with `persist: 'indexeddb'` its writes stay for the next time. */
-    close: () => end('closed by the application'),
+    close: () => connection.close('closed by the application'),
   };
 }

@@ -6,6 +6,7 @@ export type Kept = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 's
 export type Store = Awaited<ReturnType<typeof openStore>>;
 /** @param {string} name of the database */
 export declare function openStore(name: string): Promise<{
+    close: () => void;
     /** @param {Edit} edit */
     put(edit: Edit): Promise<void>;
     /** @param {Edit} edit */
@@ -15,5 +16,4 @@ export declare function openStore(name: string): Promise<{
      * @returns {Promise<Kept[]>} in the order in which they were made
      */
     adopt(): Promise<Kept[]>;
-    close(): void;
 }>;

@@ -102,14 +102,13 @@ export async function openStore(name) {
     async put(edit) {
       const { commandId, command, optimistic, at, seqGuess, key } = edit;
       /** @type {Kept} */
-      const kept = { commandId, command, optimistic, at, seqGuess, owner: me };
-      if (key !== undefined) kept.key = key;
+      const kept = { commandId, command, optimistic, at, seqGuess, owner: me, ...(key && { key }) };
       edit.key = await done(table('writes').put(kept));
     },
 
     /** @param {Edit} edit */
     async remove({ key }) {
-      if (key !== undefined) await done(table('writes').delete(key));
+      if (key) await done(table('writes').delete(key));
     },
 
     /**

@@ -76,11 +76,10 @@ export type Query = ReturnType<typeof openQuery>;
 /** @typedef {ReturnType<typeof openQuery>} Query */
 /**
  * @param {import('./connection.js').Connection} connection
- * @param {Iterable<Edit>} edits that are not answered yet
+ * @param {import('./writes.js').Writes} writes
  * @param {QueryOptions} options
- * @param {() => void} onClose
  */
-export declare function openQuery(connection: import('./connection.js').Connection, edits: Iterable<Edit>, options: QueryOptions, onClose: () => void): {
+export declare function openQuery(connection: import('./connection.js').Connection, writes: import('./writes.js').Writes, options: QueryOptions): {
     /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
     get: () => readonly import("./documents.js").Document[];
     /**
@@ -113,13 +112,5 @@ export declare function openQuery(connection: import('./connection.js').Connecti
     onBatch: (listener: (batch: Batch) => void) => () => void;
     /** Its changes from now on, in order. */
     [Symbol.asyncIterator](): AsyncGenerator<Change, void, undefined>;
-    close: () => void;
-    /** For the client itself. @internal */
-    overlay: {
-        add: (edit: Edit) => void;
-        settle: (edit: Edit) => void;
-        drop: (edit: Edit) => void;
-    };
-    /** For the client itself. @internal */
-    fail: (reason: LivelogError) => void;
+    close(): void;
 };

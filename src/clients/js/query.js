@@ -2,7 +2,7 @@
 
 import { failure, enter, tell } from './connection.js';
 import { covers, judgeOf, orderBy, project, rearrange, update } from './documents.js';
-import { openStream } from './subscription.js';
+import { openStream, openSubscription } from './subscription.js';
 
 /** @typedef {import('./documents.js').Document} Row */
 /** @typedef {import('./writes.js').Edit} Edit */
@@ -38,17 +38,16 @@ import { openStream } from './subscription.js';
 
 /**
  * @param {import('./connection.js').Connection} connection
- * @param {Iterable<Edit>} edits that are not answered yet
+ * @param {import('./writes.js').Writes} writes
  * @param {QueryOptions} options
- * @param {() => void} onClose
  */
-export function openQuery(connection, edits, options, onClose) {
+export function openQuery(connection, writes, options) {
   const { filter = {}, sort = {}, limit, fields, optimistic = true } = options;
   const asked = fields && withSorted(fields, sort);
   const order = orderBy(sort);
   const judge = judgeOf(filter);
   /** Whether a row shows all that the filter looks at. */
-  const isJudgeable = judge && (!asked || [...judge.paths].every((path) => covers([...asked, '_id'], path)));
+  const isJudgeable = judge && (!asked || judge.paths.every((path) => covers([...asked, '_id'], path)));
 
   /** What the server has told. @type {Map<string, Row>} */
   let confirmed = new Map();
@@ -123,7 +122,7 @@ export function openQuery(connection, edits, options, onClose) {
   function onLive() {
     if (incoming) swap(incoming);
     incoming = undefined;
-    seq = subscribed.subscription.seq;
+    seq = subscription.seq;
     epoch = connection.epoch;
     isReady = true;
     settleAnswered();
@@ -145,24 +144,16 @@ export function openQuery(connection, edits, options, onClose) {
 
   // --- the overlay ---
 
-  /** @param {Edit} edit */
-  function add(edit) {
+  /** An edit is new, answered, certainly not carried out or, after a refusal, over. @param {Edit} edit */
+  function show(edit) {
     if (!optimistic || !edit.optimistic) return;
-    for (const { id } of edit.parts) {
-      const edits = overlay.get(id) ?? new Set();
-      overlay.set(id, edits.add(edit));
-      touched.add(id);
-    }
-    schedule();
-  }
-
-  /** It is answered, or certainly not carried out. @param {Edit} edit */
-  function settle(edit) {
-    if (edit.seq !== undefined) answered.add(edit);
+    if (edit.isOver) return drop(edit);
+    for (const { id } of edit.parts) overlay.set(id, (overlay.get(id) ?? new Set()).add(edit));
     release(edit);
+    if (edit.seq === undefined) return;
+    answered.add(edit);
     settleAnswered();
-    schedule();
-    if (edit.seq !== undefined && answered.has(edit)) subscribed.subscription.expect(edit.seq);
+    if (answered.has(edit)) subscription.expect(edit.seq);
   }
 
   function settleAnswered() {
@@ -179,7 +170,6 @@ export function openQuery(connection, edits, options, onClose) {
       if (!overlay.get(id)?.size) overlay.delete(id);
     }
     release(edit);
-    schedule();
   }
 
   /** @param {Edit} edit */
@@ -188,6 +178,7 @@ export function openQuery(connection, edits, options, onClose) {
       held.delete(id);
       touched.add(id);
     }
+    schedule();
   }
 
   /**
@@ -262,13 +253,14 @@ export function openQuery(connection, edits, options, onClose) {
 
   function tellChanges() {
     if (!wasReset && !changes.length) return;
-    const batch = { reset: wasReset, changes, seq, live: subscribed.subscription.isLive };
-    const reset = { kind: /** @type {const} */ ('reset'), seq, reason: resetReason };
-    const told = wasReset ? [reset, ...changes] : changes;
+    const rows = wasReset ? [...confirmed.values()] : undefined;
+    const batch = { reset: wasReset, rows, changes, seq, live: subscription.isLive };
+    /** @type {Change[]} */
+    const resets = wasReset ? [{ kind: 'reset', seq, reason: resetReason }] : [];
+    const told = [...resets, ...changes];
     changes = [];
     wasReset = false;
-    if (batch.reset) tell(batchListeners, { ...batch, rows: [...confirmed.values()] });
-    else tell(batchListeners, batch);
+    tell(batchListeners, batch);
     for (const stream of streams) told.forEach(stream.push);
   }
 
@@ -286,17 +278,9 @@ export function openQuery(connection, edits, options, onClose) {
     return promise;
   }
 
-  /** @param {LivelogError} reason */
-  function fail(reason) {
-    if (error) return;
-    error = reason;
-    schedule();
-    for (const stream of streams) stream.end(reason.code === 'closed' ? undefined : reason);
-    subscribed.stop();
-    onClose();
-  }
-
-  const subscribed = connection.subscribe(
+  const leave = enter(writes.shows, show);
+  const subscription = openSubscription(
+    connection,
     { filter, fields: asked, snapshot: true },
     {
       restart(reason = '') {
@@ -306,10 +290,15 @@ export function openQuery(connection, edits, options, onClose) {
       snapshot: (rows) => rows.forEach(take),
       change: onChange,
       live: onLive,
-      fail: (reason) => fail(reason),
+      fail(reason) {
+        leave();
+        error = reason;
+        for (const stream of streams) stream.end(reason);
+        schedule();
+      },
     },
   );
-  for (const edit of edits) add(edit);
+  for (const edit of writes.edits) show(edit);
 
   return {
     /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
@@ -342,7 +331,7 @@ export function openQuery(connection, edits, options, onClose) {
      */
     seen(of) {
       const since = connection.epoch;
-      subscribed.subscription.expect(of);
+      subscription.expect(of);
       return until(() => isReady && hasTaken(of, since));
     },
 
@@ -369,12 +358,9 @@ export function openQuery(connection, edits, options, onClose) {
       return stream.iterator;
     },
 
-    close: () => fail(failure('closed', 'the query is closed')),
-
-    /** For the client itself. @internal */
-    overlay: { add, settle, drop },
-    /** For the client itself. @internal */
-    fail,
+    close() {
+      if (!error) subscription.fail(failure('closed'));
+    },
   };
 }
 

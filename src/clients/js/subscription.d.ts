@@ -36,9 +36,11 @@ export type Subscription = ReturnType<typeof openSubscription>;
 export declare function openSubscription(connection: import('./connection.js').Connection, { filter, fields, snapshot, after, epoch }: Options, handlers: Handlers): {
     begin: () => void;
     leave: () => void;
+    fail: (error: LivelogError) => void;
     expect: (seq: number) => void;
-    /** Stops the changes, to go on from here with `begin`. */
-    pause: () => void;
+    /** Stops the changes, to go on from here with `resume`. */
+    pause(): void;
+    resume(): void;
     readonly seq: number;
     readonly epoch: string | undefined;
     readonly isLive: boolean;
@@ -50,12 +52,12 @@ export declare function openSubscription(connection: import('./connection.js').C
 };
 export type Stream<T> = {
     push(value: T): void;
-    end(error?: Error): void;
+    end(reason: LivelogError): void;
     iterator: AsyncGenerator<T, void, undefined>;
 };
 /**
  * @template T
- * @typedef {{ push(value: T): void, end(error?: Error): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ * @typedef {{ push(value: T): void, end(reason: LivelogError): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
  */
 /**
  * What is pushed, to be taken by `for await`.

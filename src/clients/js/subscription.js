@@ -40,6 +40,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   let isLive = false;
   let wasLive = false;
   let isOver = false;
+  let isPaused = false;
   let attempts = 0;
   /** The seq that somebody waits for. */
   let wanted = 0;
@@ -52,6 +53,14 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     isOver = true;
     clearTimeout(fence);
     unsubscribe();
+    connection.subscriptions.delete(subscription);
+    connection.refresh();
+  }
+
+  /** @param {LivelogError} error */
+  function fail(error) {
+    leave();
+    handlers.fail(error);
   }
 
   function unsubscribe() {
@@ -62,7 +71,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   }
 
   function begin() {
-    if (isOver) return;
+    if (isOver || isPaused) return;
     unsubscribe();
     if (after === undefined) handlers.restart();
     const mine = String(++names);
@@ -92,8 +101,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
       retry = setTimeout(begin, backoff(attempts++));
       return connection.refresh();
     }
-    leave();
-    handlers.fail(new LivelogError(error));
+    fail(new LivelogError(error));
   }
 
   /** @param {Frame} frame */
@@ -148,12 +156,22 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     }, FENCE_MS);
   }
 
-  return {
+  const subscription = {
     begin,
     leave,
+    fail,
     expect,
-    /** Stops the changes, to go on from here with `begin`. */
-    pause: unsubscribe,
+
+    /** Stops the changes, to go on from here with `resume`. */
+    pause() {
+      isPaused = true;
+      unsubscribe();
+    },
+    resume() {
+      if (!isPaused) return;
+      isPaused = false;
+      if (connection.isUp) begin();
+    },
 
     get seq() {
       return after ?? 0;
@@ -179,6 +197,9 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
       if (isLive && connection.head - (after ?? 0) > LAG_MAX) begin();
     },
   };
+  connection.subscriptions.add(subscription);
+  begin();
+  return subscription;
 }
 
 /** Values that may wait to be taken from a stream. */
@@ -186,7 +207,7 @@ const STREAM_MAX = 1000;
 
 /**
  * @template T
- * @typedef {{ push(value: T): void, end(error?: Error): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ * @typedef {{ push(value: T): void, end(reason: LivelogError): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
  */
 
 /**
@@ -202,7 +223,7 @@ export function openStream({ stop, full, drained }) {
   /** @type {T[]} */
   let buffer = [];
   let isOver = false;
-  /** @type {Error | undefined} */
+  /** @type {LivelogError | undefined} */
   let error;
   let wake = () => {};
 
@@ -231,7 +252,7 @@ export function openStream({ stop, full, drained }) {
     },
     end(reason) {
       isOver = true;
-      error = reason;
+      if (reason.code !== 'closed') error = reason;
       wake();
     },
   };

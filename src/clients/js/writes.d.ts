@@ -41,6 +41,7 @@ export type WriteHandlers = {
      */
     onLost?: (edit: LostEdit) => void;
 };
+export type Writes = ReturnType<typeof openWrites>;
 export type Edit = {
     commandId: string;
     command: Command;
@@ -79,24 +80,23 @@ export type Edit = {
      * of its answer
      */
     seq?: number;
+    /**
+     * it was refused: nothing shows it any more
+     */
+    isOver?: boolean;
     resolve: (written: Written) => void;
     reject: (error: any) => void;
-};
-export type Overlay = {
-    add(edit: Edit): void;
-    settle(edit: Edit): void;
-    drop(edit: Edit): void;
 };
 /** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
 export declare function uuid(): string;
 /**
  * @param {import('./connection.js').Connection} connection
- * @param {Overlay} overlay
  * @param {WriteHandlers} handlers
  * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
  */
-export declare function openWrites(connection: import('./connection.js').Connection, overlay: Overlay, { onConflict, onLost }: WriteHandlers, opening: Promise<import('./persist.js').Store | undefined> | undefined): {
+export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening: Promise<import('./persist.js').Store | undefined> | undefined): {
     write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
+    shows: Set<(edit: Edit) => void>;
     /** Those that are not answered, in order. */
     readonly edits: Set<Edit>;
     up(): void;

@@ -3,7 +3,7 @@
 // A write that was sent and not answered may have been carried out or not. It is sent again under the same `commandId`,
 // which makes the server answer it as it did, or carry it out for the first time.
 
-import { LivelogError, backoff, failure, isTooLarge } from './connection.js';
+import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.js';
 
 /** @typedef {{ type: string, payload: any }} Command as on the wire */
 /** @typedef {{ seq: number, data: any, duplicate: boolean }} Written what a write was answered with */
@@ -24,6 +24,8 @@ import { LivelogError, backoff, failure, isTooLarge } from './connection.js';
  * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
  */
 
+/** @typedef {ReturnType<typeof openWrites>} Writes */
+
 /**
  * A write that is on its way.
  * @typedef {object} Edit
@@ -39,13 +41,9 @@ import { LivelogError, backoff, failure, isTooLarge } from './connection.js';
  *   application
  * @property {boolean} isUnsure whether it may have been carried out
  * @property {number} [seq] of its answer
+ * @property {boolean} [isOver] it was refused: nothing shows it any more
  * @property {(written: Written) => void} resolve
  * @property {(error: any) => void} reject
- */
-
-/**
- * What shows edits before they are answered.
- * @typedef {{ add(edit: Edit): void, settle(edit: Edit): void, drop(edit: Edit): void }} Overlay
  */
 
 const OFFLINE_MAX = 100;
@@ -56,40 +54,43 @@ let lastTime = 0;
 /** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
 export function uuid() {
   lastTime = Math.max(Date.now(), lastTime + 1);
-  const random = [...crypto.getRandomValues(new Uint8Array(10))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const time = lastTime.toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-a${random.slice(3, 6)}-${random.slice(6, 18)}`;
+  let digits = lastTime.toString(16).padStart(12, '0');
+  for (const byte of crypto.getRandomValues(new Uint8Array(18))) digits += (byte % 16).toString(16);
+  let at = 0;
+  return '........-....-7...-a...-............'.replace(/\./g, () => digits[at++]);
 }
 
 /**
  * Takes a command apart and copies it, so that what its caller changes later is not sent.
- * @param {Command} command
+ * @param {Command} original
  * @param {string} commandId
  */
 function prepare({ type, payload }, commandId) {
-  const text = JSON.stringify({ type, commandId, payload });
   /** @type {Command} */
-  const command = JSON.parse(text);
+  const command = JSON.parse(JSON.stringify({ type, payload }));
   /** @type {Command[]} */
   const commands = type === 'BATCH' ? command.payload.commands : [command];
-  const parts = commands.map((part) => {
-    if (part.type === 'CREATE') part.payload._id ??= uuid();
-    return { ...part, id: part.type === 'CREATE' ? part.payload._id : part.payload.id };
-  });
-  return { commandId, command: { type, payload: command.payload }, parts, bytes: text.length };
+  const parts = commands.map((part) => ({
+    ...part,
+    id: /** @type {string} */ (part.type === 'CREATE' ? (part.payload._id ??= uuid()) : part.payload.id),
+  }));
+  const text = JSON.stringify({ ...command, commandId });
+  if (isTooLarge(text)) throw failure('too_large');
+  return { commandId, command, parts, bytes: text.length };
 }
 
 /**
  * @param {import('./connection.js').Connection} connection
- * @param {Overlay} overlay
  * @param {WriteHandlers} handlers
  * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
  */
-export function openWrites(connection, overlay, { onConflict, onLost }, opening) {
+export function openWrites(connection, { onConflict, onLost }, opening) {
   /** In the order of the calls; those of earlier pages before them. @type {Set<Edit>} */
   let queue = new Set();
   let bytes = 0;
   let attempts = 0;
+  /** Of live results: called with an edit whenever it is another. @type {Set<(edit: Edit) => void>} */
+  const shows = new Set();
   let isReady = !opening;
   let isClosed = false;
   /** @type {import('./persist.js').Store | undefined} */
@@ -106,10 +107,9 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     return new Promise((resolve, reject) => {
       const payload = expectedVersion === undefined ? command.payload : { ...command.payload, expectedVersion };
       const prepared = prepare({ type: command.type, payload }, commandId);
-      if (isClosed) throw failure('closed', 'the client is closed');
-      if (isTooLarge(JSON.stringify(frameOf(prepared)))) throw failure('too_large', 'a write has at most 256 KiB');
+      if (isClosed) throw failure('closed');
       const isFull = queue.size >= OFFLINE_MAX || bytes + prepared.bytes > OFFLINE_BYTES_MAX;
-      if (isFull && !connection.isUp) throw failure('queue_full', 'too many writes wait for a connection');
+      if (isFull && !connection.isUp) throw failure('queue_full');
       const at = new Date().toISOString();
       const seqGuess = connection.head + queue.size + 1;
       /** @type {Edit} */
@@ -123,7 +123,16 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
   function enqueue(edit) {
     queue.add(edit);
     bytes += edit.bytes;
-    overlay.add(edit);
+    show(edit, false);
+  }
+
+  /**
+   * @param {Edit} edit
+   * @param {boolean} [isOver]
+   */
+  function show(edit, isOver) {
+    edit.isOver = isOver;
+    tell(shows, edit);
   }
 
   /** Sends an edit once it is stored; where nothing can be stored it is sent all the same. @param {Edit} edit */
@@ -161,14 +170,11 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     }
   }
 
-  /** @param {{ commandId: string, command: Command }} edit */
-  const frameOf = ({ commandId, command }) => ({ ...command, commandId });
-
   /** @param {Edit} edit */
   function send(edit) {
     edit.stage = 'sent';
     edit.isUnsure = true;
-    connection.request(frameOf(edit), (answer) => {
+    connection.request({ ...edit.command, commandId: edit.commandId }, (answer) => {
       edit.stage = 'ready';
       if (!answer) return;
       if (!answer.error) return succeed(edit, answer);
@@ -181,7 +187,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
 
   /** @param {Edit} edit */
   function tryLater(edit) {
-    overlay.settle(edit);
+    show(edit);
     pause ??= setTimeout(() => {
       pause = undefined;
       pump();
@@ -197,7 +203,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     edit.seq = seq;
     edit.isUnsure = false;
     connection.acknowledged = Math.max(connection.acknowledged, seq);
-    overlay.settle(edit);
+    show(edit);
     end(edit);
     edit.resolve({ seq, data, duplicate });
   }
@@ -229,7 +235,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
       }
     }
     if (isClosed) return;
-    overlay.drop(edit);
+    show(edit, true);
     end(edit);
     edit.reject(error);
   }
@@ -240,11 +246,10 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
    */
   function replace(edit, payload) {
     const prepared = prepare({ type: edit.command.type, payload }, uuid());
-    if (isTooLarge(JSON.stringify(frameOf(prepared)))) throw failure('too_large', 'a write has at most 256 KiB');
-    overlay.drop(edit);
+    show(edit, true);
     bytes += prepared.bytes - edit.bytes;
     Object.assign(edit, prepared, { stage: 'ready' });
-    overlay.add(edit);
+    show(edit);
     keep(edit);
   }
 
@@ -264,7 +269,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     }));
     if (!adopted.length) return;
     const later = queue;
-    for (const edit of later) overlay.drop(edit);
+    for (const edit of later) show(edit, true);
     queue = new Set();
     bytes = 0;
     for (const edit of [...adopted, ...later]) enqueue(edit);
@@ -287,6 +292,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
 
   return {
     write,
+    shows,
     /** Those that are not answered, in order. */
     get edits() {
       return queue;
@@ -302,7 +308,7 @@ export function openWrites(connection, overlay, { onConflict, onLost }, opening)
     close() {
       isClosed = true;
       clearTimeout(pause);
-      for (const edit of queue) edit.reject(failure('closed', 'the client is closed'));
+      for (const edit of queue) edit.reject(failure('closed'));
       opening?.then(() => store?.close());
     },
   };
