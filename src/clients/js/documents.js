@@ -133,25 +133,60 @@ function sortField(value, name, rest, direction) {
  * @returns {Order}
  */
 export function orderBy(sort) {
-  /** @type {[string[], number][]} */
-  const keys = Object.entries({ ...sort, _id: sort._id ?? 1 }).map(([path, direction]) => [path.split('.'), direction]);
+  const keys = Object.entries({ ...sort, _id: sort._id ?? 1 }).map(([name, direction]) => {
+    const path = name.split('.');
+    return (/** @type {Document} */ a, /** @type {Document} */ b) =>
+      direction * compare(sortKey(a, name, path, direction), sortKey(b, name, path, direction));
+  });
   return (a, b) => {
-    for (const [path, direction] of keys) {
-      const order = compare(sortValue(a, path, direction), sortValue(b, path, direction));
-      if (order) return order * direction;
+    for (const compareKeys of keys) {
+      const order = compareKeys(a, b);
+      if (order) return order;
     }
     return 0;
   };
 }
 
 /**
- * Where a row stands in rows of this order, or would stand.
+ * @param {Document} doc
+ * @param {string} name
+ * @param {string[]} path the same, taken apart
+ * @param {number} direction
+ */
+function sortKey(doc, name, path, direction) {
+  const value = field(doc, name);
+  // Most keys are plain values of plain names, and a sort asks for them a million times.
+  return value === undefined || typeof value === 'object' ? sortValue(doc, path, direction) : value;
+}
+
+/**
+ * The rows without some and with others, in their order, as a new array: nothing but those that come is sorted.
+ * @param {Document[]} rows
+ * @param {Set<Document>} gone
+ * @param {Document[]} come
+ * @param {Order} order
+ */
+export function rearrange(rows, gone, come, order) {
+  const kept = gone.size ? rows.filter((row) => !gone.has(row)) : rows;
+  const next = [];
+  let from = 0;
+  for (const row of come.sort(order)) {
+    const to = placeOf(kept, row, order, from);
+    while (from < to) next.push(kept[from++]);
+    next.push(row);
+  }
+  while (from < kept.length) next.push(kept[from++]);
+  return next;
+}
+
+/**
+ * Where a row would stand in rows of this order.
  * @param {Document[]} rows
  * @param {Document} row
  * @param {Order} order
+ * @param {number} from it does not stand before
  */
-function placeOf(rows, row, order) {
-  let from = 0;
+function placeOf(rows, row, order, from) {
   let to = rows.length;
   while (from < to) {
     const middle = (from + to) >> 1;
@@ -159,31 +194,6 @@ function placeOf(rows, row, order) {
     else to = middle;
   }
   return from;
-}
-
-/** From so many rows on they are sorted together; fewer are looked up one by one. */
-const SORTED_TOGETHER = 64;
-
-/**
- * The rows without some and with others, in their order, as a new array.
- * @param {Document[]} rows
- * @param {Set<Document>} gone
- * @param {Document[]} come
- * @param {Order} order
- */
-export function rearrange(rows, gone, come, order) {
-  if (gone.size + come.length > SORTED_TOGETHER) {
-    const kept = gone.size ? rows.filter((row) => !gone.has(row)) : rows;
-    return kept.concat(come).sort(order);
-  }
-  const next = rows.slice();
-  for (const row of gone) {
-    const at = placeOf(next, row, order);
-    // It stands elsewhere if somebody has changed it from outside.
-    next.splice(next[at] === row ? at : next.indexOf(row), 1);
-  }
-  for (const row of come) next.splice(placeOf(next, row, order), 0, row);
-  return next;
 }
 
 /**

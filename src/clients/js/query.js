@@ -36,6 +36,9 @@ import { openStream, openSubscription } from './subscription.js';
 
 /** @typedef {ReturnType<typeof openQuery>} Query */
 
+/** No change waits longer than this for the next to be told with it. */
+const REST_MAX_MS = 50;
+
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {import('./writes.js').Writes} writes
@@ -224,7 +227,7 @@ export function openQuery(connection, writes, options) {
     return view;
   }
 
-  /** At once, unless telling the last time took long: then after as long a rest, in which more is gathered. */
+  /** At once, unless telling the last time took long: then after a rest as long, in which more is gathered. */
   function schedule() {
     if (isScheduled) return;
     isScheduled = true;
@@ -248,7 +251,7 @@ export function openQuery(connection, writes, options) {
       else waiter.resolve();
     }
     const end = performance.now();
-    restUntil = end + (end - start);
+    restUntil = end + Math.min(end - start, REST_MAX_MS);
   }
 
   function tellChanges() {
