@@ -15,7 +15,7 @@ export declare function compare(a: any, b: any): number;
  */
 export declare function orderBy(sort: Record<string, 1 | -1>): Order;
 /**
- * The rows without some and with others, in their order, as a new array.
+ * The rows without some and with others, in their order, as a new array: nothing but those that come is sorted.
  * @param {Document[]} rows
  * @param {Set<Document>} gone
  * @param {Document[]} come

@@ -47,33 +47,6 @@ export type Batch = {
     live: boolean;
 };
 export type Query = ReturnType<typeof openQuery>;
-/** @typedef {import('./documents.js').Document} Row */
-/** @typedef {import('./writes.js').Edit} Edit */
-/** @typedef {import('./connection.js').LivelogError} LivelogError */
-/**
- * @typedef {object} QueryOptions
- * @property {any} [filter]
- * @property {Record<string, 1 | -1>} [sort] by `_id` if left out
- * @property {number} [limit] cuts after sorting, here: the filter decides how much is subscribed to
- * @property {string[]} [fields] those sorted by come along
- * @property {boolean} [optimistic] whether edits show before they are answered: yes, unless `false`
- */
-/**
- * @typedef {object} Change
- * @property {'create' | 'update' | 'enter' | 'leave' | 'delete' | 'reset'} kind `reset`: the rows were read anew
- * @property {number} seq
- * @property {string} [eventId]
- * @property {number} [version]
- * @property {string} [at]
- * @property {any} [data]
- * @property {{ set: any, unset: string[] }} [patch]
- * @property {string} [reason] of a reset
- */
-/**
- * What was taken in at once: confirmed rows only, neither cut by the limit nor with edits over them.
- * @typedef {{ reset: boolean, rows?: Row[], changes: Change[], seq: number, live: boolean }} Batch
- */
-/** @typedef {ReturnType<typeof openQuery>} Query */
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {import('./writes.js').Writes} writes
