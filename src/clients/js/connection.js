@@ -103,7 +103,9 @@ export function tell(listeners, ...args) {
     try {
       listener(...args);
     } catch (error) {
-      Promise.reject(error);
+      queueMicrotask(() => {
+        throw error;
+      });
     }
   }
 }

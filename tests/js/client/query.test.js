@@ -335,7 +335,14 @@ test('changes are iterated in order until the query ends, and a slow taker hears
 test('a listener that throws stops nobody else, and is reported', async (t) => {
   const query = await shown({}, []);
   const uncaught = [];
-  t.mock.method(Promise, 'reject', (error) => void uncaught.push(error.message));
+  const { queueMicrotask } = globalThis;
+  t.mock.method(globalThis, 'queueMicrotask', (task) => queueMicrotask(() => {
+    try {
+      task();
+    } catch (error) {
+      uncaught.push(error.message);
+    }
+  }));
   let told = false;
   query.subscribe(() => {
     throw new Error('mine');
