@@ -53,7 +53,7 @@ export type Query = ReturnType<typeof openQuery>;
  * @param {QueryOptions} options
  */
 export declare function openQuery(connection: import('./connection.js').Connection, writes: import('./writes.js').Writes, options: QueryOptions): {
-    /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
+    /** The rows; the same array until something has changed. Bound, as `subscribe` is. */
     get: () => readonly import("./documents.js").Document[];
     /**
      * Calls `listener` when `get()` would return another array, or `ready` or `error` has changed.

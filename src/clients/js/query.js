@@ -57,7 +57,7 @@ export function openQuery(connection, writes, options) {
   /** A snapshot that is not whole yet. @type {Map<string, Row> | undefined} */
   let incoming = new Map();
   let resetReason = '';
-  /** Confirmed rows as they were, while an answer is awaited that may be counted in what came since. @type {Map<string, Row | undefined>} */
+  /** Confirmed rows as they were before changes that may be of an edit in flight. @type {Map<string, Row | undefined>} */
   const held = new Map();
   /** Of each event the edits that show, in order. @type {Map<string, Set<Edit>>} */
   const overlay = new Map();
@@ -74,7 +74,8 @@ export function openQuery(connection, writes, options) {
   let view = [];
 
   let seq = 0;
-  let epoch = '';
+  /** @type {string | undefined} */
+  let epoch;
   let isReady = false;
   /** @type {LivelogError | undefined} */
   let error;
@@ -87,10 +88,9 @@ export function openQuery(connection, writes, options) {
   /** @type {Set<{ test: () => boolean, resolve: () => void, reject: (error: LivelogError) => void }>} */
   const waiters = new Set();
 
-  /** Not told yet. */
-  let toldView = view;
-  let toldReady = false;
-  /** @type {Change[]} */
+  /** What listeners know. @type {any[]} */
+  let told = [view, isReady, error];
+  /** Not told yet. @type {Change[]} */
   let changes = [];
   let wasReset = false;
   let isScheduled = false;
@@ -116,23 +116,25 @@ export function openQuery(connection, writes, options) {
     schedule();
   }
 
-  /** While an answer is awaited nobody knows whether the change is the edit's own: what shows stands still. @param {string} id */
+  /** While an answer is awaited nobody knows whether a change is the edit's own: what shows stands still. @param {string} id */
   function hold(id) {
-    if (held.has(id)) return;
-    if ([...(overlay.get(id) ?? [])].some((edit) => edit.isUnsure)) held.set(id, confirmed.get(id));
+    if (!isUnsure(id)) held.delete(id);
+    else if (!held.has(id)) held.set(id, confirmed.get(id));
   }
+
+  /** @param {string} id */
+  const isUnsure = (id) => [...(overlay.get(id) ?? [])].some((edit) => edit.isUnsure);
 
   function onLive() {
     if (incoming) swap(incoming);
     incoming = undefined;
-    seq = subscription.seq;
-    epoch = connection.epoch;
+    ({ seq, epoch } = subscription);
     isReady = true;
     settleAnswered();
     schedule();
   }
 
-  /** The whole snapshot takes the place of the rows; those that are equal stay the objects that they are. @param {Map<string, Row>} rows */
+  /** A snapshot takes the place of the rows; those that are equal stay the objects that they are. @param {Map<string, Row>} rows */
   function swap(rows) {
     for (const [id, row] of rows) {
       const old = confirmed.get(id);
@@ -153,15 +155,15 @@ export function openQuery(connection, writes, options) {
     if (edit.isOver) return drop(edit);
     for (const { id } of edit.parts) overlay.set(id, (overlay.get(id) ?? new Set()).add(edit));
     release(edit);
-    if (edit.seq === undefined) return;
+    if (!edit.answer) return;
     answered.add(edit);
     settleAnswered();
-    if (answered.has(edit)) subscription.expect(edit.seq);
+    if (answered.has(edit)) subscription.expect(edit.answer.seq);
   }
 
   function settleAnswered() {
     for (const edit of answered) {
-      if (isReady && hasTaken(edit.seq ?? 0, epoch)) drop(edit);
+      if (edit.answer && hasTaken(edit.answer)) drop(edit);
     }
   }
 
@@ -178,7 +180,7 @@ export function openQuery(connection, writes, options) {
   /** @param {Edit} edit */
   function release(edit) {
     for (const { id } of edit.parts) {
-      held.delete(id);
+      if (!isUnsure(id)) held.delete(id);
       touched.add(id);
     }
     schedule();
@@ -240,9 +242,9 @@ export function openQuery(connection, writes, options) {
     isScheduled = false;
     const start = performance.now();
     arrange();
-    if (view !== toldView || isReady !== toldReady || error) tell(listeners);
-    toldView = view;
-    toldReady = isReady;
+    const now = [view, isReady, error];
+    if (now.some((value, at) => value !== told[at])) tell(listeners);
+    told = now;
     tellChanges();
     for (const waiter of waiters) {
       if (!error && !waiter.test()) continue;
@@ -260,18 +262,18 @@ export function openQuery(connection, writes, options) {
     const batch = { reset: wasReset, rows, changes, seq, live: subscription.isLive };
     /** @type {Change[]} */
     const resets = wasReset ? [{ kind: 'reset', seq, reason: resetReason }] : [];
-    const told = [...resets, ...changes];
+    const all = [...resets, ...changes];
     changes = [];
     wasReset = false;
     tell(batchListeners, batch);
-    for (const stream of streams) told.forEach(stream.push);
+    for (const stream of streams) all.forEach(stream.push);
   }
 
   /**
-   * @param {number} of
-   * @param {string} ofEpoch
+   * Whether a position is taken in. One of an earlier log is, once the rows are of the log that is there now.
+   * @param {{ seq: number, epoch: string }} position
    */
-  const hasTaken = (of, ofEpoch) => seq >= of || ofEpoch !== epoch;
+  const hasTaken = (position) => (epoch === position.epoch ? seq >= position.seq : epoch === connection.epoch);
 
   /** @param {() => boolean} test */
   function until(test) {
@@ -304,7 +306,7 @@ export function openQuery(connection, writes, options) {
   for (const edit of writes.edits) show(edit);
 
   return {
-    /** The rows; the same array until something has changed. Bound, as `subscribe` is: both can be handed on as they are. */
+    /** The rows; the same array until something has changed. Bound, as `subscribe` is. */
     get: () => arrange(),
 
     /**
@@ -333,9 +335,9 @@ export function openQuery(connection, writes, options) {
      * @param {number} of
      */
     seen(of) {
-      const since = connection.epoch;
+      const position = { seq: of, epoch: connection.epoch };
       subscription.expect(of);
-      return until(() => isReady && hasTaken(of, since));
+      return until(() => hasTaken(position));
     },
 
     /**

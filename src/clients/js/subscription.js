@@ -38,6 +38,8 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   /** Of the SUBSCRIBE that holds; frames under an earlier name are nobody's. */
   let name = '';
   let isLive = false;
+  /** Whether the SUBSCRIBE that holds has come to its first `live`. */
+  let isMarked = false;
   let wasLive = false;
   let isOver = false;
   let isPaused = false;
@@ -71,8 +73,9 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   }
 
   function begin() {
-    if (isOver || isPaused) return;
+    if (isOver || isPaused || !connection.isUp) return;
     unsubscribe();
+    isMarked = false;
     if (after === undefined) handlers.restart();
     const mine = String(++names);
     name = mine;
@@ -136,7 +139,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     after = seq;
     epoch = connection.epoch;
     attempts = 0;
-    isLive = wasLive = true;
+    isLive = isMarked = wasLive = true;
     handlers.live?.();
     expect(wanted);
     connection.refresh();
@@ -152,7 +155,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     wanted = Math.max(wanted, seq);
     fence ??= setTimeout(() => {
       fence = undefined;
-      if (isLive && (after ?? 0) < wanted) begin();
+      if (isLive && isMarked && (after ?? 0) < wanted) begin();
     }, FENCE_MS);
   }
 
@@ -170,7 +173,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     resume() {
       if (!isPaused) return;
       isPaused = false;
-      if (connection.isUp) begin();
+      begin();
     },
 
     get seq() {
@@ -194,7 +197,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
 
     /** Moves up a position that lags behind: to resume from it the server would read all of the log since. */
     catchUp() {
-      if (isLive && connection.head - (after ?? 0) > LAG_MAX) begin();
+      if (isLive && isMarked && connection.head - (after ?? 0) > LAG_MAX) begin();
     },
   };
   connection.subscriptions.add(subscription);

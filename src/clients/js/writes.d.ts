@@ -77,9 +77,12 @@ export type Edit = {
      */
     isUnsure: boolean;
     /**
-     * of its answer
+     * where in which log it is
      */
-    seq?: number;
+    answer?: {
+        seq: number;
+        epoch: string;
+    };
     /**
      * it was refused: nothing shows it any more
      */

@@ -40,7 +40,7 @@ import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.j
  * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with the
  *   application
  * @property {boolean} isUnsure whether it may have been carried out
- * @property {number} [seq] of its answer
+ * @property {{ seq: number, epoch: string }} [answer] where in which log it is
  * @property {boolean} [isOver] it was refused: nothing shows it any more
  * @property {(written: Written) => void} resolve
  * @property {(error: any) => void} reject
@@ -200,7 +200,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    */
   function succeed(edit, { seq, data, duplicate = false }) {
     attempts = 0;
-    edit.seq = seq;
+    edit.answer = { seq, epoch: connection.epoch };
     edit.isUnsure = false;
     connection.acknowledged = Math.max(connection.acknowledged, seq);
     show(edit);
@@ -261,7 +261,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       ...prepare(command, commandId),
       ...rest,
       stage: 'ready',
-      isUnsure: true,
+      isUnsure: false,
       resolve() {},
       reject(error) {
         if (!isClosed) onLost?.({ command: this.command, error });

@@ -234,6 +234,52 @@ test('a change that comes before its answer is not counted twice', async () => {
   assert.ok(values.every((value) => value === 12), values.join());
 });
 
+test('an edit that is made while another is in flight does not uncover what is held back', async () => {
+  const query = await shown({}, [row('a', { n: 1 })]);
+  leave(db.update('a', { $inc: { n: 1 } }));
+  server.change(11, 'update', row('a', { n: 2 }));
+  leave(db.update('a', { m: 1 }));
+  assert.deepEqual([query.get()[0].n, query.get()[0].m], [2, 1]);
+  server.accept(server.last('UPDATE'), 11, {});
+  assert.deepEqual([query.get()[0].n, query.get()[0].m], [2, 1]);
+});
+
+test('an answer of a log that was made anew is done with when the new log shows, not before', async () => {
+  const query = await shown({}, []);
+  leave(db.create({ _id: 'a' }));
+  server.accept(server.last('CREATE'), 11, {});
+  const seen = query.seen(11);
+  server.cut();
+  wait();
+  server.epoch = 'e2';
+  server.welcome(3);
+  leave(db.create({ _id: 'b' }));
+  server.accept(server.last('CREATE'), 4, {});
+  await settled();
+  assert.deepEqual(ids(query), ['a', 'b']);
+  const { sub } = server.last('SUBSCRIBE').payload;
+  server.say({ type: 'reset', sub, reason: 'epoch_changed', seq: 3 });
+  server.say({ type: 'snapshot', sub, seq: 3, data: [], more: false }, { type: 'live', sub, seq: 3 });
+  await seen;
+  assert.deepEqual(ids(query), ['b']);
+  server.change(4, 'create', row('b'));
+  assert.equal(query.pending('b'), false);
+});
+
+test('a mark that was asked for is waited for, however long it takes', async () => {
+  const query = await shown({}, []);
+  leave(query.seen(11));
+  wait();
+  assert.equal(server.sent('SUBSCRIBE').length, 2);
+  leave(query.seen(12));
+  wait();
+  server.say({ type: 'pong', seq: 50_000 });
+  assert.equal(server.sent('SUBSCRIBE').length, 2);
+  server.say({ type: 'live', sub: server.last('SUBSCRIBE').payload.sub, seq: 11 });
+  wait();
+  assert.equal(server.last('SUBSCRIBE').payload.minSeq, 12);
+});
+
 test('a write that is refused shows no more', async () => {
   const query = await shown({}, [row('a', { n: 1 })]);
   const [before] = query.get();
