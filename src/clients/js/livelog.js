@@ -265,7 +265,10 @@ export function connect(url = globalThis.location.origin, options = {}) {
     async history(id, historyOptions = {}) {
       const bearer = typeof token === 'function' ? await token() : token;
       // Through JSON, which leaves out what is undefined.
-      const parameters = new URLSearchParams(JSON.parse(JSON.stringify(historyOptions)));
+      const { acknowledged } = connection;
+      const parameters = new URLSearchParams(
+        JSON.parse(JSON.stringify({ minSeq: acknowledged || undefined, ...historyOptions })),
+      );
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
       const { fetch: request = globalThis.fetch } = options;
       const response = await request(address, bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {}).catch(() => {

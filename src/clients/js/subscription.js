@@ -1,6 +1,6 @@
 // One subscription that outlives connections: begun again at every welcome, from the position that it has reached.
 
-import { LivelogError, backoff } from './connection.js';
+import { LivelogError, backoff, failure } from './connection.js';
 
 /** @typedef {import('./connection.js').Frame} Frame */
 
@@ -201,6 +201,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     },
   };
   connection.subscriptions.add(subscription);
+  if (connection.state.name === 'closed') queueMicrotask(() => fail(failure('closed')));
   begin();
   return subscription;
 }

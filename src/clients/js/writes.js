@@ -105,8 +105,10 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    */
   function write(command, { commandId = uuid(), expectedVersion, optimistic = true } = {}) {
     return new Promise((resolve, reject) => {
-      const payload = expectedVersion === undefined ? command.payload : { ...command.payload, expectedVersion };
-      const prepared = prepare({ type: command.type, payload }, commandId);
+      const { type } = command;
+      // In a CREATE it would be a field of the event.
+      const condition = expectedVersion === undefined || type === 'CREATE' ? {} : { expectedVersion };
+      const prepared = prepare({ type, payload: { ...command.payload, ...condition } }, commandId);
       if (isClosed) throw failure('closed');
       const isFull = queue.size >= OFFLINE_MAX || bytes + prepared.bytes > OFFLINE_BYTES_MAX;
       if (isFull && !connection.isUp) throw failure('queue_full');

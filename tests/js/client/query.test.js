@@ -431,3 +431,9 @@ test('a feed that is taken slowly stops, and goes on where it stopped', async ()
   server.change(1001, 'create', row('x'));
   assert.equal((await next).value.seq, 1001);
 });
+
+test('what is asked of a client that is closed ends at once', async () => {
+  db.close();
+  await assert.rejects(db.query().whenReady(), { code: 'closed' });
+  assert.equal((await db.changes().next()).done, true);
+});

@@ -223,3 +223,11 @@ test('a read sees this client\'s own writes, and none of another log\'s', async 
   await settled();
   assert.equal(server.last('FETCH').payload.minSeq, undefined);
 });
+
+test('a condition goes with the write, but not into a new event', () => {
+  connected();
+  leave(db.remove('a', { expectedVersion: 3 }));
+  leave(db.create({ _id: 'b' }, { expectedVersion: 3 }));
+  assert.deepEqual(server.last('DELETE').payload, { id: 'a', expectedVersion: 3 });
+  assert.deepEqual(server.last('CREATE').payload, { _id: 'b' });
+});
