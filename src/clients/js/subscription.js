@@ -44,12 +44,15 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   let isOver = false;
   let isPaused = false;
   let attempts = 0;
-  /** The seq that somebody waits for. */
-  let wanted = 0;
+  /** What somebody waits for. */
+  let wanted = { seq: 0, epoch: '' };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let retry;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let fence;
+
+  /** One of a log that is gone never comes. */
+  const seqWanted = () => (wanted.epoch === connection.epoch ? wanted.seq : 0);
 
   function leave() {
     isOver = true;
@@ -80,7 +83,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     const mine = String(++names);
     name = mine;
     connection.receivers.set(name, receive);
-    const minSeq = Math.max(connection.acknowledged, wanted) || undefined;
+    const minSeq = Math.max(connection.acknowledged, seqWanted()) || undefined;
     const payload = { sub: name, filter, fields, snapshot, after, epoch, minSeq };
     connection.request({ type: 'SUBSCRIBE', payload }, (answer) => {
       if (!answer || mine !== name || isOver) return;
@@ -125,8 +128,6 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
       connection.refresh();
     } else if (frame.type === 'reset') {
       after = snapshot ? undefined : frame.seq;
-      // A seq of another log is not waited for.
-      if (epoch !== connection.epoch) wanted = 0;
       epoch = connection.epoch;
       handlers.restart(frame.reason);
     } else if (frame.error) {
@@ -141,7 +142,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     attempts = 0;
     isLive = isMarked = wasLive = true;
     handlers.live?.();
-    expect(wanted);
+    expect(seqWanted());
     connection.refresh();
   }
 
@@ -152,10 +153,10 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
    */
   function expect(seq) {
     if (isOver || (after ?? 0) >= seq) return;
-    wanted = Math.max(wanted, seq);
+    wanted = { seq: Math.max(seqWanted(), seq), epoch: connection.epoch };
     fence ??= setTimeout(() => {
       fence = undefined;
-      if (isLive && isMarked && (after ?? 0) < wanted) begin();
+      if (isLive && isMarked && (after ?? 0) < seqWanted()) begin();
     }, FENCE_MS);
   }
 

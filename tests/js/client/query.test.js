@@ -7,6 +7,8 @@ let db;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+  // Nothing takes time, or on a busy machine what is told would wait for a timer.
+  mock.method(performance, 'now', () => 0);
   server = new FakeServer();
   db = server.connect();
   server.welcome(10);
@@ -15,6 +17,7 @@ beforeEach(() => {
 afterEach(() => {
   db.close();
   mock.timers.reset();
+  mock.restoreAll();
 });
 
 const leave = (promise) => void promise.catch(() => {});
@@ -266,6 +269,18 @@ test('an answer of a log that was made anew is done with when the new log shows,
   assert.equal(query.pending('b'), false);
 });
 
+test('a seq of a log that is gone is not waited for in the next', async () => {
+  const query = db.query();
+  const seen = query.seen(500);
+  server.cut();
+  wait();
+  server.epoch = 'e2';
+  server.welcome(3);
+  assert.equal(server.last('SUBSCRIBE').payload.minSeq, undefined);
+  server.snapshot(3, []);
+  await seen;
+});
+
 test('a mark that was asked for is waited for, however long it takes', async () => {
   const query = await shown({}, []);
   leave(query.seen(11));
@@ -436,4 +451,22 @@ test('what is asked of a client that is closed ends at once', async () => {
   db.close();
   await assert.rejects(db.query().whenReady(), { code: 'closed' });
   assert.equal((await db.changes().next()).done, true);
+});
+
+test('after telling that took long, what comes waits as long to be told together, and no longer than 50 ms', async (t) => {
+  const query = await shown({}, []);
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
+  const stop = query.subscribe(() => (now += 1000));
+  server.change(11, 'create', row('a'));
+  await settled();
+  stop();
+  query.told = 0;
+  server.change(12, 'create', row('b'));
+  await settled();
+  server.change(13, 'create', row('c'));
+  mock.timers.tick(49);
+  assert.deepEqual([query.told, ids(query)], [0, ['a', 'b', 'c']]);
+  mock.timers.tick(1);
+  assert.equal(query.told, 1);
 });
