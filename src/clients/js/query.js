@@ -105,7 +105,7 @@ export function openQuery(connection, writes, options) {
   function onChange(change) {
     const { kind, eventId: id, data } = change;
     if (!incoming) {
-      hold(id);
+      hold(change);
       touched.add(id);
       seq = change.seq;
       changes.push(change);
@@ -116,14 +116,19 @@ export function openQuery(connection, writes, options) {
     schedule();
   }
 
-  /** While an answer is awaited nobody knows whether a change is the edit's own: what shows stands still. @param {string} id */
-  function hold(id) {
-    if (!isUnsure(id)) held.delete(id);
-    else if (!held.has(id)) held.set(id, confirmed.get(id));
+  /**
+   * While an answer is awaited nobody knows whether a change after what was heard before is the edit's own: what shows
+   * stands still.
+   * @param {any} change
+   */
+  function hold({ eventId: id, seq: of }) {
+    if (!held.has(id) && editsOf(id).some(({ unsureAfter }) => unsureAfter !== undefined && unsureAfter < of)) {
+      held.set(id, confirmed.get(id));
+    }
   }
 
   /** @param {string} id */
-  const isUnsure = (id) => [...(overlay.get(id) ?? [])].some((edit) => edit.isUnsure);
+  const editsOf = (id) => [...(overlay.get(id) ?? [])];
 
   function onLive() {
     if (incoming) swap(incoming);
@@ -180,7 +185,7 @@ export function openQuery(connection, writes, options) {
   /** @param {Edit} edit */
   function release(edit) {
     for (const { id } of edit.parts) {
-      if (!isUnsure(id)) held.delete(id);
+      if (editsOf(id).every(({ unsureAfter }) => unsureAfter === undefined)) held.delete(id);
       touched.add(id);
     }
     schedule();
@@ -193,10 +198,8 @@ export function openQuery(connection, writes, options) {
    */
   function rowOf(id) {
     const row = held.has(id) ? held.get(id) : confirmed.get(id);
-    const edits = overlay.get(id);
-    if (!edits) return row;
     let edited = row;
-    for (const edit of edits) edited = applied(edited, edit, id);
+    for (const edit of editsOf(id)) edited = applied(edited, edit, id);
     if (!edited || edited === row) return edited;
     // Where only the server can judge, a row stays and a new one waits.
     const isJudged = row ? isJudgeable : judge;

@@ -73,9 +73,10 @@ export type Edit = {
      */
     stage: 'keeping' | 'ready' | 'sent' | 'asking';
     /**
-     * whether it may have been carried out
+     * since it may have been carried out, as a change after this seq: what was heard of before
+     * it was sent
      */
-    isUnsure: boolean;
+    unsureAfter?: number;
     /**
      * where in which log it is
      */

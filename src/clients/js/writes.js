@@ -39,7 +39,8 @@ import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.j
  * @property {any} [key] in the database
  * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with the
  *   application
- * @property {boolean} isUnsure whether it may have been carried out
+ * @property {number} [unsureAfter] since it may have been carried out, as a change after this seq: what was heard of before
+ *   it was sent
  * @property {{ seq: number, epoch: string }} [answer] where in which log it is
  * @property {boolean} [isOver] it was refused: nothing shows it any more
  * @property {(written: Written) => void} resolve
@@ -115,7 +116,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       const at = new Date().toISOString();
       const seqGuess = connection.head + queue.size + 1;
       /** @type {Edit} */
-      const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', isUnsure: false, resolve, reject };
+      const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', resolve, reject };
       enqueue(edit);
       keep(edit);
     });
@@ -175,14 +176,15 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   /** @param {Edit} edit */
   function send(edit) {
     edit.stage = 'sent';
-    edit.isUnsure = true;
+    edit.unsureAfter ??= connection.head;
     connection.request({ ...edit.command, commandId: edit.commandId }, (answer) => {
       edit.stage = 'ready';
       if (!answer) return;
       if (!answer.error) return succeed(edit, answer);
       const error = new LivelogError(answer.error);
-      if (error.code !== 'outcome_unknown') edit.isUnsure = false;
-      if (error.retryable || edit.isUnsure) return tryLater(edit);
+      const isUnknown = error.code === 'outcome_unknown';
+      if (!isUnknown) edit.unsureAfter = undefined;
+      if (error.retryable || isUnknown) return tryLater(edit);
       refuse(edit, error);
     });
   }
@@ -203,7 +205,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   function succeed(edit, { seq, data, duplicate = false }) {
     attempts = 0;
     edit.answer = { seq, epoch: connection.epoch };
-    edit.isUnsure = false;
+    edit.unsureAfter = undefined;
     connection.acknowledged = Math.max(connection.acknowledged, seq);
     show(edit);
     end(edit);
@@ -263,7 +265,6 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       ...prepare(command, commandId),
       ...rest,
       stage: 'ready',
-      isUnsure: false,
       resolve() {},
       reject(error) {
         if (!isClosed) onLost?.({ command: this.command, error });

@@ -237,6 +237,20 @@ test('a change that comes before its answer is not counted twice', async () => {
   assert.ok(values.every((value) => value === 12), values.join());
 });
 
+test('a change that was heard of before an edit was sent is not that edit\'s', async () => {
+  const query = await shown({}, [row('a', { n: 1 })]);
+  leave(db.update('a', { $inc: { n: 1 } }));
+  leave(db.update('a', { $inc: { n: 10 } }));
+  server.accept(server.last('UPDATE'), 11, {});
+  assert.equal(server.sent('UPDATE').length, 2);
+  server.change(11, 'update', row('a', { n: 2 }));
+  assert.equal(query.get()[0].n, 12);
+  server.change(12, 'update', row('a', { n: 12 }));
+  assert.equal(query.get()[0].n, 12);
+  server.accept(server.last('UPDATE'), 12, {});
+  assert.deepEqual([query.get()[0].n, query.pending('a')], [12, false]);
+});
+
 test('an edit that is made while another is in flight does not uncover what is held back', async () => {
   const query = await shown({}, [row('a', { n: 1 })]);
   leave(db.update('a', { $inc: { n: 1 } }));
