@@ -14,7 +14,7 @@
  */
 
 /** @typedef {Record<string, any>} Frame one message, from or to the server */
-/** @typedef {(answer: Frame | undefined) => void} Answered called once, with `undefined` if the connection ended first */
+/** @typedef {(answer: Frame | undefined) => void} Answered called once; with nothing if the connection ended first */
 
 /**
  * What the connection tells who opened it.

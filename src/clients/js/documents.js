@@ -197,8 +197,8 @@ function placeOf(rows, row, order, from) {
 }
 
 /**
- * Whether some value that the path leads to passes; a missing one is `undefined`. Paths go into the documents of arrays,
- * and to an element by its index. Where a path ends at an array, its elements pass for it unless `whole` says not.
+ * Whether some value that the path leads to passes; a missing one is `undefined`. Paths go into the documents of
+ * arrays, and to an element by its index. Where a path ends at an array, its elements pass for it unless `whole` says not.
  * @param {any} value
  * @param {string[]} path
  * @param {(value: any) => boolean} passes
@@ -256,8 +256,9 @@ function clause(path, operator, operand) {
   }
   const signs = relations[operator];
   if (!signs) throw ONLY_THE_SERVER_KNOWS;
-  return (doc) =>
-    leads(doc, path, (value) => classOf(value) === classOf(operand) && signs.includes(Math.sign(compare(value, operand))));
+  /** @param {any} value */
+  const passes = (value) => classOf(value) === classOf(operand) && signs.includes(Math.sign(compare(value, operand)));
+  return (doc) => leads(doc, path, passes);
 }
 
 /**

@@ -18,7 +18,7 @@ export type UpdateOptions = WriteOptions & {
 };
 export type ConnectOptions = {
     /**
-     * sent with requests over HTTP; sockets have no use for it
+     * sent with requests over HTTP; sockets do not use it
      */
     token?: string | (() => string | Promise<string>);
     /**
@@ -32,8 +32,8 @@ export type ConnectOptions = {
     WebSocket?: typeof globalThis.WebSocket;
     fetch?: typeof globalThis.fetch;
     /**
-     * of a write whose `expectedVersion` is not the event's: returns the
-     * payload to send instead, or nothing to give up
+     * of a write whose `expectedVersion` is not the event's: returns
+     * the payload to send instead, or nothing to give up
      */
     onConflict?: (conflict: Conflict) => any;
     /**
@@ -92,13 +92,13 @@ export type Db = ReturnType<typeof connect>;
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 /**
  * @typedef {object} ConnectOptions
- * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets have no use for it
+ * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
  * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {typeof globalThis.fetch} [fetch]
- * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns the
- *   payload to send instead, or nothing to give up
+ * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns
+ *   the payload to send instead, or nothing to give up
  * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
  */
 /**

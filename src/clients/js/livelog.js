@@ -1,7 +1,7 @@
 // livelog's client: writes that are never lost and never done twice, and live results of queries.
 //
-// connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js live
-// results, documents.js the server's order and filters, persist.js (loaded if asked for) the queue on disk.
+// connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js
+// live results, documents.js the server's order and filters, persist.js (loaded if asked for) the queue on disk.
 
 import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
 import { compare } from './documents.js';
@@ -28,13 +28,13 @@ export { LivelogError, compare };
 
 /**
  * @typedef {object} ConnectOptions
- * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets have no use for it
+ * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
  * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {typeof globalThis.fetch} [fetch]
- * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns the
- *   payload to send instead, or nothing to give up
+ * @property {(conflict: Conflict) => any} [onConflict] of a write whose `expectedVersion` is not the event's: returns
+ *   the payload to send instead, or nothing to give up
  * @property {(edit: LostEdit) => void} [onLost] a write of an earlier page was refused
  */
 
@@ -136,9 +136,9 @@ export function connect(url = globalThis.location.origin, options = {}) {
   }
 
   /**
-   * The changes that a filter sees, as the log has them, once each and in order. Goes on by itself where a connection ends;
-   * where it cannot, `{ kind: 'reset' }` says that some are missing. Who takes slowly costs the server reads of the log,
-   * and nobody memory.
+   * The changes that a filter sees, as the log has them, once each and in order. Goes on by itself where a connection
+   * ends; where it cannot, `{ kind: 'reset' }` says that some are missing. Who takes slowly costs the server reads of the
+   * log, and nobody memory.
    * @param {ChangesOptions} [changesOptions]
    * @returns {Changes}
    */
@@ -271,7 +271,8 @@ export function connect(url = globalThis.location.origin, options = {}) {
       );
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
       const { fetch: request = globalThis.fetch } = options;
-      const response = await request(address, bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {}).catch(() => {
+      const init = bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {};
+      const response = await request(address, init).catch(() => {
         throw failure('unavailable');
       });
       const { data, seq, next, error } = await response.json();

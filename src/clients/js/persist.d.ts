@@ -1,7 +1,6 @@
 export type Edit = import('./writes.js').Edit;
-export type Kept = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess'> & {
+export type Kept = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'> & {
     owner: string;
-    key?: any;
 };
 export type Store = Awaited<ReturnType<typeof openStore>>;
 /** @param {string} name of the database */

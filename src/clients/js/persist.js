@@ -1,14 +1,14 @@
 // Writes in IndexedDB, so that those without an answer survive the page that made them.
 //
 // Every page keeps its own under a name of its own, its owner, and sends them itself. A page that is gone leaves its
-// writes to whoever claims its name first. A page holds its name as a Web Lock, which ends with it. Pages without TLS have
-// no Web Locks: there a lease in the database does it, renewed while the page lives. A page that slept through its lease
-// may send what another has claimed; the `commandId` makes that harmless.
+// writes to whoever claims its name first. A page holds its name as a Web Lock, which ends with it. Pages without TLS
+// have no Web Locks: there a lease in the database does it, renewed while the page lives. A page that slept through its
+// lease may send what another has claimed; the `commandId` makes that harmless.
 
 import { uuid } from './writes.js';
 
 /** @typedef {import('./writes.js').Edit} Edit */
-/** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess'> & { owner: string, key?: any }} Kept */
+/** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'> & { owner: string }} Kept */
 /** @typedef {Awaited<ReturnType<typeof openStore>>} Store */
 
 const LEASE_MS = 15_000;

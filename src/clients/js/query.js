@@ -1,8 +1,9 @@
 // A live result: rows that a subscription confirms, and over them the edits that are not answered yet.
 
 import { failure, enter, tell } from './connection.js';
-import { covers, judgeOf, orderBy, project, rearrange, update } from './documents.js';
+import { covers, judgeOf, orderBy, project, rearrange } from './documents.js';
 import { openStream, openSubscription } from './subscription.js';
+import { applied } from './writes.js';
 
 /** @typedef {import('./documents.js').Document} Row */
 /** @typedef {import('./writes.js').Edit} Edit */
@@ -57,7 +58,7 @@ export function openQuery(connection, writes, options) {
   /** A snapshot that is not whole yet. @type {Map<string, Row> | undefined} */
   let incoming = new Map();
   let resetReason = '';
-  /** Confirmed rows as they were before changes that may be of an edit in flight. @type {Map<string, Row | undefined>} */
+  /** Confirmed rows before changes that may be of an edit in flight. @type {Map<string, Row | undefined>} */
   const held = new Map();
   /** Of each event the edits that show, in order. @type {Map<string, Set<Edit>>} */
   const overlay = new Map();
@@ -139,7 +140,10 @@ export function openQuery(connection, writes, options) {
     schedule();
   }
 
-  /** A snapshot takes the place of the rows; those that are equal stay the objects that they are. @param {Map<string, Row>} rows */
+  /**
+   * A snapshot takes the place of the rows; those that are equal stay the objects that they are.
+   * @param {Map<string, Row>} rows
+   */
   function swap(rows) {
     for (const [id, row] of rows) {
       const old = confirmed.get(id);
@@ -370,41 +374,6 @@ export function openQuery(connection, writes, options) {
       if (!error) subscription.fail(failure('closed'));
     },
   };
-}
-
-/**
- * What an edit makes of a document; the document itself where only the server can tell.
- * @param {Row | undefined} doc
- * @param {Edit} edit
- * @param {string} ofId
- */
-function applied(doc, { parts, at, seqGuess }, ofId) {
-  for (const { id, type, payload } of parts) {
-    if (id !== ofId) continue;
-    if (type === 'CREATE') {
-      doc ??= { _id: id, _version: 1, _seq: seqGuess, _createdAt: at, _updatedAt: at, ...payload };
-    } else if (type === 'DELETE') {
-      doc = undefined;
-    } else if (type === 'UPDATE' && doc) {
-      const next = update(doc, payload);
-      if (next) doc = stamped(next, at, seqGuess);
-    }
-  }
-  return doc;
-}
-
-/**
- * What the server will have counted, as far as the row shows it.
- * @param {Row} doc
- * @param {string} at
- * @param {number} seqGuess
- */
-function stamped(doc, at, seqGuess) {
-  const next = { ...doc };
-  if ('_version' in next) next._version += 1;
-  if ('_seq' in next) next._seq = seqGuess;
-  if ('_updatedAt' in next) next._updatedAt = at;
-  return next;
 }
 
 /**

@@ -9,8 +9,8 @@ export type Options = {
 };
 export type Handlers = {
     /**
-     * what was gathered is void: a snapshot or, without one, changes after a gap
-     * follow; with a reason if the server gave one
+     * what was gathered is void: a snapshot or, without one, changes after a
+     * gap follow; with a reason if the server gave one
      */
     restart: (reason?: string) => void;
     /**
@@ -51,13 +51,19 @@ export declare function openSubscription(connection: import('./connection.js').C
     catchUp(): void;
 };
 export type Stream<T> = {
-    push(value: T): void;
-    end(reason: LivelogError): void;
     iterator: AsyncGenerator<T, void, undefined>;
+    push: (value: T) => void;
+    /**
+     * after what waits
+     */
+    end: (reason: LivelogError) => void;
 };
 /**
  * @template T
- * @typedef {{ push(value: T): void, end(reason: LivelogError): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ * @typedef {object} Stream
+ * @property {AsyncGenerator<T, void, undefined>} iterator
+ * @property {(value: T) => void} push
+ * @property {(reason: LivelogError) => void} end after what waits
  */
 /**
  * What is pushed, to be taken by `for await`.

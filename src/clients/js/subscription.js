@@ -12,8 +12,8 @@ import { LivelogError, backoff, failure } from './connection.js';
 
 /**
  * @typedef {object} Handlers
- * @property {(reason?: string) => void} restart what was gathered is void: a snapshot or, without one, changes after a gap
- *   follow; with a reason if the server gave one
+ * @property {(reason?: string) => void} restart what was gathered is void: a snapshot or, without one, changes after a
+ *   gap follow; with a reason if the server gave one
  * @property {(rows: any[]) => void} [snapshot] a page of it
  * @property {(change: Frame) => void} change
  * @property {() => void} [live] everything up to now was told
@@ -212,7 +212,10 @@ const STREAM_MAX = 1000;
 
 /**
  * @template T
- * @typedef {{ push(value: T): void, end(reason: LivelogError): void, iterator: AsyncGenerator<T, void, undefined> }} Stream
+ * @typedef {object} Stream
+ * @property {AsyncGenerator<T, void, undefined>} iterator
+ * @property {(value: T) => void} push
+ * @property {(reason: LivelogError) => void} end after what waits
  */
 
 /**

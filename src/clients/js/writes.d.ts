@@ -1,4 +1,5 @@
 import { LivelogError } from './connection.js';
+export type Document = import('./documents.js').Document;
 export type Command = {
     type: string;
     payload: any;
@@ -68,13 +69,13 @@ export type Edit = {
      */
     key?: any;
     /**
-     * being stored; may be sent; unanswered; its conflict is with the
-     * application
+     * being stored; may be sent; unanswered; its conflict is with
+     * the application
      */
     stage: 'keeping' | 'ready' | 'sent' | 'asking';
     /**
-     * since it may have been carried out, as a change after this seq: what was heard of before
-     * it was sent
+     * while it may have been carried out: its change comes after this seq, which was heard
+     * of before it was sent
      */
     unsureAfter?: number;
     /**
@@ -96,9 +97,9 @@ export declare function uuid(): string;
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers
- * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
+ * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
  */
-export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening: Promise<import('./persist.js').Store | undefined> | undefined): {
+export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening?: Promise<import('./persist.js').Store | undefined>): {
     write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
     shows: Set<(edit: Edit) => void>;
     /** Those that are not answered, in order. */
@@ -106,3 +107,10 @@ export declare function openWrites(connection: import('./connection.js').Connect
     up(): void;
     close(): void;
 };
+/**
+ * What an edit makes of a document; the document itself where only the server can tell.
+ * @param {Document | undefined} doc
+ * @param {Edit} edit
+ * @param {string} ofId
+ */
+export declare function applied(doc: Document | undefined, { parts, at, seqGuess }: Edit, ofId: string): import("./documents.js").Document | undefined;

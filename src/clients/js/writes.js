@@ -4,7 +4,9 @@
 // which makes the server answer it as it did, or carry it out for the first time.
 
 import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.js';
+import { update } from './documents.js';
 
+/** @typedef {import('./documents.js').Document} Document */
 /** @typedef {{ type: string, payload: any }} Command as on the wire */
 /** @typedef {{ seq: number, data: any, duplicate: boolean }} Written what a write was answered with */
 
@@ -37,10 +39,10 @@ import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.j
  * @property {number} seqGuess its seq, if nobody else writes
  * @property {number} bytes
  * @property {any} [key] in the database
- * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with the
- *   application
- * @property {number} [unsureAfter] since it may have been carried out, as a change after this seq: what was heard of before
- *   it was sent
+ * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with
+ *   the application
+ * @property {number} [unsureAfter] while it may have been carried out: its change comes after this seq, which was heard
+ *   of before it was sent
  * @property {{ seq: number, epoch: string }} [answer] where in which log it is
  * @property {boolean} [isOver] it was refused: nothing shows it any more
  * @property {(written: Written) => void} resolve
@@ -83,7 +85,7 @@ function prepare({ type, payload }, commandId) {
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers
- * @param {Promise<import('./persist.js').Store | undefined> | undefined} opening where edits are kept; nowhere if left out
+ * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
  */
 export function openWrites(connection, { onConflict, onLost }, opening) {
   /** In the order of the calls; those of earlier pages before them. @type {Set<Edit>} */
@@ -151,9 +153,9 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   }
 
   /**
-   * Sends what may be sent. No edit overtakes an earlier one, but for those whose conflict the application ponders: then
-   * the later edits of the same events wait, and the others go on. And none is sent before the earlier edits of the same
-   * event are answered, so that none is tried again after a later one was carried out.
+   * Sends what may be sent. No edit overtakes an earlier one, but for those whose conflict the application ponders:
+   * then the later edits of the same events wait, and the others go on. And none is sent before the earlier edits of the
+   * same event are answered, so that none is tried again after a later one was carried out.
    */
   function pump() {
     if (!isReady || pause || isClosed || !connection.isUp) return;
@@ -315,4 +317,39 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       opening?.then(() => store?.close());
     },
   };
+}
+
+/**
+ * What an edit makes of a document; the document itself where only the server can tell.
+ * @param {Document | undefined} doc
+ * @param {Edit} edit
+ * @param {string} ofId
+ */
+export function applied(doc, { parts, at, seqGuess }, ofId) {
+  for (const { id, type, payload } of parts) {
+    if (id !== ofId) continue;
+    if (type === 'CREATE') {
+      doc ??= { _id: id, _version: 1, _seq: seqGuess, _createdAt: at, _updatedAt: at, ...payload };
+    } else if (type === 'DELETE') {
+      doc = undefined;
+    } else if (type === 'UPDATE' && doc) {
+      const next = update(doc, payload);
+      if (next) doc = stamped(next, at, seqGuess);
+    }
+  }
+  return doc;
+}
+
+/**
+ * What the server will have counted, as far as the row shows it.
+ * @param {Document} doc
+ * @param {string} at
+ * @param {number} seqGuess
+ */
+function stamped(doc, at, seqGuess) {
+  const next = { ...doc };
+  if ('_version' in next) next._version += 1;
+  if ('_seq' in next) next._seq = seqGuess;
+  if ('_updatedAt' in next) next._updatedAt = at;
+  return next;
 }

@@ -185,7 +185,8 @@ test('a message that is too large is refused before it is sent', async () => {
 
 test('history is asked over HTTP, with the token', async () => {
   const asked = [];
-  const answers = [{ success: true, seq: 3, data: [1], next: 2 }, { success: false, error: { code: 'not_found', message: '' } }];
+  const refused = { success: false, error: { code: 'not_found', message: '' } };
+  const answers = [{ success: true, seq: 3, data: [1], next: 2 }, refused];
   const fetch = async (url, { headers }) => {
     asked.push([url, headers]);
     return { json: async () => answers.shift() };

@@ -63,7 +63,8 @@ export class FakeServer {
   }
 
   refuse({ id, type }, code, more = {}) {
-    this.say({ type: 'error', id, request: type, success: false, error: { code, message: code, retryable: false, ...more } });
+    const error = { code, message: code, retryable: false, ...more };
+    this.say({ type: 'error', id, request: type, success: false, error });
   }
 
   /** Answers the last SUBSCRIBE with these rows. */

@@ -78,7 +78,8 @@ test('what comes in one task is told once', async () => {
 });
 
 test('rows beyond the limit change without a word, and move up when there is room', async () => {
-  const query = await shown({ sort: { n: -1 }, limit: 2 }, [row('a', { n: 3 }), row('b', { n: 2 }), row('c', { n: 1 })]);
+  const rows = [row('a', { n: 3 }), row('b', { n: 2 }), row('c', { n: 1 })];
+  const query = await shown({ sort: { n: -1 }, limit: 2 }, rows);
   const before = query.get();
   assert.deepEqual(ids(query), ['a', 'b']);
   server.change(11, 'update', row('c', { n: 0 }));
@@ -467,7 +468,7 @@ test('what is asked of a client that is closed ends at once', async () => {
   assert.equal((await db.changes().next()).done, true);
 });
 
-test('after telling that took long, what comes waits as long to be told together, and no longer than 50 ms', async (t) => {
+test('after telling that took long, what comes waits to be told together, 50 ms at most', async (t) => {
   const query = await shown({}, []);
   let now = 0;
   t.mock.method(performance, 'now', () => now);
