@@ -198,7 +198,7 @@ function placeOf(rows, row, order, from) {
 
 /**
  * Whether some value that the path leads to passes; a missing one is `undefined`. Paths go into the documents of
- * arrays, and to an element by its index. Where a path ends at an array, its elements pass for it unless `whole` says not.
+ * arrays, and to an element by its index. At the end of a path the elements of an array pass for it, unless `whole`.
  * @param {any} value
  * @param {string[]} path
  * @param {(value: any) => boolean} passes

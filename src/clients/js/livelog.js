@@ -137,8 +137,8 @@ export function connect(url = globalThis.location.origin, options = {}) {
 
   /**
    * The changes that a filter sees, as the log has them, once each and in order. Goes on by itself where a connection
-   * ends; where it cannot, `{ kind: 'reset' }` says that some are missing. Who takes slowly costs the server reads of the
-   * log, and nobody memory.
+   * ends; where it cannot, `{ kind: 'reset' }` says that some are missing. Who takes slowly costs the server reads of
+   * the log, and nobody memory.
    * @param {ChangesOptions} [changesOptions]
    * @returns {Changes}
    */

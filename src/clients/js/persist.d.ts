@@ -1,5 +1,6 @@
 export type Edit = import('./writes.js').Edit;
-export type Kept = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'> & {
+export type KeptEdit = Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'>;
+export type Kept = KeptEdit & {
     owner: string;
 };
 export type Store = Awaited<ReturnType<typeof openStore>>;

@@ -8,7 +8,8 @@
 import { uuid } from './writes.js';
 
 /** @typedef {import('./writes.js').Edit} Edit */
-/** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'> & { owner: string }} Kept */
+/** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'>} KeptEdit */
+/** @typedef {KeptEdit & { owner: string }} Kept */
 /** @typedef {Awaited<ReturnType<typeof openStore>>} Store */
 
 const LEASE_MS = 15_000;

@@ -364,7 +364,7 @@ export function openQuery(connection, writes, options) {
       /** @type {import('./subscription.js').Stream<Change>} */
       const stream = openStream({
         stop: () => void streams.delete(stream),
-        full: () => [{ kind: 'reset', seq, reason: 'too_slow' }],
+        full: () => [/** @type {Change} */ ({ kind: 'reset', seq, reason: 'too_slow' })],
       });
       streams.add(stream);
       return stream.iterator;

@@ -154,8 +154,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
 
   /**
    * Sends what may be sent. No edit overtakes an earlier one, but for those whose conflict the application ponders:
-   * then the later edits of the same events wait, and the others go on. And none is sent before the earlier edits of the
-   * same event are answered, so that none is tried again after a later one was carried out.
+   * then the later edits of the same events wait, and the others go on. And none is sent before the earlier edits of
+   * the same event are answered, so that none is tried again after a later one was carried out.
    */
   function pump() {
     if (!isReady || pause || isClosed || !connection.isUp) return;
