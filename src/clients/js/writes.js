@@ -49,6 +49,8 @@ import { update } from './documents.js';
  * @property {(error: any) => void} reject
  */
 
+/** Events with edits under way at a time; all of them are looked through for each answer. */
+const PIPELINE_MAX = 100;
 const OFFLINE_MAX = 100;
 const OFFLINE_BYTES_MAX = 1024 * 1024;
 
@@ -119,25 +121,30 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       const seqGuess = connection.head + queue.size + 1;
       /** @type {Edit} */
       const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', resolve, reject };
-      enqueue(edit);
+      queue.add(edit);
+      bytes += edit.bytes;
+      show(edit);
       keep(edit);
     });
-  }
-
-  /** @param {Edit} edit */
-  function enqueue(edit) {
-    queue.add(edit);
-    bytes += edit.bytes;
-    show(edit, false);
   }
 
   /**
    * @param {Edit} edit
    * @param {boolean} [isOver]
    */
-  function show(edit, isOver) {
+  function show(edit, isOver = false) {
     edit.isOver = isOver;
     tell(shows, edit);
+  }
+
+  /**
+   * Shows all edits anew, so that they lie over each other in the order of the queue.
+   * @param {() => void} change what makes it another
+   */
+  function restack(change) {
+    for (const edit of queue) show(edit, true);
+    change();
+    for (const edit of queue) show(edit);
   }
 
   /** Sends an edit once it is stored; where nothing can be stored it is sent all the same. @param {Edit} edit */
@@ -164,6 +171,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     /** @type {Set<string>} */
     const unanswered = new Set();
     for (const edit of queue) {
+      if (unanswered.size >= PIPELINE_MAX) return;
       const ids = edit.parts.map((part) => part.id);
       const waitsFor = (/** @type {Set<string>} */ events) => ids.some((id) => events.has(id));
       const isPondered = edit.stage === 'asking' || waitsFor(pondered);
@@ -252,10 +260,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    */
   function replace(edit, payload) {
     const prepared = prepare({ type: edit.command.type, payload }, uuid());
-    show(edit, true);
     bytes += prepared.bytes - edit.bytes;
-    Object.assign(edit, prepared, { stage: 'ready' });
-    show(edit);
+    restack(() => Object.assign(edit, prepared, { stage: 'ready' }));
     keep(edit);
   }
 
@@ -273,11 +279,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       },
     }));
     if (!adopted.length) return;
-    const later = queue;
-    for (const edit of later) show(edit, true);
-    queue = new Set();
-    bytes = 0;
-    for (const edit of [...adopted, ...later]) enqueue(edit);
+    for (const edit of adopted) bytes += edit.bytes;
+    restack(() => void (queue = new Set([...adopted, ...queue])));
   }
 
   async function start() {

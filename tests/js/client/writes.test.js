@@ -149,6 +149,25 @@ test('of a conflict the application makes another write, and what is behind it w
   await Promise.all([second, other]);
 });
 
+test('the write that is made of a conflict shows where the other did, under the later edits', async () => {
+  connected({ onConflict: ({ command }) => ({ id: command.payload.id, updateData: { n: 7, m: 7 } }) });
+  const query = db.query();
+  server.snapshot(10, [{ _id: 'a' }]);
+  await query.whenReady();
+  leave(db.update('a', { n: 1 }, { expectedVersion: 1 }));
+  leave(db.update('a', { n: 2 }));
+  server.refuse(server.last('UPDATE'), 'version_conflict');
+  await settled();
+  assert.deepEqual(query.get(), [{ _id: 'a', n: 2, m: 7 }]);
+});
+
+test('thousands of writes at once are sent as answers come', async () => {
+  connected();
+  const writing = Array.from({ length: 3000 }, (_, at) => db.create({ at }));
+  for (let at = 0; at < 3000; at += 1) server.accept(server.sent('CREATE')[at], at + 1, at);
+  assert.deepEqual(await Promise.all(writing), Array.from({ length: 3000 }, (_, at) => at));
+});
+
 test('a conflict that is given up rejects, and one whose handler throws rejects with that', async () => {
   let answer = () => undefined;
   connected({ onConflict: () => answer() });
