@@ -12,6 +12,8 @@ import { uuid } from './writes.js';
 /** @typedef {KeptEdit & { owner: string }} Kept */
 /** @typedef {Awaited<ReturnType<typeof openStore>>} Store */
 
+/** A page that is being reloaded may still hold its name for a moment. */
+const LOCK_MS = 300;
 const LEASE_MS = 15_000;
 const RENEWAL_MS = 5_000;
 
@@ -60,13 +62,13 @@ export async function openStore(name) {
 
   /** @param {string} owner @returns {Promise<boolean>} */
   function lock(owner) {
-    return new Promise((resolve, reject) => {
-      locks
-        .request(`${name} ${owner}`, { ifAvailable: true }, (held) => {
-          resolve(held !== null);
-          return held && new Promise((release) => void releases.push(() => release(undefined)));
-        })
-        .catch(reject);
+    const signal = AbortSignal.timeout(LOCK_MS);
+    return new Promise((resolve) => {
+      const ended = locks.request(`${name} ${owner}`, { signal }, () => {
+        resolve(true);
+        return new Promise((release) => void releases.push(() => release(undefined)));
+      });
+      ended.catch(() => resolve(false));
     });
   }
 

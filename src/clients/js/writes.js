@@ -51,6 +51,8 @@ import { update } from './documents.js';
 
 /** Events with edits under way at a time; all of them are looked through for each answer. */
 const PIPELINE_MAX = 100;
+/** How often a page looks for writes of pages that are gone. */
+const ADOPTION_MS = 3000;
 const OFFLINE_MAX = 100;
 const OFFLINE_BYTES_MAX = 1024 * 1024;
 
@@ -102,6 +104,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   let store;
   /** @type {ReturnType<typeof setTimeout> | undefined} while the server wants to be left alone */
   let pause;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  let adopting;
 
   /**
    * @param {Command} command
@@ -292,6 +296,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     }
     isReady = true;
     pump();
+    if (store && !isClosed) adopting = setInterval(() => adopt().then(pump, () => {}), ADOPTION_MS);
   }
   if (opening) {
     opening = opening.catch(() => undefined);
@@ -310,12 +315,12 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       clearTimeout(pause);
       pause = undefined;
       pump();
-      if (isReady && store) adopt().then(pump, () => {});
     },
 
     close() {
       isClosed = true;
       clearTimeout(pause);
+      clearInterval(adopting);
       for (const edit of queue) edit.reject(failure('closed'));
       opening?.then(() => store?.close());
     },
