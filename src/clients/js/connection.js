@@ -293,11 +293,13 @@ export function openConnection(url, WebSocket, events) {
     refresh();
     if (isUp) {
       silentBeats = 1;
-      ping();
-    } else if (!socket && !isClosed) {
-      clearTimeout(timer);
-      open();
+      return ping();
     }
+    // An attempt under way may have begun in vain: if it fails, the next one comes soon.
+    attempts = 0;
+    if (socket) return;
+    clearTimeout(timer);
+    open();
   }
 
   const wakings = ['online', 'offline', 'pageshow', 'visibilitychange'];

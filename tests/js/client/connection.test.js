@@ -130,6 +130,9 @@ test('a page that wakes asks at once, and one that waits tries at once', (t) => 
   assert.equal(server.sockets.length, before + 1);
   target.dispatchEvent(new Event('pageshow'));
   assert.equal(server.sockets.length, before + 1);
+  server.cut();
+  tick(250);
+  assert.equal(server.sockets.length, before + 2);
   server.welcome();
   server.isAwake = false;
   target.dispatchEvent(new Event('visibilitychange'));
