@@ -23,6 +23,7 @@
 mod adopt; // what another program left in MongoDB is moved in
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
+mod clients; // the JavaScript client, in every runtime that it is for
 mod commands; // what each command does and answers
 mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge

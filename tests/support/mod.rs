@@ -11,6 +11,7 @@ pub mod history;
 pub mod load;
 pub mod mongod;
 pub mod node;
+pub mod npm;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -1,0 +1,103 @@
+/** The laboratory as tests see it, in every runtime: see `lab.js`. */
+import { connect } from 'livelog';
+
+const LAB = globalThis.location?.origin?.startsWith('http') ? globalThis.location.origin : globalThis.process.env.LAB;
+
+async function rpc(...call) {
+  const response = await fetch(`${LAB}/rpc`, { method: 'POST', body: JSON.stringify(call) });
+  const answer = await response.json();
+  if (response.status !== 200) throw new Error(`the laboratory: ${answer.failed}`);
+  return answer;
+}
+
+const METHODS = [
+  'start', 'direct', 'kill', 'stop', 'refound', 'cut', 'stall', 'flow', 'refuse', 'delay', 'rule', 'forget', 'close', 'say',
+  'calm', 'sent', 'connections', 'log', 'end',
+];
+
+/** A server behind its proxy. Each method of `Site` in `lab.js` is one here, and returns a promise. */
+export class Site {
+  constructor({ id, url }) {
+    this.id = id;
+    this.url = url;
+    for (const method of METHODS) this[method] = (...args) => rpc(id, method, ...args);
+  }
+
+  /** A server with this path's JSON, past the proxy. */
+  async get(path, parameters = {}) {
+    const texts = Object.entries(parameters).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
+    const response = await fetch(`${await this.direct()}${path}?${new URLSearchParams(texts)}`);
+    return response.json();
+  }
+
+  /** The whole log: every change there ever was. */
+  async changes() {
+    const all = [];
+    for (let after = 0; ;) {
+      const { data, next } = await this.get('/api/changes', { after: String(after), limit: '1000' });
+      all.push(...data);
+      if (next === undefined || next === null || next === after) return all;
+      after = next;
+    }
+  }
+
+  /** The event as the server has it; nothing if there is none. */
+  async event(id) {
+    return (await this.get(`/api/events/${encodeURIComponent(id)}`)).data;
+  }
+}
+
+/** What a test has to itself; all of it ends with the test. */
+export class World {
+  #ends = [];
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** A server of its own. */
+  async site(options) {
+    const site = new Site(await rpc(null, 'site', options));
+    this.#ends.push(() => site.end());
+    return site;
+  }
+
+  /** A client of that server. */
+  connect(site, options) {
+    const db = connect(site.url, options);
+    this.#ends.push(() => db.close());
+    return db;
+  }
+
+  /** A server and one client that is live. */
+  async pair(options) {
+    const site = await this.site();
+    const db = this.connect(site, options);
+    await live(db);
+    return { site, db };
+  }
+
+  async end() {
+    for (const end of this.#ends.reverse()) await end();
+  }
+}
+
+/** Waits until the client is connected. */
+export function live(db) {
+  return until(() => db.state.name === 'live', () => `it is live, and not ${JSON.stringify(db.state)}`);
+}
+
+const DEADLINE_MS = 15_000;
+
+/** Waits until `check` gives something true, and returns it; fails after a while. */
+export async function until(check, what = String(check), deadline = DEADLINE_MS) {
+  const started = performance.now();
+  for (;;) {
+    const found = await check();
+    if (found) return found;
+    if (performance.now() - started > deadline) {
+      throw new Error(`waited ${deadline} ms until ${typeof what === 'function' ? what() : what}`);
+    }
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
