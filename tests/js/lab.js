@@ -14,23 +14,22 @@ import { fill, LivelogServer, scratch } from './lab/server.js';
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.json': 'application/json' };
 
-/** A server and the proxy before it: what tests call by name. */
+/** A server and the proxy before it: what tests call by name. Several may have one server, each with its own proxy. */
 class Site {
-  constructor(id, folder, args) {
+  constructor(id, server, isOwner) {
     this.id = id;
-    this.server = new LivelogServer(folder, args);
-    this.proxy = new ChaosProxy();
+    this.server = server;
+    this.isOwner = isOwner;
+    this.proxy = new ChaosProxy(() => server.port);
   }
 
   async open() {
     await this.proxy.listen();
-    await this.start();
     return { id: this.id, url: `http://127.0.0.1:${this.proxy.port}` };
   }
 
   async start() {
     await this.server.start();
-    this.proxy.target = this.server.port;
     return this.direct();
   }
 
@@ -41,12 +40,10 @@ class Site {
 
   /** `kill -9`: what was not answered may be there or not. */
   async kill() {
-    this.proxy.target = undefined;
     await this.server.kill();
   }
 
   async stop() {
-    this.proxy.target = undefined;
     await this.server.kill('SIGTERM');
   }
 
@@ -116,6 +113,7 @@ class Site {
 
   async end() {
     this.proxy.end();
+    if (!this.isOwner) return;
     await this.server.kill();
     await rm(this.server.folder, { recursive: true, force: true });
   }
@@ -135,14 +133,26 @@ class Lab {
 
   /** A new site: `{ rows }` begins with so many events, `{ args }` are the server's own. */
   async site({ args = [], rows = 0 } = {}) {
-    const site = new Site(`s${this.#next++}`, await scratch(), ['--allow-origin', this.url, ...args]);
-    this.#sites.set(site.id, site);
-    if (rows > 0) await fill(site.server.data, rows);
+    const server = new LivelogServer(await scratch(), ['--allow-origin', this.url, ...args]);
+    const site = this.#add(server, true);
+    if (rows > 0) await fill(server.data, rows);
+    await server.start();
     return site.open();
   }
 
+  /** Another proxy before the server of this site. */
+  async door(id) {
+    return this.#add(this.#sites.get(id).server, false).open();
+  }
+
+  #add(server, isOwner) {
+    const site = new Site(`s${this.#next++}`, server, isOwner);
+    this.#sites.set(site.id, site);
+    return site;
+  }
+
   async call([id, method, ...args]) {
-    if (id === null && method === 'site') return this.site(...args);
+    if (id === null && ['site', 'door'].includes(method)) return this[method](...args);
     const site = this.#sites.get(id);
     if (!site || !METHODS.has(method)) throw new Error(`there is no ${id}.${method}`);
     if (method === 'end') this.#sites.delete(id);

@@ -1,10 +1,12 @@
 /**
  * WebSocket frames, as far as the proxy must understand them: to find whole messages in a stream of bytes, and to make messages
- * of its own. Only text, unfragmented and uncompressed, is understood; every other frame is passed on as it is.
+ * of its own. Only text is understood, uncompressed; every other frame is passed on as it is.
  */
 
+const CONTINUED = 0;
 const TEXT = 1;
 const CLOSE = 8;
+const FINAL = 0x80;
 
 /** Collects chunks until there is the end of an HTTP head. */
 export class HeadReader {
@@ -19,21 +21,35 @@ export class HeadReader {
   }
 }
 
-/** Cuts a stream of bytes into frames. */
-export class FrameReader {
+/** Cuts a stream of bytes into messages. */
+export class MessageReader {
   #chunks = [];
   #length = 0;
+  #fragments = [];
 
-  /** The frames that are whole now, each `{ bytes, text }`; `text` only of a message in one text frame. */
+  /** What is whole now, each `{ bytes, text }`: a text message with all of its frames, or another frame without `text`. */
   push(chunk) {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    const frames = [];
+    const whole = [];
     for (;;) {
       const needed = this.#needed();
-      if (needed === undefined || needed > this.#length) return frames;
-      frames.push(frame(this.#take(needed)));
+      if (needed === undefined || needed > this.#length) return whole;
+      const found = this.#join(this.#take(needed));
+      if (found) whole.push(found);
     }
+  }
+
+  /** Large messages come in several frames, and frames that are no text may stand between them. */
+  #join(frame) {
+    const opcode = frame[0] & 0x0f;
+    const belongs = opcode === TEXT || (opcode === CONTINUED && this.#fragments.length > 0);
+    if (!belongs) return { bytes: frame };
+    this.#fragments.push(frame);
+    if (!(frame[0] & FINAL)) return undefined;
+    const frames = this.#fragments;
+    this.#fragments = [];
+    return { bytes: Buffer.concat(frames), text: Buffer.concat(frames.map(payload)).toString() };
   }
 
   #needed() {
@@ -65,11 +81,6 @@ function frameLength(start) {
   return 2 + lengthBytes + mask + payload;
 }
 
-function frame(bytes) {
-  const isWholeText = bytes[0] === (0x80 | TEXT);
-  return { bytes, text: isWholeText ? payload(bytes).toString() : undefined };
-}
-
 function payload(bytes) {
   const short = bytes[1] & 0x7f;
   const start = 2 + (short === 126 ? 2 : short === 127 ? 8 : 0);
@@ -96,7 +107,7 @@ export function closeFrame(code, reason) {
 function unmasked(opcode, body) {
   const long = body.length > 125;
   const head = Buffer.alloc(long ? 10 : 2);
-  head[0] = 0x80 | opcode;
+  head[0] = FINAL | opcode;
   head[1] = long ? 127 : body.length;
   if (long) head.writeBigUInt64BE(BigInt(body.length), 2);
   return Buffer.concat([head, body]);

@@ -3,7 +3,7 @@
  * refuses, sends a message twice, swallows an answer, answers itself.
  */
 import net from 'node:net';
-import { closeFrame, FrameReader, HeadReader, textFrame } from './frames.js';
+import { closeFrame, HeadReader, MessageReader, textFrame } from './frames.js';
 
 /** What clients sent is remembered for tests to ask about, this many messages of it. */
 const SENT_MAX = 5000;
@@ -12,8 +12,6 @@ export class ChaosProxy {
   #server = net.createServer((client) => this.#accept(client));
   #links = new Set();
   #rules = [];
-  /** Where the server listens now; nobody is there while it is down. */
-  target = undefined;
   refusing = false;
   stalled = { up: false, down: false };
   delayMs = 0;
@@ -21,6 +19,11 @@ export class ChaosProxy {
   sent = [];
   /** Connections ever accepted. */
   accepted = 0;
+
+  /** `port()` says where the server listens now; nothing while it is down. */
+  constructor(port) {
+    this.target = port;
+  }
 
   async listen() {
     await new Promise((done) => this.#server.listen(0, '127.0.0.1', done));
@@ -86,7 +89,7 @@ export class ChaosProxy {
   }
 
   #accept(client) {
-    if (this.refusing || (this.target === undefined && !this.stalled.up)) return client.resetAndDestroy();
+    if (this.refusing || (this.target() === undefined && !this.stalled.up)) return client.resetAndDestroy();
     this.accepted += 1;
     const link = new Link(this, client);
     this.#links.add(link);
@@ -121,7 +124,7 @@ class Link {
     this.proxy = proxy;
     this.client = client;
     // While everything upwards is stalled there may be no server at all: that must look the same.
-    this.server = net.connect(proxy.target ?? 1, '127.0.0.1');
+    this.server = net.connect(proxy.target() ?? 1, '127.0.0.1');
     this.up = new Pipe(this, 'up', client, this.server);
     this.down = new Pipe(this, 'down', this.server, client);
     for (const socket of [client, this.server]) {
@@ -170,7 +173,7 @@ class Link {
 class Pipe {
   #queue = [];
   #head = new HeadReader();
-  #frames = undefined;
+  #messages = undefined;
   #isRaw = false;
   #timer = undefined;
 
@@ -182,7 +185,7 @@ class Pipe {
 
   #take(chunk) {
     if (this.#isRaw) return this.#pass(chunk);
-    if (this.#frames) return this.#read(chunk);
+    if (this.#messages) return this.#read(chunk);
     const found = this.#head.push(chunk);
     if (!found) return;
     this.#pass(found.head);
@@ -194,12 +197,12 @@ class Pipe {
   #begin(head) {
     const isUpgrade = this.direction === 'up' ? /^upgrade: *websocket/im.test(head) : head.startsWith('HTTP/1.1 101');
     if (!isUpgrade) return void (this.#isRaw = true);
-    this.#frames = new FrameReader();
+    this.#messages = new MessageReader();
     if (this.direction === 'down') this.link.isWebSocket = true;
   }
 
   #read(chunk) {
-    for (const frame of this.#frames.push(chunk)) this.#message(frame);
+    for (const whole of this.#messages.push(chunk)) this.#message(whole);
   }
 
   #message({ bytes, text }) {

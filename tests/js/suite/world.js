@@ -23,18 +23,18 @@ export class Site {
     for (const method of METHODS) this[method] = (...args) => rpc(id, method, ...args);
   }
 
-  /** A server with this path's JSON, past the proxy. */
+  /** The JSON of this path, past the proxy. */
   async get(path, parameters = {}) {
     const texts = Object.entries(parameters).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
     const response = await fetch(`${await this.direct()}${path}?${new URLSearchParams(texts)}`);
     return response.json();
   }
 
-  /** The whole log: every change there ever was. */
-  async changes() {
+  /** The whole log, or what a filter sees of it. */
+  async changes(filter) {
     const all = [];
     for (let after = 0; ;) {
-      const { data, next } = await this.get('/api/changes', { after: String(after), limit: '1000' });
+      const { data, next } = await this.get('/api/changes', { after: String(after), limit: '1000', ...(filter && { filter }) });
       all.push(...data);
       if (next === undefined || next === null || next === after) return all;
       after = next;
@@ -56,10 +56,17 @@ export class World {
   }
 
   /** A server of its own. */
-  async site(options) {
+  async site(options = {}) {
     const site = new Site(await rpc(null, 'site', options));
     this.#ends.push(() => site.end());
     return site;
+  }
+
+  /** Another proxy before the same server. */
+  async door(site) {
+    const door = new Site(await rpc(null, 'door', site.id));
+    this.#ends.push(() => door.end());
+    return door;
   }
 
   /** A client of that server. */
