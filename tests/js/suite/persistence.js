@@ -3,6 +3,7 @@
  * `close()`, and tabs are clients of one name; real tabs are in `tabs.js`.
  */
 import { equal, ok, rejects, test, watched } from './harness.js';
+import { promised, stored } from './stored.js';
 import { until } from './world.js';
 
 let names = 0;
@@ -23,33 +24,6 @@ async function leftBehind(world, options, write) {
 /** Waits until so many writes are in the database, by opening it. */
 async function kept(name, count) {
   await until(async () => (await stored(name)) >= count, () => `${count} writes are kept`);
-}
-
-/** How many records the databases have whose names contain this one; of stores for leases nothing is counted. */
-async function stored(name) {
-  const all = await indexedDB.databases();
-  const counts = await Promise.all(all.filter((database) => database.name.includes(name)).map(countOf));
-  return counts.reduce((sum, count) => sum + count, 0);
-}
-
-function promised(request) {
-  return new Promise((done, fail) => {
-    request.onsuccess = () => done(request.result);
-    request.onerror = () => fail(request.error);
-  });
-}
-
-async function countOf({ name }) {
-  const database = await promised(indexedDB.open(name));
-  try {
-    const stores = [...database.objectStoreNames].filter((store) => !/lease|lock|meta/.test(store));
-    if (stores.length === 0) return 0;
-    const transaction = database.transaction(stores);
-    const counts = await Promise.all(stores.map((store) => promised(transaction.objectStore(store).count())));
-    return counts.reduce((sum, count) => sum + count, 0);
-  } finally {
-    database.close();
-  }
 }
 
 test('what was written before the end is done by the next client of that name, in order and once', async (world) => {

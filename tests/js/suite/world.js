@@ -30,10 +30,10 @@ export class Site {
     return response.json();
   }
 
-  /** The whole log, or what a filter sees of it. */
-  async changes(filter) {
+  /** The whole log, or what a filter sees of it after a position. */
+  async changes(filter, from = 0) {
     const all = [];
-    for (let after = 0; ;) {
+    for (let after = from; ;) {
       const { data, next } = await this.get('/api/changes', { after: String(after), limit: '1000', ...(filter && { filter }) });
       all.push(...data);
       if (next === undefined || next === null || next === after) return all;
