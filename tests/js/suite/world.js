@@ -1,5 +1,8 @@
 /** The laboratory as tests see it, in every runtime: see `lab.js`. */
 import { connect } from 'livelog';
+import { until } from './until.js';
+
+export { until };
 
 const LAB = globalThis.location?.origin?.startsWith('http') ? globalThis.location.origin : globalThis.process.env.LAB;
 
@@ -92,19 +95,4 @@ export class World {
 /** Waits until the client is connected. */
 export function live(db) {
   return until(() => db.state.name === 'live', () => `it is live, and not ${JSON.stringify(db.state)}`);
-}
-
-const DEADLINE_MS = 15_000;
-
-/** Waits until `check` gives something true, and returns it; fails after a while. */
-export async function until(check, what = String(check), deadline = DEADLINE_MS) {
-  const started = performance.now();
-  for (;;) {
-    const found = await check();
-    if (found) return found;
-    if (performance.now() - started > deadline) {
-      throw new Error(`waited ${deadline} ms until ${typeof what === 'function' ? what() : what}`);
-    }
-    await new Promise((done) => setTimeout(done, 5));
-  }
 }
