@@ -58,7 +58,8 @@ export class ChaosProxy {
   /**
    * What to do with the next message that is like `match`: `{ direction: 'up' | 'down', match, act, times = 1, code }`.
    * `act`: `twice`, `drop`, `cut` (instead of passing it), `cutAfter` (as soon as it has passed), `fail` (the client gets the
-   * error `code` instead: up, the server never sees the request; down, the answer is replaced).
+   * error `code` instead: up, the server never sees the request; down, the answer is replaced), `late` (after `milliseconds`, when
+   * others have overtaken it).
    */
   rule(rule) {
     this.#rules.push({ times: 1, ...rule });
@@ -216,6 +217,7 @@ class Pipe {
   #carryOut(rule, bytes, message) {
     if (rule.act === 'drop') return;
     if (rule.act === 'cut') return this.link.cut();
+    if (rule.act === 'late') return void setTimeout(() => this.#pass(bytes), rule.milliseconds);
     if (rule.act === 'fail') return this.link.down.#pass(textFrame(JSON.stringify(failure(message, rule.code))));
     this.#pass(bytes);
     if (rule.act === 'twice') this.#pass(bytes);

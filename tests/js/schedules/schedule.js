@@ -155,6 +155,7 @@ export class Schedule {
     for (const tab of this.tabs) {
       equal(tab.troubles, [], `client ${tab.name}`);
       for (const write of tab.writes) this.judgeWrite(write, tab, log);
+      judgeOrder(tab);
       for (const query of tab.queries) await this.judgeQuery(tab, query, head);
     }
     this.judgeTotal(log);
@@ -221,6 +222,23 @@ export class Schedule {
   judgeBroadcasts() {
     for (const { name, heard } of this.tabs) equal(heard.length, new Set(heard).size, `client ${name} heard a broadcast twice: ${heard}`);
   }
+}
+
+/** The edits of one event were done in the order in which one page made them. */
+function judgeOrder({ writes }) {
+  const last = new Map();
+  for (const { token, command, life, outcome, seq } of writes) {
+    if (outcome !== DONE) continue;
+    for (const id of idsOf(command)) {
+      const before = last.get(`${life} ${id}`);
+      ok(before === undefined || before.seq < seq, `${token} was done as ${seq}, before ${before?.token} as ${before?.seq}`);
+      last.set(`${life} ${id}`, { token, seq });
+    }
+  }
+}
+
+function idsOf({ type, payload }) {
+  return type === 'BATCH' ? [...new Set(payload.commands.flatMap(idsOf))] : [payload.id ?? payload._id];
 }
 
 function tokensOf({ type, payload }) {

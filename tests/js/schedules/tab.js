@@ -25,8 +25,10 @@ export const CLOSED = 'closed';
 export class Tab {
   constructor({ name, run, dice, site, persist, ids }) {
     Object.assign(this, { name, run, dice, site, persist, ids });
-    /** Every write: `{ token, command, changes, outcome, seq }`. */
+    /** Every write: `{ token, command, changes, life, outcome, seq }`. */
     this.writes = [];
+    /** Counts its pages, each of which closed the one before. */
+    this.life = 0;
     /** Tokens that a client came to know of only after its page was gone. */
     this.lost = [];
     this.sentBroadcasts = [];
@@ -70,7 +72,7 @@ export class Tab {
   write() {
     const token = `${this.run}-${this.name}-${this.writes.length}`;
     const [command, changes] = this.command(token);
-    const write = { token, command, changes, outcome: undefined };
+    const write = { token, command, changes, life: this.life, outcome: undefined };
     this.writes.push(write);
     this.db.write(command, { optimistic: !this.dice.once(8) }).then(
       ({ seq }) => Object.assign(write, { outcome: DONE, seq }),
@@ -120,6 +122,7 @@ export class Tab {
   /** Its page is closed and opened again. */
   reopen() {
     this.db.close();
+    this.life += 1;
     this.open();
   }
 

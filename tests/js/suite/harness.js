@@ -25,7 +25,7 @@ export async function run(filter = '', say = console.log) {
   };
   watchForStrays((reason) => {
     // A test that failed left promises behind, which end with its client.
-    if (failed.length > 0 && reason?.code === 'closed') return;
+    if (reason?.isOnPurpose || (failed.length > 0 && reason?.code === 'closed')) return;
     say(`FAILED by what nobody waited for\n${text(reason)}`);
     failed.push('nobody waited for it');
   });

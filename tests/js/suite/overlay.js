@@ -38,6 +38,23 @@ test('a created event shows at once, and is confirmed without flicker', async (w
   equal(seen(), [[], ['x']]);
 });
 
+test('what is written shows until its change has arrived, though the answer was earlier', async (world) => {
+  const { site, db, query } = await withQuery(world, {}, [{ _id: 'a', n: 1 }, { _id: 'gone' }]);
+  const seen = seenOf(query, (rows) => rows.map(({ _id, n }) => `${_id}${n ?? ''}`));
+  const late = () => site.rule({ direction: 'down', match: { type: 'change' }, act: 'late', milliseconds: 150 });
+  const steps = [
+    () => db.update('a', { $inc: { n: 1 } }),
+    () => db.create({ _id: 'b', n: 1 }),
+    () => db.remove('gone'),
+  ];
+  for (const step of steps) {
+    await late();
+    await step();
+    await until(() => !['a', 'b', 'gone'].some((id) => query.pending(id)), 'it is confirmed');
+  }
+  equal(seen(), [['a1', 'gone'], ['a2', 'gone'], ['a2', 'b1', 'gone'], ['a2', 'b1']]);
+});
+
 test('an event without a chosen id shows under the id that it will have', async (world) => {
   const { db, query } = await withQuery(world);
   const made = db.create({ title: 'x' });
