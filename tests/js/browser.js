@@ -1,6 +1,6 @@
 /**
- * A real Chromium, driven by playwright-core. What a page complains of (errors, violations of the Content-Security-Policy)
- * fails the test that opened it, unless the test has said that it expects it.
+ * A real Chromium, driven by playwright-core. What a page complains of (errors, violations of the
+ * Content-Security-Policy) fails the test that opened it, unless the test has said that it expects it.
  */
 import { access, constants, mkdir } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
@@ -18,7 +18,14 @@ export async function findChromium() {
   const folders = (process.env.PATH ?? '').split(delimiter);
   const candidates = [process.env.CHROMIUM, ...NAMES.flatMap((name) => folders.map((folder) => join(folder, name)))];
   for (const path of candidates) {
-    if (path && await access(path, constants.X_OK).then(() => true, () => false)) return path;
+    if (
+      path &&
+      (await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return path;
   }
   throw new Error('there is no Chromium: `apt-get install chromium`, or name one with CHROMIUM=/path/to/it');
 }
@@ -48,7 +55,8 @@ class Browser {
   /**
    * A profile of its own: pages of one context share IndexedDB, localStorage and Web Locks, as tabs of one browser do.
    *
-   * @param {import('playwright-core').BrowserContextOptions} [options] such as `{ colorScheme: 'dark', viewport: { width: 360, height: 640 } }`
+   * @param {import('playwright-core').BrowserContextOptions} [options] such as `{ colorScheme: 'dark', viewport: {
+   * width: 360, height: 640 } }`
    */
   async context(options = {}) {
     return new Context(await this.playwright.newContext(options), this.folder);
@@ -107,7 +115,8 @@ class Tab {
     page.on('console', (message) => {
       const text = `${message.type()}: ${message.text()}`;
       this.console.push(text);
-      if (message.type() === 'error' || message.type() === 'assert') this.complain(`${text} (${message.location().url})`);
+      if (message.type() === 'error' || message.type() === 'assert')
+        this.complain(`${text} (${message.location().url})`);
     });
     page.on('pageerror', (error) => this.complain(`uncaught: ${error.stack ?? error}`));
     page.on('crash', () => this.complain('the page crashed'));
@@ -115,7 +124,9 @@ class Tab {
     await page.addInitScript(() => {
       addEventListener('securitypolicyviolation', (event) => {
         const { effectiveDirective, blockedURI, sourceFile, lineNumber, sample } = event;
-        globalThis.__violated(`policy: ${effectiveDirective} forbids ${blockedURI} ${sample} (${sourceFile}:${lineNumber})`);
+        globalThis.__violated(
+          `policy: ${effectiveDirective} forbids ${blockedURI} ${sample} (${sourceFile}:${lineNumber})`,
+        );
       });
     });
   }
@@ -124,7 +135,10 @@ class Tab {
     if (!this.expected.some((pattern) => pattern.test(text))) this.complaints.push(text);
   }
 
-  /** Complaints like this one are part of the test: a server that is killed, say. Those that came before are forgotten too. */
+  /**
+   * Complaints like this one are part of the test: a server that is killed, say. Those that came before are forgotten
+   * too.
+   */
   expect(...patterns) {
     this.expected.push(...patterns);
     this.complaints = this.complaints.filter((text) => !patterns.some((pattern) => pattern.test(text)));
@@ -148,12 +162,23 @@ class Tab {
     return path;
   }
 
-  /** Runs axe-core in the page and returns its violations, shortened to what a reader needs. The policy allows it: no tag is added. */
+  /**
+   * Runs axe-core in the page and returns its violations, shortened to what a reader needs. The policy allows it: no
+   * tag is added.
+   */
   async axe(options = {}) {
     const { default: axe } = await import('axe-core');
     await this.page.evaluate(axe.source);
-    const violations = await this.page.evaluate(async (options) => (await globalThis.axe.run(document, options)).violations, options);
-    return violations.map(({ id, impact, help, nodes }) => ({ id, impact, help, at: nodes.map((node) => `${node.target}: ${node.html.slice(0, 200)}`) }));
+    const violations = await this.page.evaluate(
+      async (options) => (await globalThis.axe.run(document, options)).violations,
+      options,
+    );
+    return violations.map(({ id, impact, help, nodes }) => ({
+      id,
+      impact,
+      help,
+      at: nodes.map((node) => `${node.target}: ${node.html.slice(0, 200)}`),
+    }));
   }
 
   /** Closes the page, and fails if it complained. */

@@ -1,6 +1,6 @@
 /**
- * Makes the client's declarations with tsc, which checks its types: `node declare.js [FOLDER]`, into `src/clients/js` unless
- * told otherwise. It works on a copy: beside a module tsc would read the declarations that are there instead.
+ * Makes the client's declarations with tsc, which checks its types: `node declare.js [FOLDER]`, into `src/clients/js`
+ * unless told otherwise. It works on a copy: beside a module tsc would read the declarations that are there instead.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,12 +13,17 @@ const CLIENT = join(HERE, '../../src/clients/js');
 
 function copyModules(folder) {
   mkdirSync(folder);
-  for (const name of readdirSync(CLIENT).filter((name) => name.endsWith('.js'))) copyFileSync(join(CLIENT, name), join(folder, name));
+  for (const name of readdirSync(CLIENT).filter((name) => name.endsWith('.js')))
+    copyFileSync(join(CLIENT, name), join(folder, name));
 }
 
 function declare(work, out) {
   copyModules(join(work, 'client'));
-  const config = { extends: join(HERE, 'tsconfig.json'), compilerOptions: { rootDir: 'client', outDir: out }, include: ['client/*.js'] };
+  const config = {
+    extends: join(HERE, 'tsconfig.json'),
+    compilerOptions: { rootDir: 'client', outDir: out },
+    include: ['client/*.js'],
+  };
   writeFileSync(join(work, 'tsconfig.json'), JSON.stringify(config));
   const compiler = join(HERE, 'node_modules/.bin/tsc');
   return spawnSync(compiler, ['-p', work, '--pretty', 'false'], { stdio: 'inherit' }).status;

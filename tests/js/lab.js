@@ -1,8 +1,8 @@
 /**
  * The laboratory: real servers, each behind a proxy that fails on command, for tests in any runtime.
  *
- * Tests ask it over HTTP (`POST /rpc` with `[site, method, …arguments]`, see `suite/world.js`), from pages too: it serves this
- * folder. `node lab.js` runs it alone; `startLab()` runs it in this process.
+ * Tests ask it over HTTP (`POST /rpc` with `[site, method, …arguments]`, see `suite/world.js`), from pages too: it
+ * serves this folder. `node lab.js` runs it alone; `startLab()` runs it in this process.
  */
 import { readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
@@ -12,7 +12,12 @@ import { ChaosProxy, isLike } from './lab/proxy.js';
 import { fill, LivelogServer, scratch } from './lab/server.js';
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.json': 'application/json' };
+const TYPES = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.json': 'application/json',
+};
 
 /** A server and the proxy before it: what tests call by name. Several may have one server, each with its own proxy. */
 class Site {
@@ -119,7 +124,9 @@ class Site {
   }
 }
 
-const METHODS = new Set(Object.getOwnPropertyNames(Site.prototype).filter((name) => !['constructor', 'open'].includes(name)));
+const METHODS = new Set(
+  Object.getOwnPropertyNames(Site.prototype).filter((name) => !['constructor', 'open'].includes(name)),
+);
 
 class Lab {
   #sites = new Map();
@@ -168,7 +175,7 @@ class Lab {
   async #answer(request, response) {
     response.setHeader('access-control-allow-origin', '*');
     try {
-      if (request.method === 'POST') return response.end(JSON.stringify(await this.#rpc(request) ?? null));
+      if (request.method === 'POST') return response.end(JSON.stringify((await this.#rpc(request)) ?? null));
       await serveFile(request.url, response);
     } catch (error) {
       response.writeHead(500).end(JSON.stringify({ failed: String(error.stack ?? error) }));

@@ -1,6 +1,6 @@
 /**
- * Runs tests of the client in a laboratory: `node run.js suite node|bun|deno|chromium [part of a test's name]`, `node run.js tabs`,
- * `node run.js schedules`. `LIVELOG_BINARY` names the server. Ends with 1 if anything failed.
+ * Runs tests of the client in a laboratory: `node run.js suite node|bun|deno|chromium [part of a test's name]`, `node
+ * run.js tabs`, `node run.js schedules`. `LIVELOG_BINARY` names the server. Ends with 1 if anything failed.
  */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -12,18 +12,32 @@ import { guarded } from './lab/server.js';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const SUMMARY = /^\d+ passed, (\d+) failed$/;
 
+/** Until a program that has nothing more to do has ended, with its start. */
+const EXIT_MS = 20_000;
+
 const RUNTIMES = {
   node: [process.execPath],
   bun: [`${HERE}node_modules/.bin/bun`, 'run'],
   // Packages as npm has installed them; no look at a registry.
-  deno: [`${HERE}node_modules/.bin/deno`, 'run', '--allow-all', '--node-modules-dir=manual', '--cached-only', '--no-config'],
+  deno: [
+    `${HERE}node_modules/.bin/deno`,
+    'run',
+    '--allow-all',
+    '--node-modules-dir=manual',
+    '--cached-only',
+    '--no-config',
+  ],
 };
+
+function start(runtime, script, args, lab) {
+  const [program, ...words] = RUNTIMES[runtime];
+  const env = { ...process.env, LAB: lab.url, NO_COLOR: '1' };
+  return guarded(program, [...words, script, ...args], { cwd: HERE, env, stdio: ['pipe', 'inherit'] });
+}
 
 /** Runs a script to its end; resolves with whether it was good: it said that nothing failed. */
 async function inRuntime(runtime, script, args, lab) {
-  const [program, ...words] = RUNTIMES[runtime];
-  const env = { ...process.env, LAB: lab.url, NO_COLOR: '1' };
-  const child = guarded(program, [...words, script, ...args], { cwd: HERE, env, stdio: ['pipe', 'inherit'] });
+  const child = start(runtime, script, args, lab);
   let isGood = false;
   createInterface({ input: child.stdout }).on('line', (line) => {
     console.log(line);
@@ -32,6 +46,22 @@ async function inRuntime(runtime, script, args, lab) {
   const [code] = await once(child, 'close');
   if (code !== 0) console.log(`${runtime} ended with ${code}`);
   return isGood && code === 0;
+}
+
+/** Whether a program that closes its clients ends by itself. */
+async function endsByItself(runtime, lab) {
+  const { url } = await lab.site();
+  const child = start(runtime, 'suite/exits.js', [url], lab);
+  child.stdout.on('data', (said) => process.stdout.write(said));
+  const timer = setTimeout(() => child.kill('SIGKILL'), EXIT_MS);
+  const [code] = await once(child, 'close');
+  clearTimeout(timer);
+  console.log(
+    code === 0
+      ? 'ok a program that has closed its clients ends by itself'
+      : `FAILED a program that has closed its clients ended with ${code}`,
+  );
+  return code === 0;
 }
 
 async function inChromium(filter, lab) {
@@ -57,7 +87,8 @@ async function inChromium(filter, lab) {
 
 async function run([what, ...args], lab) {
   if (what === 'suite' && args[0] === 'chromium') return inChromium(args[1] ?? '', lab);
-  if (what === 'suite' && RUNTIMES[args[0]]) return inRuntime(args[0], 'suite/main.js', args.slice(1), lab);
+  if (what === 'suite' && RUNTIMES[args[0]])
+    return (await endsByItself(args[0], lab)) && inRuntime(args[0], 'suite/main.js', args.slice(1), lab);
   if (what === 'schedules') return inRuntime('node', 'schedules/main.js', args, lab);
   if (what === 'tabs') return (await import('./tabs.js')).run(lab, args[0] ?? '');
   throw new Error('say `suite RUNTIME`, `tabs` or `schedules`');

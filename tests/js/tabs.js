@@ -18,13 +18,13 @@ async function openTab(context, site, options = {}) {
 async function fresh() {
   const site = await lab.site();
   const call = (...call) => lab.call([site.id, ...call]);
-  const get = async (path) => (await (await fetch(`${await call('direct')}${path}`)).json());
+  const get = async (path) => await (await fetch(`${await call('direct')}${path}`)).json();
   const context = await browser.context();
   return { site, call, get, context };
 }
 
 const state = (tab) => tab.page.evaluate(() => globalThis.db.state.name);
-const liveTab = (tab) => until(async () => await state(tab) === 'live', 'the tab is live', 40_000);
+const liveTab = (tab) => until(async () => (await state(tab)) === 'live', 'the tab is live', 40_000);
 const changes = async (get) => (await get('/api/changes?limit=1000')).data;
 
 /** Writes in the page without waiting for the answers. */
@@ -46,14 +46,14 @@ test('a page that is reloaded in the middle of its writes does each of them once
     // Some answers come, some are lost with the page.
     await call('rule', { direction: 'down', match: { type: 'response', request: 'UPDATE' }, act: 'drop', times: 3 });
     await count(tab, 10);
-    await until(async () => await left(tab) >= 3, 'they are kept');
+    await until(async () => (await left(tab)) >= 3, 'they are kept');
     // Only a connection that ends loses answers: that of the next page shall have its own.
     await call('forget');
     await tab.page.reload();
     await tab.page.waitForFunction(() => globalThis.db !== undefined);
   }
   await until(async () => (await get('/api/events/a')).data.n === 50, 'all are done');
-  await until(async () => await left(tab) === 0, 'nothing is kept');
+  await until(async () => (await left(tab)) === 0, 'nothing is kept');
   equal((await changes(get)).length, 51);
   await tab.close();
 });
@@ -64,9 +64,9 @@ test('what was written offline survives a reload and shows again', async () => {
   await liveTab(tab);
   await call('refuse', true);
   await call('cut');
-  await until(async () => await state(tab) !== 'live', 'it has noticed');
+  await until(async () => (await state(tab)) !== 'live', 'it has noticed');
   await tab.page.evaluate(() => void globalThis.db.create({ _id: 'a', title: 'kept' }).catch(() => {}));
-  await until(async () => await left(tab) === 1, 'it is kept');
+  await until(async () => (await left(tab)) === 1, 'it is kept');
   await tab.page.reload();
   await tab.page.waitForFunction(() => globalThis.db !== undefined);
   await until(() => tab.page.evaluate(() => globalThis.db.pending === 1), 'it is pending again');
@@ -85,14 +85,14 @@ test('tabs that are closed leave their writes to those that stay, and none is do
   await Promise.all(tabs.map(liveTab));
   await call('refuse', true);
   await call('cut');
-  await Promise.all(tabs.map((tab) => until(async () => await state(tab) !== 'live', 'it has noticed')));
+  await Promise.all(tabs.map((tab) => until(async () => (await state(tab)) !== 'live', 'it has noticed')));
   for (const tab of tabs) await count(tab, 10);
-  await until(async () => await left(tabs[2]) === 30, 'all are kept');
+  await until(async () => (await left(tabs[2])) === 30, 'all are kept');
   await tabs[0].close();
   await tabs[1].close();
   await call('refuse', false);
   await until(async () => (await get('/api/events/a')).data.n === 30, 'the one that stays has done all', 40_000);
-  await until(async () => await left(tabs[2]) === 0, 'nothing is kept');
+  await until(async () => (await left(tabs[2])) === 0, 'nothing is kept');
   equal((await changes(get)).length, 31);
   await tabs[2].close();
 });
@@ -105,7 +105,10 @@ test('what one tab writes the other shows', async () => {
   await Promise.all([one, other].map((tab) => tab.close()));
 });
 
-/** In the page: says that it woke, again if an attempt was under way just then; how long until there was another attempt. */
+/**
+ * In the page: says that it woke, again if an attempt was under way just then; how long until there was another
+ * attempt.
+ */
 async function wake(event) {
   const target = event === 'visibilitychange' ? document : globalThis;
   const [before, started] = [globalThis.attempts, performance.now()];
@@ -124,7 +127,11 @@ for (const event of ['online', 'pageshow', 'visibilitychange']) {
     await call('refuse', true);
     await call('cut');
     // By now its pauses are of seconds.
-    await until(async () => await tab.page.evaluate(() => globalThis.attempts) >= 6, 'it has tried a few times', 40_000);
+    await until(
+      async () => (await tab.page.evaluate(() => globalThis.attempts)) >= 6,
+      'it has tried a few times',
+      40_000,
+    );
     await call('refuse', false);
     const took = await tab.page.evaluate(wake, event);
     ok(took < 500, `it tried after ${took} ms`);
@@ -139,7 +146,7 @@ test('a page that says that it is offline is offline, and comes back', async () 
   await liveTab(tab);
   await context.offline(true);
   await call('cut');
-  await until(async () => await state(tab) === 'offline', 'it is offline');
+  await until(async () => (await state(tab)) === 'offline', 'it is offline');
   await context.offline(false);
   await liveTab(tab);
   await tab.close();

@@ -1,6 +1,6 @@
 /**
- * WebSocket frames, as far as the proxy must understand them: to find whole messages in a stream of bytes, and to make messages
- * of its own. Only text is understood, uncompressed; every other frame is passed on as it is.
+ * WebSocket frames, as far as the proxy must understand them: to find whole messages in a stream of bytes, and to make
+ * messages of its own. Only text is understood, uncompressed; every other frame is passed on as it is.
  */
 
 const CONTINUED = 0;
@@ -27,7 +27,9 @@ export class MessageReader {
   #length = 0;
   #fragments = [];
 
-  /** What is whole now, each `{ bytes, text }`: a text message with all of its frames, or another frame without `text`. */
+  /**
+   * What is whole now, each `{ bytes, text }`: a text message with all of its frames, or another frame without `text`.
+   */
   push(chunk) {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
@@ -76,7 +78,8 @@ function frameLength(start) {
   const short = start[1] & 0x7f;
   const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
   if (start.length < 2 + lengthBytes) return undefined;
-  const payload = lengthBytes === 2 ? start.readUInt16BE(2) : lengthBytes === 8 ? Number(start.readBigUInt64BE(2)) : short;
+  const payload =
+    lengthBytes === 2 ? start.readUInt16BE(2) : lengthBytes === 8 ? Number(start.readBigUInt64BE(2)) : short;
   const mask = start[1] & 0x80 ? 4 : 0;
   return 2 + lengthBytes + mask + payload;
 }

@@ -1,6 +1,6 @@
 /**
- * A proxy for TCP between clients and one server, that fails on command as networks and servers do: it cuts, stalls, delays,
- * refuses, sends a message twice, swallows an answer, answers itself.
+ * A proxy for TCP between clients and one server, that fails on command as networks and servers do: it cuts, stalls,
+ * delays, refuses, sends a message twice, swallows an answer, answers itself.
  */
 import net from 'node:net';
 import { closeFrame, HeadReader, MessageReader, textFrame } from './frames.js';
@@ -57,9 +57,9 @@ export class ChaosProxy {
 
   /**
    * What to do with the next message that is like `match`: `{ direction: 'up' | 'down', match, act, times = 1, code }`.
-   * `act`: `twice`, `drop`, `cut` (instead of passing it), `cutAfter` (as soon as it has passed), `fail` (the client gets the
-   * error `code` instead: up, the server never sees the request; down, the answer is replaced), `late` (after `milliseconds`, when
-   * others have overtaken it).
+   * `act`: `twice`, `drop`, `cut` (instead of passing it), `cutAfter` (as soon as it has passed), `fail` (the client
+   * gets the error `code` instead: up, the server never sees the request; down, the answer is replaced), `late` (after
+   * `milliseconds`, when others have overtaken it).
    */
   rule(rule) {
     this.#rules.push({ times: 1, ...rule });
@@ -113,7 +113,9 @@ export class ChaosProxy {
 /** Whether all that `pattern` names is so in `value`. */
 export function isLike(value, pattern) {
   if (pattern === null || typeof pattern !== 'object') return value === pattern;
-  return value !== null && typeof value === 'object' && Object.keys(pattern).every((key) => isLike(value[key], pattern[key]));
+  return (
+    value !== null && typeof value === 'object' && Object.keys(pattern).every((key) => isLike(value[key], pattern[key]))
+  );
 }
 
 /** One client's connection, and the one to the server that stands for it. */
@@ -266,4 +268,11 @@ function failure({ id, type, request }, code) {
   return { type: 'error', id, request: request ?? type, success: false, error };
 }
 
-const RETRYABLE = new Set(['busy', 'unavailable', 'storage_failed', 'shutting_down', 'outcome_unknown', 'seq_not_reached']);
+const RETRYABLE = new Set([
+  'busy',
+  'unavailable',
+  'storage_failed',
+  'shutting_down',
+  'outcome_unknown',
+  'seq_not_reached',
+]);

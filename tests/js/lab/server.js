@@ -10,10 +10,11 @@ import { once } from 'node:events';
 const START_MS = 30_000;
 
 /**
- * Starts the program through a shell that leaves a watchdog behind: when the pipe to it closes without a word, because this
- * process is gone however it went, the program is killed. `$$` is the program: `exec` keeps the process.
+ * Starts the program through a shell that leaves a watchdog behind: when the pipe to it closes without a word, because
+ * this process is gone however it went, the program is killed. `$$` is the program: `exec` keeps the process.
  */
-const GUARDED = 'exec 3<&0; { read -r word <&3; [ -n "$word" ] || kill -9 $$; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-';
+const GUARDED =
+  'exec 3<&0; { read -r word <&3; [ -n "$word" ] || kill -9 $$; } >/dev/null 2>&1 & exec "$@" </dev/null 3<&-';
 
 /** A child process that never outlives this one. `stdio` is `[stdout, stderr]`. */
 export function guarded(program, args, { stdio, ...options }) {
@@ -100,7 +101,7 @@ export class LivelogServer {
 export async function fill(data, rows) {
   const parent = process.env.LAB_KEPT ?? tmpdir();
   const kept = join(parent, `rows-${rows}`);
-  if (!await stat(kept).catch(() => undefined)) await makeRows(kept, rows);
+  if (!(await stat(kept).catch(() => undefined))) await makeRows(kept, rows);
   await cp(kept, data, { recursive: true });
 }
 

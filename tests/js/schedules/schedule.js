@@ -36,7 +36,8 @@ export class Schedule {
     const { dice, world, server, run } = this;
     // Persistent clients of one name are tabs of one browser; of two, two browsers.
     const persistence = dice.pick(['none', 'none', 'one', 'both', 'shared']);
-    const name = (tab) => ({ none: undefined, one: tab === 'A' ? `${run}-A` : undefined, both: `${run}-${tab}`, shared: run })[persistence];
+    const name = (tab) =>
+      ({ none: undefined, one: tab === 'A' ? `${run}-A` : undefined, both: `${run}-${tab}`, shared: run })[persistence];
     this.from = await this.head();
     this.tabs = [];
     for (const tab of ['A', 'B']) {
@@ -50,7 +51,18 @@ export class Schedule {
     const { dice } = this;
     const tab = dice.pick(this.tabs);
     const what = dice.weighed({
-      write: 60, read: 4, broadcast: 4, cut: 4, spell: 3, stall: 4, slow: 3, twice: 4, lose: 4, fail: 5, close: 2, reopen: 3,
+      write: 60,
+      read: 4,
+      broadcast: 4,
+      cut: 4,
+      spell: 3,
+      stall: 4,
+      slow: 3,
+      twice: 4,
+      lose: 4,
+      fail: 5,
+      close: 2,
+      reopen: 3,
       restart: drawsRestarts(this.seed) ? 6 : 0,
     });
     this.story.push(`${tab.name} ${what}`);
@@ -98,16 +110,22 @@ export class Schedule {
 
   /** A command arrives twice, as it does from a client that had no answer. */
   async twice(tab) {
-    for (const type of ['UPDATE', 'CREATE', 'BATCH']) await tab.site.rule({ direction: 'up', match: { type }, act: 'twice' });
+    for (const type of ['UPDATE', 'CREATE', 'BATCH'])
+      await tab.site.rule({ direction: 'up', match: { type }, act: 'twice' });
     this.write(tab);
   }
 
   /** The connection ends with a command or with its answer. */
   async lose(tab) {
     const [direction, match, act] = this.dice.pick([
-      ['up', { type: 'UPDATE' }, 'cut'], ['up', { type: 'UPDATE' }, 'cutAfter'], ['up', { type: 'CREATE' }, 'cutAfter'],
-      ['down', { type: 'response', request: 'UPDATE' }, 'cut'], ['down', { type: 'response', request: 'BATCH' }, 'cut'],
-      ['down', { type: 'change' }, 'cut'], ['down', { type: 'live' }, 'cut'], ['down', { type: 'snapshot' }, 'cutAfter'],
+      ['up', { type: 'UPDATE' }, 'cut'],
+      ['up', { type: 'UPDATE' }, 'cutAfter'],
+      ['up', { type: 'CREATE' }, 'cutAfter'],
+      ['down', { type: 'response', request: 'UPDATE' }, 'cut'],
+      ['down', { type: 'response', request: 'BATCH' }, 'cut'],
+      ['down', { type: 'change' }, 'cut'],
+      ['down', { type: 'live' }, 'cut'],
+      ['down', { type: 'snapshot' }, 'cutAfter'],
     ]);
     await tab.site.rule({ direction, match, act });
     this.write(tab);
@@ -115,8 +133,16 @@ export class Schedule {
 
   async fail(tab) {
     const rule = this.dice.once(2)
-      ? { direction: 'up', match: { type: this.dice.pick(['UPDATE', 'CREATE']) }, code: this.dice.pick(['busy', 'unavailable', 'storage_failed']) }
-      : { direction: 'down', match: { type: 'response', request: this.dice.pick(['UPDATE', 'BATCH']) }, code: 'outcome_unknown' };
+      ? {
+          direction: 'up',
+          match: { type: this.dice.pick(['UPDATE', 'CREATE']) },
+          code: this.dice.pick(['busy', 'unavailable', 'storage_failed']),
+        }
+      : {
+          direction: 'down',
+          match: { type: 'response', request: this.dice.pick(['UPDATE', 'BATCH']) },
+          code: 'outcome_unknown',
+        };
     await tab.site.rule({ ...rule, act: 'fail', times: 1 + this.dice.below(2) });
     this.write(tab);
   }
@@ -141,7 +167,8 @@ export class Schedule {
     const settled = () => this.tabs.every((tab) => tab.isSettled());
     await until(settled, () => `all is settled: ${this.tabs.map(waiting)}`, SETTLED_MS);
     for (const { name, persist } of this.tabs) {
-      if (persist) await until(async () => (await stored(persist)) === 0, `what client ${name} left behind is done`, SETTLED_MS);
+      if (persist)
+        await until(async () => (await stored(persist)) === 0, `what client ${name} left behind is done`, SETTLED_MS);
     }
   }
 
@@ -170,11 +197,20 @@ export class Schedule {
     await until(() => live.ready || live.error, 'it is ready', SETTLED_MS);
     await live.seen(head);
     const { filter, sort, limit = 1000, fields } = options;
-    const parameters = { filter, limit: String(limit), ...(sort && { sort }), ...(fields && { fields: fields.join() }) };
+    const parameters = {
+      filter,
+      limit: String(limit),
+      ...(sort && { sort }),
+      ...(fields && { fields: fields.join() }),
+    };
     const { data } = await this.server.get('/api/events', parameters);
     const shown = live.get();
     const what = `client ${tab.name}, ${JSON.stringify(options)}`;
-    equal(shown.map(({ _id }) => _id), data.map(({ _id }) => _id), what);
+    equal(
+      shown.map(({ _id }) => _id),
+      data.map(({ _id }) => _id),
+      what,
+    );
     // Fields that only the sort needs may be there too.
     for (const [at, row] of data.entries()) {
       for (const name of Object.keys(row)) equal(shown[at][name], row[name], `${what}: ${name} of ${row._id}`);
@@ -185,14 +221,19 @@ export class Schedule {
   /** That what was promised of a write is so in the log. */
   judgeWrite({ token, command, outcome, seq, code }, { persist }, log) {
     const what = `${token} ${JSON.stringify(command)} (${outcome} ${code ?? ''})`;
-    if (outcome === DONE) ok(log.some((change) => change.seq === seq), `${what}: seq ${seq} is in the log`);
+    if (outcome === DONE)
+      ok(
+        log.some((change) => change.seq === seq),
+        `${what}: seq ${seq} is in the log`,
+      );
     for (const each of tokensOf(command)) {
       const effects = log.filter((change) => carries(change, each));
       const most = 1 + this.restored(effects);
       if (outcome === REFUSED) equal(effects, [], `${what}: effects`);
       if (outcome === DONE) ok(effects.length >= 1, `${what} has no effect`);
       ok(effects.length <= most, `${what} has ${effects.length} effects: ${JSON.stringify(effects)}`);
-      if (outcome === CLOSED && persist) ok(effects.length >= 1 || this.isLost(each), `${what} has no effect, and nobody was told`);
+      if (outcome === CLOSED && persist)
+        ok(effects.length >= 1 || this.isLost(each), `${what} has no effect, and nobody was told`);
     }
   }
 
@@ -200,7 +241,8 @@ export class Schedule {
   restored(effects) {
     const first = effects.find(({ version }) => version === 1);
     if (!first) return 0;
-    const restores = ({ command, outcome }) => command.type === 'RESTORE' && command.payload.id === first.eventId && outcome !== REFUSED;
+    const restores = ({ command, outcome }) =>
+      command.type === 'RESTORE' && command.payload.id === first.eventId && outcome !== REFUSED;
     return this.tabs.flatMap(({ writes }) => writes).filter(restores).length;
   }
 
@@ -220,7 +262,8 @@ export class Schedule {
   }
 
   judgeBroadcasts() {
-    for (const { name, heard } of this.tabs) equal(heard.length, new Set(heard).size, `client ${name} heard a broadcast twice: ${heard}`);
+    for (const { name, heard } of this.tabs)
+      equal(heard.length, new Set(heard).size, `client ${name} heard a broadcast twice: ${heard}`);
   }
 }
 
@@ -231,7 +274,10 @@ function judgeOrder({ writes }) {
     if (outcome !== DONE) continue;
     for (const id of idsOf(command)) {
       const before = last.get(`${life} ${id}`);
-      ok(before === undefined || before.seq < seq, `${token} was done as ${seq}, before ${before?.token} as ${before?.seq}`);
+      ok(
+        before === undefined || before.seq < seq,
+        `${token} was done as ${seq}, before ${before?.token} as ${before?.seq}`,
+      );
       last.set(`${life} ${id}`, { token, seq });
     }
   }

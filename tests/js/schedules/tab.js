@@ -1,6 +1,6 @@
 /**
- * One of a schedule's clients: it writes whatever the dice say, and remembers what became of each write. With persistence it may
- * end and come back in the middle.
+ * One of a schedule's clients: it writes whatever the dice say, and remembers what became of each write. With
+ * persistence it may end and come back in the middle.
  */
 import { connect } from 'livelog';
 
@@ -85,7 +85,9 @@ export class Tab {
     const kind = this.dice.weighed({ create: 4, update: 10, merge: 2, remove: 1, restore: 1, batch: 2 });
     if (kind !== 'batch') return [this.single(kind, token), 1];
     const count = 1 + this.dice.below(3);
-    const commands = Array.from({ length: count }, (_, at) => this.single(this.dice.pick(['create', 'update']), `${token}.${at}`));
+    const commands = Array.from({ length: count }, (_, at) =>
+      this.single(this.dice.pick(['create', 'update']), `${token}.${at}`),
+    );
     return [{ type: 'BATCH', payload: { commands } }, count];
   }
 
@@ -93,8 +95,20 @@ export class Tab {
     const { dice } = this;
     const id = this.id();
     const title = `t${dice.below(4)}`;
-    if (kind === 'create') return { type: 'CREATE', payload: { _id: dice.once(3) ? `${this.run}/${token}` : id, run: this.run, token, title, in: dice.once(2), n: 0 } };
-    if (kind === 'merge') return { type: 'UPDATE', payload: { id, mergePatch: { token, title, in: dice.once(2) ? null : true } } };
+    if (kind === 'create')
+      return {
+        type: 'CREATE',
+        payload: {
+          _id: dice.once(3) ? `${this.run}/${token}` : id,
+          run: this.run,
+          token,
+          title,
+          in: dice.once(2),
+          n: 0,
+        },
+      };
+    if (kind === 'merge')
+      return { type: 'UPDATE', payload: { id, mergePatch: { token, title, in: dice.once(2) ? null : true } } };
     if (kind === 'remove') return { type: 'DELETE', payload: { id } };
     if (kind === 'restore') return { type: 'RESTORE', payload: { id, version: 1 } };
     const updateData = dice.once(2)

@@ -37,7 +37,10 @@ test('who stops listening to the state hears nothing more', async (world) => {
 test('a server that cannot be reached makes the state offline, and live when it is there again', async (world) => {
   const { site, db } = await world.pair();
   await site.kill();
-  await until(() => db.state.name === 'offline', () => `it is offline: ${db.state.name}`);
+  await until(
+    () => db.state.name === 'offline',
+    () => `it is offline: ${db.state.name}`,
+  );
   await site.start();
   await until(() => db.state.name === 'live', 'it is live', 40_000);
 });
@@ -73,7 +76,11 @@ test('a refused connection is tried again with pauses that grow, not in a storm'
   await Promise.all([db, other].map((client) => until(() => client.state.name === 'live', 'it is live', 40_000)));
 });
 
-for (const [direction, what] of [['both', 'passes nothing'], ['down', 'passes nothing of what the server says'], ['up', 'passes nothing to the server']]) {
+for (const [direction, what] of [
+  ['both', 'passes nothing'],
+  ['down', 'passes nothing of what the server says'],
+  ['up', 'passes nothing to the server'],
+]) {
   test(`a connection that ${what} is noticed within ten seconds`, async (world) => {
     const { site, db } = await world.pair();
     const query = db.query();
@@ -124,7 +131,13 @@ test('a slow connection is a connection', async (world) => {
   equal((await site.connections()).accepted, before.accepted);
 });
 
-for (const [code, reason] of [[4000, 'shutting_down'], [4001, 'timed_out'], [4002, 'too_slow'], [1001, ''], [1011, '']]) {
+for (const [code, reason] of [
+  [4000, 'shutting_down'],
+  [4001, 'timed_out'],
+  [4002, 'too_slow'],
+  [1001, ''],
+  [1011, ''],
+]) {
   test(`a connection that is closed with ${code} is made anew`, async (world) => {
     const { site, db } = await world.pair();
     const before = await site.connections();
@@ -134,17 +147,29 @@ for (const [code, reason] of [[4000, 'shutting_down'], [4001, 'timed_out'], [400
   });
 }
 
-for (const [code, reason] of [[4500, 'message_too_large'], [4501, 'corrupt']]) {
+for (const [code, reason] of [
+  [4500, 'message_too_large'],
+  [4501, 'corrupt'],
+]) {
   test(`a connection that is closed with ${code} is not made anew, and what waits is told`, async (world) => {
     const { site, db } = await world.pair();
     const query = db.query();
     await query.whenReady();
     await site.rule({ direction: 'up', match: { type: 'CREATE' }, act: 'drop' });
-    const waiting = db.create({ _id: 'a' }).then(() => 'done', (error) => error.code);
+    const waiting = db.create({ _id: 'a' }).then(
+      () => 'done',
+      (error) => error.code,
+    );
     const before = await site.connections();
     await site.close(code, reason);
-    await until(() => db.state.name === 'closed', () => `it is closed: ${db.state.name}`);
-    ok(String(db.state.reason).includes(reason) || String(db.state.reason).includes(String(code)), `it says why: ${db.state.reason}`);
+    await until(
+      () => db.state.name === 'closed',
+      () => `it is closed: ${db.state.name}`,
+    );
+    ok(
+      String(db.state.reason).includes(reason) || String(db.state.reason).includes(String(code)),
+      `it says why: ${db.state.reason}`,
+    );
     equal(await waiting, 'closed');
     await rejects(db.create({ _id: 'b' }), 'closed');
     equal((await site.connections()).accepted, before.accepted);
@@ -156,7 +181,12 @@ test('close() ends what waits, and everything after it is refused', async (world
   const query = db.query();
   await query.whenReady();
   await site.stall();
-  const waiting = [db.create({ _id: 'a' }), db.fetch(), query.seen(99)].map((promise) => promise.then(() => 'done', ({ code }) => code));
+  const waiting = [db.create({ _id: 'a' }), db.fetch(), query.seen(99)].map((promise) =>
+    promise.then(
+      () => 'done',
+      ({ code }) => code,
+    ),
+  );
   db.close();
   equal(await Promise.all(waiting), ['closed', 'closed', 'closed']);
   await rejects(db.create({ _id: 'b' }), 'closed');
@@ -171,7 +201,13 @@ test('what a later server may say is passed over', async (world) => {
   const query = db.query();
   await query.whenReady();
   const before = await site.connections();
-  for (const message of [{ type: 'novelty', payload: 1 }, { type: 'response', id: 'nobody', success: true }, { type: 'change', sub: 'nobody', seq: 1 }, { type: 'pong', id: 'x', seq: 0 }, { type: 'error', success: false, error: { code: 'internal', message: 'm' } }]) {
+  for (const message of [
+    { type: 'novelty', payload: 1 },
+    { type: 'response', id: 'nobody', success: true },
+    { type: 'change', sub: 'nobody', seq: 1 },
+    { type: 'pong', id: 'x', seq: 0 },
+    { type: 'error', success: false, error: { code: 'internal', message: 'm' } },
+  ]) {
     await site.say(message);
   }
   await query.seen((await db.create({ _id: 'a' }))._seq);
@@ -196,7 +232,10 @@ test('a query that is behind its log says so until it has caught up', async (wor
   db.onState(({ name }) => told.add(name));
   const sub = (await site.sent({ type: 'SUBSCRIBE' })).at(-1).payload.sub;
   await site.say({ type: 'behind', sub, seq: 0 });
-  await until(() => db.state.name === 'behind', () => `it is behind: ${db.state.name}`);
+  await until(
+    () => db.state.name === 'behind',
+    () => `it is behind: ${db.state.name}`,
+  );
   await site.say({ type: 'live', sub, seq: 0 });
   await live(db);
 });

@@ -63,7 +63,9 @@ function watchForStrays(report) {
 }
 
 function text(error) {
-  const shown = error?.stack?.includes(error.message) ? error.stack : `${error?.name}: ${error?.message}\n${error?.stack}`;
+  const shown = error?.stack?.includes(error.message)
+    ? error.stack
+    : `${error?.name}: ${error?.message}\n${error?.stack}`;
   return error instanceof Error ? shown : String(error);
 }
 
@@ -77,7 +79,8 @@ export function isEqual(a, b) {
 }
 
 export function equal(actual, expected, what = '') {
-  if (!isEqual(actual, expected)) throw new Error(`${what}\n  is       ${shown(actual)}\n  and not  ${shown(expected)}`);
+  if (!isEqual(actual, expected))
+    throw new Error(`${what}\n  is       ${shown(actual)}\n  and not  ${shown(expected)}`);
 }
 
 export function same(actual, expected, what = 'they are two things') {
@@ -103,7 +106,10 @@ export async function rejects(promise, code) {
 /** The promise's outcome, `['done', value]` or `['refused', error]`, and `undefined` while there is none. */
 export function watched(promise) {
   const watch = { outcome: undefined };
-  promise.then((value) => (watch.outcome = ['done', value]), (error) => (watch.outcome = ['refused', error]));
+  promise.then(
+    (value) => (watch.outcome = ['done', value]),
+    (error) => (watch.outcome = ['refused', error]),
+  );
   return watch;
 }
 

@@ -6,12 +6,14 @@ if (!globalThis.indexedDB) await import('fake-indexeddb/auto');
 await import('./writes.js');
 await import('./reads.js');
 await import('./results.js');
+await import('./order.js');
+await import('./resume.js');
 await import('./connection.js');
 await import('./overlay.js');
 await import('./queue.js');
 await import('./persistence.js');
 
 const isPage = globalThis.location?.search !== undefined && globalThis.document !== undefined;
-const filter = isPage ? decodeURIComponent(location.search.slice(1)) : process.argv[2] ?? '';
+const filter = isPage ? decodeURIComponent(location.search.slice(1)) : (process.argv[2] ?? '');
 const failed = await run(filter);
 if (!isPage) process.exit(failed === 0 ? 0 : 1);

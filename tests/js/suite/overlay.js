@@ -52,7 +52,12 @@ test('what is written shows until its change has arrived, though the answer was 
     await step();
     await until(() => !['a', 'b', 'gone'].some((id) => query.pending(id)), 'it is confirmed');
   }
-  equal(seen(), [['a1', 'gone'], ['a2', 'gone'], ['a2', 'b1', 'gone'], ['a2', 'b1']]);
+  equal(seen(), [
+    ['a1', 'gone'],
+    ['a2', 'gone'],
+    ['a2', 'b1', 'gone'],
+    ['a2', 'b1'],
+  ]);
 });
 
 test('an event without a chosen id shows under the id that it will have', async (world) => {
@@ -67,7 +72,8 @@ test('an optimistic row has the names that a row has', async (world) => {
   const made = db.create({ _id: 'a', title: 'x' });
   const shown = Object.keys(query.get()[0]);
   await query.seen((await made)._seq);
-  for (const name of ['_id', '_version', '_createdAt', '_updatedAt', 'title']) ok(shown.includes(name), `${name} of ${shown}`);
+  for (const name of ['_id', '_version', '_createdAt', '_updatedAt', 'title'])
+    ok(shown.includes(name), `${name} of ${shown}`);
   equal(Object.keys(query.get()[0]).sort(), ['_createdAt', '_id', '_seq', '_updatedAt', '_version', 'title']);
 });
 
@@ -82,7 +88,11 @@ test('counting shows at once and never runs backwards', async (world) => {
   await until(() => !query.pending('a'), 'all is confirmed');
   equal(query.get()[0].n, 20);
   const values = seen();
-  equal(values, [...values].sort((x, y) => x - y), 'it only grew');
+  equal(
+    values,
+    [...values].sort((x, y) => x - y),
+    'it only grew',
+  );
 });
 
 test('fields, operators and merge patches show at once', async (world) => {
@@ -156,11 +166,21 @@ test('an optimistic update leaves a result and enters another', async (world) =>
   const { _seq } = await done;
   await Promise.all([query.seen(_seq), other.seen(_seq)]);
   equal([ids(query), ids(other)], [[], ['a']]);
-  equal(seen.map((of) => of()), [[1, 0], [0, 1]], 'neither flickered');
+  equal(
+    seen.map((of) => of()),
+    [
+      [1, 0],
+      [0, 1],
+    ],
+    'neither flickered',
+  );
 });
 
 test('an optimistic row is sorted and counts for the limit', async (world) => {
-  const { site, db, query } = await withQuery(world, { sort: { n: 1 }, limit: 2 }, [{ _id: 'a', n: 1 }, { _id: 'b', n: 3 }]);
+  const { site, db, query } = await withQuery(world, { sort: { n: 1 }, limit: 2 }, [
+    { _id: 'a', n: 1 },
+    { _id: 'b', n: 3 },
+  ]);
   await site.delay(40);
   const made = db.create({ _id: 'c', n: 2 });
   equal(ids(query), ['a', 'c']);
@@ -174,15 +194,62 @@ test('an optimistic row is sorted and counts for the limit', async (world) => {
 test('the client judges filters as the server does', async (world) => {
   const { site, db } = await world.pair();
   const filters = [
-    { n: 1 }, { n: { $ne: 1 } }, { n: { $gt: 1 } }, { n: { $gte: 2, $lt: 3 } }, { n: { $lte: 'b' } }, { n: { $in: [1, 'a', null] } },
-    { n: { $nin: [1, null] } }, { n: { $exists: true } }, { n: { $exists: false } }, { n: null }, { 'deep.x': 1 }, { 'deep.x': { $gt: 0 } },
-    { $and: [{ n: 1 }, { 'deep.x': 1 }] }, { $or: [{ n: 'a' }, { n: 2.5 }] }, { $nor: [{ n: 1 }, { n: 'a' }] }, { n: { $not: { $gt: 1 } } },
-    { 'list.v': 2 }, { 'list.0': 1 }, { n: true }, { n: { $gt: false } }, { n: [1, 2] }, { n: { $eq: { a: 1 } } }, {}, { n: { $lt: 2 }, 'deep.x': { $exists: false } },
+    { n: 1 },
+    { n: { $ne: 1 } },
+    { n: { $gt: 1 } },
+    { n: { $gte: 2, $lt: 3 } },
+    { n: { $lte: 'b' } },
+    { n: { $in: [1, 'a', null] } },
+    { n: { $nin: [1, null] } },
+    { n: { $exists: true } },
+    { n: { $exists: false } },
+    { n: null },
+    { 'deep.x': 1 },
+    { 'deep.x': { $gt: 0 } },
+    { $and: [{ n: 1 }, { 'deep.x': 1 }] },
+    { $or: [{ n: 'a' }, { n: 2.5 }] },
+    { $nor: [{ n: 1 }, { n: 'a' }] },
+    { n: { $not: { $gt: 1 } } },
+    { 'list.v': 2 },
+    { 'list.0': 1 },
+    { n: true },
+    { n: { $gt: false } },
+    { n: [1, 2] },
+    { n: { $eq: { a: 1 } } },
+    {},
+    { n: { $lt: 2 }, 'deep.x': { $exists: false } },
   ];
-  const values = [1, 2, 2.5, -1, 1.0, 'a', 'b', '', null, true, false, [1, 2], [2, 1], [], [[1, 2]], { a: 1 }, { a: 1, b: 2 }, ['a', null]];
+  const values = [
+    1,
+    2,
+    2.5,
+    -1,
+    1.0,
+    'a',
+    'b',
+    '',
+    null,
+    true,
+    false,
+    [1, 2],
+    [2, 1],
+    [],
+    [[1, 2]],
+    { a: 1 },
+    { a: 1, b: 2 },
+    ['a', null],
+  ];
   const documents = [
-    ...values.map((n) => ({ n })), {}, { deep: { x: 1 } }, { n: 1, deep: { x: [1, 5] } }, { deep: [{ x: 0 }, { x: 1 }] },
-    { list: [{ v: 1 }, { v: 2 }] }, { list: [1, 2] }, { list: [[{ v: 2 }]] }, { deep: 1 }, { deep: null },
+    ...values.map((n) => ({ n })),
+    {},
+    { deep: { x: 1 } },
+    { n: 1, deep: { x: [1, 5] } },
+    { deep: [{ x: 0 }, { x: 1 }] },
+    { list: [{ v: 1 }, { v: 2 }] },
+    { list: [1, 2] },
+    { list: [[{ v: 2 }]] },
+    { deep: 1 },
+    { deep: null },
   ].map((document, at) => ({ _id: `d${String(at).padStart(2, '0')}`, ...document }));
   const queries = filters.map((filter) => db.query({ filter }));
   await Promise.all(queries.map((query) => query.whenReady()));
@@ -194,12 +261,22 @@ test('the client judges filters as the server does', async (world) => {
   await Promise.all(queries.map((query) => query.seen(seq)));
   for (const [at, filter] of filters.entries()) {
     const confirmed = ids(queries[at]);
-    const shownTooMuch = optimistic[at].filter((id) => !confirmed.includes(id)).map((id) => documents.find(({ _id }) => _id === id));
+    const shownTooMuch = optimistic[at]
+      .filter((id) => !confirmed.includes(id))
+      .map((id) => documents.find(({ _id }) => _id === id));
     equal(shownTooMuch, [], `${JSON.stringify(filter)} shows what it does not see`);
     // What it cannot judge it may leave to the server; what is a plain value it can.
-    const missed = confirmed.filter((id) => !optimistic[at].includes(id)).map((id) => documents.find(({ _id }) => _id === id));
-    const plain = missed.filter(({ n, deep, list }) => typeof n !== 'object' && deep === undefined && list === undefined);
-    equal(JSON.stringify(filter).includes('"a"') || JSON.stringify(filter).includes('[1,2]') ? [] : plain, [], `${JSON.stringify(filter)} does not show at once`);
+    const missed = confirmed
+      .filter((id) => !optimistic[at].includes(id))
+      .map((id) => documents.find(({ _id }) => _id === id));
+    const plain = missed.filter(
+      ({ n, deep, list }) => typeof n !== 'object' && deep === undefined && list === undefined,
+    );
+    equal(
+      JSON.stringify(filter).includes('"a"') || JSON.stringify(filter).includes('[1,2]') ? [] : plain,
+      [],
+      `${JSON.stringify(filter)} does not show at once`,
+    );
   }
 });
 
@@ -220,21 +297,32 @@ test('an optimistic batch shows as a whole and is confirmed as a whole', async (
   const { site, db, query } = await withQuery(world, {}, [{ _id: 'a', n: 1 }]);
   await site.delay(40);
   const seen = seenOf(query, (rows) => rows.map(({ _id, n }) => `${_id}${n}`));
-  const done = db.write({ type: 'BATCH', payload: { commands: [
-    { type: 'UPDATE', payload: { id: 'a', updateData: { n: 2 } } },
-    { type: 'CREATE', payload: { _id: 'b', n: 1 } },
-    { type: 'CREATE', payload: { _id: 'c', n: 1 } },
-  ] } });
+  const done = db.write({
+    type: 'BATCH',
+    payload: {
+      commands: [
+        { type: 'UPDATE', payload: { id: 'a', updateData: { n: 2 } } },
+        { type: 'CREATE', payload: { _id: 'b', n: 1 } },
+        { type: 'CREATE', payload: { _id: 'c', n: 1 } },
+      ],
+    },
+  });
   await query.seen((await done).seq);
   await until(() => !query.pending('a') && !query.pending('c'));
   equal(seen(), [['a1'], ['a2', 'b1', 'c1']]);
 });
 
-test('another client\'s change of a row with an optimistic edit shows together with it', async (world) => {
+test("another client's change of a row with an optimistic edit shows together with it", async (world) => {
   const { site, db, query } = await withQuery(world, {}, [{ _id: 'a', n: 0, by: 'me' }]);
   const other = world.connect(site);
   await other.fetch();
-  await site.rule({ direction: 'up', match: { type: 'UPDATE', payload: { updateData: { $inc: { n: 1 } } } }, act: 'fail', code: 'busy', times: 2 });
+  await site.rule({
+    direction: 'up',
+    match: { type: 'UPDATE', payload: { updateData: { $inc: { n: 1 } } } },
+    act: 'fail',
+    code: 'busy',
+    times: 2,
+  });
   const mine = db.update('a', { $inc: { n: 1 } });
   equal(query.get()[0].n, 1);
   await other.update('a', { by: 'other', n: 10 });

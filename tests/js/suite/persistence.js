@@ -1,10 +1,10 @@
 /**
- * Queues in IndexedDB: what was written before a page was gone is done after it is back, by one tab, once. Here a page's end is
- * `close()`, and tabs are clients of one name; real tabs are in `tabs.js`.
+ * Queues in IndexedDB: what was written before a page was gone is done after it is back, by one tab, once. Here a
+ * page's end is `close()`, and tabs are clients of one name; real tabs are in `tabs.js`.
  */
 import { equal, ok, rejects, test, watched } from './harness.js';
 import { promised, stored } from './stored.js';
-import { until } from './world.js';
+import { live, until } from './world.js';
 
 let names = 0;
 const persisted = () => ({ persist: 'indexeddb', name: `queue-${Date.now()}-${names++}` });
@@ -17,13 +17,19 @@ async function leftBehind(world, options, write) {
   const outcomes = write(db).map(watched);
   await kept(options.name, outcomes.length);
   db.close();
-  await until(() => outcomes.every(({ outcome }) => outcome?.[0] === 'refused' && outcome[1].code === 'closed'), 'their promises are closed');
+  await until(
+    () => outcomes.every(({ outcome }) => outcome?.[0] === 'refused' && outcome[1].code === 'closed'),
+    'their promises are closed',
+  );
   return site;
 }
 
 /** Waits until so many writes are in the database, by opening it. */
 async function kept(name, count) {
-  await until(async () => (await stored(name)) >= count, () => `${count} writes are kept`);
+  await until(
+    async () => (await stored(name)) >= count,
+    () => `${count} writes are kept`,
+  );
 }
 
 test('what was written before the end is done by the next client of that name, in order and once', async (world) => {
@@ -85,7 +91,11 @@ test('several clients of one name do each write once', async (world) => {
   await until(() => tabs.every((db) => db.state.name !== 'live'));
   const all = tabs.flatMap((db) => Array.from({ length: 10 }, () => watched(db.update('a', { $inc: { n: 1 } }))));
   await site.refuse(false);
-  await until(() => all.every(({ outcome }) => outcome?.[0] === 'done'), () => `every promise is kept: ${JSON.stringify(all.map(({ outcome }) => outcome?.[0] === 'done' || outcome?.[1]?.code))}`, 40_000);
+  await until(
+    () => all.every(({ outcome }) => outcome?.[0] === 'done'),
+    () => `every promise is kept: ${JSON.stringify(all)}`,
+    40_000,
+  );
   equal([(await site.event('a')).n, (await site.changes()).length], [30, 31]);
 });
 
@@ -104,6 +114,22 @@ test('a client that ends hands its queue to another of that name that is there',
   ok(lost.every(({ outcome }) => outcome?.[0] === 'refused'));
 });
 
+test('a client that ends offline hands its queue to one that is connected all the time', async (world) => {
+  const options = persisted();
+  const site = await world.site();
+  const staying = world.connect(site, options);
+  await live(staying);
+  const door = await world.door(site);
+  await door.refuse(true);
+  const ending = world.connect(door, options);
+  const lost = Array.from({ length: 5 }, (_, n) => watched(ending.create({ _id: `e${n}` })));
+  await kept(options.name, 5);
+  ending.close();
+  await until(async () => (await site.changes()).length === 5, 'the other has done them', 40_000);
+  await until(async () => (await stored(options.name)) === 0, 'nothing is kept');
+  ok(lost.every(({ outcome }) => outcome?.[0] === 'refused'));
+});
+
 test('what is refused after the page is back is told to onLost', async (world) => {
   const options = persisted();
   const site = await leftBehind(world, options, (db) => [db.update('nobody', { n: 1 }), db.create({ _id: 'a' })]);
@@ -112,13 +138,16 @@ test('what is refused after the page is back is told to onLost', async (world) =
   world.connect(site, { ...options, onLost: (edit) => lost.push(edit) });
   await until(() => lost.length === 1, 'it is told');
   ok(JSON.stringify(lost[0]).includes('nobody'), `what was lost: ${JSON.stringify(lost[0])}`);
-  await until(async () => await site.event('a') !== undefined, 'what follows is done');
+  await until(async () => (await site.event('a')) !== undefined, 'what follows is done');
   await until(async () => (await stored(options.name)) === 0, 'nothing is kept');
 });
 
 test('a conflict after the page is back is put to onConflict', async (world) => {
   const options = persisted();
-  const site = await leftBehind(world, options, (db) => [db.create({ _id: 'a', n: 1 }), db.update('a', { n: 2 }, { expectedVersion: 5 })]);
+  const site = await leftBehind(world, options, (db) => [
+    db.create({ _id: 'a', n: 1 }),
+    db.update('a', { n: 2 }, { expectedVersion: 5 }),
+  ]);
   await site.refuse(false);
   const db = world.connect(site, {
     ...options,
@@ -146,7 +175,10 @@ test('a database that cannot be had leaves a client that keeps its queue in memo
   const request = indexedDB.open(`livelog-${name}`, 1_000_000);
   (await promised(request)).close();
   const db = world.connect(site, { persist: 'indexeddb', name });
-  const outcome = await db.create({ _id: 'a' }).then(() => 'done', ({ code }) => code);
+  const outcome = await db.create({ _id: 'a' }).then(
+    () => 'done',
+    ({ code }) => code,
+  );
   ok(typeof outcome === 'string' && outcome !== 'undefined', `it is ${outcome}`);
 });
 

@@ -17,13 +17,32 @@ test('what is written offline shows at once and is done, in order, when the conn
   await site.refuse(true);
   await site.cut();
   await until(() => db.state.name !== 'live');
-  const all = [db.create({ _id: 'a', n: 1 }), ...[2, 3].map((n) => db.update('a', { $inc: { n } })), db.update('a', { n: 7 }), db.create({ _id: 'b' }), db.remove('b')];
-  equal(query.get().map(({ _id, n }) => [_id, n]), [['a', 7]]);
+  const all = [
+    db.create({ _id: 'a', n: 1 }),
+    ...[2, 3].map((n) => db.update('a', { $inc: { n } })),
+    db.update('a', { n: 7 }),
+    db.create({ _id: 'b' }),
+    db.remove('b'),
+  ];
+  equal(
+    query.get().map(({ _id, n }) => [_id, n]),
+    [['a', 7]],
+  );
   await site.refuse(false);
   await Promise.all(all);
   const told = (await site.changes()).map(({ kind, eventId, data }) => [kind, eventId, data?.n]);
-  const expected = [['create', 'a', 1], ['update', 'a', 3], ['update', 'a', 6], ['update', 'a', 7], ['create', 'b', undefined], ['delete', 'b', undefined]];
-  equal(['a', 'b'].flatMap((id) => told.filter(([, of]) => of === id)), expected);
+  const expected = [
+    ['create', 'a', 1],
+    ['update', 'a', 3],
+    ['update', 'a', 6],
+    ['update', 'a', 7],
+    ['create', 'b', undefined],
+    ['delete', 'b', undefined],
+  ];
+  equal(
+    ['a', 'b'].flatMap((id) => told.filter(([, of]) => of === id)),
+    expected,
+  );
 });
 
 test('at most 100 writes are queued', async (world) => {
@@ -33,7 +52,10 @@ test('at most 100 writes are queued', async (world) => {
   equal(db.pending, 100);
   await site.refuse(false);
   await Promise.all(all);
-  equal((await site.changes()).map(({ data }) => data.n), Array.from({ length: 100 }, (_, n) => n));
+  equal(
+    (await site.changes()).map(({ data }) => data.n),
+    Array.from({ length: 100 }, (_, n) => n),
+  );
 });
 
 test('at most one MiB is queued', async (world) => {
@@ -52,7 +74,9 @@ test('what was refused for want of room does not show', async (world) => {
   const query = db.query();
   await query.whenReady();
   let refused = 0;
-  const all = Array.from({ length: 400 }, (_, n) => db.create({ _id: `e${n}` }).catch(({ code }) => (refused += code === 'queue_full' ? 1 : 1000)));
+  const all = Array.from({ length: 400 }, (_, n) =>
+    db.create({ _id: `e${n}` }).catch(({ code }) => (refused += code === 'queue_full' ? 1 : 1000)),
+  );
   await Promise.all(all);
   const { seq, data } = await db.fetch({ limit: 1000 });
   await query.seen(seq);

@@ -1,72 +1,8 @@
 /** Live results: what they show, which of it keeps its identity, and when they tell. */
+import { HeldSocket } from './held_socket.js';
 import { equal, ok, rejects, same, test } from './harness.js';
-import { live, until } from './world.js';
-
-const ids = (query) => query.get().map(({ _id }) => _id);
-
-/** Creates these documents past the client under test, at the server itself. */
-async function put(site, ...documents) {
-  for (let first = 0; first < documents.length; first += 100) {
-    const commands = documents.slice(first, first + 100).map((payload) => ({ type: 'CREATE', payload }));
-    const body = JSON.stringify({ commands });
-    const response = await fetch(`${await site.direct()}/api/batch`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
-    ok(response.ok, `${response.status}`);
-  }
-}
-
-/** Every array that the result ever showed from now on. */
-function shownBy(query) {
-  const shown = [];
-  query.subscribe(() => shown.push(query.get()));
-  return shown;
-}
-
-/** A WebSocket that can hold back what it hears, and then says it all in one task. */
-class HeldSocket extends EventTarget {
-  static held = [];
-  static isHolding = false;
-
-  static hold() {
-    this.isHolding = true;
-  }
-
-  static release() {
-    this.isHolding = false;
-    for (const { socket, data } of this.held.splice(0)) socket.emit(new MessageEvent('message', { data }));
-  }
-
-  constructor(...args) {
-    super();
-    this.inner = new WebSocket(...args);
-    this.inner.onmessage = ({ data }) => {
-      if (HeldSocket.isHolding) HeldSocket.held.push({ socket: this, data });
-      else this.emit(new MessageEvent('message', { data }));
-    };
-    for (const type of ['open', 'error']) this.inner.addEventListener(type, () => this.emit(new Event(type)));
-    this.inner.addEventListener('close', ({ code, reason }) => this.emit(Object.assign(new Event('close'), { code, reason })));
-  }
-
-  emit(event) {
-    this[`on${event.type}`]?.(event);
-    this.dispatchEvent(event);
-  }
-
-  send(text) {
-    this.inner.send(text);
-  }
-
-  close(...args) {
-    this.inner.close(...args);
-  }
-
-  get readyState() {
-    return this.inner.readyState;
-  }
-
-  get bufferedAmount() {
-    return this.inner.bufferedAmount;
-  }
-}
+import { ids, put, shownBy } from './shown.js';
+import { until } from './world.js';
 
 test('a result is empty and not ready until its snapshot is whole, then shows what its filter sees', async (world) => {
   const { site, db } = await world.pair();
@@ -186,54 +122,6 @@ test('a listener that throws does not keep the others from hearing', async (worl
   equal(db.state.name, 'live');
 });
 
-test('without a sort, rows are in the order of their ids, by code points', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, ...['b', 'a', 'B', '10', '9', 'é', '\u{1F600}', '\uFFFD'].map((_id) => ({ _id })));
-  const query = db.query();
-  await query.whenReady();
-  equal(ids(query), ['10', '9', 'B', 'a', 'b', 'é', '\uFFFD', '\u{1F600}']);
-  equal(ids(query), (await db.fetch()).data.map(({ _id }) => _id), 'as the server has them');
-});
-
-test('a result sorts values of all types as the server does', async (world) => {
-  const { site, db } = await world.pair();
-  const values = [
-    null, 3, -1, 2.5, 1e300, 'b', 'a', 'B', '', '\u{1F600}', '\uFFFD', { a: 1 }, { a: 2 }, { b: 0 }, {}, [], [1], [5, 2], ['z'], true, false,
-    [[1]], { a: { b: 1 } }, '10', '9', 0, [null], [{ a: 1 }],
-  ];
-  await put(site, ...values.map((v, at) => ({ _id: `e${String(at).padStart(2, '0')}`, v, same: at % 3, deep: { v } })), { _id: 'none' });
-  for (const sort of [{ v: 1 }, { v: -1 }, { same: 1, v: -1 }, { 'deep.v': 1 }, { 'deep.v.a': -1 }, { _id: -1 }]) {
-    const query = db.query({ sort });
-    await query.whenReady();
-    const { data } = await db.fetch({ sort, limit: 1000 });
-    equal(ids(query), data.map(({ _id }) => _id), `by ${JSON.stringify(sort)}`);
-    query.close();
-  }
-});
-
-test('a limit cuts after sorting, and rows move up when one goes', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, ...Array.from({ length: 10 }, (_, n) => ({ _id: `e${n}`, n })));
-  const query = db.query({ sort: { n: -1 }, limit: 3 });
-  await query.whenReady();
-  equal(ids(query), ['e9', 'e8', 'e7']);
-  const { _seq } = await db.create({ _id: 'top', n: 100 });
-  await query.seen(_seq);
-  equal(ids(query), ['top', 'e9', 'e8']);
-  await query.seen((await db.write({ type: 'DELETE', payload: { id: 'e9' } })).seq);
-  equal(ids(query), ['top', 'e8', 'e7']);
-});
-
-test('a result with fields has these, and can be sorted by another', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, { _id: 'a', title: 'x', n: 2, secret: 1 }, { _id: 'b', title: 'y', n: 1, secret: 2 });
-  const query = db.query({ fields: ['title'], sort: { n: 1 } });
-  await query.whenReady();
-  equal(query.get().map(({ _id, title, secret }) => [_id, title, secret]), [['b', 'y', undefined], ['a', 'x', undefined]]);
-  await query.seen((await db.update('b', { n: 3, title: 'z' }))._seq);
-  equal(query.get().map(({ title }) => title), ['x', 'z']);
-});
-
 test('what arrives in one task is told once', async (world) => {
   const site = await world.site();
   const db = world.connect(site, { WebSocket: HeldSocket });
@@ -246,7 +134,10 @@ test('what arrives in one task is told once', async (world) => {
   equal(shown.length, 0);
   HeldSocket.release();
   await until(() => query.get().length === 100);
-  equal(shown.map((rows) => rows.length), [100]);
+  equal(
+    shown.map((rows) => rows.length),
+    [100],
+  );
 });
 
 test('a result tells only when there is something new', async (world) => {
@@ -278,7 +169,10 @@ test('seen() rejects when the result ends', async (world) => {
   const { db } = await world.pair();
   const query = db.query();
   await query.whenReady();
-  const waiting = query.seen(1000).then(() => 'seen', (error) => error.code);
+  const waiting = query.seen(1000).then(
+    () => 'seen',
+    (error) => error.code,
+  );
   query.close();
   equal(await waiting, 'closed');
 });
@@ -302,10 +196,16 @@ test('a result is an async iterable of its changes, in order', async (world) => 
   await writer.update('b', { n: 4 });
   await writer.remove('b');
   await reading;
-  equal(told, [['create', 'b'], ['leave', 'b'], ['enter', 'b'], ['update', 'b'], ['delete', 'b']]);
+  equal(told, [
+    ['create', 'b'],
+    ['leave', 'b'],
+    ['enter', 'b'],
+    ['update', 'b'],
+    ['delete', 'b'],
+  ]);
 });
 
-test('onBatch tells the rows at the beginning and the changes after, so that an adapter can keep a copy', async (world) => {
+test('onBatch tells the rows and then the changes, so that an adapter can keep a copy', async (world) => {
   const { site, db } = await world.pair();
   await put(site, { _id: 'a', n: 1 }, { _id: 'b', n: 1 });
   const query = db.query({ optimistic: false });
@@ -326,7 +226,10 @@ test('onBatch tells the rows at the beginning and the changes after, so that an 
   await db.remove('b');
   const { _seq } = await db.create({ _id: 'c', n: 3 });
   await query.seen(_seq);
-  equal([...copy.values()].map(({ _id, n }) => [_id, n]).sort(), [['a', 2], ['c', 3]]);
+  equal([...copy.values()].map(({ _id, n }) => [_id, n]).sort(), [
+    ['a', 2],
+    ['c', 3],
+  ]);
   ok(batches.at(-1).seq >= _seq, 'batches name their seq');
 });
 
@@ -347,7 +250,14 @@ test('more subscriptions than a session may have give an error to those beyond, 
   const { site, db } = await world.pair();
   await put(site, ...Array.from({ length: 110 }, (_, n) => ({ _id: `e${n}`, n })));
   const queries = Array.from({ length: 105 }, (_, n) => db.query({ filter: { n } }));
-  const outcomes = await Promise.all(queries.map((query) => query.whenReady().then(() => 'ready', ({ code }) => code)));
+  const outcomes = await Promise.all(
+    queries.map((query) =>
+      query.whenReady().then(
+        () => 'ready',
+        ({ code }) => code,
+      ),
+    ),
+  );
   equal(outcomes.filter((outcome) => outcome === 'ready').length, 100);
   equal(outcomes.filter((outcome) => outcome === 'too_many_subscriptions').length, 5);
   queries[0].close();
@@ -371,126 +281,34 @@ test('a closed result is unsubscribed and changes no more', async (world) => {
 
 test('names that objects have of themselves are names like any other', async (world) => {
   const { site, db } = await world.pair();
-  const deep = JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"toString":"text","hasOwnProperty":1}');
+  const deep = JSON.parse(
+    `{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},
+      "toString":"text","hasOwnProperty":1}`,
+  );
   const query = db.query({ sort: { 'deep.toString': 1 } });
   await query.whenReady();
   for (const _id of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) await db.create({ _id, deep, in: 1 });
-  await db.update('constructor', JSON.parse('{"deep.__proto__.polluted":"no","deep.constructor.prototype.polluted":"no"}'));
+  await db.update(
+    'constructor',
+    JSON.parse('{"deep.__proto__.polluted":"no","deep.constructor.prototype.polluted":"no"}'),
+  );
   await db.update('toString', JSON.parse('{"deep":{"__proto__":{"merged":true}}}'), { merge: true });
   const { _seq } = await db.update('__proto__', JSON.parse('{"$inc":{"deep.hasOwnProperty":1}}'));
   await query.seen(_seq);
-  equal([{}.polluted, Object.prototype.merged, Object.polluted], [undefined, undefined, undefined], 'nothing is polluted');
+  equal(
+    [{}.polluted, Object.prototype.merged, Object.polluted],
+    [undefined, undefined, undefined],
+    'nothing is polluted',
+  );
   equal([...ids(query)].sort(), ['__proto__', 'constructor', 'hasOwnProperty', 'toString']);
-  equal(JSON.stringify(query.get().map(({ deep }) => deep)), JSON.stringify((await db.fetch({ sort: { 'deep.toString': 1 } })).data.map(({ deep }) => deep)));
+  equal(
+    JSON.stringify(query.get().map(({ deep }) => deep)),
+    JSON.stringify((await db.fetch({ sort: { 'deep.toString': 1 } })).data.map(({ deep }) => deep)),
+  );
   const judged = db.query({ filter: { 'deep.__proto__.polluted': true } });
   await judged.whenReady();
   const made = db.create({ _id: 'valueOf', deep });
   equal(ids(judged).includes('valueOf'), true, 'an own __proto__ is judged as a field');
   await made;
   equal(await site.event('valueOf').then(({ deep }) => JSON.stringify(deep)), JSON.stringify(deep));
-});
-
-test('what happened during a cut is there after it, and what did not change is the same object', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, ...Array.from({ length: 20 }, (_, n) => ({ _id: `e${String(n).padStart(2, '0')}`, n })));
-  const query = db.query();
-  await query.whenReady();
-  const before = query.get();
-  const writer = world.connect(site);
-  await live(writer);
-  await site.refuse(true);
-  await site.cut();
-  const body = JSON.stringify({ commands: [
-    { type: 'UPDATE', payload: { id: 'e03', updateData: { n: 333 } } },
-    { type: 'DELETE', payload: { id: 'e04' } },
-    { type: 'CREATE', payload: { _id: 'e99', n: 99 } },
-  ] });
-  await fetch(`${await site.direct()}/api/batch`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
-  await until(() => db.state.name !== 'live');
-  same(query.get(), before, 'while it is away it shows what it knows');
-  await site.refuse(false);
-  await query.seen(23);
-  const after = new Map(query.get().map((row) => [row._id, row]));
-  equal([after.size, after.get('e03').n, after.has('e04'), after.get('e99').n], [20, 333, false, 99]);
-  for (const row of before) if (!['e03', 'e04'].includes(row._id)) same(after.get(row._id), row, row._id);
-  const resumed = (await site.sent({ type: 'SUBSCRIBE' })).filter(({ payload }) => payload.after !== undefined);
-  ok(resumed.length > 0 && resumed.every(({ payload }) => payload.after === 20 && typeof payload.epoch === 'string'), 'it resumed where it was');
-});
-
-test('a cut in which nothing happened changes no array', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, { _id: 'a' }, { _id: 'b' });
-  const query = db.query();
-  await query.whenReady();
-  const before = query.get();
-  const { accepted } = await site.connections();
-  await site.cut();
-  await until(async () => (await site.connections()).accepted > accepted);
-  await live(db);
-  await db.fetch();
-  same(query.get(), before);
-});
-
-test('a result goes on after the server was killed and started again', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, { _id: 'a', n: 1 });
-  const query = db.query();
-  await query.whenReady();
-  const [before] = query.get();
-  await site.kill();
-  await until(() => db.state.name !== 'live');
-  await site.start();
-  await live(db);
-  await query.seen((await db.create({ _id: 'b', n: 2 }))._seq);
-  equal(ids(query), ['a', 'b']);
-  same(query.get()[0], before);
-});
-
-test('a log that was made anew is swapped in at one stroke: no empty result between', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, ...Array.from({ length: 30 }, (_, n) => ({ _id: `old${n}`, n })));
-  const query = db.query({ filter: { n: { $gte: 0 } } });
-  await query.whenReady();
-  const shown = shownBy(query);
-  const epoch = db.epoch;
-  await site.refuse(true);
-  await site.refound();
-  await put(site, ...Array.from({ length: 1500 }, (_, n) => ({ _id: `new${n}`, n })));
-  await site.cut();
-  await site.refuse(false);
-  await until(() => query.get()[0]._id.startsWith('new'), 'the new log shows');
-  equal(shown.map((rows) => rows.length).filter((length) => length !== 1500), [], 'nothing but the whole of it was shown');
-  ok(db.epoch !== epoch, 'the epoch is another');
-  const { _seq } = await db.create({ _id: 'one more', n: 1 });
-  await query.seen(_seq);
-  equal(query.get().length, 1501);
-});
-
-test('a result whose connection is cut in the middle of its first snapshot begins again', async (world) => {
-  const { site, db } = await world.pair();
-  await put(site, ...Array.from({ length: 2500 }, (_, n) => ({ _id: `e${n}`, n })));
-  await site.rule({ direction: 'down', match: { type: 'snapshot', more: true }, act: 'cutAfter' });
-  const query = db.query();
-  const shown = shownBy(query);
-  await query.whenReady();
-  equal(query.get().length, 2500);
-  ok(shown.every((rows) => rows.length === 2500), 'half of it was never shown');
-});
-
-test('100 000 rows arrive whole, and one change costs one row', async (world) => {
-  const site = await world.site({ rows: 100_000 });
-  const db = world.connect(site);
-  const started = performance.now();
-  const query = db.query({ sort: { n: -1 } });
-  await until(() => query.ready, 'they are there', 45_000);
-  const took = performance.now() - started;
-  const before = query.get();
-  equal([before.length, before[0].n, before.at(-1).n], [100_000, 100_000, 1]);
-  const change = performance.now();
-  const { _seq } = await db.update('r050000', { title: 't' });
-  await query.seen(_seq);
-  const after = query.get();
-  console.log(`100 000 rows: ready after ${Math.round(took)} ms; a change took ${Math.round(performance.now() - change)} ms`);
-  equal(after[50_000].title, 't');
-  ok(after.every((row, at) => row === before[at] || at === 50_000), 'all others are the same objects');
 });

@@ -14,8 +14,25 @@ async function rpc(...call) {
 }
 
 const METHODS = [
-  'start', 'direct', 'kill', 'stop', 'refound', 'cut', 'stall', 'flow', 'refuse', 'delay', 'rule', 'forget', 'close', 'say',
-  'calm', 'sent', 'connections', 'log', 'end',
+  'start',
+  'direct',
+  'kill',
+  'stop',
+  'refound',
+  'cut',
+  'stall',
+  'flow',
+  'refuse',
+  'delay',
+  'rule',
+  'forget',
+  'close',
+  'say',
+  'calm',
+  'sent',
+  'connections',
+  'log',
+  'end',
 ];
 
 /** A server behind its proxy. Each method of `Site` in `lab.js` is one here, and returns a promise. */
@@ -28,7 +45,10 @@ export class Site {
 
   /** The JSON of this path, past the proxy. */
   async get(path, parameters = {}) {
-    const texts = Object.entries(parameters).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]);
+    const texts = Object.entries(parameters).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]);
     const response = await fetch(`${await this.direct()}${path}?${new URLSearchParams(texts)}`);
     return response.json();
   }
@@ -37,7 +57,11 @@ export class Site {
   async changes(filter, from = 0) {
     const all = [];
     for (let after = from; ;) {
-      const { data, next } = await this.get('/api/changes', { after: String(after), limit: '1000', ...(filter && { filter }) });
+      const { data, next } = await this.get('/api/changes', {
+        after: String(after),
+        limit: '1000',
+        ...(filter && { filter }),
+      });
       all.push(...data);
       if (next === undefined || next === null || next === after) return all;
       after = next;
@@ -94,5 +118,8 @@ export class World {
 
 /** Waits until the client is connected. */
 export function live(db) {
-  return until(() => db.state.name === 'live', () => `it is live, and not ${JSON.stringify(db.state)}`);
+  return until(
+    () => db.state.name === 'live',
+    () => `it is live, and not ${JSON.stringify(db.state)}`,
+  );
 }

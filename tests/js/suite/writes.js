@@ -48,11 +48,20 @@ test('a batch is done as a whole or not at all', async (world) => {
     { type: 'CREATE', payload: { _id: 'a', n: 1 } },
     { type: 'UPDATE', payload: { id: 'a', updateData: { $inc: { n: 1 } } } },
   ]);
-  equal(events.map(({ _id, n }) => [_id, n]), [['a', 1], ['a', 2]]);
-  const refused = await rejects(db.batch((batch) => {
-    batch.create({ _id: 'b' });
-    batch.remove('nobody');
-  }), 'not_found');
+  equal(
+    events.map(({ _id, n }) => [_id, n]),
+    [
+      ['a', 1],
+      ['a', 2],
+    ],
+  );
+  const refused = await rejects(
+    db.batch((batch) => {
+      batch.create({ _id: 'b' });
+      batch.remove('nobody');
+    }),
+    'not_found',
+  );
   ok(refused.path?.includes('1'), `the path names the second command: ${refused.path}`);
   equal(await site.event('b'), undefined);
 });
@@ -66,7 +75,10 @@ test('a batch is built by a function too', async (world) => {
     batch.remove('b');
   });
   equal((await site.event('a')).n, 2);
-  equal((await site.changes()).map(({ kind }) => kind), ['create', 'update', 'create', 'delete']);
+  equal(
+    (await site.changes()).map(({ kind }) => kind),
+    ['create', 'update', 'create', 'delete'],
+  );
 });
 
 test('write() tells the seq, and whether the command had been given before', async (world) => {
@@ -98,7 +110,10 @@ test('a write that no frame holds is refused before it is sent', async (world) =
   // Two bytes each in UTF-8: it is bytes that count.
   await rejects(db.create({ _id: 'wide', text: 'é'.repeat(LIMIT_BYTES / 2) }), 'too_large');
   await db.create({ _id: 'fits', text: 'x'.repeat(LIMIT_BYTES - 1000) });
-  equal((await site.sent({ type: 'CREATE' })).map(({ payload }) => payload._id), ['fits']);
+  equal(
+    (await site.sent({ type: 'CREATE' })).map(({ payload }) => payload._id),
+    ['fits'],
+  );
 });
 
 test('writes that nobody waited for are done in the order of their calls', async (world) => {
@@ -110,7 +125,10 @@ test('writes that nobody waited for are done in the order of their calls', async
   equal(told, [-1, ...Array.from({ length: 60 }, (_, n) => n)]);
 });
 
-for (const [what, direction] of [['request', 'up'], ['answer', 'down']]) {
+for (const [what, direction] of [
+  ['request', 'up'],
+  ['answer', 'down'],
+]) {
   test(`a write whose ${what} was lost with the connection is done once`, async (world) => {
     const { site, db } = await world.pair();
     await db.create({ _id: 'a', n: 0 });
@@ -137,9 +155,10 @@ for (const code of ['busy', 'unavailable', 'storage_failed', 'outcome_unknown'])
     const { site, db } = await world.pair();
     await db.create({ _id: 'a', n: 0 });
     // Of an unknown outcome, the worst: it was done.
-    const rule = code === 'outcome_unknown'
-      ? { direction: 'down', match: { request: 'UPDATE' } }
-      : { direction: 'up', match: { type: 'UPDATE' } };
+    const rule =
+      code === 'outcome_unknown'
+        ? { direction: 'down', match: { request: 'UPDATE' } }
+        : { direction: 'up', match: { type: 'UPDATE' } };
     await site.rule({ ...rule, act: 'fail', code, times: 2 });
     equal((await db.update('a', { $inc: { n: 1 } })).n, 1);
     const sent = await site.sent({ type: 'UPDATE' });
@@ -151,7 +170,13 @@ for (const code of ['busy', 'unavailable', 'storage_failed', 'outcome_unknown'])
 test('edits of one event keep their order though one of them is tried again', async (world) => {
   const { site, db } = await world.pair();
   await db.create({ _id: 'a', list: [] });
-  await site.rule({ direction: 'up', match: { type: 'UPDATE', payload: { updateData: { $push: { list: 2 } } } }, act: 'fail', code: 'busy', times: 2 });
+  await site.rule({
+    direction: 'up',
+    match: { type: 'UPDATE', payload: { updateData: { $push: { list: 2 } } } },
+    act: 'fail',
+    code: 'busy',
+    times: 2,
+  });
   await Promise.all([1, 2, 3, 4, 5].map((n) => db.update('a', { $push: { list: n } })));
   equal((await site.event('a')).list, [1, 2, 3, 4, 5]);
 });
@@ -160,7 +185,13 @@ test('a write that is tried again does not hold back the edits of other events f
   const { site, db } = await world.pair();
   await db.create({ _id: 'a' });
   await db.create({ _id: 'b' });
-  await site.rule({ direction: 'up', match: { type: 'UPDATE', payload: { id: 'a' } }, act: 'fail', code: 'busy', times: 3 });
+  await site.rule({
+    direction: 'up',
+    match: { type: 'UPDATE', payload: { id: 'a' } },
+    act: 'fail',
+    code: 'busy',
+    times: 3,
+  });
   const [a, b] = await Promise.all([db.update('a', { n: 1 }), db.update('b', { n: 1 })]);
   equal([a.n, b.n], [1, 1]);
 });
@@ -191,14 +222,17 @@ test('a conflict is put to the application, and what it returns is sent instead'
   equal(new Set(ids).size, 3, 'another command has another commandId');
 });
 
-test('a conflict that the application gives up rejects the promise, and the edits behind it have waited', async (world) => {
+test('a conflict that is given up rejects the promise, and the edits behind it have waited', async (world) => {
   const site = await world.site();
   const gate = Promise.withResolvers();
   const db = world.connect(site, { onConflict: () => gate.promise });
   await db.create({ _id: 'a', n: 1 });
   const refused = rejects(db.update('a', { n: 5 }, { expectedVersion: 9 }), 'version_conflict');
   const behind = db.update('a', { $inc: { n: 1 } });
-  await until(async () => (await site.sent({ payload: { expectedVersion: 9 } })).length === 1, 'the conflict is answered');
+  await until(
+    async () => (await site.sent({ payload: { expectedVersion: 9 } })).length === 1,
+    'the conflict is answered',
+  );
   gate.resolve(null);
   await refused;
   equal((await behind).n, 2);
@@ -232,7 +266,10 @@ test('a broadcast is sent at most once, though its answer is lost', async (world
   await Promise.all([live(db), live(other)]);
   await db.broadcast({ n: 2 });
   await until(() => heard.includes(2), 'the second is heard');
-  equal((await site.sent({ type: 'BROADCAST' })).map(({ payload }) => payload.n), [1, 2]);
+  equal(
+    (await site.sent({ type: 'BROADCAST' })).map(({ payload }) => payload.n),
+    [1, 2],
+  );
 });
 
 test('a broadcast fails at once while there is no connection', async (world) => {
