@@ -7,6 +7,20 @@ async function newConnection(site, before) {
   await until(async () => (await site.connections()).accepted > before.accepted, 'it connects anew', 30_000);
 }
 
+/** Watches how late timers are; a function that stops it and tells by how much the latest was. */
+function watchTimers() {
+  let last = performance.now();
+  let worst = 0;
+  const timer = setInterval(() => {
+    worst = Math.max(worst, performance.now() - last - 50);
+    last = performance.now();
+  }, 50);
+  return () => {
+    clearInterval(timer);
+    return worst;
+  };
+}
+
 test('the state is told at each change, as a new frozen object', async (world) => {
   const site = await world.site();
   const db = world.connect(site);
@@ -87,10 +101,12 @@ for (const [direction, what] of [
     await query.whenReady();
     const before = await site.connections();
     await site.stall(direction);
+    const lateness = watchTimers();
     const started = performance.now();
     await newConnection(site, before);
     const took = performance.now() - started;
-    ok(took < 10_500, `it took ${Math.round(took)} ms`);
+    // What a busy machine adds to its timers is no fault of the client's.
+    ok(took < 10_500 + lateness(), `it took ${Math.round(took)} ms, with timers ${Math.round(lateness())} ms late`);
     await site.calm();
     await site.cut();
     await until(() => db.state.name === 'live', 'it is live', 40_000);

@@ -2,7 +2,7 @@
 import { World } from './world.js';
 
 const tests = [];
-const TEST_MS = 60_000;
+const TEST_MS = 120_000;
 /** Tests wait most of the time; this many at once keep two cores busy. */
 const AT_ONCE = 6;
 

@@ -1,6 +1,7 @@
 /** Waiting without sleeping for luck. */
 
-const DEADLINE_MS = 15_000;
+/** Long enough for a busy machine; a test that passes never waits this long. */
+const DEADLINE_MS = 30_000;
 
 /** Waits until `check` gives something true, and returns it; fails after a while. */
 export async function until(check, what = String(check), deadline = DEADLINE_MS) {
