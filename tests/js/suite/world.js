@@ -49,7 +49,12 @@ export class Site {
       key,
       typeof value === 'string' ? value : JSON.stringify(value),
     ]);
-    const response = await fetch(`${await this.direct()}${path}?${new URLSearchParams(texts)}`);
+    const url = `${await this.direct()}${path}?${new URLSearchParams(texts)}`;
+    // A server that has too much to do is asked again.
+    const response = await until(async () => {
+      const response = await fetch(url);
+      return ![429, 503].includes(response.status) && response;
+    }, `${path} is answered`);
     return response.json();
   }
 
