@@ -1,0 +1,132 @@
+/**
+ * livelog in React: live results and the state of the connection as hooks.
+ *
+ * @module
+ */
+import { useCallback, useMemo, useSyncExternalStore } from 'react';
+
+/** @import { Db, LivelogError, Query, QueryOptions, State } from './livelog.js' */
+
+/**
+ * What {@link useQuery} returns. It is the same object until something of it changes, and rows that did not change are the
+ * same objects, so that memoized children do not render again.
+ *
+ * @template T
+ * @typedef {object} QueryResult
+ * @property {readonly T[]} rows the result; empty until it is `ready`
+ * @property {boolean} ready whether the first snapshot is there
+ * @property {LivelogError | undefined} error why the result ended, if it did (`invalid_filter`, say)
+ * @property {(id: string) => boolean} pending whether a row shows something that the server has not confirmed
+ */
+
+/**
+ * A live result that components share, and what they have of it now.
+ *
+ * @typedef {{ query: Query, result: QueryResult<any>, users: number }} Shared
+ */
+
+/** @type {QueryResult<any>} */
+const NOTHING = Object.freeze({ rows: Object.freeze([]), ready: false, error: undefined, pending: () => false });
+
+/** @type {State} */
+const CONNECTING = Object.freeze({ name: 'connecting', reason: '', since: 0, lag: 0 });
+
+/**
+ * The results in use, by client and by the JSON of their options: components that ask the same share a subscription.
+ *
+ * @type {WeakMap<Db, Map<string, Shared>>}
+ */
+const clients = new WeakMap();
+
+/** @param {Db} db */
+function sharedOf(db) {
+  const shared = clients.get(db) ?? new Map();
+  clients.set(db, shared);
+  return shared;
+}
+
+/**
+ * A live result. It is asked for when the component is mounted and given up when the last component that uses it is gone.
+ * Options are compared by value, so they may be written in place. With `null` or `false` instead nothing is asked.
+ *
+ * ```jsx
+ * const { rows, ready, error } = useQuery(db, { filter: { done: false }, sort: { _createdAt: -1 } });
+ * ```
+ *
+ * @template {object} [T=any]
+ * @param {Db} db
+ * @param {QueryOptions | null | false} [options]
+ * @returns {QueryResult<T>}
+ */
+export function useQuery(db, options = {}) {
+  const key = JSON.stringify(options || null);
+  const store = useMemo(() => storeOf(db, key), [db, key]);
+  return useSyncExternalStore(store.subscribe, store.get, () => NOTHING);
+}
+
+/**
+ * Nothing happens before `subscribe`: React may render what it never mounts.
+ *
+ * @param {Db} db
+ * @param {string} key
+ */
+function storeOf(db, key) {
+  return {
+    get: () => clients.get(db)?.get(key)?.result ?? NOTHING,
+    /** @param {() => void} changed */
+    subscribe(changed) {
+      if (key === 'null') return () => {};
+      const shared = share(db, key);
+      shared.users += 1;
+      const stop = shared.query.subscribe(changed);
+      return () => {
+        stop();
+        shared.users -= 1;
+        // Later, because StrictMode and a change of pages mount again what they have just unmounted.
+        setTimeout(() => giveUp(db, key, shared));
+      };
+    },
+  };
+}
+
+/**
+ * @param {Db} db
+ * @param {string} key
+ * @returns {Shared}
+ */
+function share(db, key) {
+  const all = sharedOf(db);
+  const known = all.get(key);
+  if (known) return known;
+  const query = db.query(JSON.parse(key));
+  const read = () => Object.freeze({ rows: query.get(), ready: query.ready, error: query.error, pending: query.pending });
+  /** @type {Shared} */
+  const shared = { query, result: read(), users: 0 };
+  // Heard before any component is, so that all of them find the same new object.
+  query.subscribe(() => (shared.result = read()));
+  all.set(key, shared);
+  return shared;
+}
+
+/**
+ * @param {Db} db
+ * @param {string} key
+ * @param {Shared} shared
+ */
+function giveUp(db, key, shared) {
+  const all = sharedOf(db);
+  if (shared.users > 0 || all.get(key) !== shared) return;
+  all.delete(key);
+  shared.query.close();
+}
+
+/**
+ * The state of the connection: `{ name, reason, since, lag }`, a new object when something of it changes.
+ *
+ * @param {Db} db
+ * @returns {State}
+ */
+export function useConnection(db) {
+  const subscribe = useCallback((/** @type {() => void} */ changed) => db.onState(changed), [db]);
+  return useSyncExternalStore(subscribe, () => db.state, () => CONNECTING);
+}
