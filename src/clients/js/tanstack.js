@@ -44,6 +44,9 @@
  * @typedef {LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete'>>} LivelogCollectionOptions
  */
 
+/** With so many subscriptions a collection asks for everything instead of more of them. */
+const SUBSETS = 32;
+
 /** A page of a FETCH has at most so many events. */
 const PAGE = 1000;
 
@@ -172,18 +175,17 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
   }
 
   /** @param {Filter} [wanted] */
-  function open(wanted = {}) {
-    const key = JSON.stringify(wanted);
+  function open(wanted) {
+    // A session has 100 subscriptions for everything that it does.
+    const chosen = subsets.size < SUBSETS ? wanted : filter;
+    const key = JSON.stringify(chosen ?? {});
     const known = [...subsets].find((subset) => subset.key === key);
     if (known) return known;
-    const query = db.query({ filter: wanted, fields: asked, optimistic: false });
+    const query = db.query({ filter: chosen, fields: asked, optimistic: false });
     /** @type {Subset} */
     const subset = { key, query, ids: new Set(), ...Promise.withResolvers() };
     subsets.add(subset);
-    query.onBatch((batch) => {
-      const visible = apply(subset, batch);
-      if (query.ready) subset.resolve(visible);
-    });
+    query.onBatch((batch) => subset.resolve(apply(subset, batch)));
     query.subscribe(() => {
       if (!query.error || !subsets.delete(subset)) return;
       subset.reject(query.error);
@@ -212,7 +214,7 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
       await subset.promise;
     };
     loans.set(options, undefined);
-    // More conditions or subscriptions than the server takes: then everything, which is right as well.
+    // More conditions than the server takes: then everything, which is right as well.
     await lend(await narrowed(db, filter, options)).catch(() => lend(filter));
   }
 
@@ -275,12 +277,14 @@ function isPlain(value) {
  * @param {LoadSubsetOptions} options
  */
 async function narrowed(db, base, { where, orderBy, limit, offset = 0, cursor }) {
-  const matching = all([base, where && filterOf(where)]);
+  const matching = where && filterOf(where);
   const after = cursor && filterOf(cursor.whereFrom);
-  const first = limit && (cursor ? limit : limit + offset);
-  const range = first && orderBy ? await rangeOf(db, all([matching, after]), orderBy[0], first) : undefined;
+  // Of events that are sent in vain nobody knows how many are among the first.
+  const isExact = limit && orderBy && !/{}/.test(JSON.stringify([matching, after]));
+  const first = all([base, matching, after]);
+  const range = isExact ? await rangeOf(db, first, orderBy[0], cursor ? limit : limit + offset) : undefined;
   const beyond = all([after, range]);
-  return all([matching, cursor ? any([filterOf(cursor.whereCurrent), beyond]) : beyond]);
+  return all([base, matching, cursor && beyond ? { $or: [filterOf(cursor.whereCurrent), beyond] } : beyond]);
 }
 
 /**
@@ -305,22 +309,21 @@ async function rangeOf(db, filter, { expression, compareOptions }, limit) {
 }
 
 /**
- * The filter that sees at least what an expression is true of (with `not`, false of); `undefined` is everything.
+ * The filter that sees at least what an expression is true of (with `not`, false of). `{}` sees everything.
  *
  * @param {any} expression
  * @param {boolean} [not]
- * @returns {Filter | undefined}
+ * @returns {Filter}
  */
 function filterOf({ type, name, args }, not = false) {
-  if (type !== 'func') return;
+  if (type !== 'func') return {};
   if (name === 'not') return filterOf(args[0], !not);
   if (name === 'and' || name === 'or') {
-    const parts = args.map((/** @type {any} */ part) => filterOf(part, not));
-    return (name === 'and') !== not ? all(parts) : any(parts);
+    return { [(name === 'and') !== not ? '$and' : '$or']: args.map((/** @type {any} */ part) => filterOf(part, not)) };
   }
   const path = pathOf(args[0]);
-  const condition = path ? conditionOf(name, args[1]?.value, not) : undefined;
-  return condition && { [path]: condition };
+  const condition = path && conditionOf(name, args[1]?.value, not);
+  return condition ? { [path]: condition } : {};
 }
 
 /**
@@ -352,19 +355,14 @@ function canCompare(value) {
  * The path of a field; none for what no event has.
  *
  * @param {any} expression
- * @returns {string | undefined}
+ * @returns {string}
  */
 function pathOf({ type, path }) {
-  if (type === 'ref' && path[0]?.[0] !== '$') return path.join('.');
+  return type === 'ref' && path[0]?.[0] !== '$' ? path.join('.') : '';
 }
 
 /** @param {(Filter | undefined)[]} parts */
 function all(parts) {
   const $and = /** @type {Filter[]} */ (parts.filter(Boolean));
   return $and[1] ? { $and } : $and[0];
-}
-
-/** @param {(Filter | undefined)[]} parts */
-function any(parts) {
-  return parts.includes(undefined) ? undefined : { $or: parts };
 }
