@@ -1,0 +1,156 @@
+/** The hooks in a real Chromium, with the real React, in StrictMode. */
+import { createElement } from 'react';
+import { renderToString } from 'react-dom/server';
+import { useConnection, useQuery } from 'livelog/react';
+import { equal, ok } from '../suite/harness.js';
+import { live, until } from '../suite/world.js';
+import { fact } from './fact.js';
+import { pages } from './pages.js';
+
+/** A server with `a` and `b`, another client, and a page that shows nothing yet. */
+async function stage(world) {
+  const { browser, origin } = await pages();
+  const site = await world.site({ args: ['--allow-origin', origin] });
+  const other = world.connect(await world.door(site));
+  await live(other);
+  await other.batch((b) => ['a', 'b'].forEach((_id) => b.create({ _id, title: _id })));
+  const tab = await browser.open(`${origin}/react/?server=${site.url}`);
+  world.after(() => tab.close());
+  await tab.page.locator('#state', { hasText: 'live' }).waitFor();
+  return { site, other, tab };
+}
+
+const show = (tab, lists) => tab.page.evaluate((lists) => globalThis.page.show(lists), lists);
+const renders = (tab) => tab.page.evaluate(() => ({ ...globalThis.page.renders }));
+const asked = async (site, type = 'SUBSCRIBE') => (await site.sent({ type })).length;
+
+/** Waits until the list shows these rows, `null` if there is no such list. */
+function shows(tab, name, titles) {
+  const read = () => tab.page.evaluate((name) => {
+    const list = document.getElementById(name);
+    return list && [...list.children].map((row) => row.textContent);
+  }, name);
+  return until(async () => JSON.stringify(await read()) === JSON.stringify(titles), `${name} shows ${JSON.stringify(titles)}`);
+}
+
+fact('a mounted list subscribes once, although StrictMode mounts it twice, and unsubscribes when it is gone', async (world) => {
+  const { site, tab } = await stage(world);
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  equal(await tab.page.getAttribute('#list', 'data-ready'), 'true');
+  equal([await asked(site), await asked(site, 'UNSUBSCRIBE')], [1, 0]);
+  await show(tab, {});
+  await until(async () => (await asked(site, 'UNSUBSCRIBE')) === 1);
+});
+
+fact('what is written elsewhere appears, and no row that did not change is rendered again', async (world) => {
+  const { other, tab } = await stage(world);
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  const before = await renders(tab);
+  await other.update('b', { title: 'B' });
+  await shows(tab, 'list', ['a', 'B']);
+  await other.create({ _id: 'c', title: 'c' });
+  await shows(tab, 'list', ['a', 'B', 'c']);
+  const after = await renders(tab);
+  equal(after.a, before.a);
+  ok(after.b > before.b);
+});
+
+fact('options are compared by their value, and the result is the same object until something changes', async (world) => {
+  const { site, tab } = await stage(world);
+  await show(tab, { list: { filter: { title: 'a' } } });
+  await shows(tab, 'list', ['a']);
+  const results = await tab.page.evaluate(() => {
+    const { results, show } = globalThis.page;
+    results.length = 0;
+    for (let n = 0; n < 5; n++) show({ list: { filter: { title: 'a' } } });
+    return [results.length, new Set(results).size];
+  });
+  ok(results[0] >= 5, 'it was rendered each time');
+  equal(results[1], 1);
+  equal([await asked(site), await asked(site, 'UNSUBSCRIBE')], [1, 0]);
+});
+
+fact('other options are another result, and the one before is given up', async (world) => {
+  const { site, tab } = await stage(world);
+  await show(tab, { list: { filter: { title: 'a' } } });
+  await shows(tab, 'list', ['a']);
+  await show(tab, { list: { filter: { title: 'b' } } });
+  await shows(tab, 'list', ['b']);
+  await until(async () => (await asked(site, 'UNSUBSCRIBE')) === 1);
+  equal(await asked(site), 2);
+});
+
+fact('lists that ask the same share a subscription, until the last of them is gone', async (world) => {
+  const { site, other, tab } = await stage(world);
+  await show(tab, { one: {}, two: {} });
+  await shows(tab, 'one', ['a', 'b']);
+  await shows(tab, 'two', ['a', 'b']);
+  await show(tab, { two: {} });
+  await other.create({ _id: 'c', title: 'c' });
+  await shows(tab, 'two', ['a', 'b', 'c']);
+  equal([await asked(site), await asked(site, 'UNSUBSCRIBE')], [1, 0]);
+  await show(tab, { three: {} });
+  // It is there at once: the page has not left it.
+  equal(await tab.page.locator('#three li').count(), 3);
+  await show(tab, {});
+  await until(async () => (await asked(site, 'UNSUBSCRIBE')) === 1);
+  await show(tab, { again: {} });
+  await shows(tab, 'again', ['a', 'b', 'c']);
+});
+
+fact('an edit of one\'s own shows at once, as pending until it is confirmed', async (world) => {
+  const { site, tab } = await stage(world);
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  await site.stall('up');
+  await tab.page.evaluate(() => void globalThis.page.db.create({ _id: 'c', title: 'mine' }));
+  await shows(tab, 'list', ['a', 'b', 'mine']);
+  equal(await tab.page.getAttribute('[data-id=c]', 'data-pending'), 'true');
+  await site.flow();
+  await tab.page.locator('[data-id=c][data-pending=false]').waitFor();
+  await shows(tab, 'list', ['a', 'b', 'mine']);
+});
+
+fact('while the server is away the rows stay and the state says so, and then nothing is missing', async (world) => {
+  const { site, tab } = await stage(world);
+  tab.expectLostConnections();
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  await site.kill();
+  await tab.page.waitForFunction(() => document.getElementById('state').textContent !== 'live');
+  await shows(tab, 'list', ['a', 'b']);
+  await site.start();
+  const other = world.connect(await world.door(site));
+  await other.create({ _id: 'c', title: 'c' });
+  await tab.page.locator('#state', { hasText: 'live' }).waitFor();
+  await shows(tab, 'list', ['a', 'b', 'c']);
+});
+
+fact('a filter that is none is an error of its list, and of no other', async (world) => {
+  const { tab } = await stage(world);
+  await show(tab, { bad: { filter: { a: { $where: '1' } } }, good: {} });
+  await tab.page.locator('#bad[data-error=invalid_filter]').waitFor({ state: 'attached' });
+  await shows(tab, 'good', ['a', 'b']);
+});
+
+fact('without options nothing is asked for', async (world) => {
+  const { site, tab } = await stage(world);
+  await show(tab, { none: null, no: false });
+  await shows(tab, 'none', []);
+  await shows(tab, 'no', []);
+  await show(tab, { none: {} });
+  await shows(tab, 'none', ['a', 'b']);
+  equal(await asked(site), 1);
+});
+
+fact('on a server a list is empty, and asks for nothing', async (world) => {
+  const { site, db } = await world.pair();
+  const List = () => {
+    const { rows, ready } = useQuery(db, {});
+    return `${rows.length} ${ready} ${useConnection(db).name}`;
+  };
+  equal(renderToString(createElement(List)), '0 false connecting');
+  equal(await asked(site), 0);
+});
