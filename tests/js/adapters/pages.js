@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 import { launch } from '../browser.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const EXAMPLES = join(HERE, '../../../fixtures/examples');
+export const EXAMPLES = join(HERE, '../../../fixtures/examples');
 const PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>test</title><div id="root"></div><script type="module" src="app.js"></script>';
 
 let opened;
