@@ -4,7 +4,7 @@
  * @module
  */
 
-/** @import { Batch, Command, Db, FetchOptions, Query } from './livelog.js' */
+/** @import { Batch, Command, Db, Query } from './livelog.js' */
 /** @import { CollectionConfig, IR, LoadSubsetOptions, SyncConfig } from '@tanstack/db' */
 
 /** @typedef {Record<string, unknown>} Filter */
