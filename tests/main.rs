@@ -19,8 +19,8 @@
     )
 )]
 
-#[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod adapters; // the client in React and TanStack DB, and the example pages
+#[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod adopt; // what another program left in MongoDB is moved in
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
