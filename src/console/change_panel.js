@@ -1,5 +1,5 @@
 /** One change of the feed in full: what differs, the document that it left, and the ways on from there. */
-import { differences } from './diff.js';
+import { differences, own } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h } from './dom.js';
 import { badge } from './feed_row.js';
@@ -66,6 +66,6 @@ function draw(about, change, before) {
     parts.push(h('h3', null, 'What was set'), differenceTable([...patch, ...gone]));
   }
   const document = change.data ?? before;
-  if (document) parts.push(h('h3', null, change.data ? 'The event after it' : 'The event before it'), tree(document));
+  if (document) parts.push(h('h3', null, change.data ? 'The event after it' : 'The event before it'), tree(own(document)));
   fill(about, parts);
 }

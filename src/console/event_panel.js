@@ -1,4 +1,5 @@
 /** One event beside the table: the document, its editor, its history. It follows what others write to it. */
+import { own } from './diff.js';
 import { Editor } from './editor.js';
 import { fill, h, mark } from './dom.js';
 import { moment, when } from './format.js';
@@ -60,7 +61,7 @@ export class EventPanel {
     if (!event) return void fill(this.#panel.body, h('p', { class: 'faint' }, `There was no such event at seq ${at}.`));
     const act = () => restore(this.#db, this.#notices, id, event._version);
     const back = h('button', { type: 'button', class: 'plain', onclick: act }, `Restore version ${event._version}`);
-    fill(this.#panel.body, h('p', { class: 'callout past' }, `As it was at seq ${at}.`), facts(event), tree(event), h('div', { class: 'buttons' }, back));
+    fill(this.#panel.body, h('p', { class: 'callout past' }, `As it was at seq ${at}.`), facts(event), tree(own(event)), h('div', { class: 'buttons' }, back));
   }
 }
 
@@ -111,7 +112,7 @@ class LiveEvent {
 
   #drawEvent(event) {
     fill(this.facts, facts(event));
-    fill(this.document, tree(event));
+    fill(this.document, tree(own(event)));
     fill(this.actions, this.#deletion());
     if (this.editor) return this.editor.follow(event);
     this.editor = new Editor(this.#scope, {

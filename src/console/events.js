@@ -13,6 +13,8 @@ import { Timeline } from './timeline.js';
 import { newest } from './scope.js';
 
 const NEWEST_FIRST = '-_createdAt';
+/** Under load the table moves ten times a second. */
+const DRAW_MS = 100;
 
 export class EventsView {
   title = 'Events';
@@ -21,6 +23,7 @@ export class EventsView {
   #source;
   #shown;
   #sample = [];
+  #refused = false;
 
   constructor({ db, scope, notices }) {
     this.#db = db;
@@ -40,7 +43,7 @@ export class EventsView {
     this.empty = h('div', { class: 'empty', hidden: true });
     this.create = h('button', { type: 'button', class: 'primary', onclick: () => turn({ new: '1', id: undefined }) }, icon('plus'), 'New event');
     this.element = this.#build();
-    this.draw = scope.frame(() => this.#draw());
+    this.draw = scope.paced(DRAW_MS, () => this.#draw());
     this.load = newest((wanted, stale) => this.#load(wanted, stale));
     scope.add(() => this.#source?.close());
   }
@@ -65,13 +68,14 @@ export class EventsView {
     this.table.select(query.id);
     if (JSON.stringify(wanted) === this.#shown) return;
     this.#shown = JSON.stringify(wanted);
+    say(this.note, 'reading …');
     this.load(wanted);
   }
 
   /** The first page names the columns and is shown until the live result is whole. */
   async #load({ text, sort, columns, at }, stale) {
     const { filter, error } = readFilter(text);
-    if (error !== undefined) return this.box.refuse({ message: error });
+    if (error !== undefined) return this.#refuse({ message: error });
     const query = { filter, sort: sortOf(sort), at };
     try {
       const page = await firstPage(this.#db, query);
@@ -79,13 +83,21 @@ export class EventsView {
       if (stale() || this.#scope.closed) return undefined;
       this.#open({ ...query, columns }, page, few);
     } catch (refused) {
-      if (!stale()) this.box.refuse(refused);
+      if (!stale()) this.#refuse(refused);
     }
     return undefined;
   }
 
+  /** What was shown before stays, and says so. */
+  #refuse(error) {
+    this.box.refuse(error);
+    this.#refused = true;
+    this.draw();
+  }
+
   #open({ columns, ...query }, page, few) {
     this.#sample = page.data;
+    this.#refused = false;
     const chosen = columns ? columnsOf(columns.split(','), page.data) : chooseColumns(page.data);
     this.chooser.show(chosen.map(({ path }) => path), offeredPaths(page.data), columns !== '');
     this.table.setColumns(chosen, query.sort);
@@ -101,10 +113,11 @@ export class EventsView {
     const source = this.#source;
     if (!source) return;
     if (source.error) this.box.refuse(source.error);
+    const before = this.#refused ? 'what was shown before: ' : '';
     const { rows } = source;
     if (this.#sample.length === 0 && rows.length > 0) this.#chooseAnew();
     this.table.show(rows);
-    say(this.note, `${source.note}${source.live ? ' · live' : ''}`);
+    say(this.note, `${before}${source.note}${source.live ? ' · live' : ''}`);
     this.element.dataset.live = String(source.live);
     this.empty.hidden = rows.length > 0;
     if (rows.length === 0) say(this.empty, emptyText(JSON.parse(this.#shown)));

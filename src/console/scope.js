@@ -42,6 +42,26 @@ export class Scope {
     };
   }
 
+  /** The same, but at most once in this time: what nobody can read faster need not be drawn faster. */
+  paced(milliseconds, draw) {
+    let drawn = -Infinity;
+    let timer = 0;
+    const frame = this.frame(() => {
+      drawn = performance.now();
+      draw();
+    });
+    this.add(() => clearTimeout(timer));
+    return () => {
+      const early = drawn + milliseconds - performance.now();
+      if (early <= 0) return frame();
+      timer ||= setTimeout(() => {
+        timer = 0;
+        frame();
+      }, early);
+      return undefined;
+    };
+  }
+
   /** A function that makes `act` happen once it was not called for a while; `act` sees the arguments of the last call. */
   calm(milliseconds, act) {
     let timer = 0;

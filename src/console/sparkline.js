@@ -27,8 +27,8 @@ export class Sparkline {
     this.body = h('tbody');
     this.details = h('details', { class: 'tile-values' }, h('summary', null, 'Values'), this.#table());
     this.element = h('section', { class: 'tile' },
-      h('h2', { class: 'tile-title' }, title), this.number, h('p', { class: 'tile-help' }, help),
-      h('div', { class: 'tile-spark' }, this.picture, this.most), this.details);
+      h('h2', { class: 'tile-title' }, title), this.number, h('p', { class: 'tile-help' }, h('span', null, help), this.most),
+      this.picture, this.details);
   }
 
   /** @param {{ at: number, point: any }[]} points in order; `span` is how many the curve is wide */
