@@ -13,7 +13,7 @@ export class Table {
 
   constructor(scope, { open, near, sort }) {
     this.#onSort = sort;
-    this.head = h('div', { class: 'row table-head', role: 'row', 'aria-rowindex': '1' });
+    this.head = h('div', { class: 'row table-head', role: 'row', 'aria-rowindex': '1', hidden: true });
     this.rows = new Rows(scope, {
       label: 'Events',
       head: this.head,
@@ -42,6 +42,7 @@ export class Table {
       this.element.style.setProperty('--columns', widths(columns));
       this.element.style.setProperty('--least', least(columns));
       mark(this.element, 'aria-colcount', columns.length);
+      this.head.hidden = columns.length === 0;
       fill(this.head, columns.map((column) => this.#header(column)));
       this.rows.reset();
     }

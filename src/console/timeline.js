@@ -67,8 +67,9 @@ export class Timeline {
     return undefined;
   }
 
-  /** The events as of there are shown: the next step of the play may come. */
+  /** The events as of there are shown, and the head is known: the next step of the play may come. */
   shown() {
+    this.#drawHead();
     if (!this.#playing) return;
     clearTimeout(this.#playing);
     this.#playing = setTimeout(() => this.#next(), STEP_MS);

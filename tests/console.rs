@@ -1,0 +1,57 @@
+//! The console, in a real browser: Debian's Chromium, driven from `tests/js/console` with playwright-core.
+//!
+//! Each fact here is a file of facts there; `node tests/js/console/live.js` runs one by hand, with `LIVELOG_BINARY` naming the
+//! server. Its pictures go to `target/screenshots/console`, for people to look at.
+
+use std::time::Duration;
+
+use crate::support::npm;
+
+/// A minute on an idle machine, for the longest.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+async fn the_facts_hold_of(file: &str) {
+    let nothing: [&str; 0] = [];
+    let said = npm::run(&format!("console/{file}.js"), &nothing, DEADLINE).await;
+    println!("{said}");
+}
+
+#[tokio::test]
+async fn the_parts_of_the_console_do_what_they_say() {
+    the_facts_hold_of("parts").await;
+}
+
+#[tokio::test]
+async fn a_write_in_one_page_appears_in_the_other_and_a_restart_loses_nothing() {
+    the_facts_hold_of("live").await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_over_unseen_and_everything_can_be_taken_back() {
+    the_facts_hold_of("editing").await;
+}
+
+#[tokio::test]
+async fn the_time_slider_shows_the_past() {
+    the_facts_hold_of("past").await;
+}
+
+#[tokio::test]
+async fn what_documents_hold_stays_text() {
+    the_facts_hold_of("safety").await;
+}
+
+#[tokio::test]
+async fn the_console_works_without_a_mouse() {
+    the_facts_hold_of("keyboard").await;
+}
+
+#[tokio::test]
+async fn every_view_is_accessible_in_both_schemes_wide_and_narrow() {
+    the_facts_hold_of("looks").await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_events_and_a_thousand_changes_a_second_leave_it_usable() {
+    the_facts_hold_of("load").await;
+}
