@@ -21,7 +21,7 @@ export class ChangePanel {
   /** @param {import('./feed_log.js').Entry} entry */
   show({ change, before }) {
     const scope = this.#panel.open(change.eventId ?? change.kind);
-    const about = h('div');
+    const about = h('div', { class: 'change' });
     fill(this.#panel.body, facts(change), ways(change), about);
     if (change.kind === 'reset') return;
     draw(about, change, before);

@@ -18,10 +18,10 @@ const latency = (half, most) => [
 const CURVES = [
   { title: 'Commands/s', help: 'writes that were carried out', curves: [perSecond('a second', ({ commands }) => commands)] },
   { title: 'Deliveries/s', help: 'frames that sockets have taken', curves: [perSecond('a second', ({ deliveries }) => deliveries)] },
-  { title: 'Sessions', help: 'sockets and event streams that are open', curves: [perSecond('open', ({ sessions }) => sessions, count)] },
+  { title: 'Sessions', help: 'open sockets and streams', curves: [perSecond('open', ({ sessions }) => sessions, count)] },
   { title: 'Commit latency', help: 'until a batch is durable', curves: latency('commitHalf', 'commitMost') },
-  { title: 'Delivery latency', help: 'until a session’s socket has a change', curves: latency('deliveryHalf', 'deliveryMost') },
-  { title: 'Lag', help: 'changes of the log that sessions have not heard', curves: [perSecond('changes', ({ lag }) => lag, count)] },
+  { title: 'Delivery latency', help: 'until a socket has a change', curves: latency('deliveryHalf', 'deliveryMost') },
+  { title: 'Lag', help: 'changes that sessions have not heard', curves: [perSecond('changes', ({ lag }) => lag, count)] },
 ];
 
 /** Readings outlive the view, so that coming back to it shows the last minutes. */

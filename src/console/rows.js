@@ -11,7 +11,7 @@ const SPARE_ROWS = 4;
  *   label: string,
  *   head?: HTMLElement,                         a row of column headers
  *   create: () => HTMLElement,                  an empty row
- *   draw: (row: HTMLElement, item: any, index: number) => void,
+ *   draw: (row: HTMLElement, item: any, before?: any) => void,  `before`: what the row showed of the same item
  *   at: (index: number) => any,                 the item at a place; drawn again when it is another object
  *   key: (item: any) => any,                    what stays the same while an item changes
  *   open: (item: any) => void,
@@ -135,9 +135,8 @@ export class Rows {
   #place(key, item, index) {
     const row = this.#drawn.get(key) ?? this.#take(key);
     if (row.item !== item) {
-      this.#options.draw(row, item, index, row.item !== undefined && row.key === key);
+      this.#options.draw(row, item, row.item);
       row.item = item;
-      row.key = key;
     }
     if (row.index === index && !row.hidden) return;
     row.index = index;

@@ -18,7 +18,7 @@ export class Table {
       label: 'Events',
       head: this.head,
       create: () => this.#create(),
-      draw: (row, event, index, changed) => this.#draw(row, event, changed),
+      draw: (row, event, before) => this.#draw(row, event, before),
       at: (index) => this.#items[index],
       key: (event) => event._id,
       open,
@@ -72,7 +72,7 @@ export class Table {
     return h('div', { class: 'row table-row' }, cells);
   }
 
-  #draw(row, event, changed) {
+  #draw(row, event, before) {
     this.#columns.forEach((column, index) => {
       const cell = row.children[index];
       const { text, kind } = cellOf(event, column);
@@ -80,7 +80,7 @@ export class Table {
       say(cell, text);
     });
     this.#drawNarrow(row, event);
-    this.#flash(row, changed);
+    this.#flash(row, before !== undefined && before._updatedAt !== event._updatedAt);
   }
 
   /** The second line of a narrow screen, which has no room for columns. */

@@ -38,7 +38,7 @@ export class Timeline {
     const clock = popover(scope, {
       label: 'Go to a time', button: this.#button('clock', 'Go to a time'),
       content: [h('p', { class: 'popover-title' }, 'The events as of a time'), h('div', { class: 'buttons' }, this.time, goToTime)],
-      opened: () => this.time.focus(),
+      opened: () => this.#askTime(),
     });
     this.place = h('span', { class: 'timeline-place tabular' });
     this.change = h('p', { class: 'timeline-change', 'aria-live': 'polite' });
@@ -131,6 +131,13 @@ export class Timeline {
     fill(this.play, icon(playing ? 'pause' : 'play'));
     mark(this.play, 'aria-label', label);
     mark(this.play, 'title', label);
+  }
+
+  /** It begins with where one stands. */
+  #askTime() {
+    const at = new Date(this.change.querySelector('time')?.dateTime ?? Date.now());
+    this.time.value = new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+    this.time.focus();
   }
 
   /** The seq of a time is what a read as of then says. */
