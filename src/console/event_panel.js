@@ -56,12 +56,15 @@ export class EventPanel {
 
   async #showPast(id, at) {
     const scope = this.#scope;
-    const event = await this.#db.get(id, { at }).catch(() => undefined);
-    if (scope.closed) return;
-    if (!event) return void fill(this.#panel.body, h('p', { class: 'faint' }, `There was no such event at seq ${at}.`));
+    const say = (text) => fill(this.#panel.body, h('p', { class: 'faint' }, text));
+    const event = await this.#db.get(id, { at }).catch((error) => error);
+    if (scope.closed) return undefined;
+    if (!event) return say(`There was no such event at seq ${at}.`);
+    if (event instanceof Error) return say(`It could not be read: ${event.message}`);
     const act = () => restore(this.#db, this.#notices, id, event._version);
     const back = h('button', { type: 'button', class: 'plain', onclick: act }, `Restore version ${event._version}`);
     fill(this.#panel.body, h('p', { class: 'callout past' }, `As it was at seq ${at}.`), facts(event), tree(own(event)), h('div', { class: 'buttons' }, back));
+    return undefined;
   }
 }
 

@@ -44,6 +44,9 @@ export class EventsView {
     this.create = h('button', { type: 'button', class: 'primary', onclick: () => turn({ new: '1', id: undefined }) }, icon('plus'), 'New event');
     this.element = this.#build();
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
+    scope.add(db.onState(({ name }) => {
+      if (name === 'live' && this.#refused) this.load(JSON.parse(this.#shown));
+    }));
     this.load = newest((wanted, stale) => this.#load(wanted, stale));
     scope.add(() => this.#source?.close());
   }
@@ -97,6 +100,7 @@ export class EventsView {
 
   #open({ columns, ...query }, page, few) {
     this.#sample = page.data;
+    if (this.#refused) this.box.accept();
     this.#refused = false;
     const chosen = columns ? columnsOf(columns.split(','), page.data) : chooseColumns(page.data);
     this.chooser.show(chosen.map(({ path }) => path), offeredPaths(page.data), columns !== '');
@@ -111,7 +115,7 @@ export class EventsView {
 
   #draw() {
     const source = this.#source;
-    if (!source) return;
+    if (!source) return this.#refused ? say(this.note, '') : undefined;
     if (source.error) this.box.refuse(source.error);
     const before = this.#refused ? 'what was shown before: ' : '';
     const { rows } = source;
@@ -121,6 +125,7 @@ export class EventsView {
     this.element.dataset.live = String(source.live);
     this.empty.hidden = rows.length > 0;
     if (rows.length === 0) say(this.empty, emptyText(JSON.parse(this.#shown)));
+    return undefined;
   }
 
   /** There was nothing to take columns from, and now there is. */

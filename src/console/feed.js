@@ -7,7 +7,7 @@ import { FilterBox } from './filter_box.js';
 import { readFilter } from './filter_text.js';
 import { count, many, rounded } from './format.js';
 import { icon } from './icons.js';
-import { turn } from './router.js';
+import { current, turn } from './router.js';
 import { Rows } from './rows.js';
 
 /** Changes of before the page was opened that the feed begins with. */
@@ -49,6 +49,9 @@ export class FeedView {
       h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Feed'), this.rate, h('span', { class: 'spacer' }), this.pause),
       this.box.element,
       h('div', { class: 'split' }, h('div', { class: 'split-main' }, this.rows.element, this.empty), this.panel.element));
+    scope.add(db.onState(({ name }) => {
+      if (name === 'live' && !this.#following) this.show(current());
+    }));
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
     scope.every(500, this.draw);
     this.#draw();
@@ -74,11 +77,19 @@ export class FeedView {
     try {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
       if (following.closed) return;
+      this.box.accept();
       const options = { after: Math.max(0, seq - BEGIN_WITH), ...(Object.keys(filter).length > 0 && { filter }) };
       following.add(this.#db.onChange(options, (change) => this.#hear(change, change.seq > seq)));
     } catch (error) {
-      if (!following.closed) this.box.refuse(error);
+      if (!following.closed) this.#refuse(error);
     }
+  }
+
+  /** Without a connection nothing is refused for good: it is asked again when there is one. */
+  #refuse(error) {
+    this.box.refuse(error);
+    this.#following.close();
+    this.#following = undefined;
   }
 
   #hear(change, isNews) {

@@ -62,10 +62,13 @@ export class FeedLog {
   }
 
   #remember(change) {
+    // Another log may have the same ids.
+    if (change.kind === 'reset') return this.#known.clear();
     this.#known.delete(change.eventId);
-    if (change.kind === 'delete' || change.data === undefined) return;
+    if (change.kind === 'delete' || change.data === undefined) return undefined;
     this.#known.set(change.eventId, change.data);
     if (this.#known.size > ENTRIES_MAX) this.#known.delete(this.#known.keys().next().value);
+    return undefined;
   }
 
   /** Moves the start on, and cuts off what is before it now and then: a `shift` for each change would move them all. */

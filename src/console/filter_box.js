@@ -27,6 +27,11 @@ export class FilterBox {
     scope.listen(this.input, 'keydown', (event) => event.key === 'Enter' && this.#read());
   }
 
+  /** It was read: what was wrong is no more. */
+  accept() {
+    this.#say('');
+  }
+
   /** Another filter than was typed: from the address, say. */
   set(text) {
     this.#applied = text;

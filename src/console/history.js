@@ -1,7 +1,7 @@
 /** What happened to an event, newest first, each change with what it changed, and a way back to each version. */
 import { differences } from './diff.js';
 import { differenceTable } from './differences.js';
-import { fill, h } from './dom.js';
+import { fill, h, say } from './dom.js';
 import { badge } from './feed_row.js';
 import { many, moment, when } from './format.js';
 import { address } from './router.js';
@@ -26,6 +26,9 @@ export class History {
     this.more = h('button', { type: 'button', class: 'plain', hidden: true, onclick: () => this.#read(this.#next) }, 'Older changes');
     this.error = h('p', { class: 'field-error', 'aria-live': 'polite' });
     this.element = h('div', { class: 'history-box' }, this.list, this.more, this.error);
+    scope.add(db.onState(({ name }) => {
+      if (name === 'live' && this.error.textContent !== '') this.reload();
+    }));
     this.reload();
   }
 
@@ -41,8 +44,9 @@ export class History {
       this.#changes = after === undefined ? page.data : [...this.#changes, ...page.data];
       this.#next = page.next;
       this.#draw();
+      say(this.error, '');
     } catch (error) {
-      this.error.textContent = error.message;
+      say(this.error, error.message);
     }
   }
 

@@ -4,7 +4,7 @@ import { markdown } from './markdown.js';
 import { address } from './router.js';
 
 const PAGES = [
-  ['readme', 'Readme'], ['concepts', 'Concepts'], ['wire', 'The wire'], ['subscriptions', 'Subscriptions'], ['filters', 'Filters'],
+  ['readme', 'Readme'], ['concepts', 'Concepts'], ['wire', 'The wire'], ['client', 'The client'], ['subscriptions', 'Subscriptions'], ['filters', 'Filters'],
   ['updates', 'Updates'], ['past', 'The past'], ['promises', 'Promises'], ['operating', 'Operating'], ['figures', 'Figures'],
   ['maintaining', 'Maintaining'], ['decisions', 'Decisions'], ['changelog', 'Changelog'],
 ];

@@ -1,4 +1,5 @@
 /** How the node is: what it does each second, how long that takes, and whether it and its store are well. */
+import { BUDGET_BYTES, LIVE_WINDOW_BYTES_DEFAULT } from './bounds.js';
 import { fill, h, say } from './dom.js';
 import { bytes, count, lasting, rounded } from './format.js';
 import { pointOf, readMetrics, total } from './metrics.js';
@@ -99,8 +100,8 @@ export class NodeView {
     const rows = [
       ['Head of the log', count(sum('head_seq'))],
       ['Subscriptions', `${count(sum('subscriptions'))} with ${count(sum('filters'))} filters`],
-      ['Recent changes held', bytes(sum('window_bytes'))],
-      ['Held for clients', bytes(sum('budget_used_bytes'))],
+      ['Recent changes held', held(sum('window_bytes'), LIVE_WINDOW_BYTES_DEFAULT)],
+      ['Held for clients', held(sum('budget_used_bytes'), BUDGET_BYTES), sum('budget_used_bytes') > 0.9 * BUDGET_BYTES],
       ['Sent', bytes(sum('sent_bytes_total'))],
       ['Pages of the log read', count(sum('log_reads_total'))],
       ['Times that a session fell behind', count(sum('falls_behind_total')), sum('falls_behind_total') > 0],
@@ -117,6 +118,13 @@ export class NodeView {
       h('tr', { class: ['done', 'repeated'].includes(labels.outcome) ? undefined : 'worry' },
         h('td', null, labels.verb), h('td', null, labels.outcome), h('td', { class: 'tabular number' }, count(value)))));
   }
+}
+
+/** A bar and numbers; more than the default bound is one that the operator has set. */
+function held(used, bound) {
+  const meter = h('meter', { min: '0', max: String(Math.max(used, bound)), 'aria-hidden': 'true' });
+  meter.value = used;
+  return [meter, used > bound ? bytes(used) : `${bytes(used)} of ${bytes(bound)}`];
 }
 
 async function read(path) {

@@ -79,6 +79,30 @@ test('a broadcast is sent to all, and counted where one has not looked', async (
   await other.close();
 });
 
+test('a view that is opened without a connection is filled when there is one', async () => {
+  await here.create({ _id: 'before-the-cut', title: 'x' });
+  const tab = await here.open('#/start');
+  tab.expectLostConnections();
+  here.door.refuse(true);
+  here.door.cut();
+  await tab.page.waitForSelector('html:not([data-connection=live])');
+  await tab.page.getByRole('link', { name: 'Events' }).click();
+  await tab.page.getByRole('link', { name: 'Feed' }).click();
+  await sees(tab, 'h1', 'Feed');
+  await tab.page.waitForSelector('html[data-connection=offline]');
+  here.door.refuse(false);
+  await sees(tab, '.feed-row', 'before-the-cut');
+  assert.equal(await tab.page.locator('.filter-box .field-error').textContent(), '');
+  here.door.refuse(true);
+  here.door.cut();
+  await tab.page.waitForSelector('html:not([data-connection=live])');
+  await tab.page.getByRole('link', { name: 'Events' }).click();
+  here.door.refuse(false);
+  await sees(tab, '.table-row', 'before-the-cut');
+  assert.equal(await tab.page.locator('.filter-box .field-error').textContent(), '');
+  await tab.close();
+});
+
 test('after a restart nothing is missing, and the page says what the connection was', async () => {
   const feed = await here.open('#/feed');
   const table = await here.open('#/events');

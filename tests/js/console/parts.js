@@ -1,6 +1,8 @@
 /** The parts of the console that know nothing of a page. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import * as bounds from '../../../src/console/bounds.js';
 import { differences, told, updateBetween, valueAt } from '../../../src/console/diff.js';
 import { FeedLog } from '../../../src/console/feed_log.js';
 import { readFilter } from '../../../src/console/filter_text.js';
@@ -97,6 +99,14 @@ test('two readings of the metrics tell rates, quantiles and lag', () => {
   assert.ok(Math.abs(point.commitMost - 0.00198) < 1e-9);
   assert.equal(quantile(now, now, 'livelog_commit_duration_seconds', 0.5), undefined);
   assert.equal(total(now, 'livelog_nothing'), 0);
+});
+
+test('the bounds that the console shows are the server’s', async () => {
+  const limits = await readFile(new URL('../../../src/limits/node.rs', import.meta.url), 'utf8');
+  for (const [name, value] of Object.entries(bounds)) {
+    const [, written] = new RegExp(`pub const ${name}: usize = ([\\d *_]+);`).exec(limits);
+    assert.equal(written.split('*').reduce((product, factor) => product * Number(factor), 1), value, name);
+  }
 });
 
 test('a value in one line is cut without being walked to its end', () => {

@@ -35,15 +35,15 @@ test('the slider shows the events as they were, and says that it is the past', a
 });
 
 test('the past does not move while others write, and the address keeps it', async () => {
-  const first = await here.create({ _id: 'still', n: 1 });
+  const first = await here.create({ _id: 'still', state: 'early' });
   const tab = await here.open(`#/events?at=${first.seq}&filter=_id%3Dstill&id=still`);
-  await sees(tab, '.panel .tree', '1');
-  await here.update('still', { n: 2 });
+  await sees(tab, '.panel .tree', 'early');
+  await here.update('still', { state: 'late' });
   const other = await here.open('#/events?filter=_id%3Dstill');
-  await sees(other, '.table-row', '2');
-  assert.equal(await tab.page.locator('.table-row', { hasText: '2' }).count(), 0);
+  await sees(other, '.table-row', 'late');
+  assert.equal(await tab.page.locator('.table-row', { hasText: 'late' }).count(), 0);
   await tab.page.getByRole('button', { name: 'Restore version 1' }).click();
-  await sees(other, '.table-row', '1');
+  await sees(other, '.table-row', 'early');
   await tab.close();
   await other.close();
 });
