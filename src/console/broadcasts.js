@@ -1,4 +1,5 @@
 /** Broadcasts: those that were heard, counted where they disturb nobody, and a place to send one. */
+import { button, iconButton } from './controls.js';
 import { fill, h, say, unique } from './dom.js';
 import { jsonError } from './filter_text.js';
 import { count } from './format.js';
@@ -11,13 +12,17 @@ export class Broadcasts {
   #db;
   #heard = [];
   #unread = 0;
-  #notices;
 
-  constructor(scope, { db, notices }) {
+  constructor(scope, { db }) {
     this.#db = db;
-    this.#notices = notices;
     this.number = h('span', { class: 'count', hidden: true });
-    this.button = h('button', { type: 'button', class: 'nav-button', onclick: () => this.#open() }, icon('broadcast'), h('span', { class: 'nav-word' }, 'Broadcasts'), this.number);
+    this.button = h(
+      'button',
+      { type: 'button', class: 'nav-button', onclick: () => this.#open() },
+      icon('broadcast'),
+      h('span', { class: 'nav-word' }, 'Broadcasts'),
+      this.number,
+    );
     this.dialog = this.#build();
     scope.add(db.onBroadcast((payload) => this.#hear(payload)));
   }
@@ -26,15 +31,31 @@ export class Broadcasts {
     const [title, error] = [unique('broadcasts'), unique('broadcast-error')];
     this.list = h('ol', { class: 'broadcast-list' });
     this.error = h('p', { class: 'field-error', id: error, 'aria-live': 'polite' });
-    this.input = h('textarea', { class: 'editor mono', rows: '4', 'aria-label': 'Message as JSON', 'aria-describedby': error, spellcheck: 'false' });
+    this.input = h('textarea', {
+      class: 'editor mono',
+      rows: '4',
+      'aria-label': 'Message as JSON',
+      'aria-describedby': error,
+      spellcheck: 'false',
+    });
     this.input.value = '{ "message": "Hello everyone!" }';
-    const close = h('button', { type: 'button', class: 'quiet icon-button', 'aria-label': 'Close', onclick: () => this.dialog.close() }, icon('close'));
-    const send = h('button', { type: 'button', class: 'primary', onclick: () => this.#send() }, 'Send to every session');
-    const dialog = h('dialog', { class: 'drawer', 'aria-labelledby': title },
+    const close = iconButton('close', 'Close', () => this.dialog.close());
+    const send = button('Send to every session', () => this.#send(), 'primary');
+    const dialog = h(
+      'dialog',
+      { class: 'drawer', 'aria-labelledby': title },
       h('header', { class: 'panel-head' }, h('h2', { id: title, class: 'panel-title' }, 'Broadcasts'), close),
-      h('div', { class: 'panel-body' },
+      h(
+        'div',
+        { class: 'panel-body' },
         h('p', { class: 'faint' }, 'Heard by everyone who is connected now, and kept nowhere.'),
-        this.input, this.error, h('div', { class: 'buttons' }, send), h('h3', null, 'Heard'), this.list));
+        this.input,
+        this.error,
+        h('div', { class: 'buttons' }, send),
+        h('h3', null, 'Heard'),
+        this.list,
+      ),
+    );
     dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
     return dialog;
   }
@@ -57,7 +78,13 @@ export class Broadcasts {
     this.number.hidden = this.#unread === 0;
     fill(this.number, count(this.#unread), h('span', { class: 'sr-only' }, ' new'));
     const items = this.#heard.map(({ at, payload }) =>
-      h('li', null, h('time', { class: 'faint tabular' }, at.toTimeString().slice(0, 8)), h('div', { class: 'mono' }, leaf(payload))));
+      h(
+        'li',
+        null,
+        h('time', { class: 'faint tabular' }, at.toTimeString().slice(0, 8)),
+        h('div', { class: 'mono' }, leaf(payload)),
+      ),
+    );
     fill(this.list, items.length > 0 ? items : h('li', { class: 'faint' }, 'None since this page was opened.'));
   }
 

@@ -41,19 +41,28 @@ export class ChangePanel {
 
 function facts(change) {
   const rows = [
-    ['Kind', badge(change.kind)], ['Seq', String(change.seq)],
-    ['Version', change.version && String(change.version)], ['At', change.at && moment(change.at)],
+    ['Kind', badge(change.kind)],
+    ['Seq', String(change.seq)],
+    ['Version', change.version && String(change.version)],
+    ['At', change.at && moment(change.at)],
   ];
   const shown = rows.filter(([, value]) => value);
-  return h('dl', { class: 'facts' }, shown.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
+  return h(
+    'dl',
+    { class: 'facts' },
+    shown.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))),
+  );
 }
 
 function ways(change) {
   if (!change.eventId) return undefined;
-  return h('p', { class: 'ways' },
+  return h(
+    'p',
+    { class: 'ways' },
     h('a', { href: address('events', { id: change.eventId }) }, 'The event now'),
     h('a', { href: address('events', { id: change.eventId, tab: 'history' }) }, 'Its history'),
-    h('a', { href: address('events', { at: change.seq, id: change.eventId }) }, 'All events as of then'));
+    h('a', { href: address('events', { at: change.seq, id: change.eventId }) }, 'All events as of then'),
+  );
 }
 
 function draw(about, change, before) {
@@ -66,6 +75,7 @@ function draw(about, change, before) {
     parts.push(h('h3', null, 'What was set'), differenceTable([...patch, ...gone]));
   }
   const document = change.data ?? before;
-  if (document) parts.push(h('h3', null, change.data ? 'The event after it' : 'The event before it'), tree(own(document)));
+  if (document)
+    parts.push(h('h3', null, change.data ? 'The event after it' : 'The event before it'), tree(own(document)));
   fill(about, parts);
 }

@@ -1,4 +1,5 @@
 /** Which columns are shown: a list of what the documents have, to tick. */
+import { button } from './controls.js';
 import { fill, h } from './dom.js';
 import { icon } from './icons.js';
 import { popover } from './popover.js';
@@ -11,10 +12,12 @@ export class ColumnChooser {
   constructor(scope, { choose }) {
     this.#choose = choose;
     this.list = h('div', { class: 'check-list' });
-    this.anew = h('button', { type: 'button', class: 'quiet', onclick: () => this.#choose(undefined) }, 'As the data has it');
-    const button = h('button', { type: 'button', class: 'plain' }, icon('columns'), 'Columns');
+    this.anew = button('As the data has it', () => this.#choose(undefined), 'quiet');
+    const opener = button([icon('columns'), 'Columns']);
     this.element = popover(scope, {
-      label: 'Columns', button, content: [h('p', { class: 'popover-title' }, 'Columns'), this.list, this.anew],
+      label: 'Columns',
+      button: opener,
+      content: [h('p', { class: 'popover-title' }, 'Columns'), this.list, this.anew],
       opened: () => this.list.querySelector('input:enabled')?.focus(),
     });
     this.element.classList.add('wide-only');
@@ -26,11 +29,18 @@ export class ColumnChooser {
     const paths = [...new Set([...chosen, ...offered])].filter((path) => !path.includes(','));
     const known = [...this.list.querySelectorAll('input')].map((input) => input.value);
     if (known.length === paths.length && paths.every((path) => known.includes(path))) return this.#tick();
-    return void fill(this.list, paths.map((path) => this.#line(path)));
+    return void fill(
+      this.list,
+      paths.map((path) => this.#line(path)),
+    );
   }
 
   #line(path) {
-    const input = h('input', { type: 'checkbox', checked: this.#chosen.includes(path), onchange: () => this.#changed() });
+    const input = h('input', {
+      type: 'checkbox',
+      checked: this.#chosen.includes(path),
+      onchange: () => this.#changed(),
+    });
     input.value = path;
     input.disabled = path === '_id';
     return h('label', { class: 'check' }, input, h('span', { class: 'mono' }, path));

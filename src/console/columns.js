@@ -6,12 +6,23 @@ const OWN_MAX = 5;
 const OFFERED_MAX = 60;
 const SYSTEM = ['_id', '_version', '_seq', '_createdAt', '_updatedAt'];
 const TIMES = new Set(['_createdAt', '_updatedAt']);
-const WIDTHS = { number: '11ch', boolean: '9ch', time: '16ch', id: 'minmax(14ch, 1.2fr)', short: 'minmax(11ch, 1fr)', long: 'minmax(16ch, 2.4fr)' };
+const WIDTHS = {
+  number: '11ch',
+  boolean: '9ch',
+  time: '16ch',
+  id: 'minmax(14ch, 1.2fr)',
+  short: 'minmax(11ch, 1fr)',
+  long: 'minmax(16ch, 2.4fr)',
+};
 const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 11, long: 16 };
 
 /** @typedef {{ path: string, kind: keyof typeof WIDTHS }} Column */
 
-/** The columns to show: the id, the fields that most of the sample have, and when it changed last. @returns {Column[]} */
+/**
+ * The columns to show: the id, the fields that most of the sample have, and when it changed last.
+ *
+ * @returns {Column[]}
+ */
 export function chooseColumns(sample) {
   const own = [...seen(sample, 1).entries()].sort(([, one], [, other]) => other - one).slice(0, OWN_MAX);
   return columnsOf(['_id', ...own.map(([path]) => path), '_updatedAt'], sample);
@@ -61,7 +72,9 @@ function kindOf(path, sample) {
   if (path === '_id') return 'id';
   if (TIMES.has(path)) return 'time';
   if (SYSTEM.includes(path)) return 'number';
-  const values = sample.map((document) => valueAt(document, path)).filter((value) => value !== undefined && value !== null);
+  const values = sample
+    .map((document) => valueAt(document, path))
+    .filter((value) => value !== undefined && value !== null);
   if (values.length > 0 && values.every((value) => typeof value === 'number')) return 'number';
   if (values.length > 0 && values.every((value) => typeof value === 'boolean')) return 'boolean';
   const lengths = values.map((value) => brief(value, 60).length);

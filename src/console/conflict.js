@@ -1,4 +1,5 @@
 /** Two people wrote the same event: what it was, what they made of it, and what one would make of it, side by side. */
+import { button } from './controls.js';
 import { differences } from './diff.js';
 import { h, unique } from './dom.js';
 import { leaf } from './tree.js';
@@ -9,23 +10,31 @@ export class Conflict {
     const name = unique('conflict');
     this.title = h('h3', { id: name, tabindex: '-1' }, `Version ${current._version} came first`);
     const disjoint = places.every(({ theirs, yours }) => !(theirs && yours));
-    this.element = h('section', { class: 'conflict', 'aria-labelledby': name },
+    this.element = h(
+      'section',
+      { class: 'conflict', 'aria-labelledby': name },
       this.title,
-      h('p', null, `You began with version ${base._version}. `, disjoint
-        ? 'You and they changed different fields.' : 'You and they changed some of the same fields.'),
+      h(
+        'p',
+        null,
+        `You began with version ${base._version}. `,
+        disjoint ? 'You and they changed different fields.' : 'You and they changed some of the same fields.',
+      ),
       table(places),
-      h('div', { class: 'buttons' },
+      h(
+        'div',
+        { class: 'buttons' },
         disjoint && button('Keep both', keepBoth, 'primary'),
-        button('Take theirs', takeTheirs), button('Overwrite with mine', overwrite, 'danger'), button('Keep editing', keepEditing)));
+        button('Take theirs', takeTheirs),
+        button('Overwrite with mine', overwrite, 'danger'),
+        button('Keep editing', keepEditing),
+      ),
+    );
   }
 
   focus() {
     this.title.focus();
   }
-}
-
-function button(label, act, look = 'plain') {
-  return h('button', { type: 'button', class: look, onclick: act }, label);
 }
 
 /** Every place that either changed. */
@@ -42,16 +51,23 @@ function byPath(list) {
 
 function table(places) {
   const head = ['Field', 'It was', 'Theirs', 'Yours'].map((name) => h('th', { scope: 'col' }, name));
-  return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': 'Theirs and yours' },
-    h('table', { class: 'differences' }, h('thead', null, h('tr', null, head)), h('tbody', null, places.map(row))));
+  return h(
+    'div',
+    { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': 'Theirs and yours' },
+    h('table', { class: 'differences' }, h('thead', null, h('tr', null, head)), h('tbody', null, places.map(row))),
+  );
 }
 
 function row({ path, theirs, yours }) {
   const known = theirs ?? yours;
-  return h('tr', { class: theirs && yours ? 'both' : undefined },
+  return h(
+    'tr',
+    { class: theirs && yours ? 'both' : undefined },
     h('th', { scope: 'row' }, path),
     h('td', null, 'before' in known ? leaf(known.before) : h('span', { class: 'faint' }, '–')),
-    h('td', null, side(theirs)), h('td', null, side(yours)));
+    h('td', null, side(theirs)),
+    h('td', null, side(yours)),
+  );
 }
 
 function side(difference) {

@@ -2,6 +2,7 @@
  * A document as JSON to write in. What saving will change is listed as one types, and is all that is sent: with the
  * version that one began from, so nothing that others wrote meanwhile is lost unseen.
  */
+import { button } from './controls.js';
 import { Conflict } from './conflict.js';
 import { differences, isPlain, own, updateBetween } from './diff.js';
 import { differenceTable } from './differences.js';
@@ -23,16 +24,34 @@ export class Editor {
     const error = unique('editor-error');
     this.error = h('p', { class: 'field-error', id: error, 'aria-live': 'polite' });
     this.input = h('textarea', {
-      class: 'editor mono', spellcheck: 'false', autocomplete: 'off', rows: '14', 'aria-describedby': error,
+      class: 'editor mono',
+      spellcheck: 'false',
+      autocomplete: 'off',
+      rows: '14',
+      'aria-describedby': error,
       'aria-label': base ? `Fields of ${base._id}` : 'Fields of the new event',
     });
-    this.save = h('button', { type: 'button', class: 'primary', onclick: () => this.#submit() }, base ? 'Save' : 'Create');
-    this.undo = h('button', { type: 'button', class: 'plain', onclick: () => this.#begin(this.#base) }, 'Start over');
+    this.save = button(base ? 'Save' : 'Create', () => this.#submit(), 'primary');
+    this.undo = button('Start over', () => this.#begin(this.#base));
     this.meanwhile = h('p', { class: 'callout', role: 'status', hidden: true });
     this.preview = h('div', { class: 'preview' });
     this.conflict = h('div');
-    this.element = h('div', { class: 'editor-box' }, this.conflict, this.meanwhile, this.input, this.error,
-      h('div', { class: 'buttons' }, this.save, this.undo, h('span', { class: 'faint wide-only' }, 'Ctrl + Enter saves')), this.preview);
+    this.element = h(
+      'div',
+      { class: 'editor-box' },
+      this.conflict,
+      this.meanwhile,
+      this.input,
+      this.error,
+      h(
+        'div',
+        { class: 'buttons' },
+        this.save,
+        this.undo,
+        h('span', { class: 'faint wide-only' }, 'Ctrl + Enter saves'),
+      ),
+      this.preview,
+    );
     const calm = scope.calm(CALM_MS, () => this.#judge());
     scope.listen(this.input, 'input', calm);
     scope.listen(this.input, 'keydown', (event) => {
@@ -41,13 +60,13 @@ export class Editor {
     this.#begin(base);
   }
 
-  /** Someone wrote the event. What one has not touched follows; what one has is kept, and the conflict comes with saving. */
+  /** Someone wrote the event. What one has not touched follows; what one has is kept until it is saved. */
   follow(event) {
     if (event._version === this.#base._version) return;
     if (!this.#touched) return this.#begin(event);
-    const found = differences(this.#base, event);
+    const names = differences(this.#base, event).map(({ path }) => path);
     this.meanwhile.hidden = false;
-    say(this.meanwhile, `Version ${event._version} was written meanwhile (${found.map(({ path }) => path).join(', ')}). Saving shows both.`);
+    say(this.meanwhile, `Version ${event._version} was written meanwhile (${names.join(', ')}). Saving shows both.`);
   }
 
   get #touched() {
@@ -88,7 +107,13 @@ export class Editor {
     const found = document && this.#base ? differences(this.#base, document) : [];
     this.save.disabled = !document || (this.#base && found.length === 0);
     this.undo.hidden = !this.#touched;
-    fill(this.preview, found.length > 0 && [h('h3', null, 'What saving changes'), differenceTable(found, { after: 'Yours', before: 'Now' })]);
+    fill(
+      this.preview,
+      found.length > 0 && [
+        h('h3', null, 'What saving changes'),
+        differenceTable(found, { after: 'Yours', before: 'Now' }),
+      ],
+    );
   }
 
   async #submit() {
@@ -118,7 +143,9 @@ export class Editor {
 
   #show(current, mine) {
     const conflict = new Conflict({
-      base: this.#base, current, mine,
+      base: this.#base,
+      current,
+      mine,
       takeTheirs: () => this.#begin(current),
       overwrite: () => this.#overwrite(current, mine),
       keepBoth: () => this.#send(() => this.#update(updateBetween(this.#base, mine), current._version), mine),

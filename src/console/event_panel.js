@@ -1,4 +1,5 @@
 /** One event beside the table: the document, its editor, its history. It follows what others write to it. */
+import { button } from './controls.js';
 import { own } from './diff.js';
 import { Editor } from './editor.js';
 import { fill, h, mark } from './dom.js';
@@ -42,7 +43,11 @@ export class EventPanel {
     this.id = undefined;
     const scope = this.#panel.open('New event', { focus: false });
     const editor = new Editor(scope, { db: this.#db, saved: (event) => turn({ new: undefined, id: event._id }, true) });
-    fill(this.#panel.body, h('p', { class: 'faint' }, 'Its fields as JSON. An _id may be chosen; else the server makes one.'), editor.element);
+    fill(
+      this.#panel.body,
+      h('p', { class: 'faint' }, 'Its fields as JSON. An _id may be chosen; else the server makes one.'),
+      editor.element,
+    );
     editor.input.focus();
     editor.input.setSelectionRange(4, 4);
   }
@@ -62,8 +67,14 @@ export class EventPanel {
     if (!event) return say(`There was no such event at seq ${at}.`);
     if (event instanceof Error) return say(`It could not be read: ${event.message}`);
     const act = () => restore(this.#db, this.#notices, id, event._version);
-    const back = h('button', { type: 'button', class: 'plain', onclick: act }, `Restore version ${event._version}`);
-    fill(this.#panel.body, h('p', { class: 'callout past' }, `As it was at seq ${at}.`), facts(event), tree(own(event)), h('div', { class: 'buttons' }, back));
+    const back = button(`Restore version ${event._version}`, act);
+    fill(
+      this.#panel.body,
+      h('p', { class: 'callout past' }, `As it was at seq ${at}.`),
+      facts(event),
+      tree(own(event)),
+      h('div', { class: 'buttons' }, back),
+    );
     return undefined;
   }
 }
@@ -90,10 +101,18 @@ class LiveEvent {
     this.tabs = tabs(scope, {
       label: 'This event',
       choose: (tab) => turn({ tab: tab === 'document' ? undefined : tab }, true),
-      items: [['document', 'Document', this.document], ['edit', 'Edit', this.edit], ['history', 'History', this.past]],
+      items: [
+        ['document', 'Document', this.document],
+        ['edit', 'Edit', this.edit],
+        ['history', 'History', this.past],
+      ],
     });
     fill(this.element, this.facts, this.tabs.element, this.actions);
-    this.history = new History(scope, { db, id, restore: (version) => restore(db, notices, id, version, this.#event?._version) });
+    this.history = new History(scope, {
+      db,
+      id,
+      restore: (version) => restore(db, notices, id, version, this.#event?._version),
+    });
     fill(this.past, this.history.element);
     this.query = db.query({ filter: { _id: id }, optimistic: false });
     scope.add(() => this.query.close());
@@ -119,7 +138,9 @@ class LiveEvent {
     fill(this.actions, this.#deletion());
     if (this.editor) return this.editor.follow(event);
     this.editor = new Editor(this.#scope, {
-      db: this.#db, base: event, saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`),
+      db: this.#db,
+      base: event,
+      saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`),
     });
     fill(this.edit, this.editor.element);
     return undefined;
@@ -127,7 +148,10 @@ class LiveEvent {
 
   #drawGone() {
     this.editor = undefined;
-    fill(this.facts, h('p', { class: 'callout' }, 'There is no such event now. Its history, if it has one, can be restored.'));
+    fill(
+      this.facts,
+      h('p', { class: 'callout' }, 'There is no such event now. Its history, if it has one, can be restored.'),
+    );
     fill(this.document);
     fill(this.edit);
     fill(this.actions);
@@ -136,9 +160,9 @@ class LiveEvent {
 
   /** Asked once more, in place: a dialog for one question would be too much. */
   #deletion() {
-    const ask = h('button', { type: 'button', class: 'quiet danger-text' }, 'Delete …');
-    const sure = h('button', { type: 'button', class: 'danger', onclick: () => this.#delete() }, 'Delete this event');
-    const no = h('button', { type: 'button', class: 'plain' }, 'Keep it');
+    const ask = button('Delete …', undefined, 'quiet danger-text');
+    const sure = button('Delete this event', () => this.#delete(), 'danger');
+    const no = button('Keep it', undefined);
     const box = h('div', { class: 'buttons' }, ask);
     ask.addEventListener('click', () => {
       fill(box, sure, no);
@@ -177,8 +201,17 @@ function time(iso) {
 }
 
 function facts(event) {
-  const rows = [['Version', String(event._version)], ['Seq', String(event._seq)], ['Created', time(event._createdAt)], ['Changed', time(event._updatedAt)]];
-  const list = h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))));
+  const rows = [
+    ['Version', String(event._version)],
+    ['Seq', String(event._seq)],
+    ['Created', time(event._createdAt)],
+    ['Changed', time(event._updatedAt)],
+  ];
+  const list = h(
+    'dl',
+    { class: 'facts' },
+    rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))),
+  );
   mark(list, 'data-version', event._version);
   return list;
 }

@@ -1,4 +1,5 @@
 /** The events as a table that stays live, or as they were at a position of the log. What is shown is in the address. */
+import { button } from './controls.js';
 import { chooseColumns, columnsOf, fieldsOf, offeredPaths } from './columns.js';
 import { ColumnChooser } from './column_chooser.js';
 import { h, say } from './dom.js';
@@ -30,7 +31,9 @@ export class EventsView {
     this.#scope = scope;
     this.note = h('p', { class: 'view-note tabular', 'aria-live': 'off' });
     this.box = new FilterBox(scope, {
-      label: 'Filter the events', hint: 'status=open total>100, or {"tags":"new"}', apply: (text) => turn({ filter: text }),
+      label: 'Filter the events',
+      hint: 'status=open total>100, or {"tags":"new"}',
+      apply: (text) => turn({ filter: text }),
     });
     this.chooser = new ColumnChooser(scope, { choose: (paths) => turn({ columns: paths?.join(',') }, true) });
     this.table = new Table(scope, {
@@ -38,25 +41,47 @@ export class EventsView {
       near: () => this.#source?.more(),
       sort: (path) => this.#sortBy(path),
     });
-    this.timeline = new Timeline(scope, { db, go: (at) => turn({ at }, true), refuse: (error) => this.box.refuse(error) });
+    this.timeline = new Timeline(scope, {
+      db,
+      go: (at) => turn({ at }, true),
+      refuse: (error) => this.box.refuse(error),
+    });
     this.panel = new EventPanel({ db, scope, notices, close: () => this.#closed() });
     this.empty = h('div', { class: 'empty', hidden: true });
-    this.create = h('button', { type: 'button', class: 'primary', onclick: () => turn({ new: '1', id: undefined }) }, icon('plus'), 'New event');
+    this.create = button([icon('plus'), 'New event'], () => turn({ new: '1', id: undefined }), 'primary');
     this.element = this.#build();
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
-    scope.add(db.onState(({ name }) => {
-      if (name === 'live' && this.#refused) this.load(JSON.parse(this.#shown));
-    }));
+    scope.add(
+      db.onState(({ name }) => {
+        if (name === 'live' && this.#refused) this.load(JSON.parse(this.#shown));
+      }),
+    );
     this.load = newest((wanted, stale) => this.#load(wanted, stale));
     scope.add(() => this.#source?.close());
   }
 
   #build() {
-    return h('div', { class: 'view' },
-      h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Events'), this.note, h('span', { class: 'spacer' }),
-        this.chooser.element, this.create),
-      this.box.element, this.timeline.element,
-      h('div', { class: 'split' }, h('div', { class: 'split-main' }, this.table.element, this.empty), this.panel.element));
+    return h(
+      'div',
+      { class: 'view' },
+      h(
+        'header',
+        { class: 'view-head' },
+        h('h1', { tabindex: '-1' }, 'Events'),
+        this.note,
+        h('span', { class: 'spacer' }),
+        this.chooser.element,
+        this.create,
+      ),
+      this.box.element,
+      this.timeline.element,
+      h(
+        'div',
+        { class: 'split' },
+        h('div', { class: 'split-main' }, this.table.element, this.empty),
+        this.panel.element,
+      ),
+    );
   }
 
   /** @param {import('./router.js').Route} route */
@@ -103,12 +128,17 @@ export class EventsView {
     if (this.#refused) this.box.accept();
     this.#refused = false;
     const chosen = columns ? columnsOf(columns.split(','), page.data) : chooseColumns(page.data);
-    this.chooser.show(chosen.map(({ path }) => path), offeredPaths(page.data), columns !== '');
+    this.chooser.show(
+      chosen.map(({ path }) => path),
+      offeredPaths(page.data),
+      columns !== '',
+    );
     this.table.setColumns(chosen, query.sort);
     this.#source?.close();
-    this.#source = query.at === undefined && few
-      ? new LiveSource(this.#db, { ...query, fields: fieldsOf(chosen) }, page.data, this.draw)
-      : new PageSource(this.#db, query, page, this.draw);
+    this.#source =
+      query.at === undefined && few
+        ? new LiveSource(this.#db, { ...query, fields: fieldsOf(chosen) }, page.data, this.draw)
+        : new PageSource(this.#db, query, page, this.draw);
     this.#draw();
     this.timeline.shown();
   }

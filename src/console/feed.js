@@ -30,11 +30,22 @@ export class FeedView {
     this.#db = db;
     this.#scope = scope;
     this.box = new FilterBox(scope, {
-      label: 'Filter the feed', hint: 'status=paid, or {"total":{"$gt":100}}', apply: (text) => turn({ filter: text }),
+      label: 'Filter the feed',
+      hint: 'status=paid, or {"total":{"$gt":100}}',
+      apply: (text) => turn({ filter: text }),
     });
-    this.pause = h('button', { type: 'button', class: 'pause', 'aria-pressed': 'false', onclick: () => this.#toggle() });
+    this.pause = h('button', {
+      type: 'button',
+      class: 'pause',
+      'aria-pressed': 'false',
+      onclick: () => this.#toggle(),
+    });
     this.rate = h('p', { class: 'view-note tabular' });
-    this.empty = h('p', { class: 'empty', hidden: true }, 'Nothing has happened yet. Changes appear here as they are written.');
+    this.empty = h(
+      'p',
+      { class: 'empty', hidden: true },
+      'Nothing has happened yet. Changes appear here as they are written.',
+    );
     this.panel = new ChangePanel({ db, scope, notices, close: () => this.rows.element.focus() });
     this.rows = new Rows(scope, {
       label: 'Changes, newest first',
@@ -45,13 +56,30 @@ export class FeedView {
       open: (entry) => this.panel.show(entry),
       anchored: true,
     });
-    this.element = h('div', { class: 'view' },
-      h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Feed'), this.rate, h('span', { class: 'spacer' }), this.pause),
+    this.element = h(
+      'div',
+      { class: 'view' },
+      h(
+        'header',
+        { class: 'view-head' },
+        h('h1', { tabindex: '-1' }, 'Feed'),
+        this.rate,
+        h('span', { class: 'spacer' }),
+        this.pause,
+      ),
       this.box.element,
-      h('div', { class: 'split' }, h('div', { class: 'split-main' }, this.rows.element, this.empty), this.panel.element));
-    scope.add(db.onState(({ name }) => {
-      if (name === 'live' && !this.#following) this.show(current());
-    }));
+      h(
+        'div',
+        { class: 'split' },
+        h('div', { class: 'split-main' }, this.rows.element, this.empty),
+        this.panel.element,
+      ),
+    );
+    scope.add(
+      db.onState(({ name }) => {
+        if (name === 'live' && !this.#following) this.show(current());
+      }),
+    );
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
     scope.every(500, this.draw);
     this.#draw();

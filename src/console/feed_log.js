@@ -9,7 +9,10 @@ const ENTRIES_MAX = 2000;
 const WEIGHT_MAX = 16 * 1024 * 1024;
 const RATE_MS = 2000;
 
-/** @typedef {{ change: any, before: any, differences: import('./diff.js').Difference[], weight: number, number: number }} Entry */
+/**
+ * @typedef {import('./diff.js').Difference} Difference
+ * @typedef {{ change: any, before: any, differences: Difference[], weight: number, number: number }} Entry
+ */
 
 export class FeedLog {
   /** Oldest first. @type {Entry[]} */

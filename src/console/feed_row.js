@@ -5,13 +5,16 @@ import { brief, briefFields, clock } from './format.js';
 const SHOWN_DIFFERENCES = 3;
 
 /** What each kind is called, and the letter that says it without colour. */
-export const KINDS = {
-  create: 'C', update: 'U', delete: 'D', enter: 'E', leave: 'L', reset: 'R',
-};
+export const KINDS = { create: 'C', update: 'U', delete: 'D', enter: 'E', leave: 'L', reset: 'R' };
 
 /** A kind as a letter and a word. */
 export function badge(kind) {
-  const element = h('span', { class: 'badge' }, h('span', { class: 'badge-letter', 'aria-hidden': 'true' }), h('span', { class: 'badge-word' }));
+  const element = h(
+    'span',
+    { class: 'badge' },
+    h('span', { class: 'badge-letter', 'aria-hidden': 'true' }),
+    h('span', { class: 'badge-word' }),
+  );
   return nameBadge(element, kind);
 }
 
@@ -24,8 +27,16 @@ function nameBadge(element, kind) {
 
 export function createFeedRow() {
   const cell = (name, ...children) => h('div', { role: 'gridcell', class: `cell ${name}` }, children);
-  return h('div', { class: 'row feed-row' },
-    cell('feed-time'), cell('feed-kind', badge('create')), cell('feed-id'), cell('feed-what'), cell('feed-version'), cell('feed-seq'));
+  return h(
+    'div',
+    { class: 'row feed-row' },
+    cell('feed-time'),
+    cell('feed-kind', badge('create')),
+    cell('feed-id'),
+    cell('feed-what'),
+    cell('feed-version'),
+    cell('feed-seq'),
+  );
 }
 
 /** @param {import('./feed_log.js').Entry} entry */
@@ -46,8 +57,13 @@ function drawWhat(cell, change, before, differences) {
   if (change.kind === 'update' && differences.length > 0) return drawDifferences(cell, differences);
   if (change.kind === 'update') return say(cell, 'nothing that differs');
   const known = change.data ?? before;
-  fill(cell, known && briefFields(known, 120).map(([name, text]) =>
-    h('span', { class: 'difference' }, h('span', { class: 'path' }, name), h('span', null, text))));
+  fill(
+    cell,
+    known &&
+      briefFields(known, 120).map(([name, text]) =>
+        h('span', { class: 'difference' }, h('span', { class: 'path' }, name), h('span', null, text)),
+      ),
+  );
   return undefined;
 }
 
@@ -60,5 +76,12 @@ function drawDifferences(cell, differences) {
 function difference({ path, ...values }) {
   const before = 'before' in values && h('del', null, brief(values.before, 40));
   const after = 'after' in values ? h('ins', null, brief(values.after, 60)) : h('span', { class: 'faint' }, 'unset');
-  return h('span', { class: 'difference' }, h('span', { class: 'path' }, path), before, h('span', { class: 'faint' }, '→'), after);
+  return h(
+    'span',
+    { class: 'difference' },
+    h('span', { class: 'path' }, path),
+    before,
+    h('span', { class: 'faint' }, '→'),
+    after,
+  );
 }

@@ -18,10 +18,22 @@ export class FilterBox {
     const error = unique('filter-error');
     this.error = h('p', { class: 'field-error', id: error, 'aria-live': 'polite' });
     this.input = h('input', {
-      type: 'search', class: 'filter-input mono', value, placeholder: hint, spellcheck: 'false', autocomplete: 'off',
-      autocapitalize: 'off', 'aria-label': label, 'aria-describedby': error,
+      type: 'search',
+      class: 'filter-input mono',
+      value,
+      placeholder: hint,
+      spellcheck: 'false',
+      autocomplete: 'off',
+      autocapitalize: 'off',
+      'aria-label': label,
+      'aria-describedby': error,
     });
-    this.element = h('div', { class: 'filter-box' }, h('div', { class: 'filter-field' }, icon('search'), this.input), this.error);
+    this.element = h(
+      'div',
+      { class: 'filter-box' },
+      h('div', { class: 'filter-field' }, icon('search'), this.input),
+      this.error,
+    );
     const calm = scope.calm(CALM_MS, () => this.#read());
     scope.listen(this.input, 'input', calm);
     scope.listen(this.input, 'keydown', (event) => event.key === 'Enter' && this.#read());

@@ -30,7 +30,8 @@ export function jsonError(error, text) {
   const position = /position (\d+)/.exec(said);
   if (!position) return `this is not JSON yet: ${said}`;
   const before = text.slice(0, Number(position[1])).split('\n');
-  const place = before.length > 1 ? `line ${before.length}, column ${before.at(-1).length + 1}` : `column ${before[0].length + 1}`;
+  const place =
+    before.length > 1 ? `line ${before.length}, column ${before.at(-1).length + 1}` : `column ${before[0].length + 1}`;
   return `this is not JSON yet, at ${place}: ${said.replace(/ (in JSON )?at position.*$/, '')}`;
 }
 
@@ -40,7 +41,8 @@ function readShort(text) {
   const conditions = [];
   for (const part of parts) {
     const condition = CONDITION.exec(part);
-    if (!condition) return { error: `“${part}” is no condition: write name=value, name>value, name~pattern, or a filter in JSON` };
+    if (!condition)
+      return { error: `“${part}” is no condition: write name=value, name>value, name~pattern, or a filter in JSON` };
     conditions.push(conditionOf(condition));
   }
   return { filter: merged(conditions) };

@@ -1,9 +1,21 @@
 /** How times, numbers and values are written. */
 
 const MOMENT = new Intl.DateTimeFormat(undefined, {
-  day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
 });
-const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const DAY = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
 const NUMBER = new Intl.NumberFormat('en');
 
 const two = (number) => String(number).padStart(2, '0');
@@ -68,7 +80,11 @@ export function brief(value, room = 120) {
   return line.text;
 }
 
-/** The user's own fields of a document as names and texts, cut to about `room` letters. @returns {[string, string][]} */
+/**
+ * The user's own fields of a document as names and texts, cut to about `room` letters.
+ *
+ * @returns {[string, string][]}
+ */
 export function briefFields(document, room = 160) {
   const fields = [];
   let left = room;

@@ -1,4 +1,5 @@
 /** What happened to an event, newest first, each change with what it changed, and a way back to each version. */
+import { button } from './controls.js';
 import { differences } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h, say } from './dom.js';
@@ -23,12 +24,15 @@ export class History {
     this.#id = id;
     this.#restore = restore;
     this.list = h('ol', { class: 'history' });
-    this.more = h('button', { type: 'button', class: 'plain', hidden: true, onclick: () => this.#read(this.#next) }, 'Older changes');
+    this.more = button('Older changes', () => this.#read(this.#next));
+    this.more.hidden = true;
     this.error = h('p', { class: 'field-error', 'aria-live': 'polite' });
     this.element = h('div', { class: 'history-box' }, this.list, this.more, this.error);
-    scope.add(db.onState(({ name }) => {
-      if (name === 'live' && this.error.textContent !== '') this.reload();
-    }));
+    scope.add(
+      db.onState(({ name }) => {
+        if (name === 'live' && this.error.textContent !== '') this.reload();
+      }),
+    );
     this.reload();
   }
 
@@ -53,18 +57,33 @@ export class History {
   #draw() {
     this.more.hidden = this.#next === undefined;
     const open = new Set([...this.list.querySelectorAll('details[open]')].map((details) => details.dataset.seq));
-    fill(this.list, this.#changes.map((change, index) => this.#item(change, index, open)));
+    fill(
+      this.list,
+      this.#changes.map((change, index) => this.#item(change, index, open)),
+    );
   }
 
   #item(change, index, open) {
     const before = this.#before(index);
     const isNewest = index === 0;
-    return h('li', { class: 'history-item' },
-      h('div', { class: 'history-line' }, badge(change.kind), h('strong', { class: 'tabular' }, `Version ${change.version}`),
-        h('a', { class: 'faint', href: address('events', { at: change.seq, id: this.#id }) }, h('time', { datetime: change.at, title: moment(change.at) }, when(change.at))),
+    return h(
+      'li',
+      { class: 'history-item' },
+      h(
+        'div',
+        { class: 'history-line' },
+        badge(change.kind),
+        h('strong', { class: 'tabular' }, `Version ${change.version}`),
+        h(
+          'a',
+          { class: 'faint', href: address('events', { at: change.seq, id: this.#id }) },
+          h('time', { datetime: change.at, title: moment(change.at) }, when(change.at)),
+        ),
         h('span', { class: 'spacer' }),
-        this.#restore && change.data && !isNewest && this.#button(change.version)),
-      this.#what(change, before, open.has(String(change.seq)) || (isNewest && open.size === 0)));
+        this.#restore && change.data && !isNewest && this.#button(change.version),
+      ),
+      this.#what(change, before, open.has(String(change.seq)) || (isNewest && open.size === 0)),
+    );
   }
 
   /** The change before, if it is known and of the same life. */
@@ -77,17 +96,28 @@ export class History {
     if (change.kind !== 'update' || !before) return undefined;
     const found = differences(before, change.data);
     if (found.length === 0) return h('p', { class: 'faint' }, 'nothing that differs');
-    return h('details', { open, 'data-seq': change.seq }, h('summary', null, `${many(found.length, 'field')} · ${names(found)}`),
-      differenceTable(found, { label: `What version ${change.version} changed` }));
+    return h(
+      'details',
+      { open, 'data-seq': change.seq },
+      h('summary', null, `${many(found.length, 'field')} · ${names(found)}`),
+      differenceTable(found, { label: `What version ${change.version} changed` }),
+    );
   }
 
   #button(version) {
     const act = () => this.#restore(version);
-    return h('button', { type: 'button', class: 'quiet', 'aria-label': `Restore version ${version}`, onclick: act }, 'Restore');
+    return h(
+      'button',
+      { type: 'button', class: 'quiet', 'aria-label': `Restore version ${version}`, onclick: act },
+      'Restore',
+    );
   }
 }
 
 function names(found) {
-  const shown = found.slice(0, 4).map(({ path }) => path).join(', ');
+  const shown = found
+    .slice(0, 4)
+    .map(({ path }) => path)
+    .join(', ');
   return found.length > 4 ? `${shown} …` : shown;
 }

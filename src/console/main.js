@@ -10,14 +10,24 @@ import { Shell } from './shell.js';
 import { StartView } from './start.js';
 
 const db = connect();
-const shell = new Shell(db, new Map([
-  ['feed', FeedView], ['events', EventsView], ['node', NodeView], ['start', StartView], ['manual', ManualView],
-]));
+const shell = new Shell(
+  db,
+  new Map([
+    ['feed', FeedView],
+    ['events', EventsView],
+    ['node', NodeView],
+    ['start', StartView],
+    ['manual', ManualView],
+  ]),
+);
 
 /** Without an address: how to begin if there is nothing yet, else what happens now. */
 async function begin() {
   if (location.hash.length > 2) return shell.show();
-  const isEmpty = await getJson('/api/events', { limit: 1, fields: '_id' }).then(({ seq }) => seq === 0, () => false);
+  const isEmpty = await getJson('/api/events', { limit: 1, fields: '_id' }).then(
+    ({ seq }) => seq === 0,
+    () => false,
+  );
   history.replaceState(null, '', address(isEmpty ? 'start' : 'feed'));
   return shell.show();
 }

@@ -4,9 +4,20 @@ import { markdown } from './markdown.js';
 import { address } from './router.js';
 
 const PAGES = [
-  ['readme', 'Readme'], ['concepts', 'Concepts'], ['wire', 'The wire'], ['client', 'The client'], ['subscriptions', 'Subscriptions'], ['filters', 'Filters'],
-  ['updates', 'Updates'], ['past', 'The past'], ['promises', 'Promises'], ['operating', 'Operating'], ['figures', 'Figures'],
-  ['maintaining', 'Maintaining'], ['decisions', 'Decisions'], ['changelog', 'Changelog'],
+  ['readme', 'Readme'],
+  ['concepts', 'Concepts'],
+  ['wire', 'The wire'],
+  ['client', 'The client'],
+  ['subscriptions', 'Subscriptions'],
+  ['filters', 'Filters'],
+  ['updates', 'Updates'],
+  ['past', 'The past'],
+  ['promises', 'Promises'],
+  ['operating', 'Operating'],
+  ['figures', 'Figures'],
+  ['maintaining', 'Maintaining'],
+  ['decisions', 'Decisions'],
+  ['changelog', 'Changelog'],
 ];
 const NAMES = new Set(PAGES.map(([name]) => name));
 
@@ -19,10 +30,21 @@ export class ManualView {
     this.#scope = scope;
     this.links = new Map(PAGES.map(([name, title]) => [name, h('a', { href: address('manual', {}, [name]) }, title)]));
     this.text = h('article', { class: 'prose manual-text' });
-    this.contents = h('nav', { class: 'manual-nav', 'aria-label': 'Pages of the manual' },
-      h('ul', null, [...this.links.values()].map((link) => h('li', null, link))));
-    this.element = h('div', { class: 'view manual' }, this.contents,
-      h('div', { class: 'manual-main', tabindex: '0', role: 'region', 'aria-label': 'Page' }, this.text));
+    this.contents = h(
+      'nav',
+      { class: 'manual-nav', 'aria-label': 'Pages of the manual' },
+      h(
+        'ul',
+        null,
+        [...this.links.values()].map((link) => h('li', null, link)),
+      ),
+    );
+    this.element = h(
+      'div',
+      { class: 'view manual' },
+      this.contents,
+      h('div', { class: 'manual-main', tabindex: '0', role: 'region', 'aria-label': 'Page' }, this.text),
+    );
   }
 
   /** @param {import('./router.js').Route} route `#/manual/filters/what-filters-may-cost` */
@@ -47,8 +69,12 @@ export class ManualView {
     this.links.get(page)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     const response = NAMES.has(page) || page === 'index' ? await fetch(`/manual/${page}.md`) : undefined;
     if (page !== this.#page) return;
-    if (!response?.ok) return void fill(this.text, h('h1', { tabindex: '-1' }, 'Manual'), h('p', null, `There is no page “${page}”.`));
-    fill(this.text, markdown(await response.text(), (target) => linkOf(page, target)));
+    if (!response?.ok)
+      return void fill(this.text, h('h1', { tabindex: '-1' }, 'Manual'), h('p', null, `There is no page “${page}”.`));
+    fill(
+      this.text,
+      markdown(await response.text(), (target) => linkOf(page, target)),
+    );
   }
 }
 

@@ -8,11 +8,27 @@ const DEFINITION = /^\[([^\]]+)\]:\s*(\S+)\s*$/;
 const HEADING = /^(#{1,4})\s+(.*)$/;
 const FENCE = /^(`{3,})\s*(\S*)/;
 const ITEM = /^(\s*)([-*]|\d+\.)\s+(.*)$/;
-const INLINE = /(`+)(.+?)\1|\*\*(.+?)\*\*|\*([^*\s](?:[^*]*[^*\s])?)\*|\[((?:`[^`]*`|[^\][`])+)\](?:\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)\)|\[([^\]]*)\])?|<(https?:[^>\s]+)>/s;
+/** Code, strong, emphasis, a link with its target or the name of one, a bare address. */
+const INLINE = new RegExp(
+  [
+    /(`+)(.+?)\1/,
+    /\*\*(.+?)\*\*/,
+    /\*([^*\s](?:[^*]*[^*\s])?)\*/,
+    /\[((?:`[^`]*`|[^\][`])+)\](?:\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)\)|\[([^\]]*)\])?/,
+    /<(https?:[^>\s]+)>/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  's',
+);
 
 /** What a heading is called in addresses, as other readers of markdown call it. */
 export function anchorOf(text) {
-  return text.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').trim().replace(/\s/g, '-');
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replace(/\s/g, '-');
 }
 
 /**
@@ -93,10 +109,34 @@ class Reader {
     const rows = this.#take((line) => line.startsWith('|')).map(cells);
     const [head, , ...body] = rows;
     const named = head.some((cell) => cell !== '');
-    const columns = named && h('thead', null, h('tr', null, head.map((cell) => (cell === '' ? h('td') : h('th', { scope: 'col' }, this.#inline(cell))))));
-    const lines = body.map((row) => h('tr', null, row.map((cell) => h('td', null, this.#inline(cell)))));
-    return h('div', { class: 'scroll-x', tabindex: '0', role: 'group', 'aria-label': named ? head.filter(Boolean).join(', ') : 'Table' },
-      h('table', null, columns, h('tbody', null, lines)));
+    const columns =
+      named &&
+      h(
+        'thead',
+        null,
+        h(
+          'tr',
+          null,
+          head.map((cell) => (cell === '' ? h('td') : h('th', { scope: 'col' }, this.#inline(cell)))),
+        ),
+      );
+    const lines = body.map((row) =>
+      h(
+        'tr',
+        null,
+        row.map((cell) => h('td', null, this.#inline(cell))),
+      ),
+    );
+    return h(
+      'div',
+      {
+        class: 'scroll-x',
+        tabindex: '0',
+        role: 'group',
+        'aria-label': named ? head.filter(Boolean).join(', ') : 'Table',
+      },
+      h('table', null, columns, h('tbody', null, lines)),
+    );
   }
 
   /** An item goes on over the lines that are further in than its mark. */
@@ -123,7 +163,10 @@ class Reader {
 
   #paragraph() {
     const first = this.lines[this.at++];
-    const rest = this.#take((line) => line.trim() !== '' && !HEADING.test(line) && !FENCE.test(line) && !ITEM.test(line) && !line.startsWith('|'));
+    const rest = this.#take(
+      (line) =>
+        line.trim() !== '' && !HEADING.test(line) && !FENCE.test(line) && !ITEM.test(line) && !line.startsWith('|'),
+    );
     return h('p', null, this.#inline([first, ...rest].join(' ')));
   }
 

@@ -1,4 +1,4 @@
-/** Prometheus' text, read; and what two readings of it say about the time between them. It knows nothing of the page. */
+/** Prometheus' text, read; and what two readings of it say about the time between. It knows nothing of the page. */
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:\\.|[^"\\])*)"/g;
@@ -12,7 +12,10 @@ export function readMetrics(text) {
     const found = LINE.exec(line);
     if (!found) continue;
     const [, name, labels = '', value] = found;
-    const sample = { labels: Object.fromEntries([...labels.matchAll(LABEL)].map(([, key, text]) => [key, text])), value: Number(value) };
+    const sample = {
+      labels: Object.fromEntries([...labels.matchAll(LABEL)].map(([, key, text]) => [key, text])),
+      value: Number(value),
+    };
     if (metrics.has(name)) metrics.get(name).push(sample);
     else metrics.set(name, [sample]);
   }
@@ -41,7 +44,10 @@ export function quantile(before, now, name, part) {
 function buckets(before, now, name) {
   const old = new Map((before.get(name) ?? []).map(({ labels, value }) => [labels.le, value]));
   return (now.get(name) ?? [])
-    .map(({ labels, value }) => ({ bound: labels.le === '+Inf' ? Infinity : Number(labels.le), count: value - (old.get(labels.le) ?? 0) }))
+    .map(({ labels, value }) => ({
+      bound: labels.le === '+Inf' ? Infinity : Number(labels.le),
+      count: value - (old.get(labels.le) ?? 0),
+    }))
     .sort((one, other) => one.bound - other.bound);
 }
 

@@ -17,12 +17,28 @@ const latency = (half, most) => [
 ];
 
 const CURVES = [
-  { title: 'Commands/s', help: 'writes that were carried out', curves: [perSecond('a second', ({ commands }) => commands)] },
-  { title: 'Deliveries/s', help: 'frames that sockets have taken', curves: [perSecond('a second', ({ deliveries }) => deliveries)] },
-  { title: 'Sessions', help: 'open sockets and streams', curves: [perSecond('open', ({ sessions }) => sessions, count)] },
+  {
+    title: 'Commands/s',
+    help: 'writes that were carried out',
+    curves: [perSecond('a second', ({ commands }) => commands)],
+  },
+  {
+    title: 'Deliveries/s',
+    help: 'frames that sockets have taken',
+    curves: [perSecond('a second', ({ deliveries }) => deliveries)],
+  },
+  {
+    title: 'Sessions',
+    help: 'open sockets and streams',
+    curves: [perSecond('open', ({ sessions }) => sessions, count)],
+  },
   { title: 'Commit latency', help: 'until a batch is durable', curves: latency('commitHalf', 'commitMost') },
   { title: 'Delivery latency', help: 'until a socket has a change', curves: latency('deliveryHalf', 'deliveryMost') },
-  { title: 'Lag', help: 'changes that sessions have not heard', curves: [perSecond('changes', ({ lag }) => lag, count)] },
+  {
+    title: 'Lag',
+    help: 'changes that sessions have not heard',
+    curves: [perSecond('changes', ({ lag }) => lag, count)],
+  },
 ];
 
 /** Readings outlive the view, so that coming back to it shows the last minutes. */
@@ -38,13 +54,23 @@ export class NodeView {
     this.levels = h('dl', { class: 'levels' });
     this.requests = h('tbody');
     this.note = h('p', { class: 'view-note', 'aria-live': 'polite' });
-    this.element = h('div', { class: 'view scrolls' },
+    this.element = h(
+      'div',
+      { class: 'view scrolls' },
       h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Node'), this.note),
       this.health,
-      h('div', { class: 'tiles' }, this.tiles.map(({ element }) => element)),
-      h('div', { class: 'two' },
+      h(
+        'div',
+        { class: 'tiles' },
+        this.tiles.map(({ element }) => element),
+      ),
+      h(
+        'div',
+        { class: 'two' },
         h('section', { class: 'card' }, h('h2', null, 'Held and counted'), this.levels),
-        h('section', { class: 'card' }, h('h2', null, 'Requests answered'), this.#table())));
+        h('section', { class: 'card' }, h('h2', null, 'Requests answered'), this.#table()),
+      ),
+    );
     scope.every(POLL_MS, () => this.#poll());
     scope.listen(document, 'visibilitychange', () => this.#poll());
     this.#draw();
@@ -91,8 +117,12 @@ export class NodeView {
 
   #drawHealth([well, ready]) {
     const version = last?.metrics.get('livelog_build_info')?.[0]?.labels.version;
-    fill(this.health, light('The node can go on', well), light('Its store can be reached', ready),
-      version && h('li', { class: 'faint' }, `livelog ${version}`));
+    fill(
+      this.health,
+      light('The node can go on', well),
+      light('Its store can be reached', ready),
+      version && h('li', { class: 'faint' }, `livelog ${version}`),
+    );
   }
 
   #drawLevels(metrics) {
@@ -108,15 +138,28 @@ export class NodeView {
       ['Sessions closed as too slow', count(sum('slow_closes_total')), sum('slow_closes_total') > 0],
       ['Refusals of the store', count(sum('store_errors_total')), sum('store_errors_total') > 0],
     ];
-    fill(this.levels, rows.map(([name, value, worry]) =>
-      h('div', { class: worry ? 'worry' : undefined }, h('dt', null, name), h('dd', { class: 'tabular' }, value))));
+    fill(
+      this.levels,
+      rows.map(([name, value, worry]) =>
+        h('div', { class: worry ? 'worry' : undefined }, h('dt', null, name), h('dd', { class: 'tabular' }, value)),
+      ),
+    );
   }
 
   #drawRequests(metrics) {
     const samples = [...(metrics.get('livelog_requests_total') ?? [])].sort((one, other) => other.value - one.value);
-    fill(this.requests, samples.map(({ labels, value }) =>
-      h('tr', { class: ['done', 'repeated'].includes(labels.outcome) ? undefined : 'worry' },
-        h('td', null, labels.verb), h('td', null, labels.outcome), h('td', { class: 'tabular number' }, count(value)))));
+    fill(
+      this.requests,
+      samples.map(({ labels, value }) =>
+        h(
+          'tr',
+          { class: ['done', 'repeated'].includes(labels.outcome) ? undefined : 'worry' },
+          h('td', null, labels.verb),
+          h('td', null, labels.outcome),
+          h('td', { class: 'tabular number' }, count(value)),
+        ),
+      ),
+    );
   }
 }
 
@@ -142,6 +185,10 @@ async function state(path) {
 }
 
 function light(what, wrong) {
-  return h('li', { class: wrong ? 'light wrong' : 'light well' },
-    h('span', { class: 'light-mark', 'aria-hidden': 'true' }, wrong ? '!' : '✓'), wrong ? `${what}: no. ${wrong}` : what);
+  return h(
+    'li',
+    { class: wrong ? 'light wrong' : 'light well' },
+    h('span', { class: 'light-mark', 'aria-hidden': 'true' }, wrong ? '!' : '✓'),
+    wrong ? `${what}: no. ${wrong}` : what,
+  );
 }

@@ -2,6 +2,7 @@
  * Short messages that go by themselves, with what may be done about them (such as to undo). A screen reader hears them
  * when it has nothing else to say.
  */
+import { button, iconButton } from './controls.js';
 import { h } from './dom.js';
 
 const SHOWN_MS = 8000;
@@ -16,8 +17,12 @@ export class Notices {
   say(text, offer) {
     const notice = h('div', { class: 'notice' }, h('span', { class: 'notice-text' }, text));
     const end = () => notice.remove();
-    if (offer) notice.append(h('button', { class: 'quiet', type: 'button', onclick: () => { end(); offer.act(); } }, offer.label));
-    notice.append(h('button', { class: 'quiet icon-button', type: 'button', 'aria-label': 'Dismiss', onclick: end }, '×'));
+    const take = () => {
+      end();
+      offer.act();
+    };
+    if (offer) notice.append(button(offer.label, take, 'quiet'));
+    notice.append(iconButton('close', 'Dismiss', end));
     while (this.element.childElementCount >= SHOWN_MAX) this.element.firstElementChild.remove();
     this.element.append(notice);
     this.#endUnlessRead(notice, end);

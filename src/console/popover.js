@@ -1,4 +1,4 @@
-/** A button that opens a small window of its own beside itself; the browser closes it by Escape or a press elsewhere. */
+/** A button that opens a small window beside itself; the browser closes it by Escape or a press elsewhere. */
 import { h, unique } from './dom.js';
 
 const GAP = 6;
@@ -7,7 +7,11 @@ const EDGE = 8;
 /** @param {{ label: string, button: HTMLElement, content: any[], opened?: (popover: HTMLElement) => void }} options */
 export function popover(scope, { label, button, content, opened }) {
   const id = unique('popover');
-  const element = h('div', { id, popover: 'auto', class: 'popover', role: 'dialog', 'aria-label': label, tabindex: '-1' }, content);
+  const element = h(
+    'div',
+    { id, popover: 'auto', class: 'popover', role: 'dialog', 'aria-label': label, tabindex: '-1' },
+    content,
+  );
   button.setAttribute('popovertarget', id);
   scope.listen(element, 'toggle', (event) => {
     if (event.newState !== 'open') return;

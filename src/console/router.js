@@ -1,6 +1,6 @@
 /**
- * Where one is: `#/events?filter=…&id=…`. All of a view's state that is worth a link is in the address, so a reload, the
- * back button and a link sent to a colleague show the same.
+ * Where one is: `#/events?filter=…&id=…`. All of a view's state that is worth a link is in the address, so a reload,
+ * the back button and a link sent to a colleague show the same.
  */
 
 /**

@@ -1,27 +1,31 @@
 /**
- * A list of any length of which only the rows that fit are elements. It is a grid to screen readers: one stop of the Tab
- * key, arrows within, Enter opens.
+ * A list of any length of which only the rows that fit are elements. It is a grid to screen readers: one stop of the
+ * Tab key, arrows within, Enter opens.
  */
 import { h, mark, unique } from './dom.js';
 
 const SPARE_ROWS = 4;
 
 /**
+ * `head` is a row of column headers, `create` makes an empty row, `draw` writes an item into it; `before` is what the row
+ * showed of the same item. `at` says which item is at a place (it is drawn again when it is another object), `key` what
+ * stays the same while an item changes. `near` is called when the last rows are shown. `anchored` rows keep what is looked
+ * at in its place when others come in above.
+ *
  * @typedef {{
  *   label: string,
- *   head?: HTMLElement,                         a row of column headers
- *   create: () => HTMLElement,                  an empty row
- *   draw: (row: HTMLElement, item: any, before?: any) => void,  `before`: what the row showed of the same item
- *   at: (index: number) => any,                 the item at a place; drawn again when it is another object
- *   key: (item: any) => any,                    what stays the same while an item changes
+ *   head?: HTMLElement,
+ *   create: () => HTMLElement,
+ *   draw: (row: HTMLElement, item: any, before?: any) => void,
+ *   at: (index: number) => any,
+ *   key: (item: any) => any,
  *   open: (item: any) => void,
- *   near?: () => void,                          the end is near: called when the last rows are shown
- *   anchored?: boolean,                         keeps what is looked at in its place when rows come in above
+ *   near?: () => void,
+ *   anchored?: boolean,
  * }} RowsOptions
  */
 export class Rows {
   #options;
-  #scope;
   #drawn = new Map(); // key -> row
   #free = [];
   #count = 0;
@@ -35,10 +39,14 @@ export class Rows {
   /** @param {RowsOptions} options */
   constructor(scope, options) {
     this.#options = options;
-    this.#scope = scope;
     this.body = h('div', { class: 'rows-body', role: 'rowgroup' });
     const head = options.head && h('div', { class: 'rows-head', role: 'rowgroup' }, options.head);
-    this.element = h('div', { class: 'rows', role: 'grid', tabindex: '0', 'aria-label': options.label }, head, this.body);
+    this.element = h(
+      'div',
+      { class: 'rows', role: 'grid', tabindex: '0', 'aria-label': options.label },
+      head,
+      this.body,
+    );
     this.draw = scope.frame(() => this.#layout());
     scope.listen(this.element, 'scroll', this.draw, { passive: true });
     scope.listen(this.element, 'keydown', (event) => this.#key(event));
@@ -107,7 +115,10 @@ export class Rows {
   #layout() {
     const top = this.element.scrollTop - this.#headHeight;
     const first = Math.max(0, Math.floor(top / this.#rowHeight) - SPARE_ROWS);
-    const last = Math.min(this.#count, Math.ceil((top + this.#headHeight + this.#viewHeight) / this.#rowHeight) + SPARE_ROWS);
+    const last = Math.min(
+      this.#count,
+      Math.ceil((top + this.#headHeight + this.#viewHeight) / this.#rowHeight) + SPARE_ROWS,
+    );
     const shown = this.#shown(first, last);
     this.#release(shown);
     for (const [key, { item, index }] of shown) this.#place(key, item, index);
@@ -172,7 +183,8 @@ export class Rows {
   }
 
   #focused() {
-    if (this.#activeKey === undefined && this.#count > 0) this.#activate(Math.round(this.element.scrollTop / this.#rowHeight));
+    if (this.#activeKey === undefined && this.#count > 0)
+      this.#activate(Math.round(this.element.scrollTop / this.#rowHeight));
   }
 
   #click(event) {

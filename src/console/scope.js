@@ -62,7 +62,7 @@ export class Scope {
     };
   }
 
-  /** A function that makes `act` happen once it was not called for a while; `act` sees the arguments of the last call. */
+  /** A function that makes `act` happen, with what it was called with last, once it was not called for a while. */
   calm(milliseconds, act) {
     let timer = 0;
     this.add(() => clearTimeout(timer));
@@ -79,8 +79,8 @@ export class Scope {
 }
 
 /**
- * Runs `task(value)` for the newest value it was given, one at a time: values that come while one is at work replace each
- * other. So a slider that is dragged never queues a hundred reads.
+ * Runs `task(value)` for the newest value it was given, one at a time: values that come while one is at work replace
+ * each other. So a slider that is dragged never queues a hundred reads.
  */
 export function newest(task) {
   let waiting;

@@ -21,7 +21,7 @@ export class Shell {
     this.#db = db;
     this.#views = views;
     this.main = document.querySelector('main');
-    const broadcasts = new Broadcasts(this.#scope, { db, notices: this.#notices });
+    const broadcasts = new Broadcasts(this.#scope, { db });
     const foot = [broadcasts.button, this.#theme(), new State(this.#scope, db).element];
     fill(document.querySelector('.nav-foot'), foot);
     document.body.append(this.#notices.element, broadcasts.dialog);

@@ -2,8 +2,8 @@
  * What stands beside a list and is about one of its rows. It takes the focus when it opens, and Escape closes it; the
  * one who opened it gets the focus back.
  */
+import { iconButton } from './controls.js';
 import { fill, h, unique } from './dom.js';
-import { icon } from './icons.js';
 
 export class SidePanel {
   #closed;
@@ -17,9 +17,13 @@ export class SidePanel {
     const name = unique('panel-title');
     this.title = h('h2', { id: name, tabindex: '-1', class: 'panel-title' });
     this.body = h('div', { class: 'panel-body' });
-    const end = h('button', { type: 'button', class: 'quiet icon-button', 'aria-label': 'Close', onclick: () => this.close() }, icon('close'));
-    this.element = h('aside', { class: 'panel', 'aria-labelledby': name, hidden: true },
-      h('header', { class: 'panel-head' }, this.title, end), this.body);
+    const end = iconButton('close', 'Close', () => this.close());
+    this.element = h(
+      'aside',
+      { class: 'panel', 'aria-labelledby': name, hidden: true },
+      h('header', { class: 'panel-head' }, this.title, end),
+      this.body,
+    );
     scope.listen(this.element, 'keydown', (event) => {
       if (event.key === 'Escape' && !event.defaultPrevented) this.close();
     });

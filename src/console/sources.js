@@ -1,6 +1,6 @@
 /**
- * Where a table's rows come from: a live result of the client, or pages that are read as one scrolls (of the past, and of
- * more events than a page should hold). Both have `rows`, `note`, `error`, `more()` and `close()`, and call `changed`.
+ * Where a table's rows come from: a live result of the client, or pages that are read as one scrolls (of the past, and
+ * of more events than a page should hold). Both have `rows`, `note`, `error`, `more()` and `close()`, and call `changed`.
  */
 import { many } from './format.js';
 import { countUpTo } from './rest.js';

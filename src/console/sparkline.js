@@ -1,11 +1,18 @@
-/** A small curve over time with its numbers beside it as a table, for those who cannot see it and those who want to know. */
+/** A small curve over time, with its numbers beside it as a table for those who cannot see it or want to know. */
 import { fill, h, say, svg } from './dom.js';
 
 const WIDTH = 240;
 const HEIGHT = 48;
 const TABLE_ROWS = 10;
 
-/** @typedef {{ label: string, read: (point: any) => number | undefined, write: (value: number) => string, faint?: boolean }} Curve */
+/**
+ * @typedef {{
+ *   label: string,
+ *   read: (point: any) => number | undefined,
+ *   write: (value: number) => string,
+ *   faint?: boolean,
+ * }} Curve
+ */
 
 export class Sparkline {
   #curves;
@@ -16,19 +23,35 @@ export class Sparkline {
     this.#title = title;
     this.#curves = curves;
     this.values = curves.map(() => h('span', null, '–'));
-    this.number = h('p', { class: 'tile-number tabular' }, curves.map(({ label }, index) =>
-      h('span', null, curves.length > 1 && h('span', { class: 'tile-label' }, label), this.values[index])));
+    this.number = h(
+      'p',
+      { class: 'tile-number tabular' },
+      curves.map(({ label }, index) =>
+        h('span', null, curves.length > 1 && h('span', { class: 'tile-label' }, label), this.values[index]),
+      ),
+    );
     this.name = svg('title', null, title);
     this.area = svg('path', { class: 'spark-area' });
     this.lines = curves.map(({ faint }) => svg('path', { class: faint ? 'spark-line faint' : 'spark-line' }));
-    this.picture = svg('svg', { class: 'spark', role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' },
-      this.name, this.area, this.lines);
+    this.picture = svg(
+      'svg',
+      { class: 'spark', role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' },
+      this.name,
+      this.area,
+      this.lines,
+    );
     this.most = h('span', { class: 'tile-most tabular' });
     this.body = h('tbody');
     this.details = h('details', { class: 'tile-values' }, h('summary', null, 'Values'), this.#table());
-    this.element = h('section', { class: 'tile' },
-      h('h2', { class: 'tile-title' }, title), this.number, h('p', { class: 'tile-help' }, h('span', null, help), this.most),
-      this.picture, this.details);
+    this.element = h(
+      'section',
+      { class: 'tile' },
+      h('h2', { class: 'tile-title' }, title),
+      this.number,
+      h('p', { class: 'tile-help' }, h('span', null, help), this.most),
+      this.picture,
+      this.details,
+    );
   }
 
   /** @param {{ at: number, point: any }[]} points in order; `span` is how many the curve is wide */
@@ -42,7 +65,12 @@ export class Sparkline {
     this.area.setAttribute('d', area(values[0], most, shift, span));
     const first = this.#curves[0];
     say(this.most, most > 0 ? `up to ${first.write(most)}` : '');
-    say(this.name, newest ? `${this.#title}: now ${this.#write(newest)}, at most ${first.write(most)} in the time shown` : this.#title);
+    say(
+      this.name,
+      newest
+        ? `${this.#title}: now ${this.#write(newest)}, at most ${first.write(most)} in the time shown`
+        : this.#title,
+    );
     if (this.details.open) this.#drawTable(points);
   }
 
@@ -54,11 +82,13 @@ export class Sparkline {
   }
 
   #write(point) {
-    return this.#curves.map(({ label, read, write }) => {
-      const value = read(point);
-      const text = value === undefined ? '–' : write(value);
-      return this.#curves.length > 1 ? `${label} ${text}` : text;
-    }).join(' · ');
+    return this.#curves
+      .map(({ label, read, write }) => {
+        const value = read(point);
+        const text = value === undefined ? '–' : write(value);
+        return this.#curves.length > 1 ? `${label} ${text}` : text;
+      })
+      .join(' · ');
   }
 
   #table() {
@@ -67,9 +97,17 @@ export class Sparkline {
   }
 
   #drawTable(points) {
-    const rows = points.slice(-TABLE_ROWS).reverse().map(({ at, point }) => h('tr', null,
-      h('td', null, new Date(at).toTimeString().slice(0, 8)),
-      this.#curves.map(({ read, write }) => h('td', null, read(point) === undefined ? '–' : write(read(point))))));
+    const rows = points
+      .slice(-TABLE_ROWS)
+      .reverse()
+      .map(({ at, point }) =>
+        h(
+          'tr',
+          null,
+          h('td', null, new Date(at).toTimeString().slice(0, 8)),
+          this.#curves.map(({ read, write }) => h('td', null, read(point) === undefined ? '–' : write(read(point)))),
+        ),
+      );
     fill(this.body, rows);
   }
 }

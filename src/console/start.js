@@ -1,4 +1,5 @@
 /** How to begin, with this server's own address in every line, ready to be copied. */
+import { button } from './controls.js';
 import { fill, h } from './dom.js';
 import { icon } from './icons.js';
 import { address } from './router.js';
@@ -6,22 +7,42 @@ import { address } from './router.js';
 const COPIED_MS = 1500;
 
 const SNIPPETS = [
-  { title: 'Write and read with curl', about: 'Every write is answered once it is durable.', text: (http) =>
-    `curl -s ${http}/api/events --json '{"title":"first","tags":["new"]}'\n\n`
-    + `curl -sG ${http}/api/events --data-urlencode 'filter={"tags":"new"}'` },
-  { title: 'Hear every change', about: 'Server-Sent Events: curl, or a browser’s EventSource, which resumes by itself.', text: (http) =>
-    `curl -N -H 'Accept: text/event-stream' ${http}/api/changes` },
-  { title: 'A live result in a page', about: 'The client is served here: no package, no build. It reconnects, resumes and repeats by itself.', text: (http) =>
-    `import { connect } from '${http}/client.js';\n\nconst db = connect('${http}');\n`
-    + "const open = db.query({ filter: { done: false }, sort: { _createdAt: -1 } });\nopen.subscribe(() => console.log(open.get()));\n"
-    + "await db.create({ title: 'first', done: false });" },
-  { title: 'EventSource', about: 'Without the client: what a filter sees, from a snapshot on.', text: (http) =>
-    `const filter = encodeURIComponent('{"done":false}');\n`
-    + `const source = new EventSource(\`${http}/api/changes?snapshot=true&filter=\${filter}\`);\n`
-    + "source.addEventListener('change', (event) => console.log(JSON.parse(event.data)));" },
-  { title: 'WebSocket', about: 'The wire itself: one JSON object in each message.', text: (http, ws) =>
-    `const socket = new WebSocket('${ws}/ws');\nsocket.onmessage = ({ data }) => console.log(JSON.parse(data));\n`
-    + "socket.onopen = () => socket.send('{\"type\":\"CREATE\",\"id\":\"c1\",\"payload\":{\"title\":\"second\"}}');" },
+  {
+    title: 'Write and read with curl',
+    about: 'Every write is answered once it is durable.',
+    text: (http) =>
+      `curl -s ${http}/api/events --json '{"title":"first","tags":["new"]}'\n\n` +
+      `curl -sG ${http}/api/events --data-urlencode 'filter={"tags":"new"}'`,
+  },
+  {
+    title: 'Hear every change',
+    about: 'Server-Sent Events: curl, or a browser’s EventSource, which resumes by itself.',
+    text: (http) => `curl -N -H 'Accept: text/event-stream' ${http}/api/changes`,
+  },
+  {
+    title: 'A live result in a page',
+    about: 'The client is served here: no package, no build. It reconnects, resumes and repeats by itself.',
+    text: (http) =>
+      `import { connect } from '${http}/client.js';\n\nconst db = connect('${http}');\n` +
+      'const open = db.query({ filter: { done: false }, sort: { _createdAt: -1 } });\n' +
+      'open.subscribe(() => console.log(open.get()));\n' +
+      "await db.create({ title: 'first', done: false });",
+  },
+  {
+    title: 'EventSource',
+    about: 'Without the client: what a filter sees, from a snapshot on.',
+    text: (http) =>
+      `const filter = encodeURIComponent('{"done":false}');\n` +
+      `const source = new EventSource(\`${http}/api/changes?snapshot=true&filter=\${filter}\`);\n` +
+      "source.addEventListener('change', (event) => console.log(JSON.parse(event.data)));",
+  },
+  {
+    title: 'WebSocket',
+    about: 'The wire itself: one JSON object in each message.',
+    text: (http, ws) =>
+      `const socket = new WebSocket('${ws}/ws');\nsocket.onmessage = ({ data }) => console.log(JSON.parse(data));\n` +
+      'socket.onopen = () => socket.send(\'{"type":"CREATE","id":"c1","payload":{"title":"second"}}\');',
+  },
 ];
 
 export class StartView {
@@ -30,14 +51,30 @@ export class StartView {
   constructor({ db, notices }) {
     const http = location.origin;
     const ws = http.replace(/^http/, 'ws');
-    this.element = h('div', { class: 'view scrolls' },
+    this.element = h(
+      'div',
+      { class: 'view scrolls' },
       h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Start')),
-      h('div', { class: 'prose wide' },
-        h('p', { class: 'lead' }, 'livelog keeps JSON documents, every change that ever happened to them, and tells each change to everyone who listens. This server is at ',
-          h('strong', { class: 'mono' }, http), '.'),
-        this.#try(db, notices)),
-      h('div', { class: 'snippets' }, SNIPPETS.map(({ title, about, text }) => snippet(title, about, text(http, ws)))),
-      h('p', { class: 'prose' }, 'More in ', h('a', { href: address('manual') }, 'the manual'), '.'));
+      h(
+        'div',
+        { class: 'prose wide' },
+        h(
+          'p',
+          { class: 'lead' },
+          'livelog keeps JSON documents and every change that ever happened to them, ',
+          'and tells each change to everyone who listens. This server is at ',
+          h('strong', { class: 'mono' }, http),
+          '.',
+        ),
+        this.#try(db, notices),
+      ),
+      h(
+        'div',
+        { class: 'snippets' },
+        SNIPPETS.map(({ title, about, text }) => snippet(title, about, text(http, ws))),
+      ),
+      h('p', { class: 'prose' }, 'More in ', h('a', { href: address('manual') }, 'the manual'), '.'),
+    );
   }
 
   show() {}
@@ -53,18 +90,25 @@ export class StartView {
         notices.fail('Not written', error);
       }
     };
-    return h('div', { class: 'buttons' },
-      h('button', { type: 'button', class: 'primary', onclick: write }, 'Write a first event'),
-      h('a', { class: 'button plain', href: address('feed') }, 'Watch the feed'), said);
+    return h(
+      'div',
+      { class: 'buttons' },
+      button('Write a first event', write, 'primary'),
+      h('a', { class: 'button plain', href: address('feed') }, 'Watch the feed'),
+      said,
+    );
   }
 }
 
 function snippet(title, about, text) {
   const code = h('code', null, text);
-  return h('section', { class: 'card snippet' },
+  return h(
+    'section',
+    { class: 'card snippet' },
     h('div', { class: 'snippet-head' }, h('h2', null, title), copyButton(title, text, code)),
     h('p', { class: 'faint' }, about),
-    h('pre', { tabindex: '0', role: 'group', 'aria-label': title }, code));
+    h('pre', { tabindex: '0', role: 'group', 'aria-label': title }, code),
+  );
 }
 
 /** Where the page may not write to the clipboard (plain HTTP from elsewhere), it selects the text instead. */

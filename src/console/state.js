@@ -5,7 +5,12 @@ import { popover } from './popover.js';
 
 const TICK_MS = 1000;
 const WORDS = {
-  connecting: 'Connecting', live: 'Live', behind: 'Catching up', offline: 'Offline', 'needs-auth': 'Needs a token', closed: 'Closed',
+  connecting: 'Connecting',
+  live: 'Live',
+  behind: 'Catching up',
+  offline: 'Offline',
+  'needs-auth': 'Needs a token',
+  closed: 'Closed',
 };
 
 export class State {
@@ -17,10 +22,17 @@ export class State {
     this.seq = h('span', { class: 'state-seq tabular' });
     this.heard = h('span', { class: 'sr-only', role: 'status' });
     this.facts = h('dl', { class: 'facts column' });
-    this.button = h('button', { type: 'button', class: 'state' },
-      h('span', { class: 'state-dot', 'aria-hidden': 'true' }), h('span', { class: 'state-word' }, h('span', { class: 'sr-only' }, 'Connection: '), this.word), this.seq);
+    this.button = h(
+      'button',
+      { type: 'button', class: 'state' },
+      h('span', { class: 'state-dot', 'aria-hidden': 'true' }),
+      h('span', { class: 'state-word' }, h('span', { class: 'sr-only' }, 'Connection: '), this.word),
+      this.seq,
+    );
     const box = popover(scope, {
-      label: 'Connection', button: this.button, content: [h('p', { class: 'popover-title' }, 'Connection'), this.facts],
+      label: 'Connection',
+      button: this.button,
+      content: [h('p', { class: 'popover-title' }, 'Connection'), this.facts],
       opened: () => this.#drawFacts(),
     });
     this.element = h('div', { class: 'state-box' }, box, this.heard);
@@ -51,10 +63,19 @@ export class State {
   #drawFacts() {
     const { name, reason, since, lag } = this.#db.state;
     const rows = [
-      ['State', WORDS[name] ?? name], ['Why', reason], ['Since', moment(since)], ['Lag', lag ? many(lag, 'change') : 'none'],
-      ['Head of the log', count(this.#db.seq ?? 0)], ['Unanswered writes', count(this.#db.pending ?? 0)], ['Epoch', this.#db.epoch],
+      ['State', WORDS[name] ?? name],
+      ['Why', reason],
+      ['Since', moment(since)],
+      ['Lag', lag ? many(lag, 'change') : 'none'],
+      ['Head of the log', count(this.#db.seq ?? 0)],
+      ['Unanswered writes', count(this.#db.pending ?? 0)],
+      ['Epoch', this.#db.epoch],
     ];
-    fill(this.facts, rows.filter(([, value]) => value).map(([label, value]) =>
-      h('div', null, h('dt', null, label), h('dd', { class: 'tabular' }, String(value)))));
+    fill(
+      this.facts,
+      rows
+        .filter(([, value]) => value)
+        .map(([label, value]) => h('div', null, h('dt', null, label), h('dd', { class: 'tabular' }, String(value)))),
+    );
   }
 }

@@ -43,7 +43,10 @@ export class Table {
       this.element.style.setProperty('--least', least(columns));
       mark(this.element, 'aria-colcount', columns.length);
       this.head.hidden = columns.length === 0;
-      fill(this.head, columns.map((column) => this.#header(column)));
+      fill(
+        this.head,
+        columns.map((column) => this.#header(column)),
+      );
       this.rows.reset();
     }
     this.#markSort();
@@ -54,8 +57,12 @@ export class Table {
   }
 
   #header({ path, kind }) {
-    const button = h('button', { type: 'button', class: 'sort', onclick: () => this.#onSort(path) },
-      h('span', { class: 'sort-name' }, path), h('span', { class: 'sort-mark', 'aria-hidden': 'true' }));
+    const button = h(
+      'button',
+      { type: 'button', class: 'sort', onclick: () => this.#onSort(path) },
+      h('span', { class: 'sort-name' }, path),
+      h('span', { class: 'sort-mark', 'aria-hidden': 'true' }),
+    );
     return h('div', { role: 'columnheader', class: `cell ${kind}`, 'data-path': path }, button);
   }
 
@@ -87,7 +94,9 @@ export class Table {
   #drawNarrow(row, event) {
     const first = row.children[0];
     if (!first) return;
-    first.dataset.brief = briefFields(event, 100).map((field) => field.join(' ')).join(' · ');
+    first.dataset.brief = briefFields(event, 100)
+      .map((field) => field.join(' '))
+      .join(' · ');
     first.dataset.when = event._updatedAt ? when(event._updatedAt) : '';
   }
 

@@ -7,9 +7,17 @@ export function tabs(scope, { label, items, choose }) {
   const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': label });
   for (const [name, title, panel] of items) {
     const [tab, body] = [unique('tab'), unique('tab-panel')];
-    const button = h('button', { type: 'button', role: 'tab', id: tab, 'aria-controls': body, onclick: () => choose(name) }, title);
+    const button = h(
+      'button',
+      { type: 'button', role: 'tab', id: tab, 'aria-controls': body, onclick: () => choose(name) },
+      title,
+    );
     Object.assign(panel, { id: body, hidden: true });
-    for (const [attribute, value] of [['role', 'tabpanel'], ['aria-labelledby', tab]]) panel.setAttribute(attribute, value);
+    for (const [attribute, value] of [
+      ['role', 'tabpanel'],
+      ['aria-labelledby', tab],
+    ])
+      panel.setAttribute(attribute, value);
     buttons.set(name, { button, panel });
     list.append(button);
   }
@@ -30,5 +38,13 @@ export function tabs(scope, { label, items, choose }) {
     choose(next);
     buttons.get(next).button.focus();
   });
-  return { element: h('div', null, list, items.map(([, , panel]) => panel)), show };
+  return {
+    element: h(
+      'div',
+      null,
+      list,
+      items.map(([, , panel]) => panel),
+    ),
+    show,
+  };
 }

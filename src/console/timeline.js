@@ -2,6 +2,7 @@
  * The time slider: where in the log one stands. At its right end is now; everywhere else the table shows the events as
  * they were, and the line below says which change had just happened.
  */
+import { button, iconButton } from './controls.js';
 import { badge } from './feed_row.js';
 import { told } from './diff.js';
 import { fill, h, mark, say } from './dom.js';
@@ -28,25 +29,46 @@ export class Timeline {
     this.#go = go;
     this.describe = newest((seq, stale) => this.#describe(seq, stale));
     this.slider = h('input', {
-      type: 'range', min: '1', max: '1', step: '1', value: '1', class: 'slider', 'aria-label': 'Position in the log',
+      type: 'range',
+      min: '1',
+      max: '1',
+      step: '1',
+      value: '1',
+      class: 'slider',
+      'aria-label': 'Position in the log',
       oninput: () => this.#slid(),
     });
-    this.play = this.#button('play', 'Play', () => this.#toggle());
-    this.now = h('button', { type: 'button', class: 'primary now', onclick: () => this.#move(undefined) }, 'Back to now');
+    this.play = iconButton('play', 'Play', () => this.#toggle());
+    this.now = button('Back to now', () => this.#move(undefined), 'primary now');
     this.time = h('input', { type: 'datetime-local', step: '1', 'aria-label': 'Time' });
-    const goToTime = h('button', { type: 'button', class: 'primary', onclick: () => this.#goToTime(refuse) }, 'Go there');
+    const goToTime = button('Go there', () => this.#goToTime(refuse), 'primary');
     const clock = popover(scope, {
-      label: 'Go to a time', button: this.#button('clock', 'Go to a time'),
-      content: [h('p', { class: 'popover-title' }, 'The events as of a time'), h('div', { class: 'buttons' }, this.time, goToTime)],
+      label: 'Go to a time',
+      button: iconButton('clock', 'Go to a time'),
+      content: [
+        h('p', { class: 'popover-title' }, 'The events as of a time'),
+        h('div', { class: 'buttons' }, this.time, goToTime),
+      ],
       opened: () => this.#askTime(),
     });
     this.place = h('span', { class: 'timeline-place tabular' });
     this.change = h('p', { class: 'timeline-change', 'aria-live': 'polite' });
-    this.element = h('div', { class: 'timeline', role: 'group', 'aria-label': 'Time' },
-      h('div', { class: 'timeline-controls' },
-        this.#button('back', 'One change back', () => this.#step(-1)), this.play,
-        this.#button('forward', 'One change on', () => this.#step(1)), this.slider, this.place, clock, this.now),
-      this.change);
+    this.element = h(
+      'div',
+      { class: 'timeline', role: 'group', 'aria-label': 'Time' },
+      h(
+        'div',
+        { class: 'timeline-controls' },
+        iconButton('back', 'One change back', () => this.#step(-1)),
+        this.play,
+        iconButton('forward', 'One change on', () => this.#step(1)),
+        this.slider,
+        this.place,
+        clock,
+        this.now,
+      ),
+      this.change,
+    );
     scope.every(HEAD_MS, () => this.#drawHead());
     scope.add(() => this.#stop());
     this.show(undefined);
@@ -73,10 +95,6 @@ export class Timeline {
     if (!this.#playing) return;
     clearTimeout(this.#playing);
     this.#playing = setTimeout(() => this.#next(), STEP_MS);
-  }
-
-  #button(name, label, act) {
-    return h('button', { type: 'button', class: 'quiet icon-button', 'aria-label': label, title: label, onclick: act }, icon(name));
   }
 
   #drawHead() {
@@ -156,8 +174,16 @@ export class Timeline {
     const change = await changeAt(seq).catch(() => undefined);
     if (stale() || this.#at !== seq) return;
     if (!change) return void fill(this.change);
-    const what = told(change).slice(0, 2).map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
-    fill(this.change, h('strong', null, 'The past'), h('time', { datetime: change.at }, moment(change.at)), badge(change.kind),
-      h('span', { class: 'mono' }, change.eventId), h('span', { class: 'faint' }, what.join(', ')));
+    const what = told(change)
+      .slice(0, 2)
+      .map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
+    fill(
+      this.change,
+      h('strong', null, 'The past'),
+      h('time', { datetime: change.at }, moment(change.at)),
+      badge(change.kind),
+      h('span', { class: 'mono' }, change.eventId),
+      h('span', { class: 'faint' }, what.join(', ')),
+    );
   }
 }

@@ -21,7 +21,8 @@ function children(value, budget, depth, from = 0) {
   const shown = names.slice(from, from + CHILDREN_SHOWN).map((name) => node(name, value[name], budget, depth));
   const left = names.length - from - shown.length;
   if (left > 0) shown.push(more(value, left, budget, depth, from + CHILDREN_SHOWN));
-  if (names.length === 0) return [h('div', { class: 'tree-line faint' }, Array.isArray(value) ? 'an empty list' : 'no fields')];
+  if (names.length === 0)
+    return [h('div', { class: 'tree-line faint' }, Array.isArray(value) ? 'an empty list' : 'no fields')];
   return shown;
 }
 
@@ -42,8 +43,13 @@ function node(name, value, budget, depth) {
 function branch(name, value, budget, depth) {
   const size = Object.keys(value).length;
   const kind = Array.isArray(value) ? `[${size}]` : `{${size}}`;
-  const summary = h('summary', null, h('span', { class: 'tree-name' }, name), h('span', { class: 'tree-kind' }, kind),
-    h('span', { class: 'tree-brief' }, brief(value, 80)));
+  const summary = h(
+    'summary',
+    null,
+    h('span', { class: 'tree-name' }, name),
+    h('span', { class: 'tree-kind' }, kind),
+    h('span', { class: 'tree-brief' }, brief(value, 80)),
+  );
   const details = h('details', { class: 'tree-branch' }, summary);
   let made = false;
   const make = (budget) => {

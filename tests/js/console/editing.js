@@ -30,7 +30,9 @@ async function versionBecomes(id, version) {
 
 test('only what was changed is sent, so an integer that the browser rounds is left as it is', async () => {
   await fetch(`http://127.0.0.1:${here.server.port}/api/events`, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"_id":"big","serial":9007199254740993,"title":"a"}',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"_id":"big","serial":9007199254740993,"title":"a"}',
   });
   const { tab, editor } = await editing('big');
   await rewrite(editor, '"a"', '"b"');

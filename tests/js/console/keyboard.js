@@ -9,7 +9,7 @@ const here = world({ orders: 12 });
 async function tabTo(tab, name) {
   for (let presses = 0; presses < 60; presses += 1) {
     await tab.page.keyboard.press('Tab');
-    if (await focused(tab) === name) return;
+    if ((await focused(tab)) === name) return;
   }
   throw new Error(`Tab never comes to “${name}”`);
 }
@@ -43,7 +43,9 @@ test('from the ways to a view, its rows, a document, an edit, and back', async (
   await tabTo(tab, 'Events');
   assert.equal(await tab.page.evaluate(() => document.activeElement.getAttribute('role')), 'grid');
   await tab.page.keyboard.press('ArrowDown');
-  const active = await tab.page.evaluate(() => document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.textContent);
+  const active = await tab.page.evaluate(
+    () => document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.textContent,
+  );
   assert.ok(active.startsWith('order-'), active);
   await tab.page.keyboard.press('Enter');
   await tab.page.waitForSelector('.panel .tree');
@@ -70,12 +72,28 @@ test('the rows go to both ends and by pages, and say how many they are', async (
   await untilLive(tab);
   const grid = tab.page.getByRole('grid', { name: 'Events' });
   await grid.focus();
-  const active = () => tab.page.evaluate(() => document.getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))?.getAttribute('aria-rowindex'));
+  const active = () =>
+    tab.page.evaluate(() =>
+      document
+        .getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))
+        ?.getAttribute('aria-rowindex'),
+    );
   const count = Number(await grid.getAttribute('aria-rowcount'));
   await tab.page.keyboard.press('End');
-  await tab.page.waitForFunction((count) => document.getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))?.getAttribute('aria-rowindex') === String(count), count);
+  await tab.page.waitForFunction(
+    (count) =>
+      document
+        .getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))
+        ?.getAttribute('aria-rowindex') === String(count),
+    count,
+  );
   await tab.page.keyboard.press('Home');
-  await tab.page.waitForFunction(() => document.getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))?.getAttribute('aria-rowindex') === '2');
+  await tab.page.waitForFunction(
+    () =>
+      document
+        .getElementById(document.querySelector('[role=grid]').getAttribute('aria-activedescendant'))
+        ?.getAttribute('aria-rowindex') === '2',
+  );
   assert.equal(await active(), '2');
   await tab.close();
 });
@@ -86,7 +104,9 @@ test('a column is sorted, the feed is paused, a broadcast is sent', async () => 
   await tabTo(tab, 'total');
   await tab.page.keyboard.press('Enter');
   await tab.page.waitForSelector('[data-path=total][aria-sort=ascending]');
-  await tab.page.evaluate(() => { location.hash = '#/feed'; });
+  await tab.page.evaluate(() => {
+    location.hash = '#/feed';
+  });
   await tabTo(tab, 'Pause');
   await tab.page.keyboard.press('Space');
   await tab.page.waitForSelector('.pause[aria-pressed=true]');

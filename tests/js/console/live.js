@@ -122,11 +122,17 @@ test('after a restart nothing is missing, and the page says what the connection 
   await sees(feed, '.feed-row', 'after-restart');
   await sees(table, '.table-row', 'after-restart');
   await feed.page.waitForFunction(() => {
-    const seqs = [...document.querySelectorAll('.feed-row:not([hidden]) .feed-seq')].map((cell) => Number(cell.textContent)).sort((a, b) => b - a);
+    const seqs = [...document.querySelectorAll('.feed-row:not([hidden]) .feed-seq')]
+      .map((cell) => Number(cell.textContent))
+      .sort((a, b) => b - a);
     return seqs.length > 15 && seqs.every((seq, index) => index === 0 || seqs[index - 1] === seq + 1);
   });
   const { data } = await here.ask('GET', '/api/events');
-  await until(table, (count) => document.querySelector('.view-note').textContent.startsWith(`${count} events`), data.length);
+  await until(
+    table,
+    (count) => document.querySelector('.view-note').textContent.startsWith(`${count} events`),
+    data.length,
+  );
   await feed.close();
   await table.close();
 });

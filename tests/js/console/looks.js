@@ -1,4 +1,4 @@
-/** What every view must be, in both schemes, wide and narrow: accessible, within the window, and pictured for people to look at. */
+/** Every view, in both schemes, wide and narrow, is accessible and within the window; and a picture of it is kept. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NARROW, sees, WIDE, world } from './world.js';
@@ -20,7 +20,10 @@ const VIEWS = {
 };
 
 for (const colorScheme of ['light', 'dark']) {
-  for (const [width, viewport] of [['wide', WIDE], ['narrow', NARROW]]) {
+  for (const [width, viewport] of [
+    ['wide', WIDE],
+    ['narrow', NARROW],
+  ]) {
     for (const [name, [hash, whole]] of Object.entries(VIEWS)) {
       test(`${name}, ${colorScheme} and ${width}, is accessible and within the window`, async () => {
         const tab = await here.open(hash, { colorScheme, viewport, reducedMotion: 'reduce' });
@@ -80,10 +83,14 @@ test('every page of the manual is read, and its links lead on', async () => {
     await tab.page.waitForSelector('.manual-text p');
     const text = await tab.page.locator('.manual-text').innerText();
     assert.doesNotMatch(text, /There is no page|\]\(|\*\*|^#|^\|/m);
-    const targets = await tab.page.locator('.manual-text a[href^="#/"]').evaluateAll((found) => found.map(({ hash }) => hash));
+    const targets = await tab.page
+      .locator('.manual-text a[href^="#/"]')
+      .evaluateAll((found) => found.map(({ hash }) => hash));
     for (const target of targets) assert.match(target, /^#\/manual\/[a-z]+(\/[\w-]+)?$/);
   }
-  await tab.page.evaluate(() => { location.hash = '#/manual/filters/what-filters-may-cost'; });
+  await tab.page.evaluate(() => {
+    location.hash = '#/manual/filters/what-filters-may-cost';
+  });
   await tab.page.waitForFunction(() => document.activeElement?.id === 'what-filters-may-cost');
   await tab.close();
 });

@@ -1,6 +1,6 @@
 /** The parts of the console that know nothing of a page. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import * as bounds from '../../../src/console/bounds.js';
 import { differences, told, updateBetween, valueAt } from '../../../src/console/diff.js';
@@ -49,7 +49,9 @@ test('more differences than one update may name become whole fields', () => {
 test('a change tells what was there before, where that is known', () => {
   const change = { patch: { set: { 'a.b': 2, c: 3 }, unset: ['d'] } };
   assert.deepEqual(told(change, { a: { b: 1 }, d: 4 }), [
-    { path: 'a.b', before: 1, after: 2 }, { path: 'c', after: 3 }, { path: 'd', before: 4 },
+    { path: 'a.b', before: 1, after: 2 },
+    { path: 'c', after: 3 },
+    { path: 'd', before: 4 },
   ]);
   assert.deepEqual(told(change), [{ path: 'a.b', after: 2 }, { path: 'c', after: 3 }, { path: 'd' }]);
   assert.equal(valueAt({ a: [{ b: 1 }] }, 'a.0.b'), 1);
@@ -105,14 +107,32 @@ test('the bounds that the console shows are the server’s', async () => {
   const limits = await readFile(new URL('../../../src/limits/node.rs', import.meta.url), 'utf8');
   for (const [name, value] of Object.entries(bounds)) {
     const [, written] = new RegExp(`pub const ${name}: usize = ([\\d *_]+);`).exec(limits);
-    assert.equal(written.split('*').reduce((product, factor) => product * Number(factor), 1), value, name);
+    assert.equal(
+      written.split('*').reduce((product, factor) => product * Number(factor), 1),
+      value,
+      name,
+    );
   }
 });
 
 test('a value in one line is cut without being walked to its end', () => {
-  const endless = { get a() { return this; }, };
+  const endless = {
+    get a() {
+      return this;
+    },
+  };
   assert.ok(brief({ list: Array.from({ length: 1e6 }, (_, n) => n) }, 40).length <= 40);
   assert.ok(brief(endless, 30).length <= 30);
-  assert.deepEqual(briefFields({ _id: 'x', a: 'text', b: { c: 1 } }), [['a', 'text'], ['b', '{c: 1}']]);
+  assert.deepEqual(briefFields({ _id: 'x', a: 'text', b: { c: 1 } }), [
+    ['a', 'text'],
+    ['b', '{c: 1}'],
+  ]);
   assert.match(brief(2 ** 60), /^≈/);
+});
+
+test('the page asks for every module at once, not one after the other', async () => {
+  const folder = new URL('../../../src/console/', import.meta.url);
+  const page = await readFile(new URL('index.html', folder), 'utf8');
+  const scripts = (await readdir(folder)).filter((name) => name.endsWith('.js'));
+  for (const name of scripts) assert.ok(page.includes(`"/console/${name}"`), name);
 });

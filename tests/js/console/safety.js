@@ -16,7 +16,16 @@ test('markup in ids, names and values is shown as it is written', async () => {
   await here.update(EVIL.slice(0, 120), { title: `${EVIL}!` });
   await here.ask('POST', '/api/broadcast', { message: EVIL });
   const id = encodeURIComponent(EVIL.slice(0, 120));
-  for (const hash of ['#/feed', '#/events', `#/events?id=${id}`, `#/events?id=${id}&tab=edit`, `#/events?id=${id}&tab=history`, `#/events?at=1&id=${id}`, `#/events?filter=${encodeURIComponent(`title=${EVIL.slice(0, 10)}`)}`, `#/manual/${id}`]) {
+  for (const hash of [
+    '#/feed',
+    '#/events',
+    `#/events?id=${id}`,
+    `#/events?id=${id}&tab=edit`,
+    `#/events?id=${id}&tab=history`,
+    `#/events?at=1&id=${id}`,
+    `#/events?filter=${encodeURIComponent(`title=${EVIL.slice(0, 10)}`)}`,
+    `#/manual/${id}`,
+  ]) {
     const tab = await here.open(hash);
     await here.ask('POST', '/api/broadcast', { message: EVIL });
     await sees(tab, '.count', /\d/);
@@ -37,8 +46,13 @@ test('a link of the address cannot run anything', async () => {
 });
 
 test('fields named as JavaScript’s own are fields like others', async () => {
-  const body = '{"_id":"odd","a":{"__proto__":{"polluted":1},"constructor":{"x":1},"hasOwnProperty":2},"constructor":3,"toString":4}';
-  await fetch(`http://127.0.0.1:${here.server.port}/api/events`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const body =
+    '{"_id":"odd","a":{"__proto__":{"polluted":1},"constructor":{"x":1},"hasOwnProperty":2},"constructor":3,"toString":4}';
+  await fetch(`http://127.0.0.1:${here.server.port}/api/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
   const tab = await here.open('#/events?id=odd');
   await untilLive(tab);
   await sees(tab, '.tree', '__proto__');
@@ -62,9 +76,9 @@ test('a large document is cut until one opens it', async () => {
   const tab = await here.open('#/events?id=large');
   await sees(tab, '.tree', 'all 97.7 KiB');
   const letters = () => tab.page.evaluate(() => document.querySelector('.tree').textContent.length);
-  assert.ok(await letters() < 2000, String(await letters()));
+  assert.ok((await letters()) < 2000, String(await letters()));
   await tab.page.getByRole('button', { name: 'all 97.7 KiB' }).click();
-  assert.ok(await letters() > 100_000);
+  assert.ok((await letters()) > 100_000);
   await tab.page.locator('.tree summary', { hasText: 'many' }).click();
   await tab.page.getByRole('button', { name: '2900 more' }).click();
   await sees(tab, '.tree', 'field150');

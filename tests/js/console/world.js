@@ -1,6 +1,6 @@
 /**
- * What the console's tests stand on: a server behind a door that keeps its address while the server is away, a browser, and
- * a plain way to write that is not the console's own.
+ * What the console's tests stand on: a server behind a door that keeps its address while the server is away, a browser,
+ * and a plain way to write that is not the console's own.
  */
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
@@ -45,7 +45,7 @@ class World {
 
   /** A page at this view, connected; a profile of its own unless a `context` is given. */
   async open(hash, { context, ...options } = {}) {
-    const profile = context ?? await this.browser.context({ viewport: WIDE, ...options });
+    const profile = context ?? (await this.browser.context({ viewport: WIDE, ...options }));
     const tab = await profile.open(`${this.url}/${hash}`);
     tab.page.setDefaultTimeout(WAIT_MS);
     await tab.page.waitForSelector('html[data-connection=live]');
@@ -53,7 +53,11 @@ class World {
   }
 
   async ask(method, path, body) {
-    const options = { method, headers: { 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) };
+    const options = {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    };
     const response = await fetch(`http://127.0.0.1:${this.server.port}${path}`, options);
     const answer = await response.json();
     assert.ok(answer.success, `${method} ${path}: ${JSON.stringify(answer.error)}`);
@@ -78,7 +82,14 @@ class World {
 
   async #furnish(orders) {
     for (let n = 1; n <= orders; n += 1) {
-      await this.create({ _id: `order-${n}`, status: 'open', customer: CUSTOMERS[n % CUSTOMERS.length], total: n * 12.5, gift: n % 3 === 0, lines: [{ item: 'Lamp', quantity: n }] });
+      await this.create({
+        _id: `order-${n}`,
+        status: 'open',
+        customer: CUSTOMERS[n % CUSTOMERS.length],
+        total: n * 12.5,
+        gift: n % 3 === 0,
+        lines: [{ item: 'Lamp', quantity: n }],
+      });
       if (n % 2 === 0) await this.update(`order-${n}`, { status: 'paid', 'lines.0.quantity': n + 1 });
       if (n % 10 === 0) await this.remove(`order-${n - 1}`);
     }
