@@ -73,6 +73,8 @@ export class NodeView {
     );
     scope.every(POLL_MS, () => this.#poll());
     scope.listen(document, 'visibilitychange', () => this.#poll());
+    // Rates need two readings: the second comes early.
+    scope.calm(POLL_MS / 2, () => this.#poll())();
     this.#draw();
     this.#poll();
   }

@@ -14,7 +14,7 @@ const VIEWS = {
   'a new event': ['#/events?new=1', '.panel textarea'],
   'a refused filter': ['#/events?filter=%7B%22a%22%3A%7B%22%24b%22%3A1%7D%7D', '.field-error:not(:empty)'],
   'the past': ['#/events?at=20', '.timeline-change .badge'],
-  node: ['#/node', '.tile'],
+  node: ['#/node', '.light'],
   start: ['#/start', '.snippet'],
   'the manual': ['#/manual/subscriptions', '.manual-text table'],
 };
