@@ -163,7 +163,8 @@ async function broadcasts(/** @type {Round} */ round, /** @type {Client} */ one,
   for (const manner of MANNERS) {
     const ask = asker(one, manner);
     for (const payload of payloads) {
-      round.say('broadcast', round.answer(await ask('BROADCAST', payload)));
+      const { success, data } = await ask('BROADCAST', payload);
+      round.say('broadcast', { success, data });
       for (const client of [one, other]) {
         const heard = await client.next('a broadcast', ({ event }) => event === 'broadcast');
         assert.deepEqual(heard, payload);
