@@ -32,6 +32,10 @@ replay *args:
 verify *args:
     cargo run --release --example demo -- verify {{args}}
 
+# livelog beside the server that it replaces, under the same loads: three minutes
+bench-peers:
+    cargo run --release --example bench-peers
+
 # load a running server and report its speed
 bench *args:
     cargo run --release -- bench {{args}}

@@ -68,6 +68,8 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
+#[cfg(all(feature = "embedded", feature = "mongodb"))]
+mod peers; // who was written for the server that livelog replaces
 mod ping; // whether a session lives, asked in a message
 mod queries; // FETCH and GET /api/events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

@@ -12,6 +12,7 @@ pub mod load;
 pub mod mongod;
 pub mod node;
 pub mod npm;
+pub mod peer;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -131,6 +131,11 @@ impl Mongod {
         }
     }
 
+    /// The operating system's name for it, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Sends a signal: `STOP` makes it silent while its connections stay open, `CONT` ends that.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process
