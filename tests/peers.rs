@@ -5,12 +5,18 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::peer::{self, Peer};
-use crate::support::{Database, mongod, npm, server};
+use crate::support::{Database, Server, mongod, npm, server};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/js/socketio/original.js");
+
+const BACK: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/fixtures/peers/original/back.js"
+);
 
 /// Each wait of the script has its own deadline; this is for a script that hangs otherwise.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(300);
@@ -60,10 +66,19 @@ fn livelog(database: &Database, port: &str) -> Vec<String> {
     command
 }
 
+/// A name for a database of the original server.
+fn database_name() -> String {
+    format!("original_{}", uuid::Uuid::new_v4().simple())
+}
+
+async fn programs() -> &'static Path {
+    tokio::task::spawn_blocking(npm::programs).await.unwrap()
+}
+
 async fn is_same(database: Arc<Database>) {
-    let programs = tokio::task::spawn_blocking(npm::programs).await.unwrap();
+    let programs = programs().await;
     let uri = mongod::uri().await;
-    let name = format!("original_{}", uuid::Uuid::new_v4().simple());
+    let name = database_name();
     let original = tokio::time::timeout(
         SCRIPT_DEADLINE,
         heard(programs, |port| peer::original(programs, &uri, &name, port)),
@@ -93,4 +108,119 @@ async fn a_client_of_the_original_server_hears_the_same_of_livelog_on_mongodb() 
 #[tokio::test]
 async fn a_client_of_the_original_server_hears_the_same_of_livelog_on_a_folder() {
     is_same(Database::folder()).await;
+}
+
+/// Brings the changes after a seq to the original's collection; what was said of it.
+async fn bring_back(programs: &Path, livelog: &Server, after: u64, uri: &str) -> String {
+    let run = tokio::process::Command::new(programs.join("node"))
+        .env("NODE_PATH", programs.join(".."))
+        .arg(BACK)
+        .args([
+            &format!("http://{}", livelog.address()),
+            &after.to_string(),
+            uri,
+            "events",
+        ])
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(SCRIPT_DEADLINE, run)
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+async fn write(livelog: &Server, method: &str, path: &str, body: &Value) -> Value {
+    let response = livelog.http(method, path).json(body).send().await.unwrap();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
+    answer["data"].clone()
+}
+
+/// The events of the original server on this database, by their field `n`.
+async fn events_of_the_original(programs: &Path, uri: &str, name: &str) -> Vec<Value> {
+    let original = peer::original(programs, uri, name, "0");
+    let original = Peer::start(&original).await.unwrap();
+    let url = format!("http://{}/api/events", original.address());
+    let list: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let mut events = list["data"].as_array().unwrap().clone();
+    events.sort_by_key(|event| event["n"].as_i64());
+    original.stop().await.unwrap();
+    events
+}
+
+#[tokio::test]
+async fn what_livelog_wrote_comes_back_to_the_original_server() {
+    const ADOPTED: &str = "6b0a7aaf02290fa98eea4c45";
+    const MANY: i64 = 1_050;
+    let (programs, livelog) = (programs().await, Server::in_folder().await);
+    let (uri, name) = (mongod::uri().await, database_name());
+    let place = peer::with_database(&uri, &name);
+
+    write(
+        &livelog,
+        "POST",
+        "/api/events",
+        &json!({"_id": ADOPTED, "n": -2, "kept": [1.5, null]}),
+    )
+    .await;
+    write(
+        &livelog,
+        "POST",
+        "/api/events",
+        &json!({"_id": "gone", "n": -1}),
+    )
+    .await;
+    bring_back(programs, &livelog, 0, &place).await;
+    let before = events_of_the_original(programs, &uri, &name).await;
+    assert_eq!(before.len(), 2);
+    assert_eq!(
+        (&before[0]["_id"], &before[1]["n"]),
+        (&json!(ADOPTED), &json!(-1))
+    );
+
+    let changed = write(
+        &livelog,
+        "PATCH",
+        &format!("/api/events/{ADOPTED}"),
+        &json!({"more": "x"}),
+    )
+    .await;
+    livelog
+        .http("DELETE", "/api/events/gone")
+        .send()
+        .await
+        .unwrap();
+    let create = |n| json!({"type": "CREATE", "payload": {"n": n}});
+    for first in (0..MANY).step_by(50) {
+        let commands: Vec<Value> = (first..first + 50).map(create).collect();
+        write(
+            &livelog,
+            "POST",
+            "/api/batch",
+            &json!({"commands": commands}),
+        )
+        .await;
+    }
+    // The second time nothing is different.
+    for after in [2, 3] {
+        let said = bring_back(programs, &livelog, after, &place).await;
+        assert!(said.ends_with(&format!("up to {}\n", 4 + MANY)), "{said}");
+        let events = events_of_the_original(programs, &uri, &name).await;
+        let numbers: Vec<i64> = events
+            .iter()
+            .map(|event| event["n"].as_i64().unwrap())
+            .collect();
+        assert_eq!(numbers, [-2].into_iter().chain(0..MANY).collect::<Vec<_>>());
+        assert_eq!(
+            events[0],
+            json!({
+                "_id": ADOPTED, "n": -2, "kept": [1.5, null], "more": "x", "__v": 0,
+                "createdAt": changed["_createdAt"], "updatedAt": changed["_updatedAt"],
+            })
+        );
+    }
+    drop_database(&uri, &name).await;
 }

@@ -55,6 +55,10 @@ pub mod operating {}
 pub mod adopting {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("moving.md")]
+pub mod moving {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("figures.md")]
 pub mod figures {}
 
