@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -222,5 +224,78 @@ async fn what_livelog_wrote_comes_back_to_the_original_server() {
             })
         );
     }
+    drop_database(&uri, &name).await;
+}
+
+/// What both servers say of an event, by the names of the original.
+fn plain(event: &Value) -> Value {
+    let named = event
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = match name.as_str() {
+                "_createdAt" => "createdAt",
+                "_updatedAt" => "updatedAt",
+                "__v" | "_seq" | "_version" => return None,
+                other => other,
+            };
+            Some((name.to_owned(), value.clone()))
+        });
+    named.collect()
+}
+
+#[tokio::test]
+async fn a_service_moves_from_the_original_server_to_livelog_and_back() {
+    let programs = programs().await;
+    let (uri, name) = (mongod::uri().await, database_name());
+    let place = peer::with_database(&uri, &name);
+    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
+    let collection = client.database(&name).collection::<Document>("events");
+    let document = |n: i32| {
+        let time = DateTime::from_millis(1_700_000_000_000 + i64::from(n));
+        doc! { "_id": ObjectId::new(), "n": n, "nested": { "list": [1.5, "x"] }, "createdAt": time, "updatedAt": time, "__v": 0 }
+    };
+    collection.insert_many((0..20).map(document)).await.unwrap();
+    let before = events_of_the_original(programs, &uri, &name).await;
+
+    let database = Database::folder();
+    let words = format!("adopt --from {place} --collection events");
+    let (status, said) = database.livelog(&words).await;
+    assert_eq!(status, Some(0), "{said}");
+    let livelog = Server::on(Arc::clone(&database), &["--socketio"]).await;
+    let (_, moved) = livelog.get("/api/events", &[("sort", r#"{"n":1}"#)]).await;
+    let as_moved: Vec<Value> = moved["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(plain)
+        .collect();
+    assert_eq!(as_moved, before.iter().map(plain).collect::<Vec<_>>());
+
+    let path = |n: usize| format!("/api/events/{}", before[n]["_id"].as_str().unwrap());
+    write(
+        &livelog,
+        "PATCH",
+        &path(3),
+        &json!({"nested.list": "changed"}),
+    )
+    .await;
+    livelog.http("DELETE", &path(5)).send().await.unwrap();
+    let cut_over = moved["seq"].as_u64().unwrap();
+    bring_back(programs, &livelog, cut_over, &place).await;
+    let (_, after) = livelog.get("/api/events", &[("sort", r#"{"n":1}"#)]).await;
+    let of_livelog: Vec<Value> = after["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(plain)
+        .collect();
+    let of_the_original = events_of_the_original(programs, &uri, &name).await;
+    assert_eq!(
+        of_livelog,
+        of_the_original.iter().map(plain).collect::<Vec<_>>()
+    );
+    assert_eq!(of_livelog.len(), 19);
     drop_database(&uri, &name).await;
 }
