@@ -19,12 +19,10 @@
     )
 )]
 
-mod adapters; // the client in React and TanStack DB, and the example pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod adopt; // what another program left in MongoDB is moved in
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
-mod clients; // the JavaScript client, in every runtime that it is for
 mod commands; // what each command does and answers
 mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
@@ -68,8 +66,6 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
-#[cfg(all(feature = "embedded", feature = "mongodb"))]
-mod peers; // who was written for the server that livelog replaces
 mod ping; // whether a session lives, asked in a message
 mod queries; // FETCH and GET /api/events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
@@ -87,8 +83,6 @@ mod scarce; // few descriptors and threads
 mod shares; // what each has of the one writer
 mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
-#[cfg(feature = "socketio")]
-mod socketio; // clients of Socket.IO: every transport, reconnects, bounds
 mod sockets; // what a socket may hold on to: floods, half messages, slow readers
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
