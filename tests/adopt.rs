@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::oid::ObjectId;
 use bson::raw::cstr;
@@ -14,10 +15,13 @@ use serde_json::{Value, json};
 
 use crate::support::database::{command, output};
 use crate::support::dice::{Dice, number};
-use crate::support::node::node;
+use crate::support::npm;
 use crate::support::process::Process;
 use crate::support::server::BINARY;
 use crate::support::{DEADLINE, Database, Mongod, Server, mongod};
+
+/// For what writes documents with Mongoose, which may have to be installed first.
+const WRITER_DEADLINE: Duration = Duration::from_secs(300);
 
 /// A fact about each kind of store that is moved into.
 macro_rules! into_every_store {
@@ -150,8 +154,10 @@ async fn events(server: &Server) -> BTreeMap<String, Value> {
 
 async fn what_mongoose_wrote_is_adopted_as_it_was(into: Arc<Database>) {
     let source = Source::new().await;
-    let written = node("adopt/write.mjs", &[&source.uri, &source.name, "60"]).await;
-    let mut expected: Vec<Value> = serde_json::from_str(&written).unwrap();
+    let arguments = [&source.uri, &source.name, "60"];
+    let said = npm::run("adopt/write.mjs", &arguments, WRITER_DEADLINE).await;
+    let written = said.lines().last().unwrap();
+    let mut expected: Vec<Value> = serde_json::from_str(written).unwrap();
     for event in &mut expected {
         let total: i64 = event["total"].as_str().unwrap().parse().unwrap();
         event["total"] = json!(total);

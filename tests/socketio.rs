@@ -1,6 +1,7 @@
 //! Clients that speak Socket.IO: the real one from npm over each of its transports, and what those may not do that write
 //! their packets by hand.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,9 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::support::npm::{self, FOLDER};
 use crate::support::{DEADLINE, Server, eventually};
-
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/js");
 
 /// Each wait of a script has its own deadline; this is for a script that hangs otherwise.
 const SCRIPT_DEADLINE: Duration = Duration::from_secs(180);
@@ -36,8 +36,8 @@ struct Script {
 impl Script {
     fn start(fact: &str, server: &Server, transport: &str) -> Self {
         let url = format!("http://{}", server.address());
-        let mut child = Command::new(format!("{FOLDER}/node_modules/.bin/node"))
-            .arg(format!("{FOLDER}/socketio/facts.js"))
+        let mut child = Command::new(npm::programs().join("node"))
+            .arg(Path::new(FOLDER).join("socketio/facts.js"))
             .args([fact, &url, transport])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

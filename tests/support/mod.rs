@@ -10,7 +10,6 @@ pub mod faulty;
 pub mod history;
 pub mod load;
 pub mod mongod;
-pub mod node;
 pub mod npm;
 pub mod peer;
 pub mod process;
@@ -30,6 +29,7 @@ use std::time::Duration;
 
 /// Makes two tests of each function: one hands it a server on an empty MongoDB database, the other one on
 /// an empty folder.
+#[allow(unused_macros, reason = "some binaries test no store")]
 macro_rules! on_every_store {
     ($($fact:ident),* $(,)?) => {
         #[cfg(feature = "mongodb")]

@@ -2,6 +2,10 @@
 //! among it as a user would have it.
 //!
 //! Nothing is skipped where something is missing: these tests are the only ones that judge what browsers run.
+#![allow(
+    dead_code,
+    reason = "two test binaries share this file, and one uses a part"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
