@@ -48,6 +48,7 @@ export async function openStore(name) {
   const adopted = new Set();
   /** @type {(() => void)[]} */
   const releases = [];
+  let isClosed = false;
   const { locks } = navigator;
 
   /** @param {'writes' | 'leases'} store */
@@ -65,6 +66,8 @@ export async function openStore(name) {
     const signal = AbortSignal.timeout(LOCK_MS);
     return new Promise((resolve) => {
       const ended = locks.request(`${name} ${owner}`, { signal }, () => {
+        // Nobody would release it.
+        if (isClosed) return resolve(false);
         resolve(true);
         return new Promise((release) => void releases.push(() => release(undefined)));
       });
@@ -93,6 +96,7 @@ export async function openStore(name) {
   }
 
   function close() {
+    isClosed = true;
     for (const release of releases.splice(0)) release();
     database.close();
   }
