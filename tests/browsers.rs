@@ -1,7 +1,7 @@
 //! Black-box tests in which others run: browsers, Node, Bun, Deno, and the libraries that people use there.
 //!
-//! A binary of its own, which cargo starts when `main` has ended: a browser takes all the processors there are, and the
-//! tests of `main` measure time. What it stands on is the same.
+//! A binary of its own, since cargo runs one after the other: a browser takes all the processors there are, and the tests
+//! of `main` measure time. What both stand on is the same.
 #![allow(
     missing_docs,
     unreachable_pub,
