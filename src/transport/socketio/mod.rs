@@ -5,8 +5,8 @@
 //! - `upgrade` is a WebSocket that takes such a client over.
 //! - `registry` finds the task by the id that each request names.
 //!
-//! Over a WebSocket a client is driven by the same [`Connection`](super::routes::websocket::Connection) as any other
-//! session, so that what it may send, and how slow it may be, is bounded by the same code.
+//! Over a WebSocket a client is driven by the `Connection` of `routes::websocket`, as any other session, so that what it may
+//! send, and how slow it may be, is bounded by the same code.
 
 mod client;
 mod poll_body;
