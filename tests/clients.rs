@@ -36,6 +36,13 @@ async fn the_suite_passes_in(runtime: &str) {
     assert!(facts > 100, "{runtime} ran {facts} facts:\n{said}");
 }
 
+/// Against a scripted server and a clock that is moved by hand: answers that are lost, late, or no answers at all.
+#[test]
+fn each_part_of_the_client_does_what_it_says() {
+    let said = npm::program("node", &["--test", "client/*.test.js"]);
+    assert!(said.contains("pass 7"), "{said}");
+}
+
 #[tokio::test]
 async fn the_client_keeps_its_promises_in_node() {
     the_suite_passes_in("node").await;

@@ -49,6 +49,9 @@ pub const SESSION_REQUESTS_MAX: usize = 64;
 /// Bytes of requests of one session that wait for their answer; the same happens beyond this.
 pub const SESSION_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of the name of a namespace of Socket.IO that is refused with its name; a longer one is not answered.
+pub const SOCKETIO_NAMESPACE_BYTES_MAX: usize = 128;
+
 /// PINGs of one session that wait for their pong, which is made when the socket can take it; beyond this it is not read.
 pub const SESSION_PINGS_MAX: usize = 4;
 

@@ -185,7 +185,7 @@ export function openConnection(url, WebSocket, events) {
     socket = mine;
     timer = setTimeout(() => lose('no welcome'), WELCOME_MS);
     mine.onmessage = ({ data }) => {
-      if (mine === socket) receive(JSON.parse(data));
+      if (mine === socket) read(data);
     };
     mine.onclose = ({ code, reason }) => {
       if (mine !== socket) return;
@@ -224,6 +224,16 @@ export function openConnection(url, WebSocket, events) {
     failures += 1;
     timer = setTimeout(open, backoff(attempts++));
     refresh(reason);
+  }
+
+  /** What is no message of livelog's comes from something else at that address. @param {any} data */
+  function read(data) {
+    let frame;
+    try {
+      frame = JSON.parse(data);
+    } catch {}
+    if (!frame?.type) return lose('no livelog answers there');
+    receive(frame);
   }
 
   /** @param {Frame} frame */

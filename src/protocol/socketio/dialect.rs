@@ -29,6 +29,9 @@ const TYPE: &[u8] = br#"{"type":""#;
 /// How a frame with a broadcast begins.
 const BROADCAST: &[u8] = br#"{"type":"broadcast","payload":"#;
 
+/// How the error begins with which a subscription ends.
+const SUBSCRIPTION_ERROR: &[u8] = br#"{"type":"error","sub":"#;
+
 /// What the answers that a session owes have to be sent with.
 #[derive(Debug, Default)]
 pub struct Dialect {
@@ -92,14 +95,19 @@ impl Dialect {
         debug_assert!(frame.head.is_empty(), "a session's frames are whole");
         let frame = frame.body;
         match kind(&frame) {
-            "response" => self.answer("response", &frame, |owed, _| {
-                let payload = owed.payload.as_ref()?;
-                Some(format!(",\"data\":{payload}}}]"))
-            }),
-            "error" => self.answer("error", &frame, |_, frame| {
-                let message = message_of(frame)?;
-                Some(format!(",\"message\":{message}}}]"))
-            }),
+            "response" => {
+                let owed = self.owed.pop_front().unwrap_or_default();
+                let payload = owed.payload.as_ref();
+                let added = payload.map(|payload| format!(",\"data\":{payload}}}]"));
+                answered("response", &frame, owed.ack, added)
+            }
+            "error" => {
+                // One of a subscription answers nothing: that has ended by itself.
+                let is_answer = !frame.starts_with(SUBSCRIPTION_ERROR);
+                let owed = is_answer.then(|| self.owed.pop_front()).flatten();
+                let added = message_of(&frame).map(|message| format!(",\"message\":{message}}}]"));
+                answered("error", &frame, owed.and_then(|owed| owed.ack), added)
+            }
             "broadcast" => {
                 let payload = frame.slice(BROADCAST.len()..frame.len() - 1);
                 (emitted("broadcast", payload, END), None)
@@ -107,26 +115,25 @@ impl Dialect {
             other => (emitted(other, frame.clone(), END), None),
         }
     }
+}
 
-    /// The answer as an event, and as an acknowledgement. What is added to it stands before its last brace.
-    fn answer(
-        &mut self,
-        name: &str,
-        frame: &Bytes,
-        added: impl FnOnce(&OwedAnswer, &Bytes) -> Option<String>,
-    ) -> (WrappedFrame, Option<WrappedFrame>) {
-        let owed = self.owed.pop_front().unwrap_or_default();
-        let (body, tail) = match added(&owed, frame) {
-            Some(added) => (frame.slice(..frame.len() - 1), added.into()),
-            None => (frame.clone(), END),
-        };
-        let ack = owed.ack.map(|ack| WrappedFrame {
-            head: format!("43{ack}[").into(),
-            body: body.clone(),
-            tail: tail.clone(),
-        });
-        (emitted(name, body, tail), ack)
-    }
+/// The answer as an event, and as an acknowledgement. What is added to it replaces its last brace.
+fn answered(
+    name: &str,
+    frame: &Bytes,
+    ack: Option<u64>,
+    added: Option<String>,
+) -> (WrappedFrame, Option<WrappedFrame>) {
+    let (body, tail) = match added {
+        Some(added) => (frame.slice(..frame.len() - 1), added.into()),
+        None => (frame.clone(), END),
+    };
+    let ack = ack.map(|ack| WrappedFrame {
+        head: format!("43{ack}[").into(),
+        body: body.clone(),
+        tail: tail.clone(),
+    });
+    (emitted(name, body, tail), ack)
 }
 
 /// The end of a packet's arguments.
@@ -250,6 +257,22 @@ mod tests {
             Some(RequestKind::Update),
             &Failure::new(code, message),
         )
+    }
+
+    #[test]
+    fn a_subscription_that_ends_takes_no_answer_from_a_request() {
+        let mut dialect = Dialect::default();
+        request(&mut dialect, r#"427["CREATE",{}]"#).unwrap();
+        let sub = crate::protocol::SubName::parse(
+            &crate::value::read(r#"{"sub":"s"}"#, "payload").unwrap(),
+            "payload",
+        );
+        let ended = failed(Code::FilterTooSlow, "it ended").for_subscription(&sub.unwrap());
+        let (event, ack) = events(&mut dialect, ended);
+        assert!(event.contains(r#""sub":"s""#) && event.contains(r#""message":"it ended""#));
+        assert_eq!(ack, None);
+        let (_, ack) = events(&mut dialect, failed(Code::Busy, "later"));
+        assert!(ack.is_some_and(|ack| ack.starts_with("437[")));
     }
 
     #[test]

@@ -199,6 +199,11 @@ impl Conversation for SocketIoClient {
                 namespace: None,
                 auth,
             } => self.connect(auth),
+            // The refusal repeats it, and refusals are counted, not weighed.
+            ClientPacket::Connect {
+                namespace: Some(name),
+                ..
+            } if name.len() > limits::SOCKETIO_NAMESPACE_BYTES_MAX => {}
             ClientPacket::Connect { namespace, .. } => {
                 let invalid = Invalid::new("namespace", "there is no namespace but the main one");
                 self.refuse_connect(namespace, &Failure::at(Code::NotFound, invalid));

@@ -51,7 +51,12 @@ struct Door {
 /// Opens the door: adds the route.
 pub(super) fn mount(routes: Router<App>, app: App) -> Router<App> {
     let registry = Registry::new();
-    let methods = || -> MethodRouter<Door> { get(hear).post(take) };
+    // A HEAD would take what waits for a poll, and show it to nobody.
+    let methods = || -> MethodRouter<Door> {
+        get(hear)
+            .post(take)
+            .head(super::http::failure::no_such_method)
+    };
     let door = Router::new()
         .route("/socket.io/", methods())
         .route("/socket.io", methods());

@@ -33,6 +33,17 @@ test('the socket asks for no changes, and the state is live once the server has 
   assert.ok(Object.isFrozen(db.state));
 });
 
+test('what is no message of livelog is taken for another server, and the client tries again', () => {
+  for (const data of ['oops', 'null', '7', '{}', '', new ArrayBuffer(2)]) {
+    server.welcome();
+    server.socket.onmessage({ data });
+    assert.equal(db.state.reason, 'no livelog answers there', String(data));
+    tick(30_000);
+  }
+  server.welcome();
+  assert.equal(db.state.name, 'live');
+});
+
 test('delays double from 250 ms, up to 30 s, and begin anew after a connection that lasted', () => {
   const delays = [];
   for (let at = 0; at < 10; at += 1) {
