@@ -75,27 +75,47 @@ impl Frame {
 }
 
 /// A frame as it is sent: all of it or a part, with what a dialect says around it. The frame is shared and not copied.
+///
+/// Most have nothing around them, and every session has a queue of these: what is around is kept elsewhere.
 #[derive(Debug, Clone)]
 pub struct WrappedFrame {
-    pub(super) head: Bytes,
-    pub(super) body: Bytes,
-    pub(super) tail: Bytes,
+    body: Bytes,
+    around: Option<Box<Around>>,
+}
+
+#[derive(Debug, Clone)]
+struct Around {
+    head: Bytes,
+    tail: Bytes,
 }
 
 impl From<Frame> for WrappedFrame {
     fn from(frame: Frame) -> Self {
         Self {
-            head: Bytes::new(),
             body: frame.0,
-            tail: Bytes::new(),
+            around: None,
         }
     }
 }
 
 impl WrappedFrame {
+    /// A frame, or a part of one, between what is said around it.
+    #[cfg(any(test, feature = "socketio"))]
+    pub(super) fn new(head: Bytes, body: Bytes, tail: Bytes) -> Self {
+        let around = Some(Box::new(Around { head, tail }));
+        Self { body, around }
+    }
+
+    /// The frame, or the part of it.
+    #[cfg(feature = "socketio")]
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> usize {
-        self.head.len() + self.body.len() + self.tail.len()
+        let around = self.around.as_ref();
+        self.body.len() + around.map_or(0, |around| around.head.len() + around.tail.len())
     }
 
     /// Never: it has a frame, or says something around it.
@@ -105,18 +125,29 @@ impl WrappedFrame {
 
     /// The bytes from `from` up to `to`: shared if they are the frame's own, else copied.
     pub fn slice(&self, from: usize, to: usize) -> Bytes {
-        let start = self.head.len();
+        let Some(Around { head, tail }) = self.around.as_deref() else {
+            return self.body.slice(from..to);
+        };
+        let start = head.len();
         if from >= start && to <= start + self.body.len() {
             return self.body.slice(from - start..to - start);
         }
         let mut text = Vec::with_capacity(to - from);
         let mut start = 0;
-        for part in [&self.head, &self.body, &self.tail] {
+        for part in [head, &self.body, tail] {
             let within = |at: usize| at.clamp(start, start + part.len()) - start;
             text.extend_from_slice(&part[within(from)..within(to)]);
             start += part.len();
         }
         text.into()
+    }
+
+    /// All of its bytes.
+    pub fn into_bytes(self) -> Bytes {
+        match self.around {
+            None => self.body,
+            Some(_) => self.slice(0, self.len()),
+        }
     }
 }
 
@@ -126,11 +157,8 @@ mod tests {
 
     #[test]
     fn what_is_said_around_a_frame_goes_out_with_it_wherever_it_is_cut() {
-        let wrapped = WrappedFrame {
-            head: Bytes::from_static(b"head"),
-            body: Bytes::from_static(b"body"),
-            tail: Bytes::from_static(b"tail"),
-        };
+        let [head, body, tail] = ["head", "body", "tail"].map(Bytes::from);
+        let wrapped = WrappedFrame::new(head, body, tail);
         let whole = b"headbodytail";
         for from in 0..=whole.len() {
             for to in from..=whole.len() {
@@ -139,5 +167,6 @@ mod tests {
         }
         let inside = wrapped.slice(5, 8);
         assert_eq!(inside.as_ptr(), wrapped.body[1..].as_ptr(), "it is shared");
+        assert_eq!(wrapped.into_bytes(), whole[..]);
     }
 }

@@ -30,7 +30,7 @@ use crate::protocol::{
 };
 use crate::value::Invalid;
 use answers::{Answer, AnswerQueue, AnswerState, Subscribed};
-pub use outbox::{Fragment, Outbox, UnsentFrames};
+pub use outbox::{Fragment, Outbox, UnsentFrame, UnsentFrames};
 use reads::Read;
 use subscriptions::Subscriptions;
 
@@ -231,7 +231,7 @@ impl Session {
     fn take_answers(&mut self, outbox: &mut Outbox) {
         while let Some(answer) = self.answers.pop() {
             match answer {
-                Answer::Frame(frame, share) => outbox.push(frame, share),
+                Answer::Frame(frame, share) => outbox.push_answer(frame, share),
                 Answer::Subscribed(subscribed) => self.add_subscription(*subscribed, outbox),
                 Answer::Unsubscribe(id, sub) => {
                     let frame = match self.remove_subscription(&sub) {
@@ -240,7 +240,7 @@ impl Session {
                             protocol::error(id.as_ref(), Some(RequestKind::Unsubscribe), &failure)
                         }
                     };
-                    outbox.push(frame, None);
+                    outbox.push_answer(frame, None);
                 }
             }
         }
@@ -274,10 +274,10 @@ impl Session {
         self.node.count(kind.as_str(), checked.as_ref().map(drop));
         if let Err(failure) = checked {
             let error = protocol::error(id.as_ref(), Some(kind), &failure);
-            return outbox.push(error, None);
+            return outbox.push_answer(error, None);
         }
         let seq = subscription.seq();
-        outbox.push(protocol::subscribed(id.as_ref(), &sub, seq), None);
+        outbox.push_answer(protocol::subscribed(id.as_ref(), &sub, seq), None);
         let reset = stale.map(|reason| protocol::reset(reason, seq).for_subscription(&sub));
         outbox.extend(reset);
         self.subscriptions.add(sub, subscription);

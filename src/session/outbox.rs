@@ -16,13 +16,23 @@ use crate::protocol::{Frame, WrappedFrame};
 /// Frames that the socket does not have yet, the oldest first.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Each with its share of the node's budget, held until the socket has the frame.
-    frames: VecDeque<(WrappedFrame, Option<Share>)>,
+    frames: VecDeque<UnsentFrame>,
     bytes: usize,
     /// Bytes of the first frame that the socket has.
     sent: usize,
     /// When this node received the first change among the frames.
     received_at: Option<Instant>,
+}
+
+/// A frame that the socket does not have yet.
+#[derive(Debug)]
+pub struct UnsentFrame {
+    /// The frame.
+    pub frame: WrappedFrame,
+    /// Its share of the node's budget, held until the socket has the frame.
+    pub share: Option<Share>,
+    /// Whether it answers the oldest request that was not answered.
+    pub is_answer: bool,
 }
 
 /// A part of a message, small enough to be copied: a WebSocket frame.
@@ -60,32 +70,44 @@ impl Outbox {
 
     /// Adds a frame, with its share.
     pub fn push(&mut self, frame: impl Into<WrappedFrame>, share: Option<Share>) {
-        let frame = frame.into();
-        self.bytes += frame.len();
-        self.frames.push_back((frame, share));
+        self.add(frame.into(), share, false);
     }
 
-    /// Takes the oldest frame out, with its share, to be sent otherwise.
-    pub fn pop(&mut self) -> Option<(WrappedFrame, Option<Share>)> {
+    /// The same with the answer to a request.
+    pub(super) fn push_answer(&mut self, frame: Frame, share: Option<Share>) {
+        self.add(frame.into(), share, true);
+    }
+
+    fn add(&mut self, frame: WrappedFrame, share: Option<Share>, is_answer: bool) {
+        self.bytes += frame.len();
+        self.frames.push_back(UnsentFrame {
+            frame,
+            share,
+            is_answer,
+        });
+    }
+
+    /// Takes the oldest frame out, to be sent otherwise.
+    pub fn pop(&mut self) -> Option<UnsentFrame> {
         debug_assert_eq!(self.sent, 0, "a frame that is begun is finished");
         let popped = self.frames.pop_front()?;
-        self.bytes -= popped.0.len();
+        self.bytes -= popped.frame.len();
         Some(popped)
     }
 
     /// Adds what another outbox has.
     pub fn append(&mut self, mut other: Self) {
         self.note_received(other.take_received());
-        while let Some((frame, share)) = other.pop() {
-            self.push(frame, share);
-        }
+        debug_assert_eq!(other.sent, 0, "a frame that is begun is finished");
+        self.bytes += other.bytes;
+        self.frames.append(&mut other.frames);
     }
 
     /// Holds a share for all frames added since the last one: until the socket has the last of them.
     pub(super) fn hold(&mut self, share: Share) {
-        if let Some((_, held)) = self.frames.back_mut() {
-            debug_assert!(held.is_none(), "a frame has one share");
-            *held = Some(share);
+        if let Some(last) = self.frames.back_mut() {
+            debug_assert!(last.share.is_none(), "a frame has one share");
+            last.share = Some(share);
         }
     }
 
@@ -106,10 +128,10 @@ impl Outbox {
 
     /// The memory that its frames take.
     pub fn unsent(&self) -> UnsentFrames {
-        let unreserved = self.frames.iter().filter(|(_, share)| share.is_none());
+        let unreserved = self.frames.iter().filter(|unsent| unsent.share.is_none());
         UnsentFrames {
-            unreserved_bytes: unreserved.map(|(frame, _)| frame.len()).sum(),
-            has_shares: self.frames.iter().any(|(_, share)| share.is_some()),
+            unreserved_bytes: unreserved.map(|unsent| unsent.frame.len()).sum(),
+            has_shares: self.frames.iter().any(|unsent| unsent.share.is_some()),
         }
     }
 
@@ -120,18 +142,17 @@ impl Outbox {
 
     /// Takes the next fragment out. The caller must hand it to the socket before it awaits anything.
     pub fn next_fragment(&mut self) -> Option<Fragment> {
-        let is_small =
-            |(frame, _): &mut (WrappedFrame, _)| frame.len() <= limits::FRAGMENT_BYTES_MAX;
-        if let Some((frame, _)) = self.frames.pop_front_if(is_small) {
+        let is_small = |unsent: &mut UnsentFrame| unsent.frame.len() <= limits::FRAGMENT_BYTES_MAX;
+        if let Some(UnsentFrame { frame, .. }) = self.frames.pop_front_if(is_small) {
             debug_assert_eq!(self.sent, 0, "a small frame is sent whole");
             self.bytes -= frame.len();
             return Some(Fragment {
-                bytes: frame.slice(0, frame.len()),
+                bytes: frame.into_bytes(),
                 is_first: true,
                 is_last: true,
             });
         }
-        let (frame, _) = self.frames.front()?;
+        let frame = &self.frames.front()?.frame;
         let rest = frame.len() - self.sent;
         let end = self.sent + rest.min(limits::FRAGMENT_BYTES_MAX);
         let fragment = Fragment {

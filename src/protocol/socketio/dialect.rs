@@ -8,7 +8,7 @@
 //! | any other  | its type                                      | the frame |
 //!
 //! The session answers in the order of the requests, so the n-th answer is the n-th request's: ids are the client's
-//! own affair.
+//! own affair. Not every `error` is an answer: a subscription, or the session, may end by itself.
 
 use std::collections::VecDeque;
 
@@ -28,9 +28,6 @@ const TYPE: &[u8] = br#"{"type":""#;
 
 /// How a frame with a broadcast begins.
 const BROADCAST: &[u8] = br#"{"type":"broadcast","payload":"#;
-
-/// How the error begins with which a subscription ends.
-const SUBSCRIPTION_ERROR: &[u8] = br#"{"type":"error","sub":"#;
 
 /// What the answers that a session owes have to be sent with.
 #[derive(Debug, Default)]
@@ -91,33 +88,28 @@ impl Dialect {
     }
 
     /// The event that says what a frame of the session says, and the call of the acknowledgement that it answers.
-    pub fn events(&mut self, frame: WrappedFrame) -> (WrappedFrame, Option<WrappedFrame>) {
-        debug_assert!(frame.head.is_empty(), "a session's frames are whole");
-        let frame = frame.body;
-        match kind(&frame) {
-            "response" => {
-                let owed = self.owed.pop_front().unwrap_or_default();
-                let payload = owed.payload.as_ref();
-                let added = payload.map(|payload| format!(",\"data\":{payload}}}]"));
-                answered("response", &frame, owed.ack, added)
-            }
-            "error" => {
-                // One of a subscription answers nothing: that has ended by itself.
-                let is_answer = !frame.starts_with(SUBSCRIPTION_ERROR);
-                let owed = is_answer.then(|| self.owed.pop_front()).flatten();
-                let added = message_of(&frame).map(|message| format!(",\"message\":{message}}}]"));
-                answered("error", &frame, owed.and_then(|owed| owed.ack), added)
-            }
+    pub fn events(
+        &mut self,
+        frame: &WrappedFrame,
+        is_answer: bool,
+    ) -> (WrappedFrame, Option<WrappedFrame>) {
+        let frame = frame.body();
+        let owed = is_answer.then(|| self.owed.pop_front());
+        let OwedAnswer { ack, payload } = owed.flatten().unwrap_or_default();
+        let added = match kind(frame) {
             "broadcast" => {
                 let payload = frame.slice(BROADCAST.len()..frame.len() - 1);
-                (emitted("broadcast", payload, END), None)
+                return (emitted("broadcast", payload, END), None);
             }
-            other => (emitted(other, frame.clone(), END), None),
-        }
+            "response" => payload.map(|payload| format!(",\"data\":{payload}}}]")),
+            "error" => message_of(frame).map(|message| format!(",\"message\":{message}}}]")),
+            _ => None,
+        };
+        answered(kind(frame), frame, ack, added)
     }
 }
 
-/// The answer as an event, and as an acknowledgement. What is added to it replaces its last brace.
+/// The frame as an event, and as an acknowledgement. What is added to it replaces its last brace.
 fn answered(
     name: &str,
     frame: &Bytes,
@@ -128,11 +120,8 @@ fn answered(
         Some(added) => (frame.slice(..frame.len() - 1), added.into()),
         None => (frame.clone(), END),
     };
-    let ack = ack.map(|ack| WrappedFrame {
-        head: format!("43{ack}[").into(),
-        body: body.clone(),
-        tail: tail.clone(),
-    });
+    let ack =
+        ack.map(|ack| WrappedFrame::new(format!("43{ack}[").into(), body.clone(), tail.clone()));
     (emitted(name, body, tail), ack)
 }
 
@@ -145,7 +134,7 @@ fn emitted(name: &str, body: Bytes, tail: Bytes) -> WrappedFrame {
         "change" => Bytes::from_static(br#"42["change","#),
         _ => format!("42[\"{name}\",").into(),
     };
-    WrappedFrame { head, body, tail }
+    WrappedFrame::new(head, body, tail)
 }
 
 /// The type of a frame.
@@ -247,7 +236,12 @@ mod tests {
     }
 
     fn events(dialect: &mut Dialect, frame: Frame) -> (String, Option<String>) {
-        let (event, ack) = dialect.events(frame.into());
+        let is_answer = ["response", "error"].contains(&kind(frame.bytes()));
+        told(dialect, frame, is_answer)
+    }
+
+    fn told(dialect: &mut Dialect, frame: Frame, is_answer: bool) -> (String, Option<String>) {
+        let (event, ack) = dialect.events(&frame.into(), is_answer);
         (text(&event), ack.as_ref().map(text))
     }
 
@@ -268,7 +262,7 @@ mod tests {
             "payload",
         );
         let ended = failed(Code::FilterTooSlow, "it ended").for_subscription(&sub.unwrap());
-        let (event, ack) = events(&mut dialect, ended);
+        let (event, ack) = told(&mut dialect, ended, false);
         assert!(event.contains(r#""sub":"s""#) && event.contains(r#""message":"it ended""#));
         assert_eq!(ack, None);
         let (_, ack) = events(&mut dialect, failed(Code::Busy, "later"));
@@ -375,7 +369,7 @@ mod tests {
     #[test]
     fn the_frame_of_a_change_is_shared_and_not_copied() {
         let frame = protocol::live(Seq::new(7));
-        let (event, _) = Dialect::default().events(frame.clone().into());
-        assert_eq!(event.body.as_ptr(), frame.bytes().as_ptr());
+        let (event, _) = Dialect::default().events(&frame.clone().into(), false);
+        assert_eq!(event.body().as_ptr(), frame.bytes().as_ptr());
     }
 }

@@ -171,8 +171,9 @@ impl SocketIoClient {
     /// Moves everything that is there into the outbox, as packets.
     fn take_packets(&mut self, outbox: &mut Outbox) {
         outbox.extend(self.packets.drain(..));
-        while let Some((frame, share)) = self.frames.pop() {
-            let (event, ack) = self.dialect.events(frame);
+        while let Some(unsent) = self.frames.pop() {
+            let share = unsent.share;
+            let (event, ack) = self.dialect.events(&unsent.frame, unsent.is_answer);
             match ack {
                 None => outbox.push(event, share),
                 // They share their text, so the last of them holds the share for it.
