@@ -151,6 +151,19 @@ impl EventState {
         })
     }
 
+    /// The effect of giving the event other top-level fields, by the patch that does it.
+    pub(super) fn replaced(
+        &self,
+        before: &Arc<Event>,
+        patch: Patch,
+        stamp: Stamp,
+    ) -> Result<Effect, Rejection> {
+        let after = before
+            .patched(&patch, stamp.seq, stamp.at)
+            .expect("a top-level name is a path that fits");
+        self.updated(before, patch, after)
+    }
+
     /// The effect of a patch, which made `after` of `before`.
     pub(super) fn updated(
         &self,

@@ -36,9 +36,6 @@ impl Replace {
             return state.created(&self.new.fields, stamp, self.new.times);
         };
         let patch = difference(&before.fields, &self.new.fields, "payload")?;
-        let after = before
-            .patched(&patch, stamp.seq, stamp.at)
-            .expect("a top-level name is a path that fits");
-        state.updated(before, patch, after)
+        state.replaced(before, patch, stamp)
     }
 }

@@ -65,10 +65,7 @@ impl Restore {
         }
         let before = state.expect_version(self.expected_version)?;
         let patch = difference(&before.fields, &restored.fields, VERSION)?;
-        let after = before
-            .patched(&patch, stamp.seq, stamp.at)
-            .expect("a top-level name is a path that fits");
-        state.updated(before, patch, after)
+        state.replaced(before, patch, stamp)
     }
 }
 
