@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::Utc;
 
 use crate::domain::{Change, Timestamp};
+
+/// The time by the wall clock, which may be set back.
+pub(crate) fn wall_time() -> Timestamp {
+    let now = Timestamp::from_millis(Utc::now().timestamp_millis());
+    now.expect("the wall clock is within the years 0 to 9999")
+}
 
 /// Gives the time of a batch of changes, never earlier than the log's last change: a wall clock that is set
 /// back, or behind another node's, must not make the log's times run backwards.
@@ -21,9 +27,7 @@ impl Clock {
     }
 
     pub(super) fn now(&mut self) -> Timestamp {
-        let text = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        let now =
-            Timestamp::parse(&text).expect("chrono writes years up to 9999 in this very shape");
+        let now = wall_time();
         self.last.map_or(now, |last| last.max(now))
     }
 }

@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 
 use super::IntakeOptions;
-use super::intake::{OnRefusal, now};
-use super::report::IntakeReport;
+use super::intake::OnRefusal;
+use super::report::{IntakeReport, told};
 use crate::adoption::{Converter, Refusal};
 use crate::domain::{
     ChangeKind, Command, CommandBatch, CommandId, Create, Delete, Event, EventId, Rejection,
     Replace,
 };
-use crate::engine::{Engine, Outcome, SubmitError, Tasks};
+use crate::engine::{Engine, Outcome, SubmitError, Tasks, wall_time};
 use crate::fair_queue::Requester;
 use crate::store::{SourceChange, SourceEffect, Store, StoreError};
 use crate::value::{Document, Value};
@@ -140,7 +140,7 @@ impl<'a> Follower<'a> {
         self.report.documents += 1;
         self.report.bytes += document.bytes as u64;
         let tally = &mut self.report.tally;
-        let converted = self.converter.convert(document.fields, now(), tally);
+        let converted = self.converter.convert(document.fields, wall_time(), tally);
         let new = match converted.and_then(sized) {
             Ok(new) => Some(new),
             // As it was it is no more, and as it is it cannot be here.
@@ -156,8 +156,9 @@ impl<'a> Follower<'a> {
     fn refuse(&mut self, place: &str, refusal: &Refusal) -> anyhow::Result<()> {
         if self.on_refusal == OnRefusal::Stop {
             bail!(
-                "cannot follow: {place}: {refusal}. Start again with a --rename or --drop for it, or with \
-                 --skip-refused: it goes on where it stopped"
+                "cannot follow: {}. Start again with a --rename or --drop for it, or with \
+                 --skip-refused: it goes on where it stopped",
+                told(place, refusal)
             );
         }
         self.report.refuse(place, refusal);

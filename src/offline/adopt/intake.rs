@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use chrono::{SecondsFormat, Utc};
 use uuid::Uuid;
 
-use super::report::IntakeReport;
+use super::report::{IntakeReport, told};
 use crate::adoption::{Converter, Refusal};
 use crate::domain::{Change, Command, EventId, EventState, Seq, Stamp, Timestamp, decide};
+use crate::engine::wall_time;
 use crate::limits;
 use crate::offline::bulk_loader::BulkLoader;
 use crate::offline::fold_digest::FoldDigest;
@@ -67,7 +67,7 @@ impl<'a> Intake<'a> {
             report: IntakeReport::default(),
             fold: FoldDigest::default(),
             seq: Seq::ZERO,
-            at: now(),
+            at: wall_time(),
             batch: Vec::new(),
             batch_bytes: 0,
         }
@@ -86,7 +86,7 @@ impl<'a> Intake<'a> {
                 self.report.refuse(place, &refusal);
                 Ok(())
             }
-            Err(refusal) => bail!("{place}: {refusal}"),
+            Err(refusal) => bail!("{}", told(place, &refusal)),
         }
     }
 
@@ -157,12 +157,7 @@ impl<'a> Intake<'a> {
             loader.append(batch).await?;
         }
         // Times never run backwards along the log, whatever the clock does.
-        self.at = now().max(self.at);
+        self.at = wall_time().max(self.at);
         Ok(())
     }
-}
-
-pub(in crate::offline) fn now() -> Timestamp {
-    let text = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    Timestamp::parse(&text).expect("chrono writes years up to 9999 in this very shape")
 }

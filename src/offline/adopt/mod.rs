@@ -220,7 +220,7 @@ async fn take_all(
         if page.is_later && is_one_moment && !was_later {
             was_later = true;
             eprintln!(
-                "the source keeps no snapshot for so long: documents from here on may be as of later. Let nothing \
+                "the source keeps no snapshot, or none for so long: documents from here on may be as of later. Let nothing \
                  write to it meanwhile, or use --follow"
             );
         }

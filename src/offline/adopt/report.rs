@@ -25,13 +25,21 @@ impl IntakeReport {
     pub(in crate::offline) fn refuse(&mut self, place: &str, refusal: &Refusal) {
         self.refused += 1;
         if self.told.len() < TOLD_MAX {
-            self.told.push(cut(format!("{place}: {refusal}")));
+            self.told.push(told(place, refusal));
         }
     }
 }
 
-/// A value may be long, and be nobody's business.
-fn cut(mut text: String) -> String {
+/// A refusal as people read it. What stands in a document may be long, and nobody's business; and a terminal would obey
+/// its control characters.
+pub(in crate::offline) fn told(place: &str, refusal: &Refusal) -> String {
+    let mut text = String::new();
+    for letter in format!("{place}: {refusal}").chars() {
+        match letter.is_control() {
+            true => text.extend(letter.escape_default()),
+            false => text.push(letter),
+        }
+    }
     if text.len() > TOLD_BYTES_MAX {
         text.truncate(text.floor_char_boundary(TOLD_BYTES_MAX));
         text.push('…');
@@ -61,5 +69,19 @@ impl fmt::Display for IntakeReport {
             0 => Ok(()),
             more => writeln!(formatter, "  … and {more} more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_document_holds_is_told_on_one_line_that_no_terminal_obeys() {
+        let refusal = Refusal::whole("a\u{1b}[31m\nb\u{9b}c\0 – ü");
+        let said = told("_id x\ty", &refusal);
+        assert_eq!(said, "_id x\\ty: a\\u{1b}[31m\\nb\\u{9b}c\\u{0} – ü");
+        let long = Refusal::whole("ü".repeat(TOLD_BYTES_MAX));
+        assert!(told("_id", &long).len() <= TOLD_BYTES_MAX + '…'.len_utf8());
     }
 }

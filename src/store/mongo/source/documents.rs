@@ -36,12 +36,13 @@ pub(super) fn read(
     collection: Collection<RawDocumentBuf>,
     read_concern: ReadConcern,
     is_snapshot: bool,
+    is_later: bool,
 ) -> BoxStream<'static, Result<SourcePage, StoreError>> {
     let reading = DocumentReader {
         collection,
         read_concern,
         is_snapshot,
-        is_later: false,
+        is_later,
         last: None,
         cursor: None,
         failures: 0,
@@ -60,7 +61,7 @@ struct DocumentReader {
     /// Of a cursor without a snapshot.
     read_concern: ReadConcern,
     is_snapshot: bool,
-    /// Whether a snapshot was lost.
+    /// Whether a snapshot was lost, or there is none to be had.
     is_later: bool,
     /// The id of the last document read.
     last: Option<Bson>,

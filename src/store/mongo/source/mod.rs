@@ -122,6 +122,7 @@ impl Source for MongoSource {
             self.collection.clone(),
             self.read_concern(),
             is_snapshot,
+            is_one_moment && !is_snapshot,
         ))
     }
 
