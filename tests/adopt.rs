@@ -61,6 +61,13 @@ struct Source {
 }
 
 impl Source {
+    /// One with this document.
+    async fn holding(document: Document) -> Self {
+        let new = Self::new().await;
+        new.events().insert_one(document).await.unwrap();
+        new
+    }
+
     async fn new() -> Self {
         Self::on(mongod::uri().await).await
     }
@@ -599,12 +606,7 @@ fn rand_seed() -> u64 {
 
 #[tokio::test]
 async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it() {
-    let source = Source::new().await;
-    source
-        .events()
-        .insert_one(doc! { "_id": "a", "n": 0 })
-        .await
-        .unwrap();
+    let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::shared().await;
     let mut following = Following::start(&source, &into, &["--until-idle", "3"]);
     following.says("caught up").await;
@@ -669,12 +671,7 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
 
 #[tokio::test]
 async fn a_document_that_cannot_be_ends_the_following_until_it_is_mended_or_left_out() {
-    let source = Source::new().await;
-    source
-        .events()
-        .insert_one(doc! { "_id": "a", "n": 0 })
-        .await
-        .unwrap();
+    let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::folder();
     let mut following = Following::start(&source, &into, &[]);
     following.says("caught up").await;

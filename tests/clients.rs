@@ -40,7 +40,10 @@ async fn the_suite_passes_in(runtime: &str) {
 #[test]
 fn each_part_of_the_client_does_what_it_says() {
     let said = npm::program("node", &["--test", "client/*.test.js"]);
-    assert!(said.contains("fail 0") && !said.contains("tests 0"), "{said}");
+    assert!(
+        said.contains("fail 0") && !said.contains("tests 0"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

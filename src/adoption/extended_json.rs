@@ -92,28 +92,30 @@ fn object(document: Document, at: &str) -> Result<Given, Invalid> {
         .ok_or_else(|| Invalid::new(at, format!("it begins with {first} and is no such value")))
 }
 
+/// The names that say a type; a value of several names may begin with any of them.
+pub(super) const TYPES: [&str; 19] = [
+    "$oid",
+    "$date",
+    "$numberInt",
+    "$numberLong",
+    "$numberDouble",
+    "$numberDecimal",
+    "$binary",
+    "$type",
+    "$uuid",
+    "$timestamp",
+    "$regularExpression",
+    "$regex",
+    "$options",
+    "$symbol",
+    "$code",
+    "$dbPointer",
+    "$minKey",
+    "$maxKey",
+    "$undefined",
+];
+
 fn is_type(name: &str) -> bool {
-    const TYPES: [&str; 19] = [
-        "$oid",
-        "$date",
-        "$numberInt",
-        "$numberLong",
-        "$numberDouble",
-        "$numberDecimal",
-        "$binary",
-        "$type",
-        "$uuid",
-        "$timestamp",
-        "$regularExpression",
-        "$regex",
-        "$options",
-        "$symbol",
-        "$code",
-        "$dbPointer",
-        "$minKey",
-        "$maxKey",
-        "$undefined",
-    ];
     TYPES.contains(&name)
 }
 

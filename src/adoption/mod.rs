@@ -108,39 +108,12 @@ mod tests {
             (-1e9..1e9).prop_map(Value::Float),
             "[0-9a-f]{0,24}|[0-9:TZ.-]{0,24}".prop_map(Value::String),
         ];
-        let types = [
-            "$oid",
-            "$date",
-            "$numberInt",
-            "$numberLong",
-            "$numberDouble",
-            "$numberDecimal",
-            "$binary",
-            "$type",
-            "$uuid",
-            "$timestamp",
-            "$regularExpression",
-            "$regex",
-            "$options",
-            "$symbol",
-            "$code",
-            "$scope",
-            "$dbPointer",
-            "$ref",
-            "$id",
-            "$minKey",
-            "$maxKey",
-            "$undefined",
-            "base64",
-            "subType",
-            "pattern",
-            "options",
-            "t",
-            "i",
-            "a",
+        let parts = [
+            "$scope", "$ref", "$id", "base64", "subType", "pattern", "options", "t", "i", "a",
         ];
+        let names = [&extended_json::TYPES[..], &parts].concat();
         scalar.prop_recursive(4, 16, 3, move |inner| {
-            let name = prop::sample::select(types.to_vec());
+            let name = prop::sample::select(names.clone());
             let object = prop::collection::btree_map(name, inner.clone(), 0..3);
             prop_oneof![
                 prop::collection::vec(inner, 0..3).prop_map(Value::list),
