@@ -272,10 +272,11 @@ export function connect(url = globalThis.location.origin, options = {}) {
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
       const { fetch: request = globalThis.fetch } = options;
       const init = bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {};
-      const response = await request(address, init).catch(() => {
-        throw failure('unavailable');
-      });
-      const { data, seq, next, error } = await response.json();
+      const { data, seq, next, error } = await request(address, init)
+        .then((response) => response.json())
+        .catch(() => {
+          throw failure('unavailable');
+        });
       if (error) throw new LivelogError(error);
       return { data, seq, next };
     },
