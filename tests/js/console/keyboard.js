@@ -22,6 +22,16 @@ function focused(tab) {
   });
 }
 
+/** What the active row of the list says, once it is another than `before`: it is marked with the next frame. */
+async function activeRow(tab, before) {
+  const said = await tab.page.waitForFunction((before) => {
+    const id = document.activeElement.getAttribute('aria-activedescendant');
+    const text = document.getElementById(id)?.textContent;
+    return text !== before && text;
+  }, before);
+  return said.jsonValue();
+}
+
 test('the first stop leads past the ways to the content', async () => {
   const tab = await here.open('#/start');
   await tab.page.keyboard.press('Tab');
@@ -42,10 +52,9 @@ test('from the ways to a view, its rows, a document, an edit, and back', async (
   await untilLive(tab);
   await tabTo(tab, 'Events');
   assert.equal(await tab.page.evaluate(() => document.activeElement.getAttribute('role')), 'grid');
+  const first = await activeRow(tab);
   await tab.page.keyboard.press('ArrowDown');
-  const active = await tab.page.evaluate(
-    () => document.getElementById(document.activeElement.getAttribute('aria-activedescendant'))?.textContent,
-  );
+  const active = await activeRow(tab, first);
   assert.ok(active.startsWith('order-'), active);
   await tab.page.keyboard.press('Enter');
   await tab.page.waitForSelector('.panel .tree');
