@@ -1,9 +1,11 @@
 //! The files for browsers that the binary carries: the client, the console and the manual.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
-use reqwest::header::{HeaderMap, IF_NONE_MATCH, ORIGIN};
+use flate2::read::GzDecoder;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, IF_NONE_MATCH, ORIGIN};
 use serde_json::Value;
 
 use crate::support::{Database, Server};
@@ -60,6 +62,34 @@ async fn each_file_is_served_with_its_type_a_tag_and_a_strict_policy() {
             assert_eq!(answer.status(), expected, "{address} {tag}");
         }
         let other = server.http("GET", &address).header(IF_NONE_MATCH, "\"x\"");
+        assert_eq!(other.send().await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_gzipped_for_who_takes_that_and_tagged_apart() {
+    let server = Server::in_folder().await;
+    let (address, coding) = ("/client/livelog.js", "gzip, br");
+    let (_, plain, text) = get(&server, address).await;
+    assert!(!plain.contains_key("content-encoding"));
+    let ask = || server.http("GET", address).header(ACCEPT_ENCODING, coding);
+    for _ in 0..2 {
+        let answer = ask().send().await.unwrap();
+        let headers = answer.headers().clone();
+        assert_eq!(headers["content-encoding"], "gzip");
+        assert_eq!(headers["content-type"], plain["content-type"]);
+        for headers in [&headers, &plain] {
+            let mut vary = headers.get_all("vary").iter();
+            assert!(vary.any(|name| name == "accept-encoding"));
+        }
+        let body = answer.bytes().await.unwrap();
+        assert!(body.len() * 2 < text.len(), "{} bytes", body.len());
+        let mut read = String::new();
+        GzDecoder::new(&body[..]).read_to_string(&mut read).unwrap();
+        assert_eq!(read, text);
+        let own = ask().header(IF_NONE_MATCH, &headers["etag"]);
+        assert_eq!(own.send().await.unwrap().status(), 304);
+        let other = ask().header(IF_NONE_MATCH, &plain["etag"]);
         assert_eq!(other.send().await.unwrap().status(), 200);
     }
 }

@@ -1,7 +1,7 @@
-//! `Accept`: which of two media types a client prefers.
+//! `Accept`: which of two media types a client prefers. `Accept-Encoding`: whether it takes gzip.
 
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
+use axum::http::{HeaderMap, HeaderName};
 
 const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
@@ -9,19 +9,54 @@ const JSON: &str = "application/json";
 /// Whether the client prefers a stream of events: it must be named and acceptable, and weigh at least as much as JSON.
 /// Clients that take anything get JSON, and so do clients that take neither, since any answer is of more use than none.
 pub(crate) fn wants_events(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter();
-    let ranges: Vec<Range> = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(Range::parse)
-        .collect();
+    let ranges: Vec<Range> = weighed(headers, &ACCEPT).filter_map(Range::of).collect();
     let (events, json) = (weigh(&ranges, EVENTS), weigh(&ranges, JSON));
     let is_named = events.is_some_and(|best| best.precision > Precision::Anything);
     let weight = |best: Option<MediaMatch>| best.map_or(0, |best| best.thousandths);
     is_named && weight(events) > 0 && weight(events) >= weight(json)
 }
 
-/// `type/subtype;q=0.5`, in lower case.
+/// Whether the client takes gzip: it names it, or anything, and does not weigh it 0.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let codings = weighed(headers, &ACCEPT_ENCODING).filter_map(|weighed| {
+        let is_named = match weighed.name.as_str() {
+            "gzip" | "x-gzip" => true,
+            "*" => false,
+            _ => return None,
+        };
+        Some((is_named, weighed.thousandths))
+    });
+    codings
+        .max()
+        .is_some_and(|(_, thousandths)| thousandths > 0)
+}
+
+/// `name;q=0.5`, in lower case.
+struct Weighed {
+    name: String,
+    thousandths: u16,
+}
+
+impl Weighed {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let name = parts.next()?;
+        let quality = parts.find_map(|part| Some(part.strip_prefix("q=")?.to_owned()));
+        let thousandths = quality.map_or(Some(1000), |quality| thousandths(&quality))?;
+        Some(Self { name, thousandths })
+    }
+}
+
+/// What a header lists, on one line or several. What cannot be read is left out.
+fn weighed(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = Weighed> {
+    let values = headers.get_all(name).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(Weighed::parse)
+}
+
+/// `type/subtype`, where either may be `*`.
 struct Range {
     kind: String,
     thousandths: u16,
@@ -41,11 +76,8 @@ struct MediaMatch {
 }
 
 impl Range {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
-        let kind = parts.next().filter(|kind| kind.contains('/'))?;
-        let quality = parts.find_map(|part| Some(part.strip_prefix("q=")?.to_owned()));
-        let thousandths = quality.map_or(Some(1000), |quality| thousandths(&quality))?;
+    fn of(Weighed { name, thousandths }: Weighed) -> Option<Self> {
+        let kind = Some(name).filter(|name| name.contains('/'))?;
         Some(Self { kind, thousandths })
     }
 
@@ -138,5 +170,38 @@ mod tests {
             assert!(!wants(&[accept]), "{accept}");
         }
         assert!(!wants(&[]));
+    }
+
+    #[test]
+    fn gzip_is_for_clients_that_take_it() {
+        let takes = |codings: &[&str]| {
+            let values = codings.iter();
+            let values = values.map(|value| (ACCEPT_ENCODING, value.parse().unwrap()));
+            takes_gzip(&values.collect())
+        };
+        for codings in [
+            "gzip",
+            "GZIP;q=0.1",
+            "br, gzip",
+            "*",
+            "*;q=0, gzip",
+            "x-gzip, identity",
+        ] {
+            assert!(takes(&[codings]), "{codings}");
+        }
+        assert!(takes(&["br", "gzip"]));
+        for codings in [
+            "",
+            "br",
+            "identity",
+            "gzip;q=0",
+            "gzip;q=0, *",
+            "*;q=0",
+            "gzip;q=x",
+            "gzipped",
+        ] {
+            assert!(!takes(&[codings]), "{codings}");
+        }
+        assert!(!takes(&[]));
     }
 }
