@@ -27,7 +27,7 @@
 //!         -------------------->  store         where the log and the view are
 //!                                  |
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
-//!    adoption ----^                            pure: what other programs' documents become
+//!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
 //! ```
 //!
 //! | room | holds |
@@ -36,6 +36,7 @@
 //! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting |
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
+//! | [`access`] | who may see and change what: rules that are filters, and what they come to for one principal |
 //! | [`adoption`] | what the documents of another program become: BSON's types and Extended JSON, converted by one table |
 //! | [`store`] | the log and the view behind one trait; `embedded` on redb, `mongo` on MongoDB; each in `format` or `wire`, `write`, `read`, `tail` |
 //! | [`engine`] | the committer: command batches in, decided changes appended, answers out |
@@ -136,6 +137,7 @@ pub mod engine;
 pub mod feed;
 pub mod store;
 
+pub mod access;
 pub mod adoption;
 pub mod domain;
 pub mod protocol;

@@ -24,11 +24,28 @@ impl MergePatch {
         Ok(Self(patch))
     }
 
+    /// The paths that it may set, from the top down to what it replaces.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        add_paths(&self.0, "", &mut paths);
+        paths
+    }
+
     /// Its effect on a document.
     pub(super) fn effect(&self, before: &Document) -> Patch {
         let mut patch = Patch::default();
         merge(&self.0, before, "", &mut patch);
         patch
+    }
+}
+
+fn add_paths(patch: &Document, at: &str, paths: &mut Vec<String>) {
+    for (name, value) in patch.iter() {
+        let path = join(at, name);
+        match value.as_object().filter(|patch| !patch.is_empty()) {
+            Some(patch) => add_paths(patch, &path, paths),
+            None => paths.push(path),
+        }
     }
 }
 

@@ -5,9 +5,11 @@
 //!
 //! Start with [`decide()`]: it decides one command against the current state of its event, by `command` (a file for
 //! each), `operators` and `merge_patch`; the effect is a [`Patch`] of values. `visibility` and `patch_projection` are
-//! what a change is to a subscription with a filter and a selection of fields.
+//! what a change is to a subscription with a filter and a selection of fields; `patch_stripping` is what is left of one
+//! for who does not see all fields.
 
 mod as_of;
+mod author;
 mod change;
 mod command;
 mod decide;
@@ -16,6 +18,7 @@ mod merge_patch;
 mod operators;
 mod patch;
 mod patch_projection;
+mod patch_stripping;
 mod precondition;
 mod seq;
 mod size;
@@ -23,6 +26,7 @@ mod timestamp;
 mod visibility;
 
 pub use as_of::AsOf;
+pub use author::Author;
 pub use change::{Change, ChangeKind, Effect};
 pub use command::{
     BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Replace,

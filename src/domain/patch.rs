@@ -145,6 +145,11 @@ impl Patch {
         }
     }
 
+    /// Whether it sets and unsets nothing.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.unset.is_empty()
+    }
+
     /// The document after this patch. Missing objects on a path are created, as MongoDB's `$set` does.
     ///
     /// # Errors

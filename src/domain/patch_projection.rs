@@ -1,4 +1,4 @@
-//! Projecting a patch to the fields that a client selected.
+//! Projecting a patch to the fields that a client selected, without those that are hidden from it.
 
 use super::{Patch, Path};
 use crate::query::{FieldTree, Fields, Selection, part_of};
@@ -13,8 +13,20 @@ impl Fields {
     /// not.
     pub fn project_patch(&self, patch: &Patch, before: &Document, after: &Document) -> Patch {
         let Some(tree) = &self.selected else {
-            return patch.clone();
+            return self.hidden.strip_patch(patch, before, after).into_owned();
         };
+        let part = tree.project_patch(patch, before, after);
+        if self.hidden.is_nothing() {
+            return part;
+        }
+        let (before, after) = (tree.project(before), tree.project(after));
+        self.hidden.strip_patch(&part, &before, &after).into_owned()
+    }
+}
+
+impl FieldTree {
+    fn project_patch(&self, patch: &Patch, before: &Document, after: &Document) -> Patch {
+        let tree = self;
         let mut part = Patch::default();
         for (path, value) in &patch.set {
             if let Some((at, value)) = tree.created(path.as_str(), before, after) {

@@ -163,7 +163,7 @@ pub(crate) fn not_ours(at: &str) -> Invalid {
 /// Enough of a digest to tell queries apart. That it may be forged does no harm.
 fn fingerprint(filter: &Filter, sort: &Sort) -> String {
     const BYTES: usize = 9;
-    let mut hash = Sha256::new_with_prefix(filter.digest);
+    let mut hash = Sha256::new_with_prefix(filter.written);
     for key in sort.keys() {
         hash.update(key.path.as_str());
         hash.update([0, key.direction.as_int().to_le_bytes()[0]]);

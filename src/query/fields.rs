@@ -1,13 +1,15 @@
 //! Projection: the fields of an event that a client asks for.
 
+use super::hidden::Hidden;
 use super::path::{FieldPath, Segment};
 use crate::limits;
 use crate::value::{Document, Invalid, Record, Value, ValueRef, expect_array, expect_text, join};
 
-/// The selected fields: all of them, or `_id` and a tree of paths.
+/// The selected fields: all of them, or `_id` and a tree of paths; without those that are hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
     pub(crate) selected: Option<FieldTree>,
+    pub(crate) hidden: Hidden,
 }
 
 /// The selected fields of one document.
@@ -48,35 +50,43 @@ impl Fields {
         }
         Ok(Self {
             selected: Some(selected),
+            hidden: Hidden::nothing(),
         })
     }
 
     /// Every field.
     pub fn all() -> Self {
-        Self { selected: None }
+        Self {
+            selected: None,
+            hidden: Hidden::nothing(),
+        }
     }
 
-    /// Whether every field is selected, so that projecting only copies.
+    /// Whether every field is selected and none hidden, so that projecting only copies.
     pub fn is_all(&self) -> bool {
-        self.selected.is_none()
+        self.selected.is_none() && self.hidden.is_nothing()
     }
 
-    /// The selected fields in the record's order, and always `_id`.
+    /// The selected fields in the record's order, and always `_id`; without those that are hidden.
     ///
     /// As in MongoDB a path reaches into every document of an array, at any depth of arrays, and other elements are
     /// left out. A number is the name of a field, never an index of an array.
     pub fn project(&self, record: &impl Record) -> Document {
-        record
-            .fields()
-            .filter_map(|(name, value)| {
-                let selection = match &self.selected {
-                    None => &Selection::Whole,
-                    Some(_) if name == "_id" => &Selection::Whole,
-                    Some(tree) => tree.get(name)?,
-                };
-                selection.of(value).map(|value| (name, value))
-            })
-            .collect()
+        let Some(tree) = &self.selected else {
+            return self.hidden.strip(record);
+        };
+        let fields = record.fields().filter_map(|(name, value)| {
+            let selection = match name {
+                "_id" => &Selection::Whole,
+                _ => tree.get(name)?,
+            };
+            selection.of(value).map(|value| (name, value))
+        });
+        let selected: Document = fields.collect();
+        match self.hidden.is_nothing() {
+            true => selected,
+            false => self.hidden.strip(&selected),
+        }
     }
 }
 
@@ -88,8 +98,27 @@ impl FieldTree {
             .map(|(_, selection)| selection)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The paths that it was made of.
+    pub(super) fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        for (name, selection) in &self.fields {
+            match selection {
+                Selection::Whole => paths.push(name.clone()),
+                Selection::Part(tree) => {
+                    let inner = tree.paths().into_iter();
+                    paths.extend(inner.map(|path| format!("{name}.{path}")));
+                }
+            }
+        }
+        paths
+    }
+
     /// Adds a path; `false` if it leads into another, or another into it.
-    fn add(&mut self, path: &[Segment]) -> bool {
+    pub(super) fn add(&mut self, path: &[Segment]) -> bool {
         let Some((first, beyond)) = path.split_first() else {
             return false;
         };
@@ -111,7 +140,7 @@ impl FieldTree {
         }
     }
 
-    fn project(&self, document: &Document) -> Document {
+    pub(crate) fn project(&self, document: &Document) -> Document {
         document
             .iter()
             .filter_map(|(name, value)| {

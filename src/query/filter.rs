@@ -13,8 +13,9 @@ use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value};
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub(crate) root: Arc<FilterNode>,
-    /// Of the filter as it was written: by it a cursor is known to belong to the filter.
-    pub(super) digest: [u8; 32],
+    digest: [u8; 32],
+    /// Of what the client wrote of it: by it a cursor is known to belong to the filter.
+    pub(super) written: [u8; 32],
     /// Those of its values; those of patterns are counted where they are shared.
     value_bytes: Arc<FilterBytes>,
     pattern_bytes: usize,
@@ -27,9 +28,11 @@ impl Filter {
     /// The first offender, with its path.
     pub fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
         let (root, pattern_bytes) = parse::filter(value, at)?;
+        let digest = digest(value);
         Ok(Self {
             root: Arc::new(root),
-            digest: digest(value),
+            digest,
+            written: digest,
             value_bytes: Arc::new(FilterBytes::new(value.approx_bytes())),
             pattern_bytes,
         })
@@ -53,11 +56,42 @@ impl Filter {
 
     /// The filter that every record matches, `{}`.
     pub fn all() -> Self {
+        let digest = digest(&Value::Object(Document::new()));
         Self {
             root: Arc::new(FilterNode::And(Vec::new())),
-            digest: digest(&Value::Object(Document::new())),
+            digest,
+            written: digest,
             value_bytes: Arc::new(FilterBytes::new(0)),
             pattern_bytes: 0,
+        }
+    }
+
+    /// The filter that no record matches. It pins the ids to none, so no store looks for any.
+    pub fn nothing() -> Self {
+        let none = Document::from_iter([("$in", Value::Array(Vec::new()))]);
+        let filter = Document::from_iter([("_id", Value::Object(none))]);
+        Self::parse(&filter.into(), "").expect("an empty list is a list")
+    }
+
+    /// What a client's filter means to who sees only what `rule` matches: both hold.
+    pub fn within(&self, rule: &Self) -> Self {
+        if rule.is_everything() {
+            return self.clone();
+        }
+        let nodes = [rule, self]
+            .into_iter()
+            .filter(|filter| !filter.is_everything());
+        let digests = Sha256::new_with_prefix(rule.digest).chain_update(self.digest);
+        Self {
+            root: Arc::new(FilterNode::And(
+                nodes.map(|filter| (*filter.root).clone()).collect(),
+            )),
+            digest: digests.finalize().into(),
+            written: self.written,
+            value_bytes: Arc::new(FilterBytes::new(
+                rule.value_bytes.bytes() + self.value_bytes.bytes(),
+            )),
+            pattern_bytes: rule.pattern_bytes + self.pattern_bytes,
         }
     }
 
@@ -69,7 +103,7 @@ impl Filter {
         self.root.matches(record, steps)
     }
 
-    /// By it filters are told apart: two that were written alike have the same.
+    /// By it filters are told apart: two that were written alike, within rules that were, have the same.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }

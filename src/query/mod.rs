@@ -8,7 +8,7 @@
 //! ```text
 //! parse -> tree <- matching, index      filter = parse + matching; element: the conditions of $pull
 //! path, pattern, verdict                below all of them
-//! sort, cursor, fields                  order, pages, projection
+//! sort, cursor, fields, hidden          order, pages, projection, and what nothing may touch
 //! ```
 //!
 //! Pure: no async, no clock, no IO. Nothing here knows requests or answers.
@@ -27,6 +27,7 @@ mod cursor;
 mod element;
 mod fields;
 mod filter;
+mod hidden;
 mod index;
 mod matching;
 mod memory;
@@ -49,6 +50,7 @@ pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
 pub(crate) use fields::{FieldTree, Selection, part_of};
 pub use filter::Filter;
+pub use hidden::{HIDDEN, Hidden};
 pub use index::FilterIndex;
 pub use memory::filter_bytes;
 pub use sort::{Direction, Sort};

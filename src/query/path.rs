@@ -142,7 +142,7 @@ fn offence(name: &str) -> Option<String> {
 }
 
 impl Segment {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let canonical = name == "0" || !name.starts_with(['0', '+']);
         Self {
             name: name.to_owned(),

@@ -63,6 +63,18 @@ impl Update {
         })
     }
 
+    /// The paths that it may read or set, whatever the event.
+    pub fn paths(&self) -> Vec<String> {
+        match &self.data {
+            UpdateData::Fields(patch) => {
+                let paths = patch.set.iter().map(|(path, _)| path.to_string());
+                paths.collect()
+            }
+            UpdateData::Operators(operators) => operators.paths().map(Path::to_string).collect(),
+            UpdateData::MergePatch(patch) => patch.paths(),
+        }
+    }
+
     /// Roughly the bytes of memory that it takes beside those of its payload: compiled patterns.
     pub(super) fn approx_condition_bytes(&self) -> usize {
         match &self.data {

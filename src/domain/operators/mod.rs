@@ -60,6 +60,14 @@ impl Operators {
         Ok(patch)
     }
 
+    /// The paths that they read or set.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().flat_map(|operation| {
+            let target = Some(operation.target()).filter(|target| **target != operation.path);
+            [Some(&operation.path), target].into_iter().flatten()
+        })
+    }
+
     /// The path in the command of the operator that sets this path.
     pub(super) fn position_of(&self, path: &Path) -> Option<&str> {
         let operation = self.0.iter().find(|operation| operation.target() == path)?;

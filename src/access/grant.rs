@@ -1,0 +1,355 @@
+//! What one principal may see and change: its role's rules, with its claims filled in.
+
+use std::sync::Arc;
+
+use super::limits::RoleLimits;
+use super::policy::{Principal, Refused};
+use super::role::{Past, Role, UpdateFilter};
+use crate::domain::{Author, Change, Command, Effect, Event, Patch, Path};
+use crate::query::{Fields, Filter, HIDDEN, Hidden, Query};
+use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
+
+/// What somebody may see and change. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    role: Box<str>,
+    author: Option<Arc<Author>>,
+    read: Filter,
+    hidden: Hidden,
+    create: Filter,
+    update: UpdateFilter,
+    delete: Filter,
+    forced: Patch,
+    may_broadcast: bool,
+    hear: Filter,
+    past: Past,
+    sees_authors: bool,
+    is_operator: bool,
+    limits: RoleLimits,
+}
+
+/// Why a write is not carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Denied {
+    /// It is about an event that is not seen: as if there were none.
+    Unseen,
+    /// The role does not allow it; the path in the command, if one is at fault.
+    Forbidden(Option<String>),
+    /// A rule takes too many steps to judge.
+    TooCostly,
+}
+
+impl From<TooCostly> for Denied {
+    fn from(_: TooCostly) -> Self {
+        Self::TooCostly
+    }
+}
+
+impl Grant {
+    /// Everything is allowed: nobody guards this livelog.
+    pub fn open() -> Self {
+        let everything = Filter::all;
+        let parts = Parts {
+            role: "".into(),
+            author: None,
+            read: everything(),
+            hidden: Hidden::nothing(),
+            create: everything(),
+            update: UpdateFilter::everything(),
+            delete: everything(),
+            forced: Patch::default(),
+            may_broadcast: true,
+            hear: everything(),
+            past: Past::All,
+            sees_authors: true,
+            is_operator: true,
+            limits: RoleLimits::default(),
+        };
+        Self {
+            parts: Arc::new(parts),
+        }
+    }
+
+    /// The rules of a role for this principal. A token may narrow what is read: its `livelog.read` is a filter beside
+    /// the role's.
+    pub(super) fn new(name: &str, role: &Role, principal: &Principal) -> Result<Self, Refused> {
+        let claims = &principal.claims;
+        let forced = role.forced(claims);
+        let write = |filter: Filter| match forced {
+            Some(_) => filter,
+            None => Filter::nothing(),
+        };
+        let mut update = role.update.fill(claims);
+        update.after = write(update.after);
+        let read = role.read.fill(claims);
+        let parts = Parts {
+            role: name.into(),
+            author: principal.author.clone(),
+            read: match claims.get("livelog.read") {
+                None => read,
+                Some(narrower) => narrowed(&read, narrower)?,
+            },
+            hidden: role.hidden.clone(),
+            create: write(role.create.fill(claims)),
+            update,
+            delete: role.delete.fill(claims),
+            forced: forced.clone().unwrap_or_default(),
+            may_broadcast: role.may_broadcast,
+            hear: role.hear.fill(claims),
+            past: role.past,
+            sees_authors: role.sees_authors,
+            is_operator: role.is_operator,
+            limits: role.limits,
+        };
+        Ok(Self {
+            parts: Arc::new(parts),
+        })
+    }
+
+    /// The role's name; empty if nobody guards this livelog.
+    pub fn role(&self) -> &str {
+        &self.parts.role
+    }
+
+    /// Who writes under it.
+    pub fn author(&self) -> Option<&Arc<Author>> {
+        self.parts.author.as_ref()
+    }
+
+    /// How much of the past is seen.
+    pub fn past(&self) -> Past {
+        self.parts.past
+    }
+
+    /// Whether broadcasts may be sent.
+    pub fn may_broadcast(&self) -> bool {
+        self.parts.may_broadcast
+    }
+
+    /// Whether it is told who caused a change.
+    pub fn sees_authors(&self) -> bool {
+        self.parts.sees_authors
+    }
+
+    /// Whether operators' routes are open to it.
+    pub fn is_operator(&self) -> bool {
+        self.parts.is_operator
+    }
+
+    /// The limits of the role.
+    pub fn limits(&self) -> RoleLimits {
+        self.parts.limits
+    }
+
+    /// What every write sets.
+    pub fn forced(&self) -> &Patch {
+        &self.parts.forced
+    }
+
+    /// Whether what is seen, and how, is the same as under another grant.
+    pub fn sees_as(&self, other: &Self) -> bool {
+        let (mine, theirs) = (&self.parts, &other.parts);
+        mine.read.digest() == theirs.read.digest()
+            && mine.hidden == theirs.hidden
+            && mine.sees_authors == theirs.sees_authors
+            && mine.hear.digest() == theirs.hear.digest()
+    }
+
+    /// Whether every event is seen.
+    pub fn sees_everything(&self) -> bool {
+        self.parts.read.is_everything()
+    }
+
+    /// Whether the event is seen.
+    ///
+    /// # Errors
+    /// If the steps run out before.
+    pub fn sees(&self, event: &Event, steps: &Steps) -> Result<bool, TooCostly> {
+        self.parts.read.matches(event, steps)
+    }
+
+    /// Whether a broadcast with this payload is heard. One that is no object is heard by who hears everything.
+    pub fn hears(&self, payload: &Value) -> bool {
+        let hear = &self.parts.hear;
+        match payload.as_object() {
+            None => hear.is_everything(),
+            Some(payload) => {
+                let steps = Steps::new(crate::limits::MATCH_STEPS_INLINE);
+                hear.matches(payload, &steps).unwrap_or(false)
+            }
+        }
+    }
+
+    /// Whether every broadcast is heard, so that none need be looked into.
+    pub fn hears_everything(&self) -> bool {
+        self.parts.hear.is_everything()
+    }
+
+    /// The filter that a client's filter is here; `at` is its path in the message.
+    ///
+    /// # Errors
+    /// If it touches a hidden field.
+    pub fn filter(&self, asked: &Filter, at: &str) -> Result<Filter, Invalid> {
+        self.parts.hidden.check_filter(asked, at)?;
+        Ok(asked.within(&self.parts.read))
+    }
+
+    /// The fields that a client's selection is here; `at` is its path in the message.
+    ///
+    /// # Errors
+    /// If it names a hidden field.
+    pub fn fields(&self, asked: &Fields, at: &str) -> Result<Fields, Invalid> {
+        asked.without(&self.parts.hidden, at)
+    }
+
+    /// The query that a client's query is here; `at` is the path of the request.
+    ///
+    /// # Errors
+    /// If it touches a hidden field.
+    pub fn query(&self, asked: &Query, at: &str) -> Result<Query, Invalid> {
+        self.parts
+            .hidden
+            .check_sort(&asked.sort, &join(at, "sort"))?;
+        Ok(Query {
+            filter: self.filter(&asked.filter, &join(at, "filter"))?,
+            fields: self.fields(&asked.fields, &join(at, "fields"))?,
+            ..asked.clone()
+        })
+    }
+
+    /// Whether a command may be tried: what it would do decides [`judge`](Self::judge). Here it is only asked whether it
+    /// names a hidden field, since an operator could tell by doing nothing what is there.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn check(&self, command: &Command) -> Result<(), Denied> {
+        let parts = &self.parts;
+        if parts.hidden.is_nothing() {
+            return Ok(());
+        }
+        match command {
+            Command::Create(create) => {
+                let is_clean = parts.hidden.strip(create.fields()) == *create.fields();
+                is_clean.then_some(()).ok_or(Denied::Forbidden(None))
+            }
+            Command::Update(update) => {
+                let paths = update.paths();
+                let touched = paths
+                    .into_iter()
+                    .find(|path| parts.hidden.is_touched_by(path));
+                touched.map_or(Ok(()), |path| Err(Denied::Forbidden(Some(path))))
+            }
+            // It would set what is hidden as well.
+            Command::Restore(_) => Err(Denied::Forbidden(None)),
+            Command::Delete(_) | Command::Replace(_) => Ok(()),
+        }
+    }
+
+    /// Whether the past contents may be given to an event again: they must have been seen, and as much of it as is there
+    /// now.
+    ///
+    /// # Errors
+    /// `Unseen` or `Forbidden`.
+    pub fn judge_restore(
+        &self,
+        earlier: Option<&Event>,
+        current: Option<&Event>,
+        steps: &Steps,
+    ) -> Result<(), Denied> {
+        let is_seen = |event: Option<&Event>| match event {
+            None => Ok(false),
+            Some(event) => self.sees(event, steps),
+        };
+        match self.parts.past {
+            Past::None => Err(Denied::Forbidden(None)),
+            Past::Seen if !is_seen(current)? => Err(Denied::Unseen),
+            Past::All if current.is_some() && !is_seen(current)? => Err(Denied::Unseen),
+            Past::Seen | Past::All => match earlier {
+                None => Ok(()),
+                Some(_) if is_seen(earlier)? => Ok(()),
+                Some(_) => Err(Denied::Unseen),
+            },
+        }
+    }
+
+    /// Whether a change may be made, as it was decided.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, change: &Change, steps: &Steps) -> Result<(), Denied> {
+        let parts = &self.parts;
+        match &change.effect {
+            Effect::Create { after } => allow(&parts.create, &**after, steps),
+            Effect::Update {
+                before,
+                patch,
+                after,
+            } => {
+                self.expect_seen(before, steps)?;
+                allow(&parts.update.before, &**before, steps)?;
+                allow(&parts.update.after, &**after, steps)?;
+                self.check_paths(patch)
+            }
+            Effect::Delete { before } => {
+                self.expect_seen(before, steps)?;
+                allow(&parts.delete, &**before, steps)
+            }
+            Effect::Redacted { .. } => Err(Denied::Forbidden(None)),
+        }
+    }
+
+    fn expect_seen(&self, event: &Event, steps: &Steps) -> Result<(), Denied> {
+        match self.sees(event, steps)? {
+            true => Ok(()),
+            false => Err(Denied::Unseen),
+        }
+    }
+
+    /// What every write sets is set by the role, not by who writes.
+    fn check_paths(&self, patch: &Patch) -> Result<(), Denied> {
+        let parts = &self.parts;
+        let is_forced = |path: &Path| {
+            let mut forced = parts.forced.set.iter();
+            forced.any(|(known, _)| known.overlaps(path))
+        };
+        let set = patch.set.iter().map(|(path, _)| path);
+        let paths = set.chain(&patch.unset).filter(|path| !is_forced(path));
+        let offends = |path: &&Path| {
+            !parts.update.paths.allow(path) || parts.hidden.is_touched_by(path.as_str())
+        };
+        match paths.into_iter().find(offends) {
+            None => Ok(()),
+            Some(path) => Err(Denied::Forbidden(Some(path.to_string()))),
+        }
+    }
+}
+
+fn allow(rule: &Filter, record: &impl Record, steps: &Steps) -> Result<(), Denied> {
+    match rule.matches(record, steps)? {
+        true => Ok(()),
+        false => Err(Denied::Forbidden(None)),
+    }
+}
+
+fn narrowed(read: &Filter, narrower: &Value) -> Result<Filter, Refused> {
+    let narrower = Filter::parse(narrower, "livelog.read");
+    let narrower = narrower.map_err(|invalid| Refused::BadFilter(invalid.to_string()))?;
+    Ok(narrower.within(read))
+}
+
+impl Denied {
+    /// What the client is told where a command is at fault by a path.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Forbidden(Some(_)) => HIDDEN,
+            Self::Forbidden(None) => "your role does not allow this",
+            Self::Unseen => "there is no such event",
+            Self::TooCostly => "the rules of your role take too long to judge",
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A rule: which events somebody may see, make, change or delete. A filter, so it means the same on every path.
+
+use super::claims::Claims;
+use super::template::Template;
+use crate::query::Filter;
+use crate::value::{Invalid, Value};
+
+/// `true`, `false`, or a filter with claims in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rule {
+    Always,
+    Never,
+    Where(Template),
+}
+
+impl Rule {
+    /// Parses a rule at the path `at`.
+    ///
+    /// # Errors
+    /// The first offender, with its path.
+    pub(super) fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
+        match value {
+            Value::Bool(true) => Ok(Self::Always),
+            Value::Bool(false) => Ok(Self::Never),
+            Value::Object(_) => Template::parse(value, at).map(Self::Where),
+            other => {
+                let reason = format!("expected a filter, true or false, found {}", other.kind());
+                Err(Invalid::new(at, reason))
+            }
+        }
+    }
+
+    /// The filter that it is for who has these claims.
+    pub(super) fn fill(&self, claims: &Claims) -> Filter {
+        match self {
+            Self::Always => Filter::all(),
+            Self::Never => Filter::nothing(),
+            Self::Where(template) => template.fill(claims),
+        }
+    }
+}
