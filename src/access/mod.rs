@@ -15,6 +15,7 @@
 //! Pure: no file, no clock. Who a token is about is verified elsewhere.
 
 mod claims;
+mod decide;
 mod grant;
 mod limits;
 mod policy;

@@ -24,6 +24,25 @@ pub enum Author {
 }
 
 impl Author {
+    /// The most that each part of it takes in a log, in bytes.
+    pub const PART_BYTES_MAX: usize = 512;
+
+    /// The author of these parts as they are stored: issuer and subject, or a key's id; `None` if none can have been.
+    pub fn stored(issuer: Option<&str>, subject: Option<&str>, key: Option<&str>) -> Option<Self> {
+        let parts = [issuer, subject, key].into_iter().flatten();
+        if parts.map(str::len).any(|bytes| bytes > Self::PART_BYTES_MAX) {
+            return None;
+        }
+        match (issuer, subject, key) {
+            (Some(issuer), Some(subject), None) => Some(Self::Token {
+                issuer: issuer.into(),
+                subject: subject.into(),
+            }),
+            (None, None, Some(id)) => Some(Self::Key { id: id.into() }),
+            _ => None,
+        }
+    }
+
     /// Roughly the bytes this takes in memory.
     pub fn approx_bytes(&self) -> usize {
         let text = match self {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::author::Author;
 use super::command::CommandKey;
 use super::event::{Event, EventId};
 use super::patch::Patch;
@@ -21,6 +22,8 @@ pub struct Change {
     pub effect: Effect,
     /// The key of the command that caused it, if its client gave the command an id.
     pub command: Option<Arc<CommandKey>>,
+    /// Who caused it, if credentials said so.
+    pub author: Option<Arc<Author>>,
 }
 
 /// What a change did to its event. Events are shared: the engine's cache, the live window and the next change's
@@ -115,6 +118,7 @@ impl Change {
         Self {
             effect,
             command,
+            author: self.author.clone(),
             ..*self
         }
     }
@@ -179,8 +183,10 @@ impl Change {
     pub fn approx_bytes(&self) -> usize {
         let patch = self.patch().map_or(0, Patch::approx_bytes);
         let command = self.command.as_ref().map_or(0, |key| key.approx_bytes());
-        72 + patch
+        let author = self.author.as_ref().map_or(0, |author| author.approx_bytes());
+        80 + patch
             + command
+            + author
             + self.before().map_or(0, |event| event.approx_bytes())
             + self.after().map_or(0, |event| event.approx_bytes())
     }

@@ -32,7 +32,7 @@ pub use command::{
     BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Replace,
     Restore, Update,
 };
-pub use decide::{EventState, Rejection, Stamp, decide};
+pub use decide::{EventState, Rejection, Stamp, decide, force};
 pub use event::{Event, EventId, OriginalTimes};
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};

@@ -21,8 +21,8 @@ use super::clock::Clock;
 use super::context::{DecisionContext, decide_all};
 use super::mailbox::Mailbox;
 use super::submission::Submission;
-use super::{Done, SubmitError};
-use crate::domain::{Change, CommandBatch, Seq};
+use super::{Done, Order, SubmitError};
+use crate::domain::{Change, Seq};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::store::{AppendError, Batch, Store, StoreError};
@@ -31,7 +31,7 @@ use crate::telemetry::Throttle;
 /// See the module for its invariants.
 pub(super) struct Committer {
     pub(super) store: Arc<dyn Store>,
-    mailbox: Mailbox<CommandBatch, Done>,
+    mailbox: Mailbox<Order, Done>,
     pub(super) head: Option<Seq>,
     pub(super) cache: EventCache,
     pub(super) clock: Clock,
@@ -67,7 +67,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 impl Committer {
     pub(super) fn new(
         store: Arc<dyn Store>,
-        mailbox: Mailbox<CommandBatch, Done>,
+        mailbox: Mailbox<Order, Done>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Done, Outcome, SubmitError};
+use super::{Done, Order, Outcome, SubmitError};
 use crate::domain::{
     BatchSize, Change, ChangeKind, Command, CommandBatch, CommandId, Event, EventId, EventState,
-    Rejection, Seq, Stamp, Timestamp, decide,
+    Rejection, Seq, Stamp, Timestamp,
 };
 use crate::limits;
 use crate::value::Steps;
@@ -53,7 +53,7 @@ pub(super) type RestoreSources = HashMap<(EventId, u64), Arc<Change>>;
 /// Decides command batches one after the other, each on what those before it did, until their changes fill one
 /// append (a small command can make a large change) or took enough steps to decide.
 pub(super) fn decide_all<'a>(
-    submitted: impl Iterator<Item = (&'a [EventId], &'a CommandBatch)>,
+    submitted: impl Iterator<Item = (&'a [EventId], &'a Order)>,
     context: &mut DecisionContext,
     at: Timestamp,
 ) -> Decided {
@@ -64,17 +64,17 @@ pub(super) fn decide_all<'a>(
     };
     let mut bytes = 0;
     let mut steps = 0;
-    for (ids, commands) in submitted {
+    for (ids, order) in submitted {
         if bytes >= limits::COMMIT_BYTES_MAX || steps >= limits::COMMIT_PULL_STEPS_MAX {
             break;
         }
         let head = context.head.plus(decided.changes.len());
-        let outcome = match context.dedup_answer(commands) {
+        let outcome = match context.dedup_answer(&order.commands) {
             Some(answer) => answer,
             None => {
                 let own = Steps::new(limits::PULL_STEPS_MAX);
                 let stamp = Stamp { seq: head, at };
-                let outcome = context.decide(ids, commands, stamp, &decided.changes, &own);
+                let outcome = context.decide(ids, order, stamp, &decided.changes, &own);
                 steps += own.taken();
                 outcome
             }
@@ -138,7 +138,7 @@ impl DecisionContext {
     fn decide(
         &mut self,
         ids: &[EventId],
-        commands: &CommandBatch,
+        Order { commands, grant }: &Order,
         head: Stamp,
         decided: &[Arc<Change>],
         steps: &Steps,
@@ -157,8 +157,7 @@ impl DecisionContext {
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.restore_source(command, decided, &changes),
             };
-            let guarded = commands.precondition.check(&state);
-            match guarded.and_then(|()| decide(&state, command, stamp, steps)) {
+            match grant.decide(state, &commands.precondition, command, stamp, steps) {
                 Ok(change) => {
                     // The first change carries the key of all: the others follow it in the log.
                     let key = commands.key.as_ref().filter(|_| index == 0);

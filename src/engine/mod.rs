@@ -25,6 +25,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::access::Grant;
 use crate::domain::{Change, Command, CommandBatch, Rejection};
 use crate::fair_queue::Requester;
 use crate::metrics::Metrics;
@@ -38,7 +39,7 @@ use publisher::BroadcastPublisher;
 /// and what was submitted is answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    commands: Sender<CommandBatch, Done>,
+    commands: Sender<Order, Done>,
     broadcasts: Sender<Broadcast, ()>,
 }
 
@@ -49,6 +50,15 @@ pub struct Tasks {
     pub committer: JoinHandle<()>,
     /// Publishes broadcasts.
     pub publisher: JoinHandle<()>,
+}
+
+/// A command batch, and what who submitted it may do.
+#[derive(Debug)]
+pub struct Order {
+    /// To be carried out together.
+    pub commands: CommandBatch,
+    /// By it each command is judged, on the event as it is then.
+    pub grant: Grant,
 }
 
 /// The outcome of a command batch.
@@ -100,6 +110,14 @@ pub enum SubmitError {
     Unknown,
 }
 
+impl Order {
+    /// One that nobody guards: of livelog's own commands.
+    pub fn unguarded(commands: CommandBatch) -> Self {
+        let grant = Grant::open();
+        Self { commands, grant }
+    }
+}
+
 impl Engine {
     /// Starts the writer, and returns its tasks: an engine whose tasks have ended takes nothing.
     pub fn start(store: &Arc<dyn Store>, metrics: &Arc<Metrics>) -> (Self, Tasks) {
@@ -129,13 +147,13 @@ impl Engine {
     pub fn submit(
         &self,
         requester: &Requester,
-        commands: CommandBatch,
+        order: Order,
     ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
-        let bytes = commands.approx_bytes;
+        let CommandBatch { approx_bytes, commands, .. } = &order.commands;
+        let bytes = *approx_bytes;
         // An event that others changed may have grown large; the size of a new one is known.
-        let has_known_cost = commands.commands.iter().all(Command::is_create);
-        self.commands
-            .send(requester, commands, bytes, has_known_cost)
+        let has_known_cost = commands.iter().all(Command::is_create);
+        self.commands.send(requester, order, bytes, has_known_cost)
     }
 
     /// Queues a broadcast; the answer means that the store has it.

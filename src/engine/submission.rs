@@ -6,11 +6,11 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::mailbox;
-use super::{Done, Outcome, SubmitError};
+use super::{Done, Order, Outcome, SubmitError};
 use crate::domain::{Command, CommandBatch, CommandId, EventId};
 
 /// The commands that a client submitted together, and where the answer goes.
-pub(super) type QueuedBatch = mailbox::Queued<CommandBatch, Done>;
+pub(super) type QueuedBatch = mailbox::Queued<Order, Done>;
 
 /// Command batches that are decided and appended together (a group commit), in the order in which they were taken up.
 /// Empty once each has its answer.
@@ -23,7 +23,7 @@ pub(super) struct Submission {
 impl Submission {
     pub(super) fn new(queued: Vec<QueuedBatch>) -> Self {
         let with_targets = |queued: QueuedBatch| {
-            let targets = queued.content.commands.iter().map(|command| {
+            let targets = queued.content.commands.commands.iter().map(|command| {
                 let target = command.target().cloned();
                 target.unwrap_or_else(|| Uuid::now_v7().into())
             });
@@ -34,7 +34,7 @@ impl Submission {
     }
 
     /// Each command batch with the events that its commands are about.
-    pub(super) fn with_targets(&self) -> impl Iterator<Item = (&[EventId], &CommandBatch)> {
+    pub(super) fn with_targets(&self) -> impl Iterator<Item = (&[EventId], &Order)> {
         self.queued
             .iter()
             .map(|(targets, queued)| (targets.as_slice(), &queued.content))
@@ -44,12 +44,12 @@ impl Submission {
     pub(super) fn named_targets(&self) -> impl Iterator<Item = impl Iterator<Item = &EventId>> {
         self.queued
             .iter()
-            .map(|(_, queued)| queued.content.commands.iter().filter_map(Command::target))
+            .map(|(_, queued)| commands_of(queued).iter().filter_map(Command::target))
     }
 
     fn commands(&self) -> impl Iterator<Item = &Command> {
         let queued = self.queued.iter();
-        queued.flat_map(|(_, queued)| &queued.content.commands)
+        queued.flat_map(|(_, queued)| commands_of(queued))
     }
 
     /// Events that a command may create.
@@ -76,7 +76,7 @@ impl Submission {
     pub(super) fn restored_versions(&self) -> Vec<(usize, EventId, u64)> {
         let queued = self.queued.iter().enumerate();
         let versions = queued.flat_map(|(index, (_, queued))| {
-            let commands = queued.content.commands.iter();
+            let commands = commands_of(queued).iter();
             commands.filter_map(move |command| Some((index, command.source()?)))
         });
         versions
@@ -96,7 +96,7 @@ impl Submission {
     /// For each command batch its id, by which it may have been carried out before, and the number of its commands.
     pub(super) fn command_ids(&self) -> impl Iterator<Item = Option<(CommandId, usize)>> {
         self.queued.iter().map(|(_, queued)| {
-            let CommandBatch { commands, key, .. } = &queued.content;
+            let CommandBatch { commands, key, .. } = &queued.content.commands;
             Some((key.as_ref()?.key.id.clone(), commands.len()))
         })
     }
@@ -164,4 +164,8 @@ impl Submission {
         }
         work.await
     }
+}
+
+fn commands_of(queued: &QueuedBatch) -> &[Command] {
+    &queued.content.commands.commands
 }

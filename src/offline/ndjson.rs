@@ -19,7 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
     may_be_stored,
 };
 use crate::store::Epoch;
@@ -29,7 +29,7 @@ use crate::value::{Document, ParseError, Value, check_stored, read};
 const NAME: &str = "log";
 
 /// The format that is written.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// The oldest that is read. In format 1 every create begins at version 1, and livelogs of that time accept no other.
 const FORMAT_MIN: u64 = 1;
@@ -110,6 +110,8 @@ pub(super) struct ChangeLine<'a> {
     prior: Option<Seq>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<KeyLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a Author>,
 }
 
 /// A command's key as it is written.
@@ -141,6 +143,7 @@ impl<'a> ChangeLine<'a> {
                 id: key.id.as_str(),
                 digest: key.hex(),
             }),
+            by: change.author.as_deref(),
         }
     }
 }
@@ -208,6 +211,15 @@ struct ReadChange {
     redacted: bool,
     prior: Option<u64>,
     command: Option<ReadKey>,
+    by: Option<ReadAuthor>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadAuthor {
+    iss: Option<String>,
+    sub: Option<String>,
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -253,6 +265,7 @@ fn change(line: ReadChange) -> Result<Change, String> {
         at,
         effect,
         command: line.command.as_ref().map(key).transpose()?.map(Arc::new),
+        author: line.by.as_ref().map(author).transpose()?.map(Arc::new),
     };
     let agrees = change.event_id().as_str() == line.event_id && change.version() == line.version;
     match agrees && is_stamped(&change) {
@@ -289,6 +302,11 @@ fn key(line: &ReadKey) -> Result<CommandKey, String> {
     let id = CommandId::stored(&line.id).ok_or("command.id is none")?;
     let key = CommandKey::from_hex(id, &line.digest);
     key.ok_or_else(|| "command.digest is none".to_owned())
+}
+
+fn author(line: &ReadAuthor) -> Result<Author, String> {
+    let author = Author::stored(line.iss.as_deref(), line.sub.as_deref(), line.key.as_deref());
+    author.ok_or_else(|| "by names nobody".to_owned())
 }
 
 /// Whether a created event has the seq of its change, and times that are not later: those of another program are

@@ -18,6 +18,7 @@ pub enum Code {
     DoesNotFit,
     EventTooLarge,
     FilterTooSlow,
+    Forbidden,
     ForbiddenHost,
     ForbiddenOrigin,
     HeadersTooLarge,
@@ -81,7 +82,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -93,6 +94,7 @@ impl Code {
         Self::DoesNotFit,
         Self::EventTooLarge,
         Self::FilterTooSlow,
+        Self::Forbidden,
         Self::ForbiddenHost,
         Self::ForbiddenOrigin,
         Self::HeadersTooLarge,
@@ -136,6 +138,7 @@ impl Code {
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
             Self::FilterTooSlow => rule("filter_too_slow", 422),
+            Self::Forbidden => rule("forbidden", 403),
             Self::ForbiddenHost => rule("forbidden_host", 403),
             Self::ForbiddenOrigin => rule("forbidden_origin", 403),
             Self::HeadersTooLarge => rule("headers_too_large", 431),

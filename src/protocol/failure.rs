@@ -144,6 +144,10 @@ impl From<Rejection> for Failure {
             }
             Rejection::Redacted { .. } => Self::new(Code::Redacted, message),
             Rejection::BatchTooLarge => Self::new(Code::BatchTooLarge, message),
+            Rejection::Forbidden { path, .. } => Self {
+                path: path.map(|path| join("payload", &path)),
+                ..Self::new(Code::Forbidden, message)
+            },
             Rejection::TooLarge { .. } => Self::new(Code::EventTooLarge, message),
             Rejection::PreconditionFailed { current, .. } => Self {
                 details: current.map(Details::conflict),

@@ -184,7 +184,7 @@ impl<'a> Follower<'a> {
             let mut outcomes = Vec::with_capacity(batches.len());
             for (id, batch) in batches {
                 let (engine, _) = self.engine.as_ref().expect("it is not stopped");
-                outcomes.push((id, engine.submit(&self.requester, batch)));
+                outcomes.push((id, engine.submit(&self.requester, Order::unguarded(batch))));
             }
             for (id, submitted) in outcomes {
                 let outcome = match submitted {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
 use crate::domain::{
-    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
 };
 use crate::limits;
 use crate::store::{CorruptAt, StoreError};
@@ -89,6 +89,7 @@ struct LogEntry<'a> {
     is_redacted: bool,
     batch: Option<Uuid>,
     command: Option<Arc<CommandKey>>,
+    author: Option<Arc<Author>>,
     rest: ByteReader<'a>,
 }
 
@@ -112,11 +113,18 @@ fn entry(seq: Seq, bytes: &[u8]) -> Decoded<LogEntry<'_>> {
         0 => None,
         _ => Some(Arc::new(rest.command()?)),
     };
+    let author = match (flags & flag::BY_TOKEN, flags & flag::BY_KEY) {
+        (0, 0) => None,
+        (_, 0) => Some(rest.author(true)?),
+        (0, _) => Some(rest.author(false)?),
+        _ => return Err(DecodeError("two authors")),
+    };
     Ok(LogEntry {
         kind,
         is_redacted: flags & flag::REDACTED != 0,
         batch,
         command,
+        author: author.map(Arc::new),
         rest,
     })
 }
@@ -170,12 +178,13 @@ impl LogEntry<'_> {
                 before: rest.event()?,
             },
         };
-        let command = self.command;
+        let (command, author) = (self.command, self.author);
         self.rest.end(Change {
             seq,
             at,
             effect,
             command,
+            author,
         })
     }
 }
@@ -238,6 +247,14 @@ impl<'a> ByteReader<'a> {
             id: id.ok_or(DecodeError("a command id that is not valid"))?,
             digest: self.array()?,
         })
+    }
+
+    fn author(&mut self, has_token: bool) -> Decoded<Author> {
+        let author = match has_token {
+            true => Author::stored(Some(self.text()?), Some(self.text()?), None),
+            false => Author::stored(None, None, Some(self.text()?)),
+        };
+        author.ok_or(DecodeError("an author that is not valid"))
     }
 
     fn patch(&mut self) -> Decoded<Patch> {

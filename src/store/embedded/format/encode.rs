@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
-use crate::domain::{Change, ChangeKind, Effect, Event, EventId, Patch, Timestamp};
+use crate::domain::{Author, Change, ChangeKind, Effect, Event, EventId, Patch, Timestamp};
 use crate::value::{Document, Value};
 
 /// The log's value at `change.seq`. The first entry of a batch carries the batch's id.
@@ -21,13 +21,26 @@ pub(crate) fn change(to: &mut Vec<u8>, change: &Change, batch: Option<Uuid>) {
     } else {
         0
     };
-    to.push(opens_batch | has_command | redacted);
+    let author = match change.author.as_deref() {
+        None => 0,
+        Some(Author::Token { .. }) => flag::BY_TOKEN,
+        Some(Author::Key { .. }) => flag::BY_KEY,
+    };
+    to.push(opens_batch | has_command | redacted | author);
     if let Some(id) = batch {
         to.extend_from_slice(id.as_bytes());
     }
     if let Some(key) = &change.command {
         text(to, key.id.as_str());
         to.extend_from_slice(&key.digest);
+    }
+    match change.author.as_deref() {
+        None => {}
+        Some(Author::Token { issuer, subject }) => {
+            text(to, issuer);
+            text(to, subject);
+        }
+        Some(Author::Key { id }) => text(to, id),
     }
     timestamp(to, change.at);
     match &change.effect {
@@ -213,6 +226,7 @@ mod tests {
             at: at("2026-01-31T12:00:01.234Z"),
             effect,
             command: None,
+            author: None,
         };
         let key = CommandKey {
             id: CommandId::parse("command 1", "").unwrap(),

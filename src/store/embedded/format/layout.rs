@@ -28,7 +28,11 @@ pub(super) mod flag {
     pub(in super::super) const HAS_COMMAND: u8 = 2;
     /// The event's id, its version and the seq of its prior change, in place of the contents.
     pub(in super::super) const REDACTED: u8 = 4;
-    pub(in super::super) const ALL: u8 = OPENS_BATCH | HAS_COMMAND | REDACTED;
+    /// The issuer and the subject of who caused the change.
+    pub(in super::super) const BY_TOKEN: u8 = 8;
+    /// The id of the key of who caused the change.
+    pub(in super::super) const BY_KEY: u8 = 16;
+    pub(in super::super) const ALL: u8 = OPENS_BATCH | HAS_COMMAND | REDACTED | BY_TOKEN | BY_KEY;
 }
 
 /// What kind of value follows.

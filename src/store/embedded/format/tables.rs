@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::embedded::file::medium;
 
 /// The format of the file, which says what tables there are, that this program writes.
-pub(crate) const FILE_FORMAT: u128 = 4;
+pub(crate) const FILE_FORMAT: u128 = 5;
 
 /// Single numbers, under the keys below.
 pub(crate) const META: TableDefinition<'_, &str, u128> = TableDefinition::new("meta");

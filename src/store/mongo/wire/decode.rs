@@ -9,7 +9,7 @@ use bson::raw::{RawBsonRef, RawDocument};
 use uuid::Uuid;
 
 use crate::domain::{
-    Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
 };
 use crate::limits;
 use crate::store::{CorruptAt, StoreError};
@@ -68,11 +68,17 @@ pub(crate) fn change(entry: &RawDocument) -> Result<Change> {
         Some(RawBsonRef::Document(key)) => Some(Arc::new(command(key)?)),
         Some(_) => return Err(BsonError::new("command is no document")),
     };
+    let author = match entry.get("author").ok().flatten() {
+        None => None,
+        Some(RawBsonRef::Document(author)) => Some(Arc::new(self::author(author)?)),
+        Some(_) => return Err(BsonError::new("author is no document")),
+    };
     Ok(Change {
         seq,
         at,
         effect,
         command,
+        author,
     })
 }
 
@@ -90,6 +96,12 @@ fn command_id(key: &RawDocument) -> Result<CommandId> {
 fn command(key: &RawDocument) -> Result<CommandKey> {
     let key = CommandKey::from_hex(command_id(key)?, text(key, "digest")?);
     key.ok_or_else(|| BsonError::new("command.digest is none"))
+}
+
+fn author(author: &RawDocument) -> Result<Author> {
+    let part = |name| author.get_str(name).ok();
+    let author = Author::stored(part("iss"), part("sub"), part("key"));
+    author.ok_or_else(|| BsonError::new("author is none"))
 }
 
 fn redacted(entry: &RawDocument, kind: ChangeKind) -> Result<Effect> {

@@ -5,7 +5,7 @@
 use bson::RawDocumentBuf;
 use uuid::Uuid;
 
-use crate::domain::{Change, Effect, Event, Patch};
+use crate::domain::{Author, Change, Effect, Event, Patch};
 use crate::value::{Record, Value, ValueRef};
 
 const DOUBLE: u8 = 0x01;
@@ -185,6 +185,17 @@ pub(super) fn entry(to: &mut Encoder, name: &str, change: &Change, batch: Option
         to.document("command");
         to.text("id", key.id.as_str());
         to.text("digest", &key.hex());
+        to.close();
+    }
+    if let Some(author) = change.author.as_deref() {
+        to.document("author");
+        match author {
+            Author::Token { issuer, subject } => {
+                to.text("iss", issuer);
+                to.text("sub", subject);
+            }
+            Author::Key { id } => to.text("key", id),
+        }
         to.close();
     }
     if let Some(id) = batch {
