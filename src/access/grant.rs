@@ -6,6 +6,7 @@ use super::limits::RoleLimits;
 use super::policy::{Principal, Refused};
 use super::role::{Past, Role, UpdateFilter};
 use crate::domain::{Author, Change, Command, Effect, Event, Patch, Path};
+use crate::limits;
 use crate::query::{Fields, Filter, HIDDEN, Hidden, Query};
 use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
 
@@ -160,6 +161,38 @@ impl Grant {
             && mine.hear.digest() == theirs.hear.digest()
     }
 
+    /// Whether fields are hidden.
+    pub fn hides(&self) -> bool {
+        !self.parts.hidden.is_nothing()
+    }
+
+    /// An event without its hidden fields.
+    pub fn stripped_event(&self, event: Event) -> Event {
+        match self.hides() {
+            false => event,
+            true => event.with_fields(self.parts.hidden.strip(&event.fields)),
+        }
+    }
+
+    /// The same of one that is shared.
+    pub fn stripped(&self, event: &Arc<Event>) -> Arc<Event> {
+        match self.hides() {
+            false => Arc::clone(event),
+            true => Arc::new(event.with_fields(self.parts.hidden.strip(&event.fields))),
+        }
+    }
+
+    /// A change that who has this grant made: without hidden fields, and without contents if what it left is not seen.
+    pub fn shown(&self, change: &Arc<Change>) -> Arc<Change> {
+        let steps = Steps::new(limits::MATCH_STEPS_MAX);
+        let is_seen = |event: &Arc<Event>| self.sees(event, &steps).unwrap_or(false);
+        match change.event().is_some_and(is_seen) {
+            true if !self.hides() => Arc::clone(change),
+            true => Arc::new(change.with_events(|event| self.stripped(event))),
+            false => Arc::new(change.redact()),
+        }
+    }
+
     /// Whether every event is seen.
     pub fn sees_everything(&self) -> bool {
         self.parts.read.is_everything()
@@ -179,7 +212,7 @@ impl Grant {
         match payload.as_object() {
             None => hear.is_everything(),
             Some(payload) => {
-                let steps = Steps::new(crate::limits::MATCH_STEPS_INLINE);
+                let steps = Steps::new(limits::MATCH_STEPS_INLINE);
                 hear.matches(payload, &steps).unwrap_or(false)
             }
         }

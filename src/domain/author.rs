@@ -30,7 +30,10 @@ impl Author {
     /// The author of these parts as they are stored: issuer and subject, or a key's id; `None` if none can have been.
     pub fn stored(issuer: Option<&str>, subject: Option<&str>, key: Option<&str>) -> Option<Self> {
         let parts = [issuer, subject, key].into_iter().flatten();
-        if parts.map(str::len).any(|bytes| bytes > Self::PART_BYTES_MAX) {
+        if parts
+            .map(str::len)
+            .any(|bytes| bytes > Self::PART_BYTES_MAX)
+        {
             return None;
         }
         match (issuer, subject, key) {

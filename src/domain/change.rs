@@ -123,6 +123,28 @@ impl Change {
         }
     }
 
+    /// The same change of the events that `with` makes of its events. Its patch leads from the one to the other no more, and
+    /// is left out.
+    #[must_use]
+    pub fn with_events(&self, with: impl Fn(&Arc<Event>) -> Arc<Event>) -> Self {
+        let effect = match &self.effect {
+            Effect::Create { after } => Effect::Create { after: with(after) },
+            Effect::Update { before, after, .. } => Effect::Update {
+                before: with(before),
+                patch: Patch::default(),
+                after: with(after),
+            },
+            Effect::Delete { before } => Effect::Delete {
+                before: with(before),
+            },
+            erased @ Effect::Redacted { .. } => erased.clone(),
+        };
+        Self {
+            effect,
+            ..self.clone()
+        }
+    }
+
     /// The event before the change; `None` for a create, or if it was erased.
     pub fn before(&self) -> Option<&Arc<Event>> {
         match &self.effect {
@@ -183,7 +205,10 @@ impl Change {
     pub fn approx_bytes(&self) -> usize {
         let patch = self.patch().map_or(0, Patch::approx_bytes);
         let command = self.command.as_ref().map_or(0, |key| key.approx_bytes());
-        let author = self.author.as_ref().map_or(0, |author| author.approx_bytes());
+        let author = self
+            .author
+            .as_ref()
+            .map_or(0, |author| author.approx_bytes());
         80 + patch
             + command
             + author

@@ -135,7 +135,9 @@ pub fn force(
         }
         Effect::Update { before, patch, .. } => {
             let patch = patch.forced(forced);
-            let after = before.patched(&patch, stamp.seq, stamp.at).map_err(misfit)?;
+            let after = before
+                .patched(&patch, stamp.seq, stamp.at)
+                .map_err(misfit)?;
             state.updated(&before, patch, after)?
         }
         effect @ (Effect::Delete { .. } | Effect::Redacted { .. }) => effect,

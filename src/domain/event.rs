@@ -147,6 +147,15 @@ impl Event {
         })
     }
 
+    /// The same event with other fields.
+    pub fn with_fields(&self, fields: Document) -> Self {
+        Self {
+            id: self.id.clone(),
+            fields,
+            ..*self
+        }
+    }
+
     /// Roughly the bytes this takes in memory.
     pub fn approx_bytes(&self) -> usize {
         128 + self.id.as_str().len() + self.fields.approx_bytes()

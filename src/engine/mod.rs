@@ -149,7 +149,11 @@ impl Engine {
         requester: &Requester,
         order: Order,
     ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
-        let CommandBatch { approx_bytes, commands, .. } = &order.commands;
+        let CommandBatch {
+            approx_bytes,
+            commands,
+            ..
+        } = &order.commands;
         let bytes = *approx_bytes;
         // An event that others changed may have grown large; the size of a new one is known.
         let has_known_cost = commands.iter().all(Command::is_create);

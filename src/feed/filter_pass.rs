@@ -236,7 +236,9 @@ impl<'a> FilterPass<'a> {
         };
         self.examined += 1;
         self.seq = entry.change.seq;
-        if let Some(seen) = verdict {
+        if let Some(seen) = verdict
+            && !(seen == VisibleKind::Update && self.fields.hidden().hides(&entry.change))
+        {
             let frame = entry.frame(seen, self.fields);
             self.sent += 1;
             self.bytes += frame.len();

@@ -18,7 +18,7 @@ impl Node {
     ///
     /// # Errors
     /// `stale_position`, `seq_not_reached`, or if the store cannot answer.
-    pub async fn changes(
+    pub(super) async fn changes(
         &self,
         subscribe: &Subscribe,
         limit: usize,
@@ -46,7 +46,7 @@ impl Node {
     ///
     /// # Errors
     /// If one of them takes too long to judge, or all together.
-    pub async fn judge(
+    pub(super) async fn judge(
         &self,
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
@@ -61,7 +61,7 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub async fn read_write_again(
+    pub(super) async fn read_write_again(
         &self,
         first: Seq,
         count: usize,

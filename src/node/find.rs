@@ -41,14 +41,14 @@ impl Node {
     ///
     /// # Errors
     /// `not_found`, or if the store cannot answer.
-    pub async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+    pub(super) async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
         let query = Query {
-            filter: Filter::of_id(id.as_str()),
+            filter: Filter::of_id(id.as_str()).within(&fetch.query.filter),
             ..Query::everything()
         };
         let fetch = &Fetch {
             query: Arc::new(query),
-            ..*fetch
+            ..fetch.clone()
         };
         self.wait_for_seqs_of(fetch).await?;
         let _permit = self.read_permit().await?;
@@ -91,8 +91,9 @@ impl Node {
         };
         let seq = Seq::new(*seq);
         self.wait_for_seq(seq).await?;
+        // A cursor that a client made up must not tell of an event that it does not see.
         let last = Query {
-            filter: Filter::of_id(id),
+            filter: Filter::of_id(id).within(&query.filter),
             ..Query::everything()
         };
         let result = self.store_answer(self.parts.store.find_at(&Arc::new(last), seq).await)?;

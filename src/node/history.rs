@@ -28,7 +28,7 @@ impl Node {
     ///
     /// # Errors
     /// `not_found` if there never was such an event, or if the store cannot answer.
-    pub async fn history(
+    pub(super) async fn history(
         &self,
         id: &EventId,
         request: &History,

@@ -1,4 +1,5 @@
-//! The node: the only face of the engine, the feed and the store that sessions and transports see.
+//! The node: the only face of the engine, the feed and the store that sessions and transports see. What clients ask for
+//! goes through [`Guarded`], which knows what they may.
 //!
 //! | what | methods of [`Node`] |
 //! |---|---|
@@ -16,6 +17,7 @@ mod budgets;
 mod changes;
 mod failures;
 mod find;
+mod guarded;
 mod history;
 mod metrics;
 mod page;
@@ -29,9 +31,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 pub use crate::budget::{Budget, Share};
-use crate::domain::{CommandBatch, Seq};
-use crate::engine::Engine;
+use crate::domain::Seq;
 pub use crate::engine::{Done, Outcome, SubmitError};
+use crate::engine::{Engine, Order};
 pub use crate::fair_queue::Requester;
 use crate::feed::{Feed, SnapshotPermit, Start};
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
@@ -43,6 +45,7 @@ use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::Query;
 use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
+pub use guarded::{Guarded, LogPage, SeenHistory};
 pub use history::HistoryPage;
 use read_permits::ReadPermits;
 use supervisor::Health;
@@ -136,25 +139,14 @@ impl Node {
         self.parts.store.epoch()
     }
 
-    /// Carries a write out and waits for its outcome.
-    ///
-    /// # Errors
-    /// Why it was not carried out, as far as is known.
-    pub async fn write(&self, commands: CommandBatch) -> Result<Done, Failure> {
-        let outcome = self.submit(&Requester::new(), commands)?.await;
-        outcome
-            .unwrap_or(Err(SubmitError::Unknown))
-            .map_err(Failure::from)
-    }
-
     /// Submits a write to the engine; see [`Engine::submit`].
     ///
     /// # Errors
     /// Busy or shutting down.
-    pub fn submit(
+    pub(super) fn submit(
         &self,
         requester: &Requester,
-        commands: CommandBatch,
+        order: Order,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
         // Refused at once: behind a batch whose outcome is in doubt it would wait in vain.
         if let Some(trouble) = self.parts.store.trouble() {
@@ -162,7 +154,7 @@ impl Node {
         }
         self.parts
             .engine
-            .submit(requester, commands)
+            .submit(requester, order)
             .map_err(Failure::from)
     }
 
@@ -170,7 +162,7 @@ impl Node {
     ///
     /// # Errors
     /// Busy or shutting down.
-    pub fn publish(
+    pub(super) fn publish(
         &self,
         requester: &Requester,
         payload: Arc<RawValue>,
@@ -182,7 +174,7 @@ impl Node {
     }
 
     /// A listener to every change after `after` (or from now on) and every broadcast from now on.
-    pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
+    pub(super) fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
         self.parts.feed.listen(after, interest)
     }
 
@@ -191,7 +183,7 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot be reached.
-    pub async fn subscribe(
+    pub(super) async fn subscribe(
         &self,
         subscribe: &Subscribe,
         wakeup: &Arc<Notify>,

@@ -55,7 +55,7 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub async fn fetch(
+    pub(super) async fn fetch(
         &self,
         requester: &Requester,
         id: Option<&RequestId>,
@@ -165,7 +165,7 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer, or not in time.
-    pub async fn list(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
+    pub(super) async fn list(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
         self.wait_for_seqs_of(fetch).await?;
         let _permit = self.scan_permit(&Requester::new(), &fetch.query).await?;
         self.with_deadline(self.find(fetch)).await

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
-    may_be_stored,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq,
+    Timestamp, may_be_stored,
 };
 use crate::store::Epoch;
 use crate::value::{Document, ParseError, Value, check_stored, read};
@@ -305,7 +305,11 @@ fn key(line: &ReadKey) -> Result<CommandKey, String> {
 }
 
 fn author(line: &ReadAuthor) -> Result<Author, String> {
-    let author = Author::stored(line.iss.as_deref(), line.sub.as_deref(), line.key.as_deref());
+    let author = Author::stored(
+        line.iss.as_deref(),
+        line.sub.as_deref(),
+        line.key.as_deref(),
+    );
     author.ok_or_else(|| "by names nobody".to_owned())
 }
 

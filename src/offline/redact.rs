@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use crate::domain::{ChangeKind, CommandBatch, CommandKind, EventId, Rejection, Seq};
-use crate::engine::{Engine, SubmitError};
+use crate::engine::{Engine, Order, SubmitError};
 use crate::fair_queue::Requester;
 use crate::query::Direction;
 use crate::store;
@@ -59,7 +59,9 @@ async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let payload = Document::from_iter([("id", Value::from(id.as_str()))]);
     let batch = CommandBatch::parse(CommandKind::Delete, payload, None);
     let batch = batch.expect("an id is all that a DELETE needs");
-    let outcome = engine.submit(&Requester::new(), Order::unguarded(batch))?.await?;
+    let outcome = engine
+        .submit(&Requester::new(), Order::unguarded(batch))?
+        .await?;
     drop(engine);
     tasks.committer.await?;
     match outcome {

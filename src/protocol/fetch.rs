@@ -15,6 +15,8 @@ pub struct Fetch {
     pub min_seq: Seq,
     /// As of when, if not now.
     pub as_of: Option<AsOf>,
+    /// Where it stands in the request, e.g. `payload`.
+    pub at: &'static str,
 }
 
 impl Fetch {
@@ -28,14 +30,17 @@ impl Fetch {
     ///
     /// # Errors
     /// The first error, with its path.
-    pub fn parse(params: &Document, at: &str) -> Result<Self, Invalid> {
+    pub fn parse(params: &Document, at: &'static str) -> Result<Self, Invalid> {
         let query = Query::parse(params, at)?;
         if let Some(last) = &query.ends_after
             && EventId::parse(&last.id).is_err()
         {
             return Err(not_ours(&join(at, "cursor")));
         }
-        let mut fetch = Self::now(query);
+        let mut fetch = Self {
+            at,
+            ..Self::now(query)
+        };
         if let Some(seq) = params.get("minSeq") {
             fetch.min_seq = parse_seq(seq, &join(at, "minSeq"))?;
         }
@@ -52,6 +57,7 @@ impl Fetch {
             query: Arc::new(query),
             min_seq: Seq::ZERO,
             as_of: None,
+            at: "",
         }
     }
 }

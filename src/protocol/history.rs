@@ -29,7 +29,7 @@ impl History {
     ///
     /// # Errors
     /// The first error, with its path.
-    pub fn parse(params: &Document, at: &str) -> Result<Self, Invalid> {
+    pub fn parse(params: &Document, at: &'static str) -> Result<Self, Invalid> {
         let invalid = |name: &str, reason: &str| Invalid::new(join(at, name), reason);
         let direction = match params.get("order").map(Value::as_str) {
             None | Some(Some("newest")) => Direction::Descending,

@@ -38,6 +38,8 @@ pub struct Subscribe {
     pub mode: Mode,
     /// The log must reach this seq before anything is sent.
     pub min_seq: Seq,
+    /// Where it stands in the request, e.g. `payload`.
+    pub at: &'static str,
 }
 
 /// What to send of the changes that a resumed subscription has missed.
@@ -100,6 +102,7 @@ impl Subscribe {
             epoch: None,
             mode: Mode::All,
             min_seq: Seq::ZERO,
+            at: "",
         }
     }
 
@@ -113,8 +116,11 @@ impl Subscribe {
     ///
     /// # Errors
     /// The first error, with its path.
-    pub fn parse(params: &Document, at: &str) -> Result<Self, Failure> {
-        let mut subscribe = Self::everything();
+    pub fn parse(params: &Document, at: &'static str) -> Result<Self, Failure> {
+        let mut subscribe = Self {
+            at,
+            ..Self::everything()
+        };
         subscribe
             .read_selection(params, at)
             .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;

@@ -67,6 +67,11 @@ impl Fields {
         self.selected.is_none() && self.hidden.is_nothing()
     }
 
+    /// The fields that are left out in any case.
+    pub(crate) fn hidden(&self) -> &Hidden {
+        &self.hidden
+    }
+
     /// The selected fields in the record's order, and always `_id`; without those that are hidden.
     ///
     /// As in MongoDB a path reaches into every document of an array, at any depth of arrays, and other elements are

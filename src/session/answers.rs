@@ -25,14 +25,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::reads::{DeferredRead, Overtaking, Read};
 use crate::limits;
-use crate::node::{Node, Outcome, Share, SubmitError, Subscription};
+use crate::node::{Guarded, Outcome, Share, SubmitError, Subscription};
 use crate::protocol;
 use crate::protocol::{Failure, Frame, RequestId, RequestKind, SubName};
 
 /// The answers owed, the oldest first; see the [module](self).
 #[derive(Debug)]
 pub(super) struct AnswerQueue {
-    node: Node,
+    node: Guarded,
     entries: VecDeque<QueuedAnswer>,
     /// The sum of the entries' request bytes.
     request_bytes: usize,
@@ -97,7 +97,7 @@ impl AnswerState {
         move |outcome| Self::Broadcast(id, outcome)
     }
 
-    pub(super) fn deferred(node: Node, id: Option<RequestId>, read: Read) -> Self {
+    pub(super) fn deferred(node: Guarded, id: Option<RequestId>, read: Read) -> Self {
         Self::Deferred(Box::new(DeferredRead { node, id, read }))
     }
 
@@ -176,7 +176,7 @@ enum Completion {
 }
 
 impl AnswerQueue {
-    pub(super) fn new(node: Node) -> Self {
+    pub(super) fn new(node: Guarded) -> Self {
         Self {
             node,
             entries: VecDeque::new(),
@@ -276,6 +276,7 @@ impl AnswerQueue {
         outcome: Outcome,
         is_front: bool,
     ) -> AnswerState {
+        let outcome = self.node.shown(outcome);
         let frame = match &outcome {
             Ok(done) => {
                 self.node.count_done(kind.as_str(), done.is_repeated);

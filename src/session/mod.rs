@@ -23,10 +23,11 @@ use uuid::Uuid;
 
 use crate::domain::Seq;
 use crate::limits;
-use crate::node::{Epoch, Interest, Listener, Node, Requester, Share};
+use crate::node::{Epoch, Guarded, Interest, Listener, Requester, Share};
 use crate::protocol;
 use crate::protocol::{
     Code, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId, RequestKind, SubName,
+    Subscribe,
 };
 use crate::value::Invalid;
 use answers::{Answer, AnswerQueue, AnswerState, Subscribed};
@@ -48,7 +49,7 @@ pub struct SessionOptions {
 /// One client connection.
 #[derive(Debug)]
 pub struct Session {
-    node: Node,
+    node: Guarded,
     /// The writer serves requesters round-robin: each session is one.
     requester: Requester,
     answers: AnswerQueue,
@@ -69,11 +70,15 @@ impl Session {
     ///
     /// # Errors
     /// If the store is needed to judge the position asked for, and cannot be reached.
-    pub async fn open(node: Node, options: SessionOptions) -> Result<(Self, Vec<Frame>), Failure> {
-        let stale = node.stale_reason(options.after, options.epoch).await?;
-        let after = options.after.filter(|_| stale.is_none());
-        let listener = node.listen(after, options.interest);
-        let seq = listener.seq();
+    pub async fn open(
+        node: Guarded,
+        options: SessionOptions,
+    ) -> Result<(Self, Vec<Frame>), Failure> {
+        let mut subscriptions = Subscriptions::default();
+        let (listener, seq, stale) = match node.has_plain_feed() {
+            true => listen(&node, options).await?,
+            false => subscribe(&node, options, &mut subscriptions).await?,
+        };
         let mut greeting = vec![protocol::welcome(node.epoch().0, seq, Uuid::new_v4())];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
@@ -83,7 +88,7 @@ impl Session {
                 node,
                 requester: Requester::new(),
                 listener,
-                subscriptions: Subscriptions::default(),
+                subscriptions,
                 end: None,
                 is_listener_first: false,
                 delivery_share: None,
@@ -188,7 +193,10 @@ impl Session {
             return;
         };
         let (_, before) = outbox.size();
-        self.subscriptions.take(outbox);
+        if let Err(failure) = self.subscriptions.take(outbox) {
+            outbox.push(protocol::error(None, None, &failure), None);
+            self.end = Some(failure.code);
+        }
         let (_, after) = outbox.size();
         if after - before > limits::FLUSH_BYTES_MAX {
             share.shrink_to(after - before);
@@ -280,7 +288,7 @@ impl Session {
         outbox.push_answer(protocol::subscribed(id.as_ref(), &sub, seq), None);
         let reset = stale.map(|reason| protocol::reset(reason, seq).for_subscription(&sub));
         outbox.extend(reset);
-        self.subscriptions.add(sub, subscription);
+        self.subscriptions.add(Some(sub), subscription);
     }
 
     fn read(&self, id: Option<RequestId>, read: Read) -> AnswerState {
@@ -321,6 +329,39 @@ impl Session {
             AnswerState::failed(id.as_ref(), Some(kind), &failure)
         }))
     }
+}
+
+/// What a session hears without a subscription: every change after a position, if it asked for them, and broadcasts.
+type DefaultFeed = (Listener, Seq, Option<&'static str>);
+
+async fn listen(node: &Guarded, options: SessionOptions) -> Result<DefaultFeed, Failure> {
+    let stale = node.stale_reason(options.after, options.epoch).await?;
+    let after = options.after.filter(|_| stale.is_none());
+    let listener = node.listen(after, options.interest);
+    let seq = listener.seq();
+    Ok((listener, seq, stale))
+}
+
+/// The same for who does not see everything: the changes come by a subscription that has no name.
+async fn subscribe(
+    node: &Guarded,
+    options: SessionOptions,
+    subscriptions: &mut Subscriptions,
+) -> Result<DefaultFeed, Failure> {
+    let listener = node.listen(None, Interest::Broadcasts);
+    if options.interest == Interest::Broadcasts {
+        let seq = listener.seq();
+        return Ok((listener, seq, None));
+    }
+    let everything = Subscribe {
+        after: options.after,
+        epoch: options.epoch.map(|epoch| epoch.0),
+        ..Subscribe::everything()
+    };
+    let (feed, stale) = node.subscribe(&everything, &subscriptions.wakeup()).await?;
+    let seq = feed.seq();
+    subscriptions.add(None, feed);
+    Ok((listener, seq, stale))
 }
 
 /// The label by which a request is counted, also if nothing could be read of it.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::answers::{Answer, Subscribed};
 use crate::domain::{EventId, Seq};
 use crate::limits;
-use crate::node::{Node, Outcome, Requester, Share};
+use crate::node::{Guarded, Outcome, Requester, Share};
 use crate::protocol;
 use crate::protocol::{Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe};
 use crate::query::Query;
@@ -17,7 +17,7 @@ use crate::query::Query;
 /// A request whose read has not started.
 #[derive(Debug, Clone)]
 pub(super) struct DeferredRead {
-    pub(super) node: Node,
+    pub(super) node: Guarded,
     pub(super) id: Option<RequestId>,
     pub(super) read: Read,
 }
@@ -147,7 +147,7 @@ impl DeferredRead {
 
 /// Opens a subscription. A success is counted by the session, which may yet refuse it.
 async fn subscribed(
-    node: &Node,
+    node: &Guarded,
     id: Option<&RequestId>,
     sub: SubName,
     subscribe: &Subscribe,
@@ -167,7 +167,7 @@ async fn subscribed(
 
 /// The answer to a write that was carried out, read from the log.
 async fn committed(
-    node: &Node,
+    node: &Guarded,
     id: Option<&RequestId>,
     kind: RequestKind,
     write: LoggedWrite,
@@ -180,7 +180,7 @@ async fn committed(
 }
 
 /// The failure with the event that it is about, if that still exists.
-async fn with_current_event(node: &Node, failure: Failure, event: Option<EventId>) -> Failure {
+async fn with_current_event(node: &Guarded, failure: Failure, event: Option<EventId>) -> Failure {
     let Some(id) = event else {
         return failure;
     };

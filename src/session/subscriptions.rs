@@ -1,4 +1,4 @@
-//! The named subscriptions of a session.
+//! The subscriptions of a session: those that it named, and perhaps its default feed.
 //!
 //! They are served round-robin, so that none can starve the others: by frames (a flush takes so many) and by time (one
 //! slice of judging is shared by all that a call serves). Invariants: a name is there once, and a subscription that
@@ -30,7 +30,8 @@ pub(super) struct Subscriptions {
 
 #[derive(Debug)]
 struct NamedSubscription {
-    name: SubName,
+    /// `None` is the default feed of who does not see everything.
+    name: Option<SubName>,
     subscription: Subscription,
     /// Whether it may have frames.
     is_ready: bool,
@@ -41,14 +42,21 @@ impl Subscriptions {
         Arc::clone(&self.wakeup)
     }
 
+    fn position(&self, name: &SubName) -> Option<usize> {
+        let mut names = self.entries.iter().map(|known| known.name.as_ref());
+        names.position(|known| known == Some(name))
+    }
+
     fn contains(&self, name: &SubName) -> bool {
-        self.entries.iter().any(|known| known.name == *name)
+        self.position(name).is_some()
     }
 
     /// Adds a subscription that passes [`check`](Self::check).
-    pub(super) fn add(&mut self, name: SubName, subscription: Subscription) {
-        debug_assert!(!self.contains(&name), "a name is there once");
-        debug_assert!(self.entries.len() < limits::SESSION_SUBSCRIPTIONS_MAX);
+    pub(super) fn add(&mut self, name: Option<SubName>, subscription: Subscription) {
+        debug_assert!(
+            !name.as_ref().is_some_and(|name| self.contains(name)),
+            "a name is there once"
+        );
         self.entries.push(NamedSubscription {
             name,
             subscription,
@@ -58,7 +66,7 @@ impl Subscriptions {
 
     /// Whether there was one of this name.
     pub(super) fn remove(&mut self, name: &SubName) -> bool {
-        let index = self.entries.iter().position(|known| known.name == *name);
+        let index = self.position(name);
         index.map(|index| self.entries.remove(index)).is_some()
     }
 
@@ -72,7 +80,8 @@ impl Subscriptions {
             let taken = Invalid::new("payload.sub", reason);
             return Err(Failure::at(Code::SubscriptionExists, taken));
         }
-        if self.entries.len() >= limits::SESSION_SUBSCRIPTIONS_MAX {
+        let named = self.entries.iter().filter(|known| known.name.is_some());
+        if named.count() >= limits::SESSION_SUBSCRIPTIONS_MAX {
             let message = format!(
                 "a session has at most {} subscriptions",
                 limits::SESSION_SUBSCRIPTIONS_MAX
@@ -133,14 +142,17 @@ impl Subscriptions {
     }
 
     /// Takes the frames that are there without waiting, up to about one flush.
-    pub(super) fn take(&mut self, outbox: &mut Outbox) {
+    ///
+    /// # Errors
+    /// If the default feed cannot go on.
+    pub(super) fn take(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         for _ in 0..self.entries.len() {
             self.is_slice_used = slice.left() < limits::MATCH_STEPS_INLINE;
             let (count, bytes) = outbox.size();
             let is_full = count >= limits::FLUSH_COUNT_MAX || bytes >= limits::FLUSH_BYTES_MAX;
             if self.is_slice_used || is_full {
-                return;
+                return Ok(());
             }
             let index = self.next % self.entries.len();
             self.next = index + 1;
@@ -148,22 +160,33 @@ impl Subscriptions {
             if std::mem::take(&mut entry.is_ready)
                 && let Err(failure) = entry.take(&slice, outbox)
             {
+                let Some(name) = self.entries.remove(index).name else {
+                    return Err(failure);
+                };
                 let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
-                outbox.push(error.for_subscription(&entry.name), None);
-                self.entries.remove(index);
-                return;
+                outbox.push(error.for_subscription(&name), None);
+                return Ok(());
             }
         }
         self.is_slice_used = slice.left() < limits::MATCH_STEPS_INLINE;
+        Ok(())
     }
 }
 
 impl NamedSubscription {
     fn take(&mut self, slice: &Steps, outbox: &mut Outbox) -> Result<(), Failure> {
         let name = &self.name;
-        let mut push = |notice: Notice| {
-            outbox.note_received(notice.arrived);
-            outbox.push(notice.frame.for_subscription(name), None);
+        let mut push = |notice: Notice| match name {
+            Some(name) => {
+                outbox.note_received(notice.arrived);
+                outbox.push(notice.frame.for_subscription(name), None);
+            }
+            // A default feed says nothing of how far behind it is.
+            None if notice.frame_type == "change" => {
+                outbox.note_received(notice.arrived);
+                outbox.push(notice.frame, None);
+            }
+            None => {}
         };
         self.subscription
             .take(slice, &mut push)

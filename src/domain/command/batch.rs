@@ -2,6 +2,7 @@
 
 use super::canonical::Canonical;
 use super::{BatchKey, Command, CommandId, CommandKind, Create, Delete, Restore, Update};
+use crate::domain::author::Author;
 use crate::domain::event::EventId;
 use crate::domain::precondition::Precondition;
 use crate::limits;
@@ -88,6 +89,14 @@ impl CommandBatch {
             commands,
             key,
             precondition: Precondition::default(),
+        }
+    }
+
+    /// The same batch of this author: whose ids of commands are its own, whatever ids others give.
+    pub fn of(self, author: &Author) -> Self {
+        Self {
+            key: self.key.map(|key| key.of(author)),
+            ..self
         }
     }
 

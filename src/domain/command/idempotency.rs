@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::canonical::Canonical;
+use crate::domain::author::Author;
 use crate::limits;
 use crate::value::{Document, Invalid, from_hex, hex};
 
@@ -38,6 +39,20 @@ impl CommandId {
     pub fn stored(text: &str) -> Option<Self> {
         let fits = (1..=limits::STORED_COMMAND_ID_BYTES_MAX).contains(&text.len());
         fits.then(|| Self(text.into()))
+    }
+
+    /// The id under which one of this author is stored: a digest, since what both say is longer than an id may be.
+    fn of(author: &Author, id: &Self) -> Self {
+        let (kind, parts) = match author {
+            Author::Token { issuer, subject } => ("token", [&**issuer, &**subject]),
+            Author::Key { id } => ("key", [&**id, ""]),
+        };
+        let mut hash = Sha256::new_with_prefix(kind);
+        for part in parts.into_iter().chain([id.as_str()]) {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Self(hex(&hash.finalize()).into())
     }
 
     /// The text.
@@ -110,6 +125,19 @@ impl BatchKey {
         Self {
             key: Arc::new(key),
             text_digest: digest(&[verb.as_bytes(), &json]),
+        }
+    }
+
+    /// The same key of this author: nobody else's is equal, nor tells that there is one.
+    pub(super) fn of(self, author: &Author) -> Self {
+        let id = CommandId::of(author, &self.key.id);
+        let key = CommandKey {
+            id,
+            digest: self.key.digest,
+        };
+        Self {
+            key: Arc::new(key),
+            ..self
         }
     }
 

@@ -19,7 +19,7 @@ use crate::domain::{
     ChangeKind, Command, CommandBatch, CommandId, Create, Delete, Event, EventId, Rejection,
     Replace,
 };
-use crate::engine::{Engine, Outcome, SubmitError, Tasks, wall_time};
+use crate::engine::{Engine, Order, Outcome, SubmitError, Tasks, wall_time};
 use crate::fair_queue::Requester;
 use crate::store::{SourceChange, SourceEffect, Store, StoreError};
 use crate::value::{Document, Value};

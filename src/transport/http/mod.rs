@@ -2,6 +2,7 @@
 //! node's budget.
 
 pub(super) mod accept;
+mod admission;
 pub(super) mod budgeted_body;
 pub(super) mod conditions;
 pub(super) mod content;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::sse::EventStream;
 use crate::limits;
+use crate::node::Guarded;
 use crate::protocol;
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::transport::http::accept::wants_events;
@@ -28,6 +29,7 @@ const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "m
 
 pub(crate) async fn changes(
     State(app): State<App>,
+    guarded: Guarded,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -35,12 +37,18 @@ pub(crate) async fn changes(
         true => {
             let reason = "a stream has no pages: this goes without Accept: text/event-stream";
             refuse(&params, &["limit"], reason)?;
-            events(app, params::read(params, &Subscribe::NAMES)?, &headers).await?
+            events(
+                app,
+                &guarded,
+                params::read(params, &Subscribe::NAMES)?,
+                &headers,
+            )
+            .await?
         }
         false => {
             let reason = "of a stream alone, which is asked for with Accept: text/event-stream";
             refuse(&params, &["snapshot", "mode"], reason)?;
-            page(&app, &params::read(params, &PAGE_NAMES)?).await?
+            page(&guarded, &params::read(params, &PAGE_NAMES)?).await?
         }
     };
     Ok(([(VARY, "accept")], answer).into_response())
@@ -58,11 +66,16 @@ fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(
     }
 }
 
-async fn events(app: App, params: Document, headers: &HeaderMap) -> Result<Response, Failure> {
+async fn events(
+    app: App,
+    guarded: &Guarded,
+    params: Document,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
     app.node.health()?;
     let subscribe = Subscribe::parse(&resumed(params, headers)?, "query")?;
     let wakeup = Arc::new(Notify::new());
-    let (subscription, stale) = app.node.subscribe(&subscribe, &wakeup).await?;
+    let (subscription, stale) = guarded.subscribe(&subscribe, &wakeup).await?;
     let stream = EventStream::new(subscription, stale, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -95,17 +108,16 @@ fn resumed(params: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 }
 
 /// One page of the log: the next `limit` changes as far as the filter sees them, as they are sent on the socket.
-async fn page(app: &App, params: &Document) -> Result<Response, Failure> {
+async fn page(guarded: &Guarded, params: &Document) -> Result<Response, Failure> {
     let subscribe = Subscribe::parse(params, "query")?;
-    let (changes, seq, share) = app.node.changes(&subscribe, limit(params)?).await?;
-    let epoch = app.node.epoch().0;
-    let visible = app.node.judge(&subscribe.filter, &changes).await?;
-    let frames = visible
+    let page = guarded.changes(&subscribe, limit(params)?).await?;
+    let frames = page
+        .visible
         .iter()
-        .map(|(change, kind)| protocol::change(change, *kind, &subscribe.fields));
-    let last = changes.last().filter(|last| last.seq < seq);
-    let body = protocol::rest::changes(epoch, seq, frames, last.map(|last| last.seq));
-    Ok((JSON, with_share(body, share)).into_response())
+        .map(|(change, kind)| protocol::change(change, *kind, &page.fields));
+    let last = page.last.filter(|last| *last < page.seq);
+    let body = protocol::rest::changes(guarded.epoch().0, page.seq, frames, last);
+    Ok((JSON, with_share(body, page.share)).into_response())
 }
 
 fn limit(params: &Document) -> Result<usize, Failure> {

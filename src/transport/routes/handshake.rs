@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::conversation::Conversation;
 use super::websocket::Connection;
-use crate::node::{Epoch, Interest};
+use crate::node::{Epoch, Guarded, Interest};
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::session::{Outbox, Session, SessionOptions};
 use crate::transport::connection::ByteCounters;
@@ -76,12 +76,13 @@ impl Handshake {
 
 pub(crate) async fn upgrade(
     State(app): State<App>,
+    guarded: Guarded,
     Params(params): Params<Vec<(String, String)>>,
     handshake: Handshake,
 ) -> Result<Response, Failure> {
     app.node.health()?;
     let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
-    let (session, greeting) = Session::open(app.node.clone(), options).await?;
+    let (session, greeting) = Session::open(guarded, options).await?;
     Ok(handshake.accept(app, Outbox::new(greeting), session))
 }
 

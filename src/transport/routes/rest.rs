@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 
-use crate::domain::{Event, EventId, Rejection, Seq, VisibleKind};
+use crate::domain::{Event, EventId, Rejection, Seq};
 use crate::limits;
-use crate::node::{Budget, QueryResult, StoreError};
+use crate::node::{Budget, Guarded, QueryResult, SeenHistory, StoreError};
 use crate::protocol;
 use crate::protocol::EventArray;
 use crate::protocol::{Code, Failure, Fetch, History};
@@ -32,10 +32,11 @@ const REVALIDATED: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no
 
 pub(crate) async fn events(
     State(app): State<App>,
+    guarded: Guarded,
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fetch = read_fetch(params, &Fetch::NAMES)?;
-    let result = app.node.list(&fetch).await?;
+    let (fetch, result) = guarded.list(&fetch).await?;
     let mut chunks = Box::pin(list_body(fetch.query, result, app.node.budget().clone()));
     // A list that fails at once is answered with an error; after its first chunk it is too late for a status.
     let first = chunks.next().await.transpose()?;
@@ -45,6 +46,7 @@ pub(crate) async fn events(
 
 pub(crate) async fn event(
     State(app): State<App>,
+    guarded: Guarded,
     Path(id): Path<String>,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -52,7 +54,7 @@ pub(crate) async fn event(
     let id = read_id(&id)?;
     let fetch = read_fetch(params, &["fields", "minSeq", "at"])?;
     let precondition = conditions::read(&headers)?;
-    let (seq, event) = app.node.event(&id, &fetch).await?;
+    let (seq, event) = guarded.event(&id, &fetch).await?;
     let etag = conditions::etag(event.version);
     if !precondition.is_met(Some(event.version)) {
         let (id, current) = (id, Some(Arc::new(event)));
@@ -69,7 +71,7 @@ pub(crate) async fn event(
         Some(body) => (etag, body),
         None => {
             let share = app.node.budget().reserve(2 * bytes).await;
-            let (seq, event) = app.node.event(&id, &fetch).await?;
+            let (seq, event) = guarded.event(&id, &fetch).await?;
             let etag = conditions::etag(event.version);
             let body = protocol::rest::event(seq, &event, fields);
             (etag, with_share(body, share))
@@ -79,18 +81,22 @@ pub(crate) async fn event(
 }
 
 pub(crate) async fn history(
-    State(app): State<App>,
+    guarded: Guarded,
     Path(id): Path<String>,
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let id = read_id(&id)?;
     let history = History::parse(&params::read(params, &History::NAMES)?, "query")
         .map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
-    let (page, share) = app.node.history(&id, &history).await?;
-    let changes = page.changes.iter().map(|change| {
-        let visible = VisibleKind::unfiltered(change);
-        protocol::change(change, visible, &history.fields)
-    });
+    let SeenHistory {
+        visible,
+        fields,
+        page,
+        share,
+    } = guarded.history(&id, &history).await?;
+    let changes = visible
+        .iter()
+        .map(|(change, kind)| protocol::change(change, *kind, &fields));
     let last = page.changes.last().filter(|_| page.more);
     let body = protocol::rest::history(page.seq, changes, last.map(|last| last.seq));
     Ok((JSON, with_share(body, share)).into_response())

@@ -2,21 +2,21 @@
 //! `/api/broadcast`.
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::rest::read_id;
 use crate::domain::{CommandBatch, CommandId, CommandKind, EventId};
-use crate::node::{Done, Requester, SubmitError};
+use crate::node::{Done, Guarded, Requester, SubmitError};
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestKind};
+use crate::transport::JSON;
 use crate::transport::http::budgeted_body::{try_with_share, with_share};
 use crate::transport::http::header::{invalid, once};
 use crate::transport::http::params::NoParams;
 use crate::transport::http::{conditions, content};
-use crate::transport::{App, JSON};
 use crate::value;
 use crate::value::{Document, Invalid, Value};
 
@@ -24,7 +24,7 @@ use crate::value::{Document, Invalid, Value};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub(crate) async fn create(
-    State(app): State<App>,
+    guarded: Guarded,
     _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
@@ -33,18 +33,18 @@ pub(crate) async fn create(
     let payload = document(&headers, request).await?;
     let batch = command(CommandKind::Create, payload, &headers)?.with_precondition(precondition);
     let has_id = batch.commands.iter().all(|new| new.target().is_some());
-    let done = app.node.write(batch).await;
+    let done = guarded.write(batch).await;
     let done = done.map_err(|failure| match has_id {
         true => failure,
         false => without_made_id(failure),
     })?;
     let location = [(LOCATION, path_of(done.change().event_id()))];
-    let answer = answer(&app, RequestKind::Create, done).await?;
+    let answer = answer(&guarded, RequestKind::Create, done).await?;
     Ok((StatusCode::CREATED, location, answer).into_response())
 }
 
 pub(crate) async fn update(
-    State(app): State<App>,
+    guarded: Guarded,
     Path(id): Path<String>,
     _: NoParams,
     headers: HeaderMap,
@@ -58,11 +58,11 @@ pub(crate) async fn update(
     let body = content::read(request).await?;
     let update = protocol::read_document(&body, &format!("payload.{field}"))?;
     let payload = [("id", Value::from(id.as_str())), (field, update.into())];
-    write(&app, CommandKind::Update, payload, &headers).await
+    write(&guarded, CommandKind::Update, payload, &headers).await
 }
 
 pub(crate) async fn delete(
-    State(app): State<App>,
+    guarded: Guarded,
     Path(id): Path<String>,
     _: NoParams,
     headers: HeaderMap,
@@ -70,12 +70,12 @@ pub(crate) async fn delete(
 ) -> Result<Response, Failure> {
     let payload = [("id", Value::from(read_id(&id)?.as_str()))];
     refuse_body(request).await?;
-    write(&app, CommandKind::Delete, payload, &headers).await
+    write(&guarded, CommandKind::Delete, payload, &headers).await
 }
 
 /// The body is a RESTORE's payload without the `id`: the address names the event.
 pub(crate) async fn restore(
-    State(app): State<App>,
+    guarded: Guarded,
     Path(id): Path<String>,
     _: NoParams,
     headers: HeaderMap,
@@ -87,12 +87,12 @@ pub(crate) async fn restore(
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
     let id = [("id".to_owned(), Value::from(id.as_str()))];
     let payload = id.into_iter().chain(body);
-    write(&app, CommandKind::Restore, payload, &headers).await
+    write(&guarded, CommandKind::Restore, payload, &headers).await
 }
 
 /// The body is a BATCH's payload.
 pub(crate) async fn batch(
-    State(app): State<App>,
+    guarded: Guarded,
     _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
@@ -101,13 +101,13 @@ pub(crate) async fn batch(
     let payload = document(&headers, request).await?;
     let batch = CommandBatch::parse_batch(payload, command_id(&headers)?)
         .map_err(|invalid| Failure::at(Code::BadRequest, invalid))?;
-    let done = app.node.write(batch).await?;
-    answer(&app, RequestKind::Batch, done).await
+    let done = guarded.write(batch).await?;
+    answer(&guarded, RequestKind::Batch, done).await
 }
 
 /// The body is the payload, sent on as it was written.
 pub(crate) async fn broadcast(
-    State(app): State<App>,
+    guarded: Guarded,
     _: NoParams,
     headers: HeaderMap,
     request: Request<Body>,
@@ -118,7 +118,7 @@ pub(crate) async fn broadcast(
     }
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
-    let sent = app.node.publish(&Requester::new(), payload)?.await;
+    let sent = guarded.publish(&Requester::new(), payload)?.await;
     sent.unwrap_or(Err(SubmitError::Unknown))?;
     Ok((JSON, protocol::rest::DONE).into_response())
 }
@@ -148,7 +148,7 @@ async fn refuse_body(request: Request<Body>) -> Result<(), Failure> {
 
 /// A write to the event that the address names, under the preconditions that the headers state.
 async fn write<N: Into<String>>(
-    app: &App,
+    guarded: &Guarded,
     verb: CommandKind,
     payload: impl IntoIterator<Item = (N, Value)>,
     headers: &HeaderMap,
@@ -157,8 +157,8 @@ async fn write<N: Into<String>>(
     let mut payload = payload.into_iter().collect();
     conditions::add_expected_version(&precondition, &mut payload)?;
     let batch = command(verb, payload, headers)?.with_precondition(precondition);
-    let done = app.node.write(batch).await?;
-    answer(app, verb.into(), done).await
+    let done = guarded.write(batch).await?;
+    answer(guarded, verb.into(), done).await
 }
 
 fn command(
@@ -179,17 +179,17 @@ fn command_id(headers: &HeaderMap) -> Result<Option<CommandId>, Failure> {
 
 /// The answer to a write, with the event's version, if it still exists. A large one for which the budget has no share
 /// is dropped, and read from the log again when there is one.
-async fn answer(app: &App, kind: RequestKind, done: Done) -> Result<Response, Failure> {
+async fn answer(guarded: &Guarded, kind: RequestKind, done: Done) -> Result<Response, Failure> {
     let event = done.change().after().filter(|_| kind != RequestKind::Batch);
     let etag = event.map(|event| [(ETAG, conditions::etag(event.version))]);
     let (first, count, is_repeated) = (done.change().seq, done.changes.len(), done.is_repeated);
     let body = protocol::rest::write_done(kind, &done.changes, is_repeated);
     let bytes = body.len();
     drop(done);
-    let body = match try_with_share(body.into_bytes(), app.node.budget()) {
+    let body = match try_with_share(body.into_bytes(), guarded.budget()) {
         Some(body) => body,
         None => {
-            let (changes, share) = app.node.read_write_again(first, count, bytes).await?;
+            let (changes, share) = guarded.read_write_again(first, count, bytes).await?;
             let body = protocol::rest::write_done(kind, &changes, is_repeated);
             with_share(body.into_bytes(), share)
         }

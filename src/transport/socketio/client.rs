@@ -17,8 +17,9 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use uuid::Uuid;
 
+use crate::access::Grant;
 use crate::limits;
-use crate::node::{Epoch, Interest, Node, Transport};
+use crate::node::{Epoch, Guarded, Interest, Node, Transport};
 use crate::protocol::socketio;
 use crate::protocol::socketio::{ClientPacket, ConnectAuth, Dialect, EmittedEvent};
 use crate::protocol::{Code, Failure, Frame};
@@ -118,7 +119,8 @@ impl SocketIoClient {
                     after: auth.after,
                     epoch: auth.epoch.map(Epoch),
                 };
-                let opening = Session::open(self.node.clone(), options);
+                let opening =
+                    Session::open(Guarded::new(self.node.clone(), Grant::open()), options);
                 self.state = ClientState::Connecting(Box::pin(opening));
             }
             Err(failure) => self.refuse_connect(None, &failure),

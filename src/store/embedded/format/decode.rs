@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::layout::{CHECKSUM_BYTES, VALUE_FORMAT, checksum, flag, kind, log_key, tag};
 use crate::domain::{
-    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq,
+    Timestamp,
 };
 use crate::limits;
 use crate::store::{CorruptAt, StoreError};

@@ -9,7 +9,8 @@ use bson::raw::{RawBsonRef, RawDocument};
 use uuid::Uuid;
 
 use crate::domain::{
-    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq, Timestamp,
+    Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq,
+    Timestamp,
 };
 use crate::limits;
 use crate::store::{CorruptAt, StoreError};

@@ -1,0 +1,320 @@
+//! The node as one principal may use it: the only door for requests of clients.
+//!
+//! Each request is narrowed by the grant, and then carried out as if it had been asked so: the filter within the rule, the
+//! fields without those that are hidden. So what is read is the same on every path, and a path that is added later finds
+//! no other door.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, oneshot};
+
+use super::{HistoryPage, Node, Share};
+use crate::access::{Grant, Past};
+use crate::domain::{Change, CommandBatch, Event, EventId, Rejection, Seq, VisibleKind};
+use crate::engine::{Done, Order, Outcome, SubmitError};
+use crate::fair_queue::Requester;
+use crate::feed::{Interest, Listener, Subscription};
+use crate::protocol::{Code, Failure, Fetch, Frame, History, RequestId, Subscribe};
+use crate::query::{Fields, Filter, Query};
+use crate::store::QueryResult;
+use crate::value::{Invalid, join};
+
+/// A node, and what somebody may do with it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    node: Node,
+    grant: Grant,
+}
+
+impl Guarded {
+    /// The node for who has this grant.
+    pub fn new(node: Node, grant: Grant) -> Self {
+        Self { node, grant }
+    }
+
+    /// What may be done.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+}
+
+/// For what is no client's request: health, metrics, budgets. Requests cannot come this way.
+impl Deref for Guarded {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// Writes.
+impl Guarded {
+    /// Submits commands; see [`Engine::submit`](crate::engine::Engine::submit). What comes of them is to be
+    /// [`shown`](Self::shown).
+    ///
+    /// # Errors
+    /// Busy or shutting down.
+    pub fn submit(
+        &self,
+        requester: &Requester,
+        commands: CommandBatch,
+    ) -> Result<oneshot::Receiver<Outcome>, Failure> {
+        let commands = match self.grant.author() {
+            None => commands,
+            Some(author) => commands.of(author),
+        };
+        let grant = self.grant.clone();
+        self.node.submit(requester, Order { commands, grant })
+    }
+
+    /// Carries commands out and waits for their outcome, as it may be shown.
+    ///
+    /// # Errors
+    /// Why they were not carried out, as far as is known.
+    pub async fn write(&self, commands: CommandBatch) -> Result<Done, Failure> {
+        let outcome = self.submit(&Requester::new(), commands)?.await;
+        let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
+        self.shown(outcome).map_err(Failure::from)
+    }
+
+    /// An outcome without what is not seen of it.
+    pub fn shown(&self, outcome: Outcome) -> Outcome {
+        if self.grant.sees_everything() && !self.grant.hides() {
+            return outcome;
+        }
+        match outcome {
+            Ok(done) => Ok(Done {
+                changes: done
+                    .changes
+                    .iter()
+                    .map(|change| self.grant.shown(change))
+                    .collect(),
+                ..done
+            }),
+            Err(SubmitError::Rejected(rejection, index)) => Err(SubmitError::Rejected(
+                self.shown_rejection(rejection),
+                index,
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an event may be shown was judged where the command was rejected.
+    fn shown_rejection(&self, rejection: Rejection) -> Rejection {
+        match rejection {
+            Rejection::VersionConflict { expected, current } => Rejection::VersionConflict {
+                expected,
+                current: self.grant.stripped(&current),
+            },
+            Rejection::PreconditionFailed { id, current } => Rejection::PreconditionFailed {
+                id,
+                current: current.map(|current| self.grant.stripped(&current)),
+            },
+            other => other,
+        }
+    }
+
+    /// The changes of a write that was carried out before, as they may be shown; see [`Node::read_write_again`].
+    ///
+    /// # Errors
+    /// If the store cannot answer.
+    pub async fn read_write_again(
+        &self,
+        first: Seq,
+        count: usize,
+        bytes: usize,
+    ) -> Result<(Vec<Arc<Change>>, Share), Failure> {
+        let (changes, share) = self.node.read_write_again(first, count, bytes).await?;
+        let shown = changes.iter().map(|change| self.grant.shown(change));
+        Ok((shown.collect(), share))
+    }
+
+    /// Broadcasts a message.
+    ///
+    /// # Errors
+    /// `forbidden`, busy or shutting down.
+    pub fn publish(
+        &self,
+        requester: &Requester,
+        payload: Arc<RawValue>,
+    ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, Failure> {
+        match self.grant.may_broadcast() {
+            true => self.node.publish(requester, payload),
+            false => Err(forbidden("your role sends no broadcasts")),
+        }
+    }
+}
+
+/// Reads.
+impl Guarded {
+    /// The answer to a FETCH; see [`Node::fetch`].
+    ///
+    /// # Errors
+    /// If it asks for what is not allowed, or the store cannot answer.
+    pub async fn fetch(
+        &self,
+        requester: &Requester,
+        id: Option<&RequestId>,
+        fetch: &Fetch,
+        share: Option<Share>,
+    ) -> Result<(Frame, Option<Share>), Failure> {
+        let fetch = self.narrowed(fetch)?;
+        self.node.fetch(requester, id, &fetch, share).await
+    }
+
+    /// All events that match; see [`Node::list`].
+    ///
+    /// # Errors
+    /// If it asks for what is not allowed, or the store cannot answer.
+    pub async fn list(&self, fetch: &Fetch) -> Result<(Fetch, QueryResult), Failure> {
+        let fetch = self.narrowed(fetch)?;
+        let result = self.node.list(&fetch).await?;
+        Ok((fetch, result))
+    }
+
+    /// One event; see [`Node::event`].
+    ///
+    /// # Errors
+    /// `not_found` also for one that is not seen.
+    pub async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+        let fetch = self.narrowed(fetch)?;
+        let (seq, event) = self.node.event(id, &fetch).await?;
+        Ok((seq, self.grant.stripped_event(event)))
+    }
+
+    /// A fetch within the rule.
+    fn narrowed(&self, fetch: &Fetch) -> Result<Fetch, Failure> {
+        let at = fetch.at;
+        if fetch.as_of.is_some() && self.grant.past() == Past::None {
+            let invalid = Invalid::new(join(at, "at"), "your role does not see the past");
+            return Err(Failure::at(Code::Forbidden, invalid));
+        }
+        let query = self.grant.query(&fetch.query, at);
+        let query = query.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
+        Ok(Fetch {
+            query: Arc::new(query),
+            ..fetch.clone()
+        })
+    }
+
+    /// The subscription that a SUBSCRIBE asks for; see [`Node::subscribe`].
+    ///
+    /// # Errors
+    /// If it asks for what is not allowed, or the store cannot be reached.
+    pub async fn subscribe(
+        &self,
+        subscribe: &Subscribe,
+        wakeup: &Arc<Notify>,
+    ) -> Result<(Subscription, Option<&'static str>), Failure> {
+        let subscribe = self.narrowed_subscribe(subscribe)?;
+        self.node.subscribe(&subscribe, wakeup).await
+    }
+
+    fn narrowed_subscribe(&self, subscribe: &Subscribe) -> Result<Subscribe, Failure> {
+        let at = subscribe.at;
+        let filter = self.grant.filter(&subscribe.filter, &join(at, "filter"));
+        let fields = self.grant.fields(&subscribe.fields, &join(at, "fields"));
+        let forbidden = |invalid| Failure::at(Code::Forbidden, invalid);
+        Ok(Subscribe {
+            filter: Arc::new(filter.map_err(forbidden)?),
+            fields: Arc::new(fields.map_err(forbidden)?),
+            ..subscribe.clone()
+        })
+    }
+
+    /// A page of the log: the changes that are seen of it, and where it ends; see [`Node::changes`].
+    ///
+    /// # Errors
+    /// If it asks for what is not allowed, or the store cannot answer.
+    pub async fn changes(&self, subscribe: &Subscribe, limit: usize) -> Result<LogPage, Failure> {
+        let subscribe = self.narrowed_subscribe(subscribe)?;
+        let (changes, seq, share) = self.node.changes(&subscribe, limit).await?;
+        let visible = self.node.judge(&subscribe.filter, &changes).await?;
+        let hidden = subscribe.fields.hidden();
+        let visible = visible
+            .into_iter()
+            .filter(|(change, _)| !hidden.hides(change));
+        Ok(LogPage {
+            visible: visible.collect(),
+            fields: Arc::clone(&subscribe.fields),
+            last: changes.last().map(|last| last.seq),
+            seq,
+            share,
+        })
+    }
+
+    /// The changes of one event that are seen; see [`Node::history`].
+    ///
+    /// # Errors
+    /// `not_found` also if it is not seen; `forbidden` if the role does not see the past.
+    pub async fn history(&self, id: &EventId, request: &History) -> Result<SeenHistory, Failure> {
+        let fields = self.grant.fields(&request.fields, &join("query", "fields"));
+        let fields = fields.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
+        if self.grant.past() == Past::None {
+            return Err(forbidden("your role does not see the past"));
+        }
+        if self.grant.past() == Past::Seen {
+            self.event(id, &Fetch::now(Query::everything())).await?;
+        }
+        let (page, share) = self.node.history(id, request).await?;
+        let rule = Arc::new(
+            self.grant
+                .filter(&Filter::all(), "")
+                .expect("it names no field"),
+        );
+        let visible = self.node.judge(&rule, &page.changes).await?;
+        let visible = visible
+            .into_iter()
+            .filter(|(change, _)| !fields.hidden().hides(change));
+        Ok(SeenHistory {
+            visible: visible.collect(),
+            fields,
+            page,
+            share,
+        })
+    }
+
+    /// A listener to what is not subscribed to.
+    pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
+        self.node.listen(after, interest)
+    }
+
+    /// Whether the default feed is every change as it is.
+    pub fn has_plain_feed(&self) -> bool {
+        self.grant.sees_everything() && !self.grant.hides()
+    }
+}
+
+/// What is seen of a page of the log.
+#[derive(Debug)]
+pub struct LogPage {
+    /// The changes, each with what it is to the filter.
+    pub visible: Vec<(Arc<Change>, VisibleKind)>,
+    /// What of them.
+    pub fields: Arc<Fields>,
+    /// The last change of the page, seen or not.
+    pub last: Option<Seq>,
+    /// How far the log goes.
+    pub seq: Seq,
+    /// For the changes and their frames.
+    pub share: Share,
+}
+
+/// What is seen of a page of an event's history.
+#[derive(Debug)]
+pub struct SeenHistory {
+    /// The changes, each with what it is to the rule.
+    pub visible: Vec<(Arc<Change>, VisibleKind)>,
+    /// What of them.
+    pub fields: Fields,
+    /// All changes of the page, seen or not.
+    pub page: HistoryPage,
+    /// For the changes and their frames.
+    pub share: Share,
+}
+
+fn forbidden(reason: &str) -> Failure {
+    Failure::new(Code::Forbidden, reason)
+}
