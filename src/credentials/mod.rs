@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use crate::identity::{NewApiKey, SigningKey};
 use crate::value::{Document, Value};
 
+use arguments::KeyFile;
 pub use arguments::{KeyArguments, TokenArguments, TokenOptions};
 
 /// Prints a token.
@@ -20,12 +21,7 @@ pub use arguments::{KeyArguments, TokenArguments, TokenOptions};
 /// # Errors
 /// If the key cannot be read, or cannot sign.
 pub fn print_token(options: &TokenOptions) -> anyhow::Result<ExitCode> {
-    let (read, file): (fn(&str) -> Result<SigningKey, String>, _) = match &options.key {
-        arguments::KeyFile::Secret(file) => (SigningKey::from_secret, file),
-        arguments::KeyFile::Private(file) => (SigningKey::from_pem, file),
-    };
-    let text = read_text(file)?;
-    let key = read(&text).map_err(|reason| anyhow!("{} {reason}", file.display()))?;
+    let key = signing_key(&options.key)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let claims = options.claims_at(i64::try_from(since_1970.as_secs())?);
     let token = key.sign(&claims, options.key_name.as_deref());
@@ -42,6 +38,14 @@ pub fn print_api_key(arguments: &KeyArguments) -> anyhow::Result<ExitCode> {
     let made = NewApiKey::make(&arguments.id, &arguments.role, &random);
     let made = made.map_err(|reason| anyhow!("--id: {reason}"))?;
     print(&[&made.key, &serde_json::to_string(&made.entry)?])
+}
+
+fn signing_key(file: &KeyFile) -> anyhow::Result<SigningKey> {
+    let (key, path) = match file {
+        KeyFile::Secret(path) => (SigningKey::from_secret(&read_text(path)?), path),
+        KeyFile::Private(path) => (SigningKey::from_pem(&read_text(path)?), path),
+    };
+    key.map_err(|reason| anyhow!("{} {reason}", path.display()))
 }
 
 fn read_text(file: &Path) -> anyhow::Result<String> {

@@ -89,8 +89,8 @@ impl Issuer {
         }
         keys.verify(token)?;
         claims::check_audience(&token.claims, &self.audiences)?;
-        let is_missing = |name: &&Box<str>| token.claims.get(name).is_none();
-        if let Some(name) = self.demanded.iter().find(is_missing) {
+        let mut demanded = self.demanded.iter();
+        if let Some(name) = demanded.find(|name| token.claims.get(name).is_none()) {
             return Err(TokenError::MissingClaim(name.clone()));
         }
         let subject = token.text("sub")?;
