@@ -8,6 +8,7 @@ use clap::builder::{FalseyValueParser, Resettable};
 use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::bench::BenchOptions;
+use crate::credentials::{KeyArguments, TokenArguments, TokenOptions};
 use crate::domain::{AsOf, EventId};
 use crate::limits;
 use crate::offline::{AdoptArguments, AdoptOptions, ImportArguments, ImportOptions};
@@ -54,6 +55,22 @@ enum Subcommands {
     Redact(Redact),
     /// Put load on a running server and report what it did.
     Bench(BenchOptions),
+    /// Print a token, for trying out: a server never signs one.
+    Token(TokenArguments),
+    /// API keys of services.
+    Key(Key),
+}
+
+#[derive(Debug, Args)]
+struct Key {
+    #[command(subcommand)]
+    command: KeyCommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommands {
+    /// Print a new API key, which nobody can find out again, and below it what the access file holds of it.
+    New(KeyArguments),
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +216,10 @@ pub enum Task {
     Adopt(AdoptOptions, StoreOptions),
     /// Put load on a server.
     Bench(BenchOptions),
+    /// Print a token.
+    Token(TokenOptions),
+    /// Print a new API key.
+    NewApiKey(KeyArguments),
 }
 
 impl Cli {
@@ -260,6 +281,10 @@ impl Cli {
                 (Task::Adopt(adopt.into_options()?, store), log)
             }
             Subcommands::Bench(options) => (Task::Bench(options), quiet()),
+            Subcommands::Token(token) => (Task::Token(token.into_options()?), quiet()),
+            Subcommands::Key(Key {
+                command: KeyCommands::New(key),
+            }) => (Task::NewApiKey(key), quiet()),
         };
         Ok((task, log))
     }

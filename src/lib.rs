@@ -28,6 +28,8 @@
 //!                                  |
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
 //!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
+//!
+//!    guard, credentials -> identity -> domain  who may come in; new tokens and keys; pure: who somebody is
 //! ```
 //!
 //! | room | holds |
@@ -46,6 +48,9 @@
 //! | [`transport`] | `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes`, `socketio` |
 //! | `clients/js`, `console` | what browsers load, which [`transport`] serves: the client, and a console that is built on it |
 //! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact, adopt |
+//! | [`identity`] | tokens and API keys, verified: who somebody is, and never what they may do |
+//! | [`guard`] | the IO of access: JWK sets of issuers, fetched and kept |
+//! | [`credentials`] | `livelog token` and `livelog key new` |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
 //! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
 //! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |
@@ -53,11 +58,11 @@
 //!
 //! Arrows point down only, and `tests/tidy.rs` has a row for each room. What is deliberately not there:
 //!
-//! - `value`, `query`, `domain` and `protocol` do no IO, read no clock and await nothing: they are tested by calling
-//!   functions.
+//! - `value`, `query`, `domain`, `identity` and `protocol` do no IO, read no clock and await nothing: they are tested by
+//!   calling functions.
 //! - `engine` and `feed` do not know each other. They meet in the log, so a change that another node wrote takes the very
 //!   same path as one's own.
-//! - Only `store::mongo` knows MongoDB, only `store::embedded` knows redb, and only `transport` knows HTTP. Either store
+//! - Only `store::mongo` knows MongoDB, only `store::embedded` knows redb, and only `transport` serves HTTP. Either store
 //!   can be left out of a build (features `embedded` and `mongodb`).
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is translated.
 //! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
@@ -132,6 +137,10 @@ pub mod server;
 pub mod node;
 pub mod session;
 pub mod transport;
+
+pub mod credentials;
+pub mod guard;
+pub mod identity;
 
 pub mod engine;
 pub mod feed;

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench;
 use crate::cli::{Cli, Task};
+use crate::credentials;
 use crate::limits;
 use crate::offline;
 use crate::offline::ImportOptions;
@@ -99,6 +100,8 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Task::Adopt(options, store) => offline::adopt(&options, &store).await,
         Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
+        Task::Token(options) => credentials::print_token(&options),
+        Task::NewApiKey(key) => credentials::print_api_key(&key),
     }
 }
 

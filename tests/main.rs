@@ -26,6 +26,7 @@ mod changes; // what sessions are pushed: order, resume, broadcasts, slow reader
 mod commands; // what each command does and answers
 mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
+mod credentials; // `livelog token` and `livelog key new`
 #[cfg(feature = "embedded")]
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 #[cfg(feature = "embedded")]
@@ -48,6 +49,8 @@ mod foreign_indexes; // indexes and validators that others put on livelog's coll
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod formats; // what earlier livelogs wrote is read, and what later ones write is refused
 mod http; // refusals, methods, bodies, headers as HTTP has them
+mod identity; // tokens and API keys: which prove something, and that nothing else does
+mod key_servers; // issuers that publish their keys
 #[cfg(feature = "embedded")]
 mod kill; // the embedded store under a server that is killed again and again
 #[cfg(feature = "embedded")]

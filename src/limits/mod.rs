@@ -3,16 +3,18 @@
 //! A bound is reached by a mistake, an attack or an overload; each is answered by name (see `protocol::Code`) and has
 //! a test.
 //!
-//! - `client`: what clients may send and ask. May change.
+//! - `client`: what clients may send and ask. `identity`: what proves who they are. May change.
 //! - `stored`: what stored logs and exports are read by. May only grow. `time`: how long things may take.
 //! - `node`: what a node holds at once, for each client and for all together; its header adds it up.
 
 mod client;
+mod identity;
 mod node;
 mod stored;
 mod time;
 
 pub use client::*;
+pub use identity::*;
 pub use node::*;
 pub use stored::*;
 pub use time::*;

@@ -20,7 +20,7 @@ use bson::{Document, RawDocument, doc};
 use mongodb::Database;
 use uuid::Uuid;
 
-use super::identity::Identity;
+use super::identity::CollectionUuids;
 use super::wire::call::{CALL_DEADLINE, CallError, code, within};
 use super::wire::decode;
 use super::wire::decode::BsonError;
@@ -108,7 +108,7 @@ pub(super) struct OpenedLog {
     pub(super) database: Database,
     pub(super) epoch: Epoch,
     /// The collections that belong to it.
-    pub(super) identity: Arc<Identity>,
+    pub(super) identity: Arc<CollectionUuids>,
     pub(super) failure_signal: Arc<FailureSignal>,
     /// For answers that are sorted here and not by the database.
     pub(super) sort_budget: Budget,

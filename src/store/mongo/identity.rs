@@ -14,9 +14,9 @@ use super::{EVENTS, REBUILD_PREFIX};
 
 /// The UUIDs by which MongoDB tells collections of the same name apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Identity(HashMap<String, Option<Binary>>);
+pub(super) struct CollectionUuids(HashMap<String, Option<Binary>>);
 
-impl Identity {
+impl CollectionUuids {
     pub(super) async fn of(database: &Database) -> Result<Self, CallError> {
         let database = database.clone();
         let listed = within(CALL_DEADLINE, async move {

@@ -17,7 +17,7 @@ use mongodb::{Client, Database};
 
 use super::head;
 use super::head::{FORMAT, FORMAT_MIN, Head};
-use super::identity::Identity;
+use super::identity::CollectionUuids;
 use super::wire::call::{CALL_DEADLINE, CallError, REACH_DEADLINE, code, within};
 use super::write::replaced_view;
 use super::{MongoOptions, durable};
@@ -150,7 +150,7 @@ pub(super) struct OpenedDatabase {
     /// The same database through a client of its own, for the change stream.
     pub(super) watched: Database,
     pub(super) head: Head,
-    pub(super) identity: Identity,
+    pub(super) identity: CollectionUuids,
 }
 
 pub(super) async fn open(
@@ -175,7 +175,7 @@ pub(super) async fn open(
         head::upgrade(&database).await?;
     }
     // Before the head is read: if it is there then, these are the collections that belong to it.
-    let identity = Identity::of(&database).await?;
+    let identity = CollectionUuids::of(&database).await?;
     let head = head::read(&database, CALL_DEADLINE).await?;
     let watched = connect(&client, &name)?;
     Ok(OpenedDatabase {

@@ -26,7 +26,7 @@ use super::notifier::{StreamNotifier, TailMessage, TailSender};
 use crate::store::StoreError;
 use crate::store::failure_signal::FailureSignal;
 use crate::store::mongo::identity;
-use crate::store::mongo::identity::Identity;
+use crate::store::mongo::identity::CollectionUuids;
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, backoff, within};
 use crate::store::mongo::wire::decode;
@@ -49,7 +49,7 @@ pub(super) struct Watcher {
     pub(super) notifier: Arc<StreamNotifier>,
     pub(super) tail: TailSender,
     /// The collections as they were when the node opened them. Other ones end the node.
-    pub(super) identity: Arc<Identity>,
+    pub(super) identity: Arc<CollectionUuids>,
     pub(super) failure_signal: Arc<FailureSignal>,
     /// Notified when the stream is open: broadcasts sent from then on arrive.
     pub(super) opened: Arc<Notify>,
@@ -88,7 +88,7 @@ impl Watcher {
     /// The stream does not report what happened to the collections before it was open: they are compared after that.
     async fn open(&self) -> Result<Stream, CallError> {
         let stream = open(&self.database).await?;
-        let now = Identity::of(&self.database).await?;
+        let now = CollectionUuids::of(&self.database).await?;
         self.end_if_lost(self.identity.first_lost(&now));
         Ok(stream)
     }
