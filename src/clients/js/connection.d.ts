@@ -111,6 +111,8 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
      * @param {Answered} answered
      */
     request(message: Frame, answered: Answered): void;
+    /** Is the reason of the state from now on, also while all is well otherwise. @param {string} text */
+    warn(text: string): void;
     /** @param {string} reason */
     close(reason: string): void;
 };

@@ -160,6 +160,8 @@ export function openConnection(url, WebSocket, events) {
   const watchers = new Set();
   /** @type {State} */
   let state = Object.freeze({ name: 'connecting', reason: '', since: Date.now(), lag: 0 });
+  /** What is the matter while connected. */
+  let warning = '';
 
   /** @param {boolean} isLagging @returns {StateName} */
   function nameOf(isLagging) {
@@ -189,11 +191,20 @@ export function openConnection(url, WebSocket, events) {
     };
     mine.onclose = ({ code, reason }) => {
       if (mine !== socket) return;
-      const why = `${code} ${reason}`.trim();
+      const why = reasonOf(code, reason);
       if (code >= 4500 && code < 5000) connection.close(why);
       else lose(why);
     };
     mine.onerror = () => {};
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  function reasonOf(code, reason) {
+    if (code !== 1006) return `the server ended the connection: ${reason || code}`;
+    return isUp ? 'the connection broke off' : 'the server cannot be reached, or refuses this page';
   }
 
   /** Lets go of the socket without waiting for its end, which may take a minute if the network is gone. */
@@ -259,7 +270,7 @@ export function openConnection(url, WebSocket, events) {
     // Writes go first: their answers come before the changes that tell of them, and snapshots contain them.
     events.up();
     for (const subscription of subscriptions) subscription.begin();
-    refresh('');
+    refresh(warning);
   }
 
   /** @param {Frame} frame */
@@ -362,6 +373,12 @@ export function openConnection(url, WebSocket, events) {
       if (isTooLarge(text)) return queueMicrotask(() => answered({ error: failure('too_large') }));
       waiting.push({ id, text, answered });
       flush();
+    },
+
+    /** Is the reason of the state from now on, also while all is well otherwise. @param {string} text */
+    warn(text) {
+      warning = text;
+      if (!isClosed) refresh(text);
     },
 
     /** @param {string} reason */

@@ -5,7 +5,7 @@
 // have no Web Locks: there a lease in the database does it, renewed while the page lives. A page that slept through its
 // lease may send what another has claimed; the `commandId` makes that harmless.
 
-import { uuid } from './writes.js';
+import { uuid } from './ids.js';
 
 /** @typedef {import('./writes.js').Edit} Edit */
 /** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'>} KeptEdit */

@@ -59,9 +59,22 @@ function sharedOf(db) {
  * @returns {QueryResult<T>}
  */
 export function useQuery(db, options = {}) {
-  const key = JSON.stringify(options || null);
+  const key = keyOf(options || null);
   const store = useMemo(() => storeOf(db, key), [db, key]);
   return useSyncExternalStore(store.subscribe, store.get, () => NOTHING);
+}
+
+/**
+ * The JSON of options. What it would leave out of a filter or make null of, such as `undefined`, is an operator that does not
+ * exist: the result has an error then, and does not show everything.
+ *
+ * @param {QueryOptions | null} options
+ */
+function keyOf(options) {
+  return JSON.stringify(options, /** @this {unknown} */ function (_, value) {
+    const isLost = value !== null && /^(undefined|null)$/.test(JSON.stringify(value));
+    return isLost && (value !== undefined || this !== options) ? { [`$${typeof value}`]: 1 } : value;
+  });
 }
 
 /**

@@ -52,7 +52,7 @@ export type LivelogOptions<T extends object> = {
      */
     expectedVersion?: boolean;
 };
-export type LivelogCollectionOptions<T extends object> = LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete'>>;
+export type LivelogCollectionOptions<T extends object> = LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete' | 'utils'>>;
 /**
  * Options for `createCollection`: the events that `filter` sees as a collection.
  *

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { LivelogError } from './livelog.js';
+
 /** @import { Batch, Command, Db, Query } from './livelog.js' */
 /** @import { CollectionConfig, IR, LoadSubsetOptions, SyncConfig } from '@tanstack/db' */
 
@@ -27,7 +29,8 @@
  */
 
 /**
- * Beside these, everything that a collection of TanStack DB takes, but no handlers of its changes.
+ * Beside these, what a collection of TanStack DB takes, but no handlers of its changes. Any other name is refused: a filter
+ * that is misspelt would ask for everything.
  *
  * @template {object} T
  * @typedef {object} LivelogOptions
@@ -41,7 +44,7 @@
 
 /**
  * @template {object} T
- * @typedef {LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete'>>} LivelogCollectionOptions
+ * @typedef {LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete' | 'utils'>>} LivelogCollectionOptions
  */
 
 /** With so many subscriptions a collection asks for everything instead of more of them. */
@@ -49,6 +52,9 @@ const SUBSETS = 32;
 
 /** A page of a FETCH has at most so many events. */
 const PAGE = 1000;
+
+/** What is handed on to TanStack DB. What a later one takes can be added to the options that come out. */
+const HANDED_ON = /^(id|schema|gcTime|startSync|autoIndex|defaultIndexType|compare|syncMode|defaultStringCollation|singleResult)$/;
 
 /** @type {Record<string, string>} */
 const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
@@ -69,6 +75,8 @@ const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
  */
 export function livelogCollectionOptions(options) {
   const { db, filter, fields, getKey = (/** @type {any} */ row) => row._id, expectedVersion, ...rest } = options;
+  const path = Object.keys(rest).find((name) => !HANDED_ON.test(name));
+  if (path) throw new LivelogError({ code: 'invalid_option', message: `a collection takes no ${path}`, path });
   /** @type {Set<Subset>} */
   const subsets = new Set();
 

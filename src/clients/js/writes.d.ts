@@ -27,6 +27,7 @@ export type Conflict = {
     command: Command;
     error: LivelogError;
     current: any;
+    attempt: number;
 };
 export type LostEdit = {
     command: Command;
@@ -70,9 +71,11 @@ export type Edit = {
     key?: any;
     /**
      * being stored; may be sent; unanswered; its conflict is with
-     * the application
+     * the application, or what that made of it waits
      */
     stage: 'keeping' | 'ready' | 'sent' | 'asking';
+    conflicts: number;
+    wait?: ReturnType<typeof setTimeout>;
     /**
      * while it may have been carried out: its change comes after this seq, which was heard
      * of before it was sent
@@ -92,15 +95,13 @@ export type Edit = {
     resolve: (written: Written) => void;
     reject: (error: any) => void;
 };
-/** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
-export declare function uuid(): string;
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers
  * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
  */
 export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening?: Promise<import('./persist.js').Store | undefined>): {
-    write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
+    write: ({ type, payload }: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
     shows: Set<(edit: Edit) => void>;
     /** Those that are not answered, in order. */
     readonly edits: Set<Edit>;

@@ -135,6 +135,24 @@ fact('a filter that is none is an error of its list, and of no other', async (wo
   await shows(tab, 'good', ['a', 'b']);
 });
 
+fact('what JSON would leave out of a filter is an error of its list, and does not ask for everything', async (world) => {
+  const { tab } = await stage(world);
+  for (const value of [undefined, NaN]) {
+    await show(tab, { bad: { filter: { title: value } }, good: { limit: undefined } });
+    await tab.page.locator('#bad[data-error=invalid_filter]').waitFor({ state: 'attached' });
+    await shows(tab, 'good', ['a', 'b']);
+    await shows(tab, 'bad', []);
+  }
+});
+
+fact('an option that is misspelt is thrown, and asks for nothing', async (world) => {
+  const { site, tab } = await stage(world);
+  tab.expect(/query takes no fliter/);
+  await show(tab, { bad: { fliter: { title: 'a' } } });
+  await until(() => tab.page.evaluate(() => document.getElementById('root').children.length === 0), 'nothing is left');
+  equal(await asked(site), 0);
+});
+
 fact('without options nothing is asked for', async (world) => {
   const { site, tab } = await stage(world);
   await show(tab, { none: null, no: false });

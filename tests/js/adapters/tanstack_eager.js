@@ -1,5 +1,6 @@
 /** A collection that holds all that its filter sees. */
 import { createTransaction, eq } from '@tanstack/db';
+import { livelogCollectionOptions } from 'livelog/tanstack';
 import { equal, ok, rejects } from '../suite/harness.js';
 import { until } from '../suite/world.js';
 import { fact } from './fact.js';
@@ -15,6 +16,23 @@ fact('a collection has what its filter sees, and what others write follows', asy
   await other.remove('r1');
   await settled(collection, (rows) => ids(rows).join() === 'r2', 'r2 came, r0 left, r1 is gone');
   equal(own(collection.get('r2')), { _id: 'r2', list: 'a' });
+});
+
+fact('an option that neither livelog nor TanStack DB knows is refused, and asks for nothing', async (world) => {
+  const { site, db } = await stage(world);
+  const given = { db, id: 'c', startSync: true, gcTime: 0, autoIndex: 'off', compare: () => 0, syncMode: 'eager' };
+  const { id, startSync } = livelogCollectionOptions({ ...given, expectedVersion: true, getKey: ({ n }) => n });
+  equal([id, startSync], ['c', true]);
+  for (const name of ['fliter', 'onInsert', 'sync', 'utils']) {
+    let error;
+    try {
+      livelogCollectionOptions({ ...given, [name]: {} });
+    } catch (thrown) {
+      error = thrown;
+    }
+    equal([error?.code, error?.path], ['invalid_option', name]);
+  }
+  equal(await site.sent({ type: 'SUBSCRIBE' }), []);
 });
 
 fact('what is in one BATCH comes in one piece', async (world) => {
