@@ -26,13 +26,13 @@ export { LivelogError, compare };
 /** @typedef {import('./writes.js').WriteOptions} WriteOptions */
 /** @typedef {import('./writes.js').Written} Written */
 
-/** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions of a new event, or a batch: its commands have conditions */
+/** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions also of a batch: its commands have conditions */
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 
 /**
  * @typedef {object} ConnectOptions
  * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
- * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer: in pages also where a reload leaves them
+ * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer; pages have IndexedDB, Node has not
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {typeof globalThis.fetch} [fetch]

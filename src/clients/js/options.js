@@ -1,5 +1,5 @@
-// What the calls of a client take. Anything else is refused before anything is done: a name that is misspelt would leave
-// out what was meant, and a write would lose its condition or a query its filter.
+// What the calls of a client take. All else is refused before anything is done: a name that is misspelt would leave out
+// what was meant, and a write would lose its condition or a query its filter.
 
 import { LivelogError } from './connection.js';
 import { isObject } from './documents.js';
@@ -34,6 +34,8 @@ const isText = isA('string');
 const isFunction = isA('function');
 /** @type {Test} */
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+/** @type {Test} */
+const isSorting = (value) => isObject(value) && Object.values(value).every((to) => to === 1 || to === -1);
 /** @type {(words: string) => Test} */
 const isOneOf = (words) => (value) => words.split(' ').includes(value);
 /**
@@ -45,7 +47,10 @@ const isJson = (value) =>
     ? Object.values(value).every(isJson)
     : value === null || !/^(null|undefined)$/.test(JSON.stringify(value));
 
-/** Names of options with what they have to be: in words, and tests of which one holds. @type {[string, string, ...Test[]][]} */
+/**
+ * Names of options with what they have to be: in words, and tests of which one holds.
+ * @type {[string, string, ...Test[]][]}
+ */
 const KINDS = [
   ['commandId cursor epoch name', 'a string', isText],
   ['after expectedVersion limit minSeq', 'a number from 0', isCount],
@@ -55,7 +60,7 @@ const KINDS = [
   ['at', 'a seq or a time', isText, isCount],
   ['fields', 'a list of strings', (value) => Array.isArray(value) && value.every(isText)],
   ['filter', 'an object without undefined or NaN', (value) => isObject(value) && isJson(value)],
-  ['sort', 'an object with 1 or -1', (value) => isObject(value) && Object.values(value).every((to) => [1, -1].includes(to))],
+  ['sort', 'an object with 1 or -1', isSorting],
   ['persist', 'memory or indexeddb', isOneOf('memory indexeddb')],
   ['order', 'newest or oldest', isOneOf('newest oldest')],
 ];

@@ -65,8 +65,8 @@ export function useQuery(db, options = {}) {
 }
 
 /**
- * The JSON of options. What it would leave out of a filter or make null of, such as `undefined`, is an operator that does not
- * exist: the result has an error then, and does not show everything.
+ * The JSON of options. What it would leave out of a filter or make null of, such as `undefined`, is an operator that does
+ * not exist: the result has an error then, and does not show everything.
  *
  * @param {QueryOptions | null} options
  */
