@@ -140,7 +140,7 @@ class LiveEvent {
     this.editor = new Editor(this.#scope, {
       db: this.#db,
       base: event,
-      saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`),
+      saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`, { about: this.#id }),
     });
     fill(this.edit, this.editor.element);
     return undefined;
@@ -180,7 +180,7 @@ class LiveEvent {
     try {
       await this.#db.remove(this.#id, { expectedVersion: version, optimistic: false });
       const undo = () => restore(this.#db, this.#notices, this.#id, version);
-      this.#notices.say(`Deleted ${this.#id}`, { label: 'Undo', act: undo });
+      this.#notices.say(`Deleted ${this.#id}`, { about: this.#id, offer: { label: 'Undo', act: undo } });
     } catch (error) {
       this.#notices.fail('Not deleted', error);
     }
@@ -190,7 +190,7 @@ class LiveEvent {
 async function restore(db, notices, id, version, expectedVersion) {
   try {
     const event = await db.restore(id, version, { expectedVersion, optimistic: false });
-    notices.say(`${id} is again as in version ${version}, as version ${event._version}`);
+    notices.say(`Restored ${id}: version ${event._version} is as version ${version} was`, { about: id });
   } catch (error) {
     notices.fail('Not restored', error);
   }

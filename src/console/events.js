@@ -1,8 +1,8 @@
 /** The events as a table that stays live, or as they were at a position of the log. What is shown is in the address. */
 import { button } from './controls.js';
-import { chooseColumns, columnsOf, fieldsOf, offeredPaths } from './columns.js';
+import { chooseColumns, columnsOf, fieldsOf, growColumns, offeredPaths } from './columns.js';
 import { ColumnChooser } from './column_chooser.js';
-import { h, say } from './dom.js';
+import { fill, h, say } from './dom.js';
 import { EventPanel } from './event_panel.js';
 import { FilterBox } from './filter_box.js';
 import { readFilter } from './filter_text.js';
@@ -12,10 +12,14 @@ import { LiveSource, PageSource, fewEnough, firstPage } from './sources.js';
 import { Table } from './table.js';
 import { Timeline } from './timeline.js';
 import { newest } from './scope.js';
+import { SortBox } from './sort_box.js';
 
 const NEWEST_FIRST = '-_createdAt';
 /** Under load the table moves ten times a second. */
 const DRAW_MS = 100;
+
+/** The columns that were shown last, without the reader's choice. They outlive the view: what was shown stays. */
+let shownColumns = [];
 
 export class EventsView {
   title = 'Events';
@@ -32,10 +36,11 @@ export class EventsView {
     this.note = h('p', { class: 'view-note tabular', 'aria-live': 'off' });
     this.box = new FilterBox(scope, {
       label: 'Filter the events',
-      hint: 'status=open total>100, or {"tags":"new"}',
+      hint: 'status=open, or an id',
       apply: (text) => turn({ filter: text }),
     });
-    this.chooser = new ColumnChooser(scope, { choose: (paths) => turn({ columns: paths?.join(',') }, true) });
+    this.chooser = new ColumnChooser(scope, { choose: (paths) => this.#chooseColumns(paths) });
+    this.sort = new SortBox({ choose: (sort) => turn({ sort }, true) });
     this.table = new Table(scope, {
       open: (event) => turn({ id: event._id, tab: undefined, new: undefined }),
       near: () => this.#source?.more(),
@@ -48,7 +53,7 @@ export class EventsView {
     });
     this.panel = new EventPanel({ db, scope, notices, close: () => this.#closed() });
     this.empty = h('div', { class: 'empty', hidden: true });
-    this.create = button([icon('plus'), 'New event'], () => turn({ new: '1', id: undefined }), 'primary');
+    this.create = button([icon('plus'), h('span', { class: 'wide-word' }, 'New event')], () => turn({ new: '1', id: undefined }), 'primary');
     this.element = this.#build();
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
     scope.add(
@@ -78,7 +83,7 @@ export class EventsView {
       h(
         'div',
         { class: 'split' },
-        h('div', { class: 'split-main' }, this.table.element, this.empty),
+        h('div', { class: 'split-main' }, this.sort.element, this.table.element, this.empty),
         this.panel.element,
       ),
     );
@@ -100,16 +105,19 @@ export class EventsView {
     this.load(wanted);
   }
 
-  /** The first page names the columns and is shown until the live result is whole. */
+  /** The first page names the columns and is shown at once, until the live result is whole. */
   async #load({ text, sort, columns, at }, stale) {
     const { filter, error } = readFilter(text);
     if (error !== undefined) return this.#refuse({ message: error });
     const query = { filter, sort: sortOf(sort), at };
+    const isOver = () => stale() || this.#scope.closed;
     try {
       const page = await firstPage(this.#db, query);
-      const few = at !== undefined || (await fewEnough(filter, page.seq));
-      if (stale() || this.#scope.closed) return undefined;
-      this.#open({ ...query, columns }, page, few);
+      if (isOver()) return undefined;
+      const fields = fieldsOf(this.#layColumns(columns, page.data, sort));
+      this.#open(new PageSource(this.#db, query, page, this.draw));
+      if (at === undefined && (await fewEnough(filter, page.seq)) && !isOver())
+        this.#open(new LiveSource(this.#db, { ...query, fields }, this.#source.rows, this.draw));
     } catch (refused) {
       if (!stale()) this.#refuse(refused);
     }
@@ -123,29 +131,39 @@ export class EventsView {
     this.draw();
   }
 
-  #open({ columns, ...query }, page, few) {
-    this.#sample = page.data;
+  /** Those that the address names, or those that were shown before, and what is new in the data beside them. */
+  #layColumns(named, sample, sort) {
+    this.#sample = sample;
+    const areChosen = named !== '';
+    const columns = areChosen ? columnsOf(named.split(','), sample) : growColumns(shownColumns, sample);
+    if (!areChosen && sample.length > 0) shownColumns = columns;
+    const paths = columns.map(({ path }) => path);
+    this.chooser.show(paths, offeredPaths(sample), areChosen || paths.length > chooseColumns(sample).length);
+    this.sort.show(paths, sort);
+    this.table.setColumns(columns, sortOf(sort), areChosen);
+    return columns;
+  }
+
+  /** Without paths: as the data have it now, whatever was shown before. */
+  #chooseColumns(paths) {
+    if (paths) return turn({ columns: paths.join(',') }, true);
+    shownColumns = [];
+    turn({ columns: undefined }, true);
+    return this.load(JSON.parse(this.#shown));
+  }
+
+  #open(source) {
     if (this.#refused) this.box.accept();
     this.#refused = false;
-    const chosen = columns ? columnsOf(columns.split(','), page.data) : chooseColumns(page.data);
-    this.chooser.show(
-      chosen.map(({ path }) => path),
-      offeredPaths(page.data),
-      columns !== '',
-    );
-    this.table.setColumns(chosen, query.sort);
     this.#source?.close();
-    this.#source =
-      query.at === undefined && few
-        ? new LiveSource(this.#db, { ...query, fields: fieldsOf(chosen) }, page.data, this.draw)
-        : new PageSource(this.#db, query, page, this.draw);
+    this.#source = source;
     this.#draw();
     this.timeline.shown();
   }
 
   #draw() {
     const source = this.#source;
-    if (!source) return this.#refused ? say(this.note, '') : undefined;
+    if (!source) return this.#drawNothing();
     if (source.error) this.box.refuse(source.error);
     const before = this.#refused ? 'what was shown before: ' : '';
     const { rows } = source;
@@ -153,9 +171,25 @@ export class EventsView {
     this.table.show(rows);
     say(this.note, `${before}${source.note}${source.live ? ' · live' : ''}`);
     this.element.dataset.live = String(source.live);
-    this.empty.hidden = rows.length > 0;
-    if (rows.length === 0) say(this.empty, emptyText(JSON.parse(this.#shown)));
+    if (rows.length > 0) this.empty.hidden = true;
+    else this.#sayEmpty(...emptyText(JSON.parse(this.#shown)));
     return undefined;
+  }
+
+  /** A filter of the address that cannot be read, before anything was shown. */
+  #drawNothing() {
+    if (!this.#refused) return;
+    say(this.note, '');
+    this.#sayEmpty('The filter cannot be read, so nothing is shown.', 'Show all events');
+  }
+
+  /** Why there is nothing, and the one thing to do about it. */
+  #sayEmpty(text, offer) {
+    this.empty.hidden = false;
+    if (this.empty.dataset.text === text) return;
+    this.empty.dataset.text = text;
+    const act = () => (offer === 'New event' ? turn({ new: '1', id: undefined }) : turn({ filter: undefined }));
+    fill(this.empty, h('p', null, text), offer && button(offer, act));
   }
 
   /** There was nothing to take columns from, and now there is. */
@@ -180,6 +214,8 @@ function sortOf(text) {
 }
 
 function emptyText({ text, at }) {
-  if (text) return at === undefined ? 'No event matches this filter.' : 'No event matched this filter then.';
-  return at === undefined ? 'There are no events yet. “New event” writes the first.' : 'There were no events then.';
+  if (text && at === undefined) return ['No event matches this filter.', 'Show all events'];
+  if (text) return ['No event matched this filter then.', 'Show all events of then'];
+  if (at !== undefined) return ['There were no events then. Move the slider to the right for later ones.'];
+  return ['There are no events yet. Write the first here, or see how a program does under Start.', 'New event'];
 }

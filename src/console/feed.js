@@ -15,6 +15,9 @@ const BEGIN_WITH = 200;
 /** Under load the feed moves ten times a second, which leaves the page free for what one does with it. */
 const DRAW_MS = 100;
 
+const NOTHING = 'Nothing has happened yet. Changes appear here as they are written.';
+const NO_MATCH = 'No change of late matches this filter. Those that do appear here as they are written.';
+
 export class FeedView {
   title = 'Feed';
   #db;
@@ -31,7 +34,7 @@ export class FeedView {
     this.#scope = scope;
     this.box = new FilterBox(scope, {
       label: 'Filter the feed',
-      hint: 'status=paid, or {"total":{"$gt":100}}',
+      hint: 'status=open, or an id',
       apply: (text) => turn({ filter: text }),
     });
     this.pause = h('button', {
@@ -41,11 +44,7 @@ export class FeedView {
       onclick: () => this.#toggle(),
     });
     this.rate = h('p', { class: 'view-note tabular' });
-    this.empty = h(
-      'p',
-      { class: 'empty', hidden: true },
-      'Nothing has happened yet. Changes appear here as they are written.',
-    );
+    this.empty = h('p', { class: 'empty', hidden: true });
     this.panel = new ChangePanel({ db, scope, notices, close: () => this.rows.element.focus() });
     this.rows = new Rows(scope, {
       label: 'Changes, newest first',
@@ -144,6 +143,7 @@ export class FeedView {
     const length = this.#frozen?.length ?? this.#log.length;
     say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}${many(length, 'change')}`);
     this.empty.hidden = length > 0;
+    say(this.empty, this.#filter ? NO_MATCH : NOTHING);
   }
 
   #drawNew() {

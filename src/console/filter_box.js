@@ -1,5 +1,6 @@
 /** A box for a filter. What is wrong with it is said below it, where one looks while typing. */
 import { h, mark, say, unique } from './dom.js';
+import { filterHelp } from './filter_help.js';
 import { readFilter } from './filter_text.js';
 import { icon } from './icons.js';
 
@@ -31,7 +32,7 @@ export class FilterBox {
     this.element = h(
       'div',
       { class: 'filter-box' },
-      h('div', { class: 'filter-field' }, icon('search'), this.input),
+      h('div', { class: 'filter-field' }, icon('search'), this.input, filterHelp(scope, { take: (text) => this.#take(text) })),
       this.error,
     );
     const calm = scope.calm(CALM_MS, () => this.#read());
@@ -55,6 +56,14 @@ export class FilterBox {
   refuse(error) {
     const path = error.path?.replace(/^(payload|query)\./, '');
     this.#say(path ? `${path}: ${error.message}` : error.message);
+  }
+
+  /** An example, which is to be changed: nothing is asked before it is. */
+  #take(text) {
+    this.input.value = text;
+    this.#say('');
+    this.input.focus();
+    this.input.select();
   }
 
   #read() {

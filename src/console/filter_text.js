@@ -1,10 +1,23 @@
 /**
- * What is typed into a filter box: a filter of livelog in JSON, or the short form `status=open total>10 title~^draft`
- * (conditions between spaces; values are JSON where they can be, else text; a lone word is an id).
+ * What is typed into a filter box: a filter of livelog in JSON, or the short form `status=open total > 10 title~^draft`
+ * (conditions between spaces, with or without spaces in them; values are JSON where they can be, else text; a lone word
+ * is an id). The manual's page of the console says the same to those who type.
  */
 
-const OPERATORS = { '=': undefined, '!=': '$ne', '>': '$gt', '>=': '$gte', '<': '$lt', '<=': '$lte', '~': '$regex' };
-const CONDITION = /^([^=!<>~\s]+)(!=|>=|<=|=|>|<|~)(.*)$/s;
+const OPERATORS = {
+  '=': undefined,
+  '==': undefined,
+  '!=': '$ne',
+  '>': '$gt',
+  '>=': '$gte',
+  '<': '$lt',
+  '<=': '$lte',
+  '~': '$regex',
+};
+const CONDITION = /^([^=!<>~\s]+)(!=|>=|<=|==|=|>|<|~)(.*)$/s;
+/** What has no place yet: a name whose sign is in the next part, a sign and no value, a sign and its value. */
+const SIGN_FIRST = /^(?:!=|>=|<=|=|>|<|~)/;
+const SIGN_LAST = /^[^=!<>~\s]+(?:!=|>=|<=|==|=|>|<|~)$/;
 
 /**
  * @param {string} text
@@ -36,13 +49,12 @@ export function jsonError(error, text) {
 }
 
 function readShort(text) {
-  const parts = split(text);
-  if (parts.length === 1 && !CONDITION.test(parts[0])) return { filter: { _id: parts[0] } };
+  const parts = joined(split(text));
+  if (parts.length === 1 && !CONDITION.test(parts[0])) return { filter: { _id: unquoted(parts[0]) } };
   const conditions = [];
-  for (const part of parts) {
+  for (const [index, part] of parts.entries()) {
     const condition = CONDITION.exec(part);
-    if (!condition)
-      return { error: `“${part}” is no condition: write name=value, name>value, name~pattern, or a filter in JSON` };
+    if (!condition) return { error: whyNot(part, parts[index - 1]) };
     conditions.push(conditionOf(condition));
   }
   return { filter: merged(conditions) };
@@ -51,6 +63,28 @@ function readShort(text) {
 /** Parts between spaces, where `"…"` holds a part together. */
 function split(text) {
   return text.match(/(?:"(?:\\.|[^"\\])*"|\S)+/g) ?? [];
+}
+
+/** The same, with the spaces taken away that stand around a sign: `title = x` is `title=x`. */
+function joined(parts) {
+  const whole = [];
+  for (const part of parts) {
+    const last = whole.at(-1);
+    const goesOn =
+      last !== undefined &&
+      ((SIGN_FIRST.test(part) && !CONDITION.test(last)) || (SIGN_LAST.test(last) && !CONDITION.test(part)));
+    if (goesOn) whole[whole.length - 1] = last + part;
+    else whole.push(part);
+  }
+  return whole;
+}
+
+/** Two words after a sign are the commonest slip, and have an answer of their own. */
+function whyNot(part, before) {
+  const [, path, sign, value] = CONDITION.exec(before ?? '') ?? [];
+  if (value && !value.endsWith('"'))
+    return `“${part}” is no condition: if it belongs to the value, write ${path}${sign}"${value} ${part}"`;
+  return `“${part}” is no condition: write name=value, name>value, name~pattern, or a filter in JSON`;
 }
 
 function conditionOf([, path, sign, written]) {

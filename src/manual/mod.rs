@@ -23,6 +23,10 @@ pub mod wire {}
 pub mod subscriptions {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("console.md")]
+pub mod console {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("client.md")]
 pub mod client {}
 

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import * as bounds from '../../../src/console/bounds.js';
 import { differences, told, updateBetween, valueAt } from '../../../src/console/diff.js';
 import { FeedLog } from '../../../src/console/feed_log.js';
+import { EXAMPLES } from '../../../src/console/filter_help.js';
 import { readFilter } from '../../../src/console/filter_text.js';
 import { brief, briefFields } from '../../../src/console/format.js';
 import { pointOf, quantile, readMetrics, total } from '../../../src/console/metrics.js';
@@ -19,10 +20,26 @@ test('a filter is JSON, or conditions between spaces', () => {
     ['title~^dr', { title: { $regex: '^dr' } }],
     ['n>1 n<5', { $and: [{ n: { $gt: 1 } }, { n: { $lt: 5 } }] }],
     ['order-17', { _id: 'order-17' }],
+    ['"my order"', { _id: 'my order' }],
+    ['title = x', { title: 'x' }],
+    ['title= x total >10', { title: 'x', total: { $gt: 10 } }],
+    ['title ~ "^two words" a== 1', { title: { $regex: '^two words' }, a: 1 }],
+    ['a= b=1', { a: '', b: 1 }],
+    ['a != null', { a: { $ne: null } }],
+    ['a~b=c', { a: { $regex: 'b=c' } }],
   ];
   for (const [text, filter] of cases) assert.deepEqual(readFilter(text), { filter }, text);
   assert.match(readFilter('{"a":').error, /not JSON yet/);
-  assert.match(readFilter('a=1 nonsense').error, /nonsense/);
+  assert.match(readFilter('nonsense a=1').error, /“nonsense” is no condition: write name=value/);
+  assert.match(readFilter('name=Ada Okafor').error, /if it belongs to the value, write name="Ada Okafor"/);
+});
+
+test('every filter that the box and the manual show as an example is one', async () => {
+  const page = await readFile(new URL('../../../src/manual/console.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, text]) => text);
+  assert.ok(told.length > 8, String(told));
+  for (const text of [...told, ...EXAMPLES.map(([text]) => text)]) assert.equal(readFilter(text).error, undefined, text);
+  assert.deepEqual(readFilter('status = open'), readFilter('status=open'));
 });
 
 test('the update between two documents names what differs and nothing else', () => {
