@@ -13,10 +13,10 @@ const WIDTHS = {
   boolean: '9ch',
   time: '16ch',
   id: 'minmax(14ch, 1.2fr)',
-  short: 'minmax(11ch, 1fr)',
+  short: 'minmax(13ch, 1fr)',
   long: 'minmax(16ch, 2.4fr)',
 };
-const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 11, long: 16 };
+const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 13, long: 16 };
 
 /** @typedef {{ path: string, kind: keyof typeof WIDTHS }} Column */
 

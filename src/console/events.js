@@ -53,7 +53,8 @@ export class EventsView {
     });
     this.panel = new EventPanel({ db, scope, notices, close: () => this.#closed() });
     this.empty = h('div', { class: 'empty', hidden: true });
-    this.create = button([icon('plus'), h('span', { class: 'wide-word' }, 'New event')], () => turn({ new: '1', id: undefined }), 'primary');
+    const plus = [icon('plus'), h('span', { class: 'wide-word' }, 'New event')];
+    this.create = button(plus, () => turn({ new: '1', id: undefined }), 'primary');
     this.element = this.#build();
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
     scope.add(
@@ -101,6 +102,10 @@ export class EventsView {
     this.table.select(query.id);
     if (JSON.stringify(wanted) === this.#shown) return;
     this.#shown = JSON.stringify(wanted);
+    this.sort.show(
+      shownColumns.map(({ path }) => path),
+      wanted.sort,
+    );
     say(this.note, 'reading …');
     this.load(wanted);
   }

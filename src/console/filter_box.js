@@ -29,10 +29,11 @@ export class FilterBox {
       'aria-label': label,
       'aria-describedby': error,
     });
+    const help = filterHelp(scope, { take: (text) => this.#take(text) });
     this.element = h(
       'div',
       { class: 'filter-box' },
-      h('div', { class: 'filter-field' }, icon('search'), this.input, filterHelp(scope, { take: (text) => this.#take(text) })),
+      h('div', { class: 'filter-field' }, icon('search'), this.input, help),
       this.error,
     );
     const calm = scope.calm(CALM_MS, () => this.#read());

@@ -153,16 +153,15 @@ fact('the audit shows what changed, and how everything was at any moment', async
 
 fact('an example that cannot load the client says so, and where to look', async () => {
   const { browser, origin } = await pages();
-  const page = (name) => pathToFileURL(`${EXAMPLES}/${name}.html`).href;
+  const nobody = 'http://127.0.0.1:9';
   for (const name of ['audit', 'board', 'chat']) {
-    for (const address of [`${origin}/${name}.html?server=http://127.0.0.1:9`, `${page(name)}?server=http://127.0.0.1:9`]) {
-      const tab = await browser.open(address, { viewport: { width: 360, height: 640 } });
+    for (const page of [`${origin}/${name}.html`, pathToFileURL(`${EXAMPLES}/${name}.html`).href]) {
+      const tab = await browser.open(`${page}?server=${nobody}`, { viewport: { width: 360, height: 640 } });
       tab.expect(/Failed to load resource/, /blocked by CORS/, /^uncaught: /);
-      const said = tab.page.locator('header output', { hasText: 'No livelog answers at http://127.0.0.1:9: see the first' });
-      await said.waitFor();
+      await tab.page.locator('header output', { hasText: `No livelog answers at ${nobody}: see the first` }).waitFor();
       const width = await tab.page.evaluate(() => document.documentElement.scrollWidth);
       ok(width <= 360, `${name} is ${width} wide`);
-      if (address.startsWith('file:')) await tab.screenshot(`${name}-unanswered`);
+      if (page.startsWith('file:')) await tab.screenshot(`${name}-unanswered`);
       await tab.close();
     }
   }

@@ -112,7 +112,8 @@ test('what is said of one event is said once, and beside the panel', async () =>
     await sees(tab, '.notice', `version ${version} is as version 1 was`);
   }
   assert.equal(await tab.page.locator('.notice').count(), 1);
-  const [notice, panel] = [await tab.page.locator('.notice').boundingBox(), await tab.page.locator('.panel').boundingBox()];
+  const notice = await tab.page.locator('.notice').boundingBox();
+  const panel = await tab.page.locator('.panel').boundingBox();
   assert.ok(notice.x + notice.width <= panel.x, 'it hides nothing of the panel');
   await tab.close();
 });
@@ -120,6 +121,7 @@ test('what is said of one event is said once, and beside the panel', async () =>
 test('a filter of the address that cannot be read leaves a way on', async () => {
   const tab = await here.open('#/events?filter=status+open');
   await sees(tab, '.field-error', 'no condition');
+  assert.equal(await tab.page.locator('.sort-box select').inputValue(), '_createdAt');
   await tab.page.getByRole('button', { name: 'Show all events' }).click();
   await sees(tab, '.table-row', 'order-12');
   await tab.close();
