@@ -193,7 +193,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   /** @param {Edit} edit */
   function send(edit) {
     edit.stage = 'sent';
-    edit.unsureAfter ??= connection.head;
+    // A log that was made anew has come less far: there it comes after less.
+    edit.unsureAfter = Math.min(edit.unsureAfter ?? Infinity, connection.head);
     connection.request({ ...edit.command, commandId: edit.commandId }, (answer) => {
       edit.stage = 'ready';
       if (!answer) return;
