@@ -147,12 +147,16 @@ export function connect(url = globalThis.location?.origin, options) {
   const opening = isKept ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
   const writes = openWrites(connection, checked, opening);
 
-  /** Asks again if the connection ends before the answer. @param {string} type @param {any} payload */
-  async function read(type, payload) {
+  /**
+   * Asks again if the connection ends before the answer, perhaps another log, in which other positions are known.
+   * @param {string} type
+   * @param {() => any} payloadNow
+   */
+  async function read(type, payloadNow) {
     for (;;) {
       await connection.whenUp();
       /** @type {Promise<import('./connection.js').Frame | undefined>} */
-      const asking = new Promise((resolve) => connection.request({ type, payload }, resolve));
+      const asking = new Promise((resolve) => connection.request({ type, payload: payloadNow() }, resolve));
       const answer = await asking;
       if (answer?.error) throw new LivelogError(answer.error);
       if (answer) return answer;
@@ -197,8 +201,8 @@ export function connect(url = globalThis.location?.origin, options) {
 
   /** @param {FetchOptions} query @returns {Promise<Page>} */
   async function fetch(query) {
-    const minSeq = query.at === undefined ? connection.acknowledged || undefined : undefined;
-    const { data, seq, next } = await read('FETCH', { minSeq, ...query });
+    const minSeq = () => (query.at === undefined && connection.acknowledged) || undefined;
+    const { data, seq, next } = await read('FETCH', () => ({ minSeq: minSeq(), ...query }));
     return { data, seq, next };
   }
 
