@@ -59,6 +59,13 @@ class Site {
     await this.start();
   }
 
+  /** Killed, and started with a log that ends at an earlier seq and has another epoch. */
+  async rewind(seq) {
+    await this.kill();
+    await this.server.rewind(seq);
+    await this.start();
+  }
+
   cut() {
     this.proxy.cut();
   }

@@ -19,6 +19,7 @@ const METHODS = [
   'kill',
   'stop',
   'refound',
+  'rewind',
   'cut',
   'stall',
   'flow',
