@@ -115,6 +115,11 @@ class Site {
     return this.proxy.sent.filter((message) => isLike(message, pattern));
   }
 
+  /** What was passed on twice. */
+  doubled() {
+    return this.proxy.doubled;
+  }
+
   connections() {
     return { open: this.proxy.open, accepted: this.proxy.accepted };
   }

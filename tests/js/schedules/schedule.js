@@ -193,7 +193,9 @@ export class Schedule {
 
   async settle() {
     for (const { site } of this.tabs) await site.calm();
-    const settled = () => this.tabs.every((tab) => tab.isSettled());
+    const { epoch } = await this.log();
+    // Who has not heard yet that the log is another may be content with what it has.
+    const settled = () => this.tabs.every((tab) => tab.isSettled() && tab.db.epoch === epoch);
     await until(settled, () => `all is settled: ${this.tabs.map(waiting)}`, SETTLED_MS);
     for (const { name, persist } of this.tabs) {
       if (persist)
@@ -209,8 +211,7 @@ export class Schedule {
     const head = await this.head();
     const last = await this.log();
     const logs = [...this.past, last];
-    for (const write of this.tabs.flatMap(({ writes }) => writes))
-      write.log = logs.findIndex(({ epoch }) => epoch === write.epoch);
+    for (const tab of this.tabs) await placeWrites(tab, logs);
     for (const tab of this.tabs) {
       equal(tab.troubles, [], `client ${tab.name}`);
       for (const write of tab.writes) this.judgeWrite(write, tab, logs);
@@ -311,9 +312,21 @@ export class Schedule {
   }
 }
 
-/** Whether it was refused in this log or in one before it; a log that is gone may have it all the same. */
-function isRefused({ outcome, log }, at) {
-  return outcome === REFUSED && log <= at;
+/** Finds out which log each outcome is of, and which writes were doubled on their way. */
+async function placeWrites({ site, writes }, logs) {
+  const doubled = new Set((await site.doubled()).flatMap(tokensOf));
+  for (const write of writes) {
+    write.log = logs.findIndex(({ epoch }) => epoch === write.epoch);
+    write.isDoubled = tokensOf(write.command).some((token) => doubled.has(token));
+  }
+}
+
+/**
+ * Whether a log cannot have it: it was refused in this one or in one before it. Of one that arrived twice, the second may
+ * have been done when the first was refused.
+ */
+function isRefused({ outcome, log, isDoubled }, at) {
+  return outcome === REFUSED && log <= at && !isDoubled;
 }
 
 /** Since it was last told that the log is another, a feed has told all of the log, once and in order. */

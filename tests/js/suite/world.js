@@ -31,6 +31,7 @@ const METHODS = [
   'say',
   'calm',
   'sent',
+  'doubled',
   'connections',
   'log',
   'end',
