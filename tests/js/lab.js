@@ -143,7 +143,8 @@ const METHODS = new Set(
 class Lab {
   #sites = new Map();
   #next = 1;
-  #http = http.createServer((request, response) => this.#answer(request, response));
+  // By default a connection that is idle for a while is closed, on a busy machine also one with a request on its way.
+  #http = http.createServer({ keepAliveTimeout: 0 }, (request, response) => this.#answer(request, response));
 
   async listen() {
     await new Promise((done) => this.#http.listen(0, '127.0.0.1', done));
