@@ -23,9 +23,10 @@ import { LivelogError } from './livelog.js';
 
 /**
  * @typedef {object} LivelogUtils
+ * @property {Db} db whose collection it is
  * @property {(seq: number) => Promise<void>} seen resolves when the collection has taken in what was written as `seq`
  * @property {(change: { transaction: { mutations: readonly any[] } }) => Promise<void>} send the `mutationFn` of a transaction
- *   of your own: its changes, which may be of several collections, are one BATCH
+ *   of your own: its changes, which may be of several collections of one client, are one BATCH
  */
 
 /**
@@ -53,6 +54,9 @@ const SUBSETS = 32;
 /** A page of a FETCH has at most so many events. */
 const PAGE = 1000;
 
+/** A BATCH has at most so many commands. */
+const CHANGES = 100;
+
 /** What is handed on to TanStack DB. What a later one takes can be added to the options that come out. */
 const HANDED_ON = /^(id|schema|gcTime|startSync|autoIndex|defaultIndexType|compare|syncMode|defaultStringCollation|singleResult)$/;
 
@@ -66,8 +70,8 @@ const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
  * subscription. What a filter cannot say (`like`, computed values) is left to TanStack DB, so the server sends more than
  * would be needed, never less. Values compare as the server compares them: within one type, arrays by their elements.
  *
- * A change is shown at once, sent as a BATCH (at most 100 rows, all or none of them), and taken back if the server refuses
- * it. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
+ * A change is shown at once, sent as a BATCH (all of its rows or none), and taken back if the server refuses it. One of more
+ * than 100 rows is not sent at all, for half of it could be refused when the other half is done. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
  *
  * @template {object} [T=Record<string, any>]
  * @param {LivelogCollectionOptions<T>} options
@@ -88,6 +92,10 @@ export function livelogCollectionOptions(options) {
 
   /** @param {{ transaction: { mutations: readonly any[] } }} change */
   const send = async ({ transaction: { mutations } }) => {
+    // Found before anything is sent: of what is done nothing is taken back.
+    if (mutations[CHANGES] || mutations.some(({ collection }) => collection.utils.db !== db)) {
+      throw new LivelogError({ code: 'bad_request', message: `a transaction has at most ${CHANGES} changes, all of one client` });
+    }
     const commands = mutations.map((mutation) => commandOf(mutation, expectedVersion));
     const { seq } = await db.write({ type: 'BATCH', payload: { commands } }, { optimistic: false });
     await Promise.all(mutations.map(({ collection }) => collection.utils.seen(seq)));
@@ -105,7 +113,7 @@ export function livelogCollectionOptions(options) {
     onInsert: send,
     onUpdate: send,
     onDelete: send,
-    utils: { seen, send },
+    utils: { db, seen, send },
   });
 }
 
@@ -207,6 +215,8 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
   function close(subset) {
     subsets.delete(subset);
     subset.query.close();
+    // Nobody waits any more for what it begins with.
+    subset.resolve(true);
     begin();
     clear(subset);
     commit();
@@ -235,7 +245,15 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
 
   if (eager) open(filter).promise.then(markReady, () => {});
   else markReady();
-  return { loadSubset, unloadSubset, cleanup: () => subsets.forEach(close) };
+  return {
+    loadSubset,
+    unloadSubset,
+    cleanup() {
+      // Who is about to ask does not.
+      loans.clear();
+      subsets.forEach(close);
+    },
+  };
 }
 
 /**
