@@ -22,7 +22,7 @@ import { useCallback, useMemo, useSyncExternalStore } from 'react';
 /**
  * A live result that components share, and what they have of it now.
  *
- * @typedef {{ query: Query, result: QueryResult<any>, users: number }} Shared
+ * @typedef {{ query?: Query, result: QueryResult<any>, listeners: Set<() => void> }} Shared
  */
 
 /** @type {QueryResult<any>} */
@@ -47,14 +47,15 @@ function sharedOf(db) {
 
 /**
  * A live result. It is asked for when the component is mounted and given up when the last component that uses it is gone.
- * Options are compared by value, so they may be written in place. With `null` or `false` instead nothing is asked.
+ * Options are compared by value, so they may be written in place. With `null` or `false` instead nothing is asked, as while
+ * there is no `db` yet. A result that has ended with an error is asked for again by the next component that is mounted with it.
  *
  * ```jsx
  * const { rows, ready, error } = useQuery(db, { filter: { done: false }, sort: { _createdAt: -1 } });
  * ```
  *
  * @template {object} [T=any]
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @param {QueryOptions | null | false} [options]
  * @returns {QueryResult<T>}
  */
@@ -80,21 +81,19 @@ function keyOf(options) {
 /**
  * Nothing happens before `subscribe`: React may render what it never mounts.
  *
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @param {string} key
  */
 function storeOf(db, key) {
   return {
-    get: () => clients.get(db)?.get(key)?.result ?? NOTHING,
+    get: () => (db && clients.get(db)?.get(key)?.result) ?? NOTHING,
     /** @param {() => void} changed */
     subscribe(changed) {
-      if (key === 'null') return () => {};
+      if (!db || key === 'null') return () => {};
       const shared = share(db, key);
-      shared.users += 1;
-      const stop = shared.query.subscribe(changed);
+      shared.listeners.add(changed);
       return () => {
-        stop();
-        shared.users -= 1;
+        shared.listeners.delete(changed);
         // Later, because StrictMode and a change of pages mount again what they have just unmounted.
         setTimeout(() => giveUp(db, key, shared));
       };
@@ -109,16 +108,28 @@ function storeOf(db, key) {
  */
 function share(db, key) {
   const all = sharedOf(db);
-  const known = all.get(key);
-  if (known) return known;
-  const query = db.query(JSON.parse(key));
-  const read = () => Object.freeze({ rows: query.get(), ready: query.ready, error: query.error, pending: query.pending });
   /** @type {Shared} */
-  const shared = { query, result: read(), users: 0 };
-  // Heard before any component is, so that all of them find the same new object.
-  query.subscribe(() => (shared.result = read()));
+  const shared = all.get(key) ?? { result: NOTHING, listeners: new Set() };
+  if (!shared.query || shared.query.error) ask(shared, db, key);
   all.set(key, shared);
   return shared;
+}
+
+/**
+ * @param {Shared} shared
+ * @param {Db} db
+ * @param {string} key
+ */
+function ask(shared, db, key) {
+  const query = db.query(JSON.parse(key));
+  const read = () => {
+    const { ready, error, pending } = query;
+    shared.result = Object.freeze({ rows: query.get(), ready, error, pending });
+    for (const listener of [...shared.listeners]) listener();
+  };
+  shared.query = query;
+  query.subscribe(read);
+  read();
 }
 
 /**
@@ -128,18 +139,19 @@ function share(db, key) {
  */
 function giveUp(db, key, shared) {
   const all = sharedOf(db);
-  if (shared.users > 0 || all.get(key) !== shared) return;
+  if (shared.listeners.size > 0 || all.get(key) !== shared) return;
   all.delete(key);
-  shared.query.close();
+  shared.query?.close();
 }
 
 /**
- * The state of the connection: `{ name, reason, since, lag }`, a new object when something of it changes.
+ * The state of the connection: `{ name, reason, since, lag }`, a new object when something of it changes. While there is no
+ * `db` yet it is `connecting`.
  *
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @returns {State}
  */
 export function useConnection(db) {
-  const subscribe = useCallback((/** @type {() => void} */ changed) => db.onState(changed), [db]);
-  return useSyncExternalStore(subscribe, () => db.state, () => CONNECTING);
+  const subscribe = useCallback((/** @type {() => void} */ changed) => db?.onState(changed) ?? (() => {}), [db]);
+  return useSyncExternalStore(subscribe, () => db?.state ?? CONNECTING, () => CONNECTING);
 }
