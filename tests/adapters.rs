@@ -23,7 +23,7 @@ async fn react_shows_live_results_and_renders_what_changed() {
 
 #[tokio::test]
 async fn a_tanstack_collection_is_what_the_server_has() {
-    the_facts_hold("tanstack", 38).await;
+    the_facts_hold("tanstack", 39).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 
 import { LivelogError } from './livelog.js';
 
-/** @import { Batch, Command, Db, Query } from './livelog.js' */
+/** @import { Batch, Command, Db, FetchOptions, Query } from './livelog.js' */
 /** @import { CollectionConfig, IR, LoadSubsetOptions, SyncConfig } from '@tanstack/db' */
 
 /** @typedef {Record<string, unknown>} Filter */
@@ -51,10 +51,8 @@ import { LivelogError } from './livelog.js';
 /** With so many subscriptions a collection asks for everything instead of more of them. */
 const SUBSETS = 32;
 
-/** A page of a FETCH has at most so many events. */
+/** The server's bounds: events of a FETCH, commands of a BATCH. */
 const PAGE = 1000;
-
-/** A BATCH has at most so many commands. */
 const CHANGES = 100;
 
 /** What is handed on to TanStack DB. What a later one takes can be added to the options that come out. */
@@ -131,7 +129,6 @@ export function livelogCollectionOptions(options) {
 
 /**
  * What runs between the start of a collection and its cleanup.
- *
  * @param {Db} db
  * @param {Filter | undefined} filter
  * @param {string[] | undefined} fields
@@ -243,17 +240,15 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
     if (subset && ![...loans.values()].includes(subset)) close(subset);
   }
 
+  function cleanup() {
+    // Who is about to ask does not.
+    loans.clear();
+    subsets.forEach(close);
+  }
+
   if (eager) open(filter).promise.then(markReady, () => {});
   else markReady();
-  return {
-    loadSubset,
-    unloadSubset,
-    cleanup() {
-      // Who is about to ask does not.
-      loans.clear();
-      subsets.forEach(close);
-    },
-  };
+  return { loadSubset, unloadSubset, cleanup };
 }
 
 /**
@@ -315,7 +310,6 @@ async function narrowed(db, base, { where, orderBy, limit, offset = 0, cursor })
 
 /**
  * What the first `limit` events have in common: a value up to which they go; nothing if there are fewer, or too many.
- *
  * @param {Db} db
  * @param {Filter | undefined} filter
  * @param {IR.OrderByClause} order
@@ -327,11 +321,29 @@ async function rangeOf(db, filter, { expression, compareOptions }, limit) {
   if (!path || limit > PAGE) return;
   const up = compareOptions.direction === 'asc';
   // Null comes first or last, whichever the query says, and is not counted.
-  const { data } = await db.fetch({ filter: all([filter, { [path]: { $ne: null } }]), sort: { [path]: up ? 1 : -1 }, fields: [path], limit });
+  const data = await read(db, { filter: all([filter, { [path]: { $ne: null } }]), sort: { [path]: up ? 1 : -1 }, fields: [path], limit });
   const value = path.split('.').reduce((at, name) => at?.[name], data[limit - 1]);
   if (!canCompare(value) || (compareOptions.stringSort !== 'lexical' && typeof value === 'string')) return;
   const upTo = { $not: { [up ? '$gt' : '$lt']: value } };
   return { [path]: compareOptions.nulls === 'last' ? { ...upTo, $ne: null } : upTo };
+}
+
+/**
+ * Without hope of a connection a FETCH is refused, but a live query waits for one.
+ * @param {Db} db
+ * @param {FetchOptions} query
+ * @returns {Promise<any[]>}
+ */
+async function read(db, query) {
+  try {
+    return (await db.fetch(query)).data;
+  } catch (error) {
+    if (/** @type {LivelogError} */ (error).code !== 'unavailable') throw error;
+    await new Promise((resolve) => {
+      const stop = db.onState(() => resolve(stop()));
+    });
+    return read(db, query);
+  }
 }
 
 /**
@@ -370,7 +382,6 @@ function conditionOf(name, value, not) {
 
 /**
  * Whether it is a number, a truth value, or text that both sides order alike: UTF-16 and UTF-8 do not agree on all of it.
- *
  * @param {unknown} value
  */
 function canCompare(value) {
@@ -379,7 +390,6 @@ function canCompare(value) {
 
 /**
  * The path of a field; none for what no event has.
- *
  * @param {any} expression
  * @returns {string}
  */

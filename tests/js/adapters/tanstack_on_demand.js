@@ -181,6 +181,21 @@ fact('on demand, a collection that is cleaned up while it finds out what to ask 
   equal(await subscribed(site), []);
 });
 
+fact('on demand, an ordered query that begins offline is answered when the connection is back', async (world) => {
+  const { site, db, collection } = await tasks(world);
+  await site.refuse(true);
+  await site.cut();
+  await until(() => db.state.name === 'offline', 'it is offline');
+  const ordered = () => watch(world, (q) => q.from({ t: collection }).orderBy(({ t }) => t.n).limit(5));
+  const { result } = ordered();
+  await until(() => collection.isLoadingSubset, 'it loads');
+  const loaded = result.preload();
+  await site.refuse(false);
+  await loaded;
+  equal(result.toArray.map(({ n }) => n), [0, 1, 2, 3, 4]);
+  ok(collection.size < 20, `${collection.size} were loaded`);
+});
+
 fact('on demand, a query that goes before it is answered leaves nothing that loads', async (world) => {
   const { site, db, collection } = await tasks(world);
   await site.refuse(true);
