@@ -98,8 +98,11 @@ test('a read that was under way when the log was made anew does not wait for wha
   await site.rule({ direction: 'up', match: { type: 'FETCH' }, act: 'drop' });
   const read = db.fetch();
   await until(async () => (await site.sent({ type: 'FETCH' })).length === 1, 'it is asked');
+  // Held up and not refused: after three attempts in vain a read gives up.
+  await site.stall();
   await site.refound();
   await site.cut();
+  await site.flow();
   const { data, seq } = await read;
   equal([data, seq], [[], 0]);
 });
