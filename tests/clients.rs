@@ -27,7 +27,7 @@ const SCHEDULE_DEADLINE: Duration = Duration::from_secs(2);
 const SIZES: [(&str, &[&str], usize); 3] = [
     ("livelog.js", &["persist.js"], 10 * 1024),
     ("react.js", &[], 1024),
-    ("tanstack.js", &[], 2304),
+    ("tanstack.js", &[], 2560),
 ];
 
 async fn the_suite_passes_in(runtime: &str) {

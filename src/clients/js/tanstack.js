@@ -13,7 +13,6 @@ import { LivelogError } from './livelog.js';
 
 /**
  * A change that TanStack DB has made locally, as far as it matters here.
- *
  * @typedef {object} Mutation
  * @property {'insert' | 'update' | 'delete'} type
  * @property {any} original
@@ -117,7 +116,6 @@ export function livelogCollectionOptions(options) {
 
 /**
  * One subscription of a collection: everything if it is eager, else what one or several of its live queries need.
- *
  * @typedef {object} Subset
  * @property {string} key the JSON of its filter
  * @property {Query} query
@@ -253,7 +251,6 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
 
 /**
  * The command that does on the server what was done here.
- *
  * @param {Mutation} mutation
  * @param {boolean | undefined} expects
  * @returns {Command}
@@ -292,7 +289,6 @@ function isPlain(value) {
 /**
  * The filter of what a live query needs. Of an ordered query with a limit that is everything up to the value at which the
  * server cuts it now: a row that comes before it later is told, too.
- *
  * @param {Db} db
  * @param {Filter | undefined} base
  * @param {LoadSubsetOptions} options
@@ -348,7 +344,6 @@ async function read(db, query) {
 
 /**
  * The filter that sees at least what an expression is true of (with `not`, false of). `{}` sees everything.
- *
  * @param {any} expression
  * @param {boolean} [not]
  * @returns {Filter}
