@@ -126,7 +126,11 @@ async fn what_cannot_be_imported_is_told_with_line_and_path() {
             r#"{"n":9223372036854775808}"#,
             "n: the number does not fit 64 bits",
         ),
-        ("ndjson", good, "another document became event a before"),
+        (
+            "ndjson",
+            good,
+            "another document became the same event before: ids are text here (event a)",
+        ),
         ("ndjson", r#"{"_id":null}"#, "_id: its _id is null"),
         (
             "mongoexport",
@@ -171,7 +175,7 @@ async fn what_cannot_be_imported_is_told_with_line_and_path() {
         assert!(is_empty(&into));
         let words = [&words[..], &["--skip-refused"]].concat();
         let told = said(&import(&into, &words, Stdio::null()).await, 0);
-        assert!(told.contains("imported 1 changes into 1 events"), "{told}");
+        assert!(told.contains("imported 1 change into 1 event"), "{told}");
     }
     for (text, reason) in [
         ("{\"a\":1}\n{\"a\":}\n", "line 2: expected value"),
@@ -214,6 +218,108 @@ async fn a_long_import_is_read_in_constant_memory_and_every_document_arrives() {
     let told = said(&import(&into, &words, Stdio::null()).await, 0);
     assert!(
         told.contains("imported 2000 changes into 2000 events"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_filled_is_told_of_before_the_file_is_read() {
+    let into = Database::folder();
+    let words = ["--format", "ndjson"];
+    said(&import(&into, &words, stdin(b"{}")).await, 0);
+    let folder = scratch();
+    let path = folder.path().join("broken.ndjson");
+    std::fs::write(&path, "{\"a\":}").unwrap();
+    let words = ["--format", "ndjson", path.to_str().unwrap()];
+    let told = said(&import(&into, &words, Stdio::null()).await, 1);
+    assert!(told.contains("the store is not empty"), "{told}");
+    assert!(!told.contains("line 1"), "{told}");
+    // A dry run looks at both, and tells both.
+    let words = [&words[..], &["--dry-run"]].concat();
+    let told = said(&import(&into, &words, Stdio::null()).await, 1);
+    for word in ["the store is not empty", "line 1"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn all_that_is_refused_is_told_in_one_run_each_kind_once() {
+    let lines = [
+        r#"{"_id":"a","$x":1,"b.c":1,"list":[{"$y":1},{"$y":2}]}"#,
+        r#"{"_id":"b","fine":1}"#,
+        r#"{"_id":"c","$x":1,"_d":1}"#,
+        r#"{"_id":"d","$x":1}"#,
+    ];
+    let text = lines.join("\n");
+    let folder = scratch();
+    let path = folder.path().join("documents");
+    std::fs::write(&path, &text).unwrap();
+    let path = path.to_str().unwrap();
+    for (source, dry) in [
+        ("-", &[][..]),
+        ("-", &["--dry-run"]),
+        (path, &[]),
+        (path, &["--dry-run"]),
+    ] {
+        let into = Database::folder();
+        let words = [&["--format", "ndjson", source][..], dry].concat();
+        let told = said(&import(&into, &words, stdin(text.as_bytes())).await, 1);
+        for line in [
+            "refused 3 documents:",
+            "  line 1: $x: names must not begin with $ (--rename='$x=NAME', or --drop='$x'), and so in 2 others",
+            r"  line 1: b.c: names must not contain a dot (--rename='b\.c=NAME', or --drop='b\.c')",
+            "  line 1: list.0.$y: names must not begin with $ (--rename='list.$y=NAME', or --drop='list.$y')",
+            "  line 3: _d: names beginning with _ are the server's (--rename='_d=NAME', or --drop='_d')",
+        ] {
+            assert!(told.lines().any(|found| found == line), "{line}: {told}");
+        }
+        assert!(
+            told.contains("3 documents cannot be taken as they are"),
+            "{told}"
+        );
+        assert!(told.contains("nothing was written"), "{told}");
+        let words = [
+            &words[..],
+            &["--drop=$x", r"--drop=b\.c", "--drop=list.$y", "--drop=_d"],
+        ]
+        .concat();
+        said(&import(&into, &words, stdin(text.as_bytes())).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_error_has_one_place_which_is_that_in_the_file() {
+    for (text, place) in [
+        ("{}\n\n{\n\"a\":}\n", "line 4, column 5: expected value"),
+        ("[{},{\"a\":}]", "line 1, column 10: expected value"),
+        (
+            "[{},\n{},]",
+            "line 2, column 4: a comma stands before the end",
+        ),
+        (
+            "[{\"_id\":\"a\"},{\"$b\":1}]",
+            "line 1, column 14: $b: names must not",
+        ),
+    ] {
+        let into = Database::folder();
+        let words = ["--format", "ndjson", "--dry-run"];
+        let told = said(&import(&into, &words, stdin(text.as_bytes())).await, 1);
+        assert!(told.contains(place), "{place}: {told}");
+        assert!(!told.contains("at line"), "{told}");
+        assert!(is_empty(&into));
+    }
+}
+
+#[tokio::test]
+async fn one_is_not_called_many() {
+    let into = Database::folder();
+    let words = ["--format", "ndjson"];
+    let told = said(&import(&into, &words, stdin(b"{\"a\":\"b\"}")).await, 0);
+    for line in ["read 1 document, 9 bytes", "           1 string, unchanged"] {
+        assert!(told.lines().any(|found| found == line), "{line}: {told}");
+    }
+    assert!(
+        told.contains("imported 1 change into 1 event as of seq 1"),
         "{told}"
     );
 }

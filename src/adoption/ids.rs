@@ -27,7 +27,7 @@ pub(super) fn text(id: &Given) -> Result<String, String> {
         Given::List(_) => "an array",
         Given::Binary(_) => "binary data",
         Given::Null | Given::Undefined => "null",
-        Given::Unreadable(reason) => return Err((*reason).to_owned()),
+        Given::Unreadable(reason) => return Err(reason.to_string()),
         _ => "of another type",
     };
     Err(format!(

@@ -18,6 +18,7 @@ mod open;
 mod options;
 mod seq_at;
 mod source;
+mod survey;
 mod top_k;
 
 use std::fmt;
@@ -41,6 +42,7 @@ pub use source::{
     Source, SourceChange, SourceChanges, SourceDocument, SourceEffect, SourceEvent, SourceOptions,
     SourcePage, open_source,
 };
+pub use survey::{Site, survey};
 
 /// The log's identity: a recreated log has another one, so that a position in the old log is refused in the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

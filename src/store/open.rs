@@ -64,7 +64,12 @@ async fn embedded(options: EmbeddedOptions, purpose: Purpose) -> anyhow::Result<
 
 #[cfg(not(feature = "embedded"))]
 async fn embedded(_: EmbeddedOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::bail!(
+    Err(no_embedded())
+}
+
+#[cfg(not(feature = "embedded"))]
+pub(super) fn no_embedded() -> anyhow::Error {
+    anyhow::anyhow!(
         "this livelog was built without the embedded store: name a MongoDB with --mongodb URI, or build it with \
          --features embedded"
     )
@@ -77,7 +82,12 @@ async fn mongo(options: MongoOptions, purpose: Purpose) -> anyhow::Result<Arc<dy
 
 #[cfg(not(feature = "mongodb"))]
 async fn mongo(_: MongoOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::bail!(
+    Err(no_mongo())
+}
+
+#[cfg(not(feature = "mongodb"))]
+pub(super) fn no_mongo() -> anyhow::Error {
+    anyhow::anyhow!(
         "this livelog was built without MongoDB: leave out --mongodb and MONGODB_URI, or build it with \
          --features mongodb"
     )

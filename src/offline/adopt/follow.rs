@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{bail, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::follower::Follower;
+use super::progress::MoveProgress;
 use super::{AdoptOptions, FollowOptions};
 use crate::store::{Source, SourceChange, SourceEvent, Store, StoreError};
-use crate::value::read;
-
-/// The note that a store keeps of it.
-const NOTE: &str = "adopt";
 
 /// Changes that are applied together.
 const GROUP_COUNT: usize = 512;
@@ -22,73 +18,16 @@ const GROUP_COUNT: usize = 512;
 /// How often the position is noted while nothing changes: the source's log must still reach back to it later.
 const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How far a source was followed into a store: everything before `position` is there.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FollowProgress {
-    source: String,
-    /// Whether all documents were copied: before that, `position` is where to begin.
-    is_copied: bool,
-    position: String,
-}
-
-impl FollowProgress {
-    /// Before anything was copied.
-    pub(super) fn begun(source: &dyn Source, position: String) -> Self {
-        Self {
-            source: source.name().to_owned(),
-            is_copied: false,
-            position,
-        }
-    }
-
-    /// Once everything was.
-    pub(super) fn copied(self) -> Self {
-        Self {
-            is_copied: true,
-            ..self
-        }
-    }
-
-    pub(super) async fn read(store: &dyn Store) -> anyhow::Result<Option<Self>> {
-        let Some(note) = store.note(NOTE).await? else {
-            return Ok(None);
-        };
-        let progress = read(&note, "").context("how far the source was followed cannot be read")?;
-        Ok(Some(progress))
-    }
-
-    pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let note = serde_json::to_string(self).expect("it is JSON");
-        store.write_note(NOTE, &note).await
-    }
-
-    /// Refuses a store that another source was followed into, or that is not complete.
-    pub(super) fn ensure_of(&self, source: &dyn Source) -> anyhow::Result<()> {
-        ensure!(
-            self.source == source.name(),
-            "this store follows {}, not {}",
-            self.source,
-            source.name()
-        );
-        ensure!(
-            self.is_copied,
-            "adopting {} was cut off while its documents were copied: remove this store, and begin again",
-            self.source
-        );
-        Ok(())
-    }
-}
-
 /// Follows until it is told to stop, or nothing has changed for long enough.
 pub(super) async fn follow(
     source: &dyn Source,
     store: &Arc<dyn Store>,
     options: &AdoptOptions,
-    progress: FollowProgress,
+    progress: MoveProgress,
     until: FollowOptions,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::on_signal(until)?;
-    let mut changes = source.changes(&progress.position)?;
+    let mut changes = source.changes(progress.position()?)?;
     let mut follower = Follower::start(store, &options.intake);
     let mut progress = NotedProgress::new(progress);
     println!(
@@ -162,12 +101,12 @@ async fn take(
 
 /// The progress, and when it was last noted.
 struct NotedProgress {
-    progress: FollowProgress,
+    progress: MoveProgress,
     noted: Instant,
 }
 
 impl NotedProgress {
-    fn new(progress: FollowProgress) -> Self {
+    fn new(progress: MoveProgress) -> Self {
         let noted = Instant::now();
         Self { progress, noted }
     }
@@ -178,7 +117,7 @@ impl NotedProgress {
         has_changes: bool,
         store: &dyn Store,
     ) -> Result<(), StoreError> {
-        self.progress.position = position;
+        self.progress.advance(position);
         if !has_changes && self.noted.elapsed() < NOTE_INTERVAL {
             return Ok(());
         }
