@@ -13,6 +13,7 @@ use bson::{Bson, DateTime, Document, doc};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::disk::Mounted;
 use crate::support::database::{command, output};
 use crate::support::dice::{Dice, number};
 use crate::support::npm;
@@ -891,7 +892,7 @@ async fn a_dry_run_says_of_the_store_what_a_real_run_would(into: Arc<Database>) 
         assert!(said.contains(told), "{told}: {said}");
     }
     let said = failed(&source.adopted(&into, &["--follow"]).await);
-    assert!(said.contains("is not followed"), "{said}");
+    assert!(said.contains("without --follow"), "{said}");
     let log = into.run("export", Stdio::null()).await.stdout;
     assert_eq!(
         log.iter().filter(|byte| **byte == b'\n').count(),
@@ -940,6 +941,14 @@ async fn a_dry_run_says_that_a_folder_cannot_be_had_and_changes_nothing() {
             let said = failed(&adopted(data, dry).await);
             assert!(said.contains(reason), "{reason}: {said}");
             assert_eq!(said.contains("would become"), !dry.is_empty(), "{said}");
+        }
+    }
+    let read_only = missing.parent().unwrap();
+    std::fs::create_dir(read_only).unwrap();
+    if let Some(_mounted) = Mounted::over(read_only, "ro") {
+        for dry in [&["--dry-run"][..], &[]] {
+            let said = failed(&adopted(&missing, dry).await);
+            assert!(said.contains("Read-only file system"), "{said}");
         }
     }
     let written = std::fs::read(foreign.join("livelog.redb")).unwrap();

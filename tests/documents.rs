@@ -178,11 +178,11 @@ async fn what_cannot_be_imported_is_told_with_line_and_path() {
         assert!(told.contains("imported 1 change into 1 event"), "{told}");
     }
     for (text, reason) in [
-        ("{\"a\":1}\n{\"a\":}\n", "line 2: expected value"),
+        ("{\"a\":1}\n{\"a\":}\n", "line 2, column 6: expected value"),
         ("{\"a\":1}\n[]\n", "line 2: expected a document"),
         (
             "{\"a\":1}\n{\"a\":\"",
-            "line 2: the text ends within a document",
+            "line 2, column 7: the text ends within a document",
         ),
     ] {
         let into = Database::folder();

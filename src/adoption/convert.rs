@@ -103,10 +103,11 @@ impl<'a> Conversion<'a> {
             if self.is_known(new, &value, &mut known) {
                 continue;
             }
-            if new.starts_with('_') {
-                self.refuse(place.misnamed("names beginning with _ are the server's"));
+            let field = (self.named(&place, new), self.value(value, &place));
+            match new.starts_with('_') {
+                true => self.refuse(place.misnamed("names beginning with _ are the server's")),
+                false => event.push(field),
             }
-            event.push((self.named(&place, new), self.value(value, &place)));
         }
         let event = self.unrepeated(event, None);
         (known, event)

@@ -251,7 +251,7 @@ mod tests {
         ];
         let fields = vec![
             ("_id".to_owned(), Given::Bool(true)),
-            ("_a".to_owned(), Given::Int(1)),
+            ("_a".to_owned(), Given::List(Vec::new())),
             ("list".to_owned(), Given::List(list.to_vec())),
             ("c.d".to_owned(), Given::Unreadable("damaged".into())),
         ];

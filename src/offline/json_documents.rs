@@ -37,13 +37,10 @@ impl TextPlace {
         }
     }
 
-    fn pass(&mut self, bytes: &[u8]) {
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
-            None => self.column += bytes.len() as u64,
-            Some(last) => {
-                self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.column = (bytes.len() - last) as u64;
-            }
+    fn pass(&mut self, byte: u8) {
+        match byte {
+            b'\n' => (self.line, self.column) = (self.line + 1, 1),
+            _ => self.column += 1,
         }
     }
 }
@@ -126,16 +123,13 @@ impl<R: BufRead> JsonDocuments<R> {
             if is_object {
                 return self.object().map(Some);
             }
-            self.consume(1);
+            self.pass(byte.unwrap_or_default());
         }
     }
 
-    /// Goes past bytes that the input has in its buffer.
-    fn consume(&mut self, count: usize) {
-        if let Ok(buffer) = self.input.fill_buf() {
-            self.place.pass(&buffer[..count]);
-        }
-        self.input.consume(count);
+    fn pass(&mut self, byte: u8) {
+        self.place.pass(byte);
+        self.input.consume(1);
     }
 
     /// The next byte that is not white space, without consuming it.
@@ -146,7 +140,7 @@ impl<R: BufRead> JsonDocuments<R> {
                 Err(error) => return Err(self.unreadable(&error)),
             };
             match found {
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.consume(1),
+                Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) => self.pass(byte),
                 // A byte order mark, which some tools begin with. Nobody sees it.
                 Some(0xef | 0xbb | 0xbf) if self.array == ArrayState::Before => {
                     self.input.consume(1);
@@ -159,10 +153,13 @@ impl<R: BufRead> JsonDocuments<R> {
     /// The object that begins at the next byte.
     fn object(&mut self) -> Result<JsonText, TextError> {
         let place = self.place;
-        let (mut scan, mut bytes, mut is_too_long) = (ObjectScan::default(), Vec::new(), false);
+        let (mut scan, mut bytes, mut is_too_long) = (ObjectScan::at(place), Vec::new(), false);
         loop {
             let (taken, is_end) = match self.input.fill_buf() {
-                Ok([]) => return self.failed("the text ends within a document: it was cut off"),
+                Ok([]) => {
+                    self.place = scan.place;
+                    return self.failed("the text ends within a document: it was cut off");
+                }
                 Ok(buffer) => {
                     let (taken, is_end) = scan.advance(buffer);
                     is_too_long |= bytes.len() + taken > limits::IMPORT_LINE_BYTES_MAX;
@@ -175,11 +172,12 @@ impl<R: BufRead> JsonDocuments<R> {
                 }
                 Err(error) => return Err(self.unreadable(&error)),
             };
-            self.consume(taken);
+            self.input.consume(taken);
             if is_end {
                 break;
             }
         }
+        self.place = scan.place;
         let text = match is_too_long {
             true => None,
             false => match String::from_utf8(bytes) {
@@ -211,17 +209,29 @@ fn not_utf8(place: TextPlace) -> TextError {
 }
 
 /// Finds the brace that closes an object.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ObjectScan {
+    /// Of the next byte.
+    place: TextPlace,
     depth: u64,
     is_text: bool,
     is_escaped: bool,
 }
 
 impl ObjectScan {
+    fn at(place: TextPlace) -> Self {
+        Self {
+            place,
+            depth: 0,
+            is_text: false,
+            is_escaped: false,
+        }
+    }
+
     /// How many of these bytes belong to the object, and whether it ends with them.
     fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
         for (index, byte) in bytes.iter().enumerate() {
+            self.place.pass(*byte);
             match (byte, self.is_text) {
                 _ if std::mem::take(&mut self.is_escaped) => {}
                 (b'\\', true) => self.is_escaped = true,

@@ -87,8 +87,7 @@ impl MoveProgress {
                 format!("What was adopted there from {source} goes on with --follow")
             }
             (true, None) => format!(
-                "{source} was moved into it, and is not followed: what changed there since is not known. Name another \
-                 folder or database"
+                "{source} was moved into it, once, without --follow. Name another folder or database"
             ),
         }
     }
