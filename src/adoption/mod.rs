@@ -35,7 +35,7 @@ mod tally;
 pub use convert::Converter;
 pub use extended_json::{extended, plain};
 pub use given::{Given, GivenFields};
-pub use path::FieldPath;
+pub use path::SourcePath;
 pub use refusal::{REFUSALS_MAX, Refusal, Refusals};
 pub use renames::Renames;
 pub use tally::{Kind, KindTally, counted};

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// The names that lead to a field, in their written form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FieldPath(String);
+pub struct SourcePath(String);
 
 /// A letter of a name, or what separates names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Mark {
     Equals,
 }
 
-impl FieldPath {
+impl SourcePath {
     /// The field of this name, at the top or within another.
     pub(super) fn within(outer: Option<Self>, name: &str) -> Self {
         let mut text = match outer {
@@ -60,7 +60,7 @@ impl FieldPath {
     }
 }
 
-impl fmt::Display for FieldPath {
+impl fmt::Display for SourcePath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
@@ -123,10 +123,10 @@ mod tests {
 
     use super::*;
 
-    fn path(names: &[String]) -> FieldPath {
+    fn path(names: &[String]) -> SourcePath {
         let path = names
             .iter()
-            .fold(None, |outer, name| Some(FieldPath::within(outer, name)));
+            .fold(None, |outer, name| Some(SourcePath::within(outer, name)));
         path.unwrap()
     }
 
@@ -137,7 +137,7 @@ mod tests {
         ) {
             let written = path(&names);
             prop_assert!(!written.as_str().contains(char::is_control));
-            let (read, is_top) = FieldPath::of(&marks(written.as_str()).unwrap()).unwrap();
+            let (read, is_top) = SourcePath::of(&marks(written.as_str()).unwrap()).unwrap();
             prop_assert_eq!((read, is_top), (written, names.len() == 1));
         }
 
@@ -164,6 +164,6 @@ mod tests {
         for text in ["a\\", "a\\b", "\\u", "\\u{}", "\\u{d800}", "\\u{1b"] {
             assert!(marks(text).is_err(), "{text}");
         }
-        assert!(FieldPath::of(&marks("a=b").unwrap()).is_err());
+        assert!(SourcePath::of(&marks("a=b").unwrap()).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::path::{FieldPath, quoted};
+use super::path::{SourcePath, quoted};
 use crate::value::{Invalid, join};
 
 /// Reasons that are kept of one document, or of all.
@@ -18,7 +18,7 @@ pub struct Refusal {
     /// What it is about in this document.
     about: Option<String>,
     /// The same place without indexes, if it is in a field.
-    field: Option<FieldPath>,
+    field: Option<SourcePath>,
     /// Whether another name would mend it.
     is_misnamed: bool,
 }
@@ -66,7 +66,7 @@ impl Refusal {
     }
 
     /// The field that another name would mend.
-    pub fn misnamed_field(&self) -> Option<&FieldPath> {
+    pub fn misnamed_field(&self) -> Option<&SourcePath> {
         self.field.as_ref().filter(|_| self.is_misnamed)
     }
 
@@ -153,10 +153,10 @@ impl<'a> Place<'a> {
     }
 
     /// The field that it is in, or is.
-    pub(super) fn field(&self) -> Option<FieldPath> {
+    pub(super) fn field(&self) -> Option<SourcePath> {
         let outer = self.outer.and_then(Place::field);
         match self.segment {
-            PlaceSegment::Name(name) => Some(FieldPath::within(outer, name)),
+            PlaceSegment::Name(name) => Some(SourcePath::within(outer, name)),
             PlaceSegment::Index(_) => outer,
         }
     }

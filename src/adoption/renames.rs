@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::path::{FieldPath, Mark, marks, name_of, quoted};
+use super::path::{Mark, SourcePath, marks, name_of, quoted};
 use crate::value::name_offence;
 
 /// What is asked for fields, by their paths, and which of it was ever met.
 #[derive(Debug, Default)]
 pub struct Renames {
-    wishes: HashMap<FieldPath, Wish>,
+    asked: HashMap<SourcePath, Asked>,
     /// Whether there was a field at all that it could be asked for.
-    is_asked: AtomicBool,
+    is_consulted: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Wish {
+struct Asked {
     /// `None` if it is left out.
     name: Option<String>,
     /// The option as it was given.
@@ -40,7 +40,7 @@ impl Renames {
         if let Some(reason) = name_offence(&name) {
             return Err(refused(reason));
         }
-        let (path, is_top) = FieldPath::of(path).map_err(|reason| refused(&reason))?;
+        let (path, is_top) = SourcePath::of(path).map_err(|reason| refused(&reason))?;
         if is_top && name.starts_with('_') {
             return Err(refused("names beginning with _ are the server's"));
         }
@@ -53,14 +53,14 @@ impl Renames {
     /// # Errors
     /// If it is the `_id`, has a name already, or is no path.
     pub fn leave_out(&mut self, text: &str) -> Result<(), String> {
-        let path = marks(text).and_then(|marks| FieldPath::of(&marks));
+        let path = marks(text).and_then(|marks| SourcePath::of(&marks));
         let (path, _) = path.map_err(|reason| format!("{text}: {reason}"))?;
         self.insert(path, None, format!("--drop {}", quoted(text)))
     }
 
     fn insert(
         &mut self,
-        path: FieldPath,
+        path: SourcePath,
         name: Option<String>,
         option: String,
     ) -> Result<(), String> {
@@ -69,12 +69,12 @@ impl Renames {
         }
         let twice = format!("{path} is named twice");
         let is_met = AtomicBool::new(false);
-        let wish = Wish {
+        let asked = Asked {
             name,
             option,
             is_met,
         };
-        match self.wishes.insert(path, wish) {
+        match self.asked.insert(path, asked) {
             None => Ok(()),
             Some(_) => Err(twice),
         }
@@ -82,25 +82,25 @@ impl Renames {
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.wishes.is_empty()
+        self.asked.is_empty()
     }
 
     /// What is asked for the field at this path, if anything is.
-    pub(super) fn get(&self, path: &FieldPath) -> Option<Option<&str>> {
-        self.is_asked.store(true, Ordering::Relaxed);
-        let wish = self.wishes.get(path)?;
-        wish.is_met.store(true, Ordering::Relaxed);
-        Some(wish.name.as_deref())
+    pub(super) fn get(&self, path: &SourcePath) -> Option<Option<&str>> {
+        self.is_consulted.store(true, Ordering::Relaxed);
+        let asked = self.asked.get(path)?;
+        asked.is_met.store(true, Ordering::Relaxed);
+        Some(asked.name.as_deref())
     }
 
     /// The options that no field was there for, once there were fields: they are misspelt, or not needed.
     pub fn unmet(&self) -> Vec<&str> {
-        if !self.is_asked.load(Ordering::Relaxed) {
+        if !self.is_consulted.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let unmet = self.wishes.values();
-        let unmet = unmet.filter(|wish| !wish.is_met.load(Ordering::Relaxed));
-        let mut options: Vec<&str> = unmet.map(|wish| &*wish.option).collect();
+        let unmet = self.asked.values();
+        let unmet = unmet.filter(|asked| !asked.is_met.load(Ordering::Relaxed));
+        let mut options: Vec<&str> = unmet.map(|asked| &*asked.option).collect();
         options.sort_unstable();
         options
     }
