@@ -672,6 +672,27 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
 }
 
 #[tokio::test]
+async fn a_source_that_is_written_all_the_time_is_caught_up_with() {
+    let source = Source::new().await;
+    let into = Database::folder();
+    let mut following = Following::start(&source, &into, &[]);
+    let writing = async {
+        loop {
+            source.events().insert_one(doc! {}).await.unwrap();
+        }
+    };
+    let said = tokio::select! {
+        said = following.says("caught up") => said,
+        () = writing => unreachable!("it is written until it is said"),
+    };
+    assert!(said.contains("created"), "{said}");
+    following.process.signal(Signal::INT).unwrap();
+    following.says("cut over now").await;
+    following.ends().await;
+    verified(&into).await;
+}
+
+#[tokio::test]
 async fn a_document_that_cannot_be_ends_the_following_until_it_is_mended_or_left_out() {
     let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::folder();

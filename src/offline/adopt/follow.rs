@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use super::follower::Follower;
 use super::progress::MoveProgress;
 use super::{AdoptOptions, FollowOptions};
+use crate::domain::Timestamp;
+use crate::engine::ago;
 use crate::store::{Source, SourceChange, SourceEvent, Store, StoreError};
 
 /// Changes that are applied together.
@@ -69,12 +71,13 @@ async fn take(
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<()> {
     let mut changes: Vec<SourceChange> = Vec::new();
-    let (mut position, mut failure, mut caught_up) = (None, None, None);
+    let (mut position, mut failure, mut caught_up, mut last) = (None, None, None, None);
     for event in events.drain(..) {
         match event {
             Ok(SourceEvent::Change(change)) => {
                 caught_up = None;
                 position = Some(change.position.clone());
+                last = change.at.or(last);
                 changes.push(change);
             }
             Ok(SourceEvent::CaughtUp {
@@ -92,7 +95,8 @@ async fn take(
     if let Some(position) = position {
         progress.advance(position, has_changes, &**store).await?;
     }
-    stop.observe(has_changes, caught_up, follower);
+    stop.observe(has_changes, caught_up);
+    stop.report(last, follower);
     match failure {
         Some(error) => bail!("cannot follow the source: {error}"),
         None => Ok(()),
@@ -148,7 +152,17 @@ struct Stop {
     /// Since it was told.
     has_caught_up: bool,
     has_said_so: bool,
+    /// Whether the source had nothing more, when it was asked last.
+    is_near: bool,
+    reported: Instant,
 }
+
+/// A source that is written all the time never has nothing more: so close behind it is caught up with, by the clocks of
+/// both.
+const NEAR: Duration = Duration::from_secs(2);
+
+/// How often it is said how far the following is.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Stop {
     fn on_signal(until: FollowOptions) -> anyhow::Result<Self> {
@@ -160,6 +174,8 @@ impl Stop {
             told: Vec::new(),
             has_caught_up: false,
             has_said_so: false,
+            is_near: false,
+            reported: Instant::now(),
         })
     }
 
@@ -177,18 +193,30 @@ impl Stop {
     }
 
     /// Notes what was taken, and when the source was asked that had nothing more.
-    fn observe(&mut self, has_changes: bool, caught_up: Option<Instant>, follower: &Follower<'_>) {
+    fn observe(&mut self, has_changes: bool, caught_up: Option<Instant>) {
         if has_changes {
             self.last_change = Instant::now();
         }
         let told = self.told.first();
         self.has_caught_up = caught_up.is_some_and(|asked| told.is_none_or(|told| asked >= *told));
-        if caught_up.is_some() && !std::mem::replace(&mut self.has_said_so, true) {
-            println!(
-                "caught up: {}. Stop what writes to the source, then press Ctrl-C here",
-                follower.counts
-            );
+        self.is_near = caught_up.is_some();
+    }
+
+    /// Says how far it is: once that it has caught up, and now and then what was done. `last` is when the last change was
+    /// made.
+    fn report(&mut self, last: Option<Timestamp>, follower: &Follower<'_>) {
+        let is_near = self.is_near || last.is_some_and(|last| last >= ago(NEAR));
+        let counts = &follower.counts;
+        if is_near && !std::mem::replace(&mut self.has_said_so, true) {
+            println!("caught up: {counts}. Stop what writes to the source, then press Ctrl-C here");
+        } else if let Some(last) = last
+            && self.reported.elapsed() >= REPORT_INTERVAL
+        {
+            println!("followed up to {}: {counts}", last.as_str());
+        } else {
+            return;
         }
+        self.reported = Instant::now();
     }
 
     fn is_due(&self) -> bool {
