@@ -55,6 +55,10 @@ pub mod promises {}
 pub mod operating {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("deploying.md")]
+pub mod deploying {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("adopting.md")]
 pub mod adopting {}
 
