@@ -67,6 +67,8 @@ mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
 mod ping; // whether a session lives, asked in a message
+#[cfg(feature = "embedded")]
+mod proxies; // nginx and Caddy in front
 mod queries; // FETCH and GET /api/events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod reads; // reads beside each other: what they hold, when they end
@@ -93,6 +95,7 @@ mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
 mod time_travel; // histories, reads of the past, and restoring what was
+mod tls; // TLS: certificates and their exchange, handshakes, sessions over it
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod transfer; // the log exported and imported
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
