@@ -42,6 +42,21 @@ async fn the_time_slider_shows_the_past() {
 }
 
 #[tokio::test]
+async fn a_link_to_a_moment_shows_that_moment_or_says_why_not() {
+    the_facts_hold_of("moments").await;
+}
+
+#[tokio::test]
+async fn whatever_an_address_says_there_is_a_way_on() {
+    the_facts_hold_of("addresses").await;
+}
+
+#[tokio::test]
+async fn characters_that_nobody_sees_are_marked() {
+    the_facts_hold_of("unseen").await;
+}
+
+#[tokio::test]
 async fn what_documents_hold_stays_text() {
     the_facts_hold_of("safety").await;
 }

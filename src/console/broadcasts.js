@@ -36,6 +36,7 @@ export class Broadcasts {
       rows: '4',
       'aria-label': 'Message as JSON',
       'aria-describedby': error,
+      dir: 'ltr',
       spellcheck: 'false',
     });
     this.input.value = '{ "message": "Hello everyone!" }';

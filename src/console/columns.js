@@ -1,4 +1,5 @@
 /** Which columns a table of documents has, from a sample of them, and how a value stands in its cell. */
+import { PROJECTION_FIELDS_MAX } from './bounds.js';
 import { isPlain, valueAt } from './diff.js';
 import { brief, scalar, when } from './format.js';
 
@@ -6,6 +7,8 @@ const OWN_MAX = 5;
 /** Columns that come without being asked for, with those that were there before. */
 const GROWN_MAX = 10;
 const OFFERED_MAX = 60;
+/** With what they are sorted by and the time of their last change, as many fields as one may ask for. */
+const NAMED_MAX = PROJECTION_FIELDS_MAX - 2;
 const SYSTEM = ['_id', '_version', '_seq', '_createdAt', '_updatedAt'];
 const TIMES = new Set(['_createdAt', '_updatedAt']);
 const WIDTHS = {
@@ -56,6 +59,15 @@ export function fitting(columns, letters) {
 
 export function columnsOf(paths, sample) {
   return paths.map((path) => ({ path, kind: kindOf(path, sample) }));
+}
+
+/** The paths that an address names, each once, without those that can be no field. */
+export function namedPaths(text) {
+  return [...new Set(text.split(','))].filter(isPath).slice(0, NAMED_MAX);
+}
+
+function isPath(text) {
+  return text.split('.').every((name) => name !== '' && !name.startsWith('$'));
 }
 
 /** Every path that may be a column, those of the server first. */

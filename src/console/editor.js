@@ -8,6 +8,7 @@ import { differences, isPlain, own, updateBetween } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h, mark, say, unique } from './dom.js';
 import { jsonError } from './filter_text.js';
+import { escaped } from './unseen.js';
 
 const CALM_MS = 150;
 
@@ -25,6 +26,7 @@ export class Editor {
     this.error = h('p', { class: 'field-error', id: error, 'aria-live': 'polite' });
     this.input = h('textarea', {
       class: 'editor mono',
+      dir: 'ltr',
       spellcheck: 'false',
       autocomplete: 'off',
       rows: '14',
@@ -73,9 +75,9 @@ export class Editor {
     return this.input.value !== this.#text;
   }
 
-  #begin(base, text = base ? JSON.stringify(own(base), null, 2) : '{\n  \n}') {
+  #begin(base, text = base ? written(base) : '{\n  \n}') {
     this.#base = base;
-    this.#text = base ? JSON.stringify(own(base), null, 2) : text;
+    this.#text = base ? written(base) : text;
     this.input.value = text;
     this.meanwhile.hidden = true;
     fill(this.conflict);
@@ -165,4 +167,9 @@ export class Editor {
     if (!update) return this.#begin(current);
     return this.#send(() => this.#update(update, current._version), mine);
   }
+}
+
+/** Its fields as JSON, in which every character is seen. */
+function written(event) {
+  return escaped(JSON.stringify(own(event), null, 2));
 }

@@ -64,13 +64,13 @@ export class EventPanel {
     const say = (text) => fill(this.#panel.body, h('p', { class: 'faint' }, text));
     const event = await this.#db.get(id, { at }).catch((error) => error);
     if (scope.closed) return undefined;
-    if (!event) return say(`There was no such event at seq ${at}.`);
+    if (!event) return say(`There was no such event ${then(at)}.`);
     if (event instanceof Error) return say(`It could not be read: ${event.message}`);
     const act = () => restore(this.#db, this.#notices, id, event._version);
     const back = button(`Restore version ${event._version}`, act);
     fill(
       this.#panel.body,
-      h('p', { class: 'callout past' }, `As it was at seq ${at}.`),
+      h('p', { class: 'callout past' }, `As it was ${then(at)}.`),
       facts(event),
       tree(own(event)),
       h('div', { class: 'buttons' }, back),
@@ -185,6 +185,10 @@ class LiveEvent {
       this.#notices.fail('Not deleted', error);
     }
   }
+}
+
+function then(at) {
+  return typeof at === 'number' ? `at seq ${at}` : `at ${moment(at)}`;
 }
 
 async function restore(db, notices, id, version, expectedVersion) {

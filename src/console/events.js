@@ -1,6 +1,6 @@
 /** The events as a table that stays live, or as they were at a position of the log. What is shown is in the address. */
 import { button } from './controls.js';
-import { chooseColumns, columnsOf, fieldsOf, growColumns, offeredPaths } from './columns.js';
+import { chooseColumns, columnsOf, fieldsOf, growColumns, namedPaths, offeredPaths } from './columns.js';
 import { ColumnChooser } from './column_chooser.js';
 import { fill, h, say } from './dom.js';
 import { EventPanel } from './event_panel.js';
@@ -8,7 +8,7 @@ import { FilterBox } from './filter_box.js';
 import { readFilter } from './filter_text.js';
 import { icon } from './icons.js';
 import { turn } from './router.js';
-import { LiveSource, PageSource, fewEnough, firstPage } from './sources.js';
+import { LiveSource, PageSource, fewEnough, firstPage, readAt, whyNotYet } from './sources.js';
 import { Table } from './table.js';
 import { Timeline } from './timeline.js';
 import { newest } from './scope.js';
@@ -29,6 +29,8 @@ export class EventsView {
   #shown;
   #sample = [];
   #refused = false;
+  /** The address names a moment that there is not. */
+  #lost = false;
 
   constructor({ db, scope, notices }) {
     this.#db = db;
@@ -92,16 +94,19 @@ export class EventsView {
 
   /** @param {import('./router.js').Route} route */
   show({ query }) {
-    const at = /^\d+$/.test(query.at ?? '') ? Number(query.at) : undefined;
-    const wanted = { text: query.filter ?? '', sort: query.sort ?? NEWEST_FIRST, columns: query.columns ?? '', at };
+    const wanted = {
+      text: query.filter ?? '',
+      sort: query.sort || NEWEST_FIRST,
+      columns: query.columns ?? '',
+      at: query.at || undefined,
+    };
+    const isOther = JSON.stringify(wanted) !== this.#shown;
+    if (isOther) this.#lost = false;
     this.box.set(wanted.text);
-    this.timeline.show(at);
-    this.element.dataset.past = String(at !== undefined);
-    this.create.hidden = at !== undefined;
-    this.panel.show({ id: query.id, tab: query.tab, at, isNew: query.new !== undefined });
-    this.table.select(query.id);
-    if (JSON.stringify(wanted) === this.#shown) return;
+    this.#showBeside(query, wanted.at);
+    if (!isOther) return;
     this.#shown = JSON.stringify(wanted);
+    this.#showPlace(readAt(wanted.at));
     this.sort.show(
       shownColumns.map(({ path }) => path),
       wanted.sort,
@@ -110,23 +115,66 @@ export class EventsView {
     this.load(wanted);
   }
 
+  #showBeside({ id, tab, new: isNew }, at) {
+    const isPast = at !== undefined;
+    this.element.dataset.past = String(isPast);
+    this.create.hidden = isPast;
+    if (this.#lost) return this.panel.show({ isNew: false });
+    this.panel.show({ id: id || undefined, tab, at: readAt(at), isNew: isNew !== undefined && !isPast });
+    return this.table.select(id);
+  }
+
+  /** Where a seq is that there is can be shown at once; where a time is, when the server has said it. */
+  #showPlace(at) {
+    const isKnown = at === undefined || (typeof at === 'number' && at <= (this.#db.seq ?? 0));
+    this.timeline.element.hidden = !isKnown;
+    if (isKnown) this.timeline.show(at);
+  }
+
   /** The first page names the columns and is shown at once, until the live result is whole. */
-  async #load({ text, sort, columns, at }, stale) {
+  async #load({ text, sort, columns, at: moment }, stale) {
     const { filter, error } = readFilter(text);
     if (error !== undefined) return this.#refuse({ message: error });
+    const at = readAt(moment);
     const query = { filter, sort: sortOf(sort), at };
     const isOver = () => stale() || this.#scope.closed;
     try {
+      const why = await whyNotYet(this.#db, at);
+      if (isOver()) return undefined;
+      if (why) return this.#lose(why);
       const page = await firstPage(this.#db, query);
       if (isOver()) return undefined;
+      if (this.timeline.element.hidden) this.#foundPlace(page.seq);
       const fields = fieldsOf(this.#layColumns(columns, page.data, sort));
       this.#open(new PageSource(this.#db, query, page, this.draw));
       if (at === undefined && (await fewEnough(filter, page.seq)) && !isOver())
         this.#open(new LiveSource(this.#db, { ...query, fields }, this.#source.rows, this.draw));
     } catch (refused) {
-      if (!stale()) this.#refuse(refused);
+      if (stale()) return undefined;
+      if (/(^|\.)at$/.test(refused.path ?? '')) return this.#lose(noMoment(moment));
+      this.#refuse(refused);
     }
     return undefined;
+  }
+
+  #foundPlace(seq) {
+    this.timeline.element.hidden = false;
+    this.timeline.show(seq);
+  }
+
+  /** There is no such moment: that is all there is to say, and the way on is now. */
+  #lose(why) {
+    this.#lost = true;
+    this.#refused = false;
+    this.#source?.close();
+    this.#source = undefined;
+    this.box.accept();
+    this.timeline.element.hidden = true;
+    this.panel.show({ isNew: false });
+    this.table.show([]);
+    this.element.dataset.live = 'false';
+    say(this.note, '');
+    this.#sayEmpty(why, 'Back to now', { at: undefined });
   }
 
   /** What was shown before stays, and says so. */
@@ -139,8 +187,9 @@ export class EventsView {
   /** Those that the address names, or those that were shown before, and what is new in the data beside them. */
   #layColumns(named, sample, sort) {
     this.#sample = sample;
-    const areChosen = named !== '';
-    const columns = areChosen ? columnsOf(named.split(','), sample) : growColumns(shownColumns, sample);
+    const chosen = namedPaths(named);
+    const areChosen = chosen.length > 0;
+    const columns = areChosen ? columnsOf(chosen, sample) : growColumns(shownColumns, sample);
     if (!areChosen && sample.length > 0) shownColumns = columns;
     const paths = columns.map(({ path }) => path);
     this.chooser.show(paths, offeredPaths(sample), areChosen || paths.length > chooseColumns(sample).length);
@@ -181,20 +230,20 @@ export class EventsView {
     return undefined;
   }
 
-  /** A filter of the address that cannot be read, before anything was shown. */
+  /** What the address asks cannot be read, before anything was shown. */
   #drawNothing() {
     if (!this.#refused) return;
     say(this.note, '');
-    this.#sayEmpty('The filter cannot be read, so nothing is shown.', 'Show all events');
+    const all = { filter: undefined, sort: undefined };
+    this.#sayEmpty('What is asked for cannot be read, so nothing is shown.', 'Show all events', all);
   }
 
   /** Why there is nothing, and the one thing to do about it. */
-  #sayEmpty(text, offer) {
+  #sayEmpty(text, offer, change) {
     this.empty.hidden = false;
     if (this.empty.dataset.text === text) return;
     this.empty.dataset.text = text;
-    const act = () => (offer === 'New event' ? turn({ new: '1', id: undefined }) : turn({ filter: undefined }));
-    fill(this.empty, h('p', null, text), offer && button(offer, act));
+    fill(this.empty, h('p', null, text), offer && button(offer, () => turn(change)));
   }
 
   /** There was nothing to take columns from, and now there is. */
@@ -218,9 +267,16 @@ function sortOf(text) {
   return text.startsWith('-') ? { [text.slice(1)]: -1 } : { [text]: 1 };
 }
 
+function noMoment(text) {
+  return `“${text.slice(0, 60)}” is no moment: write a seq, or a time such as 2026-01-31T12:00:00Z.`;
+}
+
+/** Why there is nothing, what to press, and what that changes in the address. */
 function emptyText({ text, at }) {
-  if (text && at === undefined) return ['No event matches this filter.', 'Show all events'];
-  if (text) return ['No event matched this filter then.', 'Show all events of then'];
+  const all = { filter: undefined };
+  if (text && at === undefined) return ['No event matches this filter.', 'Show all events', all];
+  if (text) return ['No event matched this filter then.', 'Show all events of then', all];
   if (at !== undefined) return ['There were no events then. Move the slider to the right for later ones.'];
-  return ['There are no events yet. Write the first here, or see how a program does under Start.', 'New event'];
+  const first = 'There are no events yet. Write the first here, or see how a program does under Start.';
+  return [first, 'New event', { new: '1', id: undefined }];
 }

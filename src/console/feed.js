@@ -90,17 +90,25 @@ export class FeedView {
     this.box.set(text);
     if (this.#following && text === this.#filter) return;
     this.#filter = text;
-    this.#follow(readFilter(text).filter ?? {});
+    const { filter, error } = readFilter(text);
+    if (error === undefined) return void this.#follow(filter);
+    this.#begin();
+    this.#refuse({ message: error });
   }
 
-  async #follow(filter) {
+  /** What was followed before is over. */
+  #begin() {
     this.#following?.close();
     this.#following = this.#scope.inner();
-    const following = this.#following;
     this.#log.clear();
     this.#told = this.#seen = this.#log.total;
     this.#frozen &&= [];
     this.rows.resize(0);
+  }
+
+  async #follow(filter) {
+    this.#begin();
+    const following = this.#following;
     try {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
       if (following.closed) return;

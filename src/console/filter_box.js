@@ -1,7 +1,7 @@
 /** A box for a filter. What is wrong with it is said below it, where one looks while typing. */
 import { h, mark, say, unique } from './dom.js';
 import { filterHelp } from './filter_help.js';
-import { readFilter } from './filter_text.js';
+import { readFilter, seenFilter } from './filter_text.js';
 import { icon } from './icons.js';
 
 const CALM_MS = 400;
@@ -23,6 +23,7 @@ export class FilterBox {
       class: 'filter-input mono',
       value,
       placeholder: hint,
+      dir: 'ltr',
       spellcheck: 'false',
       autocomplete: 'off',
       autocapitalize: 'off',
@@ -47,7 +48,8 @@ export class FilterBox {
   }
 
   /** Another filter than was typed: from the address, say. */
-  set(text) {
+  set(given) {
+    const text = seenFilter(given);
     this.#applied = text;
     if (this.input.value !== text) this.input.value = text;
     if (readFilter(text).error === undefined) this.#say('');
@@ -68,7 +70,8 @@ export class FilterBox {
   }
 
   #read() {
-    const text = this.input.value;
+    const text = seenFilter(this.input.value);
+    if (text !== this.input.value) this.input.value = text;
     const { filter, error } = readFilter(text);
     if (error !== undefined) return this.#say(error);
     if (text === this.#applied) return undefined;

@@ -3,6 +3,7 @@
  * (conditions between spaces, with or without spaces in them; values are JSON where they can be, else text; a lone word
  * is an id). The manual's page of the console says the same to those who type.
  */
+import { escaped, hasUnseen } from './unseen.js';
 
 const OPERATORS = {
   '=': undefined,
@@ -27,6 +28,17 @@ export function readFilter(text) {
   const typed = text.trim();
   if (typed === '') return { filter: {} };
   return typed.startsWith('{') ? readJson(typed) : readShort(typed);
+}
+
+/**
+ * The same filter with every character to be seen: as JSON, where it has some that are not, and would read as another.
+ *
+ * @param {string} text
+ */
+export function seenFilter(text) {
+  if (!hasUnseen(text)) return text;
+  const { filter } = readFilter(text);
+  return escaped(filter ? JSON.stringify(filter) : text);
 }
 
 function readJson(text) {

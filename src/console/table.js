@@ -127,9 +127,8 @@ export class Table {
   #drawNarrow(row, event) {
     const first = row.children[0];
     if (!first) return;
-    first.dataset.brief = briefFields(event, 100)
-      .map((field) => field.join(' '))
-      .join(' · ');
+    const brief = briefFields(event, 100).map((field) => field.join(' '));
+    mark(first, 'data-brief', brief.join(' · '));
     first.dataset.when = event._updatedAt ? when(event._updatedAt) : '';
   }
 

@@ -21,7 +21,8 @@ export function tabs(scope, { label, items, choose }) {
     buttons.set(name, { button, panel });
     list.append(button);
   }
-  const show = (shown) => {
+  const show = (wanted) => {
+    const shown = buttons.has(wanted) ? wanted : items[0][0];
     for (const [name, { button, panel }] of buttons) {
       mark(button, 'aria-selected', name === shown ? 'true' : 'false');
       button.tabIndex = name === shown ? 0 : -1;

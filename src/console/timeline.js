@@ -16,6 +16,7 @@ const HEAD_MS = 500;
 /** How a whole log is played, however long: in so many steps. */
 const STEPS = 60;
 const STEP_MS = 350;
+const PAST = () => h('strong', null, 'The past');
 
 export class Timeline {
   #db;
@@ -100,9 +101,9 @@ export class Timeline {
   #drawHead() {
     const { head } = this;
     this.slider.max = String(head);
-    this.slider.style.setProperty('--part', `${(100 * ((this.#at ?? head) - 1)) / Math.max(1, head - 1)}%`);
+    this.slider.style.setProperty('--part', `${(100 * (Math.max(1, this.#at ?? head) - 1)) / Math.max(1, head - 1)}%`);
     if (this.#at === undefined) this.slider.value = String(head);
-    else if (this.slider.value !== String(this.#at)) this.slider.value = String(this.#at);
+    else if (this.slider.value !== String(Math.max(1, this.#at))) this.slider.value = String(this.#at);
     mark(this.slider, 'aria-valuetext', this.#at === undefined ? `now, seq ${head}` : `seq ${this.#at} of ${head}`);
     say(this.place, this.#at === undefined ? `Now · ${count(head)}` : `${count(this.#at)} of ${count(head)}`);
   }
@@ -164,13 +165,14 @@ export class Timeline {
     try {
       const { seq } = await this.#db.fetch({ at: new Date(this.time.value).toISOString(), limit: 1, fields: ['_id'] });
       this.#stop();
-      this.#move(Math.max(1, seq));
+      this.#move(seq);
     } catch (error) {
       refuse(error);
     }
   }
 
   async #describe(seq, stale) {
+    if (seq === 0) return void fill(this.change, PAST(), h('span', { class: 'faint' }, 'before the first change'));
     const change = await changeAt(seq).catch(() => undefined);
     if (stale() || this.#at !== seq) return;
     if (!change) return void fill(this.change);
@@ -179,7 +181,7 @@ export class Timeline {
       .map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
     fill(
       this.change,
-      h('strong', null, 'The past'),
+      PAST(),
       h('time', { datetime: change.at }, moment(change.at)),
       badge(change.kind),
       h('span', { class: 'mono' }, change.eventId),

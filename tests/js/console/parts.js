@@ -121,7 +121,8 @@ test('two readings of the metrics tell rates, quantiles and lag', () => {
 });
 
 test('the bounds that the console shows are the server’s', async () => {
-  const limits = await readFile(new URL('../../../src/limits/node.rs', import.meta.url), 'utf8');
+  const folder = new URL('../../../src/limits/', import.meta.url);
+  const limits = (await Promise.all(['node.rs', 'client.rs'].map((name) => readFile(new URL(name, folder), 'utf8')))).join();
   for (const [name, value] of Object.entries(bounds)) {
     const [, written] = new RegExp(`pub const ${name}: usize = ([\\d *_]+);`).exec(limits);
     assert.equal(

@@ -177,3 +177,15 @@ function ofLongLog(text) {
   if (message.type !== 'response' || message.request !== 'FETCH') return text;
   return JSON.stringify({ ...message, seq: message.seq + 200_000 });
 }
+
+test('a name over a column is not cut where there is room for it, sorted or not', async () => {
+  const tab = await here.open('#/events?columns=_id,customer,status,total,gift,_updatedAt&id=order-2');
+  await untilLive(tab);
+  const name = tab.page.locator('[data-path=customer] .sort-name');
+  const cut = () => name.evaluate((element) => element.scrollWidth - element.clientWidth);
+  assert.equal(await cut(), 0);
+  await name.click();
+  await tab.page.waitForSelector('[data-path=customer][aria-sort=ascending]');
+  assert.equal(await cut(), 0);
+  await tab.close();
+});
