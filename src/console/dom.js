@@ -65,7 +65,7 @@ export function fill(element, ...children) {
 
 /** Writes a text only where it differs, so that a frame in which nothing changed costs no layout. */
 export function say(element, text) {
-  if (hasUnseen(text)) return void fill(element, text);
+  if (typeof text === 'string' && hasUnseen(text)) return void fill(element, text);
   if (element.textContent !== text) element.textContent = text;
 }
 
