@@ -16,7 +16,6 @@ const HEAD_MS = 500;
 /** How a whole log is played, however long: in so many steps. */
 const STEPS = 60;
 const STEP_MS = 350;
-const PAST = () => h('strong', null, 'The past');
 
 export class Timeline {
   #db;
@@ -172,7 +171,7 @@ export class Timeline {
   }
 
   async #describe(seq, stale) {
-    if (seq === 0) return void fill(this.change, PAST(), h('span', { class: 'faint' }, 'before the first change'));
+    if (seq === 0) return void fill(this.change, pastMark(), h('span', { class: 'faint' }, 'before the first change'));
     const change = await changeAt(seq).catch(() => undefined);
     if (stale() || this.#at !== seq) return;
     if (!change) return void fill(this.change);
@@ -181,11 +180,16 @@ export class Timeline {
       .map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
     fill(
       this.change,
-      PAST(),
+      pastMark(),
       h('time', { datetime: change.at }, moment(change.at)),
       badge(change.kind),
       h('span', { class: 'mono' }, change.eventId),
       h('span', { class: 'faint' }, what.join(', ')),
     );
   }
+}
+
+/** What no one may overlook while it holds. */
+function pastMark() {
+  return h('strong', null, 'The past');
 }
