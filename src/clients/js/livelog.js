@@ -6,7 +6,7 @@
 
 import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
 import { compare } from './documents.js';
-import { check, invalid } from './options.js';
+import { check, copyOf, invalid } from './options.js';
 import { openQuery } from './query.js';
 import { openStream, openSubscription } from './subscription.js';
 import { openWrites } from './writes.js';
@@ -116,7 +116,10 @@ function gather(build) {
     };
     return [name, add];
   });
-  build(Object.fromEntries(methods));
+  /** @type {any} */
+  const later = build(Object.fromEntries(methods));
+  // What comes later would be missing in the batch.
+  if (later?.then) throw invalid('commands', 'the commands of a batch are gathered at once, without a promise');
   return gathered;
 }
 
@@ -237,8 +240,7 @@ export function connect(url = globalThis.location?.origin, options) {
      * @param {WriteOptions} [writeOptions]
      */
     async write(command, writeOptions) {
-      const { type } = check('command', command);
-      return writes.write(command, check(type === 'CREATE' ? 'create' : 'write', writeOptions));
+      return writes.write(command, check(command?.type === 'CREATE' ? 'create' : 'write', writeOptions));
     },
 
     /**
@@ -323,7 +325,7 @@ export function connect(url = globalThis.location?.origin, options) {
     broadcast(payload) {
       return new Promise((resolve, reject) => {
         if (!connection.isUp) throw failure('unavailable');
-        connection.request({ type: 'BROADCAST', payload }, (answer) => {
+        connection.request({ type: 'BROADCAST', payload: copyOf(payload, 'payload') }, (answer) => {
           if (!answer) reject(failure('outcome_unknown'));
           else if (answer.error) reject(new LivelogError(answer.error));
           else resolve();

@@ -21,16 +21,34 @@ declare const CALLS: {
 };
 export type Call = keyof typeof CALLS;
 export type Test = (value: any) => boolean;
+/** @type {Test} */
+export declare const isCount: Test;
 /**
  * @param {string} path
  * @param {string} message
  */
 export declare const invalid: (path: string, message: string) => LivelogError;
 /**
- * Refuses what a call does not take. What is `undefined` counts as left out.
+ * A copy as JSON has it. What JSON would lose or make another value of is refused: all but members that are `undefined`,
+ * and those in a filter too, which would see more without them.
+ * @param {any} value
+ * @param {string} path
+ * @param {string} [where]
+ * @param {number} [depth]
+ * @returns {any}
+ */
+export declare function copyOf(value: any, path: string, where?: string, depth?: number): any;
+/**
+ * A copy of a command, if it is one.
+ * @param {any} command
+ * @returns {import('./writes.js').Command}
+ */
+export declare const commandOf: (command: any) => import('./writes.js').Command;
+/**
+ * Refuses what a call does not take. What is `undefined` counts as left out, but of a command.
  * @param {Call} call
  * @param {any} [options]
- * @returns {any} the options
+ * @returns {any} a copy of the options
  */
 export declare function check(call: Call, options?: any): any;
 export {};

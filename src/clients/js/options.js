@@ -1,5 +1,6 @@
 // What the calls of a client take. All else is refused before anything is done: a name that is misspelt would leave out
-// what was meant, and a write would lose its condition or a query its filter.
+// what was meant, and a write would lose its condition or a query its filter. What is taken is copied as JSON has it, so
+// that what its caller changes later changes nothing here, and everybody judges the same values.
 
 import { LivelogError } from './connection.js';
 import { isObject } from './documents.js';
@@ -33,19 +34,13 @@ const isA = (type) => (value) => typeof value === type;
 const isText = isA('string');
 const isFunction = isA('function');
 /** @type {Test} */
-const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+/** Of a class or a Map JSON keeps less than there is. @type {Test} */
+const isPlain = (value) => isObject(value) && !Object.getPrototypeOf(Object.getPrototypeOf(value) ?? {});
 /** @type {Test} */
-const isSorting = (value) => isObject(value) && Object.values(value).every((to) => to === 1 || to === -1);
+const isSorting = (value) => isPlain(value) && Object.values(value).every((to) => to === 1 || to === -1);
 /** @type {(words: string) => Test} */
 const isOneOf = (words) => (value) => words.split(' ').includes(value);
-/**
- * JSON leaves out `undefined` and makes null of NaN: the filter would be another one, and often see everything.
- * @type {Test}
- */
-const isJson = (value) =>
-  typeof value === 'object' && value
-    ? Object.values(value).every(isJson)
-    : value === null || !/^(null|undefined)$/.test(JSON.stringify(value));
 
 /**
  * Names of options with what they have to be: in words, and tests of which one holds.
@@ -59,7 +54,8 @@ const KINDS = [
   ['token', 'a string or a function', isText, isFunction],
   ['at', 'a seq or a time', isText, isCount],
   ['fields', 'a list of strings', (value) => Array.isArray(value) && value.every(isText)],
-  ['filter', 'an object without undefined or NaN', (value) => isObject(value) && isJson(value)],
+  ['filter payload', 'a plain object', isPlain],
+  ['type', 'CREATE, UPDATE, DELETE, RESTORE or BATCH', isOneOf('CREATE UPDATE DELETE RESTORE BATCH')],
   ['sort', 'an object with 1 or -1', isSorting],
   ['persist', 'memory or indexeddb', isOneOf('memory indexeddb')],
   ['order', 'newest or oldest', isOneOf('newest oldest')],
@@ -71,21 +67,56 @@ const KINDS = [
  */
 export const invalid = (path, message) => new LivelogError({ code: 'invalid_option', message, path });
 
+/** Levels of nesting, of which the server reads fewer, and what contains itself has no end of. */
+const DEPTH_MAX = 100;
+
 /**
- * Refuses what a call does not take. What is `undefined` counts as left out.
+ * A copy as JSON has it. What JSON would lose or make another value of is refused: all but members that are `undefined`,
+ * and those in a filter too, which would see more without them.
+ * @param {any} value
+ * @param {string} path
+ * @param {string} [where]
+ * @param {number} [depth]
+ * @returns {any}
+ */
+export function copyOf(value, path, where = path, depth = 0) {
+  // JSON has null for a date that is none.
+  const json = isFunction(value?.toJSON) ? (value.toJSON() ?? undefined) : value;
+  if (json === null || isText(json) || typeof json === 'boolean' || Number.isFinite(json)) return json;
+  /** @param {any} item @param {string | number} name */
+  const inside = (item, name) => copyOf(item, path, `${where}.${name}`, depth + 1);
+  if (depth < DEPTH_MAX && Array.isArray(json)) return Array.from(json, inside);
+  if (depth < DEPTH_MAX && isPlain(json)) {
+    const kept = Object.entries(json).filter(([, item]) => item !== undefined || path === 'filter');
+    return Object.fromEntries(kept.map(([name, item]) => [name, inside(item, name)]));
+  }
+  throw invalid(path, `${where.slice(0, 200)} is nothing that JSON keeps as it is`);
+}
+
+/**
+ * A copy of a command, if it is one.
+ * @param {any} command
+ * @returns {import('./writes.js').Command}
+ */
+export const commandOf = (command) => check('command', { type: undefined, payload: undefined, ...command });
+
+/**
+ * Refuses what a call does not take. What is `undefined` counts as left out, but of a command.
  * @param {Call} call
  * @param {any} [options]
- * @returns {any} the options
+ * @returns {any} a copy of the options
  */
 export function check(call, options = {}) {
-  if (!isObject(options)) throw invalid('options', `the options of ${call} are an object`);
+  if (!isPlain(options)) throw invalid('options', `the options of ${call} are an object`);
   const known = CALLS[call];
+  const checked = { ...options };
   for (const [name, value] of Object.entries(options)) {
     if (!isOneOf(known)(name)) throw invalid(name, `${call} takes no ${name}, but ${known || 'nothing'}`);
     for (const [names, kind, ...tests] of KINDS) {
       const isWrong = isOneOf(names)(name) && !tests.some((test) => test(value));
-      if (isWrong && value !== undefined) throw invalid(name, `${name} of ${call} is ${kind}`);
+      if (isWrong && (value !== undefined || call === 'command')) throw invalid(name, `${name} of ${call} is ${kind}`);
     }
+    if (isA('object')(value)) checked[name] = copyOf(value, name);
   }
-  return options;
+  return checked;
 }

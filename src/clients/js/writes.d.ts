@@ -101,7 +101,7 @@ export type Edit = {
  * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
  */
 export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening?: Promise<import('./persist.js').Store | undefined>): {
-    write: ({ type, payload }: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
+    write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
     shows: Set<(edit: Edit) => void>;
     /** Those that are not answered, in order. */
     readonly edits: Set<Edit>;

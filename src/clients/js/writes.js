@@ -6,6 +6,7 @@
 import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.js';
 import { update } from './documents.js';
 import { uuid, uuidOf } from './ids.js';
+import { commandOf, invalid } from './options.js';
 
 /** @typedef {import('./documents.js').Document} Document */
 /** @typedef {{ type: string, payload: any }} Command as on the wire */
@@ -63,17 +64,28 @@ const OFFLINE_MAX = 100;
 const OFFLINE_BYTES_MAX = 1024 * 1024;
 
 /**
+ * The commands of a batch, copied, or this one.
+ * @param {Command} command
+ * @returns {Command[]}
+ */
+function partsOf(command) {
+  const { type, payload } = command;
+  if (type !== 'BATCH') return [command];
+  if (!Array.isArray(payload.commands)) throw invalid('commands', 'the commands of a batch are a list');
+  return (payload.commands = payload.commands.map(commandOf));
+}
+
+/**
  * Takes a command apart and copies it, so that what its caller changes later is not sent.
  * @param {Command} original
  * @param {string} commandId
+ * @param {number} [expectedVersion]
  * @param {(at: number) => string} [newId] of what is created by the command at this place of a batch
  */
-function prepare({ type, payload }, commandId, newId = uuid) {
-  /** @type {Command} */
-  const command = JSON.parse(JSON.stringify({ type, payload }));
-  /** @type {Command[]} */
-  const commands = type === 'BATCH' ? command.payload.commands : [command];
-  const parts = commands.map((part, at) => ({
+function prepare(original, commandId, expectedVersion, newId = uuid) {
+  const command = commandOf(original);
+  if (expectedVersion !== undefined) command.payload.expectedVersion = expectedVersion;
+  const parts = partsOf(command).map((part, at) => ({
     ...part,
     id: /** @type {string} */ (part.type === 'CREATE' ? (part.payload._id ??= newId(at)) : part.payload.id),
   }));
@@ -108,13 +120,11 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    * @param {WriteOptions} [options]
    * @returns {Promise<Written>}
    */
-  function write({ type, payload }, { commandId, expectedVersion, optimistic = true } = {}) {
+  function write(command, { commandId, expectedVersion, optimistic = true } = {}) {
     return new Promise((resolve, reject) => {
-      const condition = expectedVersion === undefined ? {} : { expectedVersion };
-      const command = { type, payload: { ...payload, ...condition } };
       // Who repeats a command repeats the ids that it chose for new events.
       const newId = commandId === undefined ? uuid : (/** @type {number} */ at) => uuidOf(`${at} ${commandId}`);
-      const prepared = prepare(command, commandId ?? uuid(), newId);
+      const prepared = prepare(command, commandId ?? uuid(), expectedVersion, newId);
       if (isClosed) throw failure('closed');
       const isFull = queue.size >= OFFLINE_MAX || bytes + prepared.bytes > OFFLINE_BYTES_MAX;
       if (isFull && !connection.isUp) throw failure('queue_full');

@@ -185,3 +185,85 @@ test('connect says that there is no WebSocket, where there is none', (t) => {
   delete globalThis.WebSocket;
   assert.throws(() => connect('http://fake'), refused('WebSocket'));
 });
+
+class Todo {
+  title = 'a';
+}
+const cyclic = {};
+cyclic.list = [cyclic];
+
+test('what is no plain object is no event, no data, no command and no options', async () => {
+  for (const doc of [undefined, null, 'abc', 7, [1, 2], new Date(), new Map([['a', 1]]), new Set(), new Todo(), () => {}]) {
+    await assert.rejects(db.create(doc), refused('payload'));
+    await assert.rejects(db.batch((batch) => batch.create(doc)), refused('payload'));
+    await assert.rejects(db.write({ type: 'CREATE', payload: doc }), refused('payload'));
+  }
+  for (const data of [7n, new Map(), new Todo(), Symbol('a'), /a/]) {
+    await assert.rejects(db.update('a', data), refused('payload'));
+    await assert.rejects(db.update('a', data, { merge: true }), refused('payload'));
+  }
+  for (const command of [undefined, null, {}, [], new Map(), 'CREATE', { type: 'PING', payload: {} }, { payload: {} }]) {
+    await assert.rejects(db.write(command), { name: 'LivelogError', code: 'invalid_option' });
+    await assert.rejects(db.batch([command]), { name: 'LivelogError', code: 'invalid_option' });
+  }
+  for (const list of [undefined, null, {}, 'a', async (batch) => void batch.create({})]) {
+    await assert.rejects(db.batch(list), refused('commands'));
+  }
+  const { connect: _, ...throwing } = THROWING;
+  const { 'command of write': __, ...rejecting } = REJECTING;
+  for (const options of [new Map([['limit', 1]]), new Todo(), Object.create({ filter: {} })]) {
+    for (const call of Object.values(throwing)) assert.throws(() => call(options), refused('options'));
+    for (const call of Object.values(rejecting)) await assert.rejects(call(options), refused('options'));
+  }
+  await nothingWasDone();
+});
+
+test('what JSON would lose or change is refused, and the message says where it stands', async () => {
+  const bad = [NaN, -Infinity, 1n, Symbol('a'), () => {}, new Map(), new Set(), /a/, Object(7), new Date(NaN), new Todo()];
+  for (const value of [...bad, [undefined], cyclic, { toJSON() {} }]) {
+    const calls = [
+      db.create({ _id: 'a', deep: { value } }),
+      db.update('a', { $set: { value } }),
+      db.batch([{ type: 'CREATE', payload: { value } }]),
+      db.broadcast({ value }),
+      db.fetch({ filter: { value } }),
+    ];
+    const paths = ['payload', 'payload', 'payload', 'payload', 'filter'];
+    for (const [at, call] of calls.entries()) await assert.rejects(call, refused(paths[at], 'value'));
+    assert.throws(() => db.query({ filter: { value } }), refused('filter', 'filter.value'));
+  }
+  for (const payload of [undefined, NaN, new Map()]) await assert.rejects(db.broadcast(payload), refused('payload'));
+  await nothingWasDone();
+});
+
+test('what JSON writes in its own way is written so: dates, toJSON, members that are undefined', () => {
+  const doc = { _id: 'a', at: new Date(0), url: new URL('http://a/'), left: undefined, ['__proto__']: 1, null: null };
+  db.create(doc).catch(() => {});
+  const { payload } = server.last('CREATE');
+  assert.equal(JSON.stringify(payload), JSON.stringify(doc));
+});
+
+test('a condition of an earlier write stays out of the data that its caller holds', () => {
+  const payload = { id: 'a', updateData: { n: 1 } };
+  db.write({ type: 'UPDATE', payload }, { expectedVersion: 3 }).catch(() => {});
+  assert.equal(server.last('UPDATE').payload.expectedVersion, 3);
+  assert.deepEqual(payload, { id: 'a', updateData: { n: 1 } });
+});
+
+test('what a caller changes in its options after the call changes nothing', async () => {
+  const options = { filter: { n: 1 }, fields: ['n'], sort: { n: 1 } };
+  const { filter, fields } = options;
+  db.query(options);
+  db.changes({ filter, fields });
+  Object.assign(filter, { n: 2 });
+  fields.push('m');
+  options.sort.n = -1;
+  server.cut();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  server.welcome();
+  const asked = server.sent('SUBSCRIBE').map(({ payload }) => [payload.filter, payload.fields]);
+  assert.deepEqual(asked, [
+    [{ n: 1 }, ['n']],
+    [{ n: 1 }, ['n']],
+  ]);
+});
