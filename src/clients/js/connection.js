@@ -51,6 +51,9 @@ const STABLE_MS = 10_000;
 const WELCOME_MS = 10_000;
 const FAILURES_UNTIL_OFFLINE = 3;
 
+/** Frames that say a position. */
+const NUMBERED = /^(welcome|change|live|reset)$/;
+
 /** Silence is counted in beats and not by the clock, so that a page that was frozen hears what came meanwhile first. */
 const BEAT_MS = 2400;
 /** Beats in silence, the first of which sends a PING, before a connection is given up: within 10 s. */
@@ -225,6 +228,7 @@ export function openConnection(url, WebSocket, events) {
 
   /** @param {string} reason */
   function lose(reason) {
+    if (isClosed) return;
     const now = Date.now();
     if (isUp) {
       downSince = now;
@@ -237,20 +241,26 @@ export function openConnection(url, WebSocket, events) {
     refresh(reason);
   }
 
-  /** What is no message of livelog's comes from something else at that address. @param {any} data */
+  /**
+   * What is no message of livelog's comes from something else at that address, or something between has spoilt it: what
+   * it would have said is asked for again.
+   * @param {any} data
+   */
   function read(data) {
-    let frame;
     try {
-      frame = JSON.parse(data);
-    } catch {}
-    if (!frame?.type) return lose('no livelog answers there');
-    receive(frame);
+      const frame = JSON.parse(data);
+      const { type, error, seq = NUMBERED.test(type) ? NaN : 0 } = frame;
+      if (!type || !Number.isSafeInteger(seq) || (error && !error.code)) throw new TypeError('no message of livelog');
+      receive(frame);
+    } catch (error) {
+      lose(`no livelog answers there: ${/** @type {Error} */ (error).message}`);
+    }
   }
 
   /** @param {Frame} frame */
   function receive(frame) {
     silentBeats = 0;
-    if (frame.type === 'welcome') return welcome(frame);
+    if (frame.type === 'welcome') return isUp || welcome(frame);
     if (frame.seq > head) head = frame.seq;
     if (frame.sub !== undefined && frame.id === undefined) receivers.get(frame.sub)?.(frame);
     else if (frame.type === 'broadcast') events.broadcast(frame.payload);

@@ -288,9 +288,10 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
     /**
      * @param {ChangesOptions} changesOptions
      * @param {(change: Change) => void} listener
+     * @param {(error: LivelogError) => void} [onError] why no more come, unless it was ended
      * @returns {() => void} ends it
      */
-    onChange(changesOptions: ChangesOptions, listener: (change: Change) => void): () => void;
+    onChange(changesOptions: ChangesOptions, listener: (change: Change) => void, onError?: (error: LivelogError) => void): () => void;
     changes: (changesOptions?: ChangesOptions) => Changes;
     /**
      * A live result.

@@ -100,6 +100,9 @@ const commands = {
   restore: (id, version, { expectedVersion } = {}) => ({ type: 'RESTORE', payload: { id, version, expectedVersion } }),
 };
 
+/** Addresses leave out `.` and `..`, and have no halves of characters. @param {any} id */
+const isNameable = (id) => typeof id === 'string' && !/^\.{0,2}$|\p{Cs}/u.test(id);
+
 /** @typedef {{ [K in keyof typeof commands]: (...args: Parameters<(typeof commands)[K]>) => void }} BatchBuilder */
 
 /**
@@ -298,12 +301,13 @@ export function connect(url = globalThis.location?.origin, options) {
      * @returns {Promise<{ data: any[], seq: number, next?: number }>}
      */
     async history(id, historyOptions) {
-      check('history', historyOptions);
+      if (!isNameable(id)) throw invalid('id', 'the id of an event is a string that an address can name');
+      const asked = check('history', historyOptions);
       const bearer = typeof token === 'function' ? await token() : token;
       // Through JSON, which leaves out what is undefined.
       const { acknowledged } = connection;
       const parameters = new URLSearchParams(
-        JSON.parse(JSON.stringify({ minSeq: acknowledged || undefined, ...historyOptions })),
+        JSON.parse(JSON.stringify({ minSeq: acknowledged || undefined, ...asked })),
       );
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
       const { fetch: request = globalThis.fetch } = checked;
@@ -342,13 +346,14 @@ export function connect(url = globalThis.location?.origin, options) {
     /**
      * @param {ChangesOptions} changesOptions
      * @param {(change: Change) => void} listener
+     * @param {(error: LivelogError) => void} [onError] why no more come, unless it was ended
      * @returns {() => void} ends it
      */
-    onChange(changesOptions, listener) {
+    onChange(changesOptions, listener, onError = console.error) {
       const taken = changes(changesOptions);
       (async () => {
         for await (const change of taken) tell([listener], change);
-      })();
+      })().catch((error) => tell([onError], error));
       return taken.close;
     },
 

@@ -231,6 +231,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    * @param {import('./connection.js').Frame} answer
    */
   function succeed(edit, { seq, data, duplicate = false }) {
+    if (seq === undefined) throw new TypeError('an answer without a seq');
     attempts = 0;
     edit.answer = { seq, epoch: connection.epoch };
     edit.unsureAfter = undefined;

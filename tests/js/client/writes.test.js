@@ -326,3 +326,17 @@ test('a write that waits after a conflict ends with its client', async () => {
   await assert.rejects(writing, { code: 'closed' });
   assert.equal(timers(), before);
 });
+
+test('an answer that does not say where the write is costs the connection, and the write is sent again', async () => {
+  connected();
+  const writing = db.create({ _id: 'a' });
+  const first = server.last('CREATE');
+  server.accept(first, undefined, {});
+  assert.match(db.state.reason, /^no livelog answers there/);
+  wait();
+  server.welcome();
+  const second = server.last('CREATE');
+  assert.equal(second.commandId, first.commandId);
+  server.accept(second, 7, { _id: 'a' });
+  assert.deepEqual(await writing, { _id: 'a' });
+});
