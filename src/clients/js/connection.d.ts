@@ -1,10 +1,3 @@
-export type Failure = {
-    code: string;
-    message: string;
-    retryable?: boolean;
-    path?: string;
-    details?: any;
-};
 export type StateName = 'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed';
 export type State = {
     readonly name: StateName;
@@ -43,28 +36,9 @@ export type Subscriber = {
     /**
      * it does not come back
      */
-    fail: (error: LivelogError) => void;
+    fail: (error: import('./errors.js').LivelogError) => void;
 };
 export type Connection = ReturnType<typeof openConnection>;
-/** An error of the server, or of this client. */
-export declare class LivelogError extends Error {
-    code: string;
-    retryable: boolean;
-    path: string | undefined;
-    details: any;
-    /** @param {Failure} failure */
-    constructor({ code, message, retryable, path, details }: Failure);
-}
-/** Why this client itself does not do something. */
-declare const REASONS: {
-    closed: string;
-    outcome_unknown: string;
-    queue_full: string;
-    too_large: string;
-    unavailable: string;
-};
-/** @param {keyof typeof REASONS} code */
-export declare const failure: (code: keyof typeof REASONS) => LivelogError;
 /** @param {string} text */
 export declare const isTooLarge: (text: string) => boolean;
 /**
@@ -116,4 +90,3 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
     /** @param {string} reason */
     close(reason: string): void;
 };
-export {};

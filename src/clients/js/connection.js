@@ -1,9 +1,6 @@
 // The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
 
-/**
- * What a server says of a request that it refused, or this client of one that it did not send.
- * @typedef {{ code: string, message: string, retryable?: boolean, path?: string, details?: any }} Failure
- */
+import { failure } from './errors.js';
 
 /** @typedef {'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed'} StateName */
 
@@ -32,7 +29,7 @@
  * @property {() => void} begin there is a connection
  * @property {() => void} interrupt it has ended
  * @property {() => void} catchUp the head of the log was heard
- * @property {(error: LivelogError) => void} fail it does not come back
+ * @property {(error: import('./errors.js').LivelogError) => void} fail it does not come back
  */
 
 /** @typedef {ReturnType<typeof openConnection>} Connection */
@@ -59,32 +56,6 @@ const BEAT_MS = 2400;
 /** Beats in silence, the first of which sends a PING, before a connection is given up: within 10 s. */
 const SILENT_BEATS = 2;
 const SILENT_BEATS_MAX = 25;
-
-/** An error of the server, or of this client. */
-export class LivelogError extends Error {
-  /** @param {Failure} failure */
-  constructor({ code, message, retryable = false, path, details }) {
-    super(message);
-    this.name = 'LivelogError';
-    this.code = code;
-    this.retryable = retryable;
-    this.path = path;
-    this.details = details;
-  }
-}
-
-/** Why this client itself does not do something. */
-const REASONS = {
-  closed: 'the client is closed',
-  outcome_unknown: 'the connection ended before the answer',
-  queue_full: 'too many writes wait for a connection',
-  too_large: 'a message has at most 256 KiB',
-  unavailable: 'there is no connection',
-};
-
-/** @param {keyof typeof REASONS} code */
-export const failure = (code) =>
-  new LivelogError({ code, message: REASONS[code], retryable: code === 'unavailable' });
 
 /** @param {string} text */
 export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;

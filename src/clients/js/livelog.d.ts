@@ -1,5 +1,5 @@
-import { LivelogError } from './connection.js';
 import { compare } from './documents.js';
+import { LivelogError } from './errors.js';
 export { LivelogError, compare };
 export type State = import('./connection.js').State;
 export type StateName = import('./connection.js').StateName;

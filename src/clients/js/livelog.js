@@ -1,12 +1,13 @@
 // livelog's client: writes that are never lost and never done twice, and live results of queries.
 //
 // connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js
-// live results, documents.js the server's order and filters, options.js what calls take, persist.js (loaded if asked for)
-// the queue on disk.
+// live results, documents.js the server's order and filters, options.js what calls take, errors.js what is thrown,
+// persist.js (loaded if asked for) the queue on disk.
 
-import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
+import { enter, openConnection, tell } from './connection.js';
 import { compare } from './documents.js';
-import { check, copyOf, invalid } from './options.js';
+import { LivelogError, failure, invalid } from './errors.js';
+import { check, copyOf } from './options.js';
 import { openQuery } from './query.js';
 import { openStream, openSubscription } from './subscription.js';
 import { openWrites } from './writes.js';

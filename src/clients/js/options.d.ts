@@ -1,4 +1,3 @@
-import { LivelogError } from './connection.js';
 /** By call, the names that it knows. */
 declare const CALLS: {
     connect: string;
@@ -23,11 +22,6 @@ export type Call = keyof typeof CALLS;
 export type Test = (value: any) => boolean;
 /** @type {Test} */
 export declare const isCount: Test;
-/**
- * @param {string} path
- * @param {string} message
- */
-export declare const invalid: (path: string, message: string) => LivelogError;
 /**
  * A copy as JSON has it. What JSON would lose or make another value of is refused: all but members that are `undefined`,
  * and those in a filter too, which would see more without them.

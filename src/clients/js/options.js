@@ -2,8 +2,8 @@
 // what was meant, and a write would lose its condition or a query its filter. What is taken is copied as JSON has it, so
 // that what its caller changes later changes nothing here, and everybody judges the same values.
 
-import { LivelogError } from './connection.js';
 import { isObject } from './documents.js';
+import { invalid } from './errors.js';
 
 /** By call, the names that it knows. */
 const CALLS = {
@@ -60,12 +60,6 @@ const KINDS = [
   ['persist', 'memory or indexeddb', isOneOf('memory indexeddb')],
   ['order', 'newest or oldest', isOneOf('newest oldest')],
 ];
-
-/**
- * @param {string} path
- * @param {string} message
- */
-export const invalid = (path, message) => new LivelogError({ code: 'invalid_option', message, path });
 
 /** Levels of nesting, of which the server reads fewer, and what contains itself has no end of. */
 const DEPTH_MAX = 100;

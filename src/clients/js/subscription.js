@@ -1,6 +1,7 @@
 // One subscription that outlives connections: begun again at every welcome, from the position that it has reached.
 
-import { LivelogError, backoff, failure } from './connection.js';
+import { backoff } from './connection.js';
+import { LivelogError, failure } from './errors.js';
 
 /** @typedef {import('./connection.js').Frame} Frame */
 
@@ -99,7 +100,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     epoch = connection.epoch;
   }
 
-  /** @param {import('./connection.js').Failure} error */
+  /** @param {import('./errors.js').Failure} error */
   function refused(error) {
     connection.receivers.delete(name);
     isLive = false;

@@ -84,7 +84,8 @@ export function livelogCollectionOptions(options) {
   /** @param {number} seq */
   const seen = async (seq) => {
     // A subset that ended has nothing more to wait for.
-    await Promise.all([...subsets].map(({ query }) => query.seen(seq).catch(() => {})));
+    const taken = (/** @type {Subset} */ { query }) => query.seen(seq).catch((error) => query.error || Promise.reject(error));
+    await Promise.all([...subsets].map(taken));
   };
 
   /** @param {{ transaction: { mutations: readonly any[] } }} change */

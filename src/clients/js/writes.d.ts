@@ -1,4 +1,4 @@
-import { LivelogError } from './connection.js';
+import { LivelogError } from './errors.js';
 export type Document = import('./documents.js').Document;
 export type Command = {
     type: string;

@@ -3,10 +3,11 @@
 // A write that was sent and not answered may have been carried out or not. It is sent again under the same `commandId`,
 // which makes the server answer it as it did, or carry it out for the first time.
 
-import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.js';
+import { backoff, isTooLarge, tell } from './connection.js';
 import { update } from './documents.js';
+import { LivelogError, failure, invalid } from './errors.js';
 import { uuid, uuidOf } from './ids.js';
-import { commandOf, invalid } from './options.js';
+import { commandOf } from './options.js';
 
 /** @typedef {import('./documents.js').Document} Document */
 /** @typedef {{ type: string, payload: any }} Command as on the wire */
