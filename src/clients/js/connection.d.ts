@@ -54,12 +54,12 @@ export declare const backoff: (attempts: number) => number;
  */
 export declare function tell<A extends any[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void;
 /**
- * @template T
+ * @template {Function} T
  * @param {Set<T>} set
  * @param {T} member
  * @returns {() => void} takes it out again
  */
-export declare function enter<T>(set: Set<T>, member: T): () => void;
+export declare function enter<T extends Function>(set: Set<T>, member: T): () => void;
 /**
  * @param {string} url of the WebSocket
  * @param {typeof globalThis.WebSocket} WebSocket

@@ -1,6 +1,6 @@
 // The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
 
-import { failure } from './errors.js';
+import { failure, invalid } from './errors.js';
 
 /** @typedef {'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed'} StateName */
 
@@ -85,12 +85,13 @@ export function tell(listeners, ...args) {
 }
 
 /**
- * @template T
+ * @template {Function} T
  * @param {Set<T>} set
  * @param {T} member
  * @returns {() => void} takes it out again
  */
 export function enter(set, member) {
+  if (typeof member !== 'function') throw invalid('listener', 'a listener is a function');
   set.add(member);
   return () => void set.delete(member);
 }

@@ -133,7 +133,7 @@ function gather(build) {
  * @param {ConnectOptions} [options]
  */
 export function connect(url = globalThis.location?.origin, options) {
-  if (!/^(http|ws)s?:\/\/[^/?#]+[^?#]*$/.test(String(url))) {
+  if (!/^(http|ws)s?:\/\/[^/?#%\s]+[^?#\s]*$/.test(String(url))) {
     throw invalid('url', `the url is an address like 'http://127.0.0.1:3000', and not '${url}'`);
   }
   /** @type {ConnectOptions} */
@@ -351,9 +351,12 @@ export function connect(url = globalThis.location?.origin, options) {
      * @returns {() => void} ends it
      */
     onChange(changesOptions, listener, onError = console.error) {
+      /** @type {Set<(change: Change) => void>} */
+      const listeners = new Set();
+      enter(listeners, listener);
       const taken = changes(changesOptions);
       (async () => {
-        for await (const change of taken) tell([listener], change);
+        for await (const change of taken) tell(listeners, change);
       })().catch((error) => tell([onError], error));
       return taken.close;
     },

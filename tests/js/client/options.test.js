@@ -169,6 +169,7 @@ test('a condition is refused where it would be lost: in a new event', async () =
 
 test('connect says what is wrong with an address', () => {
   const bad = ['127.0.0.1:3000', 'localhost:3000', '', '/', 'http://', 'ftp://a', 'http://a?b', 'http://a/#b', null, {}];
+  bad.push('http:// a', 'http://%%');
   for (const url of bad) assert.throws(() => connect(url, { WebSocket: server.WebSocket }), refused('url', 'http://'));
   assert.throws(() => connect(), refused('url', 'http://'));
 });
@@ -266,4 +267,15 @@ test('what a caller changes in its options after the call changes nothing', asyn
     [{ n: 1 }, ['n']],
     [{ n: 1 }, ['n']],
   ]);
+});
+
+test('a listener is a function', async () => {
+  const query = db.query();
+  const { length } = server.socket.sent;
+  for (const listener of [undefined, null, {}, 'f']) {
+    for (const listen of [db.onState, db.onBroadcast, query.subscribe, query.onBatch, (f) => db.onChange({}, f)]) {
+      assert.throws(() => listen(listener), refused('listener'));
+    }
+  }
+  assert.equal(server.socket.sent.length, length);
 });
