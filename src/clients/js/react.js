@@ -66,14 +66,26 @@ export function useQuery(db, options = {}) {
 }
 
 /**
+ * Whether JSON keeps it as it is: of the instance of a class it has less than there is.
+ * @param {any} value
+ */
+const isKept = (value) =>
+  value === null ||
+  /^(string|boolean)$/.test(typeof value) ||
+  Number.isFinite(value) ||
+  Array.isArray(value) ||
+  (typeof value === 'object' && !Object.getPrototypeOf(Object.getPrototypeOf(value) ?? {}));
+
+/**
  * The JSON of options. What it would leave out of a filter or make null of, such as `undefined`, is an operator that does
  * not exist: the result has an error then, and does not show everything.
  *
  * @param {QueryOptions | null} options
  */
 function keyOf(options) {
-  return JSON.stringify(options, /** @this {unknown} */ function (_, value) {
-    const isLost = value !== null && /^(undefined|null)$/.test(JSON.stringify(value));
+  return JSON.stringify(options, /** @this {any} */ function (name, value) {
+    // A date that is none is null already.
+    const isLost = !isKept(value) || (value === null && this[name] !== null);
     return isLost && (value !== undefined || this !== options) ? { [`$${typeof value}`]: 1 } : value;
   });
 }

@@ -137,7 +137,7 @@ fact('a filter that is none is an error of its list, and of no other', async (wo
 
 fact('what JSON would leave out of a filter is an error of its list, and does not ask for everything', async (world) => {
   const { tab } = await stage(world);
-  for (const value of [undefined, NaN]) {
+  for (const value of [undefined, NaN, 1n, /a/]) {
     await show(tab, { bad: { filter: { title: value } }, good: { limit: undefined } });
     await tab.page.locator('#bad[data-error=invalid_filter]').waitFor({ state: 'attached' });
     await shows(tab, 'good', ['a', 'b']);
