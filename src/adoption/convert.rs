@@ -115,18 +115,17 @@ impl<'a> Conversion<'a> {
 
     /// Whether a field is no field of the event: what it says is noted.
     fn is_known(&mut self, name: &str, value: &Given, known: &mut Known) -> bool {
-        let (kind, place) = match name {
+        let place = match name {
             "__v" => {
                 self.tally.count(Kind::Revision);
                 return true;
             }
-            "createdAt" => (Kind::Created, &mut known.created_at),
-            "updatedAt" => (Kind::Updated, &mut known.updated_at),
+            "createdAt" => &mut known.created_at,
+            "updatedAt" => &mut known.updated_at,
             _ => return false,
         };
         match time(value) {
             Some(time) if place.is_none() => {
-                self.tally.count(kind);
                 *place = Some(time);
                 true
             }
@@ -137,8 +136,15 @@ impl<'a> Conversion<'a> {
     /// When the document was created and last changed, if that is known at all.
     fn times(&mut self, known: &Known, now: Timestamp) -> Option<OriginalTimes> {
         let created_at = known.created_at.or(known.born).or(known.updated_at)?;
-        if known.created_at.is_none() && known.born.is_some() {
-            self.tally.count(Kind::Born);
+        match (known.created_at, known.born) {
+            (Some(_), _) => self.tally.count(Kind::Created),
+            (None, Some(_)) => self.tally.count(Kind::Born),
+            (None, None) => {}
+        }
+        match known.updated_at {
+            Some(updated_at) if updated_at < created_at => self.tally.count(Kind::Raised),
+            Some(_) => self.tally.count(Kind::Updated),
+            None => {}
         }
         let times = OriginalTimes {
             created_at,

@@ -28,6 +28,7 @@ pub enum Kind {
     NotFinite,
     Created,
     Updated,
+    Raised,
     Born,
     Future,
     Revision,
@@ -36,7 +37,7 @@ pub enum Kind {
 }
 
 /// Each kind in words, one and many and what became of them, in the order of [`Kind`].
-const KINDS: [[&str; 3]; 27] = [
+const KINDS: [[&str; 3]; 28] = [
     ["string", "strings", ", unchanged"],
     ["integer", "integers", ", unchanged"],
     ["double", "doubles", ", unchanged"],
@@ -63,6 +64,11 @@ const KINDS: [[&str; 3]; 27] = [
     ["NaN or infinity", "NaNs and infinities", ", as null"],
     ["createdAt", "createdAt", ", as _createdAt"],
     ["updatedAt", "updatedAt", ", as _updatedAt"],
+    [
+        "updatedAt",
+        "updatedAt",
+        " before the document was created, as the time of that",
+    ],
     [
         "document",
         "documents",
