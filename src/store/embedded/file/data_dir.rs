@@ -200,7 +200,19 @@ impl DataDir {
         }
     }
 
-    /// Whether there is a file to open, in a folder that could be locked, made and written. Changes nothing.
+    /// Makes the folder if it is missing, or the outermost that it is to be in, and removes that again: some file systems
+    /// allow everything and make nothing.
+    fn ensure_makable(&self) -> io::Result<()> {
+        let missing = self.dir.ancestors();
+        let missing = missing.take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let Some(outermost) = missing.last() else {
+            return Ok(());
+        };
+        fs::create_dir(outermost)?;
+        fs::remove_dir(outermost)
+    }
+
+    /// Whether there is a file to open, in a folder that could be locked, made and written. Leaves everything as it was.
     pub(crate) fn ensure_writable(&self) -> Result<bool, EmbeddedOpenError> {
         self.ensure_not_dangling()?;
         let unusable = |error: Errno| self.unusable(&error.into());
@@ -210,6 +222,8 @@ impl DataDir {
             return Err(unusable(Errno::NOTDIR));
         }
         rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK).map_err(unusable)?;
+        self.ensure_makable()
+            .map_err(|error| self.unusable(&error))?;
         match File::options().write(true).open(self.dir.join(LOCK_FILE)) {
             Ok(lock) => drop(self.acquire(lock)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
