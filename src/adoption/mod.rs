@@ -30,6 +30,7 @@ mod ids;
 mod path;
 mod refusal;
 mod renames;
+mod shown;
 mod tally;
 
 pub use convert::Converter;
@@ -38,6 +39,7 @@ pub use given::{Given, GivenFields};
 pub use path::SourcePath;
 pub use refusal::{REFUSALS_MAX, Refusal, Refusals};
 pub use renames::Renames;
+pub use shown::shown;
 pub use tally::{Kind, KindTally, counted};
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use futures::TryStreamExt;
 
 use super::bulk_loader::BulkLoader;
 use super::verify;
-use crate::adoption::{Converter, Renames, counted};
+use crate::adoption::{Converter, Renames, counted, shown};
 use crate::store;
 use crate::store::{Source, SourceDocument, SourceOptions, Store, StoreOptions};
 use intake::{Intake, OnRefusal};
@@ -79,7 +79,7 @@ impl IntakeOptions {
     /// Tells the options that did nothing, once everything was read.
     pub(super) fn warn_of_unmet(&self) {
         for option in self.renames.unmet() {
-            let option: String = option.chars().flat_map(printable).collect();
+            let option = shown(option);
             eprintln!(
                 "livelog: warning: {option} was met by no field: is it misspelt? A dot is a step inwards, \\. a dot in a name"
             );
@@ -95,13 +95,6 @@ impl IntakeOptions {
             (Err(looked), Err(store)) => bail!("{looked:#}. Besides, {store:#}"),
             (looked, store) => looked.and(store),
         }
-    }
-}
-
-fn printable(letter: char) -> Vec<char> {
-    match letter.is_control() {
-        true => letter.escape_default().collect(),
-        false => vec![letter],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::adoption::{KindTally, REFUSALS_MAX, Refusal, Refusals, counted};
+use crate::adoption::{KindTally, REFUSALS_MAX, Refusal, Refusals, counted, shown};
 
 /// The longest place and reason, and the longest remedy, that are printed whole.
 const TOLD_BYTES_MAX: usize = 400;
@@ -68,16 +68,10 @@ pub(in crate::offline) fn told(place: &str, refusals: &Refusals) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// What stands in a document may be long, and nobody's business; and a terminal would obey its control characters. A
+/// What stands in a document may be long, and nobody's business; and a terminal would obey some of its characters, and hide others. A
 /// remedy has none of those, and is of no use if it is not whole.
 fn told_one(place: &str, refusal: &Refusal) -> String {
-    let mut text = String::new();
-    for letter in format!("{place}: {refusal}").chars() {
-        match letter.is_control() {
-            true => text.extend(letter.escape_default()),
-            false => text.push(letter),
-        }
-    }
+    let mut text = shown(&format!("{place}: {refusal}"));
     if text.len() > TOLD_BYTES_MAX {
         text.truncate(text.floor_char_boundary(TOLD_BYTES_MAX));
         text.push('…');
@@ -126,6 +120,12 @@ mod tests {
         let refusal = Refusal::whole("a\u{1b}[31m\nb\u{9b}c\0 – ü");
         let said = told("_id x\ty", &refusal.into());
         assert_eq!(said, "_id x\\ty: a\\u{1b}[31m\\nb\\u{9b}c\\u{0} – ü");
+        let turned = Refusal::whole("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e");
+        let said = told("_id \u{200f}", &turned.into());
+        assert_eq!(
+            said,
+            "_id \\u{200f}: a\\u{202e}b\\u{2066}c\\u{200b}d\\u{feff}e"
+        );
         let long = Refusal::whole("ü".repeat(TOLD_BYTES_MAX));
         assert!(told("_id", &long.into()).len() <= TOLD_BYTES_MAX + '…'.len_utf8());
     }
