@@ -178,7 +178,14 @@ async fn what_cannot_be_imported_is_told_with_line_and_path() {
         assert!(told.contains("imported 1 change into 1 event"), "{told}");
     }
     for (text, reason) in [
-        ("{\"a\":1}\n{\"a\":}\n", "line 2, column 6: expected value"),
+        (
+            "{\"a\":1}\n{\n\"a\":}\n",
+            "line 3, column 5: expected value. Where a malformed document ends is known if it has a line of its own",
+        ),
+        (
+            "[{\"a\":\"\\ud800\"}]",
+            ": unexpected end of hex escape. Where a malformed document ends",
+        ),
         ("{\"a\":1}\n[]\n", "line 2: expected a document"),
         (
             "{\"a\":1}\n{\"a\":\"",
@@ -191,6 +198,73 @@ async fn what_cannot_be_imported_is_told_with_line_and_path() {
         assert!(told.contains(reason), "{told}");
         assert!(is_empty(&into));
     }
+}
+
+#[tokio::test]
+async fn a_malformed_document_on_a_line_of_its_own_is_refused_like_any_other() {
+    let text = b"{\"a\":1}\n{\"a\":\"\\ud800\"}\n{\"a\":}\n{\"a\":\"\xff\"} \n{\"_id\":\"z\"}";
+    let into = Database::folder();
+    let words = ["--format", "ndjson", "--dry-run"];
+    let told = said(&import(&into, &words, stdin(text)).await, 1);
+    for reason in [
+        "read 5 documents, 47 bytes",
+        ": unexpected end of hex escape",
+        "line 3, column 6: expected value",
+        "line 4: it is not UTF-8",
+    ] {
+        assert!(told.contains(reason), "{reason}: {told}");
+    }
+    let words = ["--format", "ndjson", "--skip-refused"];
+    let told = said(&import(&into, &words, stdin(text)).await, 0);
+    assert!(told.contains("imported 2 changes into 2 events"), "{told}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_made_is_told_and_nothing_is_left_of_it() {
+    let folder = scratch();
+    let data = folder.path().join("data");
+    for (data, words, reason) in [
+        (data.to_str().unwrap(), &["."][..], "cannot read .: "),
+        (
+            "/proc/livelog/data",
+            &["-", "--dry-run"],
+            "cannot use the data folder",
+        ),
+    ] {
+        let mut livelog = command();
+        livelog.args(["import", "--format", "ndjson", "--data", data]);
+        livelog.args(words).stdin(stdin(b"{}"));
+        let told = said(&output(livelog).await, 1);
+        assert!(told.contains(reason), "{told}");
+    }
+    assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn an_update_before_the_creation_is_counted_apart() {
+    let lines = [
+        r#"{"createdAt":"2024-01-02T00:00:00Z","updatedAt":"2024-01-01T00:00:00Z"}"#,
+        r#"{"createdAt":"2024-01-02T00:00:00Z","updatedAt":"2024-01-03T00:00:00Z"}"#,
+        r#"{"createdAt":"2016-12-31T23:59:60Z"}"#,
+    ];
+    let into = Database::folder();
+    let words = ["--format", "ndjson"];
+    let told = said(
+        &import(&into, &words, stdin(lines.join("\n").as_bytes())).await,
+        0,
+    );
+    for line in [
+        "           3 createdAt, as _createdAt",
+        "           1 updatedAt, as _updatedAt",
+        "           1 updatedAt before the document was created, as the time of that",
+    ] {
+        assert!(told.lines().any(|found| found == line), "{line}: {told}");
+    }
+    let server = Server::on(into, &[]).await;
+    let found = events(&server).await;
+    assert_eq!(found[0]["_updatedAt"], "2024-01-02T00:00:00.000Z");
+    assert_eq!(found[2]["_createdAt"], "2017-01-01T00:00:00.000Z");
+    server.stop().await;
 }
 
 #[tokio::test]

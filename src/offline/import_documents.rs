@@ -12,11 +12,11 @@ use super::adopt::intake::Intake;
 use super::adopt::progress::{MoveProgress, ensure_fillable};
 use super::adopt::{IntakeOptions, verify_written};
 use super::bulk_loader::BulkLoader;
-use super::json_documents::{JsonDocuments, JsonText};
-use crate::adoption::{Refusal, extended, plain};
+use super::json_documents::{JsonDocuments, JsonText, TextFault, TextPlace};
+use crate::adoption::{GivenFields, Refusal, extended, plain};
 use crate::limits;
 use crate::store;
-use crate::store::{SourceDocument, Store, StoreOptions};
+use crate::store::{Store, StoreOptions};
 use crate::value::{Document, ParseError, read};
 
 /// What documents are written in.
@@ -38,22 +38,22 @@ pub enum Input {
 }
 
 impl Input {
-    /// Opens it.
+    /// Opens it, and reads its beginning.
     ///
     /// # Errors
-    /// If there is no such file.
+    /// If there is no such file, or it cannot be read: a folder is found out by that.
     pub(super) fn open(&self) -> anyhow::Result<Box<dyn BufRead>> {
-        match self {
-            Self::Stdin => Ok(Box::new(io::stdin().lock())),
+        let mut input: Box<dyn BufRead> = match self {
+            Self::Stdin => Box::new(io::stdin().lock()),
             Self::File(path) => {
                 let file = File::open(path);
                 let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-                Ok(Box::new(BufReader::with_capacity(
-                    super::WRITE_BUFFER_BYTES,
-                    file,
-                )))
+                Box::new(BufReader::with_capacity(super::WRITE_BUFFER_BYTES, file))
             }
-        }
+        };
+        let begun = input.fill_buf().map(drop);
+        begun.with_context(|| format!("cannot read {}", self.name()))?;
+        Ok(input)
     }
 
     /// What people call it.
@@ -172,20 +172,50 @@ async fn take_all(
     intake: &mut Intake<'_>,
 ) -> anyhow::Result<()> {
     let mut documents = JsonDocuments::new(documents);
-    while let Some(JsonText { place, text }) = documents.next()? {
-        let document = match text {
-            Some(text) => match parse(&text, format) {
-                Ok(document) => document,
-                Err(error) => bail!("{}: {}", place.of(&error), without_place(&error)),
-            },
-            None => Err(Refusal::whole(format!(
-                "it is longer than {} bytes",
-                limits::IMPORT_LINE_BYTES_MAX
-            ))),
-        };
-        intake.take(&place.to_string(), document).await?;
+    while let Some(found) = documents.next()? {
+        match document(&found, format) {
+            Err(Malformed { place, reason }) if !found.is_line => bail!(
+                "{place}: {reason}. Where a malformed document ends is known if it has a line of its own: this one cannot be \
+                 left out"
+            ),
+            Err(Malformed { place, reason }) => {
+                let refused = Err(Refusal::whole(reason));
+                intake
+                    .take(&place.to_string(), found.bytes, refused)
+                    .await?;
+            }
+            Ok(document) => {
+                let place = found.place.to_string();
+                intake.take(&place, found.bytes, document).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// What is no JSON, and where it ceases to be.
+struct Malformed {
+    place: TextPlace,
+    reason: String,
+}
+
+/// A document, or why it is refused; an error if it is no JSON.
+fn document(
+    found: &JsonText,
+    format: DocumentFormat,
+) -> Result<Result<GivenFields, Refusal>, Malformed> {
+    let malformed = |place, reason| Err(Malformed { place, reason });
+    match &found.text {
+        Ok(text) => parse(text, format).or_else(|error| {
+            let reason = without_place(&error);
+            malformed(found.place.of(&error), reason)
+        }),
+        Err(TextFault::NotUtf8) => malformed(found.place, "it is not UTF-8".to_owned()),
+        Err(TextFault::TooLong) => Ok(Err(Refusal::whole(format!(
+            "it is longer than {} bytes",
+            limits::IMPORT_LINE_BYTES_MAX
+        )))),
+    }
 }
 
 /// Its reason alone: its place is counted from where the document begins.
@@ -200,16 +230,14 @@ fn without_place(error: &serde_json::Error) -> String {
 fn parse(
     text: &str,
     format: DocumentFormat,
-) -> Result<Result<SourceDocument, Refusal>, serde_json::Error> {
+) -> Result<Result<GivenFields, Refusal>, serde_json::Error> {
     let document: Document = match read(text, "") {
         Ok(document) => document,
         Err(ParseError::Offence(invalid)) => return Ok(Err(invalid.into())),
         Err(ParseError::Json { error, .. }) => return Err(error),
     };
-    let fields = match format {
+    Ok(Ok(match format {
         DocumentFormat::Plain => plain(document),
         DocumentFormat::Extended => extended(document),
-    };
-    let bytes = text.len();
-    Ok(Ok(SourceDocument { fields, bytes }))
+    }))
 }

@@ -50,8 +50,20 @@ impl TextPlace {
 pub(super) struct JsonText {
     /// Where it begins.
     pub(super) place: TextPlace,
-    /// `None` if it is longer than any document can be.
-    pub(super) text: Option<String>,
+    /// How long it is.
+    pub(super) bytes: u64,
+    /// Whether it has a line of its own, outside of an array: then it ends where it seems to, even if it is malformed.
+    pub(super) is_line: bool,
+    pub(super) text: Result<String, TextFault>,
+}
+
+/// Why an object has no text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TextFault {
+    /// It is longer than any document can be.
+    TooLong,
+    /// Other than JSON is.
+    NotUtf8,
 }
 
 /// Why there is no next object, and where.
@@ -153,7 +165,7 @@ impl<R: BufRead> JsonDocuments<R> {
     /// The object that begins at the next byte.
     fn object(&mut self) -> Result<JsonText, TextError> {
         let place = self.place;
-        let (mut scan, mut bytes, mut is_too_long) = (ObjectScan::at(place), Vec::new(), false);
+        let (mut scan, mut kept, mut bytes) = (ObjectScan::at(place), Vec::new(), 0_usize);
         loop {
             let (taken, is_end) = match self.input.fill_buf() {
                 Ok([]) => {
@@ -162,11 +174,10 @@ impl<R: BufRead> JsonDocuments<R> {
                 }
                 Ok(buffer) => {
                     let (taken, is_end) = scan.advance(buffer);
-                    is_too_long |= bytes.len() + taken > limits::IMPORT_LINE_BYTES_MAX;
-                    if is_too_long {
-                        bytes = Vec::new();
-                    } else {
-                        bytes.extend_from_slice(&buffer[..taken]);
+                    bytes = bytes.saturating_add(taken);
+                    match bytes > limits::IMPORT_LINE_BYTES_MAX {
+                        true => kept = Vec::new(),
+                        false => kept.extend_from_slice(&buffer[..taken]),
                     }
                     (taken, is_end)
                 }
@@ -178,14 +189,35 @@ impl<R: BufRead> JsonDocuments<R> {
             }
         }
         self.place = scan.place;
-        let text = match is_too_long {
-            true => None,
-            false => match String::from_utf8(bytes) {
-                Ok(text) => Some(text),
-                Err(_) => return Err(not_utf8(place)),
-            },
+        let is_line = self.is_line_since(place)?;
+        let text = match bytes > limits::IMPORT_LINE_BYTES_MAX {
+            true => Err(TextFault::TooLong),
+            false => String::from_utf8(kept).map_err(|_| TextFault::NotUtf8),
         };
-        Ok(JsonText { place, text })
+        Ok(JsonText {
+            place,
+            bytes: bytes as u64,
+            is_line,
+            text,
+        })
+    }
+
+    /// Whether what was read since this place is all that its line has. What follows it on the line is passed if it is
+    /// white space.
+    fn is_line_since(&mut self, begin: TextPlace) -> Result<bool, TextError> {
+        if self.array != ArrayState::Without || begin.column != 1 || begin.line != self.place.line {
+            return Ok(false);
+        }
+        loop {
+            let found = match self.input.fill_buf() {
+                Ok(buffer) => buffer.first().copied(),
+                Err(error) => return Err(self.unreadable(&error)),
+            };
+            match found {
+                Some(byte @ (b' ' | b'\t' | b'\r')) => self.pass(byte),
+                other => return Ok(matches!(other, None | Some(b'\n'))),
+            }
+        }
     }
 
     fn failed<T>(&self, reason: &str) -> Result<T, TextError> {
@@ -201,11 +233,6 @@ impl<R: BufRead> JsonDocuments<R> {
             reason: format!("cannot read it: {error}"),
         }
     }
-}
-
-fn not_utf8(place: TextPlace) -> TextError {
-    let reason = "it is not UTF-8".to_owned();
-    TextError { place, reason }
 }
 
 /// Finds the brace that closes an object.
@@ -261,7 +288,9 @@ mod tests {
         let mut found = Vec::new();
         loop {
             match documents.next() {
-                Ok(Some(JsonText { place, text })) => found.push((place.line, text.unwrap())),
+                Ok(Some(JsonText { place, text, .. })) => {
+                    found.push((place.line, text.unwrap()));
+                }
                 Ok(None) => return Ok(found),
                 Err(error) => return Err(error.to_string()),
             }
@@ -293,6 +322,31 @@ mod tests {
             let found = documents.next().unwrap().unwrap();
             assert_eq!(found.place.to_string(), place);
         }
+    }
+
+    #[test]
+    fn what_has_a_line_of_its_own_is_known_and_so_is_its_length() {
+        let text = b"{} \r\n{\"a\":}\n {}\n{}{}\n{\n}\n{\"\xff\"}";
+        for capacity in [1, 64] {
+            let input = BufReader::with_capacity(capacity, &text[..]);
+            let mut documents = JsonDocuments::new(input);
+            let found = std::iter::from_fn(|| documents.next().unwrap());
+            let found: Vec<_> = found.map(|found| (found.bytes, found.is_line)).collect();
+            let expected = [
+                (2, true),
+                (6, true),
+                (2, false),
+                (2, false),
+                (2, false),
+                (3, false),
+                (5, true),
+            ];
+            assert_eq!(found, expected);
+        }
+        let found = JsonDocuments::new(&b"[\n{}\n]"[..]).next().unwrap();
+        assert!(!found.unwrap().is_line);
+        let found = JsonDocuments::new(&b"{\"\xff\"}"[..]).next().unwrap();
+        assert_eq!(found.unwrap().text, Err(TextFault::NotUtf8));
     }
 
     #[test]
@@ -332,7 +386,6 @@ mod tests {
                 "line 1, column 3: expected a document: an object in braces",
             ),
             (b"7", "line 1: expected a document: an object in braces"),
-            (b"{\"a\":\"\xff\"}", "line 1: it is not UTF-8"),
         ] {
             assert_eq!(read(text, 8).unwrap_err(), reason);
         }

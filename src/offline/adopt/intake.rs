@@ -7,13 +7,12 @@ use anyhow::{Context, ensure};
 use uuid::Uuid;
 
 use super::report::IntakeReport;
-use crate::adoption::{Converter, Refusal, Refusals, counted};
+use crate::adoption::{Converter, GivenFields, Refusal, Refusals, counted};
 use crate::domain::{Change, Command, EventId, EventState, Seq, Stamp, Timestamp, decide};
 use crate::engine::wall_time;
 use crate::limits;
 use crate::offline::bulk_loader::BulkLoader;
 use crate::offline::fold_digest::FoldDigest;
-use crate::store::SourceDocument;
 use crate::value::Steps;
 
 /// What happens where a document is refused.
@@ -73,15 +72,17 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes the next document, which is at `place` in its source; or why that had none there.
+    /// Takes the next document, which is at `place` in its source and takes `bytes` there; or why there is none in them.
     pub(in crate::offline) async fn take(
         &mut self,
         place: &str,
-        document: Result<SourceDocument, Refusal>,
+        bytes: u64,
+        document: Result<GivenFields, Refusal>,
     ) -> anyhow::Result<()> {
         self.report.documents += 1;
+        self.report.bytes += bytes;
         let document = document.map_err(Refusals::from);
-        match document.and_then(|document| self.change(document)) {
+        match document.and_then(|fields| self.change(fields)) {
             Ok(change) => self.append(Arc::new(change)).await,
             Err(refusals) => {
                 self.report.refuse(place, refusals);
@@ -136,10 +137,9 @@ impl<'a> Intake<'a> {
         }
     }
 
-    fn change(&mut self, document: SourceDocument) -> Result<Change, Refusals> {
-        self.report.bytes += document.bytes as u64;
+    fn change(&mut self, fields: GivenFields) -> Result<Change, Refusals> {
         let tally = &mut self.report.tally;
-        let create = self.converter.convert(document.fields, self.at, tally)?;
+        let create = self.converter.convert(fields, self.at, tally)?;
         let id = create.id.clone();
         let id = id.unwrap_or_else(|| EventId::from(Uuid::now_v7()));
         if self.fold.has(&id) {

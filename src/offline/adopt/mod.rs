@@ -252,7 +252,8 @@ async fn take_all(
         }
         for document in page.documents {
             let place = place(&document, intake.report.documents);
-            intake.take(&place, Ok(document)).await?;
+            let bytes = document.bytes as u64;
+            intake.take(&place, bytes, Ok(document.fields)).await?;
         }
     }
     Ok(())
