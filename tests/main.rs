@@ -27,6 +27,8 @@ mod commands; // what each command does and answers
 mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
 #[cfg(feature = "embedded")]
+mod cut_off; // what was filled in part only is not taken for whole
+#[cfg(feature = "embedded")]
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 #[cfg(feature = "embedded")]
 mod documents; // files of other programs are imported

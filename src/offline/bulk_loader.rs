@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 
-use super::adopt::progress::NOTE;
 use crate::domain::{Change, Seq};
-use crate::store::{AppendError, Batch, Site, Store, StoreError};
+use crate::store::{AppendError, Batch, MoveProgress, Site, Store, StoreError};
 
 /// Attempts to append a batch to an unavailable store. Each takes [`crate::limits::APPEND_DEADLINE`].
 const ATTEMPTS_MAX: usize = 4;
@@ -38,7 +37,7 @@ pub(super) struct BulkLoader<'a> {
 impl<'a> BulkLoader<'a> {
     /// Begins, if the store is empty.
     pub(super) async fn begin(store: &'a dyn Store) -> anyhow::Result<Self> {
-        let site = Site::of(store, NOTE).await?;
+        let site = Site::of(store, MoveProgress::NOTE).await?;
         ensure_empty(&site)?;
         let seq = site.head;
         Ok(Self { store, seq })

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::adopt::intake::Intake;
-use super::adopt::progress::{MoveProgress, ensure_fillable};
+use super::adopt::progress::ensure_fillable;
 use super::adopt::{IntakeOptions, verify_written};
 use super::bulk_loader::BulkLoader;
 use super::json_documents::{JsonDocuments, JsonText, TextFault, TextPlace};
 use crate::adoption::{GivenFields, Refusal, extended, plain};
 use crate::limits;
 use crate::store;
-use crate::store::{Store, StoreOptions};
+use crate::store::{MoveProgress, Store, StoreOptions};
 use crate::value::{Document, ParseError, read};
 
 /// What documents are written in.
@@ -57,7 +57,7 @@ impl Input {
     }
 
     /// What people call it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
             Self::File(path) => path.display().to_string(),
@@ -125,7 +125,7 @@ async fn move_in(
         look(input, format, options).await?;
     }
     let documents = input.open()?;
-    let store = store::open(into).await?;
+    let store = store::open_to_fill(into).await?;
     let progress = MoveProgress::begun(&input.name(), None);
     let imported = fill(&store, documents, format, options, progress).await;
     store.close().await;

@@ -14,6 +14,7 @@ mod error;
 mod failure_signal;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
+mod move_progress;
 mod open;
 mod options;
 mod seq_at;
@@ -35,7 +36,8 @@ use crate::limits;
 use crate::query::{Direction, Query};
 use crate::value::Steps;
 pub use error::{AppendError, CorruptAt, PublishError, StoreError};
-pub use open::{open, open_existing, open_unwritten};
+pub use move_progress::{MoveProgress, cut_off};
+pub use open::{open, open_existing, open_to_fill, open_unwritten};
 pub use options::{EmbeddedOptions, MongoOptions, StoreOptions};
 pub use seq_at::seq_at;
 pub use source::{

@@ -8,11 +8,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::follower::Follower;
-use super::progress::MoveProgress;
 use super::{AdoptOptions, FollowOptions};
 use crate::domain::Timestamp;
 use crate::engine::ago;
-use crate::store::{Source, SourceChange, SourceEvent, Store, StoreError};
+use crate::store::{MoveProgress, Source, SourceChange, SourceEvent, Store, StoreError};
 
 /// Changes that are applied together.
 const GROUP_COUNT: usize = 512;
@@ -121,7 +120,7 @@ impl NotedProgress {
         has_changes: bool,
         store: &dyn Store,
     ) -> Result<(), StoreError> {
-        self.progress.advance(position);
+        self.progress.position = Some(position);
         if !has_changes && self.noted.elapsed() < NOTE_INTERVAL {
             return Ok(());
         }

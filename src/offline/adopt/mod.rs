@@ -29,9 +29,8 @@ use super::bulk_loader::BulkLoader;
 use super::verify;
 use crate::adoption::{Converter, Renames, counted, shown};
 use crate::store;
-use crate::store::{Source, SourceDocument, SourceOptions, Store, StoreOptions};
+use crate::store::{MoveProgress, Source, SourceDocument, SourceOptions, Store, StoreOptions};
 use intake::{Intake, OnRefusal};
-use progress::MoveProgress;
 
 /// How documents of another program are taken in.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +146,7 @@ async fn begin_or_go_on(
         // It may be days until it ends.
         options.intake.warn_of_unmet();
     }
-    let store = store::open(into).await?;
+    let store = store::open_to_fill(into).await?;
     let adopted = move_in(source, &store, options, start).await;
     store.close().await;
     adopted
