@@ -32,6 +32,11 @@ async fn nothing_is_written_over_unseen_and_everything_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn what_is_typed_is_not_lost_and_lands_in_no_other_event() {
+    the_facts_hold_of("drafts").await;
+}
+
+#[tokio::test]
 async fn what_one_looks_at_stays_whole_and_where_it_is() {
     the_facts_hold_of("steady").await;
 }

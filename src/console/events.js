@@ -1,4 +1,5 @@
 /** The events as a table that stays live, or as they were at a position of the log. What is shown is in the address. */
+import { isConnected, liveness } from './connection.js';
 import { button } from './controls.js';
 import { chooseColumns, columnsOf, fieldsOf, growColumns, namedPaths, offeredPaths } from './columns.js';
 import { ColumnChooser } from './column_chooser.js';
@@ -32,7 +33,7 @@ export class EventsView {
   /** The address names a moment that there is not. */
   #lost = false;
 
-  constructor({ db, scope, notices }) {
+  constructor({ db, scope, notices, drafts }) {
     this.#db = db;
     this.#scope = scope;
     this.note = h('p', { class: 'view-note tabular', 'aria-live': 'off' });
@@ -53,15 +54,17 @@ export class EventsView {
       go: (at) => turn({ at }, true),
       refuse: (error) => this.box.refuse(error),
     });
-    this.panel = new EventPanel({ db, scope, notices, close: () => this.#closed() });
+    this.panel = new EventPanel({ db, scope, notices, drafts, close: () => this.#closed() });
+    this.begin = () => turn({ new: drafts.form(), id: undefined });
     this.empty = h('div', { class: 'empty', hidden: true });
     const plus = [icon('plus'), h('span', { class: 'wide-word' }, 'New event')];
-    this.create = button(plus, () => turn({ new: '1', id: undefined }), 'primary');
+    this.create = button(plus, this.begin, 'primary');
     this.element = this.#build();
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
     scope.add(
       db.onState(({ name }) => {
         if (name === 'live' && this.#refused) this.load(JSON.parse(this.#shown));
+        this.draw();
       }),
     );
     this.load = newest((wanted, stale) => this.#load(wanted, stale));
@@ -115,12 +118,12 @@ export class EventsView {
     this.load(wanted);
   }
 
-  #showBeside({ id, tab, new: isNew }, at) {
+  #showBeside({ id, tab, new: form }, at) {
     const isPast = at !== undefined;
     this.element.dataset.past = String(isPast);
     this.create.hidden = isPast;
-    if (this.#lost) return this.panel.show({ isNew: false });
-    this.panel.show({ id: id || undefined, tab, at: readAt(at), isNew: isNew !== undefined && !isPast });
+    if (this.#lost) return this.panel.show({});
+    this.panel.show({ id: id || undefined, tab, at: readAt(at), form: isPast ? undefined : form });
     return this.table.select(id);
   }
 
@@ -170,7 +173,7 @@ export class EventsView {
     this.#source = undefined;
     this.box.accept();
     this.timeline.element.hidden = true;
-    this.panel.show({ isNew: false });
+    this.panel.show({});
     this.table.show([]);
     this.element.dataset.live = 'false';
     say(this.note, '');
@@ -223,7 +226,8 @@ export class EventsView {
     const { rows } = source;
     if (this.#sample.length === 0 && rows.length > 0) this.#chooseAnew();
     this.table.show(rows);
-    say(this.note, `${before}${source.note}${source.live ? ' · live' : ''}`);
+    const isFollowing = source.live || !isConnected(this.#db);
+    say(this.note, `${before}${source.note}${isFollowing ? ` · ${liveness(this.#db)}` : ''}`);
     this.element.dataset.live = String(source.live);
     if (rows.length > 0) this.empty.hidden = true;
     else this.#sayEmpty(...emptyText(JSON.parse(this.#shown)));
@@ -238,12 +242,12 @@ export class EventsView {
     this.#sayEmpty('What is asked for cannot be read, so nothing is shown.', 'Show all events', all);
   }
 
-  /** Why there is nothing, and the one thing to do about it. */
+  /** Why there is nothing, and the one thing to do about it: another address, or a new event. */
   #sayEmpty(text, offer, change) {
     this.empty.hidden = false;
     if (this.empty.dataset.text === text) return;
     this.empty.dataset.text = text;
-    fill(this.empty, h('p', null, text), offer && button(offer, () => turn(change)));
+    fill(this.empty, h('p', null, text), offer && button(offer, () => (change ? turn(change) : this.begin())));
   }
 
   /** There was nothing to take columns from, and now there is. */
@@ -278,5 +282,5 @@ function emptyText({ text, at }) {
   if (text) return ['No event matched this filter then.', 'Show all events of then', all];
   if (at !== undefined) return ['There were no events then. Move the slider to the right for later ones.'];
   const first = 'There are no events yet. Write the first here, or see how a program does under Start.';
-  return [first, 'New event', { new: '1', id: undefined }];
+  return [first, 'New event'];
 }

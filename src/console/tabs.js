@@ -1,5 +1,5 @@
 /** Tabs as screen readers and keyboards expect them: one stop of the Tab key, arrows between. */
-import { h, mark, unique } from './dom.js';
+import { h, mark, say, unique } from './dom.js';
 
 /** @param {{ label: string, items: [string, string, HTMLElement][], choose: (name: string) => void }} options */
 export function tabs(scope, { label, items, choose }) {
@@ -29,6 +29,7 @@ export function tabs(scope, { label, items, choose }) {
       panel.hidden = name !== shown;
     }
   };
+  const rename = (name, title) => say(buttons.get(name).button, title);
   scope.listen(list, 'keydown', (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -47,5 +48,6 @@ export function tabs(scope, { label, items, choose }) {
       items.map(([, , panel]) => panel),
     ),
     show,
+    rename,
   };
 }
