@@ -10,7 +10,7 @@ import { differences, isPlain, own, updateBetween } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h, mark, say, unique } from './dom.js';
 import { editorPlace, formPlace } from './drafts.js';
-import { jsonError } from './filter_text.js';
+import { readJson } from './json_text.js';
 import { turn } from './router.js';
 import { Scope } from './scope.js';
 import { escaped } from './unseen.js';
@@ -175,12 +175,8 @@ export class Editor {
 
   /** What is typed as a document; says what is wrong with it otherwise. */
   #read() {
-    let document;
-    try {
-      document = JSON.parse(this.input.value);
-    } catch (error) {
-      return this.#say(jsonError(error, this.input.value));
-    }
+    const { value: document, error } = readJson(this.input.value);
+    if (error !== undefined) return this.#say(error);
     if (!isPlain(document)) return this.#say('an event is an object: { … }');
     const name = Object.keys(document).find((name) => name.startsWith('_') && !(this.isNew && name === '_id'));
     if (name !== undefined) return this.#say(`names that begin with _ are the server’s: ${name}`);

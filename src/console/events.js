@@ -41,6 +41,7 @@ export class EventsView {
       label: 'Filter the events',
       hint: 'status=open, or an id',
       apply: (text) => turn({ filter: text }),
+      told: () => this.draw(),
     });
     this.chooser = new ColumnChooser(scope, { choose: (paths) => this.#chooseColumns(paths) });
     this.sort = new SortBox({ choose: (sort) => turn({ sort }, true) });
@@ -222,7 +223,7 @@ export class EventsView {
     const source = this.#source;
     if (!source) return this.#drawNothing();
     if (source.error) this.box.refuse(source.error);
-    const before = this.#refused ? 'what was shown before: ' : '';
+    const before = this.box.isRefused ? 'what was shown before: ' : '';
     const { rows } = source;
     if (this.#sample.length === 0 && rows.length > 0) this.#chooseAnew();
     this.table.show(rows);

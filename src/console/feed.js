@@ -1,5 +1,6 @@
 /** The feed: every change as it happens, newest first. */
 import { ChangePanel } from './change_panel.js';
+import { isConnected, liveness } from './connection.js';
 import { fill, h, mark, say } from './dom.js';
 import { FeedLog } from './feed_log.js';
 import { createFeedRow, drawFeedRow } from './feed_row.js';
@@ -24,6 +25,10 @@ export class FeedView {
   #scope;
   #log = new FeedLog();
   #frozen;
+  /** There are changes before those that the feed began with. */
+  #beganLate = false;
+  /** How many changes were heard for another filter. */
+  #cleared = 0;
   #told = 0;
   #seen = 0;
   #following;
@@ -36,6 +41,7 @@ export class FeedView {
       label: 'Filter the feed',
       hint: 'status=open, or an id',
       apply: (text) => turn({ filter: text }),
+      told: () => this.draw(),
     });
     this.pause = h('button', {
       type: 'button',
@@ -45,14 +51,14 @@ export class FeedView {
     });
     this.rate = h('p', { class: 'view-note tabular' });
     this.empty = h('p', { class: 'empty', hidden: true });
-    this.panel = new ChangePanel({ db, scope, notices, close: () => this.rows.element.focus() });
+    this.panel = new ChangePanel({ db, scope, notices, close: () => this.#closed() });
     this.rows = new Rows(scope, {
       label: 'Changes, newest first',
       create: createFeedRow,
       draw: drawFeedRow,
       at: (index) => this.#at(index),
       key: (entry) => entry.number,
-      open: (entry) => this.panel.show(entry),
+      open: (entry) => this.#open(entry),
       anchored: true,
     });
     this.element = h(
@@ -76,7 +82,8 @@ export class FeedView {
     );
     scope.add(
       db.onState(({ name }) => {
-        if (name === 'live' && !this.#following) this.show(current());
+        if (name === 'live') this.show(current());
+        this.draw();
       }),
     );
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
@@ -87,7 +94,9 @@ export class FeedView {
   /** @param {import('./router.js').Route} route */
   show({ query }) {
     const text = query.filter ?? '';
+    const seq = /^\d+$/.test(query.change ?? '') ? Number(query.change) : undefined;
     this.box.set(text);
+    this.panel.showAt(seq, this.#log.find(seq));
     if (this.#following && text === this.#filter) return;
     this.#filter = text;
     const { filter, error } = readFilter(text);
@@ -101,7 +110,7 @@ export class FeedView {
     this.#following?.close();
     this.#following = this.#scope.inner();
     this.#log.clear();
-    this.#told = this.#seen = this.#log.total;
+    this.#told = this.#seen = this.#cleared = this.#log.total;
     this.#frozen &&= [];
     this.rows.resize(0);
   }
@@ -113,6 +122,7 @@ export class FeedView {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
       if (following.closed) return;
       this.box.accept();
+      this.#beganLate = seq > BEGIN_WITH;
       const options = { after: Math.max(0, seq - BEGIN_WITH), ...(Object.keys(filter).length > 0 && { filter }) };
       following.add(this.#db.onChange(options, (change) => this.#hear(change, change.seq > seq)));
     } catch (error) {
@@ -125,6 +135,17 @@ export class FeedView {
     this.box.refuse(error);
     this.#following.close();
     this.#following = undefined;
+  }
+
+  /** A log that was read anew is no change of it, and has no address. */
+  #open(entry) {
+    if (entry.change.kind === 'reset') return this.panel.show(entry);
+    return turn({ change: String(entry.change.seq) });
+  }
+
+  #closed() {
+    turn({ change: undefined });
+    this.rows.element.focus();
   }
 
   #hear(change, isNews) {
@@ -149,7 +170,14 @@ export class FeedView {
     this.#drawPause(waiting);
     const rate = this.#log.rate();
     const length = this.#frozen?.length ?? this.#log.length;
-    say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}${many(length, 'change')}`);
+    const isPart = this.#beganLate || this.#log.total - this.#cleared > length;
+    const said = [
+      this.box.isRefused && length > 0 && 'what was shown before',
+      rate > 0 && `${rounded(rate)}/s`,
+      `${isPart ? 'the newest ' : ''}${many(length, 'change')}`,
+      !isConnected(this.#db) && liveness(this.#db),
+    ];
+    say(this.rate, said.filter(Boolean).join(' · '));
     this.empty.hidden = length > 0;
     say(this.empty, this.#filter ? NO_MATCH : NOTHING);
   }

@@ -3,6 +3,7 @@
  * (conditions between spaces, with or without spaces in them; values are JSON where they can be, else text; a lone word
  * is an id). The manual's page of the console says the same to those who type.
  */
+import { readJson } from './json_text.js';
 import { escaped, hasUnseen } from './unseen.js';
 
 const OPERATORS = {
@@ -27,7 +28,9 @@ const SIGN_LAST = /^[^=!<>~\s]+(?:!=|>=|<=|==|=|>|<|~)$/;
 export function readFilter(text) {
   const typed = text.trim();
   if (typed === '') return { filter: {} };
-  return typed.startsWith('{') ? readJson(typed) : readShort(typed);
+  if (!typed.startsWith('{')) return readShort(typed);
+  const { value, error } = readJson(typed);
+  return error === undefined ? { filter: value } : { error };
 }
 
 /**
@@ -41,35 +44,38 @@ export function seenFilter(text) {
   return escaped(filter ? JSON.stringify(filter) : text);
 }
 
-function readJson(text) {
-  try {
-    return { filter: JSON.parse(text) };
-  } catch (error) {
-    return { error: jsonError(error, text) };
-  }
-}
-
-/** What is wrong with a text that should be JSON, with line and column where the browser says where. */
-export function jsonError(error, text) {
-  const said = String(error.message).replace(/^JSON\.parse: /, '');
-  const position = /position (\d+)/.exec(said);
-  if (!position) return `this is not JSON yet: ${said}`;
-  const before = text.slice(0, Number(position[1])).split('\n');
-  const place =
-    before.length > 1 ? `line ${before.length}, column ${before.at(-1).length + 1}` : `column ${before[0].length + 1}`;
-  return `this is not JSON yet, at ${place}: ${said.replace(/ (in JSON )?at position.*$/, '')}`;
-}
-
 function readShort(text) {
   const parts = joined(split(text));
-  if (parts.length === 1 && !CONDITION.test(parts[0])) return { filter: { _id: unquoted(parts[0]) } };
+  const unfinished = parts.map(whatLacks).find((error) => error !== undefined);
+  if (unfinished) return { error: unfinished };
+  if (parts.length === 1 && !CONDITION.test(parts[0])) return readId(parts[0]);
   const conditions = [];
   for (const [index, part] of parts.entries()) {
     const condition = CONDITION.exec(part);
-    if (!condition) return { error: whyNot(part, parts[index - 1]) };
+    if (!condition) return { error: whyNot(part, index, parts) };
     conditions.push(conditionOf(condition));
   }
   return { filter: merged(conditions) };
+}
+
+/** An id has a letter or a digit, or quotes around it: signs alone are a condition that is not whole yet, or a slip. */
+function readId(part) {
+  if (/[\p{L}\p{N}]/u.test(part) || isQuoted(part)) return { filter: { _id: unquoted(part) } };
+  return { error: `“${part}” is no condition: write name=value, or "${part}" in quotes if it is an id` };
+}
+
+/** What is still to be typed of a condition, or of an id. */
+function whatLacks(part) {
+  const [, path, sign, value] = CONDITION.exec(part) ?? [];
+  if (SIGN_FIRST.test(part)) return `“${part}” begins with a sign: write the name of a field before it`;
+  if (value === '') return `${path}${sign} has no value yet: for an empty text write ${path}${sign}""`;
+  const written = value ?? part;
+  if (written.startsWith('"') && !isQuoted(written)) return `“${written}” is to be one text between two quotes`;
+  return undefined;
+}
+
+function isQuoted(written) {
+  return written.startsWith('"') && typeof valueOf(written) === 'string' && valueOf(written) !== written;
 }
 
 /** Parts between spaces, where `"…"` holds a part together. */
@@ -91,12 +97,23 @@ function joined(parts) {
   return whole;
 }
 
-/** Two words after a sign are the commonest slip, and have an answer of their own. */
-function whyNot(part, before) {
-  const [, path, sign, value] = CONDITION.exec(before ?? '') ?? [];
+/** Words of other query languages and two words after a sign are the commonest slips, and have answers of their own. */
+function whyNot(part, index, parts) {
+  const word = part.toLowerCase();
+  if (word === 'and' || word === '&&') return `all conditions have to fit as it is: leave “${part}” out`;
+  if (word === 'or' || word === '||') return `“${part}” has no short form: write ${eitherOf(parts, word)}`;
+  const [, path, sign, value] = CONDITION.exec(parts[index - 1] ?? '') ?? [];
   if (value && !value.endsWith('"'))
     return `“${part}” is no condition: if it belongs to the value, write ${path}${sign}"${value} ${part}"`;
   return `“${part}” is no condition: write name=value, name>value, name~pattern, or a filter in JSON`;
+}
+
+/** The filter in JSON for conditions with a word between them; an example of one where they are not whole. */
+function eitherOf(parts, word) {
+  const written = parts.filter((part) => part.toLowerCase() !== word).map((part) => CONDITION.exec(part));
+  const isWhole = parts.length % 2 === 1 && written.length === (parts.length + 1) / 2 && written.every(Boolean);
+  const choices = isWhole ? written.map((condition) => merged([conditionOf(condition)])) : [{ a: 1 }, { b: 2 }];
+  return JSON.stringify({ $or: choices });
 }
 
 function conditionOf([, path, sign, written]) {

@@ -8,6 +8,7 @@ import { FeedLog } from '../../../src/console/feed_log.js';
 import { EXAMPLES } from '../../../src/console/filter_help.js';
 import { readFilter } from '../../../src/console/filter_text.js';
 import { brief, briefFields } from '../../../src/console/format.js';
+import { readJson } from '../../../src/console/json_text.js';
 import { pointOf, quantile, readMetrics, total } from '../../../src/console/metrics.js';
 
 test('a filter is JSON, or conditions between spaces', () => {
@@ -24,7 +25,8 @@ test('a filter is JSON, or conditions between spaces', () => {
     ['title = x', { title: 'x' }],
     ['title= x total >10', { title: 'x', total: { $gt: 10 } }],
     ['title ~ "^two words" a== 1', { title: { $regex: '^two words' }, a: 1 }],
-    ['a= b=1', { a: '', b: 1 }],
+    ['a="" b=1', { a: '', b: 1 }],
+    ['"*"', { _id: '*' }],
     ['a != null', { a: { $ne: null } }],
     ['a~b=c', { a: { $regex: 'b=c' } }],
   ];
@@ -32,6 +34,28 @@ test('a filter is JSON, or conditions between spaces', () => {
   assert.match(readFilter('{"a":').error, /not JSON yet/);
   assert.match(readFilter('nonsense a=1').error, /“nonsense” is no condition: write name=value/);
   assert.match(readFilter('name=Ada Okafor').error, /if it belongs to the value, write name="Ada Okafor"/);
+});
+
+test('a filter that is half typed finds nothing unsaid: it says what is missing', () => {
+  const cases = [
+    ['"Ada', /“"Ada” is to be one text between two quotes/],
+    ['name="Ada Oka', /“"Ada” is to be one text between two quotes/],
+    ['=5', /“=5” begins with a sign: write the name of a field/],
+    ['total>=', /total>= has no value yet: for an empty text write total>=""/],
+    ['a= b=1', /a= has no value yet/],
+    ['*', /“\*” is no condition: .* or "\*" in quotes if it is an id/],
+    ['status=open or status=paid', /write \{"\$or":\[\{"status":"open"\},\{"status":"paid"\}\]\}/],
+    ['status=open and gift=true', /leave “and” out/],
+    ['{"a":1,"a":2}', /"a" stands twice in one object/],
+  ];
+  for (const [text, said] of cases) assert.match(readFilter(text).error ?? 'nothing', said, text);
+});
+
+test('a name that stands twice in one object is told, wherever it is', () => {
+  const told = (text) => readJson(text).error ?? 'nothing';
+  assert.match(told('{"a":{"b":[{"c":1,"\\u0063":2}]}}'), /"c" stands twice/);
+  assert.match(told('{"x":"{\\"a\\":1,\\"a\\":2}","y":[{"a":1},{"a":":"}],"a":{"a":1}}'), /^nothing$/);
+  assert.match(told('{"a":'), /not JSON yet/);
 });
 
 test('every filter that the box and the manual show as an example is one', async () => {
