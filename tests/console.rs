@@ -42,6 +42,11 @@ async fn what_one_looks_at_stays_whole_and_where_it_is() {
 }
 
 #[tokio::test]
+async fn what_the_views_say_of_themselves_is_true_and_in_the_address() {
+    the_facts_hold_of("told").await;
+}
+
+#[tokio::test]
 async fn the_time_slider_shows_the_past() {
     the_facts_hold_of("past").await;
 }

@@ -12,6 +12,7 @@ import { tree } from './tree.js';
 export class ChangePanel {
   #db;
   #panel;
+  /** Of the change that the address names; `null` if that could not be read. */
   #seq;
 
   constructor({ db, scope, close }) {
@@ -22,18 +23,20 @@ export class ChangePanel {
 
   /** What the address says; `known`: what the feed knows of it. @param {number | undefined} seq */
   async showAt(seq, known) {
-    if (seq === this.#seq) return;
+    if (seq === this.#seq) return undefined;
     this.#seq = seq;
     if (seq === undefined) return void this.#panel.close(true);
     if (known) return this.show(known);
     const scope = this.#panel.open(`Change ${seq}`);
     const change = await changeAt(seq).catch((error) => error);
-    if (scope.closed) return;
+    if (scope.closed) return undefined;
     if (change?.seq === seq) return this.show({ change });
-    const why = change instanceof Error ? `It could not be read: ${change.message}` : `There is no change ${seq}.`;
+    const isUnread = change instanceof Error && change.code !== 'stale_position';
+    const why = isUnread ? `It could not be read: ${change.message}` : `There is no change ${seq}.`;
     fill(this.#panel.body, h('p', { class: 'faint' }, why));
-    // It may be asked for again, once there is a connection.
-    if (change instanceof Error) this.#seq = undefined;
+    // It is asked for again once there is a connection.
+    if (isUnread) this.#seq = null;
+    return undefined;
   }
 
   /** @param {import('./feed_log.js').Entry} entry */
