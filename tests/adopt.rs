@@ -613,7 +613,7 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
     let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::shared().await;
     let mut following = Following::start(&source, &into, &["--until-idle", "3"]);
-    following.says("caught up").await;
+    following.says("caught up: ").await;
     let server = Server::on(Arc::clone(&into), &[]).await;
     let mut client = server.connect("/ws?after=0").await;
     assert_eq!(client.change().await["kind"], "create");
@@ -684,7 +684,7 @@ async fn a_source_that_is_written_all_the_time_is_caught_up_with() {
         }
     };
     let said = tokio::select! {
-        said = following.says("caught up") => said,
+        said = following.says("caught up: ") => said,
         () = writing => unreachable!("it is written until it is said"),
     };
     assert!(said.contains("created"), "{said}");
@@ -699,7 +699,7 @@ async fn a_document_that_cannot_be_ends_the_following_until_it_is_mended_or_left
     let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::folder();
     let mut following = Following::start(&source, &into, &[]);
-    following.says("caught up").await;
+    following.says("caught up: ").await;
     source
         .events()
         .insert_one(doc! { "_id": "b" })
