@@ -675,7 +675,7 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
 
 #[tokio::test]
 async fn a_source_that_is_written_all_the_time_is_caught_up_with() {
-    let source = Source::new().await;
+    let source = Source::holding(doc! { "_id": "a" }).await;
     let into = Database::folder();
     let mut following = Following::start(&source, &into, &[]);
     let writing = async {
