@@ -15,7 +15,7 @@ use crate::offline::{AdoptArguments, AdoptOptions, ImportArguments, ImportOption
 use crate::server::Config;
 use crate::store::{EmbeddedOptions, MongoOptions, StoreOptions};
 use crate::telemetry::{LogFormat, LogOptions};
-use crate::transport::{AccessPolicy, AllowedHosts, AllowedOrigins};
+use crate::transport::{AccessPolicy, AllowedHosts, AllowedOrigins, TlsFiles};
 
 /// An event-sourced server with change streams.
 ///
@@ -84,6 +84,13 @@ struct Serve {
         value_parser = address
     )]
     listen: SocketAddr,
+    /// File with the certificate of this server, and after it those that lead to a known authority, as PEM. With it and
+    /// --tls-key TLS is spoken, and nothing else: https:// and wss://. Both are read again when they change.
+    #[arg(long, env = "LIVELOG_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// File with the certificate's private key, as PEM.
+    #[arg(long, env = "LIVELOG_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Names of this server, beside `localhost` and IP addresses: `livelog.example.org`,
     /// `livelog:3000`, `*.example.org`. A request to any other is refused.
     #[arg(
@@ -238,6 +245,8 @@ impl Cli {
         let (task, log) = match self.command.unwrap_or(Subcommands::Serve(self.serve)) {
             Subcommands::Serve(Serve {
                 listen,
+                tls_cert,
+                tls_key,
                 hosts,
                 origins,
                 no_console,
@@ -256,6 +265,7 @@ impl Cli {
                 (
                     Task::Serve(Config {
                         listen,
+                        tls: tls_files(tls_cert, tls_key)?,
                         store,
                         access: AccessPolicy::new(hosts, origins),
                         has_console: !no_console,
@@ -345,6 +355,22 @@ const DATA_DEFAULT: &str = "./livelog-data";
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let address = text.parse();
     address.map_err(|_| "expected IP:PORT, such as 127.0.0.1:3000 or [::1]:3000")
+}
+
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> anyhow::Result<Option<TlsFiles>> {
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => {
+            anyhow::bail!("--tls-cert names a certificate, and no --tls-key its key")
+        }
+        (None, Some(_)) => {
+            anyhow::bail!("--tls-key names a key, and no --tls-cert its certificate")
+        }
+    }
 }
 
 /// For a command whose output is figures.

@@ -45,7 +45,7 @@
 //! | [`feed`] | the pump, the live window, and the fan-out of changes to subscriptions |
 //! | [`node`] | a livelog without a transport: what sessions and routes call, its supervisor, its permits |
 //! | [`session`] | one client's conversation over a WebSocket: requests in order, answers in order, an outbox |
-//! | [`transport`] | `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes`, `socketio` |
+//! | [`transport`] | `tls` (certificates), `connection` (bytes), `gate` (who may ask), `http` (what requests share), `routes`, `socketio` |
 //! | `clients/js`, `console` | what browsers load, which [`transport`] serves: the client, and a console that is built on it |
 //! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact, adopt |
 //! | [`identity`] | tokens and API keys, verified: who somebody is, and never what they may do |

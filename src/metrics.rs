@@ -38,6 +38,7 @@ pub struct Metrics {
     pub falls_behind: Counter,
     pub slow_closes: Counter,
     pub reopenings: Counter,
+    pub tls_handshakes: Family<OutcomeLabel, Counter>,
     pub store_errors: Family<KindLabel, Counter>,
     levels: LevelGauges,
 }
@@ -108,6 +109,13 @@ pub struct ReasonLabel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[expect(missing_docs, reason = "its name says it")]
+pub struct OutcomeLabel {
+    /// `done`, or why not.
+    pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(missing_docs, reason = "its name says it")]
 pub struct KindLabel {
     /// A word of [`StoreError::kind`](crate::store::StoreError::kind).
     pub kind: &'static str,
@@ -162,6 +170,7 @@ impl Default for Metrics {
             falls_behind: Counter::default(),
             slow_closes: Counter::default(),
             reopenings: Counter::default(),
+            tls_handshakes: Family::default(),
             store_errors: Family::default(),
             levels: LevelGauges::default(),
         };
@@ -224,6 +233,11 @@ impl Metrics {
             "change_stream_reopenings",
             "Times that the stream of the store's changes was lost and opened again",
             self.reopenings.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "Handshakes of TLS, by outcome",
+            self.tls_handshakes.clone(),
         );
         registry.register(
             "store_errors",
@@ -300,6 +314,12 @@ impl Metrics {
     /// Counts a call that the store did not carry out.
     pub fn store_failed(&self, kind: &'static str) {
         self.store_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts a handshake of TLS.
+    pub fn shook_hands(&self, outcome: &'static str) {
+        let label = OutcomeLabel { outcome };
+        self.tls_handshakes.get_or_create(&label).inc();
     }
 
     /// Counts a commit.

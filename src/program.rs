@@ -113,7 +113,11 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     tracing::info!("{}", config.store);
     let server = Server::bind(config).await?;
-    println!("listening on http://{}", server.local_addr()?);
+    println!(
+        "listening on {}://{}",
+        server.scheme(),
+        server.local_addr()?
+    );
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -20,13 +20,15 @@ use crate::store;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Throttle;
 use crate::transport;
-use crate::transport::{AccessPolicy, App, ConnectionPermit};
+use crate::transport::{AccessPolicy, App, ConnectionPermit, Handshakes, TlsFiles, TlsIdentity};
 
 /// What `livelog serve` needs.
 #[derive(Debug)]
 pub struct Config {
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// The certificate and key with which it speaks TLS, if it does.
+    pub tls: Option<TlsFiles>,
     /// The store.
     pub store: StoreOptions,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
@@ -43,6 +45,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    tls: Option<Arc<TlsIdentity>>,
     store: Arc<dyn Store>,
     app: App,
     supervisor: Supervisor,
@@ -58,23 +61,34 @@ impl Server {
     /// Opens the store and binds the address.
     ///
     /// # Errors
-    /// If the store cannot be opened, or the address is taken.
+    /// If there is no certificate where there should be one, the store cannot be opened, or the address is taken.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        let tls = load_tls(config.tls.clone())?;
         let store = store::open(&config.store).await?;
-        Self::bind_on(store, config).await
+        Self::start(store, tls, config).await
     }
 
     /// The same on a store that is open already; the one in the configuration is ignored.
     ///
     /// # Errors
-    /// If the store cannot be reached, or the address is taken.
+    /// If there is no certificate where there should be one, the store cannot be reached, or the address is taken.
     pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
+        let tls = load_tls(config.tls.clone())?;
+        Self::start(store, tls, config).await
+    }
+
+    async fn start(
+        store: Arc<dyn Store>,
+        tls: Option<Arc<TlsIdentity>>,
+        config: Config,
+    ) -> anyhow::Result<Self> {
         let (node, supervisor) = Node::start(Arc::clone(&store), config.window_bytes).await?;
         let listener = bind_listener(config.listen)
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;
         let app = App {
             node,
             access: Arc::new(config.access),
+            has_tls: tls.is_some(),
             has_console: config.has_console,
             has_socketio: config.has_socketio,
             connections: TaskTracker::new(),
@@ -82,6 +96,7 @@ impl Server {
         };
         Ok(Self {
             listener,
+            tls,
             store,
             app,
             supervisor,
@@ -96,6 +111,14 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// By which it is asked: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Serves until `shutdown` is done; then stops accepting, answers what is in flight, closes
     /// sessions with a code that says "reconnect", and closes the store. That takes at most
     /// [`limits::SHUTDOWN_DEADLINE`].
@@ -106,6 +129,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeFailed> {
         let Self {
             listener,
+            tls,
             store,
             app,
             mut supervisor,
@@ -114,7 +138,13 @@ impl Server {
         let draining = CancellationToken::new();
         let outcome = {
             tokio::pin!(shutdown);
-            let accepting = accept(&listener, app, &draining);
+            if let Some(tls) = tls.clone() {
+                let closing = closing.clone();
+                connections.spawn(async move {
+                    closing.run_until_cancelled(tls.follow_files()).await;
+                });
+            }
+            let accepting = accept(&listener, tls, app, &draining);
             tokio::pin!(accepting);
             tokio::select! {
                 never = &mut accepting => match never {},
@@ -150,6 +180,12 @@ impl Server {
     }
 }
 
+fn load_tls(files: Option<TlsFiles>) -> anyhow::Result<Option<Arc<TlsIdentity>>> {
+    let identity = files.map(TlsIdentity::load).transpose();
+    let identity = identity.map_err(|reason| anyhow::anyhow!("cannot speak TLS: {reason}"))?;
+    Ok(identity.map(Arc::new))
+}
+
 /// Binds the address; every connection inherits the socket's options.
 fn bind_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
@@ -173,7 +209,13 @@ async fn warn_if_late(deadline: Duration, work: impl Future<Output = ()>) {
 }
 
 /// Accepts connections for as long as it is polled. They end when `draining` is cancelled.
-async fn accept(listener: &TcpListener, app: App, draining: &CancellationToken) -> Infallible {
+async fn accept(
+    listener: &TcpListener,
+    tls: Option<Arc<TlsIdentity>>,
+    app: App,
+    draining: &CancellationToken,
+) -> Infallible {
+    let handshakes = tls.map(|identity| Arc::new(Handshakes::new(identity)));
     let connections = app.connections.clone();
     let node = app.node.clone();
     let gate = transport::gate(app);
@@ -186,6 +228,7 @@ async fn accept(listener: &TcpListener, app: App, draining: &CancellationToken) 
                 if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
                     connections.spawn(transport::serve(
                         stream,
+                        handshakes.clone(),
                         gate.clone(),
                         node.clone(),
                         ConnectionPermit::new(permit),

@@ -18,12 +18,12 @@ async fn the_facts_hold(part: &str, at_least: usize) {
 
 #[tokio::test]
 async fn react_shows_live_results_and_renders_what_changed() {
-    the_facts_hold("react", 10).await;
+    the_facts_hold("react", 18).await;
 }
 
 #[tokio::test]
 async fn a_tanstack_collection_is_what_the_server_has() {
-    the_facts_hold("tanstack", 33).await;
+    the_facts_hold("tanstack", 39).await;
 }
 
 #[tokio::test]

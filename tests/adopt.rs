@@ -13,6 +13,7 @@ use bson::{Bson, DateTime, Document, doc};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::disk::Mounted;
 use crate::support::database::{command, output};
 use crate::support::dice::{Dice, number};
 use crate::support::npm;
@@ -51,6 +52,7 @@ into_every_store!(
     an_adopted_log_can_be_exported_moved_updated_and_erased,
     what_cannot_be_is_refused_by_name_and_can_be_mended,
     following_goes_on_after_a_kill_and_does_everything_once,
+    a_dry_run_says_of_the_store_what_a_real_run_would,
 );
 
 /// The collection of another program, in a database of its own.
@@ -225,7 +227,7 @@ async fn an_adopted_log_can_be_exported_moved_updated_and_erased(into: Arc<Datab
     let new = doc! { "_id": "new", "createdAt": tomorrow };
     source.events().insert_one(new).await.unwrap();
     let said = succeeded(&source.adopted(&into, &[]).await);
-    assert!(said.contains("1 documents with a time to come"), "{said}");
+    assert!(said.contains("1 document with a time to come"), "{said}");
 
     let log = into.run("export", Stdio::null()).await.stdout;
     for other in [Database::shared().await, Database::folder()] {
@@ -298,6 +300,8 @@ fn misfits() -> Vec<(Document, &'static str)> {
         ),
         (doc! { "_id": { "a": 1 } }, "_id: its _id is a document"),
         (doc! { "_id": 1.5 }, "a fraction"),
+        (doc! { "_id": 1e300 }, "a number beyond 64 bits"),
+        (doc! { "_id": f64::NAN }, "NaN or infinity"),
         (doc! { "_id": true }, "of another type"),
         (doc! { "_id": ".." }, "an id must not be . or .."),
         (
@@ -306,7 +310,7 @@ fn misfits() -> Vec<(Document, &'static str)> {
         ),
         (
             doc! { "_id": "7" },
-            "another document became event 7 before",
+            "another document became the same event before: ids are text here (event 7)",
         ),
     ]
 }
@@ -320,14 +324,14 @@ async fn what_cannot_be_is_refused_by_name_and_can_be_mended(into: Arc<Database>
 
     let said = failed(&source.adopted(&into, &[]).await);
     assert!(
-        said.contains("read 14 documents") && said.contains("refused 13 documents"),
+        said.contains("read 16 documents") && said.contains("refused 15 documents"),
         "{said}"
     );
     for (_, reason) in &misfits {
         assert!(said.contains(reason), "{reason}: {said}");
     }
     assert!(
-        said.contains("(--rename 'list.$$hashKey=NAME', or --drop 'list.$$hashKey')"),
+        said.contains("(--rename='list.$$hashKey=NAME', or --drop='list.$$hashKey')"),
         "{said}"
     );
     assert!(said.contains("nothing was written"), "{said}");
@@ -335,7 +339,7 @@ async fn what_cannot_be_is_refused_by_name_and_can_be_mended(into: Arc<Database>
 
     let mended = [
         "--rename",
-        "meta.x.y=xy",
+        r"meta.x\.y=xy",
         "--drop",
         "list.$$hashKey",
         "--rename",
@@ -347,7 +351,7 @@ async fn what_cannot_be_is_refused_by_name_and_can_be_mended(into: Arc<Database>
     ]
     .concat();
     let said = succeeded(&source.adopted(&into, &mended).await);
-    assert!(said.contains("refused 9 documents"), "{said}");
+    assert!(said.contains("refused 11 documents"), "{said}");
     assert!(said.contains("adopted 5 changes into 5 events"), "{said}");
     verified(&into).await;
     let server = Server::on(into, &[]).await;
@@ -609,7 +613,7 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
     let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::shared().await;
     let mut following = Following::start(&source, &into, &["--until-idle", "3"]);
-    following.says("caught up").await;
+    following.says("caught up: ").await;
     let server = Server::on(Arc::clone(&into), &[]).await;
     let mut client = server.connect("/ws?after=0").await;
     assert_eq!(client.change().await["kind"], "create");
@@ -670,11 +674,32 @@ async fn each_change_of_the_source_is_one_change_here_while_a_server_serves_it()
 }
 
 #[tokio::test]
+async fn a_source_that_is_written_all_the_time_is_caught_up_with() {
+    let source = Source::holding(doc! { "_id": "a" }).await;
+    let into = Database::folder();
+    let mut following = Following::start(&source, &into, &[]);
+    let writing = async {
+        loop {
+            source.events().insert_one(doc! {}).await.unwrap();
+        }
+    };
+    let said = tokio::select! {
+        said = following.says("caught up: ") => said,
+        () = writing => unreachable!("it is written until it is said"),
+    };
+    assert!(said.contains("created"), "{said}");
+    following.process.signal(Signal::INT).unwrap();
+    following.says("cut over now").await;
+    following.ends().await;
+    verified(&into).await;
+}
+
+#[tokio::test]
 async fn a_document_that_cannot_be_ends_the_following_until_it_is_mended_or_left_out() {
     let source = Source::holding(doc! { "_id": "a", "n": 0 }).await;
     let into = Database::folder();
     let mut following = Following::start(&source, &into, &[]);
-    following.says("caught up").await;
+    following.says("caught up: ").await;
     source
         .events()
         .insert_one(doc! { "_id": "b" })
@@ -701,7 +726,7 @@ async fn a_document_that_cannot_be_ends_the_following_until_it_is_mended_or_left
     let left_out = [&idle[..], &["--skip-refused"]].concat();
     let said = succeeded(&source.adopted(&into, &left_out).await);
     assert!(
-        said.contains("refused 1 documents") && said.contains("1 deleted"),
+        said.contains("refused 1 document:") && said.contains("1 deleted"),
         "{said}"
     );
     let server = Server::on(into, &[]).await;
@@ -723,12 +748,22 @@ async fn a_copy_that_was_cut_off_is_no_livelog_to_go_on_with() {
     crate::support::eventually("something is written", is_written).await;
     drop(following);
     let said = failed(&source.adopted(&into, &["--follow"]).await);
-    assert!(
-        said.contains("cut off while its documents were copied"),
-        "{said}"
-    );
+    assert!(said.contains("cut off while it was copied"), "{said}");
     let said = failed(&source.adopted(&into, &[]).await);
-    assert!(said.contains("the store is not empty"), "{said}");
+    for told in [
+        "the store is not empty",
+        "cut off while it was copied",
+        &format!("drop the database {}", into.name()),
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let (code, told) = into.livelog("verify").await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("cut off while it was copied"), "{told}");
+    // What it says to do, and then the same command.
+    into.driver().await.drop().await.unwrap();
+    succeeded(&source.adopted(&into, &[]).await);
+    verified(&into).await;
 }
 
 #[tokio::test]
@@ -768,9 +803,227 @@ async fn a_source_that_is_not_there_is_told_by_name() {
         "{said}"
     );
     assert!(!said.contains("hunter2"), "{said}");
-    for wrong in ["a.b", "a=b.c", "a=$b", "a=_b", "_id=b"] {
+    for wrong in ["a.b", "a=b.c", "a=$b", "a=_b", "_id=b", "a=b=c", r"a\b=c"] {
         let said = failed(&nowhere.adopted(&into, &["--rename", wrong]).await);
         assert!(said.contains("--rename"), "{wrong}: {said}");
     }
     assert!(is_untouched(&into).await);
+}
+
+/// The options that a refusal tells, as the shell that they are pasted into reads them, with another name.
+fn pasted(said: &str, option: &str, name: &str) -> Vec<String> {
+    let remedies = said.lines().filter_map(|line| {
+        let (_, remedy) = line.split_once(" (--rename=")?;
+        let (rename, drop) = remedy.strip_suffix(')')?.split_once(", or --drop=")?;
+        Some(match option {
+            "--drop" => format!("--drop={drop}"),
+            _ => format!(
+                "--rename={}",
+                rename.replace("=NAME'", &format!("={name}'"))
+            ),
+        })
+    });
+    let script = format!("printf '%s\\n' {}", remedies.collect::<Vec<_>>().join(" "));
+    let shell = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let words = String::from_utf8(shell.stdout).unwrap();
+    words.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn what_a_refusal_tells_to_do_mends_it_and_nothing_else_when_it_is_pasted() {
+    let names = ["a.b", "$it's", "", "_x=y", "-\\$.", "n\nl."];
+    for option in ["--drop", "--rename"] {
+        let fields = names.iter().map(|name| ((*name).to_owned(), Bson::from(1)));
+        let mut document: Document = fields.collect();
+        document.insert("_id", "x");
+        document.insert("a", doc! { "b": 1, "c.d": 1 });
+        let source = Source::holding(document).await;
+        let into = Database::folder();
+        let said = failed(&source.adopted(&into, &[]).await);
+        assert!(said.contains("refused 1 document:"), "{said}");
+        let mut words = pasted(&said, option, "n");
+        assert_eq!(words.len(), names.len() + 1, "{said}");
+        for (index, word) in words.iter_mut().enumerate() {
+            if option == "--rename" {
+                *word = format!("{}{index}", word.as_str());
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        succeeded(&source.adopted(&into, &words).await);
+        let server = Server::on(into, &[]).await;
+        let mut event = events(&server).await.remove("x").unwrap();
+        let event = event.as_object_mut().unwrap();
+        event.retain(|name, _| !name.starts_with('_'));
+        let nested = event.remove("a").unwrap();
+        match option {
+            "--drop" => {
+                assert_eq!(nested, json!({ "b": 1 }));
+                assert!(event.is_empty(), "{event:?}");
+            }
+            _ => {
+                assert_eq!(nested, json!({ "b": 1, "n6": 1 }));
+                assert_eq!(event.len(), names.len(), "{event:?}");
+            }
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_no_field_was_there_for_is_told_at_the_end() {
+    let source = Source::holding(doc! { "_id": "a", "met": 1, "_bad": 1 }).await;
+    let into = Database::folder();
+    let words = [
+        "--drop", "met", "--drop", "a.b", "--rename", "q=r", "--rename", "_bad=bad",
+    ];
+    for dry in [&["--dry-run"][..], &[]] {
+        let words = [&words[..], dry].concat();
+        let said = succeeded(&source.adopted(&into, &words).await);
+        for option in ["--drop 'a.b'", "--rename 'q=r'"] {
+            let warning = format!("warning: {option} was met by no field");
+            assert!(said.contains(&warning), "{option}: {said}");
+        }
+        assert_eq!(said.matches("warning").count(), 2, "{said}");
+    }
+    // The misspelt option is why it is refused.
+    let said = failed(
+        &source
+            .adopted(&Database::folder(), &["--drop", "_bda"])
+            .await,
+    );
+    assert!(said.contains("warning: --drop '_bda'"), "{said}");
+}
+
+async fn a_dry_run_says_of_the_store_what_a_real_run_would(into: Arc<Database>) {
+    let source = Source::holding(doc! { "_id": "a" }).await;
+    let bad = Source::holding(doc! { "_id": "b", "_bad": 1 }).await;
+    succeeded(&source.adopted(&into, &["--dry-run"]).await);
+    assert!(is_untouched(&into).await);
+    succeeded(&source.adopted(&into, &[]).await);
+    for words in [&[][..], &["--dry-run"]] {
+        let said = failed(&source.adopted(&into, words).await);
+        assert!(
+            said.contains("the store is not empty: its log ends at 1"),
+            "{said}"
+        );
+    }
+    let said = failed(&bad.adopted(&into, &["--dry-run"]).await);
+    for told in ["_bad: names beginning", "the store is not empty"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let said = failed(&source.adopted(&into, &["--follow"]).await);
+    assert!(said.contains("without --follow"), "{said}");
+    let log = into.run("export", Stdio::null()).await.stdout;
+    assert_eq!(
+        log.iter().filter(|byte| **byte == b'\n').count(),
+        3,
+        "{log:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_a_folder_cannot_be_had_and_changes_nothing() {
+    let source = Source::holding(doc! { "_id": "a" }).await;
+    let adopted = async |data: &Path, dry: &[&str]| {
+        let mut livelog = command();
+        livelog.args([
+            "adopt",
+            "--from",
+            &source.uri,
+            "--source-database",
+            &source.name,
+        ]);
+        livelog
+            .args(["--collection", "events", "--data"])
+            .arg(data)
+            .args(dry);
+        output(livelog).await
+    };
+    let folder = crate::support::database::scratch();
+    let missing = folder.path().join("new/livelog");
+    succeeded(&adopted(&missing, &["--dry-run"]).await);
+    assert!(!missing.parent().unwrap().exists());
+
+    let served = Database::folder();
+    let server = Server::on(Arc::clone(&served), &[]).await;
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let foreign = folder.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("livelog.redb"), "something else").unwrap();
+    for (data, reason) in [
+        (served.path(), "in use by another livelog"),
+        (&file, "it is a file, not a folder"),
+        (&file.join("below"), "cannot use the data folder"),
+        (&foreign, "is not a livelog data file"),
+    ] {
+        for dry in [&["--dry-run"][..], &[]] {
+            let said = failed(&adopted(data, dry).await);
+            assert!(said.contains(reason), "{reason}: {said}");
+            assert_eq!(said.contains("would become"), !dry.is_empty(), "{said}");
+        }
+    }
+    let read_only = missing.parent().unwrap();
+    std::fs::create_dir(read_only).unwrap();
+    if let Some(_mounted) = Mounted::over(read_only, "ro") {
+        for dry in [&["--dry-run"][..], &[]] {
+            let said = failed(&adopted(&missing, dry).await);
+            assert!(said.contains("Read-only file system"), "{said}");
+        }
+    }
+    let written = std::fs::read(foreign.join("livelog.redb")).unwrap();
+    assert_eq!(written, b"something else");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_says_that_a_database_is_another_programs_and_writes_nothing_into_a_livelog() {
+    let source = Source::holding(doc! { "_id": "a" }).await;
+    let into = Database::shared().await;
+    let events = into.driver().await.collection::<Document>("events");
+    events.insert_one(doc! { "_id": "x" }).await.unwrap();
+    let said = failed(&source.adopted(&into, &["--dry-run"]).await);
+    assert!(said.contains("is not livelog's"), "{said}");
+
+    let into = Database::shared().await;
+    into.store().await.close().await;
+    let database = into.driver().await;
+    let hash = async || {
+        let hash = database.run_command(doc! { "dbHash": 1 }).await.unwrap();
+        hash.get_str("md5").unwrap().to_owned()
+    };
+    let before = hash().await;
+    succeeded(&source.adopted(&into, &["--dry-run"]).await);
+    assert_eq!(hash().await, before);
+}
+
+#[tokio::test]
+async fn a_view_is_copied_and_cannot_be_followed() {
+    let source = Source::holding(doc! { "_id": "a", "n": 1 }).await;
+    let pipeline = vec![doc! { "$set": { "m": 2 } }];
+    let collections = source.events().clone_with_type::<Document>();
+    let renamed = source.database.collection::<Document>("originals");
+    let document = collections.find_one(doc! {}).await.unwrap().unwrap();
+    renamed.insert_one(document).await.unwrap();
+    collections.drop().await.unwrap();
+    let view = source
+        .database
+        .create_collection("events")
+        .view_on("originals");
+    view.pipeline(pipeline).await.unwrap();
+
+    let into = Database::folder();
+    for words in [&["--follow"][..], &["--follow", "--dry-run"]] {
+        let said = failed(&source.adopted(&into, words).await);
+        assert!(said.contains("it is a view of originals"), "{said}");
+        assert!(!said.contains("read 1"), "{said}");
+    }
+    assert!(is_untouched(&into).await);
+    succeeded(&source.adopted(&into, &[]).await);
+    let server = Server::on(into, &[]).await;
+    assert_eq!(events(&server).await["a"]["m"], 2);
+    server.stop().await;
 }

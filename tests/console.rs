@@ -32,8 +32,38 @@ async fn nothing_is_written_over_unseen_and_everything_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn what_is_typed_is_not_lost_and_lands_in_no_other_event() {
+    the_facts_hold_of("drafts").await;
+}
+
+#[tokio::test]
+async fn what_one_looks_at_stays_whole_and_where_it_is() {
+    the_facts_hold_of("steady").await;
+}
+
+#[tokio::test]
+async fn what_the_views_say_of_themselves_is_true_and_in_the_address() {
+    the_facts_hold_of("told").await;
+}
+
+#[tokio::test]
 async fn the_time_slider_shows_the_past() {
     the_facts_hold_of("past").await;
+}
+
+#[tokio::test]
+async fn a_link_to_a_moment_shows_that_moment_or_says_why_not() {
+    the_facts_hold_of("moments").await;
+}
+
+#[tokio::test]
+async fn whatever_an_address_says_there_is_a_way_on() {
+    the_facts_hold_of("addresses").await;
+}
+
+#[tokio::test]
+async fn characters_that_nobody_sees_are_marked() {
+    the_facts_hold_of("unseen").await;
 }
 
 #[tokio::test]

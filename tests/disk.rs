@@ -240,12 +240,12 @@ async fn expect(store: &EmbeddedStore, log: &[Arc<Change>], name: u64) {
 // A disk that is full.
 
 /// A file system of its own over a folder. `None` where that is not allowed.
-struct Mounted(PathBuf);
+pub struct Mounted(PathBuf);
 
 impl Mounted {
-    fn over(folder: &Path, size: &str) -> Option<Self> {
+    pub fn over(folder: &Path, options: &str) -> Option<Self> {
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", size, "livelog-test"])
+            .args(["-t", "tmpfs", "-o", options, "livelog-test"])
             .arg(folder)
             .output();
         mounted

@@ -37,6 +37,7 @@ impl Node {
         let config = Config {
             has_socketio: false,
             listen: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
             access: AccessPolicy::default(),
             has_console: true,

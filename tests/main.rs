@@ -28,6 +28,8 @@ mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
 mod credentials; // `livelog token` and `livelog key new`
 #[cfg(feature = "embedded")]
+mod cut_off; // what was filled in part only is not taken for whole
+#[cfg(feature = "embedded")]
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 #[cfg(feature = "embedded")]
 mod documents; // files of other programs are imported
@@ -70,6 +72,8 @@ mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
 mod ping; // whether a session lives, asked in a message
+#[cfg(feature = "embedded")]
+mod proxies; // nginx and Caddy in front
 mod queries; // FETCH and GET /api/events
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod reads; // reads beside each other: what they hold, when they end
@@ -96,6 +100,7 @@ mod subscriptions; // named subscriptions: filters, snapshots, catching up
 mod support; // MongoDB, server processes, clients, loads
 mod tidy; // rules about the source itself
 mod time_travel; // histories, reads of the past, and restoring what was
+mod tls; // TLS: certificates and their exchange, handshakes, sessions over it
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod transfer; // the log exported and imported
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

@@ -202,7 +202,12 @@ async fn metric(server: &Server, name: &str) -> u64 {
 #[tokio::test]
 async fn without_the_flag_nothing_is_served_there() {
     let server = Server::start().await;
-    assert_eq!(server.status(OPEN).await, 404);
+    let (status, said) = server.get("/socket.io/", &[("EIO", "4")]).await;
+    let hint = said["error"]["message"].as_str().unwrap();
+    assert!(
+        status == 404 && hint.contains("need livelog --socketio"),
+        "{hint}"
+    );
     let path = "/socket.io/?EIO=4&transport=websocket";
     assert_eq!(refused_handshake(&server, path, &[]).await, 404);
 }

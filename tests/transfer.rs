@@ -279,8 +279,11 @@ async fn an_import_that_stops_halfway_says_how_far_it_came_and_has_not_the_logs_
         said.contains("loaded 1..2048 of 3000") && said.contains("line 2502: it is change 2500"),
         "{said}"
     );
-    // What is there is a log, but not the one that clients may know positions of.
-    assert!(verified(&database).await.starts_with("2048 changes"));
+    // What is there is a log, but not the one that clients may know positions of, and known to be a part.
+    let (code, told) = database.livelog("verify").await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(counts(&told).starts_with("2048 changes"), "{told}");
+    assert!(told.contains("cut off while it was copied"), "{told}");
     let epoch = |log: &str| {
         log.lines()
             .next()

@@ -1,12 +1,14 @@
 //! The conversion of a document: see the table in [`adoption`](super).
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use uuid::Uuid;
 
 use super::given::{Given, GivenFields};
 use super::ids;
-use super::refusal::{Place, PlaceSegment, Refusal};
+use super::refusal::{Place, PlaceSegment, Refusal, Refusals};
 use super::renames::Renames;
 use super::tally::{Kind, KindTally};
 use crate::domain::{Create, OriginalTimes, Timestamp};
@@ -17,7 +19,7 @@ use crate::value::{Document, Value, hex, name_offence, repeated};
 #[derive(Debug, Clone, Default)]
 pub struct Converter {
     /// The new names that were asked for.
-    pub renames: Renames,
+    pub renames: Arc<Renames>,
 }
 
 /// What a document's own fields say of it.
@@ -33,25 +35,31 @@ impl Converter {
     /// Converts a document, and adds what that took to `tally`. Times after `now` are counted.
     ///
     /// # Errors
-    /// The first offender.
+    /// The offenders.
     pub fn convert(
         &self,
         fields: GivenFields,
         now: Timestamp,
         tally: &mut KindTally,
-    ) -> Result<Create, Refusal> {
+    ) -> Result<Create, Refusals> {
         let mut conversion = Conversion {
             renames: &self.renames,
             tally: KindTally::default(),
+            refusals: Refusals::default(),
         };
-        let (known, mut event) = conversion.top(fields)?;
+        let (known, mut event) = conversion.top(fields);
         let times = conversion.times(&known, now);
         if let Some(id) = known.id {
             event.push("_id", id);
         }
-        let create = Create::parse(event)?.with_times(times);
-        tally.add(&conversion.tally);
-        Ok(create)
+        let create = Create::parse(event).map_err(|invalid| conversion.refuse(invalid.into()));
+        match create {
+            Ok(create) if conversion.refusals.kept.is_empty() => {
+                tally.add(&conversion.tally);
+                Ok(create.with_times(times))
+            }
+            _ => Err(conversion.refusals),
+        }
     }
 
     /// The text of an id, as [`convert`](Self::convert) makes it.
@@ -59,28 +67,34 @@ impl Converter {
     /// # Errors
     /// Why it has none.
     pub fn id(id: &Given) -> Result<String, Refusal> {
-        ids::text(id).map_err(|reason| Refusal {
-            path: "_id".to_owned(),
-            ..Refusal::whole(reason)
-        })
+        ids::text(id).map_err(|reason| Place::name(None, "_id").refused(reason))
     }
 }
 
+/// What is refused is noted, and something else stands for it, so that all that is refused is found.
 struct Conversion<'a> {
     renames: &'a Renames,
     tally: KindTally,
+    refusals: Refusals,
 }
 
 impl<'a> Conversion<'a> {
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusals.add(refusal);
+    }
+
     /// The document's own fields, and what some of them say of it.
-    fn top(&mut self, fields: GivenFields) -> Result<(Known, Document), Refusal> {
+    fn top(&mut self, fields: GivenFields) -> (Known, Document) {
         let mut known = Known::default();
         let mut event = Vec::with_capacity(fields.len());
         for (name, value) in fields {
             let place = Place::name(None, &name);
             if name == "_id" && known.id.is_none() {
                 known.born = object_id_time(&value);
-                known.id = Some(Converter::id(&value)?);
+                match Converter::id(&value) {
+                    Ok(id) => known.id = Some(id),
+                    Err(refusal) => self.refuse(refusal),
+                }
                 continue;
             }
             let Some(new) = self.renamed(&place, &name, &[]) else {
@@ -89,30 +103,29 @@ impl<'a> Conversion<'a> {
             if self.is_known(new, &value, &mut known) {
                 continue;
             }
-            if new.starts_with('_') {
-                return Err(place.misnamed("names beginning with _ are the server's"));
+            let field = (self.named(&place, new), self.value(value, &place));
+            match new.starts_with('_') {
+                true => self.refuse(place.misnamed("names beginning with _ are the server's")),
+                false => event.push(field),
             }
-            let new = named(&place, new)?;
-            event.push((new, self.value(value, &place)?));
         }
-        let event = unrepeated(event, None)?;
-        Ok((known, event))
+        let event = self.unrepeated(event, None);
+        (known, event)
     }
 
     /// Whether a field is no field of the event: what it says is noted.
     fn is_known(&mut self, name: &str, value: &Given, known: &mut Known) -> bool {
-        let (kind, place) = match name {
+        let place = match name {
             "__v" => {
                 self.tally.count(Kind::Revision);
                 return true;
             }
-            "createdAt" => (Kind::Created, &mut known.created_at),
-            "updatedAt" => (Kind::Updated, &mut known.updated_at),
+            "createdAt" => &mut known.created_at,
+            "updatedAt" => &mut known.updated_at,
             _ => return false,
         };
         match time(value) {
             Some(time) if place.is_none() => {
-                self.tally.count(kind);
                 *place = Some(time);
                 true
             }
@@ -123,8 +136,15 @@ impl<'a> Conversion<'a> {
     /// When the document was created and last changed, if that is known at all.
     fn times(&mut self, known: &Known, now: Timestamp) -> Option<OriginalTimes> {
         let created_at = known.created_at.or(known.born).or(known.updated_at)?;
-        if known.created_at.is_none() && known.born.is_some() {
-            self.tally.count(Kind::Born);
+        match (known.created_at, known.born) {
+            (Some(_), _) => self.tally.count(Kind::Created),
+            (None, Some(_)) => self.tally.count(Kind::Born),
+            (None, None) => {}
+        }
+        match known.updated_at {
+            Some(updated_at) if updated_at < created_at => self.tally.count(Kind::Raised),
+            Some(_) => self.tally.count(Kind::Updated),
+            None => {}
         }
         let times = OriginalTimes {
             created_at,
@@ -153,7 +173,7 @@ impl<'a> Conversion<'a> {
             return Some(name);
         }
         let renames = self.renames;
-        match renames.get(&place.named()) {
+        match place.field().and_then(|field| renames.get(&field)) {
             None => Some(name),
             Some(None) => {
                 self.tally.count(Kind::Dropped);
@@ -171,22 +191,22 @@ impl<'a> Conversion<'a> {
         fields: GivenFields,
         place: &Place<'_>,
         own: &[(&str, &'static str)],
-    ) -> Result<Document, Refusal> {
+    ) -> Document {
         let mut document = Vec::with_capacity(fields.len());
         for (name, value) in fields {
             let place = Place::name(Some(place), &name);
             if let Some(new) = self.renamed(&place, &name, own) {
-                let new = named(&place, new)?;
-                document.push((new, self.value(value, &place)?));
+                document.push((self.named(&place, new), self.value(value, &place)));
             }
         }
-        unrepeated(document, Some(place))
+        self.unrepeated(document, Some(place))
     }
 
-    fn value(&mut self, given: Given, place: &Place<'_>) -> Result<Value, Refusal> {
+    fn value(&mut self, given: Given, place: &Place<'_>) -> Value {
         if is_nested(&given) && place.depth() > limits::DOCUMENT_DEPTH_MAX {
             let levels = limits::DOCUMENT_DEPTH_MAX;
-            return Err(place.refused(format!("nested deeper than {levels} levels")));
+            self.refuse(place.refused(format!("nested deeper than {levels} levels")));
+            return Value::Null;
         }
         let (kind, value) = match given {
             Given::Null => (Kind::Null, Value::Null),
@@ -195,22 +215,22 @@ impl<'a> Conversion<'a> {
             Given::Float(number) if !number.is_finite() => (Kind::NotFinite, Value::Null),
             Given::Float(number) => (Kind::Float, number.into()),
             Given::Text(text) => (Kind::Text, text.into()),
-            Given::List(items) => (Kind::List, self.list(items, place)?),
-            Given::Document(fields) => (Kind::Document, self.document(fields, place, &[])?.into()),
-            other => self.foreign(other, place)?,
+            Given::List(items) => (Kind::List, self.list(items, place)),
+            Given::Document(fields) => (Kind::Document, self.document(fields, place, &[]).into()),
+            other => self.foreign(other, place),
         };
         self.tally.count(kind);
-        Ok(value)
+        value
     }
 
     /// What JSON does not have.
-    fn foreign(&mut self, given: Given, place: &Place<'_>) -> Result<(Kind, Value), Refusal> {
-        Ok(match given {
+    fn foreign(&mut self, given: Given, place: &Place<'_>) -> (Kind, Value) {
+        match given {
             Given::ObjectId(bytes) => (Kind::ObjectId, hex(&bytes).into()),
-            Given::Date(millis) => {
-                let time = date(millis).map_err(|reason| place.refused(reason))?;
-                (Kind::Date, time.as_str().into())
-            }
+            Given::Date(millis) => match date(millis) {
+                Ok(time) => (Kind::Date, time.as_str().into()),
+                Err(reason) => self.refused(place, reason),
+            },
             Given::Decimal(text) => (Kind::Decimal, text.into()),
             Given::Uuid(bytes) => (Kind::Uuid, Uuid::from_bytes(bytes).to_string().into()),
             Given::Binary(bytes) => (Kind::Binary, BASE64_STANDARD.encode(bytes).into()),
@@ -225,13 +245,13 @@ impl<'a> Conversion<'a> {
             Given::Symbol(text) => (Kind::Symbol, text.into()),
             Given::Code(text) => (Kind::Code, text.into()),
             Given::CodeWithScope(code, scope) => {
-                let scope = self.document(scope, &Place::name(Some(place), "scope"), &[])?;
+                let scope = self.document(scope, &Place::name(Some(place), "scope"), &[]);
                 let parts = [("code", code.into()), ("scope", scope.into())];
                 (Kind::Code, Document::from_iter(parts).into())
             }
             Given::DbRef(fields) => {
                 let own = [("$ref", "ref"), ("$id", "id"), ("$db", "db")];
-                (Kind::DbRef, self.document(fields, place, &own)?.into())
+                (Kind::DbRef, self.document(fields, place, &own).into())
             }
             Given::DbPointer { namespace, id } => {
                 let parts = [("ref", namespace.into()), ("id", hex(&id).into())];
@@ -239,12 +259,17 @@ impl<'a> Conversion<'a> {
             }
             Given::MinKey => (Kind::Bound, "MinKey".into()),
             Given::MaxKey => (Kind::Bound, "MaxKey".into()),
-            Given::Unreadable(reason) => return Err(place.refused(reason)),
+            Given::Unreadable(reason) => self.refused(place, reason),
             _ => (Kind::Undefined, Value::Null),
-        })
+        }
     }
 
-    fn list(&mut self, items: Vec<Given>, place: &Place<'_>) -> Result<Value, Refusal> {
+    fn refused(&mut self, place: &Place<'_>, reason: impl Into<String>) -> (Kind, Value) {
+        self.refuse(place.refused(reason));
+        (Kind::Undefined, Value::Null)
+    }
+
+    fn list(&mut self, items: Vec<Given>, place: &Place<'_>) -> Value {
         let converted = items.into_iter().enumerate().map(|(index, item)| {
             let place = Place {
                 outer: Some(place),
@@ -252,28 +277,25 @@ impl<'a> Conversion<'a> {
             };
             self.value(item, &place)
         });
-        Ok(Value::list(converted.collect::<Result<_, _>>()?))
+        Value::list(converted.collect::<Vec<_>>())
     }
-}
 
-/// The name, if a field may have it.
-fn named(place: &Place<'_>, name: &str) -> Result<String, Refusal> {
-    match name_offence(name) {
-        None => Ok(name.to_owned()),
-        Some(reason) => Err(place.misnamed(reason)),
-    }
-}
-
-fn unrepeated(
-    fields: Vec<(String, Value)>,
-    place: Option<&Place<'_>>,
-) -> Result<Document, Refusal> {
-    match repeated(&fields, |(name, _)| name) {
-        None => Ok(fields.into_iter().collect()),
-        Some(name) => {
-            let place = Place::name(place, name);
-            Err(place.misnamed("two fields of one document have this name"))
+    /// The name, if a field may have it.
+    fn named(&mut self, place: &Place<'_>, name: &str) -> String {
+        if let Some(reason) = name_offence(name) {
+            self.refuse(place.misnamed(reason));
         }
+        name.to_owned()
+    }
+
+    /// These fields, if no two have the same name.
+    fn unrepeated(&mut self, fields: Vec<(String, Value)>, place: Option<&Place<'_>>) -> Document {
+        if let Some(name) = repeated(&fields, |(name, _)| name) {
+            let place = Place::name(place, name);
+            self.refuse(place.misnamed("two fields of one document have this name"));
+            return Document::default();
+        }
+        fields.into_iter().collect()
     }
 }
 

@@ -9,7 +9,8 @@
 //! | regular expression | `{"$regularExpression":{"pattern":"…","options":"i"}}` | `{"$regex":"…","$options":"i"}` |
 //! | others | `$timestamp`, `$symbol`, `$code`, `$scope`, `$dbPointer`, `$minKey`, `$maxKey`, `$undefined` | |
 //!
-//! An object whose first name is one of these is that type, or refused: it is never taken for a document.
+//! An object whose first name is one of these is that type, with nothing beside it, or refused: it is never taken for a
+//! document, and nothing in it is passed over.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,7 +18,7 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use super::given::{Given, GivenFields};
-use crate::value::{Document, Invalid, Value, from_hex, join};
+use crate::value::{Document, Value, from_hex};
 
 /// A decimal has at most 34 digits, a point, signs and an exponent.
 const DECIMAL_BYTES_MAX: usize = 64;
@@ -48,48 +49,34 @@ fn given_scalar(value: Value) -> Given {
     }
 }
 
-/// The fields of a document in Extended JSON.
-///
-/// # Errors
-/// What begins like a type and is none, with its path.
-pub fn extended(document: Document) -> Result<GivenFields, Invalid> {
-    fields(document, "")
+/// The fields of a document in Extended JSON. What begins like a type and is none cannot be read.
+pub fn extended(document: Document) -> GivenFields {
+    let fields = document.into_iter();
+    fields.map(|(name, value)| (name, given(value))).collect()
 }
 
-fn fields(document: Document, at: &str) -> Result<GivenFields, Invalid> {
-    let fields = document.into_iter().map(|(name, value)| {
-        let value = value_at(value, &join(at, &name))?;
-        Ok((name, value))
-    });
-    fields.collect()
-}
-
-fn value_at(value: Value, at: &str) -> Result<Given, Invalid> {
+fn given(value: Value) -> Given {
     match value {
-        Value::Array(items) => {
-            let items = items.into_iter().enumerate();
-            let items = items.map(|(index, item)| value_at(item, &join(at, &index.to_string())));
-            items.collect::<Result<_, _>>().map(Given::List)
-        }
-        Value::Object(document) => object(document, at),
-        scalar => Ok(given_scalar(scalar)),
+        Value::Array(items) => Given::List(items.into_iter().map(given).collect()),
+        Value::Object(document) => object(document),
+        scalar => given_scalar(scalar),
     }
 }
 
-fn object(document: Document, at: &str) -> Result<Given, Invalid> {
+fn object(document: Document) -> Given {
     let first = document.iter().next().map(|(name, _)| name.to_owned());
     let Some(first) = first.filter(|name| is_type(name)) else {
-        return fields(document, at).map(Given::document);
+        return Given::document(extended(document));
     };
     if let "$code" = &*first
         && let Some(scope) = document.get("$scope").and_then(Value::as_object)
         && let (Some(code), 2) = (text(&document, "$code"), document.len())
     {
-        let scope = fields(scope.clone(), &join(at, "$scope"))?;
-        return Ok(Given::CodeWithScope(code.to_owned(), scope));
+        return Given::CodeWithScope(code.to_owned(), extended(scope.clone()));
     }
-    typed(&first, &document)
-        .ok_or_else(|| Invalid::new(at, format!("it begins with {first} and is no such value")))
+    typed(&first, &document).unwrap_or_else(|| {
+        Given::Unreadable(format!("it begins with {first} and is no such value").into())
+    })
 }
 
 /// The names that say a type; a value of several names may begin with any of them.
@@ -167,31 +154,32 @@ fn of_text(name: &str, text: &str) -> Option<Given> {
 }
 
 fn of_parts(name: &str, parts: &Document) -> Option<Given> {
-    match name {
-        "$date" => {
-            of_text("$numberLong", text(parts, "$numberLong")?).and_then(|millis| match millis {
-                Given::Int(millis) if parts.len() == 1 => Some(Given::Date(millis)),
-                _ => None,
-            })
-        }
-        "$binary" => {
+    match (name, parts.len()) {
+        ("$date", 1) => match of_text("$numberLong", text(parts, "$numberLong")?)? {
+            Given::Int(millis) => Some(Given::Date(millis)),
+            _ => None,
+        },
+        ("$binary", 2) => {
             let subtype = u8::from_str_radix(text(parts, "subType")?, 16).ok()?;
             binary(text(parts, "base64")?, subtype)
         }
-        "$regularExpression" => {
+        ("$regularExpression", 2) => {
             let (pattern, options) = (text(parts, "pattern")?, text(parts, "options")?);
             Some(regex(pattern, options))
         }
-        "$timestamp" => Some(Given::Timestamp {
+        ("$timestamp", 2) => Some(Given::Timestamp {
             time: part(parts, "t")?,
             increment: part(parts, "i")?,
         }),
-        "$dbPointer" => {
+        ("$dbPointer", 2) => {
             let id = parts.get("$id")?.as_object()?;
-            Some(Given::DbPointer {
-                namespace: text(parts, "$ref")?.to_owned(),
-                id: from_hex(text(id, "$oid")?)?,
-            })
+            match typed("$oid", id)? {
+                Given::ObjectId(id) => Some(Given::DbPointer {
+                    namespace: text(parts, "$ref")?.to_owned(),
+                    id,
+                }),
+                _ => None,
+            }
         }
         _ => None,
     }

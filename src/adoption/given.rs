@@ -1,5 +1,7 @@
 //! Values as another program stored them.
 
+use std::borrow::Cow;
+
 /// A value as it was given, of the types that BSON has.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the types of BSON, by their names")]
@@ -39,7 +41,7 @@ pub enum Given {
     MaxKey,
     Undefined,
     /// What its reader could not read, and why.
-    Unreadable(&'static str),
+    Unreadable(Cow<'static, str>),
 }
 
 /// The fields of a document, in order. A name may stand twice: the conversion refuses it.

@@ -15,11 +15,12 @@ pub(super) fn text(id: &Given) -> Result<String, String> {
         Given::Text(text) => return Ok(text.clone()),
         Given::ObjectId(bytes) => return Ok(hex(bytes)),
         Given::Int(number) => return Ok(number.to_string()),
-        Given::Float(number) => {
-            let number =
-                whole(*number).ok_or("an _id that is a fraction has no text of its own")?;
-            return Ok(number.to_string());
-        }
+        Given::Float(number) => match whole(*number) {
+            Some(number) => return Ok(number.to_string()),
+            None if !number.is_finite() => "NaN or infinity",
+            None if number.fract() == 0.0 => "a number beyond 64 bits",
+            None => "a fraction",
+        },
         Given::Uuid(bytes) => return Ok(Uuid::from_bytes(*bytes).to_string()),
         Given::Decimal(text) => return Ok(text.clone()),
         Given::Date(millis) => return date(*millis).map(|time| time.as_str().to_owned()),
@@ -27,7 +28,7 @@ pub(super) fn text(id: &Given) -> Result<String, String> {
         Given::List(_) => "an array",
         Given::Binary(_) => "binary data",
         Given::Null | Given::Undefined => "null",
-        Given::Unreadable(reason) => return Err((*reason).to_owned()),
+        Given::Unreadable(reason) => return Err(reason.to_string()),
         _ => "of another type",
     };
     Err(format!(

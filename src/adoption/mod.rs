@@ -3,7 +3,7 @@
 //!
 //! A document is [`Given`] with what BSON knows and JSON does not still apart, and is converted by one table, wherever
 //! it came from. Nothing is guessed and nothing gets lost in silence: what has no place is a [`Refusal`], which names
-//! it and says how to mend it, and what changes its kind is counted in a [`KindTally`].
+//! it and says how to mend it (all of them, or the first few, are told), and what changes its kind is counted in a [`KindTally`].
 //!
 //! | given | becomes |
 //! |---|---|
@@ -27,19 +27,25 @@ mod convert;
 mod extended_json;
 mod given;
 mod ids;
+mod path;
 mod refusal;
 mod renames;
+mod shown;
 mod tally;
 
 pub use convert::Converter;
 pub use extended_json::{extended, plain};
 pub use given::{Given, GivenFields};
-pub use refusal::Refusal;
+pub use path::SourcePath;
+pub use refusal::{REFUSALS_MAX, Refusal, Refusals};
 pub use renames::Renames;
-pub use tally::{Kind, KindTally};
+pub use shown::shown;
+pub use tally::{Kind, KindTally, counted};
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -85,7 +91,7 @@ mod tests {
             Just(Given::MaxKey),
             Just(Given::Undefined),
             Just(Given::Decimal("1.50".to_owned())),
-            Just(Given::Unreadable("damaged")),
+            Just(Given::Unreadable("damaged".into())),
         ]
     }
 
@@ -136,8 +142,9 @@ mod tests {
                     let again: Document = read(&json, "").unwrap();
                     prop_assert_eq!(&again, create.fields());
                 }
-                Err(refusal) => {
-                    prop_assert!(!refusal.reason.is_empty());
+                Err(refusals) => {
+                    prop_assert!(!refusals.kept.is_empty());
+                    prop_assert!(refusals.kept.iter().all(|refusal| !refusal.reason.is_empty()));
                     prop_assert_eq!(tally, KindTally::default(), "a refused document counts nothing");
                 }
             }
@@ -146,14 +153,11 @@ mod tests {
         #[test]
         fn whatever_json_there_is_is_read_as_extended_or_refused_with_its_path(value in json()) {
             let document = Document::from_iter([("a", value)]);
-            match extended(document) {
-                Ok(fields) => {
-                    let converted = Converter::default().convert(fields, now(), &mut KindTally::default());
-                    if let Ok(create) = converted {
-                        prop_assert_eq!(check_document(create.fields(), ""), Ok(()));
-                    }
-                }
-                Err(invalid) => prop_assert!(invalid.path.starts_with('a'), "{invalid}"),
+            match Converter::default().convert(extended(document), now(), &mut KindTally::default()) {
+                Ok(create) => prop_assert_eq!(check_document(create.fields(), ""), Ok(())),
+                Err(refusals) => for refusal in refusals.kept {
+                    prop_assert!(refusal.path.starts_with('a'), "{refusal}");
+                },
             }
         }
 
@@ -162,30 +166,121 @@ mod tests {
             let text = number.to_string();
             let long = Document::from_iter([("$numberLong", Value::from(text))]);
             let document = Document::from_iter([("a", Value::from(long)), ("b", Value::Int(number))]);
-            let fields = extended(document).unwrap();
+            let fields = extended(document);
             let create = Converter::default().convert(fields, now(), &mut KindTally::default()).unwrap();
             let expected = [("a", Value::Int(number)), ("b", Value::Int(number))];
             prop_assert_eq!(create.fields(), &Document::from_iter(expected));
         }
     }
 
+    fn converted(fields: GivenFields, renames: Renames) -> Result<String, Refusals> {
+        let renames = Arc::new(renames);
+        let converter = Converter { renames };
+        let create = converter.convert(fields, now(), &mut KindTally::default())?;
+        Ok(serde_json::to_string(create.fields()).unwrap())
+    }
+
+    fn document(name: &str, value: Given) -> Given {
+        Given::Document(vec![(name.to_owned(), value)])
+    }
+
     #[test]
     fn a_rename_is_found_by_the_path_that_a_refusal_names_it_by() {
-        let inner = vec![("x.y".to_owned(), Given::Int(1))];
+        for name in ["x.y", "$a=b", "", "it's.\\", "\n.\0"] {
+            let list = Given::List(vec![document(name, Given::Int(1))]);
+            let fields = || vec![("a".to_owned(), list.clone())];
+            let refusals = converted(fields(), Renames::default()).unwrap_err();
+            let path = refusals.kept[0].misnamed_field().unwrap();
+            let mut renames = Renames::default();
+            renames.add(&format!("{path}=z")).unwrap();
+            assert_eq!(converted(fields(), renames).unwrap(), r#"{"a":[{"z":1}]}"#);
+            let mut renames = Renames::default();
+            renames.leave_out(path.as_str()).unwrap();
+            assert_eq!(converted(fields(), renames).unwrap(), r#"{"a":[{}]}"#);
+        }
+    }
+
+    #[test]
+    fn a_dot_in_a_name_and_a_step_inwards_are_told_apart() {
         let fields = || {
-            let list = Given::List(vec![Given::Document(inner.clone())]);
-            vec![("a".to_owned(), list)]
+            let literal = ("a.b".to_owned(), Given::Int(1));
+            vec![literal, ("a".to_owned(), document("b", Given::Int(2)))]
         };
-        let refused = Converter::default().convert(fields(), now(), &mut KindTally::default());
-        let path = refused.unwrap_err().rename.unwrap();
-        let mut converter = Converter::default();
-        converter.renames.add(&format!("{path}=z")).unwrap();
-        let mut tally = KindTally::default();
-        let create = converter.convert(fields(), now(), &mut tally).unwrap();
-        let json = serde_json::to_string(create.fields()).unwrap();
+        let mut renames = Renames::default();
+        renames.leave_out(r"a\.b").unwrap();
+        assert_eq!(converted(fields(), renames).unwrap(), r#"{"a":{"b":2}}"#);
+        let mut renames = Renames::default();
+        renames.add(r"a\.b=c").unwrap();
+        renames.leave_out("a.b").unwrap();
+        assert_eq!(converted(fields(), renames).unwrap(), r#"{"c":1,"a":{}}"#);
+    }
+
+    #[test]
+    fn renames_that_cannot_be_read_are_refused_and_those_that_no_field_met_are_told() {
+        let mut renames = Renames::default();
+        for wrong in [
+            "a", "a=b=c", "a=b.c", r"a=b\.c", "a=", "a=$b", "a=_b", "_id=b", r"a\b=c",
+        ] {
+            assert!(renames.add(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["_id", "a=b", "a\\"] {
+            assert!(renames.leave_out(wrong).is_err(), "{wrong}");
+        }
+        renames.leave_out("a.x").unwrap();
+        renames.leave_out("a.y").unwrap();
+        renames.add(r"q\=r=c").unwrap();
+        assert!(renames.leave_out("a.y").is_err());
+        assert_eq!(renames.unmet(), [""; 0], "nothing was read yet");
+        let converter = Converter {
+            renames: Arc::new(renames),
+        };
+        let fields = vec![("a".to_owned(), document("x", Given::Int(1)))];
+        converter
+            .convert(fields, now(), &mut KindTally::default())
+            .unwrap();
         assert_eq!(
-            (json.as_str(), tally.of(Kind::Renamed)),
-            (r#"{"a":[{"z":1}]}"#, 1)
+            converter.renames.unmet(),
+            ["--drop 'a.y'", r"--rename 'q\=r=c'"]
         );
+    }
+
+    #[test]
+    fn all_that_is_refused_in_a_document_is_found_each_kind_once_and_only_so_many() {
+        let list = [
+            Given::Int(1),
+            document("$b", Given::Date(i64::MAX)),
+            document("$b", Given::Int(1)),
+        ];
+        let fields = vec![
+            ("_id".to_owned(), Given::Bool(true)),
+            ("_a".to_owned(), Given::List(Vec::new())),
+            ("list".to_owned(), Given::List(list.to_vec())),
+            ("c.d".to_owned(), Given::Unreadable("damaged".into())),
+        ];
+        let refusals = converted(fields, Renames::default()).unwrap_err();
+        let paths: Vec<&str> = refusals.kept.iter().map(|refusal| &*refusal.path).collect();
+        assert_eq!(paths, ["_id", "_a", "list.1.$b", "list.1.$b", "c.d", "c.d"]);
+        let many = (0..100).map(|n| (format!("${n}"), Given::Null)).collect();
+        let refusals = converted(many, Renames::default()).unwrap_err();
+        assert_eq!((refusals.kept.len(), refusals.more), (REFUSALS_MAX, 80));
+    }
+
+    #[test]
+    fn a_value_of_extended_json_with_anything_beside_it_is_refused() {
+        for text in [
+            r#"{"a":{"$binary":{"base64":"","subType":"00","x":1}}}"#,
+            r#"{"a":{"$binary":{"base64":"","subType":"00"},"x":1}}"#,
+            r#"{"a":{"$regularExpression":{"pattern":"","options":"","x":1}}}"#,
+            r#"{"a":{"$timestamp":{"t":1,"i":1,"x":1}}}"#,
+            r#"{"a":{"$dbPointer":{"$ref":"a","$id":{"$oid":"65a1b2c3d4e5f60718293a4b"},"x":1}}}"#,
+            r#"{"a":{"$dbPointer":{"$ref":"a","$id":{"$oid":"65a1b2c3d4e5f60718293a4b","x":1}}}}"#,
+            r#"{"a":{"$date":{"$numberLong":"1","x":1}}}"#,
+            r#"{"a":{"$oid":"65a1b2c3d4e5f60718293a4b","x":1}}"#,
+            r#"{"a":{"$code":"","$scope":{},"x":1}}"#,
+        ] {
+            let document: Document = read(text, "").unwrap();
+            let refusals = converted(extended(document), Renames::default()).unwrap_err();
+            assert!(refusals.kept[0].reason.contains("no such value"), "{text}");
+        }
     }
 }

@@ -28,6 +28,7 @@ pub enum Kind {
     NotFinite,
     Created,
     Updated,
+    Raised,
     Born,
     Future,
     Revision,
@@ -35,35 +36,52 @@ pub enum Kind {
     Dropped,
 }
 
-/// Each kind in words, in the order of [`Kind`].
-const KINDS: [&str; 27] = [
-    "strings, as they are",
-    "integers, as they are",
-    "doubles, as they are",
-    "booleans, as they are",
-    "nulls, as they are",
-    "arrays, item by item",
-    "documents, field by field",
-    "ObjectIds, as 24 hexadecimal digits",
-    "dates, as RFC 3339",
-    "decimals, as text",
-    "UUIDs, as text",
-    "binary values, as base64",
-    "timestamps, as {\"t\",\"i\"}",
-    "regular expressions, as /pattern/options",
-    "symbols, as strings",
-    "pieces of code, as text",
-    "references, with the names ref, id and db",
-    "MinKeys and MaxKeys, as those words",
-    "undefined values, as null",
-    "NaNs and infinities, as null",
-    "createdAt, as _createdAt",
-    "updatedAt, as _updatedAt",
-    "documents without a createdAt, as old as their ObjectId",
-    "documents with a time to come, which counts as now",
-    "__v, left out",
-    "fields with a new name",
-    "fields left out as asked",
+/// Each kind in words, one and many and what became of them, in the order of [`Kind`].
+const KINDS: [[&str; 3]; 28] = [
+    ["string", "strings", ", unchanged"],
+    ["integer", "integers", ", unchanged"],
+    ["double", "doubles", ", unchanged"],
+    ["boolean", "booleans", ", unchanged"],
+    ["null", "nulls", ", unchanged"],
+    ["array", "arrays", ", item by item"],
+    ["document", "documents", ", field by field"],
+    ["ObjectId", "ObjectIds", ", as 24 hexadecimal digits"],
+    ["date", "dates", ", as RFC 3339"],
+    ["decimal", "decimals", ", as text"],
+    ["UUID", "UUIDs", ", as text"],
+    ["binary value", "binary values", ", as base64"],
+    ["timestamp", "timestamps", ", as {\"t\",\"i\"}"],
+    [
+        "regular expression",
+        "regular expressions",
+        ", as /pattern/options",
+    ],
+    ["symbol", "symbols", ", as text"],
+    ["piece of code", "pieces of code", ", as text"],
+    ["reference", "references", ", with the names ref, id and db"],
+    ["MinKey or MaxKey", "MinKeys and MaxKeys", ", as that word"],
+    ["undefined value", "undefined values", ", as null"],
+    ["NaN or infinity", "NaNs and infinities", ", as null"],
+    ["createdAt", "createdAt", ", as _createdAt"],
+    ["updatedAt", "updatedAt", ", as _updatedAt"],
+    [
+        "updatedAt",
+        "updatedAt",
+        " before the document was created, as the time of that",
+    ],
+    [
+        "document",
+        "documents",
+        " without a createdAt, as old as the ObjectId",
+    ],
+    [
+        "document",
+        "documents",
+        " with a time to come, which counts as now",
+    ],
+    ["__v", "__v", ", left out"],
+    ["field", "fields", " with a new name"],
+    ["field", "fields", " left out as asked"],
 ];
 
 /// How often each [`Kind`] occurred.
@@ -92,9 +110,22 @@ impl KindTally {
 impl fmt::Display for KindTally {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = self.0.iter().zip(KINDS).filter(|(count, _)| **count > 0);
-        for (count, kind) in counted {
-            writeln!(formatter, "{count:>12} {kind}")?;
+        for (count, [one, many, fate]) in counted {
+            let noun = noun(*count, one, many);
+            writeln!(formatter, "{count:>12} {noun}{fate}")?;
         }
         Ok(())
+    }
+}
+
+/// So many of them, in words.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", noun(count, one, many))
+}
+
+fn noun<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
+    match count {
+        1 => one,
+        _ => many,
     }
 }

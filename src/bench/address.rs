@@ -1,19 +1,21 @@
 //! The address of a node, and which changes a session asks for.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_tungstenite::tungstenite::http::Uri;
 
-/// Where a node listens: `ws://HOST[:PORT]/PATH`.
+/// Where a node listens: `ws://HOST[:PORT]/PATH`, or `wss://`.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     pub(super) authority: String,
+    pub(super) has_tls: bool,
     port: u16,
-    host: String,
+    pub(super) host: String,
     pub(super) path: String,
 }
 
@@ -22,18 +24,29 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self> {
         let uri: Uri = text.parse().context("not a URL")?;
-        ensure!(
-            uri.scheme_str() == Some("ws"),
-            "the URL must begin with ws:// (TLS would be measured, not livelog)"
-        );
+        let has_tls = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => bail!("the URL must begin with ws:// or wss://"),
+        };
         ensure!(uri.query().is_none(), "the URL must not have a query");
         let authority = uri.authority().context("the URL names no host")?;
         Ok(Self {
             authority: authority.to_string(),
-            port: authority.port_u16().unwrap_or(80),
+            has_tls,
+            port: authority
+                .port_u16()
+                .unwrap_or(if has_tls { 443 } else { 80 }),
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             path: uri.path().to_owned(),
         })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.has_tls { "wss" } else { "ws" };
+        write!(formatter, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 
@@ -88,13 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_plain_websocket_urls() {
+    fn addresses_are_websocket_urls() {
         let address: Address = "ws://127.0.0.1:3000/ws".parse().unwrap();
         assert_eq!((address.host.as_str(), address.port), ("127.0.0.1", 3000));
         assert_eq!(address.path, "/ws");
         let address: Address = "ws://[::1]:9/ws".parse().unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 9));
-        for wrong in ["wss://host/ws", "host/ws", "ws://host/ws?after=1", ""] {
+        let address: Address = "wss://host/ws".parse().unwrap();
+        assert!(address.has_tls && address.port == 443);
+        for wrong in ["https://host/ws", "host/ws", "ws://host/ws?after=1", ""] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,4 @@
-//! One WebSocket connection over plain TCP.
+//! One WebSocket connection, over plain TCP or TLS.
 //!
 //! The handshake and the frame headers are tungstenite's; the message loop is not, because
 //! allocating each message would cost more than all else a receiver does here. All connections
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::address::{Address, Changes};
 use super::message;
 use super::message::Message;
+use super::tls::BenchStream;
 use super::wire::{first_frame, put_frame};
 use super::within;
 
@@ -62,7 +63,7 @@ impl Closed {
 /// An open session.
 #[derive(Debug)]
 pub(super) struct BenchConnection {
-    stream: TcpStream,
+    stream: BenchStream,
     outbox: Vec<u8>,
     /// Bytes read and not yet handled: part of a frame, except just after the handshake.
     unhandled: Vec<u8>,
@@ -122,7 +123,7 @@ impl BenchConnection {
             Self::connect(dialed, address, changes),
         )
         .await
-        .with_context(|| format!("no session at ws://{}{}", address.authority, address.path))
+        .with_context(|| format!("no session at {address}"))
     }
 
     async fn connect(
@@ -133,7 +134,7 @@ impl BenchConnection {
         let stream = dialed.await?;
         stream.set_nodelay(true)?;
         let mut connection = Self {
-            stream,
+            stream: BenchStream::over(stream, address).await?,
             outbox: Vec::new(),
             unhandled: Vec::new(),
             partial: Vec::new(),
@@ -156,6 +157,7 @@ impl BenchConnection {
             address.authority
         );
         self.stream.write_all(request.as_bytes()).await?;
+        self.stream.flush().await?;
         let end = loop {
             if let Some(at) = self
                 .unhandled
@@ -237,7 +239,7 @@ impl BenchConnection {
                 Poll::Pending => break,
             }
         }
-        Ok(())
+        self.stream.poll_pushed(context).context(BROKEN)
     }
 
     /// Fills `scratch` with the unhandled bytes and those that are new; returns how many that is.

@@ -6,7 +6,7 @@
 //! and every fault ends in an error.
 //!
 //! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`. The other
-//! files are what they share: the client (`address`, `connection`, `wire`, `message`, `client`, `write`), the load
+//! files are what they share: the client (`address`, `tls`, `connection`, `wire`, `message`, `client`, `write`), the load
 //! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `report`).
 
 mod address;
@@ -28,10 +28,12 @@ mod slow;
 mod stats;
 mod steady;
 mod subscriptions;
+mod tls;
 mod wire;
 mod write;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
@@ -57,6 +59,10 @@ pub struct BenchOptions {
         default_value = "ws://127.0.0.1:3000/ws"
     )]
     urls: Vec<Address>,
+
+    /// Certificates that prove a node's name, or those of their authorities, as PEM; addresses of wss:// need it
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
 
     /// Print one line of JSON instead of a table
     #[arg(long, global = true)]
@@ -116,6 +122,13 @@ impl Scenario {
 ///
 /// When the server cannot be reached, refuses, closes early, loses something, or takes too long.
 pub async fn run(options: BenchOptions) -> Result<()> {
+    ensure!(
+        options.ca.is_some() || !options.urls.iter().any(|url| url.has_tls),
+        "an address of wss:// needs --ca FILE, by which the server's certificate is known"
+    );
+    if let Some(ca) = &options.ca {
+        tls::trust(ca)?;
+    }
     raise_descriptor_limit(options.scenario.connections())?;
     // One thread of its own: work stealing between threads would cost the server's cores.
     tokio::task::spawn_blocking(move || run_on_this_thread(options)).await?

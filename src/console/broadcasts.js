@@ -1,9 +1,9 @@
 /** Broadcasts: those that were heard, counted where they disturb nobody, and a place to send one. */
 import { button, iconButton } from './controls.js';
 import { fill, h, say, unique } from './dom.js';
-import { jsonError } from './filter_text.js';
 import { count } from './format.js';
 import { icon } from './icons.js';
+import { readJson } from './json_text.js';
 import { leaf } from './tree.js';
 
 const KEPT_MAX = 50;
@@ -36,7 +36,11 @@ export class Broadcasts {
       rows: '4',
       'aria-label': 'Message as JSON',
       'aria-describedby': error,
+      dir: 'ltr',
       spellcheck: 'false',
+    });
+    this.input.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.#send();
     });
     this.input.value = '{ "message": "Hello everyone!" }';
     const close = iconButton('close', 'Close', () => this.dialog.close());
@@ -51,7 +55,7 @@ export class Broadcasts {
         h('p', { class: 'faint' }, 'Heard by everyone who is connected now, and kept nowhere.'),
         this.input,
         this.error,
-        h('div', { class: 'buttons' }, send),
+        h('div', { class: 'buttons' }, send, h('span', { class: 'faint wide-only' }, 'Ctrl + Enter sends')),
         h('h3', null, 'Heard'),
         this.list,
       ),
@@ -89,18 +93,13 @@ export class Broadcasts {
   }
 
   async #send() {
-    let payload;
-    try {
-      payload = JSON.parse(this.input.value);
-    } catch (error) {
-      return say(this.error, jsonError(error, this.input.value));
-    }
-    say(this.error, '');
+    const { value: payload, error } = readJson(this.input.value);
+    say(this.error, error ?? '');
+    if (error !== undefined) return;
     try {
       await this.#db.broadcast(payload);
     } catch (error) {
       say(this.error, error.message);
     }
-    return undefined;
   }
 }

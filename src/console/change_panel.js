@@ -1,9 +1,10 @@
-/** One change of the feed in full: what differs, the document that it left, and the ways on from there. */
+/** One change of the log in full: what differs, the document that it left, and the ways on from there. */
 import { differences, own } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h } from './dom.js';
 import { badge } from './feed_row.js';
 import { moment } from './format.js';
+import { changeAt } from './rest.js';
 import { address } from './router.js';
 import { SidePanel } from './side_panel.js';
 import { tree } from './tree.js';
@@ -11,11 +12,31 @@ import { tree } from './tree.js';
 export class ChangePanel {
   #db;
   #panel;
+  /** Of the change that the address names; `null` if that could not be read. */
+  #seq;
 
   constructor({ db, scope, close }) {
     this.#db = db;
     this.#panel = new SidePanel(scope, { close });
     this.element = this.#panel.element;
+  }
+
+  /** What the address says; `known`: what the feed knows of it. @param {number | undefined} seq */
+  async showAt(seq, known) {
+    if (seq === this.#seq) return undefined;
+    this.#seq = seq;
+    if (seq === undefined) return void this.#panel.close(true);
+    if (known) return this.show(known);
+    const scope = this.#panel.open(`Change ${seq}`);
+    const change = await changeAt(seq).catch((error) => error);
+    if (scope.closed) return undefined;
+    if (change?.seq === seq) return this.show({ change });
+    const isUnread = change instanceof Error && change.code !== 'stale_position';
+    const why = isUnread ? `It could not be read: ${change.message}` : `There is no change ${seq}.`;
+    fill(this.#panel.body, h('p', { class: 'faint' }, why));
+    // It is asked for again once there is a connection.
+    if (isUnread) this.#seq = null;
+    return undefined;
   }
 
   /** @param {import('./feed_log.js').Entry} entry */

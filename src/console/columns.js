@@ -1,9 +1,14 @@
 /** Which columns a table of documents has, from a sample of them, and how a value stands in its cell. */
+import { PROJECTION_FIELDS_MAX } from './bounds.js';
 import { isPlain, valueAt } from './diff.js';
 import { brief, scalar, when } from './format.js';
 
 const OWN_MAX = 5;
+/** Columns that come without being asked for, with those that were there before. */
+const GROWN_MAX = 10;
 const OFFERED_MAX = 60;
+/** With what they are sorted by and the time of their last change, as many fields as one may ask for. */
+const NAMED_MAX = PROJECTION_FIELDS_MAX - 2;
 const SYSTEM = ['_id', '_version', '_seq', '_createdAt', '_updatedAt'];
 const TIMES = new Set(['_createdAt', '_updatedAt']);
 const WIDTHS = {
@@ -11,10 +16,10 @@ const WIDTHS = {
   boolean: '9ch',
   time: '16ch',
   id: 'minmax(14ch, 1.2fr)',
-  short: 'minmax(11ch, 1fr)',
+  short: 'minmax(13ch, 1fr)',
   long: 'minmax(16ch, 2.4fr)',
 };
-const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 11, long: 16 };
+const LEAST = { number: 11, boolean: 9, time: 16, id: 14, short: 13, long: 16 };
 
 /** @typedef {{ path: string, kind: keyof typeof WIDTHS }} Column */
 
@@ -28,8 +33,41 @@ export function chooseColumns(sample) {
   return columnsOf(['_id', ...own.map(([path]) => path), '_updatedAt'], sample);
 }
 
+/**
+ * The columns that there were, each as wide as it was, and of another sample those that fit beside them: what is shown
+ * stays, however the data change.
+ *
+ * @param {Column[]} before
+ */
+export function growColumns(before, sample) {
+  if (before.length === 0) return chooseColumns(sample);
+  const known = new Set(before.map(({ path }) => path));
+  const room = GROWN_MAX - before.length;
+  const grown = chooseColumns(sample)
+    .filter(({ path }) => !known.has(path))
+    .slice(0, Math.max(0, room));
+  const end = before.findIndex(({ path }) => path === '_updatedAt');
+  return end < 0 ? [...before, ...grown] : before.toSpliced(end, 0, ...grown);
+}
+
+/** How many of these columns have room in so many letters: whole ones only, and at least the first. */
+export function fitting(columns, letters) {
+  let count = columns.length;
+  while (count > 1 && lettersOf(columns.slice(0, count)) > letters) count -= 1;
+  return count;
+}
+
 export function columnsOf(paths, sample) {
   return paths.map((path) => ({ path, kind: kindOf(path, sample) }));
+}
+
+/** The paths that an address names, each once, without those that can be no field. */
+export function namedPaths(text) {
+  return [...new Set(text.split(','))].filter(isPath).slice(0, NAMED_MAX);
+}
+
+function isPath(text) {
+  return text.split('.').every((name) => name !== '' && !name.startsWith('$'));
 }
 
 /** Every path that may be a column, those of the server first. */
@@ -44,7 +82,11 @@ export function widths(columns) {
 
 /** How wide they are at least; where there is less room the table scrolls sideways. */
 export function least(columns) {
-  return `${columns.reduce((sum, { kind }) => sum + LEAST[kind], 5)}ch`;
+  return `${lettersOf(columns)}ch`;
+}
+
+function lettersOf(columns) {
+  return columns.reduce((sum, { kind }) => sum + LEAST[kind], 5);
 }
 
 /** What to ask the server for: no path within another. */

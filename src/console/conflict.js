@@ -37,6 +37,11 @@ export class Conflict {
   }
 }
 
+/** What both made of the event, before anything is decided. */
+export function bothTable(base, current, mine) {
+  return table(compare(base, current, mine));
+}
+
 /** Every place that either changed. */
 function compare(base, current, mine) {
   const theirs = byPath(differences(base, current));

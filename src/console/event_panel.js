@@ -1,6 +1,8 @@
 /** One event beside the table: the document, its editor, its history. It follows what others write to it. */
+import { isConnected } from './connection.js';
 import { button } from './controls.js';
 import { own } from './diff.js';
+import { editorPlace, formPlace } from './drafts.js';
 import { Editor } from './editor.js';
 import { fill, h, mark } from './dom.js';
 import { moment, when } from './format.js';
@@ -13,25 +15,27 @@ import { tree } from './tree.js';
 export class EventPanel {
   #db;
   #notices;
+  #drafts;
   #panel;
   #shown = '';
   #tabs;
   #scope;
 
-  constructor({ db, scope, notices, close }) {
+  constructor({ db, scope, notices, drafts, close }) {
     this.#db = db;
     this.#notices = notices;
+    this.#drafts = drafts;
     this.#panel = new SidePanel(scope, { close });
     this.element = this.#panel.element;
   }
 
-  /** What the address says. @param {{ id?: string, tab?: string, at?: number, isNew: boolean }} wanted */
-  show({ id, tab = 'document', at, isNew }) {
-    const wanted = JSON.stringify({ id, at, isNew });
+  /** What the address says. @param {{ id?: string, tab?: string, at?: number, form?: string }} wanted */
+  show({ id, tab = 'document', at, form }) {
+    const wanted = JSON.stringify({ id, at, form });
     if (wanted === this.#shown) return void this.#tabs?.show(tab);
     this.#shown = wanted;
     this.#tabs = undefined;
-    if (isNew) return this.#showNew();
+    if (form !== undefined) return this.#showNew(form);
     if (id === undefined) return this.#panel.close(true);
     const same = this.#panel.isOpen && this.id === id;
     this.id = id;
@@ -39,21 +43,23 @@ export class EventPanel {
     return at === undefined ? this.#showLive(id, tab) : this.#showPast(id, at);
   }
 
-  #showNew() {
+  #showNew(form) {
     this.id = undefined;
-    const scope = this.#panel.open('New event', { focus: false });
-    const editor = new Editor(scope, { db: this.#db, saved: (event) => turn({ new: undefined, id: event._id }, true) });
+    this.#panel.open('New event', { focus: false });
+    const given = { db: this.#db, notices: this.#notices, drafts: this.#drafts };
+    const editor = this.#drafts.get(formPlace(form)) ?? new Editor(given, { form });
+    editor.reopen();
     fill(
       this.#panel.body,
       h('p', { class: 'faint' }, 'Its fields as JSON. An _id may be chosen; else the server makes one.'),
       editor.element,
     );
     editor.input.focus();
-    editor.input.setSelectionRange(4, 4);
+    if (!editor.isTouched) editor.input.setSelectionRange(4, 4);
   }
 
   #showLive(id, tab) {
-    const live = new LiveEvent(this.#scope, { db: this.#db, id, notices: this.#notices });
+    const live = new LiveEvent(this.#scope, { db: this.#db, id, notices: this.#notices, drafts: this.#drafts });
     this.#tabs = live.tabs;
     fill(this.#panel.body, live.element);
     live.tabs.show(tab);
@@ -64,13 +70,13 @@ export class EventPanel {
     const say = (text) => fill(this.#panel.body, h('p', { class: 'faint' }, text));
     const event = await this.#db.get(id, { at }).catch((error) => error);
     if (scope.closed) return undefined;
-    if (!event) return say(`There was no such event at seq ${at}.`);
+    if (!event) return say(`There was no such event ${then(at)}.`);
     if (event instanceof Error) return say(`It could not be read: ${event.message}`);
     const act = () => restore(this.#db, this.#notices, id, event._version);
     const back = button(`Restore version ${event._version}`, act);
     fill(
       this.#panel.body,
-      h('p', { class: 'callout past' }, `As it was at seq ${at}.`),
+      h('p', { class: 'callout past' }, `As it was ${then(at)}.`),
       facts(event),
       tree(own(event)),
       h('div', { class: 'buttons' }, back),
@@ -83,15 +89,17 @@ class LiveEvent {
   #db;
   #id;
   #notices;
+  #drafts;
   #scope;
   #event;
   #wasThere = false;
 
-  constructor(scope, { db, id, notices }) {
+  constructor(scope, { db, id, notices, drafts }) {
     Object.assign(this, { element: h('div', { class: 'event' }) });
     this.#db = db;
     this.#id = id;
     this.#notices = notices;
+    this.#drafts = drafts;
     this.#scope = scope;
     this.facts = h('div');
     this.document = h('div', { class: 'event-document' });
@@ -117,11 +125,14 @@ class LiveEvent {
     this.query = db.query({ filter: { _id: id }, optimistic: false });
     scope.add(() => this.query.close());
     scope.add(this.query.subscribe(() => this.#draw()));
+    scope.add(db.onState(() => this.#draw()));
+    const draft = drafts.get(editorPlace(id));
+    if (draft) this.#attach(draft);
     this.#draw();
   }
 
   #draw() {
-    if (!this.query.ready) return;
+    if (!this.query.ready) return this.#drawUnread();
     const event = this.query.get()[0];
     if (event === this.#event && this.#wasThere) return;
     const isNews = this.#wasThere && event?._version !== this.#event?._version;
@@ -132,30 +143,47 @@ class LiveEvent {
     if (isNews) this.history.reload();
   }
 
+  #drawUnread() {
+    const said = 'There is no connection, so this event cannot be read now. It is shown as soon as there is one.';
+    fill(this.facts, !isConnected(this.#db) && h('p', { class: 'callout', role: 'status' }, said));
+  }
+
+  #attach(editor) {
+    this.editor = editor;
+    editor.changed = () => this.#drawDraft();
+    this.#scope.add(() => (editor.changed = () => {}));
+    editor.reopen();
+    fill(this.edit, editor.element);
+  }
+
+  #drawDraft() {
+    const isDraft = this.editor.isTouched;
+    this.tabs.rename('edit', isDraft ? 'Edit · draft' : 'Edit');
+    if (!isDraft && this.#wasThere && !this.#event && !this.editor.isBusy) this.#drawGone();
+  }
+
   #drawEvent(event) {
     fill(this.facts, facts(event));
     fill(this.document, tree(own(event)));
     fill(this.actions, this.#deletion());
     if (this.editor) return this.editor.follow(event);
-    this.editor = new Editor(this.#scope, {
-      db: this.#db,
-      base: event,
-      saved: (saved) => this.#notices.say(`Saved ${this.#id} as version ${saved._version}`),
-    });
-    fill(this.edit, this.editor.element);
+    this.#attach(new Editor({ db: this.#db, notices: this.#notices, drafts: this.#drafts }, { base: event }));
     return undefined;
   }
 
+  /** What one has typed of it stays in sight. */
   #drawGone() {
-    this.editor = undefined;
     fill(
       this.facts,
       h('p', { class: 'callout' }, 'There is no such event now. Its history, if it has one, can be restored.'),
     );
     fill(this.document);
-    fill(this.edit);
     fill(this.actions);
-    this.tabs.show('history');
+    this.editor?.follow(undefined);
+    if (this.editor?.isTouched || this.editor?.isBusy) return this.tabs.show('edit');
+    this.editor = undefined;
+    fill(this.edit);
+    return this.tabs.show('history');
   }
 
   /** Asked once more, in place: a dialog for one question would be too much. */
@@ -180,17 +208,21 @@ class LiveEvent {
     try {
       await this.#db.remove(this.#id, { expectedVersion: version, optimistic: false });
       const undo = () => restore(this.#db, this.#notices, this.#id, version);
-      this.#notices.say(`Deleted ${this.#id}`, { label: 'Undo', act: undo });
+      this.#notices.say(`Deleted ${this.#id}`, { about: this.#id, offer: { label: 'Undo', act: undo } });
     } catch (error) {
       this.#notices.fail('Not deleted', error);
     }
   }
 }
 
+function then(at) {
+  return typeof at === 'number' ? `at seq ${at}` : `at ${moment(at)}`;
+}
+
 async function restore(db, notices, id, version, expectedVersion) {
   try {
     const event = await db.restore(id, version, { expectedVersion, optimistic: false });
-    notices.say(`${id} is again as in version ${version}, as version ${event._version}`);
+    notices.say(`Restored ${id}: version ${event._version} is as version ${version} was`, { about: id });
   } catch (error) {
     notices.fail('Not restored', error);
   }

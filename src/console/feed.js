@@ -1,5 +1,6 @@
 /** The feed: every change as it happens, newest first. */
 import { ChangePanel } from './change_panel.js';
+import { isConnected, liveness } from './connection.js';
 import { fill, h, mark, say } from './dom.js';
 import { FeedLog } from './feed_log.js';
 import { createFeedRow, drawFeedRow } from './feed_row.js';
@@ -15,12 +16,19 @@ const BEGIN_WITH = 200;
 /** Under load the feed moves ten times a second, which leaves the page free for what one does with it. */
 const DRAW_MS = 100;
 
+const NOTHING = 'Nothing has happened yet. Changes appear here as they are written.';
+const NO_MATCH = 'No change of late matches this filter. Those that do appear here as they are written.';
+
 export class FeedView {
   title = 'Feed';
   #db;
   #scope;
   #log = new FeedLog();
   #frozen;
+  /** There are changes before those that the feed began with. */
+  #beganLate = false;
+  /** How many changes were heard for another filter. */
+  #cleared = 0;
   #told = 0;
   #seen = 0;
   #following;
@@ -31,8 +39,9 @@ export class FeedView {
     this.#scope = scope;
     this.box = new FilterBox(scope, {
       label: 'Filter the feed',
-      hint: 'status=paid, or {"total":{"$gt":100}}',
+      hint: 'status=open, or an id',
       apply: (text) => turn({ filter: text }),
+      told: () => this.draw(),
     });
     this.pause = h('button', {
       type: 'button',
@@ -41,19 +50,15 @@ export class FeedView {
       onclick: () => this.#toggle(),
     });
     this.rate = h('p', { class: 'view-note tabular' });
-    this.empty = h(
-      'p',
-      { class: 'empty', hidden: true },
-      'Nothing has happened yet. Changes appear here as they are written.',
-    );
-    this.panel = new ChangePanel({ db, scope, notices, close: () => this.rows.element.focus() });
+    this.empty = h('p', { class: 'empty', hidden: true });
+    this.panel = new ChangePanel({ db, scope, notices, close: () => this.#closed() });
     this.rows = new Rows(scope, {
       label: 'Changes, newest first',
       create: createFeedRow,
       draw: drawFeedRow,
       at: (index) => this.#at(index),
       key: (entry) => entry.number,
-      open: (entry) => this.panel.show(entry),
+      open: (entry) => this.#open(entry),
       anchored: true,
     });
     this.element = h(
@@ -77,7 +82,8 @@ export class FeedView {
     );
     scope.add(
       db.onState(({ name }) => {
-        if (name === 'live' && !this.#following) this.show(current());
+        if (name === 'live') this.show(current());
+        this.draw();
       }),
     );
     this.draw = scope.paced(DRAW_MS, () => this.#draw());
@@ -88,24 +94,35 @@ export class FeedView {
   /** @param {import('./router.js').Route} route */
   show({ query }) {
     const text = query.filter ?? '';
+    const seq = /^\d+$/.test(query.change ?? '') ? Number(query.change) : undefined;
     this.box.set(text);
+    this.panel.showAt(seq, this.#log.find(seq));
     if (this.#following && text === this.#filter) return;
     this.#filter = text;
-    this.#follow(readFilter(text).filter ?? {});
+    const { filter, error } = readFilter(text);
+    if (error === undefined) return void this.#follow(filter);
+    this.#begin();
+    this.#refuse({ message: error });
+  }
+
+  /** What was followed before is over. */
+  #begin() {
+    this.#following?.close();
+    this.#following = this.#scope.inner();
+    this.#log.clear();
+    this.#told = this.#seen = this.#cleared = this.#log.total;
+    this.#frozen &&= [];
+    this.rows.resize(0);
   }
 
   async #follow(filter) {
-    this.#following?.close();
-    this.#following = this.#scope.inner();
+    this.#begin();
     const following = this.#following;
-    this.#log.clear();
-    this.#told = this.#seen = this.#log.total;
-    this.#frozen &&= [];
-    this.rows.resize(0);
     try {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
       if (following.closed) return;
       this.box.accept();
+      this.#beganLate = seq > BEGIN_WITH;
       const options = { after: Math.max(0, seq - BEGIN_WITH), ...(Object.keys(filter).length > 0 && { filter }) };
       following.add(this.#db.onChange(options, (change) => this.#hear(change, change.seq > seq)));
     } catch (error) {
@@ -118,6 +135,17 @@ export class FeedView {
     this.box.refuse(error);
     this.#following.close();
     this.#following = undefined;
+  }
+
+  /** A log that was read anew is no change of it, and has no address. */
+  #open(entry) {
+    if (entry.change.kind === 'reset') return this.panel.show(entry);
+    return turn({ change: String(entry.change.seq) });
+  }
+
+  #closed() {
+    turn({ change: undefined });
+    this.rows.element.focus();
   }
 
   #hear(change, isNews) {
@@ -142,8 +170,16 @@ export class FeedView {
     this.#drawPause(waiting);
     const rate = this.#log.rate();
     const length = this.#frozen?.length ?? this.#log.length;
-    say(this.rate, `${rate > 0 ? `${rounded(rate)}/s · ` : ''}${many(length, 'change')}`);
+    const isPart = this.#beganLate || this.#log.total - this.#cleared > length;
+    const said = [
+      this.box.isRefused && length > 0 && 'what was shown before',
+      rate > 0 && `${rounded(rate)}/s`,
+      `${isPart ? 'the newest ' : ''}${many(length, 'change')}`,
+      !isConnected(this.#db) && liveness(this.#db),
+    ];
+    say(this.rate, said.filter(Boolean).join(' · '));
     this.empty.hidden = length > 0;
+    say(this.empty, this.#filter ? NO_MATCH : NOTHING);
   }
 
   #drawNew() {

@@ -45,6 +45,11 @@ export class FeedLog {
     return this.#entries[this.#entries.length - 1 - index];
   }
 
+  /** What is known of the change at this seq; `undefined` if the feed has not heard it, or has forgotten it. */
+  find(seq) {
+    return this.#entries.findLast((entry) => entry?.change.seq === seq && entry.change.kind !== 'reset');
+  }
+
   /** What is there now, newest first, for a feed that is paused. */
   copy() {
     return this.#entries.slice(this.#start).reverse();

@@ -57,12 +57,12 @@ function drawWhat(cell, change, before, differences) {
   if (change.kind === 'update' && differences.length > 0) return drawDifferences(cell, differences);
   if (change.kind === 'update') return say(cell, 'nothing that differs');
   const known = change.data ?? before;
+  if (!known) return void fill(cell, h('span', { class: 'faint' }, 'open it to see what it was'));
   fill(
     cell,
-    known &&
-      briefFields(known, 120).map(([name, text]) =>
-        h('span', { class: 'difference' }, h('span', { class: 'path' }, name), h('span', null, text)),
-      ),
+    briefFields(known, 120).map(([name, text]) =>
+      h('span', { class: 'difference' }, h('span', { class: 'path' }, name), h('span', null, text)),
+    ),
   );
   return undefined;
 }

@@ -123,7 +123,7 @@ class Line {
 
   string(value, quoted) {
     const cut = value.slice(0, this.room);
-    this.add(quoted ? JSON.stringify(cut) : cut.replace(/\s+/g, ' '));
+    this.add(quoted ? JSON.stringify(cut) : cut.replace(/[^\S\ufeff\u2028\u2029]+/g, ' '));
   }
 
   list(values) {

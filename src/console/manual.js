@@ -7,6 +7,7 @@ const PAGES = [
   ['readme', 'Readme'],
   ['concepts', 'Concepts'],
   ['wire', 'The wire'],
+  ['console', 'The console'],
   ['client', 'The client'],
   ['subscriptions', 'Subscriptions'],
   ['filters', 'Filters'],

@@ -6,16 +6,21 @@ import { button, iconButton } from './controls.js';
 import { h } from './dom.js';
 
 const SHOWN_MS = 8000;
-const SHOWN_MAX = 3;
+const SHOWN_MAX = 2;
 
 export class Notices {
   constructor() {
     this.element = h('div', { class: 'notices', role: 'status', 'aria-live': 'polite' });
   }
 
-  /** @param {{ label: string, act: () => void } | undefined} [offer] */
-  say(text, offer) {
-    const notice = h('div', { class: 'notice' }, h('span', { class: 'notice-text' }, text));
+  /**
+   * What is said of the same thing takes the place of what was said of it before.
+   *
+   * @param {{ about?: string, offer?: { label: string, act: () => void } }} [options]
+   */
+  say(text, { about = text, offer } = {}) {
+    for (const older of [...this.element.children]) if (older.dataset.about === about) older.remove();
+    const notice = h('div', { class: 'notice', 'data-about': about }, h('span', { class: 'notice-text' }, text));
     const end = () => notice.remove();
     const take = () => {
       end();

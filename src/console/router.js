@@ -8,9 +8,9 @@
  * @returns {Route}
  */
 export function parse(hash) {
-  const [path, search = ''] = hash.replace(/^#?\/?/, '').split('?');
+  const [path, ...searches] = hash.replace(/^#?\/?/, '').split('?');
   const [view, ...rest] = path.split('/').map(decode);
-  return { view, rest, query: Object.fromEntries(new URLSearchParams(search)) };
+  return { view, rest, query: Object.fromEntries(new URLSearchParams(searches.join('?'))) };
 }
 
 function decode(part) {

@@ -1,6 +1,7 @@
 /** The frame of the console: the ways between the views, and the view that is shown. */
 import { Broadcasts } from './broadcasts.js';
 import { fill, h, mark } from './dom.js';
+import { Drafts } from './drafts.js';
 import { icon } from './icons.js';
 import { Notices } from './notices.js';
 import { address, current } from './router.js';
@@ -15,11 +16,15 @@ export class Shell {
   #shown;
   #scope = new Scope();
   #notices = new Notices();
+  #drafts;
 
   /** `views`: name -> [title, class]. */
   constructor(db, views) {
     this.#db = db;
     this.#views = views;
+    const said = 'There were too many drafts: the oldest was given up';
+    const shed = ({ place }) => this.#notices.say(said, { about: place });
+    this.#drafts = new Drafts(db, { shed });
     this.main = document.querySelector('main');
     const broadcasts = new Broadcasts(this.#scope, { db });
     const foot = [broadcasts.button, this.#theme(), new State(this.#scope, db).element];
@@ -48,7 +53,7 @@ export class Shell {
     this.#shown?.scope.close();
     const scope = this.#scope.inner();
     const View = this.#views.get(name);
-    const view = new View({ db: this.#db, scope, notices: this.#notices });
+    const view = new View({ db: this.#db, scope, notices: this.#notices, drafts: this.#drafts });
     this.#shown = { name, view, scope };
     fill(this.main, view.element);
     document.title = `${view.title} · livelog`;

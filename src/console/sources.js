@@ -36,6 +36,7 @@ export class LiveSource {
   }
 
   get note() {
+    if (this.#query.error) return 'not live';
     return this.#query.ready ? many(this.rows.length, 'event') : 'reading …';
   }
 
@@ -91,6 +92,27 @@ export class PageSource {
   close() {
     this.#closed = true;
   }
+}
+
+/** A clock may go so much behind the server's. */
+const CLOCKS_DIFFER_MS = 60_000;
+
+/** What an address means by a moment: a seq, or a time that only the server can judge. A `+` in it came as a space. */
+export function readAt(text) {
+  if (text === undefined) return undefined;
+  return /^\d+$/.test(text) ? Number(text) : text.replace(/ (\d\d:\d\d)$/, '+$1');
+}
+
+/** Says why the events as of there cannot be told: what has not happened yet is not waited for. */
+export async function whyNotYet(db, at) {
+  if (at === undefined || at <= (db.seq ?? 0)) return undefined;
+  if (typeof at === 'string') return isAhead(at) ? `${at} is still to come.` : undefined;
+  const { seq } = await db.fetch({ limit: 1, fields: ['_id'] });
+  return at > seq ? `Seq ${at} is still to come: the log ends at ${seq} now.` : undefined;
+}
+
+function isAhead(time) {
+  return /^\d{4}-/.test(time) && Date.parse(time) > Date.now() + CLOCKS_DIFFER_MS;
 }
 
 /** The first page of a query, from which the columns are chosen too. */

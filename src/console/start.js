@@ -1,10 +1,8 @@
 /** How to begin, with this server's own address in every line, ready to be copied. */
 import { button } from './controls.js';
+import { copyButton } from './copy_button.js';
 import { fill, h } from './dom.js';
-import { icon } from './icons.js';
 import { address } from './router.js';
-
-const COPIED_MS = 1500;
 
 const SNIPPETS = [
   {
@@ -105,28 +103,8 @@ function snippet(title, about, text) {
   return h(
     'section',
     { class: 'card snippet' },
-    h('div', { class: 'snippet-head' }, h('h2', null, title), copyButton(title, text, code)),
+    h('div', { class: 'snippet-head' }, h('h2', null, title), copyButton(title, () => text, code)),
     h('p', { class: 'faint' }, about),
     h('pre', { tabindex: '0', role: 'group', 'aria-label': title }, code),
   );
-}
-
-/** Where the page may not write to the clipboard (plain HTTP from elsewhere), it selects the text instead. */
-function copyButton(title, text, code) {
-  const word = h('span', null, 'Copy');
-  const button = h('button', { type: 'button', class: 'quiet', 'aria-label': `Copy: ${title}` }, icon('copy'), word);
-  const say = (said) => {
-    word.textContent = said;
-    setTimeout(() => (word.textContent = 'Copy'), COPIED_MS);
-  };
-  button.addEventListener('click', async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      say('Copied');
-    } catch {
-      getSelection()?.selectAllChildren(code);
-      say('Selected');
-    }
-  });
-  return button;
 }

@@ -1,17 +1,10 @@
 /** How the connection is: always in sight, in a word, with its reasons one press away. */
+import { unsent, WORDS } from './connection.js';
 import { fill, h, say } from './dom.js';
 import { count, lasting, many, moment } from './format.js';
 import { popover } from './popover.js';
 
 const TICK_MS = 1000;
-const WORDS = {
-  connecting: 'Connecting',
-  live: 'Live',
-  behind: 'Catching up',
-  offline: 'Offline',
-  'needs-auth': 'Needs a token',
-  closed: 'Closed',
-};
 
 export class State {
   #db;
@@ -48,16 +41,18 @@ export class State {
     document.documentElement.dataset.connection = name;
     say(this.word, WORDS[name] ?? name);
     say(this.seq, this.#aside());
-    say(this.heard, name === 'live' ? 'Live' : `${WORDS[name] ?? name}${reason ? `: ${reason}` : ''}`);
+    const why = [reason, unsent(this.#db)].filter(Boolean).join(', ');
+    say(this.heard, name === 'live' ? 'Live' : `${WORDS[name] ?? name}${why && `: ${why}`}`);
     if (this.facts.checkVisibility()) this.#drawFacts();
   }
 
-  /** Beside the word: where the log is, or for how long there was no connection. */
+  /** Beside the word: where the log is, or for how long there was no connection, and what waits for it. */
   #aside() {
     const { name, since, lag } = this.#db.state;
     if (name === 'live') return this.#db.seq === undefined ? '' : count(this.#db.seq);
     if (name === 'behind') return lag > 0 ? `${count(lag)} to go` : '';
-    return lasting(Math.round((Date.now() - since) / 1000));
+    const lasted = lasting(Math.round((Date.now() - since) / 1000));
+    return [lasted, unsent(this.#db)].filter(Boolean).join(' · ');
   }
 
   #drawFacts() {

@@ -1,11 +1,16 @@
 /** Events as a table: a column for each field, sorted by a press on its name. On a narrow screen each is two lines. */
-import { cellOf, least, widths } from './columns.js';
+import { cellOf, fitting, least, widths } from './columns.js';
 import { fill, h, mark, say } from './dom.js';
 import { briefFields, when } from './format.js';
 import { Rows } from './rows.js';
 
+const PROBE_LETTERS = 100;
+
 export class Table {
   #columns = [];
+  /** Those that there is room for. */
+  #shown = [];
+  #areChosen = false;
   #items = [];
   #sort = {};
   #flip = false;
@@ -26,6 +31,12 @@ export class Table {
     });
     this.element = this.rows.element;
     this.element.classList.add('table');
+    this.probe = h('div', { class: 'probe', 'aria-hidden': 'true' });
+    this.element.append(this.probe);
+    const watch = new ResizeObserver(() => this.#fit());
+    watch.observe(this.element);
+    scope.add(() => watch.disconnect());
+    scope.listen(this.element, 'scroll', () => this.#markEdge(), { passive: true });
   }
 
   show(items) {
@@ -33,23 +44,45 @@ export class Table {
     this.rows.resize(items.length);
   }
 
-  /** @param {import('./columns.js').Column[]} columns */
-  setColumns(columns, sort) {
-    const same = JSON.stringify(columns) === JSON.stringify(this.#columns);
+  /**
+   * @param {import('./columns.js').Column[]} columns
+   * @param {boolean} areChosen by the reader: all of them are shown then, and the table scrolls sideways where it must
+   */
+  setColumns(columns, sort, areChosen) {
+    this.#columns = columns;
+    this.#areChosen = areChosen;
     this.#sort = sort;
-    if (!same) {
-      this.#columns = columns;
-      this.element.style.setProperty('--columns', widths(columns));
-      this.element.style.setProperty('--least', least(columns));
-      mark(this.element, 'aria-colcount', columns.length);
-      this.head.hidden = columns.length === 0;
-      fill(
-        this.head,
-        columns.map((column) => this.#header(column)),
-      );
-      this.rows.reset();
-    }
+    this.#fit();
     this.#markSort();
+  }
+
+  /** Columns of the table's own choice are shown as far as there is room: none is cut by the edge. */
+  #fit() {
+    const letters = (this.element.clientWidth * PROBE_LETTERS) / (this.probe.offsetWidth || PROBE_LETTERS);
+    const count = this.#areChosen ? this.#columns.length : fitting(this.#columns, letters);
+    const shown = this.#columns.slice(0, count);
+    if (JSON.stringify(shown) !== JSON.stringify(this.#shown)) this.#lay(shown);
+    this.#markEdge();
+  }
+
+  #lay(columns) {
+    this.#shown = columns;
+    this.element.style.setProperty('--columns', widths(columns));
+    this.element.style.setProperty('--least', least(columns));
+    mark(this.element, 'aria-colcount', columns.length);
+    this.head.hidden = columns.length === 0;
+    fill(
+      this.head,
+      columns.map((column) => this.#header(column)),
+    );
+    this.#markSort();
+    this.rows.reset();
+  }
+
+  /** Whether more of the table lies beyond its right edge, which is shaded then. */
+  #markEdge() {
+    const { scrollLeft, clientWidth, scrollWidth } = this.element;
+    this.element.dataset.more = String(scrollLeft + clientWidth < scrollWidth - 1);
   }
 
   select(id) {
@@ -75,12 +108,12 @@ export class Table {
   }
 
   #create() {
-    const cells = this.#columns.map(() => h('div', { role: 'gridcell' }));
+    const cells = this.#shown.map(() => h('div', { role: 'gridcell' }));
     return h('div', { class: 'row table-row' }, cells);
   }
 
   #draw(row, event, before) {
-    this.#columns.forEach((column, index) => {
+    this.#shown.forEach((column, index) => {
       const cell = row.children[index];
       const { text, kind } = cellOf(event, column);
       cell.className = `cell ${column.kind} value-${kind}`;
@@ -94,9 +127,8 @@ export class Table {
   #drawNarrow(row, event) {
     const first = row.children[0];
     if (!first) return;
-    first.dataset.brief = briefFields(event, 100)
-      .map((field) => field.join(' '))
-      .join(' · ');
+    const brief = briefFields(event, 100).map((field) => field.join(' '));
+    mark(first, 'data-brief', brief.join(' · '));
     first.dataset.when = event._updatedAt ? when(event._updatedAt) : '';
   }
 

@@ -1,5 +1,5 @@
 /** Tabs as screen readers and keyboards expect them: one stop of the Tab key, arrows between. */
-import { h, mark, unique } from './dom.js';
+import { h, mark, say, unique } from './dom.js';
 
 /** @param {{ label: string, items: [string, string, HTMLElement][], choose: (name: string) => void }} options */
 export function tabs(scope, { label, items, choose }) {
@@ -21,13 +21,15 @@ export function tabs(scope, { label, items, choose }) {
     buttons.set(name, { button, panel });
     list.append(button);
   }
-  const show = (shown) => {
+  const show = (wanted) => {
+    const shown = buttons.has(wanted) ? wanted : items[0][0];
     for (const [name, { button, panel }] of buttons) {
       mark(button, 'aria-selected', name === shown ? 'true' : 'false');
       button.tabIndex = name === shown ? 0 : -1;
       panel.hidden = name !== shown;
     }
   };
+  const rename = (name, title) => say(buttons.get(name).button, title);
   scope.listen(list, 'keydown', (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -46,5 +48,6 @@ export function tabs(scope, { label, items, choose }) {
       items.map(([, , panel]) => panel),
     ),
     show,
+    rename,
   };
 }

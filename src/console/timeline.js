@@ -100,9 +100,9 @@ export class Timeline {
   #drawHead() {
     const { head } = this;
     this.slider.max = String(head);
-    this.slider.style.setProperty('--part', `${(100 * ((this.#at ?? head) - 1)) / Math.max(1, head - 1)}%`);
+    this.slider.style.setProperty('--part', `${(100 * (Math.max(1, this.#at ?? head) - 1)) / Math.max(1, head - 1)}%`);
     if (this.#at === undefined) this.slider.value = String(head);
-    else if (this.slider.value !== String(this.#at)) this.slider.value = String(this.#at);
+    else if (this.slider.value !== String(Math.max(1, this.#at))) this.slider.value = String(this.#at);
     mark(this.slider, 'aria-valuetext', this.#at === undefined ? `now, seq ${head}` : `seq ${this.#at} of ${head}`);
     say(this.place, this.#at === undefined ? `Now · ${count(head)}` : `${count(this.#at)} of ${count(head)}`);
   }
@@ -164,13 +164,14 @@ export class Timeline {
     try {
       const { seq } = await this.#db.fetch({ at: new Date(this.time.value).toISOString(), limit: 1, fields: ['_id'] });
       this.#stop();
-      this.#move(Math.max(1, seq));
+      this.#move(seq);
     } catch (error) {
       refuse(error);
     }
   }
 
   async #describe(seq, stale) {
+    if (seq === 0) return void fill(this.change, pastMark(), h('span', { class: 'faint' }, 'before the first change'));
     const change = await changeAt(seq).catch(() => undefined);
     if (stale() || this.#at !== seq) return;
     if (!change) return void fill(this.change);
@@ -179,11 +180,16 @@ export class Timeline {
       .map(({ path, after }) => `${path}${after === undefined ? ' unset' : ` → ${brief(after, 40)}`}`);
     fill(
       this.change,
-      h('strong', null, 'The past'),
+      pastMark(),
       h('time', { datetime: change.at }, moment(change.at)),
       badge(change.kind),
       h('span', { class: 'mono' }, change.eventId),
       h('span', { class: 'faint' }, what.join(', ')),
     );
   }
+}
+
+/** What no one may overlook while it holds. */
+function pastMark() {
+  return h('strong', null, 'The past');
 }

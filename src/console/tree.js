@@ -2,7 +2,7 @@
  * A JSON document to read and unfold. What is far down, long or much is cut until it is opened, so that a document of a
  * megabyte costs no more than one of a kilobyte.
  */
-import { h } from './dom.js';
+import { h, say } from './dom.js';
 import { brief, bytes, scalar } from './format.js';
 
 const LETTERS_SHOWN = 4096;
@@ -87,7 +87,7 @@ function cut(short, whole, length) {
   const text = h('span', { class: 'value string' }, short);
   const button = h('button', { class: 'quiet', type: 'button' }, length ? `all ${bytes(length)}` : 'all of it');
   button.addEventListener('click', () => {
-    text.textContent = whole();
+    say(text, whole());
     button.remove();
   });
   return h('span', { class: 'cut' }, text, button);

@@ -25,16 +25,17 @@ impl Timestamp {
         fits.then_some(Self(bytes))
     }
 
-    /// Parses any RFC 3339 time, e.g. `2026-01-31T14:00:00+02:00`, truncated to milliseconds.
+    /// Parses any RFC 3339 time, e.g. `2026-01-31T14:00:00+02:00`, truncated to milliseconds. A leap second is the second
+    /// after it: most readers, JavaScript among them, know no second 60.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-        // A year beyond 9999 has another shape.
-        Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        Self::from_millis(time.timestamp_millis())
     }
 
     /// The time so many milliseconds after the beginning of 1970; `None` outside of the years 0 to 9999.
     pub fn from_millis(millis: i64) -> Option<Self> {
         let time = DateTime::from_timestamp_millis(millis)?;
+        // A year beyond 9999 has another shape.
         Self::parse(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 
@@ -67,6 +68,10 @@ mod tests {
             ("2026-01-31T14:30:00+02:30", "2026-01-31T12:00:00.000Z"),
             ("2026-01-31t12:00:00.1239z", "2026-01-31T12:00:00.123Z"),
             ("2025-12-31T23:30:00.5-01:00", "2026-01-01T00:30:00.500Z"),
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
+            ("2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.250Z"),
+            ("2017-01-01T00:59:60+01:00", "2017-01-01T00:00:00.000Z"),
         ] {
             let read = Timestamp::parse_rfc3339(text);
             assert_eq!(read.unwrap().as_str(), time, "{text}");
@@ -76,6 +81,7 @@ mod tests {
             "2026-01-31",
             "12:00",
             "9999-12-31T23:59:59-01:00",
+            "9999-12-31T23:59:60Z",
             "now",
         ] {
             assert!(Timestamp::parse_rfc3339(text).is_none(), "{text}");

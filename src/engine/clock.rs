@@ -1,6 +1,7 @@
 //! The writer's clock: wall time that never runs backwards along the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 
@@ -8,8 +9,13 @@ use crate::domain::{Change, Timestamp};
 
 /// The time by the wall clock, which may be set back.
 pub(crate) fn wall_time() -> Timestamp {
-    let now = Timestamp::from_millis(Utc::now().timestamp_millis());
-    now.expect("the wall clock is within the years 0 to 9999")
+    ago(Duration::ZERO)
+}
+
+/// The time so long ago.
+pub(crate) fn ago(time: Duration) -> Timestamp {
+    let then = Timestamp::from_millis((Utc::now() - time).timestamp_millis());
+    then.expect("the wall clock is within the years 0 to 9999")
 }
 
 /// Gives the time of a batch of changes, never earlier than the log's last change: a wall clock that is set

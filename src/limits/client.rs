@@ -8,6 +8,13 @@ pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// [`MESSAGE_BYTES_MAX`] and this the message gets an error and the connection lives on.
 pub const MESSAGE_BYTES_CLOSE: usize = 2 * MESSAGE_BYTES_MAX;
 
+/// What a client may send for its handshake of TLS, in its hello and again after it: several times what any sends, since
+/// none is asked for a certificate.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+
+/// A record of TLS, encrypted, with its header. The first that follows a handshake may be read with its end.
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024 + 2048 + 5;
+
 /// The address and headers of an HTTP request together. hyper takes no address beyond 65 534 bytes; this leaves
 /// as much again for headers, and a connection that sends no more than half a head costs the node as much.
 pub const HEAD_BYTES_MAX: usize = 128 * 1024;

@@ -27,6 +27,18 @@ pub const SESSION_FREE_BYTES: usize = 16 * 1024;
 /// Connections at once; beyond this new ones are closed without an answer, which would cost what is short.
 pub const CONNECTIONS_MAX: usize = 50_000;
 
+/// Handshakes of TLS under way at once, of those connections; beyond this new connections are closed as well. Each may hold
+/// [`HANDSHAKE_BYTES_MAX`](super::HANDSHAKE_BYTES_MAX) and a record, beside some 16 KiB of state: half a gibibyte, if each does
+/// its worst.
+pub const HANDSHAKES_MAX: usize = 10_000;
+
+/// Bytes that TLS has encrypted for a connection and the kernel has not taken; besides them it holds one record that is not
+/// whole. As much at once as a WebSocket gathers.
+pub const TLS_UNSENT_BYTES: usize = SOCKET_WRITE_BUFFER_BYTES;
+
+/// A file of a certificate, with all that lead to its authority, or of a key.
+pub const TLS_FILE_BYTES_MAX: usize = 256 * 1024;
+
 /// Sessions of Socket.IO that poll: between two polls they hold no connection that would bound them. A client polls until
 /// it has a WebSocket, so that most do for less than a second; a session that polls may hold what one with a connection
 /// does.

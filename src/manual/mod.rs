@@ -23,6 +23,10 @@ pub mod wire {}
 pub mod subscriptions {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("console.md")]
+pub mod console {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("client.md")]
 pub mod client {}
 
@@ -49,6 +53,10 @@ pub mod promises {}
 #[doc = include_str!("links.md")]
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("links.md")]
+#[doc = include_str!("deploying.md")]
+pub mod deploying {}
 
 #[doc = include_str!("links.md")]
 #[doc = include_str!("adopting.md")]

@@ -1,6 +1,7 @@
 //! What the command line says of `adopt` and `import`, beside the store. Doc comments here are the text of `--help`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -14,14 +15,16 @@ use crate::store::SourceOptions;
 /// How documents of another program are taken in.
 #[derive(Debug, Args)]
 struct IntakeArguments {
-    /// Read and report only: nothing is written.
+    /// Read and report only, on the documents and on the store that they are to go to: nothing is written.
     #[arg(long)]
     dry_run: bool,
-    /// Give the field at a path another name, where it is: `meta.$type=type`. Indexes of arrays are left out of paths.
-    /// May be given more than once.
+    /// Give the field at a path another name, where it is: `meta.$type=type`. In a path a dot is a step inwards; `\.`,
+    /// `\=` and `\\` are a dot, = and backslash in a name, `\u{1b}` any character. Indexes of arrays are left out. May
+    /// be given more than once.
     #[arg(long = "rename", value_name = "PATH=NAME")]
     renames: Vec<String>,
-    /// Leave out the field at a path. May be given more than once.
+    /// Leave out the field at a path, written as for --rename: `a.b` is b in a, `a\.b` has a dot in its name. May be
+    /// given more than once.
     #[arg(long = "drop", value_name = "PATH")]
     drops: Vec<String>,
     /// Leave out documents that cannot be taken, instead of refusing to begin.
@@ -43,7 +46,7 @@ impl IntakeArguments {
                 .map_err(|reason| anyhow!("--drop {reason}"))?;
         }
         Ok(IntakeOptions {
-            renames,
+            renames: Arc::new(renames),
             skips: self.skip_refused,
             is_dry_run: self.dry_run,
         })

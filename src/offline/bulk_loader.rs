@@ -6,14 +6,26 @@
 use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use futures::StreamExt;
 
 use crate::domain::{Change, Seq};
-use crate::query::Query;
-use crate::store::{AppendError, Batch, Store, StoreError};
+use crate::store::{AppendError, Batch, MoveProgress, Site, Store, StoreError};
 
 /// Attempts to append a batch to an unavailable store. Each takes [`crate::limits::APPEND_DEADLINE`].
 const ATTEMPTS_MAX: usize = 4;
+
+/// Refuses a store that holds anything.
+pub(super) fn ensure_empty(site: &Site) -> anyhow::Result<()> {
+    ensure!(
+        site.head == Seq::ZERO,
+        "the store is not empty: its log ends at {}. Name another folder or database",
+        site.head
+    );
+    ensure!(
+        !site.has_events,
+        "the store is not empty: there are events without a log. Name another database"
+    );
+    Ok(())
+}
 
 /// A store that is being filled, and how far.
 pub(super) struct BulkLoader<'a> {
@@ -25,17 +37,10 @@ pub(super) struct BulkLoader<'a> {
 impl<'a> BulkLoader<'a> {
     /// Begins, if the store is empty.
     pub(super) async fn begin(store: &'a dyn Store) -> anyhow::Result<Self> {
-        let head = store.head().await?;
-        ensure!(
-            head == Seq::ZERO,
-            "the store is not empty: its log ends at {head}. Name another folder or database"
-        );
-        let mut view = store.find(&Arc::new(Query::everything())).await?.events;
-        ensure!(
-            view.next().await.is_none(),
-            "the store is not empty: there are events without a log. Name another database"
-        );
-        Ok(Self { store, seq: head })
+        let site = Site::of(store, MoveProgress::NOTE).await?;
+        ensure_empty(&site)?;
+        let seq = site.head;
+        Ok(Self { store, seq })
     }
 
     /// Appends the next changes.

@@ -9,7 +9,7 @@ use super::fold_digest::FoldDigest;
 use super::log_reader::LogReader;
 use crate::domain::{AsOf, Seq};
 use crate::store;
-use crate::store::Store;
+use crate::store::{MoveProgress, Store};
 
 /// Fills an empty store. It keeps the epoch that it was created with: from here on the two logs may differ, so a
 /// position in one is invalid in the other.
@@ -19,9 +19,12 @@ pub(super) async fn copy(
     target: &dyn Store,
 ) -> anyhow::Result<FoldDigest> {
     let mut loader = BulkLoader::begin(target).await?;
+    let progress = MoveProgress::begun(&format!("a log up to change {until}"), None);
+    progress.write(target).await?;
     let mut fold = FoldDigest::default();
     let copied = copy_until(store, until, &mut loader, &mut fold).await;
     copied.with_context(|| loader.progress(until))?;
+    progress.copied().write(target).await?;
     Ok(fold)
 }
 

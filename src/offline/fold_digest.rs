@@ -8,6 +8,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::adoption::counted;
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::value::hex;
 
@@ -123,10 +124,14 @@ impl fmt::Display for FoldDigest {
             seq,
             ..
         } = self;
-        let (events, digest) = (events.len(), self.digest());
+        let changes = counted(*changes, "change", "changes");
+        let (events, digest) = (
+            counted(events.len() as u64, "event", "events"),
+            self.digest(),
+        );
         write!(
             formatter,
-            "{changes} changes into {events} events as of seq {seq}, digest sha256:{digest}"
+            "{changes} into {events} as of seq {seq}, digest sha256:{digest}"
         )
     }
 }

@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use super::bulk_loader::BulkLoader;
 use super::export_reader::ExportReader;
 use super::log_reader::progress;
-use crate::store::Store;
+use crate::store::{MoveProgress, Store};
 
 /// Opens an input, which must begin as an exported log does.
 pub(super) fn open<R: BufRead>(input: R) -> anyhow::Result<ExportReader<R>> {
@@ -24,15 +24,19 @@ pub(super) fn open<R: BufRead>(input: R) -> anyhow::Result<ExportReader<R>> {
 pub(super) async fn import(
     store: &dyn Store,
     export: &mut ExportReader<impl BufRead>,
+    source: &str,
 ) -> anyhow::Result<()> {
     let mut loader = BulkLoader::begin(store).await?;
+    let progress = MoveProgress::begun(source, None);
+    progress.write(store).await?;
     let loaded = load_all(&mut loader, export).await;
     loaded.with_context(|| loader.progress(export.header.head))?;
     store
         .adopt(export.header.epoch, loader.seq)
         .await
         .context("the changes are there, and the log's epoch is not")
-        .with_context(|| loader.progress(export.header.head))
+        .with_context(|| loader.progress(export.header.head))?;
+    Ok(progress.copied().write(store).await?)
 }
 
 async fn load_all(

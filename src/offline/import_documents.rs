@@ -9,13 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use super::adopt::intake::Intake;
+use super::adopt::progress::ensure_fillable;
 use super::adopt::{IntakeOptions, verify_written};
 use super::bulk_loader::BulkLoader;
-use super::json_documents::{JsonDocuments, JsonText};
+use super::json_documents::{JsonDocuments, JsonText, TextFault, TextPlace};
 use crate::adoption::{GivenFields, Refusal, extended, plain};
 use crate::limits;
 use crate::store;
-use crate::store::{SourceDocument, Store, StoreOptions};
+use crate::store::{MoveProgress, Store, StoreOptions};
 use crate::value::{Document, ParseError, read};
 
 /// What documents are written in.
@@ -37,21 +38,29 @@ pub enum Input {
 }
 
 impl Input {
-    /// Opens it.
+    /// Opens it, and reads its beginning.
     ///
     /// # Errors
-    /// If there is no such file.
+    /// If there is no such file, or it cannot be read: a folder is found out by that.
     pub(super) fn open(&self) -> anyhow::Result<Box<dyn BufRead>> {
-        match self {
-            Self::Stdin => Ok(Box::new(io::stdin().lock())),
+        let mut input: Box<dyn BufRead> = match self {
+            Self::Stdin => Box::new(io::stdin().lock()),
             Self::File(path) => {
                 let file = File::open(path);
                 let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-                Ok(Box::new(BufReader::with_capacity(
-                    super::WRITE_BUFFER_BYTES,
-                    file,
-                )))
+                Box::new(BufReader::with_capacity(super::WRITE_BUFFER_BYTES, file))
             }
+        };
+        let begun = input.fill_buf().map(drop);
+        begun.with_context(|| format!("cannot read {}", self.name()))?;
+        Ok(input)
+    }
+
+    /// What people call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Stdin => "stdin".to_owned(),
+            Self::File(path) => path.display().to_string(),
         }
     }
 
@@ -74,31 +83,58 @@ pub async fn import_documents(
     options: &IntakeOptions,
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
-    let converter = options.converter();
-    if input.is_lasting() || options.is_dry_run {
-        let mut looking = Intake::looking(&converter);
-        take_all(input.open()?, format, &mut looking)
-            .await
-            .context("nothing was written")?;
-        print!("{}", looking.report);
-        if options.is_dry_run {
-            println!("would become {}", looking.fold);
+    let store = ensure_fillable(into).await;
+    let imported = match options.is_dry_run {
+        true => {
+            let looked = look(input, format, options).await;
+            IntakeOptions::rehearsed(looked, store)
         }
-        options.ensure_taken(looking.report.refused)?;
-    }
+        false => {
+            store?;
+            move_in(input, format, options, into).await
+        }
+    };
+    options.warn_of_unmet();
+    imported.map(|()| ExitCode::SUCCESS)
+}
+
+/// Reads everything once, and says what it would become.
+async fn look(
+    input: &Input,
+    format: DocumentFormat,
+    options: &IntakeOptions,
+) -> anyhow::Result<()> {
+    let converter = options.converter();
+    let mut looking = Intake::looking(&converter, options.on_refusal());
+    let taken = take_all(input.open()?, format, &mut looking).await;
+    looking.finish(taken).await?;
+    print!("{}", looking.report);
     if options.is_dry_run {
-        return Ok(ExitCode::SUCCESS);
+        println!("would become {}", looking.fold);
+    }
+    Ok(())
+}
+
+async fn move_in(
+    input: &Input,
+    format: DocumentFormat,
+    options: &IntakeOptions,
+    into: &StoreOptions,
+) -> anyhow::Result<()> {
+    if input.is_lasting() {
+        look(input, format, options).await?;
     }
     let documents = input.open()?;
-    let store = store::open(into).await?;
-    let imported = fill(&store, documents, format, options).await;
+    let store = store::open_to_fill(into).await?;
+    let progress = MoveProgress::begun(&input.name(), None);
+    let imported = fill(&store, documents, format, options, progress).await;
     store.close().await;
     let report = imported?;
     if !input.is_lasting() {
         print!("{}", report.report);
     }
     println!("imported {}; log and view hold what was read", report.meant);
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What was imported.
@@ -112,21 +148,21 @@ async fn fill(
     documents: Box<dyn BufRead>,
     format: DocumentFormat,
     options: &IntakeOptions,
+    progress: MoveProgress,
 ) -> anyhow::Result<Imported> {
     let loader = BulkLoader::begin(&**store).await?;
+    progress.write(&**store).await?;
     let converter = options.converter();
     let mut intake = Intake::filling(&converter, options.on_refusal(), loader);
-    let taken = match take_all(documents, format, &mut intake).await {
-        Ok(()) => intake.finish().await,
-        failed => failed,
-    };
-    taken.with_context(|| intake.progress())?;
+    let taken = take_all(documents, format, &mut intake).await;
+    intake.finish(taken).await?;
     let imported = Imported {
         report: intake.report.to_string(),
         meant: intake.fold.to_string(),
     };
     drop(intake);
     verify_written(store, &imported.meant).await?;
+    progress.copied().write(&**store).await?;
     Ok(imported)
 }
 
@@ -136,37 +172,72 @@ async fn take_all(
     intake: &mut Intake<'_>,
 ) -> anyhow::Result<()> {
     let mut documents = JsonDocuments::new(documents);
-    while let Some(JsonText { line, text }) = documents.next()? {
-        let place = format!("line {line}");
-        let document = match text {
-            Some(text) => match parse(&text, format) {
-                Ok(document) => document,
-                Err(error) => bail!("{place}: {error}"),
-            },
-            None => Err(Refusal::whole(format!(
-                "it is longer than {} bytes",
-                limits::IMPORT_LINE_BYTES_MAX
-            ))),
-        };
-        intake.take(&place, document).await?;
+    while let Some(found) = documents.next()? {
+        match document(&found, format) {
+            Err(Malformed { place, reason }) if !found.is_line => bail!(
+                "{place}: {reason}. Where a malformed document ends is known if it has a line of its own: this one cannot be \
+                 left out"
+            ),
+            Err(Malformed { place, reason }) => {
+                let refused = Err(Refusal::whole(reason));
+                intake
+                    .take(&place.to_string(), found.bytes, refused)
+                    .await?;
+            }
+            Ok(document) => {
+                let place = found.place.to_string();
+                intake.take(&place, found.bytes, document).await?;
+            }
+        }
     }
     Ok(())
+}
+
+/// What is no JSON, and where it ceases to be.
+struct Malformed {
+    place: TextPlace,
+    reason: String,
+}
+
+/// A document, or why it is refused; an error if it is no JSON.
+fn document(
+    found: &JsonText,
+    format: DocumentFormat,
+) -> Result<Result<GivenFields, Refusal>, Malformed> {
+    let malformed = |place, reason| Err(Malformed { place, reason });
+    match &found.text {
+        Ok(text) => parse(text, format).or_else(|error| {
+            let reason = without_place(&error);
+            malformed(found.place.of(&error), reason)
+        }),
+        Err(TextFault::NotUtf8) => malformed(found.place, "it is not UTF-8".to_owned()),
+        Err(TextFault::TooLong) => Ok(Err(Refusal::whole(format!(
+            "it is longer than {} bytes",
+            limits::IMPORT_LINE_BYTES_MAX
+        )))),
+    }
+}
+
+/// Its reason alone: its place is counted from where the document begins.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place)
+        .map_or(text.clone(), str::to_owned)
 }
 
 /// A document, or why it is refused; an error if it is no JSON.
 fn parse(
     text: &str,
     format: DocumentFormat,
-) -> Result<Result<SourceDocument, Refusal>, serde_json::Error> {
+) -> Result<Result<GivenFields, Refusal>, serde_json::Error> {
     let document: Document = match read(text, "") {
         Ok(document) => document,
         Err(ParseError::Offence(invalid)) => return Ok(Err(invalid.into())),
         Err(ParseError::Json { error, .. }) => return Err(error),
     };
-    let fields: Result<GivenFields, Refusal> = match format {
-        DocumentFormat::Plain => Ok(plain(document)),
-        DocumentFormat::Extended => extended(document).map_err(Refusal::from),
-    };
-    let bytes = text.len();
-    Ok(fields.map(|fields| SourceDocument { fields, bytes }))
+    Ok(Ok(match format {
+        DocumentFormat::Plain => plain(document),
+        DocumentFormat::Extended => extended(document),
+    }))
 }

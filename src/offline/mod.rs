@@ -34,8 +34,10 @@ mod verify;
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use crate::domain::AsOf;
-use crate::store::{self, StoreOptions};
+use crate::store::{self, Store, StoreOptions};
 
 pub use self::adopt::{AdoptOptions, FollowOptions, IntakeOptions, adopt};
 pub use self::arguments::{AdoptArguments, ImportArguments, ImportOptions};
@@ -57,7 +59,8 @@ pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compares the view with the log; prints the differences, then counts and a digest.
+/// Compares the view with the log; prints the differences, then counts and a digest. Warns of a store that was filled in
+/// part only: its view may well equal its log.
 ///
 /// # Errors
 /// If the store cannot be reached.
@@ -65,15 +68,16 @@ pub async fn verify(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     let store = store::open_unwritten(options, true).await?;
     let report = verify::verify(&store).await?;
     println!("{report}");
+    let is_whole = warn_if_cut_off(&*store, options).await;
     store.close().await;
-    Ok(if report.is_clean() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
+    Ok(match report.is_clean() && is_whole? {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
     })
 }
 
-/// Writes the log, as it is now, to stdout; prints counts and a digest to stderr.
+/// Writes the log, as it is now, to stdout; prints counts and a digest to stderr. Warns of a store that was filled in part
+/// only: the export is as complete as any, of that part.
 ///
 /// # Errors
 /// If the log cannot be read to its end or contradicts itself, or stdout cannot be written to. Then the last line is
@@ -83,8 +87,10 @@ pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     // Writing to stdout blocks: this is the main thread, not one of the runtime's workers.
     let output = BufWriter::with_capacity(WRITE_BUFFER_BYTES, io::stdout().lock());
     let exported = export::export(&store, output).await;
+    let is_whole = warn_if_cut_off(&*store, options).await;
     store.close().await;
     eprintln!("exported {}", exported?);
+    is_whole?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,8 +101,8 @@ pub async fn export(options: &StoreOptions) -> anyhow::Result<ExitCode> {
 pub async fn import(input: &Input, options: &StoreOptions) -> anyhow::Result<ExitCode> {
     // Before the store is created, so that an input that is no export leaves nothing behind.
     let mut export = import::open(input.open()?)?;
-    let store = store::open(options).await?;
-    let imported = import::import(&*store, &mut export).await;
+    let store = store::open_to_fill(options).await?;
+    let imported = import::import(&*store, &mut export, &input.name()).await;
     store.close().await;
     imported?;
     println!("imported {}", export.fold);
@@ -113,12 +119,25 @@ pub async fn copy(
     into: &StoreOptions,
 ) -> anyhow::Result<ExitCode> {
     let store = store::open_unwritten(options, false).await?;
+    // A copy of a part would pass for the whole.
+    if let Some(told) = store::cut_off(&*store, options).await? {
+        bail!(told);
+    }
     // Before the target is created, so that a seq beyond the head leaves nothing behind.
     let until = copy::seq_of(&*store, until).await?;
-    let target = store::open(into).await?;
+    let target = store::open_to_fill(into).await?;
     let copied = copy::copy(&store, until, &*target).await;
     target.close().await;
     store.close().await;
     println!("replayed {}", copied?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the store was filled to its end, if it was filled; else says that it was not.
+async fn warn_if_cut_off(store: &dyn Store, options: &StoreOptions) -> anyhow::Result<bool> {
+    let told = store::cut_off(store, options).await?;
+    if let Some(told) = &told {
+        eprintln!("livelog: warning: {told}");
+    }
+    Ok(told.is_none())
 }

@@ -104,7 +104,7 @@ impl Session {
                 "messages must not exceed {} bytes",
                 limits::MESSAGE_BYTES_MAX
             );
-            return self.refuse(&Failure::new(Code::MessageTooLarge, message));
+            return self.refuse(None, &Failure::new(Code::MessageTooLarge, message));
         }
         let state = match ParsedRequest::parse(text) {
             Ok(request) => match self.start(request) {
@@ -119,11 +119,11 @@ impl Session {
         self.answers.push(state, text.len());
     }
 
-    /// Answers a message that is not text, or not a message at all.
-    pub fn refuse(&mut self, failure: &Failure) {
-        self.node.count(label(None), Err(failure));
+    /// Answers a message that is not text, or not a message at all; `kind` is what it asks for, as far as is known.
+    pub fn refuse(&mut self, kind: Option<RequestKind>, failure: &Failure) {
+        self.node.count(label(kind), Err(failure));
         self.answers
-            .push(AnswerState::failed(None, None, failure), 0);
+            .push(AnswerState::failed(None, kind, failure), 0);
     }
 
     /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.

@@ -14,10 +14,12 @@ mod error;
 mod failure_signal;
 #[cfg(feature = "mongodb")]
 pub mod mongo;
+mod move_progress;
 mod open;
 mod options;
 mod seq_at;
 mod source;
+mod survey;
 mod top_k;
 
 use std::fmt;
@@ -34,13 +36,15 @@ use crate::limits;
 use crate::query::{Direction, Query};
 use crate::value::Steps;
 pub use error::{AppendError, CorruptAt, PublishError, StoreError};
-pub use open::{open, open_existing, open_unwritten};
+pub use move_progress::{MoveProgress, cut_off};
+pub use open::{open, open_existing, open_to_fill, open_unwritten};
 pub use options::{EmbeddedOptions, MongoOptions, StoreOptions};
 pub use seq_at::seq_at;
 pub use source::{
     Source, SourceChange, SourceChanges, SourceDocument, SourceEffect, SourceEvent, SourceOptions,
     SourcePage, open_source,
 };
+pub use survey::{Site, survey};
 
 /// The log's identity: a recreated log has another one, so that a position in the old log is refused in the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

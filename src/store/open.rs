@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::move_progress::ensure_whole;
 use super::{EmbeddedOptions, MongoOptions, Store, StoreOptions};
 
 /// What a store is opened for.
@@ -15,24 +16,38 @@ pub(super) enum Purpose {
     Read { is_checked: bool },
 }
 
-/// Opens the store that the options name, and creates it if it is missing.
+/// Opens the store that the options name, and creates it if it is missing. One that was filled in part only is refused.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
 pub async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_for(options, Purpose::Serve).await?;
+    ensure_whole(&*store, options).await?;
+    Ok(store)
+}
+
+/// The same, to fill it: what was filled in part, or is about to be, is opened too.
+///
+/// # Errors
+/// Says what is missing, and what to do about it.
+pub async fn open_to_fill(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
     open_for(options, Purpose::Serve).await
 }
 
-/// Opens a store that exists: a folder or a database without data is refused, not initialised.
+/// Opens a store that exists: a folder or a database without data is refused, not initialised; and so is one that was
+/// filled in part only.
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
 pub async fn open_existing(options: &StoreOptions) -> anyhow::Result<Arc<dyn Store>> {
-    open_for(options, Purpose::Change).await
+    let store = open_for(options, Purpose::Change).await?;
+    ensure_whole(&*store, options).await?;
+    Ok(store)
 }
 
 /// Opens a store that exists for reading only: the embedded store's file may be on a read-only file system, and is not
-/// changed. With `is_checked` the checksum of every page of it is verified first.
+/// changed. With `is_checked` the checksum of every page of it is verified first. Whether it was filled to its end is for
+/// the caller to ask ([`cut_off`](super::cut_off)).
 ///
 /// # Errors
 /// Says what is missing, and what to do about it.
@@ -64,7 +79,12 @@ async fn embedded(options: EmbeddedOptions, purpose: Purpose) -> anyhow::Result<
 
 #[cfg(not(feature = "embedded"))]
 async fn embedded(_: EmbeddedOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::bail!(
+    Err(no_embedded())
+}
+
+#[cfg(not(feature = "embedded"))]
+pub(super) fn no_embedded() -> anyhow::Error {
+    anyhow::anyhow!(
         "this livelog was built without the embedded store: name a MongoDB with --mongodb URI, or build it with \
          --features embedded"
     )
@@ -77,7 +97,12 @@ async fn mongo(options: MongoOptions, purpose: Purpose) -> anyhow::Result<Arc<dy
 
 #[cfg(not(feature = "mongodb"))]
 async fn mongo(_: MongoOptions, _: Purpose) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::bail!(
+    Err(no_mongo())
+}
+
+#[cfg(not(feature = "mongodb"))]
+pub(super) fn no_mongo() -> anyhow::Error {
+    anyhow::anyhow!(
         "this livelog was built without MongoDB: leave out --mongodb and MONGODB_URI, or build it with \
          --features mongodb"
     )

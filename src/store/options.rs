@@ -39,6 +39,19 @@ impl fmt::Debug for MongoOptions {
 }
 
 impl StoreOptions {
+    /// What to do to be rid of it, as `remove …`.
+    pub fn removal(&self) -> String {
+        match self {
+            Self::Embedded(EmbeddedOptions { dir }) => {
+                format!("remove the folder {}", dir.display())
+            }
+            #[cfg(not(feature = "mongodb"))]
+            Self::Mongo(_) => "drop the database".to_owned(),
+            #[cfg(feature = "mongodb")]
+            Self::Mongo(options) => format!("drop the database {}", options.database_name()),
+        }
+    }
+
     /// Another store of the same kind: in this folder, or in this database of the same MongoDB.
     #[must_use]
     pub fn elsewhere(&self, name: &str) -> Self {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::StoreError;
 use crate::adoption::{Given, GivenFields};
+use crate::domain::Timestamp;
 
 /// Which collection.
 #[derive(Clone)]
@@ -68,6 +69,8 @@ pub struct SourceChange {
     pub id: Given,
     /// What happened to it.
     pub effect: SourceEffect,
+    /// When, in whole seconds by the source's clock, if it says so.
+    pub at: Option<Timestamp>,
     /// The position after it, for [`Source::changes`].
     pub position: String,
     /// Its share of what may be read ahead.

@@ -1,5 +1,6 @@
-//! HTTP and WebSocket. Five rooms, in the order in which a request passes them:
+//! HTTP and WebSocket. Six rooms, in the order in which a request passes them:
 //!
+//! - `tls`: what the server proves its name with, if it speaks TLS.
 //! - `connection`: its bytes: counters, the receive budget, timeouts, and how it is closed.
 //! - `gate`: who may ask, and what every answer gets.
 //! - `routes`: a handler for each route; a WebSocket and a stream of Server-Sent Events are routes too.
@@ -14,6 +15,7 @@ mod http;
 mod routes;
 #[cfg(feature = "socketio")]
 mod socketio;
+mod tls;
 
 use std::sync::Arc;
 
@@ -27,8 +29,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::limits;
 use crate::node::Node;
-pub use connection::serve;
+pub use connection::{Handshakes, serve};
 pub use gate::{AccessPolicy, AllowedHosts, AllowedOrigins, Gate};
+pub use tls::{TlsFiles, TlsIdentity};
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
@@ -39,6 +42,8 @@ pub struct App {
     pub node: Node,
     /// Who may ask.
     pub access: Arc<AccessPolicy>,
+    /// Whether it is TLS that clients speak.
+    pub has_tls: bool,
     /// Whether the console is served.
     pub has_console: bool,
     /// Whether clients may speak Socket.IO.
@@ -65,7 +70,7 @@ impl ConnectionPermit {
 /// All routes, behind the gate.
 pub fn gate(app: App) -> Gate {
     let access = Arc::clone(&app.access);
-    let node = app.node.clone();
+    let (node, has_tls) = (app.node.clone(), app.has_tls);
     let budget = node.budget().clone();
     let counted =
         |verb, route: MethodRouter<App>| routes::metrics::counted(node.clone(), verb, route);
@@ -118,7 +123,7 @@ pub fn gate(app: App) -> Gate {
         .method_not_allowed_fallback(http::failure::no_such_method)
         .layer(DefaultBodyLimit::max(limits::MESSAGE_BYTES_MAX))
         .with_state(app);
-    Gate::new(routes, access, budget)
+    Gate::new(routes, access, has_tls, budget)
 }
 
 fn console() -> Router<App> {

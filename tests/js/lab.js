@@ -59,6 +59,13 @@ class Site {
     await this.start();
   }
 
+  /** Killed, and started with a log that ends at an earlier seq and has another epoch. */
+  async rewind(seq) {
+    await this.kill();
+    await this.server.rewind(seq);
+    await this.start();
+  }
+
   cut() {
     this.proxy.cut();
   }
@@ -108,6 +115,11 @@ class Site {
     return this.proxy.sent.filter((message) => isLike(message, pattern));
   }
 
+  /** What was passed on twice. */
+  doubled() {
+    return this.proxy.doubled;
+  }
+
   connections() {
     return { open: this.proxy.open, accepted: this.proxy.accepted };
   }
@@ -131,7 +143,8 @@ const METHODS = new Set(
 class Lab {
   #sites = new Map();
   #next = 1;
-  #http = http.createServer((request, response) => this.#answer(request, response));
+  // By default a connection that is idle for a while is closed, on a busy machine also one with a request on its way.
+  #http = http.createServer({ keepAliveTimeout: 0 }, (request, response) => this.#answer(request, response));
 
   async listen() {
     await new Promise((done) => this.#http.listen(0, '127.0.0.1', done));

@@ -6,17 +6,23 @@ import { until } from './suite/until.js';
 let browser;
 let lab;
 
+/** A name that is this machine, and no secure context: pages there have no Web Locks. */
+const WITHOUT_TLS = 'laboratory.test';
+
+/** The laboratory under another name. */
+const named = (name) => lab.url.replace('127.0.0.1', name);
+
 /** A page with a client of this site; its functions are in `suite/tab.js`. */
-async function openTab(context, site, options = {}) {
+async function openTab(context, site, options = {}, origin = lab.url) {
   const query = new URLSearchParams({ url: site.url, options: JSON.stringify(options) });
-  const tab = await context.open(`${lab.url}/suite/tab.html?${query}`);
+  const tab = await context.open(`${origin}/suite/tab.html?${query}`);
   tab.expectLostConnections();
   await tab.page.waitForFunction(() => globalThis.db !== undefined);
   return tab;
 }
 
-async function fresh() {
-  const site = await lab.site();
+async function fresh(options) {
+  const site = await lab.site(options);
   const call = (...call) => lab.call([site.id, ...call]);
   const get = async (path) => await (await fetch(`${await call('direct')}${path}`)).json();
   const context = await browser.context();
@@ -97,6 +103,93 @@ test('tabs that are closed leave their writes to those that stay, and none is do
   await tabs[2].close();
 });
 
+/** The renderer of this tab dies, without a word to anybody. */
+async function crash(tab) {
+  tab.expect(/the page crashed/);
+  const crashed = new Promise((done) => tab.page.once('crash', done));
+  const session = await tab.page.context().newCDPSession(tab.page);
+  // It is never answered.
+  session.send('Page.crash').catch(() => {});
+  await crashed;
+}
+
+/** Three tabs, the first of which has a write that is done, but not answered, and nine behind it. */
+async function family({ site, call, get, context }, origin) {
+  const options = persisted('family');
+  const tabs = [];
+  for (let at = 0; at < 3; at++) tabs.push(await openTab(context, site, options, origin));
+  await tabs[0].page.evaluate(() => globalThis.db.create({ _id: 'a', n: 0 }));
+  await Promise.all(tabs.map(liveTab));
+  await call('rule', { direction: 'down', match: { type: 'response', request: 'UPDATE' }, act: 'drop' });
+  await count(tabs[0], 10);
+  await until(async () => (await left(tabs[2])) === 10, 'all are kept');
+  await until(async () => (await get('/api/events/a')).data.n === 1, 'the first is done');
+  return tabs;
+}
+
+/** Waits until all ten are done, and none of them twice. */
+async function inherited(get, staying, milliseconds) {
+  await until(async () => (await get('/api/events/a')).data.n === 10, 'those that stay have done all', milliseconds);
+  await until(async () => (await left(staying)) === 0, 'nothing is kept');
+  equal((await changes(get)).length, 11);
+  await until(() => staying.page.evaluate(() => globalThis.db.pending === 0), 'nothing is pending');
+}
+
+/** That what the first leaves behind is done in time by those that stay. */
+async function isInherited(scene, origin, promised) {
+  const tabs = await family(scene, origin);
+  await crash(tabs[0]);
+  const started = performance.now();
+  await inherited(scene.get, tabs[2], promised + 20_000);
+  const took = Math.round(performance.now() - started);
+  console.log(`${origin}: taken over after ${took} ms`);
+  ok(took < promised, `they were taken over after ${took} ms`);
+  for (const tab of tabs) await tab.close();
+}
+
+test('the writes of a tab that crashes are taken over by another within 5 s, and done once', async () => {
+  await isInherited(await fresh(), lab.url, 5_000);
+});
+
+test('where there are no Web Locks, they are taken over within 20 s', async () => {
+  const scene = await fresh({ args: ['--allow-origin', named(WITHOUT_TLS)] });
+  const probe = await openTab(scene.context, scene.site, {}, named(WITHOUT_TLS));
+  equal(await probe.page.evaluate(() => [isSecureContext, 'locks' in navigator]), [false, false]);
+  await probe.close();
+  await isInherited(scene, named(WITHOUT_TLS), 20_000);
+});
+
+test('a tab that crashes with what it has taken over leaves that to the next', async () => {
+  const scene = await fresh();
+  const tabs = await family(scene, lab.url);
+  await scene.call('stall', 'up');
+  await crash(tabs[0]);
+  const pending = (tab) => tab.page.evaluate(() => globalThis.db.pending);
+  await until(async () => (await pending(tabs[1])) + (await pending(tabs[2])) === 10, 'one has taken over');
+  const heir = (await pending(tabs[1])) === 10 ? tabs[1] : tabs[2];
+  await crash(heir);
+  await scene.call('flow');
+  await inherited(scene.get, heir === tabs[1] ? tabs[2] : tabs[1], 40_000);
+  for (const tab of tabs) await tab.close();
+});
+
+test('where there are no Web Locks, pages that are gone leave no lease for ever', async () => {
+  const scene = await fresh({ args: ['--allow-origin', named(WITHOUT_TLS)] });
+  const tab = await openTab(scene.context, scene.site, persisted('leases'), named(WITHOUT_TLS));
+  const leases = () => tab.page.evaluate(() => globalThis.leases());
+  await until(async () => (await leases()) === 1, 'its own');
+  // As if it had been renewed an hour ago, by another.
+  await tab.page.evaluate(() => globalThis.lease('gone', Date.now() - 3_600_000));
+  equal(await leases(), 2);
+  await tab.page.evaluate(() => globalThis.db.close());
+  await until(async () => (await leases()) === 1, 'it gives up its own');
+  await tab.page.reload();
+  await tab.page.waitForFunction(() => globalThis.db !== undefined);
+  await liveTab(tab);
+  await until(async () => (await leases()) === 1, 'only that of the page that is there');
+  await tab.close();
+});
+
 test('what one tab writes the other shows', async () => {
   const { site, context } = await fresh();
   const [one, other] = [await openTab(context, site), await openTab(context, site)];
@@ -155,7 +248,7 @@ test('a page that says that it is offline is offline, and comes back', async () 
 /** Runs all whose name contains the filter, and says whether they passed. */
 export async function run(laboratory, filter) {
   lab = laboratory;
-  browser = await launch();
+  browser = await launch({ args: [`--host-resolver-rules=MAP ${WITHOUT_TLS} 127.0.0.1`] });
   const failed = await runTests(filter).finally(() => browser.close());
   return failed === 0;
 }

@@ -6,19 +6,25 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::DEADLINE;
+
+/// What carries the bytes of a connection, encrypted or not.
+pub trait Stream: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Unpin> Stream for S {}
 
 /// A connected session.
 #[derive(Debug)]
 pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Stream>>,
     requests: u64,
     /// The first frame of the session.
     pub welcome: Value,
@@ -46,11 +52,23 @@ pub const COME_BACK: std::ops::RangeInclusive<u16> = 4000..=4499;
 impl Client {
     /// Connects and waits for the welcome.
     pub async fn connect(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let request = url.into_client_request()?;
+        let address = request.uri().authority().unwrap().as_str();
+        let stream = TcpStream::connect(address).await?;
+        Self::over(Box::new(stream), url, headers).await
+    }
+
+    /// The same over a connection that is there.
+    pub async fn over(
+        stream: Box<dyn Stream>,
+        url: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let connecting = tokio_tungstenite::connect_async(request);
+        let connecting = client_async(request, stream);
         let (socket, _) = tokio::time::timeout(DEADLINE, connecting)
             .await
             .expect("an answer to the handshake")?;

@@ -17,6 +17,7 @@ pub mod raw;
 pub mod server;
 pub mod sse;
 pub mod subscriber;
+pub mod tls;
 
 pub use client::Client;
 pub use database::Database;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 
 use super::{DEADLINE, Server};
 
@@ -12,6 +11,7 @@ use super::{DEADLINE, Server};
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// By their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// JSON, where the answer has a length and is JSON.
     pub body: Value,
@@ -30,8 +30,7 @@ impl Answer {
 
 /// Sends these bytes on a connection of their own, and reads the answer while it does.
 pub async fn ask(server: &Server, bytes: &[u8]) -> Answer {
-    let stream = TcpStream::connect(server.address()).await.unwrap();
-    let (mut reading, mut writing) = stream.into_split();
+    let (mut reading, mut writing) = split(server.dial().await);
     let sending = async {
         // A server that has heard enough need not hear all.
         let _ = writing.write_all(bytes).await;
@@ -57,7 +56,7 @@ pub async fn read(reading: &mut (impl AsyncReadExt + Unpin), is_head: bool) -> A
         let status = status.and_then(|status| status.parse().ok()).expect(&head);
         let pairs = lines.map(|line| line.split_once(": ").expect(line));
         let headers: BTreeMap<String, String> = pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
         let length = headers.get("content-length").filter(|_| !is_head);
         let length: usize = length.map_or(0, |length| length.parse().unwrap());

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
+use super::client::Stream;
 use super::database::{Database, scratch};
 use super::process::Process;
-use super::{Client, DEADLINE};
+use super::{Client, DEADLINE, tls};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
 
@@ -20,6 +22,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_livelog");
 pub struct Server {
     process: Process,
     address: String,
+    has_tls: bool,
     folder: tempfile::TempDir,
     /// Where its log and view are.
     pub database: Arc<Database>,
@@ -58,9 +61,18 @@ impl Server {
 
     /// A node that may refuse to start: what it said then.
     pub async fn spawn(database: &Arc<Database>, arguments: &[&str]) -> Result<Self, String> {
+        Self::spawn_at("127.0.0.1:0", database, arguments).await
+    }
+
+    /// The same at this address.
+    pub async fn spawn_at(
+        listen: &str,
+        database: &Arc<Database>,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let folder = scratch();
         let log = std::fs::File::create(folder.path().join("stderr")).unwrap();
-        let fixed = ["serve", "--listen", "127.0.0.1:0"];
+        let fixed = ["serve", "--listen", listen];
         let store = database.arguments();
         let words = fixed.into_iter().chain(store.iter().map(String::as_str));
         let mut process = Process::start(
@@ -73,14 +85,12 @@ impl Server {
         .unwrap();
         let first_line = first_line(&mut process);
         let line = tokio::time::timeout(DEADLINE, first_line).await;
-        let address = line
-            .ok()
-            .and_then(Result::ok)
-            .and_then(|line| Some(line.trim().strip_prefix("listening on http://")?.to_owned()));
-        match address {
-            Some(address) => Ok(Self {
+        let line = line.ok().and_then(Result::ok).unwrap_or_default();
+        match line.trim().split_once("://") {
+            Some((scheme, address)) => Ok(Self {
                 process,
-                address,
+                address: address.to_owned(),
+                has_tls: scheme == "listening on https",
                 folder,
                 database: Arc::clone(database),
                 http: reqwest::Client::builder()
@@ -95,6 +105,14 @@ impl Server {
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// By which it is asked: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        match self.has_tls {
+            true => "https",
+            false => "http",
+        }
     }
 
     /// Bytes of memory that it has now.
@@ -116,9 +134,7 @@ impl Server {
 
     /// A session by this path and query.
     pub async fn connect(&self, path: &str) -> Client {
-        Client::connect(&format!("ws://{}{path}", self.address), &[])
-            .await
-            .unwrap()
+        self.try_connect(path, &[]).await.unwrap()
     }
 
     /// The same, with headers; what the server answered if it refused.
@@ -127,7 +143,16 @@ impl Server {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Client, tokio_tungstenite::tungstenite::Error> {
-        Client::connect(&format!("ws://{}{path}", self.address), headers).await
+        let url = format!("ws://{}{path}", self.address);
+        Client::over(self.dial().await, &url, headers).await
+    }
+
+    /// A connection to it, with TLS if it speaks that.
+    pub async fn dial(&self) -> Box<dyn Stream> {
+        match self.has_tls {
+            true => Box::new(tls::dial(&self.address).await),
+            false => Box::new(TcpStream::connect(&self.address).await.unwrap()),
+        }
     }
 
     /// Waits until this change has reached the node's feed: who asks for nothing but what comes now hears

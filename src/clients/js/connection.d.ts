@@ -1,10 +1,3 @@
-export type Failure = {
-    code: string;
-    message: string;
-    retryable?: boolean;
-    path?: string;
-    details?: any;
-};
 export type StateName = 'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed';
 export type State = {
     readonly name: StateName;
@@ -43,28 +36,9 @@ export type Subscriber = {
     /**
      * it does not come back
      */
-    fail: (error: LivelogError) => void;
+    fail: (error: import('./errors.js').LivelogError) => void;
 };
 export type Connection = ReturnType<typeof openConnection>;
-/** An error of the server, or of this client. */
-export declare class LivelogError extends Error {
-    code: string;
-    retryable: boolean;
-    path: string | undefined;
-    details: any;
-    /** @param {Failure} failure */
-    constructor({ code, message, retryable, path, details }: Failure);
-}
-/** Why this client itself does not do something. */
-declare const REASONS: {
-    closed: string;
-    outcome_unknown: string;
-    queue_full: string;
-    too_large: string;
-    unavailable: string;
-};
-/** @param {keyof typeof REASONS} code */
-export declare const failure: (code: keyof typeof REASONS) => LivelogError;
 /** @param {string} text */
 export declare const isTooLarge: (text: string) => boolean;
 /**
@@ -80,12 +54,12 @@ export declare const backoff: (attempts: number) => number;
  */
 export declare function tell<A extends any[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void;
 /**
- * @template T
+ * @template {Function} T
  * @param {Set<T>} set
  * @param {T} member
  * @returns {() => void} takes it out again
  */
-export declare function enter<T>(set: Set<T>, member: T): () => void;
+export declare function enter<T extends Function>(set: Set<T>, member: T): () => void;
 /**
  * @param {string} url of the WebSocket
  * @param {typeof globalThis.WebSocket} WebSocket
@@ -111,7 +85,8 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
      * @param {Answered} answered
      */
     request(message: Frame, answered: Answered): void;
+    /** Is the reason of the state from now on, also while all is well otherwise. @param {string} text */
+    warn(text: string): void;
     /** @param {string} reason */
     close(reason: string): void;
 };
-export {};

@@ -1,9 +1,6 @@
 // The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
 
-/**
- * What a server says of a request that it refused, or this client of one that it did not send.
- * @typedef {{ code: string, message: string, retryable?: boolean, path?: string, details?: any }} Failure
- */
+import { failure, invalid } from './errors.js';
 
 /** @typedef {'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed'} StateName */
 
@@ -32,7 +29,7 @@
  * @property {() => void} begin there is a connection
  * @property {() => void} interrupt it has ended
  * @property {() => void} catchUp the head of the log was heard
- * @property {(error: LivelogError) => void} fail it does not come back
+ * @property {(error: import('./errors.js').LivelogError) => void} fail it does not come back
  */
 
 /** @typedef {ReturnType<typeof openConnection>} Connection */
@@ -51,37 +48,14 @@ const STABLE_MS = 10_000;
 const WELCOME_MS = 10_000;
 const FAILURES_UNTIL_OFFLINE = 3;
 
+/** Frames that say a position. */
+const NUMBERED = /^(welcome|change|live|reset)$/;
+
 /** Silence is counted in beats and not by the clock, so that a page that was frozen hears what came meanwhile first. */
 const BEAT_MS = 2400;
 /** Beats in silence, the first of which sends a PING, before a connection is given up: within 10 s. */
 const SILENT_BEATS = 2;
 const SILENT_BEATS_MAX = 25;
-
-/** An error of the server, or of this client. */
-export class LivelogError extends Error {
-  /** @param {Failure} failure */
-  constructor({ code, message, retryable = false, path, details }) {
-    super(message);
-    this.name = 'LivelogError';
-    this.code = code;
-    this.retryable = retryable;
-    this.path = path;
-    this.details = details;
-  }
-}
-
-/** Why this client itself does not do something. */
-const REASONS = {
-  closed: 'the client is closed',
-  outcome_unknown: 'the connection ended before the answer',
-  queue_full: 'too many writes wait for a connection',
-  too_large: 'a message has at most 256 KiB',
-  unavailable: 'there is no connection',
-};
-
-/** @param {keyof typeof REASONS} code */
-export const failure = (code) =>
-  new LivelogError({ code, message: REASONS[code], retryable: code === 'unavailable' });
 
 /** @param {string} text */
 export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;
@@ -111,12 +85,13 @@ export function tell(listeners, ...args) {
 }
 
 /**
- * @template T
+ * @template {Function} T
  * @param {Set<T>} set
  * @param {T} member
  * @returns {() => void} takes it out again
  */
 export function enter(set, member) {
+  if (typeof member !== 'function') throw invalid('listener', 'a listener is a function');
   set.add(member);
   return () => void set.delete(member);
 }
@@ -160,6 +135,8 @@ export function openConnection(url, WebSocket, events) {
   const watchers = new Set();
   /** @type {State} */
   let state = Object.freeze({ name: 'connecting', reason: '', since: Date.now(), lag: 0 });
+  /** What is the matter while connected. */
+  let warning = '';
 
   /** @param {boolean} isLagging @returns {StateName} */
   function nameOf(isLagging) {
@@ -189,11 +166,20 @@ export function openConnection(url, WebSocket, events) {
     };
     mine.onclose = ({ code, reason }) => {
       if (mine !== socket) return;
-      const why = `${code} ${reason}`.trim();
+      const why = reasonOf(code, reason);
       if (code >= 4500 && code < 5000) connection.close(why);
       else lose(why);
     };
     mine.onerror = () => {};
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  function reasonOf(code, reason) {
+    if (code !== 1006) return `the server ended the connection: ${reason || code}`;
+    return isUp ? 'the connection broke off' : 'the server cannot be reached, or refuses this page';
   }
 
   /** Lets go of the socket without waiting for its end, which may take a minute if the network is gone. */
@@ -214,6 +200,7 @@ export function openConnection(url, WebSocket, events) {
 
   /** @param {string} reason */
   function lose(reason) {
+    if (isClosed) return;
     const now = Date.now();
     if (isUp) {
       downSince = now;
@@ -226,20 +213,26 @@ export function openConnection(url, WebSocket, events) {
     refresh(reason);
   }
 
-  /** What is no message of livelog's comes from something else at that address. @param {any} data */
+  /**
+   * What is no message of livelog's comes from something else at that address, or something between has spoilt it: what
+   * it would have said is asked for again.
+   * @param {any} data
+   */
   function read(data) {
-    let frame;
     try {
-      frame = JSON.parse(data);
-    } catch {}
-    if (!frame?.type) return lose('no livelog answers there');
-    receive(frame);
+      const frame = JSON.parse(data);
+      const { type, error, seq = NUMBERED.test(type) ? NaN : 0 } = frame;
+      if (!type || !Number.isSafeInteger(seq) || (error && !error.code)) throw new TypeError('no message of livelog');
+      receive(frame);
+    } catch (error) {
+      lose(`no livelog answers there: ${/** @type {Error} */ (error).message}`);
+    }
   }
 
   /** @param {Frame} frame */
   function receive(frame) {
     silentBeats = 0;
-    if (frame.type === 'welcome') return welcome(frame);
+    if (frame.type === 'welcome') return isUp || welcome(frame);
     if (frame.seq > head) head = frame.seq;
     if (frame.sub !== undefined && frame.id === undefined) receivers.get(frame.sub)?.(frame);
     else if (frame.type === 'broadcast') events.broadcast(frame.payload);
@@ -259,7 +252,7 @@ export function openConnection(url, WebSocket, events) {
     // Writes go first: their answers come before the changes that tell of them, and snapshots contain them.
     events.up();
     for (const subscription of subscriptions) subscription.begin();
-    refresh('');
+    refresh(warning);
   }
 
   /** @param {Frame} frame */
@@ -362,6 +355,12 @@ export function openConnection(url, WebSocket, events) {
       if (isTooLarge(text)) return queueMicrotask(() => answered({ error: failure('too_large') }));
       waiting.push({ id, text, answered });
       flush();
+    },
+
+    /** Is the reason of the state from now on, also while all is well otherwise. @param {string} text */
+    warn(text) {
+      warning = text;
+      if (!isClosed) refresh(text);
     },
 
     /** @param {string} reason */

@@ -2,6 +2,11 @@ export type Document = Record<string, any>;
 export type Matcher = (doc: Document) => boolean;
 export type Order = (a: Document, b: Document) => number;
 /**
+ * @param {any} value
+ * @returns {value is Document}
+ */
+export declare const isObject: (value: any) => value is Document;
+/**
  * MongoDB's order of values.
  * @param {any} a
  * @param {any} b

@@ -16,7 +16,7 @@ const ONLY_THE_SERVER_KNOWS = Symbol('only the server knows');
  * @param {any} value
  * @returns {value is Document}
  */
-const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+export const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
 
 /**
  * @param {any} value

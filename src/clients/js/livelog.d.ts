@@ -1,5 +1,5 @@
-import { LivelogError } from './connection.js';
 import { compare } from './documents.js';
+import { LivelogError } from './errors.js';
 export { LivelogError, compare };
 export type State = import('./connection.js').State;
 export type StateName = import('./connection.js').StateName;
@@ -13,6 +13,7 @@ export type Conflict = import('./writes.js').Conflict;
 export type LostEdit = import('./writes.js').LostEdit;
 export type WriteOptions = import('./writes.js').WriteOptions;
 export type Written = import('./writes.js').Written;
+export type CreateOptions = Omit<WriteOptions, 'expectedVersion'>;
 export type UpdateOptions = WriteOptions & {
     merge?: boolean;
 };
@@ -22,7 +23,7 @@ export type ConnectOptions = {
      */
     token?: string | (() => string | Promise<string>);
     /**
-     * where writes wait for their answer
+     * where writes wait for their answer; pages have IndexedDB, Node has not
      */
     persist?: 'memory' | 'indexeddb';
     /**
@@ -56,10 +57,28 @@ export type FetchOptions = {
      */
     minSeq?: number;
 };
+export type GetOptions = {
+    at?: number | string;
+    fields?: string[];
+    minSeq?: number;
+};
 export type Page = {
     data: any[];
     seq: number;
     next?: string;
+};
+export type HistoryOptions = {
+    /**
+     * which change comes first: the newest if left out
+     */
+    order?: 'newest' | 'oldest';
+    /**
+     * the `next` of the page before
+     */
+    after?: number;
+    limit?: number;
+    fields?: string[];
+    minSeq?: number;
 };
 export type ChangesOptions = {
     filter?: any;
@@ -89,11 +108,12 @@ export type Db = ReturnType<typeof connect>;
 /** @typedef {import('./writes.js').LostEdit} LostEdit */
 /** @typedef {import('./writes.js').WriteOptions} WriteOptions */
 /** @typedef {import('./writes.js').Written} Written */
+/** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions also of a batch: its commands have conditions */
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 /**
  * @typedef {object} ConnectOptions
  * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
- * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
+ * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer; pages have IndexedDB, Node has not
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {typeof globalThis.fetch} [fetch]
@@ -111,7 +131,16 @@ export type Db = ReturnType<typeof connect>;
  * @property {number | string} [at] as of this seq or time
  * @property {number} [minSeq] the last of this client's own writes if left out
  */
+/** @typedef {{ at?: number | string, fields?: string[], minSeq?: number }} GetOptions */
 /** @typedef {{ data: any[], seq: number, next?: string }} Page */
+/**
+ * @typedef {object} HistoryOptions
+ * @property {'newest' | 'oldest'} [order] which change comes first: the newest if left out
+ * @property {number} [after] the `next` of the page before
+ * @property {number} [limit]
+ * @property {string[]} [fields]
+ * @property {number} [minSeq]
+ */
 /**
  * @typedef {object} ChangesOptions
  * @property {any} [filter]
@@ -190,7 +219,7 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
     /** The greatest seq heard of. */
     readonly seq: number;
     /**
-     * Calls `listener` when the state has changed, or the number of pending writes.
+     * Calls `listener` each time `state` has become another object, and each time `pending` has become another number.
      * @param {(state: State) => void} listener
      * @returns {() => void} ends it
      */
@@ -200,63 +229,47 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
      * @param {Command} command
      * @param {WriteOptions} [writeOptions]
      */
-    write: (command: Command, writeOptions?: WriteOptions) => Promise<import("./writes.js").Written>;
+    write(command: Command, writeOptions?: WriteOptions): Promise<import("./writes.js").Written>;
     /**
-     * @param {any} doc with an `_id`, or it is given one
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event
+     * A new event: `doc` with an `_id`, or it is given one. Resolves with the event.
+     * @type {(doc: any, options?: CreateOptions) => Promise<any>}
      */
-    create: (doc: any, writeOptions?: WriteOptions) => Promise<any>;
+    create: (doc: any, options?: CreateOptions) => Promise<any>;
     /**
-     * @param {string} id
-     * @param {any} data fields to set, or operators such as `$inc`, or with `merge` a merge patch
-     * @param {UpdateOptions} [updateOptions]
-     * @returns {Promise<any>} the event as it became
+     * Sets fields, or does operators such as `$inc`, or with `merge` a merge patch. Resolves with the event as it became.
+     * @type {(id: string, data: any, options?: UpdateOptions) => Promise<any>}
      */
-    update: (id: string, data: any, updateOptions?: UpdateOptions) => Promise<any>;
+    update: (id: string, data: any, options?: UpdateOptions) => Promise<any>;
     /**
-     * @param {string} id
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event as it was
+     * Resolves with the event as it was.
+     * @type {(id: string, options?: WriteOptions) => Promise<any>}
      */
-    remove: (id: string, writeOptions?: WriteOptions) => Promise<any>;
+    remove: (id: string, options?: WriteOptions) => Promise<any>;
     /**
-     * Gives an event the fields again that it had at a version.
-     * @param {string} id
-     * @param {number} version
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event as it became
+     * Gives an event the fields again that it had at a version. Resolves with the event as it became.
+     * @type {(id: string, version: number, options?: WriteOptions) => Promise<any>}
      */
-    restore: (id: string, version: number, writeOptions?: WriteOptions) => Promise<any>;
+    restore: (id: string, version: number, options?: WriteOptions) => Promise<any>;
     /**
-     * Several writes with nothing between, or none of them.
-     * @param {Command[] | ((builder: BatchBuilder) => void)} list
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any[]>} the events
+     * Several writes with nothing between, or none of them. Resolves with the events.
+     * @type {(list: Command[] | ((builder: BatchBuilder) => void), options?: CreateOptions) => Promise<any[]>}
      */
-    batch(list: Command[] | ((builder: BatchBuilder) => void), writeOptions?: WriteOptions): Promise<any[]>;
+    batch: (list: Command[] | ((builder: BatchBuilder) => void), options?: CreateOptions) => Promise<any[]>;
+    /** @param {FetchOptions} [query] */
     fetch: (query?: FetchOptions) => Promise<Page>;
     /**
      * @param {string} id
-     * @param {{ at?: number | string, fields?: string[] }} [getOptions]
+     * @param {GetOptions} [getOptions]
      * @returns {Promise<any>} the event, if there is one
      */
-    get: (id: string, getOptions?: {
-        at?: number | string;
-        fields?: string[];
-    }) => Promise<any>;
+    get(id: string, getOptions?: GetOptions): Promise<any>;
     /**
      * The changes of one event.
      * @param {string} id
-     * @param {{ order?: 1 | -1 | string, after?: number, limit?: number, fields?: string[] }} [historyOptions]
+     * @param {HistoryOptions} [historyOptions]
      * @returns {Promise<{ data: any[], seq: number, next?: number }>}
      */
-    history(id: string, historyOptions?: {
-        order?: 1 | -1 | string;
-        after?: number;
-        limit?: number;
-        fields?: string[];
-    }): Promise<{
+    history(id: string, historyOptions?: HistoryOptions): Promise<{
         data: any[];
         seq: number;
         next?: number;
@@ -275,9 +288,10 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
     /**
      * @param {ChangesOptions} changesOptions
      * @param {(change: Change) => void} listener
+     * @param {(error: LivelogError) => void} [onError] why no more come, unless it was ended
      * @returns {() => void} ends it
      */
-    onChange(changesOptions: ChangesOptions, listener: (change: Change) => void): () => void;
+    onChange(changesOptions: ChangesOptions, listener: (change: Change) => void, onError?: (error: LivelogError) => void): () => void;
     changes: (changesOptions?: ChangesOptions) => Changes;
     /**
      * A live result.

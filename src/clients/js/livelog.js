@@ -1,10 +1,13 @@
 // livelog's client: writes that are never lost and never done twice, and live results of queries.
 //
 // connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js
-// live results, documents.js the server's order and filters, persist.js (loaded if asked for) the queue on disk.
+// live results, documents.js the server's order and filters, options.js what calls take, errors.js what is thrown,
+// persist.js (loaded if asked for) the queue on disk.
 
-import { LivelogError, enter, failure, openConnection, tell } from './connection.js';
+import { enter, openConnection, tell } from './connection.js';
 import { compare } from './documents.js';
+import { LivelogError, failure, invalid } from './errors.js';
+import { check, copyOf } from './options.js';
 import { openQuery } from './query.js';
 import { openStream, openSubscription } from './subscription.js';
 import { openWrites } from './writes.js';
@@ -24,12 +27,13 @@ export { LivelogError, compare };
 /** @typedef {import('./writes.js').WriteOptions} WriteOptions */
 /** @typedef {import('./writes.js').Written} Written */
 
+/** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions also of a batch: its commands have conditions */
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 
 /**
  * @typedef {object} ConnectOptions
  * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
- * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer
+ * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer; pages have IndexedDB, Node has not
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
  * @property {typeof globalThis.fetch} [fetch]
@@ -49,7 +53,17 @@ export { LivelogError, compare };
  * @property {number} [minSeq] the last of this client's own writes if left out
  */
 
+/** @typedef {{ at?: number | string, fields?: string[], minSeq?: number }} GetOptions */
 /** @typedef {{ data: any[], seq: number, next?: string }} Page */
+
+/**
+ * @typedef {object} HistoryOptions
+ * @property {'newest' | 'oldest'} [order] which change comes first: the newest if left out
+ * @property {number} [after] the `next` of the page before
+ * @property {number} [limit]
+ * @property {string[]} [fields]
+ * @property {number} [minSeq]
+ */
 
 /**
  * @typedef {object} ChangesOptions
@@ -87,6 +101,9 @@ const commands = {
   restore: (id, version, { expectedVersion } = {}) => ({ type: 'RESTORE', payload: { id, version, expectedVersion } }),
 };
 
+/** Addresses leave out `.` and `..`, and have no halves of characters. @param {any} id */
+const isNameable = (id) => typeof id === 'string' && !/^\.{0,2}$|\p{Cs}/u.test(id);
+
 /** @typedef {{ [K in keyof typeof commands]: (...args: Parameters<(typeof commands)[K]>) => void }} BatchBuilder */
 
 /**
@@ -96,11 +113,17 @@ const commands = {
 function gather(build) {
   /** @type {Command[]} */
   const gathered = [];
-  const methods = Object.entries(commands).map(([name, command]) => [
-    name,
-    (/** @type {any[]} */ ...args) => void gathered.push(/** @type {any} */ (command)(...args)),
-  ]);
-  build(Object.fromEntries(methods));
+  const methods = Object.entries(commands).map(([name, command]) => {
+    const add = (/** @type {any[]} */ ...args) => {
+      check(/** @type {any} */ (`batch.${name}`), args[command.length]);
+      gathered.push(/** @type {any} */ (command)(...args));
+    };
+    return [name, add];
+  });
+  /** @type {any} */
+  const later = build(Object.fromEntries(methods));
+  // What comes later would be missing in the batch.
+  if (later?.then) throw invalid('commands', 'the commands of a batch are gathered at once, without a promise');
   return gathered;
 }
 
@@ -109,8 +132,16 @@ function gather(build) {
  * @param {string | URL} [url] of the server; the page's own if left out
  * @param {ConnectOptions} [options]
  */
-export function connect(url = globalThis.location.origin, options = {}) {
-  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket } = options;
+export function connect(url = globalThis.location?.origin, options) {
+  if (!/^(http|ws)s?:\/\/[^/?#%\s]+[^?#\s]*$/.test(String(url))) {
+    throw invalid('url', `the url is an address like 'http://127.0.0.1:3000', and not '${url}'`);
+  }
+  /** @type {ConnectOptions} */
+  const checked = check('connect', options);
+  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket } = checked;
+  const isKept = persist === 'indexeddb';
+  if (isKept && !globalThis.indexedDB) throw invalid('persist', 'persist needs IndexedDB, and there is none here');
+  if (!WebSocket) throw invalid('WebSocket', 'there is no WebSocket here; Node has it from version 22 on');
   const base = String(url).replace(/^ws/, 'http').replace(/\/$/, '');
   /** @type {Set<(payload: any) => void>} */
   const broadcastListeners = new Set();
@@ -120,15 +151,19 @@ export function connect(url = globalThis.location.origin, options = {}) {
     broadcast: (payload) => tell(broadcastListeners, payload),
     end: () => writes.close(),
   });
-  const opening = persist === 'indexeddb' ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
-  const writes = openWrites(connection, options, opening);
+  const opening = isKept ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
+  const writes = openWrites(connection, checked, opening);
 
-  /** Asks again if the connection ends before the answer. @param {string} type @param {any} payload */
-  async function read(type, payload) {
+  /**
+   * Asks again if the connection ends before the answer, perhaps another log, in which other positions are known.
+   * @param {string} type
+   * @param {() => any} payloadNow
+   */
+  async function read(type, payloadNow) {
     for (;;) {
       await connection.whenUp();
       /** @type {Promise<import('./connection.js').Frame | undefined>} */
-      const asking = new Promise((resolve) => connection.request({ type, payload }, resolve));
+      const asking = new Promise((resolve) => connection.request({ type, payload: payloadNow() }, resolve));
       const answer = await asking;
       if (answer?.error) throw new LivelogError(answer.error);
       if (answer) return answer;
@@ -142,14 +177,14 @@ export function connect(url = globalThis.location.origin, options = {}) {
    * @param {ChangesOptions} [changesOptions]
    * @returns {Changes}
    */
-  function changes(changesOptions = {}) {
+  function changes(changesOptions) {
     /** @type {import('./subscription.js').Stream<Change>} */
     const { iterator, push, end } = openStream({
       stop: () => close(),
       full: () => subscription.pause(),
       drained: () => subscription.resume(),
     });
-    const subscription = openSubscription(connection, changesOptions, {
+    const subscription = openSubscription(connection, check('changes', changesOptions), {
       restart(reason) {
         if (reason) push({ kind: 'reset', reason, seq: subscription.seq });
       },
@@ -161,15 +196,20 @@ export function connect(url = globalThis.location.origin, options = {}) {
   }
 
   /**
-   * @param {Command} command
-   * @param {WriteOptions} [writeOptions]
+   * The call that sends such a command, and resolves with its data.
+   * @param {import('./options.js').Call} call
+   * @param {(...args: any[]) => Command} command whose options come last
+   * @returns {(...args: any[]) => Promise<any>}
    */
-  const dataOf = async (command, writeOptions) => (await writes.write(command, writeOptions)).data;
+  const sending = (call, command) => async (...args) => {
+    const writeOptions = check(call, args[command.length]);
+    return (await writes.write(command(...args), writeOptions)).data;
+  };
 
-  /** @param {FetchOptions} [query] @returns {Promise<Page>} */
-  async function fetch(query = {}) {
-    const minSeq = query.at === undefined ? connection.acknowledged || undefined : undefined;
-    const { data, seq, next } = await read('FETCH', { minSeq, ...query });
+  /** @param {FetchOptions} query @returns {Promise<Page>} */
+  async function fetch(query) {
+    const minSeq = () => (query.at === undefined && connection.acknowledged) || undefined;
+    const { data, seq, next } = await read('FETCH', () => ({ minSeq: minSeq(), ...query }));
     return { data, seq, next };
   }
 
@@ -192,7 +232,7 @@ export function connect(url = globalThis.location.origin, options = {}) {
     },
 
     /**
-     * Calls `listener` when the state has changed, or the number of pending writes.
+     * Calls `listener` each time `state` has become another object, and each time `pending` has become another number.
      * @param {(state: State) => void} listener
      * @returns {() => void} ends it
      */
@@ -203,74 +243,75 @@ export function connect(url = globalThis.location.origin, options = {}) {
      * @param {Command} command
      * @param {WriteOptions} [writeOptions]
      */
-    write: (command, writeOptions) => writes.write(command, writeOptions),
-
-    /**
-     * @param {any} doc with an `_id`, or it is given one
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event
-     */
-    create: (doc, writeOptions) => dataOf(commands.create(doc), writeOptions),
-
-    /**
-     * @param {string} id
-     * @param {any} data fields to set, or operators such as `$inc`, or with `merge` a merge patch
-     * @param {UpdateOptions} [updateOptions]
-     * @returns {Promise<any>} the event as it became
-     */
-    update: (id, data, updateOptions) => dataOf(commands.update(id, data, updateOptions), updateOptions),
-
-    /**
-     * @param {string} id
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event as it was
-     */
-    remove: (id, writeOptions) => dataOf(commands.remove(id), writeOptions),
-
-    /**
-     * Gives an event the fields again that it had at a version.
-     * @param {string} id
-     * @param {number} version
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any>} the event as it became
-     */
-    restore: (id, version, writeOptions) => dataOf(commands.restore(id, version), writeOptions),
-
-    /**
-     * Several writes with nothing between, or none of them.
-     * @param {Command[] | ((builder: BatchBuilder) => void)} list
-     * @param {WriteOptions} [writeOptions]
-     * @returns {Promise<any[]>} the events
-     */
-    batch(list, writeOptions) {
-      const gathered = typeof list === 'function' ? gather(list) : list;
-      return dataOf({ type: 'BATCH', payload: { commands: gathered } }, writeOptions);
+    async write(command, writeOptions) {
+      return writes.write(command, check(command?.type === 'CREATE' ? 'create' : 'write', writeOptions));
     },
 
-    fetch,
+    /**
+     * A new event: `doc` with an `_id`, or it is given one. Resolves with the event.
+     * @type {(doc: any, options?: CreateOptions) => Promise<any>}
+     */
+    create: sending('create', commands.create),
+
+    /**
+     * Sets fields, or does operators such as `$inc`, or with `merge` a merge patch. Resolves with the event as it became.
+     * @type {(id: string, data: any, options?: UpdateOptions) => Promise<any>}
+     */
+    update: sending('update', commands.update),
+
+    /**
+     * Resolves with the event as it was.
+     * @type {(id: string, options?: WriteOptions) => Promise<any>}
+     */
+    remove: sending('remove', commands.remove),
+
+    /**
+     * Gives an event the fields again that it had at a version. Resolves with the event as it became.
+     * @type {(id: string, version: number, options?: WriteOptions) => Promise<any>}
+     */
+    restore: sending('restore', commands.restore),
+
+    /**
+     * Several writes with nothing between, or none of them. Resolves with the events.
+     * @type {(list: Command[] | ((builder: BatchBuilder) => void), options?: CreateOptions) => Promise<any[]>}
+     */
+    batch: sending('batch', (list) => ({
+      type: 'BATCH',
+      payload: { commands: typeof list === 'function' ? gather(list) : list },
+    })),
+
+    /** @param {FetchOptions} [query] */
+    fetch: async (query) => fetch(check('fetch', query)),
 
     /**
      * @param {string} id
-     * @param {{ at?: number | string, fields?: string[] }} [getOptions]
+     * @param {GetOptions} [getOptions]
      * @returns {Promise<any>} the event, if there is one
      */
-    get: async (id, getOptions) => (await fetch({ filter: { _id: id }, limit: 1, ...getOptions })).data[0],
+    async get(id, getOptions) {
+      // One that is missing would ask for any event.
+      if (typeof id !== 'string') throw invalid('id', 'the id of an event is a string');
+      const { data } = await fetch({ filter: { _id: id }, limit: 1, ...check('get', getOptions) });
+      return data[0];
+    },
 
     /**
      * The changes of one event.
      * @param {string} id
-     * @param {{ order?: 1 | -1 | string, after?: number, limit?: number, fields?: string[] }} [historyOptions]
+     * @param {HistoryOptions} [historyOptions]
      * @returns {Promise<{ data: any[], seq: number, next?: number }>}
      */
-    async history(id, historyOptions = {}) {
+    async history(id, historyOptions) {
+      if (!isNameable(id)) throw invalid('id', 'the id of an event is a string that an address can name');
+      const asked = check('history', historyOptions);
       const bearer = typeof token === 'function' ? await token() : token;
       // Through JSON, which leaves out what is undefined.
       const { acknowledged } = connection;
       const parameters = new URLSearchParams(
-        JSON.parse(JSON.stringify({ minSeq: acknowledged || undefined, ...historyOptions })),
+        JSON.parse(JSON.stringify({ minSeq: acknowledged || undefined, ...asked })),
       );
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
-      const { fetch: request = globalThis.fetch } = options;
+      const { fetch: request = globalThis.fetch } = checked;
       const init = bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {};
       const { data, seq, next, error } = await request(address, init)
         .then((response) => response.json())
@@ -289,7 +330,7 @@ export function connect(url = globalThis.location.origin, options = {}) {
     broadcast(payload) {
       return new Promise((resolve, reject) => {
         if (!connection.isUp) throw failure('unavailable');
-        connection.request({ type: 'BROADCAST', payload }, (answer) => {
+        connection.request({ type: 'BROADCAST', payload: copyOf(payload, 'payload') }, (answer) => {
           if (!answer) reject(failure('outcome_unknown'));
           else if (answer.error) reject(new LivelogError(answer.error));
           else resolve();
@@ -306,13 +347,17 @@ export function connect(url = globalThis.location.origin, options = {}) {
     /**
      * @param {ChangesOptions} changesOptions
      * @param {(change: Change) => void} listener
+     * @param {(error: LivelogError) => void} [onError] why no more come, unless it was ended
      * @returns {() => void} ends it
      */
-    onChange(changesOptions, listener) {
+    onChange(changesOptions, listener, onError = console.error) {
+      /** @type {Set<(change: Change) => void>} */
+      const listeners = new Set();
+      enter(listeners, listener);
       const taken = changes(changesOptions);
       (async () => {
-        for await (const change of taken) tell([listener], change);
-      })();
+        for await (const change of taken) tell(listeners, change);
+      })().catch((error) => tell([onError], error));
       return taken.close;
     },
 
@@ -322,7 +367,7 @@ export function connect(url = globalThis.location.origin, options = {}) {
      * A live result.
      * @param {QueryOptions} [queryOptions]
      */
-    query: (queryOptions = {}) => openQuery(connection, writes, queryOptions),
+    query: (queryOptions) => openQuery(connection, writes, check('query', queryOptions)),
 
     /** Ends it. What waits is rejected with `closed`; with `persist: 'indexeddb'` its writes stay for the next time. */
     close: () => connection.close('closed by the application'),

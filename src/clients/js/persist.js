@@ -5,7 +5,7 @@
 // have no Web Locks: there a lease in the database does it, renewed while the page lives. A page that slept through its
 // lease may send what another has claimed; the `commandId` makes that harmless.
 
-import { uuid } from './writes.js';
+import { uuid } from './ids.js';
 
 /** @typedef {import('./writes.js').Edit} Edit */
 /** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'>} KeptEdit */
@@ -84,10 +84,18 @@ export async function openStore(name) {
     return true;
   }
 
+  /** Takes away leases that are over, which say no more than none: pages that went without `close` leave them. */
+  async function sweep() {
+    const leases = table('leases');
+    const [owners, ends] = await Promise.all([done(leases.getAllKeys()), done(leases.getAll())]);
+    owners.forEach((owner, at) => void (ends[at] <= Date.now() && leases.delete(owner)));
+  }
+
   const renew = () => claimed.forEach((owner) => void table('leases').put(Date.now() + LEASE_MS, owner));
 
   await claim(me);
   if (!locks) {
+    await sweep();
     const renewing = setInterval(renew, RENEWAL_MS);
     releases.push(() => {
       clearInterval(renewing);

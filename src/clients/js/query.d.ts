@@ -1,6 +1,6 @@
 export type Row = import('./documents.js').Document;
 export type Edit = import('./writes.js').Edit;
-export type LivelogError = import('./connection.js').LivelogError;
+export type LivelogError = import('./errors.js').LivelogError;
 export type QueryOptions = {
     filter?: any;
     /**
@@ -64,7 +64,7 @@ export declare function openQuery(connection: import('./connection.js').Connecti
     /** Whether the first snapshot is whole. */
     readonly ready: boolean;
     /** Why it is over. */
-    readonly error: import("./connection.js").LivelogError | undefined;
+    readonly error: import("./errors.js").LivelogError | undefined;
     /** Everything up to here is taken in. */
     readonly seq: number;
     whenReady: () => Promise<void>;

@@ -1,13 +1,15 @@
 // A live result: rows that a subscription confirms, and over them the edits that are not answered yet.
 
-import { failure, enter, tell } from './connection.js';
+import { enter, tell } from './connection.js';
 import { covers, judgeOf, orderBy, project, rearrange } from './documents.js';
+import { failure, invalid } from './errors.js';
+import { isCount } from './options.js';
 import { openStream, openSubscription } from './subscription.js';
 import { applied } from './writes.js';
 
 /** @typedef {import('./documents.js').Document} Row */
 /** @typedef {import('./writes.js').Edit} Edit */
-/** @typedef {import('./connection.js').LivelogError} LivelogError */
+/** @typedef {import('./errors.js').LivelogError} LivelogError */
 
 /**
  * @typedef {object} QueryOptions
@@ -72,7 +74,7 @@ export function openQuery(connection, writes, options) {
   /** Those shown, in order; and of these as many as the limit says. @type {Row[]} */
   let sorted = [];
   /** @type {readonly Row[]} */
-  let view = [];
+  let view = Object.freeze([]);
 
   let seq = 0;
   /** @type {string | undefined} */
@@ -100,19 +102,24 @@ export function openQuery(connection, writes, options) {
   // --- what the server tells ---
 
   /** @param {Row} row */
-  const take = (row) => (incoming ?? confirmed).set(row._id, Object.freeze(row));
+  function take(row) {
+    if (typeof row._id !== 'string') throw new TypeError('a row without an _id');
+    (incoming ?? confirmed).set(row._id, Object.freeze(row));
+  }
 
   /** @param {any} change */
   function onChange(change) {
     const { kind, eventId: id, data } = change;
+    const isGone = kind === 'leave' || kind === 'delete';
+    if (!isGone && data?._id !== id) throw new TypeError('a change without its row');
     if (!incoming) {
       hold(change);
       touched.add(id);
       seq = change.seq;
       changes.push(change);
     }
-    if (data) take(data);
-    else if (kind === 'leave' || kind === 'delete') (incoming ?? confirmed).delete(id);
+    if (isGone) (incoming ?? confirmed).delete(id);
+    else take(data);
     settleAnswered();
     schedule();
   }
@@ -230,9 +237,10 @@ export function openQuery(connection, writes, options) {
     touched.clear();
     if (!gone.size && !come.length) return view;
     sorted = rearrange(sorted, gone, come, order);
-    const next = limit === undefined ? sorted : sorted.slice(0, limit);
+    // Of its own: V8 is slow to copy a frozen array.
+    const next = sorted.slice(0, limit);
     const isSame = next.length === view.length && next.every((row, at) => row === view[at]);
-    if (!isSame) view = next;
+    if (!isSame) view = Object.freeze(next);
     return view;
   }
 
@@ -341,7 +349,8 @@ export function openQuery(connection, writes, options) {
      * Resolves when this result has taken in that seq.
      * @param {number} of
      */
-    seen(of) {
+    async seen(of) {
+      if (!isCount(of)) throw invalid('seq', 'a seq is a number from 0');
       const position = { seq: of, epoch: connection.epoch };
       subscription.expect(of);
       return until(() => hasTaken(position));
@@ -367,6 +376,7 @@ export function openQuery(connection, writes, options) {
         full: () => [/** @type {Change} */ ({ kind: 'reset', seq, reason: 'too_slow' })],
       });
       streams.add(stream);
+      if (error) stream.end(error);
       return stream.iterator;
     },
 

@@ -22,7 +22,7 @@ import { useCallback, useMemo, useSyncExternalStore } from 'react';
 /**
  * A live result that components share, and what they have of it now.
  *
- * @typedef {{ query: Query, result: QueryResult<any>, users: number }} Shared
+ * @typedef {{ query?: Query, result: QueryResult<any>, listeners: Set<() => void> }} Shared
  */
 
 /** @type {QueryResult<any>} */
@@ -47,41 +47,65 @@ function sharedOf(db) {
 
 /**
  * A live result. It is asked for when the component is mounted and given up when the last component that uses it is gone.
- * Options are compared by value, so they may be written in place. With `null` or `false` instead nothing is asked.
+ * Options are compared by value, so they may be written in place. With `null` or `false` instead nothing is asked, as while
+ * there is no `db` yet. A result that has ended with an error is asked for again by the next component that is mounted with it.
  *
  * ```jsx
  * const { rows, ready, error } = useQuery(db, { filter: { done: false }, sort: { _createdAt: -1 } });
  * ```
  *
  * @template {object} [T=any]
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @param {QueryOptions | null | false} [options]
  * @returns {QueryResult<T>}
  */
 export function useQuery(db, options = {}) {
-  const key = JSON.stringify(options || null);
+  const key = keyOf(options || null);
   const store = useMemo(() => storeOf(db, key), [db, key]);
   return useSyncExternalStore(store.subscribe, store.get, () => NOTHING);
 }
 
 /**
+ * Whether JSON keeps it as it is: of the instance of a class it has less than there is.
+ * @param {any} value
+ */
+const isKept = (value) =>
+  value === null ||
+  /^(string|boolean)$/.test(typeof value) ||
+  Number.isFinite(value) ||
+  Array.isArray(value) ||
+  (typeof value === 'object' && !Object.getPrototypeOf(Object.getPrototypeOf(value) ?? {}));
+
+/**
+ * The JSON of options. What it would leave out of a filter or make null of, such as `undefined`, is an operator that does
+ * not exist: the result has an error then, and does not show everything.
+ *
+ * @param {QueryOptions | null} options
+ */
+function keyOf(options) {
+  return JSON.stringify(options, /** @this {any} */ function (name, value) {
+    // A date that is none is null already.
+    const isLost = !isKept(value) || (value === null && this[name] !== null);
+    return isLost && (value !== undefined || this !== options) ? { [`$${typeof value}`]: 1 } : value;
+  });
+}
+
+/**
  * Nothing happens before `subscribe`: React may render what it never mounts.
  *
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @param {string} key
  */
 function storeOf(db, key) {
   return {
-    get: () => clients.get(db)?.get(key)?.result ?? NOTHING,
+    get: () => (db && clients.get(db)?.get(key)?.result) ?? NOTHING,
     /** @param {() => void} changed */
     subscribe(changed) {
-      if (key === 'null') return () => {};
+      if (!db || key === 'null') return () => {};
       const shared = share(db, key);
-      shared.users += 1;
-      const stop = shared.query.subscribe(changed);
+      shared.listeners.add(changed);
       return () => {
-        stop();
-        shared.users -= 1;
+        shared.listeners.delete(changed);
         // Later, because StrictMode and a change of pages mount again what they have just unmounted.
         setTimeout(() => giveUp(db, key, shared));
       };
@@ -96,16 +120,28 @@ function storeOf(db, key) {
  */
 function share(db, key) {
   const all = sharedOf(db);
-  const known = all.get(key);
-  if (known) return known;
-  const query = db.query(JSON.parse(key));
-  const read = () => Object.freeze({ rows: query.get(), ready: query.ready, error: query.error, pending: query.pending });
   /** @type {Shared} */
-  const shared = { query, result: read(), users: 0 };
-  // Heard before any component is, so that all of them find the same new object.
-  query.subscribe(() => (shared.result = read()));
+  const shared = all.get(key) ?? { result: NOTHING, listeners: new Set() };
+  if (!shared.query || shared.query.error) ask(shared, db, key);
   all.set(key, shared);
   return shared;
+}
+
+/**
+ * @param {Shared} shared
+ * @param {Db} db
+ * @param {string} key
+ */
+function ask(shared, db, key) {
+  const query = db.query(JSON.parse(key));
+  const read = () => {
+    const { ready, error, pending } = query;
+    shared.result = Object.freeze({ rows: query.get(), ready, error, pending });
+    for (const listener of [...shared.listeners]) listener();
+  };
+  shared.query = query;
+  query.subscribe(read);
+  read();
 }
 
 /**
@@ -115,18 +151,19 @@ function share(db, key) {
  */
 function giveUp(db, key, shared) {
   const all = sharedOf(db);
-  if (shared.users > 0 || all.get(key) !== shared) return;
+  if (shared.listeners.size > 0 || all.get(key) !== shared) return;
   all.delete(key);
-  shared.query.close();
+  shared.query?.close();
 }
 
 /**
- * The state of the connection: `{ name, reason, since, lag }`, a new object when something of it changes.
+ * The state of the connection: `{ name, reason, since, lag }`, a new object when something of it changes. While there is no
+ * `db` yet it is `connecting`.
  *
- * @param {Db} db
+ * @param {Db | null | undefined} db
  * @returns {State}
  */
 export function useConnection(db) {
-  const subscribe = useCallback((/** @type {() => void} */ changed) => db.onState(changed), [db]);
-  return useSyncExternalStore(subscribe, () => db.state, () => CONNECTING);
+  const subscribe = useCallback((/** @type {() => void} */ changed) => db?.onState(changed) ?? (() => {}), [db]);
+  return useSyncExternalStore(subscribe, () => db?.state ?? CONNECTING, () => CONNECTING);
 }

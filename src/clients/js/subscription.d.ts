@@ -1,4 +1,4 @@
-import { LivelogError } from './connection.js';
+import { LivelogError } from './errors.js';
 export type Frame = import('./connection.js').Frame;
 export type Options = {
     filter?: any;

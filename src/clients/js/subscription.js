@@ -1,6 +1,7 @@
 // One subscription that outlives connections: begun again at every welcome, from the position that it has reached.
 
-import { LivelogError, backoff, failure } from './connection.js';
+import { backoff } from './connection.js';
+import { LivelogError, failure } from './errors.js';
 
 /** @typedef {import('./connection.js').Frame} Frame */
 
@@ -99,7 +100,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     epoch = connection.epoch;
   }
 
-  /** @param {import('./connection.js').Failure} error */
+  /** @param {import('./errors.js').Failure} error */
   function refused(error) {
     connection.receivers.delete(name);
     isLive = false;
@@ -114,11 +115,9 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   function receive(frame) {
     if (frame.type === 'change') {
       // Before the first `live` of a snapshot there is no position, and nothing is told twice.
-      if (after !== undefined) {
-        if (frame.seq <= after) return;
-        after = frame.seq;
-      }
+      if (after !== undefined && frame.seq <= after) return;
       handlers.change(frame);
+      if (after !== undefined) after = frame.seq;
     } else if (frame.type === 'snapshot') {
       handlers.snapshot?.(frame.data);
     } else if (frame.type === 'live') {
@@ -251,8 +250,19 @@ export function openStream({ stop, full, drained }) {
     }
   }
 
+  const iterator = iterate();
+  const finish = iterator.return.bind(iterator);
+  // By itself it would wait for the value that a `next` before it waits for, and one that was never begun would not stop.
+  iterator.return = (value) => {
+    isOver = true;
+    buffer = [];
+    wake();
+    stop();
+    return finish(value);
+  };
+
   return {
-    iterator: iterate(),
+    iterator,
     push(value) {
       buffer.push(value);
       if (buffer.length === STREAM_MAX) buffer = full() ?? buffer;

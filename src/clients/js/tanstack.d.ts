@@ -16,12 +16,16 @@ export type Mutation = {
 };
 export type LivelogUtils = {
     /**
+     * whose collection it is
+     */
+    db: Db;
+    /**
      * resolves when the collection has taken in what was written as `seq`
      */
     seen: (seq: number) => Promise<void>;
     /**
      * the `mutationFn` of a transaction
-     * of your own: its changes, which may be of several collections, are one BATCH
+     * of your own: its changes, which may be of several collections of one client, are one BATCH
      */
     send: (change: {
         transaction: {
@@ -52,7 +56,7 @@ export type LivelogOptions<T extends object> = {
      */
     expectedVersion?: boolean;
 };
-export type LivelogCollectionOptions<T extends object> = LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete'>>;
+export type LivelogCollectionOptions<T extends object> = LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete' | 'utils'>>;
 /**
  * Options for `createCollection`: the events that `filter` sees as a collection.
  *
@@ -60,8 +64,8 @@ export type LivelogCollectionOptions<T extends object> = LivelogOptions<T> & Par
  * subscription. What a filter cannot say (`like`, computed values) is left to TanStack DB, so the server sends more than
  * would be needed, never less. Values compare as the server compares them: within one type, arrays by their elements.
  *
- * A change is shown at once, sent as a BATCH (at most 100 rows, all or none of them), and taken back if the server refuses
- * it. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
+ * A change is shown at once, sent as a BATCH (all of its rows or none), and taken back if the server refuses it. One of more
+ * than 100 rows is not sent at all, for half of it could be refused when the other half is done. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
  *
  * @template {object} [T=Record<string, any>]
  * @param {LivelogCollectionOptions<T>} options

@@ -4,14 +4,15 @@
  * @module
  */
 
-/** @import { Batch, Command, Db, Query } from './livelog.js' */
+import { LivelogError } from './livelog.js';
+
+/** @import { Batch, Command, Db, FetchOptions, Query } from './livelog.js' */
 /** @import { CollectionConfig, IR, LoadSubsetOptions, SyncConfig } from '@tanstack/db' */
 
 /** @typedef {Record<string, unknown>} Filter */
 
 /**
  * A change that TanStack DB has made locally, as far as it matters here.
- *
  * @typedef {object} Mutation
  * @property {'insert' | 'update' | 'delete'} type
  * @property {any} original
@@ -21,13 +22,15 @@
 
 /**
  * @typedef {object} LivelogUtils
+ * @property {Db} db whose collection it is
  * @property {(seq: number) => Promise<void>} seen resolves when the collection has taken in what was written as `seq`
  * @property {(change: { transaction: { mutations: readonly any[] } }) => Promise<void>} send the `mutationFn` of a transaction
- *   of your own: its changes, which may be of several collections, are one BATCH
+ *   of your own: its changes, which may be of several collections of one client, are one BATCH
  */
 
 /**
- * Beside these, everything that a collection of TanStack DB takes, but no handlers of its changes.
+ * Beside these, what a collection of TanStack DB takes, but no handlers of its changes. Any other name is refused: a filter
+ * that is misspelt would ask for everything.
  *
  * @template {object} T
  * @typedef {object} LivelogOptions
@@ -41,14 +44,18 @@
 
 /**
  * @template {object} T
- * @typedef {LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete'>>} LivelogCollectionOptions
+ * @typedef {LivelogOptions<T> & Partial<Omit<CollectionConfig<T, string | number, never, any>, 'getKey' | 'sync' | 'onInsert' | 'onUpdate' | 'onDelete' | 'utils'>>} LivelogCollectionOptions
  */
 
 /** With so many subscriptions a collection asks for everything instead of more of them. */
 const SUBSETS = 32;
 
-/** A page of a FETCH has at most so many events. */
+/** The server's bounds: events of a FETCH, commands of a BATCH. */
 const PAGE = 1000;
+const CHANGES = 100;
+
+/** What is handed on to TanStack DB. What a later one takes can be added to the options that come out. */
+const HANDED_ON = /^(id|schema|gcTime|startSync|autoIndex|defaultIndexType|compare|syncMode|defaultStringCollation|singleResult)$/;
 
 /** @type {Record<string, string>} */
 const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
@@ -60,8 +67,8 @@ const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
  * subscription. What a filter cannot say (`like`, computed values) is left to TanStack DB, so the server sends more than
  * would be needed, never less. Values compare as the server compares them: within one type, arrays by their elements.
  *
- * A change is shown at once, sent as a BATCH (at most 100 rows, all or none of them), and taken back if the server refuses
- * it. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
+ * A change is shown at once, sent as a BATCH (all of its rows or none), and taken back if the server refuses it. One of more
+ * than 100 rows is not sent at all, for half of it could be refused when the other half is done. An update sends the fields that it changed, also inside of others, so that what somebody else changes stays.
  *
  * @template {object} [T=Record<string, any>]
  * @param {LivelogCollectionOptions<T>} options
@@ -69,17 +76,24 @@ const NEGATED = { gt: 'lte', gte: 'lt', lt: 'gte', lte: 'gt' };
  */
 export function livelogCollectionOptions(options) {
   const { db, filter, fields, getKey = (/** @type {any} */ row) => row._id, expectedVersion, ...rest } = options;
+  const path = Object.keys(rest).find((name) => !HANDED_ON.test(name));
+  if (path) throw new LivelogError({ code: 'invalid_option', message: `a collection takes no ${path}`, path });
   /** @type {Set<Subset>} */
   const subsets = new Set();
 
   /** @param {number} seq */
   const seen = async (seq) => {
     // A subset that ended has nothing more to wait for.
-    await Promise.all([...subsets].map(({ query }) => query.seen(seq).catch(() => {})));
+    const taken = (/** @type {Subset} */ { query }) => query.seen(seq).catch((error) => query.error || Promise.reject(error));
+    await Promise.all([...subsets].map(taken));
   };
 
   /** @param {{ transaction: { mutations: readonly any[] } }} change */
   const send = async ({ transaction: { mutations } }) => {
+    // Found before anything is sent: of what is done nothing is taken back.
+    if (mutations[CHANGES] || mutations.some(({ collection }) => collection.utils.db !== db)) {
+      throw new LivelogError({ code: 'bad_request', message: `a transaction has at most ${CHANGES} changes, all of one client` });
+    }
     const commands = mutations.map((mutation) => commandOf(mutation, expectedVersion));
     const { seq } = await db.write({ type: 'BATCH', payload: { commands } }, { optimistic: false });
     await Promise.all(mutations.map(({ collection }) => collection.utils.seen(seq)));
@@ -97,13 +111,12 @@ export function livelogCollectionOptions(options) {
     onInsert: send,
     onUpdate: send,
     onDelete: send,
-    utils: { seen, send },
+    utils: { db, seen, send },
   });
 }
 
 /**
  * One subscription of a collection: everything if it is eager, else what one or several of its live queries need.
- *
  * @typedef {object} Subset
  * @property {string} key the JSON of its filter
  * @property {Query} query
@@ -115,7 +128,6 @@ export function livelogCollectionOptions(options) {
 
 /**
  * What runs between the start of a collection and its cleanup.
- *
  * @param {Db} db
  * @param {Filter | undefined} filter
  * @param {string[] | undefined} fields
@@ -199,6 +211,8 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
   function close(subset) {
     subsets.delete(subset);
     subset.query.close();
+    // Nobody waits any more for what it begins with.
+    subset.resolve(true);
     begin();
     clear(subset);
     commit();
@@ -225,14 +239,19 @@ function sourceOf(db, filter, fields, getKey, eager, subsets, { begin, write, co
     if (subset && ![...loans.values()].includes(subset)) close(subset);
   }
 
+  function cleanup() {
+    // Who is about to ask does not.
+    loans.clear();
+    subsets.forEach(close);
+  }
+
   if (eager) open(filter).promise.then(markReady, () => {});
   else markReady();
-  return { loadSubset, unloadSubset, cleanup: () => subsets.forEach(close) };
+  return { loadSubset, unloadSubset, cleanup };
 }
 
 /**
  * The command that does on the server what was done here.
- *
  * @param {Mutation} mutation
  * @param {boolean | undefined} expects
  * @returns {Command}
@@ -271,7 +290,6 @@ function isPlain(value) {
 /**
  * The filter of what a live query needs. Of an ordered query with a limit that is everything up to the value at which the
  * server cuts it now: a row that comes before it later is told, too.
- *
  * @param {Db} db
  * @param {Filter | undefined} base
  * @param {LoadSubsetOptions} options
@@ -289,7 +307,6 @@ async function narrowed(db, base, { where, orderBy, limit, offset = 0, cursor })
 
 /**
  * What the first `limit` events have in common: a value up to which they go; nothing if there are fewer, or too many.
- *
  * @param {Db} db
  * @param {Filter | undefined} filter
  * @param {IR.OrderByClause} order
@@ -301,7 +318,7 @@ async function rangeOf(db, filter, { expression, compareOptions }, limit) {
   if (!path || limit > PAGE) return;
   const up = compareOptions.direction === 'asc';
   // Null comes first or last, whichever the query says, and is not counted.
-  const { data } = await db.fetch({ filter: all([filter, { [path]: { $ne: null } }]), sort: { [path]: up ? 1 : -1 }, fields: [path], limit });
+  const data = await read(db, { filter: all([filter, { [path]: { $ne: null } }]), sort: { [path]: up ? 1 : -1 }, fields: [path], limit });
   const value = path.split('.').reduce((at, name) => at?.[name], data[limit - 1]);
   if (!canCompare(value) || (compareOptions.stringSort !== 'lexical' && typeof value === 'string')) return;
   const upTo = { $not: { [up ? '$gt' : '$lt']: value } };
@@ -309,8 +326,25 @@ async function rangeOf(db, filter, { expression, compareOptions }, limit) {
 }
 
 /**
+ * Without hope of a connection a FETCH is refused, but a live query waits for one.
+ * @param {Db} db
+ * @param {FetchOptions} query
+ * @returns {Promise<any[]>}
+ */
+async function read(db, query) {
+  try {
+    return (await db.fetch(query)).data;
+  } catch (error) {
+    if (/** @type {LivelogError} */ (error).code !== 'unavailable') throw error;
+    await new Promise((resolve) => {
+      const stop = db.onState(() => resolve(stop()));
+    });
+    return read(db, query);
+  }
+}
+
+/**
  * The filter that sees at least what an expression is true of (with `not`, false of). `{}` sees everything.
- *
  * @param {any} expression
  * @param {boolean} [not]
  * @returns {Filter}
@@ -344,7 +378,6 @@ function conditionOf(name, value, not) {
 
 /**
  * Whether it is a number, a truth value, or text that both sides order alike: UTF-16 and UTF-8 do not agree on all of it.
- *
  * @param {unknown} value
  */
 function canCompare(value) {
@@ -353,7 +386,6 @@ function canCompare(value) {
 
 /**
  * The path of a field; none for what no event has.
- *
  * @param {any} expression
  * @returns {string}
  */

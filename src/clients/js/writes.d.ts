@@ -1,4 +1,4 @@
-import { LivelogError } from './connection.js';
+import { LivelogError } from './errors.js';
 export type Document = import('./documents.js').Document;
 export type Command = {
     type: string;
@@ -27,6 +27,7 @@ export type Conflict = {
     command: Command;
     error: LivelogError;
     current: any;
+    attempt: number;
 };
 export type LostEdit = {
     command: Command;
@@ -70,9 +71,11 @@ export type Edit = {
     key?: any;
     /**
      * being stored; may be sent; unanswered; its conflict is with
-     * the application
+     * the application, or what that made of it waits
      */
     stage: 'keeping' | 'ready' | 'sent' | 'asking';
+    conflicts: number;
+    wait?: ReturnType<typeof setTimeout>;
     /**
      * while it may have been carried out: its change comes after this seq, which was heard
      * of before it was sent
@@ -92,8 +95,6 @@ export type Edit = {
     resolve: (written: Written) => void;
     reject: (error: any) => void;
 };
-/** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
-export declare function uuid(): string;
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers

@@ -3,8 +3,11 @@
 // A write that was sent and not answered may have been carried out or not. It is sent again under the same `commandId`,
 // which makes the server answer it as it did, or carry it out for the first time.
 
-import { LivelogError, backoff, failure, isTooLarge, tell } from './connection.js';
+import { backoff, isTooLarge, tell } from './connection.js';
 import { update } from './documents.js';
+import { LivelogError, failure, invalid } from './errors.js';
+import { uuid, uuidOf } from './ids.js';
+import { commandOf } from './options.js';
 
 /** @typedef {import('./documents.js').Document} Document */
 /** @typedef {{ type: string, payload: any }} Command as on the wire */
@@ -17,7 +20,10 @@ import { update } from './documents.js';
  * @property {boolean} [optimistic] whether live results show it before it is answered: yes, unless `false`
  */
 
-/** @typedef {{ command: Command, error: LivelogError, current: any }} Conflict */
+/**
+ * `attempt`: how many times this write has been in conflict, from 1.
+ * @typedef {{ command: Command, error: LivelogError, current: any, attempt: number }} Conflict
+ */
 /** @typedef {{ command: Command, error: LivelogError }} LostEdit */
 
 /**
@@ -40,7 +46,9 @@ import { update } from './documents.js';
  * @property {number} bytes
  * @property {any} [key] in the database
  * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with
- *   the application
+ *   the application, or what that made of it waits
+ * @property {number} conflicts
+ * @property {ReturnType<typeof setTimeout>} [wait]
  * @property {number} [unsureAfter] while it may have been carried out: its change comes after this seq, which was heard
  *   of before it was sent
  * @property {{ seq: number, epoch: string }} [answer] where in which log it is
@@ -56,30 +64,31 @@ const ADOPTION_MS = 3000;
 const OFFLINE_MAX = 100;
 const OFFLINE_BYTES_MAX = 1024 * 1024;
 
-let lastTime = 0;
-
-/** A UUIDv7. Those of one page rise; pages without TLS have no `crypto.randomUUID`. */
-export function uuid() {
-  lastTime = Math.max(Date.now(), lastTime + 1);
-  let digits = lastTime.toString(16).padStart(12, '0');
-  for (const byte of crypto.getRandomValues(new Uint8Array(18))) digits += (byte % 16).toString(16);
-  let at = 0;
-  return '........-....-7...-a...-............'.replace(/\./g, () => digits[at++]);
+/**
+ * The commands of a batch, copied, or this one.
+ * @param {Command} command
+ * @returns {Command[]}
+ */
+function partsOf(command) {
+  const { type, payload } = command;
+  if (type !== 'BATCH') return [command];
+  if (!Array.isArray(payload.commands)) throw invalid('commands', 'the commands of a batch are a list');
+  return (payload.commands = payload.commands.map(commandOf));
 }
 
 /**
  * Takes a command apart and copies it, so that what its caller changes later is not sent.
  * @param {Command} original
  * @param {string} commandId
+ * @param {number} [expectedVersion]
+ * @param {(at: number) => string} [newId] of what is created by the command at this place of a batch
  */
-function prepare({ type, payload }, commandId) {
-  /** @type {Command} */
-  const command = JSON.parse(JSON.stringify({ type, payload }));
-  /** @type {Command[]} */
-  const commands = type === 'BATCH' ? command.payload.commands : [command];
-  const parts = commands.map((part) => ({
+function prepare(original, commandId, expectedVersion, newId = uuid) {
+  const command = commandOf(original);
+  if (expectedVersion !== undefined) command.payload.expectedVersion = expectedVersion;
+  const parts = partsOf(command).map((part, at) => ({
     ...part,
-    id: /** @type {string} */ (part.type === 'CREATE' ? (part.payload._id ??= uuid()) : part.payload.id),
+    id: /** @type {string} */ (part.type === 'CREATE' ? (part.payload._id ??= newId(at)) : part.payload.id),
   }));
   const text = JSON.stringify({ ...command, commandId });
   if (isTooLarge(text)) throw failure('too_large');
@@ -112,23 +121,23 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    * @param {WriteOptions} [options]
    * @returns {Promise<Written>}
    */
-  function write(command, { commandId = uuid(), expectedVersion, optimistic = true } = {}) {
+  function write(command, { commandId, expectedVersion, optimistic = true } = {}) {
     return new Promise((resolve, reject) => {
-      const { type } = command;
-      // In a CREATE it would be a field of the event.
-      const condition = expectedVersion === undefined || type === 'CREATE' ? {} : { expectedVersion };
-      const prepared = prepare({ type, payload: { ...command.payload, ...condition } }, commandId);
+      // Who repeats a command repeats the ids that it chose for new events.
+      const newId = commandId === undefined ? uuid : (/** @type {number} */ at) => uuidOf(`${at} ${commandId}`);
+      const prepared = prepare(command, commandId ?? uuid(), expectedVersion, newId);
       if (isClosed) throw failure('closed');
       const isFull = queue.size >= OFFLINE_MAX || bytes + prepared.bytes > OFFLINE_BYTES_MAX;
       if (isFull && !connection.isUp) throw failure('queue_full');
       const at = new Date().toISOString();
       const seqGuess = connection.head + queue.size + 1;
       /** @type {Edit} */
-      const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', resolve, reject };
+      const edit = { ...prepared, optimistic, at, seqGuess, stage: 'ready', conflicts: 0, resolve, reject };
       queue.add(edit);
       bytes += edit.bytes;
       show(edit);
       keep(edit);
+      connection.notify();
     });
   }
 
@@ -156,11 +165,16 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     if (opening) {
       edit.stage = 'keeping';
       await opening;
-      await store?.put(edit).catch(() => {});
-      edit.stage = 'ready';
+      await store?.put(edit).catch(unkept);
     }
+    edit.stage = 'ready';
     pump();
-    connection.notify();
+  }
+
+  /** @param {any} error */
+  function unkept(error) {
+    connection.warn(`writes that wait are lost with this page: ${error?.message}`);
+    return undefined;
   }
 
   /**
@@ -190,7 +204,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   /** @param {Edit} edit */
   function send(edit) {
     edit.stage = 'sent';
-    edit.unsureAfter ??= connection.head;
+    // A log that was made anew has come less far: there it comes after less.
+    edit.unsureAfter = Math.min(edit.unsureAfter ?? Infinity, connection.head);
     connection.request({ ...edit.command, commandId: edit.commandId }, (answer) => {
       edit.stage = 'ready';
       if (!answer) return;
@@ -217,6 +232,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
    * @param {import('./connection.js').Frame} answer
    */
   function succeed(edit, { seq, data, duplicate = false }) {
+    if (seq === undefined) throw new TypeError('an answer without a seq');
     attempts = 0;
     edit.answer = { seq, epoch: connection.epoch };
     edit.unsureAfter = undefined;
@@ -245,7 +261,8 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       pump();
       try {
         const current = error.details?.current;
-        const payload = await onConflict({ command: edit.command, error, current });
+        const attempt = ++edit.conflicts;
+        const payload = await onConflict({ command: edit.command, error, current, attempt });
         if (isClosed) return;
         if (payload) return replace(edit, payload);
       } catch (thrown) {
@@ -259,14 +276,16 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
   }
 
   /**
+   * Sends at once what is made of a first conflict. What is in conflict again may be so for ever.
    * @param {Edit} edit
    * @param {any} payload
    */
   function replace(edit, payload) {
     const prepared = prepare({ type: edit.command.type, payload }, uuid());
     bytes += prepared.bytes - edit.bytes;
-    restack(() => Object.assign(edit, prepared, { stage: 'ready' }));
-    keep(edit);
+    restack(() => Object.assign(edit, prepared));
+    if (edit.conflicts < 2) keep(edit);
+    else edit.wait = setTimeout(() => keep(edit), backoff(edit.conflicts));
   }
 
   /** Takes over the edits of pages that are gone: they go before those of this one. */
@@ -277,6 +296,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       ...prepare(command, commandId),
       ...rest,
       stage: 'ready',
+      conflicts: 0,
       resolve() {},
       reject(error) {
         if (!isClosed) onLost?.({ command: this.command, error });
@@ -285,6 +305,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     if (!adopted.length) return;
     for (const edit of adopted) bytes += edit.bytes;
     restack(() => void (queue = new Set([...adopted, ...queue])));
+    connection.notify();
   }
 
   async function start() {
@@ -299,7 +320,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     if (store && !isClosed) adopting = setInterval(() => adopt().then(pump, () => {}), ADOPTION_MS);
   }
   if (opening) {
-    opening = opening.catch(() => undefined);
+    opening = opening.catch(unkept);
     start();
   }
 
@@ -321,7 +342,10 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       isClosed = true;
       clearTimeout(pause);
       clearInterval(adopting);
-      for (const edit of queue) edit.reject(failure('closed'));
+      for (const edit of queue) {
+        clearTimeout(edit.wait);
+        edit.reject(failure('closed'));
+      }
       opening?.then(() => store?.close());
     },
   };

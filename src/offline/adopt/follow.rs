@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{bail, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::follower::Follower;
 use super::{AdoptOptions, FollowOptions};
-use crate::store::{Source, SourceChange, SourceEvent, Store, StoreError};
-use crate::value::read;
-
-/// The note that a store keeps of it.
-const NOTE: &str = "adopt";
+use crate::domain::Timestamp;
+use crate::engine::ago;
+use crate::store::{MoveProgress, Source, SourceChange, SourceEvent, Store, StoreError};
 
 /// Changes that are applied together.
 const GROUP_COUNT: usize = 512;
@@ -22,73 +19,16 @@ const GROUP_COUNT: usize = 512;
 /// How often the position is noted while nothing changes: the source's log must still reach back to it later.
 const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How far a source was followed into a store: everything before `position` is there.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FollowProgress {
-    source: String,
-    /// Whether all documents were copied: before that, `position` is where to begin.
-    is_copied: bool,
-    position: String,
-}
-
-impl FollowProgress {
-    /// Before anything was copied.
-    pub(super) fn begun(source: &dyn Source, position: String) -> Self {
-        Self {
-            source: source.name().to_owned(),
-            is_copied: false,
-            position,
-        }
-    }
-
-    /// Once everything was.
-    pub(super) fn copied(self) -> Self {
-        Self {
-            is_copied: true,
-            ..self
-        }
-    }
-
-    pub(super) async fn read(store: &dyn Store) -> anyhow::Result<Option<Self>> {
-        let Some(note) = store.note(NOTE).await? else {
-            return Ok(None);
-        };
-        let progress = read(&note, "").context("how far the source was followed cannot be read")?;
-        Ok(Some(progress))
-    }
-
-    pub(super) async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let note = serde_json::to_string(self).expect("it is JSON");
-        store.write_note(NOTE, &note).await
-    }
-
-    /// Refuses a store that another source was followed into, or that is not complete.
-    pub(super) fn ensure_of(&self, source: &dyn Source) -> anyhow::Result<()> {
-        ensure!(
-            self.source == source.name(),
-            "this store follows {}, not {}",
-            self.source,
-            source.name()
-        );
-        ensure!(
-            self.is_copied,
-            "adopting {} was cut off while its documents were copied: remove this store, and begin again",
-            self.source
-        );
-        Ok(())
-    }
-}
-
 /// Follows until it is told to stop, or nothing has changed for long enough.
 pub(super) async fn follow(
     source: &dyn Source,
     store: &Arc<dyn Store>,
     options: &AdoptOptions,
-    progress: FollowProgress,
+    progress: MoveProgress,
     until: FollowOptions,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::on_signal(until)?;
-    let mut changes = source.changes(&progress.position)?;
+    let mut changes = source.changes(progress.position()?)?;
     let mut follower = Follower::start(store, &options.intake);
     let mut progress = NotedProgress::new(progress);
     println!(
@@ -130,12 +70,13 @@ async fn take(
     store: &Arc<dyn Store>,
 ) -> anyhow::Result<()> {
     let mut changes: Vec<SourceChange> = Vec::new();
-    let (mut position, mut failure, mut caught_up) = (None, None, None);
+    let (mut position, mut failure, mut caught_up, mut last) = (None, None, None, None);
     for event in events.drain(..) {
         match event {
             Ok(SourceEvent::Change(change)) => {
                 caught_up = None;
                 position = Some(change.position.clone());
+                last = change.at.or(last);
                 changes.push(change);
             }
             Ok(SourceEvent::CaughtUp {
@@ -153,7 +94,8 @@ async fn take(
     if let Some(position) = position {
         progress.advance(position, has_changes, &**store).await?;
     }
-    stop.observe(has_changes, caught_up, follower);
+    stop.observe(has_changes, caught_up);
+    stop.report(last, follower);
     match failure {
         Some(error) => bail!("cannot follow the source: {error}"),
         None => Ok(()),
@@ -162,12 +104,12 @@ async fn take(
 
 /// The progress, and when it was last noted.
 struct NotedProgress {
-    progress: FollowProgress,
+    progress: MoveProgress,
     noted: Instant,
 }
 
 impl NotedProgress {
-    fn new(progress: FollowProgress) -> Self {
+    fn new(progress: MoveProgress) -> Self {
         let noted = Instant::now();
         Self { progress, noted }
     }
@@ -178,7 +120,7 @@ impl NotedProgress {
         has_changes: bool,
         store: &dyn Store,
     ) -> Result<(), StoreError> {
-        self.progress.position = position;
+        self.progress.position = Some(position);
         if !has_changes && self.noted.elapsed() < NOTE_INTERVAL {
             return Ok(());
         }
@@ -209,7 +151,17 @@ struct Stop {
     /// Since it was told.
     has_caught_up: bool,
     has_said_so: bool,
+    /// Whether the source had nothing more, when it was asked last.
+    is_near: bool,
+    reported: Instant,
 }
+
+/// A source that is written all the time never has nothing more: so close behind it is caught up with, by the clocks of
+/// both.
+const NEAR: Duration = Duration::from_secs(2);
+
+/// How often it is said how far the following is.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Stop {
     fn on_signal(until: FollowOptions) -> anyhow::Result<Self> {
@@ -221,6 +173,8 @@ impl Stop {
             told: Vec::new(),
             has_caught_up: false,
             has_said_so: false,
+            is_near: false,
+            reported: Instant::now(),
         })
     }
 
@@ -238,18 +192,30 @@ impl Stop {
     }
 
     /// Notes what was taken, and when the source was asked that had nothing more.
-    fn observe(&mut self, has_changes: bool, caught_up: Option<Instant>, follower: &Follower<'_>) {
+    fn observe(&mut self, has_changes: bool, caught_up: Option<Instant>) {
         if has_changes {
             self.last_change = Instant::now();
         }
         let told = self.told.first();
         self.has_caught_up = caught_up.is_some_and(|asked| told.is_none_or(|told| asked >= *told));
-        if caught_up.is_some() && !std::mem::replace(&mut self.has_said_so, true) {
-            println!(
-                "caught up: {}. Stop what writes to the source, then press Ctrl-C here",
-                follower.counts
-            );
+        self.is_near = caught_up.is_some();
+    }
+
+    /// Says how far it is: once that it has caught up, and now and then what was done. `last` is when the last change was
+    /// made.
+    fn report(&mut self, last: Option<Timestamp>, follower: &Follower<'_>) {
+        let is_near = self.is_near || last.is_some_and(|last| last >= ago(NEAR));
+        let counts = &follower.counts;
+        if is_near && !std::mem::replace(&mut self.has_said_so, true) {
+            println!("caught up: {counts}. Stop what writes to the source, then press Ctrl-C here");
+        } else if let Some(last) = last
+            && self.reported.elapsed() >= REPORT_INTERVAL
+        {
+            println!("followed up to {}: {counts}", last.as_str());
+        } else {
+            return;
         }
+        self.reported = Instant::now();
     }
 
     fn is_due(&self) -> bool {

@@ -14,7 +14,7 @@ use anyhow::{anyhow, bail};
 use super::IntakeOptions;
 use super::intake::OnRefusal;
 use super::report::{IntakeReport, told};
-use crate::adoption::{Converter, Refusal};
+use crate::adoption::{Converter, Refusal, Refusals};
 use crate::domain::{
     ChangeKind, Command, CommandBatch, CommandId, Create, Delete, Event, EventId, Rejection,
     Replace,
@@ -133,7 +133,7 @@ impl<'a> Follower<'a> {
             }
             (Err(_), SourceEffect::Gone) => return Ok(None),
             (Err(refusal), SourceEffect::Put(_)) => {
-                self.refuse(&format!("{:?}", change.id), &refusal)?;
+                self.refuse(&format!("{:?}", change.id), refusal.into())?;
                 return Ok(None);
             }
         };
@@ -144,8 +144,8 @@ impl<'a> Follower<'a> {
         let new = match converted.and_then(sized) {
             Ok(new) => Some(new),
             // As it was it is no more, and as it is it cannot be here.
-            Err(refusal) => {
-                self.refuse(&format!("_id {id}"), &refusal)?;
+            Err(refusals) => {
+                self.refuse(&format!("_id {id}"), refusals)?;
                 None
             }
         };
@@ -153,15 +153,15 @@ impl<'a> Follower<'a> {
         Ok(Some(Wish { token, id, new }))
     }
 
-    fn refuse(&mut self, place: &str, refusal: &Refusal) -> anyhow::Result<()> {
+    fn refuse(&mut self, place: &str, refusals: Refusals) -> anyhow::Result<()> {
         if self.on_refusal == OnRefusal::Stop {
             bail!(
                 "cannot follow: {}. Start again with a --rename or --drop for it, or with \
                  --skip-refused: it goes on where it stopped",
-                told(place, refusal)
+                told(place, &refusals)
             );
         }
-        self.report.refuse(place, refusal);
+        self.report.refuse(place, refusals);
         Ok(())
     }
 
@@ -259,10 +259,10 @@ fn is_true(wish: &Wish, current: Option<&Event>) -> bool {
 }
 
 /// Refuses what an event cannot hold, before the engine does.
-fn sized(new: Create) -> Result<Create, Refusal> {
+fn sized(new: Create) -> Result<Create, Refusals> {
     match new.excess() {
         None => Ok(new),
-        Some(excess) => Err(Refusal::whole(format!("its fields would {excess}"))),
+        Some(excess) => Err(Refusal::whole(format!("its fields would {excess}")).into()),
     }
 }
 

@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context, ensure};
 use uuid::Uuid;
 
-use super::report::{IntakeReport, told};
-use crate::adoption::{Converter, Refusal};
+use super::report::IntakeReport;
+use crate::adoption::{Converter, GivenFields, Refusal, Refusals, counted};
 use crate::domain::{Change, Command, EventId, EventState, Seq, Stamp, Timestamp, decide};
 use crate::engine::wall_time;
 use crate::limits;
 use crate::offline::bulk_loader::BulkLoader;
 use crate::offline::fold_digest::FoldDigest;
-use crate::store::SourceDocument;
 use crate::value::Steps;
 
 /// What happens where a document is refused.
@@ -21,7 +20,7 @@ use crate::value::Steps;
 pub(in crate::offline) enum OnRefusal {
     /// It is listed, and left out.
     GoOn,
-    /// It ends the work.
+    /// It ends the work: nothing more is written, and the rest is only looked at.
     Stop,
 }
 
@@ -41,9 +40,9 @@ pub(in crate::offline) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Looks at documents, and lists all that are refused.
-    pub(in crate::offline) fn looking(converter: &'a Converter) -> Self {
-        Self::new(converter, OnRefusal::GoOn, None)
+    /// Looks at documents.
+    pub(in crate::offline) fn looking(converter: &'a Converter, on_refusal: OnRefusal) -> Self {
+        Self::new(converter, on_refusal, None)
     }
 
     /// Fills an empty store.
@@ -73,48 +72,80 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes the next document, which is at `place` in its source; or why that had none there.
+    /// Takes the next document, which is at `place` in its source and takes `bytes` there; or why there is none in them.
     pub(in crate::offline) async fn take(
         &mut self,
         place: &str,
-        document: Result<SourceDocument, Refusal>,
+        bytes: u64,
+        document: Result<GivenFields, Refusal>,
     ) -> anyhow::Result<()> {
         self.report.documents += 1;
-        match document.and_then(|document| self.change(document)) {
+        self.report.bytes += bytes;
+        let document = document.map_err(Refusals::from);
+        match document.and_then(|fields| self.change(fields)) {
             Ok(change) => self.append(Arc::new(change)).await,
-            Err(refusal) if self.on_refusal == OnRefusal::GoOn => {
-                self.report.refuse(place, &refusal);
+            Err(refusals) => {
+                self.report.refuse(place, refusals);
                 Ok(())
             }
-            Err(refusal) => bail!("{}", told(place, &refusal)),
         }
     }
 
-    /// Appends what is left.
-    pub(in crate::offline) async fn finish(&mut self) -> anyhow::Result<()> {
-        self.flush().await
+    /// Appends what is left, if all went well until here; else says what was refused, and how far it came.
+    pub(in crate::offline) async fn finish(
+        &mut self,
+        taken: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let finished = match taken {
+            Ok(()) => self.flush().await.and_then(|()| self.ensure_taken()),
+            failed => failed,
+        };
+        if finished.is_err() && self.report.refused > 0 {
+            print!("{}", self.report);
+        }
+        finished.with_context(|| self.progress())
+    }
+
+    /// What there is to say if documents are refused, and are not to be left out.
+    fn ensure_taken(&self) -> anyhow::Result<()> {
+        let refused = self.report.refused;
+        ensure!(
+            refused == 0 || self.on_refusal == OnRefusal::GoOn,
+            "{} cannot be taken as {}. Mend what is refused, give names to what lacks one (--rename PATH=NAME), leave \
+             fields out (--drop PATH), or leave out the documents (--skip-refused)",
+            counted(refused, "document", "documents"),
+            if refused == 1 { "it is" } else { "they are" }
+        );
+        Ok(())
+    }
+
+    /// Whether what comes is only looked at.
+    fn is_looking(&self) -> bool {
+        let is_stopped = self.on_refusal == OnRefusal::Stop && self.report.refused > 0;
+        self.loader.is_none() || is_stopped
     }
 
     /// How far it came, for who has to clean up.
-    pub(in crate::offline) fn progress(&self) -> String {
+    fn progress(&self) -> String {
         match &self.loader {
             Some(loader) if loader.seq > Seq::ZERO => format!(
-                "{} events were written, so remove this store before you try again",
-                loader.seq
+                "{} {} written, so remove this store before you try again",
+                counted(loader.seq.get(), "event", "events"),
+                if loader.seq.get() == 1 { "was" } else { "were" }
             ),
             _ => "nothing was written".to_owned(),
         }
     }
 
-    fn change(&mut self, document: SourceDocument) -> Result<Change, Refusal> {
-        self.report.bytes += document.bytes as u64;
+    fn change(&mut self, fields: GivenFields) -> Result<Change, Refusals> {
         let tally = &mut self.report.tally;
-        let create = self.converter.convert(document.fields, self.at, tally)?;
+        let create = self.converter.convert(fields, self.at, tally)?;
         let id = create.id.clone();
         let id = id.unwrap_or_else(|| EventId::from(Uuid::now_v7()));
         if self.fold.has(&id) {
-            let reason = format!("another document became event {id} before: ids are text here");
-            return Err(Refusal::whole(reason));
+            let refusal =
+                Refusal::whole("another document became the same event before: ids are text here");
+            return Err(refusal.about(format!("event {id}")).into());
         }
         let state = EventState {
             id,
@@ -129,13 +160,13 @@ impl<'a> Intake<'a> {
             Stamp { seq, at },
             &Steps::new(0),
         );
-        decided.map_err(|rejection| Refusal::whole(rejection.to_string()))
+        decided.map_err(|rejection| Refusal::whole(rejection.to_string()).into())
     }
 
     async fn append(&mut self, change: Arc<Change>) -> anyhow::Result<()> {
         self.fold.apply(&change)?;
         self.seq = change.seq;
-        if self.loader.is_none() {
+        if self.is_looking() {
             return Ok(());
         }
         self.batch_bytes += change.approx_bytes();
@@ -151,6 +182,9 @@ impl<'a> Intake<'a> {
     async fn flush(&mut self) -> anyhow::Result<()> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
+        if self.is_looking() {
+            return Ok(());
+        }
         if let Some(loader) = &mut self.loader
             && !batch.is_empty()
         {

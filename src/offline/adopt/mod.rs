@@ -2,9 +2,10 @@
 //!
 //! | step | reads | writes |
 //! |---|---|---|
+//! | survey | whether the store can be written, and is empty | nothing |
 //! | position, if it is to be followed | where the source's changes are now | nothing |
 //! | look | every document | nothing: what is refused ends it here |
-//! | fill | every document, as of one moment unless it is followed | an empty store |
+//! | fill | every document, as of one moment unless it is followed | an empty store; and as a note that it is not full |
 //! | verify | what was written | nothing: log, view and what was meant must be equal |
 //! | follow | the changes after the position | events as they became; and how far, as a note |
 //!
@@ -14,6 +15,7 @@
 mod follow;
 mod follower;
 pub(super) mod intake;
+pub(super) mod progress;
 pub(super) mod report;
 
 use std::process::ExitCode;
@@ -25,18 +27,16 @@ use futures::TryStreamExt;
 
 use super::bulk_loader::BulkLoader;
 use super::verify;
-use crate::adoption::{Converter, Renames};
-use crate::domain::Seq;
+use crate::adoption::{Converter, Renames, counted, shown};
 use crate::store;
-use crate::store::{Source, SourceDocument, SourceOptions, Store, StoreOptions};
-use follow::FollowProgress;
+use crate::store::{MoveProgress, Source, SourceDocument, SourceOptions, Store, StoreOptions};
 use intake::{Intake, OnRefusal};
 
 /// How documents of another program are taken in.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeOptions {
     /// New names.
-    pub renames: Renames,
+    pub renames: Arc<Renames>,
     /// Leave out what is refused.
     pub skips: bool,
     /// Look, and write nothing.
@@ -64,7 +64,7 @@ pub struct FollowOptions {
 impl IntakeOptions {
     pub(super) fn converter(&self) -> Converter {
         Converter {
-            renames: self.renames.clone(),
+            renames: Arc::clone(&self.renames),
         }
     }
 
@@ -75,15 +75,25 @@ impl IntakeOptions {
         }
     }
 
-    /// What there is to say if documents are refused, and are not to be left out.
-    pub(super) fn ensure_taken(&self, refused: u64) -> anyhow::Result<()> {
-        ensure!(
-            refused == 0 || self.skips,
-            "{refused} documents cannot be taken as they are, so nothing was written. Mend them, give names to what \
-             lacks one (--rename PATH=NAME), leave fields out (--drop PATH), or leave out the documents \
-             (--skip-refused)"
-        );
-        Ok(())
+    /// Tells the options that did nothing, once everything was read.
+    pub(super) fn warn_of_unmet(&self) {
+        for option in self.renames.unmet() {
+            let option = shown(option);
+            eprintln!(
+                "livelog: warning: {option} was met by no field: is it misspelt? A dot is a step inwards, \\. a dot in a name"
+            );
+        }
+    }
+
+    /// What a dry run found, once it looked at the documents and at the store: what is wrong with either is told.
+    pub(super) fn rehearsed(
+        looked: anyhow::Result<()>,
+        store: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match (looked, store) {
+            (Err(looked), Err(store)) => bail!("{looked:#}. Besides, {store:#}"),
+            (looked, store) => looked.and(store),
+        }
     }
 }
 
@@ -93,71 +103,91 @@ impl IntakeOptions {
 /// If a document is refused, the store is not empty, or either cannot be reached; says what was written.
 pub async fn adopt(options: &AdoptOptions, into: &StoreOptions) -> anyhow::Result<ExitCode> {
     let source = store::open_source(&options.source).await?;
-    let known = progress_of(into, options).await?;
-    if let (Some(known), Some(until)) = (known, options.follow) {
-        known.ensure_of(&*source)?;
-        let store = store::open(into).await?;
-        let followed = follow::follow(&*source, &store, options, known, until).await;
-        store.close().await;
-        return followed.map(|()| ExitCode::SUCCESS);
-    }
-    let start = match options.follow {
-        Some(_) => Some(
-            source
-                .position()
-                .await
-                .context("cannot follow the source")?,
-        ),
-        None => None,
+    let adopted = match options.intake.is_dry_run {
+        true => rehearse(&*source, options, into).await,
+        false => begin_or_go_on(&*source, options, into).await,
     };
-    look(&*source, options).await?;
-    if options.intake.is_dry_run {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let store = store::open(into).await?;
-    let adopted = move_in(&*source, &store, options, start).await;
-    store.close().await;
+    options.intake.warn_of_unmet();
     adopted.map(|()| ExitCode::SUCCESS)
 }
 
-/// How far the source was followed into this store before, if it was. Refuses a store that holds anything else.
+async fn rehearse(
+    source: &dyn Source,
+    options: &AdoptOptions,
+    into: &StoreOptions,
+) -> anyhow::Result<()> {
+    let store = progress_of(into, source, options).await;
+    if let Ok(Some(_)) = store {
+        println!(
+            "{} was copied into this store: without --dry-run, following it goes on where it stopped",
+            source.name()
+        );
+        return Ok(());
+    }
+    start(source, options).await?;
+    IntakeOptions::rehearsed(look(source, options).await, store.map(drop))
+}
+
+async fn begin_or_go_on(
+    source: &dyn Source,
+    options: &AdoptOptions,
+    into: &StoreOptions,
+) -> anyhow::Result<()> {
+    if let (Some(known), Some(until)) = (progress_of(into, source, options).await?, options.follow)
+    {
+        let store = store::open(into).await?;
+        let followed = follow::follow(source, &store, options, known, until).await;
+        store.close().await;
+        return followed;
+    }
+    let start = start(source, options).await?;
+    look(source, options).await?;
+    if options.follow.is_some() {
+        // It may be days until it ends.
+        options.intake.warn_of_unmet();
+    }
+    let store = store::open_to_fill(into).await?;
+    let adopted = move_in(source, &store, options, start).await;
+    store.close().await;
+    adopted
+}
+
+/// The position to follow from, if that is asked for.
+async fn start(source: &dyn Source, options: &AdoptOptions) -> anyhow::Result<Option<String>> {
+    if options.follow.is_none() {
+        return Ok(None);
+    }
+    let position = source.position().await;
+    position.map(Some).context("cannot follow the source")
+}
+
+/// How far the source was copied into this store before, if following it goes on from there. Refuses a store that can
+/// neither be filled nor followed into.
 async fn progress_of(
     into: &StoreOptions,
+    source: &dyn Source,
     options: &AdoptOptions,
-) -> anyhow::Result<Option<FollowProgress>> {
-    if options.intake.is_dry_run {
-        return Ok(None);
+) -> anyhow::Result<Option<MoveProgress>> {
+    let progress = progress::survey_progress(into, options.follow.is_some()).await?;
+    if let Some(progress) = &progress {
+        progress.ensure_of(source)?;
     }
-    // One that cannot be read, or is not there yet, is told of when it is opened to be written.
-    let Ok(store) = store::open_unwritten(into, false).await else {
-        return Ok(None);
-    };
-    let (head, progress) = (store.head().await, FollowProgress::read(&*store).await);
-    store.close().await;
-    match (progress?, head?) {
-        (Some(progress), _) if options.follow.is_some() => Ok(Some(progress)),
-        (_, Seq::ZERO) => Ok(None),
-        (Some(_), head) => bail!(
-            "the store is not empty: its log ends at {head}. What was adopted there goes on with --follow"
-        ),
-        (None, head) => {
-            bail!("the store is not empty: its log ends at {head}. Name another folder or database")
-        }
-    }
+    Ok(progress)
 }
 
 /// Reads everything once, and says what it would become.
 async fn look(source: &dyn Source, options: &AdoptOptions) -> anyhow::Result<()> {
-    let count = source.count().await?;
-    println!("adopting {}: about {count} documents", source.name());
+    let count = counted(source.count().await?, "document", "documents");
+    println!("adopting {}: about {count}", source.name());
     let converter = options.intake.converter();
-    let mut intake = Intake::looking(&converter);
-    take_all(source, true, &mut intake).await?;
+    let mut intake = Intake::looking(&converter, options.intake.on_refusal());
+    let taken = take_all(source, true, &mut intake).await;
+    intake.finish(taken).await?;
     print!("{}", intake.report);
     if options.intake.is_dry_run {
         println!("would become {}", intake.fold);
     }
-    options.intake.ensure_taken(intake.report.refused)
+    Ok(())
 }
 
 async fn move_in(
@@ -167,19 +197,17 @@ async fn move_in(
     start: Option<String>,
 ) -> anyhow::Result<()> {
     let loader = BulkLoader::begin(&**store).await?;
-    let progress = start.map(|position| FollowProgress::begun(source, position));
-    if let Some(progress) = &progress {
-        progress.write(&**store).await?;
-    }
+    let progress = MoveProgress::begun(source.name(), start);
+    progress.write(&**store).await?;
     let meant = fill(source, options, loader).await?;
     verify_written(store, &meant).await?;
+    let progress = progress.copied();
+    progress.write(&**store).await?;
     println!("adopted {meant}; log and view hold what was read");
-    if let (Some(progress), Some(until)) = (progress, options.follow) {
-        let progress = progress.copied();
-        progress.write(&**store).await?;
-        follow::follow(source, store, options, progress, until).await?;
+    match options.follow {
+        Some(until) => follow::follow(source, store, options, progress, until).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Fills the store; returns counts and digest of what it should hold.
@@ -191,11 +219,8 @@ async fn fill(
     let converter = options.intake.converter();
     let mut intake = Intake::filling(&converter, options.intake.on_refusal(), loader);
     let is_one_moment = options.follow.is_none();
-    let taken = match take_all(source, is_one_moment, &mut intake).await {
-        Ok(()) => intake.finish().await,
-        failed => failed,
-    };
-    taken.with_context(|| intake.progress())?;
+    let taken = take_all(source, is_one_moment, &mut intake).await;
+    intake.finish(taken).await?;
     Ok(intake.fold.to_string())
 }
 
@@ -226,7 +251,8 @@ async fn take_all(
         }
         for document in page.documents {
             let place = place(&document, intake.report.documents);
-            intake.take(&place, Ok(document)).await?;
+            let bytes = document.bytes as u64;
+            intake.take(&place, bytes, Ok(document.fields)).await?;
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::packet::{EmittedEvent, binary};
+use super::packet::{EmittedEvent, binary, requested};
 use crate::protocol::code::Code;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::failure::Failure;
@@ -48,10 +48,12 @@ impl Dialect {
     /// The message that a session reads, for an event that a client emits. Either way an answer is owed for it.
     ///
     /// # Errors
-    /// If no request has that name, or the message around its payload is malformed.
-    pub fn request(&mut self, event: &EmittedEvent<'_>) -> Result<String, Failure> {
-        // A PING is answered out of turn, and Socket.IO has its own.
-        let kind = RequestKind::parse(&event.name).filter(|kind| *kind != RequestKind::Ping);
+    /// If no request has that name, or the message around its payload is malformed; with the request, if there is one.
+    pub fn request(
+        &mut self,
+        event: &EmittedEvent<'_>,
+    ) -> Result<String, (Option<RequestKind>, Failure)> {
+        let kind = requested(&event.name);
         let message =
             kind.map(|kind| RequestMessage::of(kind, event.payload).map(|read| (kind, read)));
         let broadcast = match &message {
@@ -64,14 +66,12 @@ impl Dialect {
         });
         match message {
             Some(Ok((kind, message))) => Ok(message.encode(kind)),
-            Some(Err(invalid)) => Err(Failure::at(Code::BadRequest, invalid)),
+            Some(Err(invalid)) => Err((kind, Failure::at(Code::BadRequest, invalid))),
             None => {
                 let reason = "no request has this name: CREATE, UPDATE, DELETE, RESTORE, BATCH, \
                               FETCH, BROADCAST, SUBSCRIBE, UNSUBSCRIBE";
-                Err(Failure::at(
-                    Code::UnknownType,
-                    Invalid::new("event", reason),
-                ))
+                let unknown = Invalid::new("event", reason);
+                Err((None, Failure::at(Code::UnknownType, unknown)))
             }
         }
     }
@@ -224,7 +224,9 @@ mod tests {
     use crate::protocol;
     use crate::protocol::Frame;
 
-    fn request(dialect: &mut Dialect, packet: &str) -> Result<String, Failure> {
+    type Refused = (Option<RequestKind>, Failure);
+
+    fn request(dialect: &mut Dialect, packet: &str) -> Result<String, Refused> {
         match ClientPacket::parse(packet) {
             ClientPacket::Emit(event) => dialect.request(&event),
             other => panic!("{other:?} is no event"),
@@ -308,21 +310,33 @@ mod tests {
     #[test]
     fn what_no_request_says_is_refused_and_nothing_of_a_document_is_lost() {
         let mut dialect = Dialect::default();
-        let code = |refused: Result<String, Failure>| {
-            let failure = refused.unwrap_err();
-            (failure.code, failure.path.unwrap())
+        let mut refused = |packet: &str| {
+            let (kind, failure) = request(&mut dialect, packet).unwrap_err();
+            (kind, failure.code, failure.path.unwrap())
         };
+        let create = Some(RequestKind::Create);
         assert_eq!(
-            code(request(&mut dialect, r#"42["JOIN","room"]"#)),
-            (Code::UnknownType, "event".to_owned())
+            refused(r#"42["JOIN","room"]"#),
+            (None, Code::UnknownType, "event".to_owned())
         );
-        let mixed = r#"42["CREATE",{"type":"CREATE","field1":"x"}]"#;
         assert_eq!(
-            code(request(&mut dialect, mixed)),
-            (Code::BadRequest, "field1".to_owned())
+            refused(r#"42["CREATE",{"type":"CREATE","field1":"x"}]"#),
+            (create, Code::BadRequest, "field1".to_owned())
         );
-        let twice = r#"42["CREATE",{"type":"CREATE","payload":{},"payload":{}}]"#;
-        assert_eq!(code(request(&mut dialect, twice)).1, "payload");
+        assert_eq!(
+            refused(r#"42["CREATE",{"type":"CREATE","payload":{},"payload":{}}]"#),
+            (create, Code::BadRequest, "payload".to_owned())
+        );
+        for (packet, kind) in [
+            (r#"451-7["CREATE",{"_placeholder":true,"num":0}]"#, create),
+            (r#"451-["PING",{"_placeholder":true,"num":0}]"#, None),
+            ("451-[", None),
+        ] {
+            let ClientPacket::Refused { kind: found, .. } = ClientPacket::parse(packet) else {
+                panic!("{packet} is refused");
+            };
+            assert_eq!(found, kind, "{packet}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::domain::Seq;
 use crate::protocol::code::Code;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::failure::Failure;
+use crate::protocol::request_kind::RequestKind;
 use crate::protocol::subscribe::Subscribe;
 use crate::value::{Invalid, read};
 
@@ -43,6 +44,8 @@ pub enum ClientPacket<'a> {
         ack: Option<u64>,
         /// Attachments that come with it.
         attachments: usize,
+        /// What the event asks for, if it names a request.
+        kind: Option<RequestKind>,
         /// Why not.
         failure: Failure,
     },
@@ -93,6 +96,7 @@ impl<'a> ClientPacket<'a> {
             ("5", None) => Self::Refused {
                 ack,
                 attachments,
+                kind: kind_of(rest),
                 failure: binary(),
             },
             ("1" | "2" | "3" | "5" | "6", _) => Self::Ignored,
@@ -111,6 +115,17 @@ impl<'a> ClientPacket<'a> {
     }
 }
 
+/// What an event asks for, by its name.
+fn kind_of(json: &str) -> Option<RequestKind> {
+    let event: Arguments<'_> = serde_json::from_str(json).ok()?;
+    requested(&event.name)
+}
+
+/// The request that an event of this name is. A PING is answered out of turn, and Socket.IO has its own.
+pub(super) fn requested(name: &str) -> Option<RequestKind> {
+    RequestKind::parse(name).filter(|kind| *kind != RequestKind::Ping)
+}
+
 /// Why an attachment is refused.
 pub(super) fn binary() -> Failure {
     Failure::new(
@@ -123,6 +138,7 @@ fn malformed(ack: Option<u64>, reason: &str) -> ClientPacket<'static> {
     ClientPacket::Refused {
         ack,
         attachments: 0,
+        kind: None,
         failure: Failure::new(Code::MalformedJson, reason),
     }
 }

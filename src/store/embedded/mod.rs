@@ -77,6 +77,14 @@ impl EmbeddedStore {
         }
     }
 
+    /// Whether there is a data file in a folder that is, or can be made, and written. Changes nothing.
+    ///
+    /// # Errors
+    /// Why it could not be written, and what to do about it.
+    pub(super) fn ensure_writable(options: &EmbeddedOptions) -> Result<bool, EmbeddedOpenError> {
+        DataDir::new(options.dir.clone()).ensure_writable()
+    }
+
     /// Opens the data folder, for this process alone.
     ///
     /// # Errors

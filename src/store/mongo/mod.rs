@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, doc};
 use futures::stream::BoxStream;
 use mongodb::options::{Acknowledgment, SessionOptions, WriteConcern};
 use mongodb::{Collection, Database};
@@ -38,7 +38,7 @@ pub use source::MongoSource;
 use super::open::Purpose;
 use super::{
     AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
-    Store, StoreError, TailEvent,
+    Site, Store, StoreError, TailEvent,
 };
 use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
@@ -131,6 +131,29 @@ impl MongoStore {
             log,
             notifier,
             appender: Arc::new(appender),
+        }))
+    }
+}
+
+impl MongoStore {
+    /// What is in a database, and its note of this name; `None` if there is no livelog and one can be made. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why none could be made there, and what to do about it.
+    pub(super) async fn survey(
+        options: &MongoOptions,
+        note: &str,
+    ) -> Result<Option<Site>, MongoOpenError> {
+        let Some((database, head)) = open::survey(options).await? else {
+            return Ok(None);
+        };
+        let events = database.collection::<RawDocumentBuf>(EVENTS);
+        let event = within(CALL_DEADLINE, async move { events.find_one(doc! {}).await });
+        Ok(Some(Site {
+            head: head.seq,
+            has_events: event.await?.is_some(),
+            note: note::read(&database, note).await?,
         }))
     }
 }

@@ -1,6 +1,8 @@
-//! Counts what a connection's peer takes and sends, as the kernel sees it, so that deadlines follow progress.
+//! Counts what a connection's peer takes and sends, so that deadlines follow progress.
 //!
-//! [`CountedStream`] is the one that reads and writes the socket; [`ByteCounters`] is shared by whoever watches it.
+//! [`RawSocket`] counts what the kernel takes, be it encrypted or not; what the peer sends is counted as it is read, decrypted,
+//! since messages and their bounds are of those bytes ([`CountedStream`](super::counted_stream::CountedStream)).
+//! [`ByteCounters`] is shared by whoever watches a connection.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -35,7 +37,7 @@ struct ConnectionCounts {
     /// Whether the last read found nothing: everything that has arrived is read.
     is_read_pending: AtomicBool,
     blocked: BlockedWrite,
-    /// Weak, since the socket is open as long as an `Arc` of it lives: that is [`CountedStream`]'s alone.
+    /// Weak, since the socket is open as long as an `Arc` of it lives: that is [`RawSocket`]'s alone.
     stream: Weak<TcpStream>,
 }
 
@@ -114,6 +116,22 @@ impl ByteCounters {
         self.0.received.at(self.0.start)
     }
 
+    /// Notes a read: so many bytes are new, or everything that has arrived was read before.
+    pub(super) fn note_read(&self, read: Poll<usize>) {
+        let ConnectionCounts {
+            start,
+            received,
+            is_read_pending,
+            allowance,
+            ..
+        } = &*self.0;
+        is_read_pending.store(read.is_pending(), Ordering::Relaxed);
+        match read {
+            Poll::Pending => allowance.note_partial(received.bytes()),
+            Poll::Ready(bytes) => received.add(bytes, *start),
+        }
+    }
+
     /// How many bytes may be received.
     pub(crate) fn allowance(&self) -> &ReceiveAllowance {
         &self.0.allowance
@@ -170,7 +188,8 @@ impl ByteCounters {
         }
     }
 
-    fn is_closed(&self) -> bool {
+    /// Whether the peer has closed the connection, as far as is known.
+    pub(super) fn is_closed(&self) -> bool {
         let Some(stream) = self.0.stream.upgrade() else {
             return true;
         };
@@ -205,15 +224,15 @@ impl ByteCounters {
     }
 }
 
-/// A socket whose bytes are counted.
+/// A socket that counts what the kernel takes of what is written to it.
 #[derive(Debug)]
-pub(super) struct CountedStream {
+pub(super) struct RawSocket {
     stream: Arc<TcpStream>,
     counters: ByteCounters,
 }
 
-impl CountedStream {
-    /// Counts what goes through `stream` from here on.
+impl RawSocket {
+    /// Counts what is written to `stream` from here on.
     pub(super) fn new(stream: TcpStream) -> Self {
         let stream = Arc::new(stream);
         let counters = ByteCounters::of(&stream);
@@ -222,6 +241,13 @@ impl CountedStream {
 
     pub(super) fn counters(&self) -> &ByteCounters {
         &self.counters
+    }
+
+    /// The first byte that is to be read; `None` if the peer has closed the connection without one.
+    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let count = self.stream.peek(&mut first).await?;
+        Ok((count > 0).then_some(first[0]))
     }
 
     /// Does IO that may have to wait for the kernel.
@@ -257,35 +283,20 @@ impl CountedStream {
     }
 }
 
-impl AsyncRead for CountedStream {
+impl AsyncRead for RawSocket {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let counters = &self.counters;
-        ready!(counters.allowance().poll(counters.received(), context));
-        let before = buffer.filled().len();
-        let polled = self.poll_io(context, TcpStream::poll_read_ready, |stream| {
+        ready!(self.poll_io(context, TcpStream::poll_read_ready, |stream| {
             stream.try_read_buf(buffer)
-        });
-        let ConnectionCounts {
-            start,
-            received,
-            is_read_pending,
-            ..
-        } = &*counters.0;
-        is_read_pending.store(polled.is_pending(), Ordering::Relaxed);
-        if polled.is_pending() {
-            counters.allowance().note_partial(received.bytes());
-        }
-        ready!(polled)?;
-        received.add(buffer.filled().len() - before, *start);
+        }))?;
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for CountedStream {
+impl AsyncWrite for RawSocket {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

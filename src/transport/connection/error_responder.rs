@@ -13,19 +13,26 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::byte_counters::ByteCounters;
+use super::handshake::FIRST_BYTE_OF_TLS;
 use super::lingering_close::LingeringClose;
 use crate::limits;
 use crate::protocol;
 use crate::protocol::Failure;
+use crate::telemetry::Throttle;
 use crate::transport::gate;
 
 /// An answer of hyper's own is at most as long.
 const BARE_ERROR_BYTES_MAX: usize = 256;
 
+/// One for all servers of the process: what it tells of is a mistake, made again and again until it is found.
+static TLS_THROTTLE: Throttle = Throttle::new();
+
 /// The stream that hyper serves; see the [module](self).
 pub(super) struct ErrorResponder<S> {
     stream: S,
     counters: ByteCounters,
+    /// The first byte of the connection.
+    first: Option<u8>,
     /// An error answer in place of hyper's, as far as it is not written yet.
     unsent: Bytes,
     closing: Option<LingeringClose>,
@@ -36,6 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ErrorResponder<S> {
         Self {
             stream,
             counters,
+            first: None,
             unsent: Bytes::new(),
             closing: None,
         }
@@ -59,7 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ErrorResponder<S> {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let before = into.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, into);
+        if self.first.is_none() {
+            self.first = into.filled().get(before).copied();
+        }
+        polled
     }
 }
 
@@ -73,6 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ErrorResponder<S> {
         match bare_error(bytes) {
             None => Pin::new(&mut self.stream).poll_write(context, bytes),
             Some(0) => {
+                if self.first == Some(FIRST_BYTE_OF_TLS) {
+                    log_tls();
+                }
                 self.unsent = with_error_object(bytes);
                 Poll::Ready(Ok(bytes.len()))
             }
@@ -116,6 +132,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ErrorResponder<S> {
         };
         closing.poll_drain(&mut this.stream, context).map(Ok)
     }
+}
+
+fn log_tls() {
+    TLS_THROTTLE.log(|suppressed| {
+        tracing::warn!(
+            suppressed,
+            "a client spoke TLS to a port of plain HTTP: for https:// and wss:// see --tls-cert"
+        );
+    });
 }
 
 /// Where in these bytes, which hyper writes, an error answer of its own begins: the last answer of a connection,

@@ -5,14 +5,18 @@
 //! ```text
 //! frame_headers      holds a large WebSocket frame back until there is a share for it
 //! error_responder    gives hyper's own errors a body, and closes by a lingering close
-//! byte_counters      counts bytes, and stops reading at the allowance
+//! counted_stream     counts what is received, and stops reading at the allowance
+//! handshake          TLS, if the server speaks it
+//! byte_counters      the socket; counts what the kernel takes
 //! ```
 //!
 //! `receive_budget` raises the allowance, `write_timeout` and `liveness` decide when a client is too slow or gone.
 
 mod byte_counters;
+mod counted_stream;
 mod error_responder;
 mod frame_headers;
+mod handshake;
 mod lingering_close;
 mod liveness;
 mod receive_budget;
@@ -39,9 +43,11 @@ use super::{ConnectionPermit, Gate};
 use crate::limits;
 use crate::node::Node;
 pub(super) use byte_counters::ByteCounters;
-use byte_counters::CountedStream;
+use byte_counters::RawSocket;
+use counted_stream::{CountedStream, Wire};
 use error_responder::ErrorResponder;
 pub(super) use frame_headers::FrameHeaderReader;
+pub use handshake::Handshakes;
 pub(super) use lingering_close::LingeringClose;
 pub(super) use liveness::{Liveness, LivenessCheck};
 pub(super) use receive_budget::{Awaited, ReceiveBudget, ReceiveEvent};
@@ -50,6 +56,7 @@ pub(super) use receive_budget::{Awaited, ReceiveBudget, ReceiveEvent};
 /// `closing` is cancelled and the current request is answered.
 pub async fn serve(
     stream: TcpStream,
+    handshakes: Option<Arc<Handshakes>>,
     gate: Gate,
     node: Node,
     permit: ConnectionPermit,
@@ -57,7 +64,9 @@ pub async fn serve(
 ) {
     // Small frames must not wait for each other's acknowledgements. It fails only on a socket that is gone.
     let _ = stream.set_nodelay(true);
-    let stream = CountedStream::new(stream);
+    let Some(stream) = open(stream, handshakes, &node, &closing).await else {
+        return;
+    };
     let counters = stream.counters().clone();
     let mut receiving = ReceiveBudget::new(counters.clone(), node.receive_budget().clone());
     let stream = ErrorResponder::new(stream, counters.clone());
@@ -113,6 +122,26 @@ pub async fn serve(
     if let Err(error) = served {
         tracing::debug!(%error, "a connection failed");
     }
+}
+
+/// The connection, after the handshake of TLS if there is one; `None` if there is no connection after all.
+async fn open(
+    stream: TcpStream,
+    handshakes: Option<Arc<Handshakes>>,
+    node: &Node,
+    closing: &CancellationToken,
+) -> Option<CountedStream> {
+    let socket = RawSocket::new(stream);
+    let counters = socket.counters().clone();
+    let wire = match handshakes {
+        None => Wire::Plain(socket),
+        Some(handshakes) => {
+            // In a box, since the task of every connection has room for what it waits for.
+            let shaking = Box::pin(handshakes.shake_hands(socket, node));
+            Wire::Tls(closing.run_until_cancelled(shaking).await??)
+        }
+    };
+    Some(CountedStream::new(wire, counters))
 }
 
 /// A body that tells whether it was read to its end.

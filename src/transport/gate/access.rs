@@ -47,8 +47,10 @@ impl AccessPolicy {
         origin: Option<&Origin>,
         text: &str,
         target: Option<&Authority>,
+        own_scheme: &str,
     ) -> Result<OriginMatch, Failure> {
-        let matched = origin.and_then(|origin| self.origins.match_origin(origin, target));
+        let matched =
+            origin.and_then(|origin| self.origins.match_origin(origin, target, own_scheme));
         matched.ok_or_else(|| {
             match origin {
                 Some(_) => warn(

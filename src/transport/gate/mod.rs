@@ -54,14 +54,22 @@ const EXPOSED_HEADERS: HeaderValue =
 pub struct Gate {
     routes: Router,
     access: Arc<AccessPolicy>,
+    /// The scheme of the server's own pages.
+    own_scheme: &'static str,
     budget: Budget,
 }
 
 impl Gate {
-    pub(super) fn new(routes: Router, access: Arc<AccessPolicy>, budget: Budget) -> Self {
+    pub(super) fn new(
+        routes: Router,
+        access: Arc<AccessPolicy>,
+        has_tls: bool,
+        budget: Budget,
+    ) -> Self {
         Self {
             routes,
             access,
+            own_scheme: if has_tls { "https" } else { "http" },
             budget,
         }
     }
@@ -120,9 +128,9 @@ impl Gate {
         let origin = match once(request.headers(), &header::ORIGIN)? {
             None => OriginMatch::Own,
             Some(text) => {
-                let origin = Origin::parse(text);
+                let (origin, target) = (Origin::parse(text), target.as_ref());
                 self.access
-                    .check_origin(origin.as_ref(), text, target.as_ref())?
+                    .check_origin(origin.as_ref(), text, target, self.own_scheme)?
             }
         };
         check_target(request.uri())?;

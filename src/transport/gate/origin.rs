@@ -22,11 +22,11 @@ impl Origin {
         Some(Self { scheme, host, port })
     }
 
-    /// Whether it is that of pages served by this server, as `target`. This server speaks plain HTTP: an origin of a
-    /// proxy in front of it must be listed.
-    fn is_own(&self, target: &Authority) -> bool {
-        let port = target.port.or(default_port("http"));
-        self.scheme == "http" && self.host == target.host && self.port == port
+    /// Whether it is that of pages served by this server, as `target`, by the scheme that it speaks itself: an origin of
+    /// a proxy in front of it that speaks another must be listed.
+    fn is_own(&self, target: &Authority, own_scheme: &str) -> bool {
+        let port = target.port.or(default_port(own_scheme));
+        self.scheme == own_scheme && self.host == target.host && self.port == port
     }
 }
 
@@ -88,13 +88,14 @@ impl AllowedOrigins {
             .map(Self)
     }
 
-    /// Why a page of this origin may send a request to `target`; `None` if it may not.
+    /// Why a page of this origin may send a request to `target` by `own_scheme`; `None` if it may not.
     pub(super) fn match_origin(
         &self,
         origin: &Origin,
         target: Option<&Authority>,
+        own_scheme: &str,
     ) -> Option<OriginMatch> {
-        if target.is_some_and(|target| origin.is_own(target)) {
+        if target.is_some_and(|target| origin.is_own(target, own_scheme)) {
             return Some(OriginMatch::Own);
         }
         let is_listed = self.0.iter().any(|pattern| pattern.matches(origin));
@@ -120,10 +121,44 @@ impl OriginPattern {
 mod tests {
     use super::*;
 
-    fn matched(listed: &[&str], origin: &str, host: &str) -> Option<OriginMatch> {
+    fn matched_by(
+        own_scheme: &str,
+        listed: &[&str],
+        origin: &str,
+        host: &str,
+    ) -> Option<OriginMatch> {
         let listed: Vec<String> = listed.iter().map(|&origin| origin.to_owned()).collect();
         let origins = AllowedOrigins::parse(&listed).unwrap();
-        origins.match_origin(&Origin::parse(origin)?, Authority::parse(host).as_ref())
+        let target = Authority::parse(host);
+        origins.match_origin(&Origin::parse(origin)?, target.as_ref(), own_scheme)
+    }
+
+    fn matched(listed: &[&str], origin: &str, host: &str) -> Option<OriginMatch> {
+        matched_by("http", listed, origin, host)
+    }
+
+    #[test]
+    fn pages_of_a_server_that_speaks_tls_are_of_https() {
+        for (origin, host) in [
+            ("https://127.0.0.1:3000", "127.0.0.1:3000"),
+            ("https://localhost", "localhost:443"),
+            ("https://localhost:443", "localhost"),
+        ] {
+            let matched = matched_by("https", &[], origin, host);
+            assert_eq!(matched, Some(OriginMatch::Own), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+            ("http://localhost", "localhost"),
+            ("https://localhost", "localhost:80"),
+            ("https://localhost:3001", "localhost:3000"),
+        ] {
+            assert_eq!(
+                matched_by("https", &[], origin, host),
+                None,
+                "{origin} {host}"
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::protocol;
 use crate::protocol::{Code, Failure};
+use crate::telemetry::Throttle;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -32,11 +33,16 @@ impl IntoResponse for Failure {
     }
 }
 
+static SOCKETIO_THROTTLE: Throttle = Throttle::new();
+
 pub(crate) async fn no_such_route(uri: Uri) -> Failure {
-    Failure::new(
-        Code::NotFound,
-        format!("nothing is served at {}", uri.path()),
-    )
+    let path = uri.path();
+    let mut message = format!("nothing is served at {path}");
+    if path.trim_end_matches('/') == "/socket.io" {
+        message.push_str(": clients that speak Socket.IO need livelog --socketio");
+        SOCKETIO_THROTTLE.log(|suppressed| tracing::warn!(suppressed, "{message}"));
+    }
+    Failure::new(Code::NotFound, message)
 }
 
 pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Failure {

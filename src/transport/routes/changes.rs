@@ -24,6 +24,9 @@ use crate::value::{Document, Invalid, Value};
 /// What a browser's EventSource sends when it reconnects: the id of the last event it got.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// nginx, and proxies that took it over from there, keep an answer back until it is long enough, unless it says this.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// The parameters of a page of the log.
 const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "minSeq"];
 
@@ -80,6 +83,7 @@ async fn events(
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),
+        (X_ACCEL_BUFFERING, "no"),
     ];
     Ok((headers, Body::from_stream(stream.chunks())).into_response())
 }

@@ -46,7 +46,7 @@ impl Conversation for Session {
 
     fn receive_binary(&mut self) {
         let message = "messages are JSON in text frames";
-        self.refuse(&Failure::new(Code::BinaryFrame, message));
+        self.refuse(None, &Failure::new(Code::BinaryFrame, message));
     }
 
     fn has_room(&self) -> bool {

@@ -144,7 +144,7 @@ impl SocketIoClient {
         };
         match self.dialect.request(event) {
             Ok(text) => session.receive(&text),
-            Err(failure) => session.refuse(&failure),
+            Err((kind, failure)) => session.refuse(kind, &failure),
         }
     }
 
@@ -217,12 +217,13 @@ impl Conversation for SocketIoClient {
             ClientPacket::Refused {
                 ack,
                 attachments,
+                kind,
                 failure,
             } => {
                 self.attachments = self.attachments.saturating_add(attachments);
                 if let ClientState::Connected(session) = &mut self.state {
                     self.dialect.owe(ack);
-                    session.refuse(&failure);
+                    session.refuse(kind, &failure);
                 }
             }
             ClientPacket::Probe | ClientPacket::Upgrade | ClientPacket::Ignored => {}
@@ -234,7 +235,7 @@ impl Conversation for SocketIoClient {
             self.attachments -= 1;
         } else if let ClientState::Connected(session) = &mut self.state {
             let failure = self.dialect.owe_binary();
-            session.refuse(&failure);
+            session.refuse(None, &failure);
         }
     }
 

@@ -1,5 +1,6 @@
 /** The examples as they stand, opened from another origin than the server's, as a newcomer opens them. */
 import { readdir, readFile } from 'node:fs/promises';
+import { pathToFileURL } from 'node:url';
 import { equal, ok } from '../suite/harness.js';
 import { live, until } from '../suite/world.js';
 import { fact } from './fact.js';
@@ -148,4 +149,20 @@ fact('the audit shows what changed, and how everything was at any moment', async
   await says('7 of 7');
   await until(async () => (await rows(1)).length === 2);
   await looksWell(tab, 'audit');
+});
+
+fact('an example that cannot load the client says so, and where to look', async () => {
+  const { browser, origin } = await pages();
+  const nobody = 'http://127.0.0.1:9';
+  for (const name of ['audit', 'board', 'chat']) {
+    for (const page of [`${origin}/${name}.html`, pathToFileURL(`${EXAMPLES}/${name}.html`).href]) {
+      const tab = await browser.open(`${page}?server=${nobody}`, { viewport: { width: 360, height: 640 } });
+      tab.expect(/Failed to load resource/, /blocked by CORS/, /^uncaught: /);
+      await tab.page.locator('header output', { hasText: `No livelog answers at ${nobody}: see the first` }).waitFor();
+      const width = await tab.page.evaluate(() => document.documentElement.scrollWidth);
+      ok(width <= 360, `${name} is ${width} wide`);
+      if (page.startsWith('file:')) await tab.screenshot(`${name}-unanswered`);
+      await tab.close();
+    }
+  }
 });

@@ -135,6 +135,24 @@ fact('a filter that is none is an error of its list, and of no other', async (wo
   await shows(tab, 'good', ['a', 'b']);
 });
 
+fact('what JSON would leave out of a filter is an error of its list, and does not ask for everything', async (world) => {
+  const { tab } = await stage(world);
+  for (const value of [undefined, NaN, 1n, /a/]) {
+    await show(tab, { bad: { filter: { title: value } }, good: { limit: undefined } });
+    await tab.page.locator('#bad[data-error=invalid_filter]').waitFor({ state: 'attached' });
+    await shows(tab, 'good', ['a', 'b']);
+    await shows(tab, 'bad', []);
+  }
+});
+
+fact('an option that is misspelt is thrown, and asks for nothing', async (world) => {
+  const { site, tab } = await stage(world);
+  tab.expect(/query takes no fliter/);
+  await show(tab, { bad: { fliter: { title: 'a' } } });
+  await until(() => tab.page.evaluate(() => document.getElementById('root').children.length === 0), 'nothing is left');
+  equal(await asked(site), 0);
+});
+
 fact('without options nothing is asked for', async (world) => {
   const { site, tab } = await stage(world);
   await show(tab, { none: null, no: false });
@@ -154,3 +172,91 @@ fact('on a server a list is empty, and asks for nothing', async (world) => {
   equal(renderToString(createElement(List)), '0 false connecting');
   equal(await asked(site), 0);
 });
+
+fact('without a client a list is empty, and the state is connecting', async () => {
+  for (const db of [null, undefined]) {
+    const List = () => `${useQuery(db).rows.length} ${useConnection(db).name}`;
+    equal(renderToString(createElement(List)), '0 connecting');
+  }
+});
+
+fact('a component that connects by itself shows what there is, although StrictMode closes its first client', async (world) => {
+  const { tab } = await stage(world);
+  await show(tab, { any: 'late' });
+  await tab.page.locator('#late', { hasText: 'live a,b well' }).waitFor();
+});
+
+fact('what a server has rendered becomes live without a complaint', async (world) => {
+  const { tab } = await stage(world);
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  // The result is there already, and what is hydrated is not.
+  await tab.page.evaluate(() => globalThis.page.hydrate('<ul id="hydrated" data-ready="false"></ul>', {}));
+  await shows(tab, 'hydrated', ['a', 'b']);
+});
+
+fact('a list that is gone before there is a connection asks for nothing, and one that stays for what it needs', async (world) => {
+  const { site, tab } = await stage(world);
+  tab.expectLostConnections();
+  await site.refuse(true);
+  await site.cut();
+  await tab.page.waitForFunction(() => document.getElementById('state').textContent !== 'live');
+  await show(tab, { gone: { filter: { title: 'a' } }, stays: { filter: { title: 'b' } } });
+  await shows(tab, 'gone', []);
+  await show(tab, { stays: { filter: { title: 'b' } } });
+  await site.refuse(false);
+  await shows(tab, 'stays', ['b']);
+  equal((await site.sent({ type: 'SUBSCRIBE' })).map(({ payload }) => payload.filter), [{ title: 'b' }]);
+});
+
+fact('a result that has failed is asked for again by the next that is mounted, and all who use it see that', async (world) => {
+  const { site, tab } = await stage(world);
+  await site.rule({ direction: 'up', match: { type: 'SUBSCRIBE' }, act: 'fail', code: 'too_many_subscriptions' });
+  await show(tab, { first: {} });
+  await tab.page.locator('#first[data-error=too_many_subscriptions]').waitFor({ state: 'attached' });
+  await show(tab, { first: {}, second: {} });
+  await shows(tab, 'second', ['a', 'b']);
+  await shows(tab, 'first', ['a', 'b']);
+  equal(await tab.page.getAttribute('#first', 'data-error'), null);
+  await site.rule({ direction: 'up', match: { type: 'SUBSCRIBE' }, act: 'fail', code: 'too_many_subscriptions' });
+  await show(tab, { third: { filter: { title: 'a' } } });
+  await tab.page.locator('#third[data-error]').waitFor({ state: 'attached' });
+  // Another takes its place at once, as with a key that counts the attempts.
+  await show(tab, { fourth: { filter: { title: 'a' } } });
+  await shows(tab, 'fourth', ['a']);
+});
+
+fact('when its client is closed a list keeps its rows and says so', async (world) => {
+  const { tab } = await stage(world);
+  await show(tab, { list: {} });
+  await shows(tab, 'list', ['a', 'b']);
+  await tab.page.evaluate(() => globalThis.page.db.close());
+  await tab.page.locator('#list[data-error=closed]').waitFor();
+  await tab.page.locator('#state', { hasText: 'closed' }).waitFor();
+  await shows(tab, 'list', ['a', 'b']);
+});
+
+for (const collection of ['eager', 'on-demand']) {
+  fact(`a live query of TanStack DB shows what there is, in StrictMode too: ${collection}`, async (world) => {
+    const { site, other, tab } = await stage(world);
+    tab.expectLostConnections();
+    await show(tab, { list: { collection } });
+    await shows(tab, 'list', ['a', 'b']);
+    await other.update('b', { title: 'B' });
+    await shows(tab, 'list', ['a', 'B']);
+    await show(tab, { list: { collection, title: 'a' } });
+    await shows(tab, 'list', ['a']);
+    await show(tab, {});
+    const isLeft = async () => (await asked(site)) === (await asked(site, 'UNSUBSCRIBE'));
+    await until(isLeft, 'nothing is subscribed to any more');
+    await site.refuse(true);
+    await site.cut();
+    await show(tab, { list: { collection, title: 'a' } });
+    await show(tab, {});
+    await show(tab, { again: { collection, title: 'B' } });
+    await site.refuse(false);
+    await shows(tab, 'again', ['B']);
+    await show(tab, {});
+    await until(isLeft, 'nothing is subscribed to any more');
+  });
+}

@@ -1,5 +1,6 @@
 /** A collection that holds all that its filter sees. */
-import { createTransaction, eq } from '@tanstack/db';
+import { createCollection, createTransaction, eq, localOnlyCollectionOptions } from '@tanstack/db';
+import { livelogCollectionOptions } from 'livelog/tanstack';
 import { equal, ok, rejects } from '../suite/harness.js';
 import { until } from '../suite/world.js';
 import { fact } from './fact.js';
@@ -15,6 +16,23 @@ fact('a collection has what its filter sees, and what others write follows', asy
   await other.remove('r1');
   await settled(collection, (rows) => ids(rows).join() === 'r2', 'r2 came, r0 left, r1 is gone');
   equal(own(collection.get('r2')), { _id: 'r2', list: 'a' });
+});
+
+fact('an option that neither livelog nor TanStack DB knows is refused, and asks for nothing', async (world) => {
+  const { site, db } = await stage(world);
+  const given = { db, id: 'c', startSync: true, gcTime: 0, autoIndex: 'off', compare: () => 0, syncMode: 'eager' };
+  const { id, startSync } = livelogCollectionOptions({ ...given, expectedVersion: true, getKey: ({ n }) => n });
+  equal([id, startSync], ['c', true]);
+  for (const name of ['fliter', 'onInsert', 'sync', 'utils']) {
+    let error;
+    try {
+      livelogCollectionOptions({ ...given, [name]: {} });
+    } catch (thrown) {
+      error = thrown;
+    }
+    equal([error?.code, error?.path], ['invalid_option', name]);
+  }
+  equal(await site.sent({ type: 'SUBSCRIBE' }), []);
 });
 
 fact('what is in one BATCH comes in one piece', async (world) => {
@@ -121,6 +139,40 @@ fact('changes of two collections can be one BATCH', async (world) => {
   await db.create({ _id: 'second 1', kind: 'other' });
   await rejects(write('second'), 'already_exists');
   equal([ids(lists.toArray), ids(items.toArray)], [['first'], ['first 1']]);
+});
+
+fact('a transaction of more changes than a BATCH takes is refused before anything is sent', async (world) => {
+  const { site, collection } = await stage(world);
+  await collection.preload();
+  const rows = (count) => Array.from({ length: count }, (_, n) => ({ _id: `r${n}` }));
+  await site.refuse(true);
+  await site.cut();
+  const { isPersisted } = collection.insert(rows(101));
+  const error = await rejects(isPersisted.promise, 'bad_request');
+  ok(error.message.includes('at most 100 changes'), error.message);
+  equal(collection.size, 0, 'it is taken back, also while nobody can be asked');
+  const whole = collection.insert(rows(100));
+  await site.refuse(false);
+  await whole.isPersisted.promise;
+  equal((await site.changes()).length, 100);
+  equal((await site.sent({ type: 'BATCH' })).map(({ payload }) => payload.commands.length), [100]);
+});
+
+fact('a transaction with changes of something else than this client is refused, and nothing of it is done', async (world) => {
+  const { site, collection } = await stage(world);
+  const elsewhere = collect(world, world.connect(await world.site()));
+  const local = createCollection(localOnlyCollectionOptions({ getKey: ({ id }) => id }));
+  await Promise.all([collection, elsewhere, local].map((each) => each.preload()));
+  for (const [other, row] of [[elsewhere, { _id: 'theirs' }], [local, { id: 'private' }]]) {
+    const transaction = createTransaction({ mutationFn: collection.utils.send });
+    transaction.mutate(() => {
+      collection.insert({ _id: 'mine' });
+      other.insert(row);
+    });
+    await rejects(transaction.isPersisted.promise, 'bad_request');
+    equal([collection.size, other.size], [0, 0]);
+  }
+  equal(await site.changes(), []);
 });
 
 fact('another log takes the place of the old without a moment of nothing', async (world) => {

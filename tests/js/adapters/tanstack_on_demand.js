@@ -1,5 +1,5 @@
 /** A collection that asks for what its live queries need. */
-import { and, eq, gt, inArray, lt, lte } from '@tanstack/db';
+import { add, and, eq, gt, ilike, inArray, like, lt, lte, not, or, upper } from '@tanstack/db';
 import { equal, ok, rejects } from '../suite/harness.js';
 import { until } from '../suite/world.js';
 import { fact } from './fact.js';
@@ -145,6 +145,69 @@ fact('on demand, what the server takes no filter for is loaded whole', async (wo
   await result.preload();
   equal(result.toArray.length, 100);
   equal((await subscribed(site)).at(-1), { kind: 'task' });
+});
+
+fact('on demand, what no filter can say is judged here, and nothing of it is missing', async (world) => {
+  const { site, collection } = await tasks(world, 40);
+  const all = {
+    like: [({ t }) => like(t.list, 'l1%'), 4],
+    ilike: [({ t }) => ilike(t.list, 'L_'), 40],
+    'a computed value': [({ t }) => eq(upper(t.list), 'L1'), 4],
+    'a sum': [({ t }) => gt(add(t.n, 1), 30), 10],
+    'two fields': [({ t }) => eq(t.n, t.due), 5],
+    'a field behind its value': [({ t }) => eq(7, t.n), 1],
+    'or with one of them': [({ t }) => or(like(t.list, 'l1'), eq(t.n, 2)), 5],
+    'not of one of them': [({ t }) => not(or(gt(t.n, 5), like(t.list, 'l1'))), 5],
+    'a whole document': [({ t }) => eq(t, { n: 1 }), 0],
+    'no number': [({ t }) => eq(t.n, Number.NaN), 0],
+  };
+  for (const [what, [where, expected]] of Object.entries(all)) {
+    const { result } = watch(world, (q) => q.from({ t: collection }).where(where));
+    await result.preload();
+    equal(result.toArray.length, expected, `${what}: ${JSON.stringify((await subscribed(site)).at(-1))}`);
+    await result.cleanup();
+  }
+});
+
+fact('on demand, a collection that is cleaned up while it finds out what to ask for asks for nothing', async (world) => {
+  const { site, db, collection } = await tasks(world);
+  await site.stall('down');
+  const { close } = watch(world, (q) => q.from({ t: collection }).orderBy(({ t }) => t.n).limit(5));
+  await until(async () => (await site.sent({ type: 'FETCH' })).length === 1, 'it asks for the range');
+  close();
+  await collection.cleanup();
+  await site.flow();
+  await db.fetch();
+  equal(await subscribed(site), []);
+});
+
+fact('on demand, an ordered query that begins offline is answered when the connection is back', async (world) => {
+  const { site, db, collection } = await tasks(world);
+  await site.refuse(true);
+  await site.cut();
+  await until(() => db.state.name === 'offline', 'it is offline');
+  const ordered = () => watch(world, (q) => q.from({ t: collection }).orderBy(({ t }) => t.n).limit(5));
+  const { result } = ordered();
+  await until(() => collection.isLoadingSubset, 'it loads');
+  const loaded = result.preload();
+  await site.refuse(false);
+  await loaded;
+  equal(result.toArray.map(({ n }) => n), [0, 1, 2, 3, 4]);
+  ok(collection.size < 20, `${collection.size} were loaded`);
+});
+
+fact('on demand, a query that goes before it is answered leaves nothing that loads', async (world) => {
+  const { site, db, collection } = await tasks(world);
+  await site.refuse(true);
+  await site.cut();
+  const { result, close } = watch(world, (q) => q.from({ t: collection }).where(({ t }) => eq(t.list, 'l3')));
+  await until(() => collection.isLoadingSubset, 'it loads');
+  close();
+  await result.cleanup();
+  await until(() => !collection.isLoadingSubset, 'nothing loads any more');
+  await site.refuse(false);
+  await db.create({ kind: 'task' });
+  equal(await subscribed(site), []);
 });
 
 fact('on demand, more queries than a session has subscriptions are answered all the same', async (world) => {

@@ -44,8 +44,8 @@ export class FakeServer {
     this.say({ type: 'welcome', epoch: this.epoch, seq, session: 's' });
   }
 
-  cut(code = 1006) {
-    this.socket.onclose({ code, reason: '' });
+  cut(code = 1006, reason = '') {
+    this.socket.onclose({ code, reason });
   }
 
   /** What the newest connection was sent of a type. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { IDBFactory } from 'fake-indexeddb';
+import { IDBFactory, IDBObjectStore } from 'fake-indexeddb';
 import { FakeServer } from './fake_server.js';
 
 /** What a page asks of the database takes some turns of the loop. */
@@ -157,6 +157,50 @@ test('where nothing can be stored, writes are sent all the same', async () => {
   await until(() => server.sent('CREATE').length === 1);
   server.accept(server.last('CREATE'), 1, { a: 1 });
   assert.deepEqual(await writing, { a: 1 });
+});
+
+test('where nothing can be stored, the state says so, and goes on to', async () => {
+  const failing = { open: () => ({ set onerror(tell) { queueMicrotask(tell); }, error: new Error('no room') }) };
+  for (const [factory, why] of [[{ open() { throw new Error('not here'); } }, 'not here'], [failing, 'no room']]) {
+    globalThis.indexedDB = factory;
+    const page = open();
+    const told = [];
+    page.onState(({ name, reason }) => told.push(`${name}: ${reason}`));
+    const said = `writes that wait are lost with this page: ${why}`;
+    await until(() => page.state.reason === said);
+    server.welcome();
+    assert.deepEqual(told, [`connecting: ${said}`, `live: ${said}`]);
+    server.cut();
+    assert.notEqual(page.state.reason, said);
+    page.close();
+  }
+});
+
+test('a write that could not be stored is told', async () => {
+  const page = open();
+  server.welcome();
+  leave(page.update('a', { n: 1 }));
+  await stored(1);
+  assert.equal(page.state.reason, '');
+  const { put } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.put = () => {
+    throw new Error('no room');
+  };
+  leave(page.update('a', { n: 2 }));
+  await until(() => page.state.reason.includes('no room'));
+  IDBObjectStore.prototype.put = put;
+});
+
+test('writes of earlier pages count as pending, and that is told', async () => {
+  const first = open();
+  leave(first.update('a', { n: 1 }));
+  await stored(1);
+  first.close();
+  const second = open();
+  const told = [];
+  second.onState(() => told.push(second.pending));
+  await until(() => second.pending === 1);
+  assert.deepEqual(told, [1]);
 });
 
 /** Waits until so many writes are in the database. */

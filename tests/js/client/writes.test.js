@@ -243,10 +243,100 @@ test('a read sees this client\'s own writes, and none of another log\'s', async 
   assert.equal(server.last('FETCH').payload.minSeq, undefined);
 });
 
-test('a condition goes with the write, but not into a new event', () => {
+test('a condition goes with the write', () => {
   connected();
   leave(db.remove('a', { expectedVersion: 3 }));
-  leave(db.create({ _id: 'b' }, { expectedVersion: 3 }));
-  assert.deepEqual(server.last('DELETE').payload, { id: 'a', expectedVersion: 3 });
-  assert.deepEqual(server.last('CREATE').payload, { _id: 'b' });
+  leave(db.write({ type: 'DELETE', payload: { id: 'b' } }, { expectedVersion: 4 }));
+  const [first, second] = server.sent('DELETE').map(({ payload }) => payload);
+  assert.deepEqual([first, second], [{ id: 'a', expectedVersion: 3 }, { id: 'b', expectedVersion: 4 }]);
+});
+
+test('what is created under a commandId of the caller\'s has the same id each time, alone and in a batch', () => {
+  const idsOf = (commandId) => {
+    connected();
+    leave(db.create({ n: 1 }, { commandId }));
+    leave(db.batch((batch) => [1, 2].forEach((n) => batch.create({ n })), { commandId: `${commandId}+` }));
+    const [{ payload }] = server.sent('CREATE');
+    const others = server.last('BATCH').payload.commands.map((command) => command.payload);
+    db.close();
+    return [payload, ...others].map(({ _id }) => _id);
+  };
+  const all = new Set();
+  for (const commandId of ['', '.', '..', 'order 7', 'order 8', 'ä\0🂡', 'x'.repeat(128), 'x'.repeat(127)]) {
+    const ids = idsOf(commandId);
+    assert.deepEqual(idsOf(commandId), ids);
+    for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/);
+    for (const id of ids) all.add(id);
+  }
+  assert.equal(all.size, 8 * 3, 'no two of them are one');
+  connected();
+  leave(db.create({ _id: 'mine' }, { commandId: 'c' }));
+  assert.equal(server.last('CREATE').payload._id, 'mine');
+});
+
+/** For so long, refuses as in conflict each write with a condition; how many updates were sent. */
+async function conflicts(milliseconds) {
+  let refused = 0;
+  for (let passed = 0; passed < milliseconds; passed += 50) {
+    for (let last; (last = server.last('UPDATE')).payload.expectedVersion && last.id !== refused; ) {
+      refused = last.id;
+      server.refuse(last, 'version_conflict', { details: { current: {} } });
+      await settled();
+    }
+    mock.timers.tick(50);
+  }
+  return server.sent('UPDATE').length;
+}
+
+test('a conflict that comes again and again is tried less and less often until it is given up', async (t) => {
+  t.mock.method(Math, 'random', () => 0.999);
+  const attempts = [];
+  connected({
+    onConflict({ command, attempt }) {
+      attempts.push(attempt);
+      return attempt < 9 && command.payload;
+    },
+  });
+  const writing = db.update('a', { n: 1 }, { expectedVersion: 1 });
+  const refused = assert.rejects(writing, { code: 'version_conflict' });
+  assert.equal(await conflicts(50), 2, 'at once after the first');
+  leave(db.update('a', { n: 2 }));
+  leave(db.create({ _id: 'b' }));
+  assert.equal(server.sent('UPDATE').length, 2, 'what is behind it waits');
+  assert.equal(server.sent('CREATE').length, 1, 'and nothing else');
+  assert.equal(await conflicts(5000), 4);
+  assert.equal(await conflicts(200_000), 10, 'the last is what waited behind it');
+  assert.deepEqual(attempts, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  await refused;
+});
+
+test('a write that waits after a conflict ends with its client', async () => {
+  mock.timers.reset();
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  connected({ onConflict: ({ command }) => command.payload });
+  const writing = db.update('a', { n: 1 }, { expectedVersion: 1 });
+  for (const attempt of [0, 1]) {
+    server.refuse(server.sent('UPDATE')[attempt], 'version_conflict');
+    await settled();
+  }
+  assert.equal(server.sent('UPDATE').length, 2, 'the third waits');
+  assert.equal(timers(), before + 2, 'a beat and a delay');
+  db.close();
+  await assert.rejects(writing, { code: 'closed' });
+  assert.equal(timers(), before);
+});
+
+test('an answer that does not say where the write is costs the connection, and the write is sent again', async () => {
+  connected();
+  const writing = db.create({ _id: 'a' });
+  const first = server.last('CREATE');
+  server.accept(first, undefined, {});
+  assert.match(db.state.reason, /^no livelog answers there/);
+  wait();
+  server.welcome();
+  const second = server.last('CREATE');
+  assert.equal(second.commandId, first.commandId);
+  server.accept(second, 7, { _id: 'a' });
+  assert.deepEqual(await writing, { _id: 'a' });
 });

@@ -40,7 +40,7 @@ for (const colorScheme of ['light', 'dark']) {
 
 test('what opens over a view is accessible too', async () => {
   const tab = await here.open('#/events');
-  for (const name of ['Columns', 'Go to a time', 'Connection: Live', 'Broadcasts']) {
+  for (const name of ['How to filter', 'Columns', 'Go to a time', 'Connection: Live', 'Broadcasts']) {
     await tab.page.getByRole('button', { name }).first().click();
     await tab.page.waitForSelector(':popover-open, dialog[open]');
     assert.deepEqual(await tab.axe(), [], name);

@@ -5,8 +5,10 @@ import { test } from 'node:test';
 import * as bounds from '../../../src/console/bounds.js';
 import { differences, told, updateBetween, valueAt } from '../../../src/console/diff.js';
 import { FeedLog } from '../../../src/console/feed_log.js';
+import { EXAMPLES } from '../../../src/console/filter_help.js';
 import { readFilter } from '../../../src/console/filter_text.js';
 import { brief, briefFields } from '../../../src/console/format.js';
+import { readJson } from '../../../src/console/json_text.js';
 import { pointOf, quantile, readMetrics, total } from '../../../src/console/metrics.js';
 
 test('a filter is JSON, or conditions between spaces', () => {
@@ -19,10 +21,49 @@ test('a filter is JSON, or conditions between spaces', () => {
     ['title~^dr', { title: { $regex: '^dr' } }],
     ['n>1 n<5', { $and: [{ n: { $gt: 1 } }, { n: { $lt: 5 } }] }],
     ['order-17', { _id: 'order-17' }],
+    ['"my order"', { _id: 'my order' }],
+    ['title = x', { title: 'x' }],
+    ['title= x total >10', { title: 'x', total: { $gt: 10 } }],
+    ['title ~ "^two words" a== 1', { title: { $regex: '^two words' }, a: 1 }],
+    ['a="" b=1', { a: '', b: 1 }],
+    ['"*"', { _id: '*' }],
+    ['a != null', { a: { $ne: null } }],
+    ['a~b=c', { a: { $regex: 'b=c' } }],
   ];
   for (const [text, filter] of cases) assert.deepEqual(readFilter(text), { filter }, text);
   assert.match(readFilter('{"a":').error, /not JSON yet/);
-  assert.match(readFilter('a=1 nonsense').error, /nonsense/);
+  assert.match(readFilter('nonsense a=1').error, /“nonsense” is no condition: write name=value/);
+  assert.match(readFilter('name=Ada Okafor').error, /if it belongs to the value, write name="Ada Okafor"/);
+});
+
+test('a filter that is half typed finds nothing unsaid: it says what is missing', () => {
+  const cases = [
+    ['"Ada', /“"Ada” is to be one text between two quotes/],
+    ['name="Ada Oka', /“"Ada” is to be one text between two quotes/],
+    ['=5', /“=5” begins with a sign: write the name of a field/],
+    ['total>=', /total>= has no value yet: for an empty text write total>=""/],
+    ['a= b=1', /a= has no value yet/],
+    ['*', /“\*” is no condition: .* or "\*" in quotes if it is an id/],
+    ['status=open or status=paid', /write \{"\$or":\[\{"status":"open"\},\{"status":"paid"\}\]\}/],
+    ['status=open and gift=true', /leave “and” out/],
+    ['{"a":1,"a":2}', /"a" stands twice in one object/],
+  ];
+  for (const [text, said] of cases) assert.match(readFilter(text).error ?? 'nothing', said, text);
+});
+
+test('a name that stands twice in one object is told, wherever it is', () => {
+  const told = (text) => readJson(text).error ?? 'nothing';
+  assert.match(told('{"a":{"b":[{"c":1,"\\u0063":2}]}}'), /"c" stands twice/);
+  assert.match(told('{"x":"{\\"a\\":1,\\"a\\":2}","y":[{"a":1},{"a":":"}],"a":{"a":1}}'), /^nothing$/);
+  assert.match(told('{"a":'), /not JSON yet/);
+});
+
+test('every filter that the box and the manual show as an example is one', async () => {
+  const page = await readFile(new URL('../../../src/manual/console.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, text]) => text);
+  assert.ok(told.length > 8, String(told));
+  for (const text of [...told, ...EXAMPLES.map(([text]) => text)]) assert.equal(readFilter(text).error, undefined, text);
+  assert.deepEqual(readFilter('status = open'), readFilter('status=open'));
 });
 
 test('the update between two documents names what differs and nothing else', () => {
@@ -104,7 +145,8 @@ test('two readings of the metrics tell rates, quantiles and lag', () => {
 });
 
 test('the bounds that the console shows are the server’s', async () => {
-  const limits = await readFile(new URL('../../../src/limits/node.rs', import.meta.url), 'utf8');
+  const folder = new URL('../../../src/limits/', import.meta.url);
+  const limits = (await Promise.all(['node.rs', 'client.rs'].map((name) => readFile(new URL(name, folder), 'utf8')))).join();
   for (const [name, value] of Object.entries(bounds)) {
     const [, written] = new RegExp(`pub const ${name}: usize = ([\\d *_]+);`).exec(limits);
     assert.equal(

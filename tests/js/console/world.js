@@ -43,10 +43,13 @@ class World {
     if (this.server) await rm(this.server.folder, { recursive: true, force: true });
   }
 
-  /** A page at this view, connected; a profile of its own unless a `context` is given. */
-  async open(hash, { context, ...options } = {}) {
+  /**
+   * A page at this view, connected; a profile of its own unless a `context` is given. `before(page)` comes before it
+   * loads.
+   */
+  async open(hash, { context, before, ...options } = {}) {
     const profile = context ?? (await this.browser.context({ viewport: WIDE, ...options }));
-    const tab = await profile.open(`${this.url}/${hash}`);
+    const tab = await profile.open(`${this.url}/${hash}`, before);
     tab.page.setDefaultTimeout(WAIT_MS);
     await tab.page.waitForSelector('html[data-connection=live]');
     return tab;

@@ -108,10 +108,13 @@ export function closeFrame(code, reason) {
 }
 
 function unmasked(opcode, body) {
-  const long = body.length > 125;
-  const head = Buffer.alloc(long ? 10 : 2);
-  head[0] = FINAL | opcode;
-  head[1] = long ? 127 : body.length;
-  if (long) head.writeBigUInt64BE(BigInt(body.length), 2);
-  return Buffer.concat([head, body]);
+  return Buffer.concat([Buffer.of(FINAL | opcode, ...lengthOf(body.length)), body]);
+}
+
+/** In as few bytes as it can be said: Chromium takes no more. */
+function lengthOf(length) {
+  if (length <= 125) return [length];
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(length));
+  return length <= 0xffff ? [126, ...bytes.subarray(6)] : [127, ...bytes];
 }

@@ -17,6 +17,8 @@ export class ChaosProxy {
   delayMs = 0;
   /** Messages of all clients, parsed. */
   sent = [];
+  /** Those that a rule has passed on twice. */
+  doubled = [];
   /** Connections ever accepted. */
   accepted = 0;
 
@@ -222,8 +224,13 @@ class Pipe {
     if (rule.act === 'late') return void setTimeout(() => this.#pass(bytes), rule.milliseconds);
     if (rule.act === 'fail') return this.link.down.#pass(textFrame(JSON.stringify(failure(message, rule.code))));
     this.#pass(bytes);
-    if (rule.act === 'twice') this.#pass(bytes);
+    if (rule.act === 'twice') this.#double(bytes, message);
     if (rule.act === 'cutAfter') this.finish(() => this.link.cut());
+  }
+
+  #double(bytes, message) {
+    this.link.proxy.doubled.push(message);
+    this.#pass(bytes);
   }
 
   #pass(bytes) {

@@ -1,10 +1,11 @@
 /** Real livelog servers, each a process in a folder of its own. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
+import { promisify } from 'node:util';
 
 /** Until a server listens; a fifth of a second on an idle machine. */
 const START_MS = 30_000;
@@ -94,6 +95,14 @@ export class LivelogServer {
   /** Its log is gone: the next that starts founds another, with another epoch. */
   async wipe() {
     await rm(this.data, { recursive: true, force: true });
+  }
+
+  /** Its log is again what it was at that seq, under another epoch: a copy of its beginning takes its place. */
+  async rewind(seq) {
+    const copy = join(this.folder, 'copy');
+    await promisify(execFile)(binary(), ['replay', '--data', this.data, '--until', String(seq), '--into', copy]);
+    await this.wipe();
+    await rename(copy, this.data);
   }
 }
 

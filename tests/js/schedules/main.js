@@ -1,10 +1,11 @@
 /**
  * Random schedules of two clients: `SCHEDULES` of them (200 unless named), the first with the seed `SCHEDULE_SEED`.
- * Many run at once over one server; those that kill theirs have one to themselves.
+ * Many run at once over one server; those that kill theirs, or make its log anew, have one to
+ * themselves.
  */
 import 'fake-indexeddb/auto';
 import { World } from '../suite/world.js';
-import { drawsRestarts, Schedule } from './schedule.js';
+import { hasOwnServer, Schedule } from './schedule.js';
 
 const COUNT = Number(process.env.SCHEDULES || 200);
 const FIRST = Number(process.env.SCHEDULE_SEED || Date.now() % 1_000_000_000);
@@ -26,7 +27,7 @@ async function worker() {
 
 async function play(seed) {
   const world = new World(`schedule ${seed}`);
-  const schedule = new Schedule(seed, drawsRestarts(seed) ? await world.site() : server, world);
+  const schedule = new Schedule(seed, hasOwnServer(seed) ? await world.site() : server, world);
   try {
     await schedule.play();
     for (const tab of schedule.tabs) writes += tab.writes.length;

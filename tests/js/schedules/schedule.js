@@ -10,9 +10,9 @@ const SETTLED_MS = 60_000;
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** Whether the server of this seed's schedule is killed in the middle: then it must have one of its own. */
-export function drawsRestarts(seed) {
-  return seed % 8 === 0;
+/** Whether this seed's schedule kills its server, or takes its log away: then it must have one of its own. */
+export function hasOwnServer(seed) {
+  return seed % 4 === 0;
 }
 
 export class Schedule {
@@ -22,6 +22,8 @@ export class Schedule {
     this.dice = new Dice(seed);
     this.run = `r${seed}`;
     this.story = [];
+    /** Logs that are gone, as they were at their end: `{ epoch, changes }`. */
+    this.past = [];
   }
 
   async play() {
@@ -50,6 +52,7 @@ export class Schedule {
   async step() {
     const { dice } = this;
     const tab = dice.pick(this.tabs);
+    const own = hasOwnServer(this.seed);
     const what = dice.weighed({
       write: 60,
       read: 4,
@@ -63,7 +66,9 @@ export class Schedule {
       fail: 5,
       close: 2,
       reopen: 3,
-      restart: drawsRestarts(this.seed) ? 6 : 0,
+      restart: own ? 4 : 0,
+      refound: own ? 2 : 0,
+      rewind: own ? 2 : 0,
     });
     this.story.push(`${tab.name} ${what}`);
     await this[what](tab);
@@ -162,9 +167,35 @@ export class Schedule {
     await this.server.start();
   }
 
+  /** The log is gone, and an empty one is in its place. */
+  async refound(tab) {
+    await this.replaceLog(tab, () => this.server.refound());
+  }
+
+  /** The log is again what it was earlier. */
+  async rewind(tab) {
+    const seq = this.dice.below(1 + (await this.head()));
+    await this.replaceLog(tab, () => (seq > 0 ? this.server.rewind(seq) : this.server.refound()));
+  }
+
+  /** Nobody is let in meanwhile, so that it is known what was in the log that goes. */
+  async replaceLog(tab, replace) {
+    for (const { site } of this.tabs) {
+      await site.refuse(true);
+      await site.cut();
+    }
+    this.write(tab);
+    this.past.push(await this.log());
+    await replace();
+    this.write(tab);
+    for (const { site } of this.tabs) await site.refuse(false);
+  }
+
   async settle() {
     for (const { site } of this.tabs) await site.calm();
-    const settled = () => this.tabs.every((tab) => tab.isSettled());
+    const { epoch } = await this.log();
+    // Who has not heard yet that the log is another may be content with what it has.
+    const settled = () => this.tabs.every((tab) => tab.isSettled() && tab.db.epoch === epoch);
     await until(settled, () => `all is settled: ${this.tabs.map(waiting)}`, SETTLED_MS);
     for (const { name, persist } of this.tabs) {
       if (persist)
@@ -178,24 +209,34 @@ export class Schedule {
 
   async judge() {
     const head = await this.head();
-    const log = await this.server.changes({ run: this.run }, this.from);
+    const last = await this.log();
+    const logs = [...this.past, last];
+    for (const tab of this.tabs) await placeWrites(tab, logs);
     for (const tab of this.tabs) {
       equal(tab.troubles, [], `client ${tab.name}`);
-      for (const write of tab.writes) this.judgeWrite(write, tab, log);
+      for (const write of tab.writes) this.judgeWrite(write, tab, logs);
       judgeOrder(tab);
-      for (const query of tab.queries) await this.judgeQuery(tab, query, head);
+      for (const query of tab.queries) await this.judgeQuery(tab, query, head, last);
+      await judgeFeed(tab, last);
     }
-    this.judgeTotal(log);
+    for (const at of logs.keys()) this.judgeTotal(logs[at].changes, at);
     this.judgeBroadcasts();
+  }
+
+  /** What this schedule has written, of the log that is there. */
+  async log() {
+    const { epoch } = await this.server.get('/api/changes', { limit: '1' });
+    return { epoch, changes: await this.server.changes({ run: this.run }, this.from) };
   }
 
   async head() {
     return (await this.server.get('/api/events', { limit: '1' })).seq;
   }
 
-  async judgeQuery(tab, { options, live }, head) {
+  async judgeQuery(tab, { options, live, ...query }, head, { epoch }) {
     await until(() => live.ready || live.error, 'it is ready', SETTLED_MS);
     await live.seen(head);
+    equal(query.epoch, epoch, `client ${tab.name}: the log that it was last reset to`);
     const { filter, sort, limit = 1000, fields } = options;
     const parameters = {
       filter,
@@ -218,31 +259,35 @@ export class Schedule {
     }
   }
 
-  /** That what was promised of a write is so in the log. */
-  judgeWrite({ token, command, outcome, seq, code }, { persist }, log) {
+  /** That what was promised of a write is so in the log that promised it, and that no log has it twice. */
+  judgeWrite(write, { persist }, logs) {
+    const { token, command, outcome, seq, code } = write;
     const what = `${token} ${JSON.stringify(command)} (${outcome} ${code ?? ''})`;
     if (outcome === DONE)
       ok(
-        log.some((change) => change.seq === seq),
-        `${what}: seq ${seq} is in the log`,
+        logs[write.log].changes.some((change) => change.seq === seq),
+        `${what}: seq ${seq} is in log ${write.log}`,
       );
-    for (const each of tokensOf(command)) {
-      const effects = log.filter((change) => carries(change, each));
-      const most = 1 + this.restored(effects);
-      if (outcome === REFUSED) equal(effects, [], `${what}: effects`);
-      if (outcome === DONE) ok(effects.length >= 1, `${what} has no effect`);
-      ok(effects.length <= most, `${what} has ${effects.length} effects: ${JSON.stringify(effects)}`);
-      if (outcome === CLOSED && persist)
-        ok(effects.length >= 1 || this.isLost(each), `${what} has no effect, and nobody was told`);
+    for (const [at, { changes }] of logs.entries()) {
+      for (const each of tokensOf(command)) {
+        const effects = changes.filter((change) => carries(change, each));
+        const most = 1 + this.restored(effects, at);
+        if (isRefused(write, at)) equal(effects, [], `${what}: effects in log ${at}`);
+        if (outcome === DONE && write.log === at) ok(effects.length >= 1, `${what} has no effect in log ${at}`);
+        ok(effects.length <= most, `${what} has ${effects.length} effects in log ${at}: ${JSON.stringify(effects)}`);
+        // What it left behind may have been done in a log that is gone.
+        if (outcome === CLOSED && persist && write.log === at && at === logs.length - 1)
+          ok(effects.length >= 1 || this.isLost(each), `${what} has no effect, and nobody was told`);
+      }
     }
   }
 
   /** How often what these changes did first, as an event's version 1, may have come back by a RESTORE. */
-  restored(effects) {
+  restored(effects, at) {
     const first = effects.find(({ version }) => version === 1);
     if (!first) return 0;
-    const restores = ({ command, outcome }) =>
-      command.type === 'RESTORE' && command.payload.id === first.eventId && outcome !== REFUSED;
+    const restores = (write) =>
+      write.command.type === 'RESTORE' && write.command.payload.id === first.eventId && !isRefused(write, at);
     return this.tabs.flatMap(({ writes }) => writes).filter(restores).length;
   }
 
@@ -251,14 +296,14 @@ export class Schedule {
   }
 
   /** Removals leave no token: they are counted. */
-  judgeTotal(log) {
+  judgeTotal({ length }, at) {
     let least = 0;
     let most = 0;
-    for (const { outcome, changes } of this.tabs.flatMap(({ writes }) => writes)) {
-      if (outcome === DONE) least += changes;
-      if (outcome !== REFUSED) most += changes;
+    for (const write of this.tabs.flatMap(({ writes }) => writes)) {
+      if (write.outcome === DONE && write.log === at) least += write.changes;
+      if (!isRefused(write, at)) most += write.changes;
     }
-    ok(log.length >= least && log.length <= most, `${log.length} changes are in the log, of ${least} to ${most}`);
+    ok(length >= least && length <= most, `${length} changes are in log ${at}, of ${least} to ${most}`);
   }
 
   judgeBroadcasts() {
@@ -267,18 +312,45 @@ export class Schedule {
   }
 }
 
+/** Finds out which log each outcome is of, and which writes were doubled on their way. */
+async function placeWrites({ site, writes }, logs) {
+  const doubled = new Set((await site.doubled()).flatMap(tokensOf));
+  for (const write of writes) {
+    write.log = logs.findIndex(({ epoch }) => epoch === write.epoch);
+    write.isDoubled = tokensOf(write.command).some((token) => doubled.has(token));
+  }
+}
+
+/**
+ * Whether a log cannot have it: it was refused in this one or in one before it. Of one that arrived twice, the second may
+ * have been done when the first was refused.
+ */
+function isRefused({ outcome, log, isDoubled }, at) {
+  return outcome === REFUSED && log <= at && !isDoubled;
+}
+
+/** Since it was last told that the log is another, a feed has told all of the log, once and in order. */
+async function judgeFeed({ name, feed }, { changes }) {
+  const reset = feed.findLastIndex(({ kind }) => kind === 'reset');
+  const told = () => feed.slice(reset + 1).map(({ seq }) => seq);
+  const after = feed[reset]?.seq ?? feed[0]?.seq - 1;
+  const expected = changes.map(({ seq }) => seq).filter((seq) => seq > after);
+  await until(() => told().length >= expected.length, () => `client ${name}'s feed has ${expected}, not ${told()}`);
+  equal(told(), expected, `client ${name}'s feed`);
+}
+
 /** The edits of one event were done in the order in which one page made them. */
 function judgeOrder({ writes }) {
   const last = new Map();
-  for (const { token, command, life, outcome, seq } of writes) {
+  for (const { token, command, life, outcome, seq, log } of writes) {
     if (outcome !== DONE) continue;
     for (const id of idsOf(command)) {
       const before = last.get(`${life} ${id}`);
       ok(
-        before === undefined || before.seq < seq,
-        `${token} was done as ${seq}, before ${before?.token} as ${before?.seq}`,
+        before === undefined || before.log < log || (before.log === log && before.seq < seq),
+        `${token} was done as ${seq} of log ${log}, before ${before?.token} as ${before?.seq} of log ${before?.log}`,
       );
-      last.set(`${life} ${id}`, { token, seq });
+      last.set(`${life} ${id}`, { token, seq, log });
     }
   }
 }
@@ -299,7 +371,7 @@ function carries({ kind, data, patch }, token) {
   return patch?.set?.token === token;
 }
 
-function waiting({ name, db, writes }) {
+function waiting({ name, db, writes, waits }) {
   const open = writes.filter(({ outcome }) => !outcome).map(({ token }) => token);
-  return `${name} is ${db.state.name}, ${db.pending} pending, without outcome: ${open.join(' ') || 'none'}`;
+  return `${name} is ${db.state.name}, ${db.pending} pending, ${waits} waits, without outcome: ${open.join(' ') || 'none'}`;
 }

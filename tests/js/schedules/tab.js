@@ -25,7 +25,7 @@ export const CLOSED = 'closed';
 export class Tab {
   constructor({ name, run, dice, site, persist, ids }) {
     Object.assign(this, { name, run, dice, site, persist, ids });
-    /** Every write: `{ token, command, changes, life, outcome, seq }`. */
+    /** Every write: `{ token, command, changes, life, outcome, seq, epoch }`; the epoch is that of its outcome. */
     this.writes = [];
     /** Counts its pages, each of which closed the one before. */
     this.life = 0;
@@ -33,6 +33,8 @@ export class Tab {
     this.lost = [];
     this.sentBroadcasts = [];
     this.heard = [];
+    /** Reads, and positions that are waited for, without an outcome. */
+    this.waits = 0;
     this.troubles = [];
     this.open();
   }
@@ -46,16 +48,22 @@ export class Tab {
     });
     this.db.onBroadcast(({ run, token }) => run === this.run && this.heard.push(token));
     this.queries = Array.from({ length: 1 + dice.below(3) }, () => this.query());
+    this.feed = [];
+    const { feed } = this;
+    this.db.onChange({ filter: { run: this.run } }, (change) => feed.push(change));
   }
 
   query() {
     const { dice, run } = this;
     const [filter, sort, limit, fields] = [FILTERS, SORTS, LIMITS, FIELDS].map((list) => dice.pick(list));
     const options = { filter: { run, ...filter }, sort, limit, fields };
-    const live = this.db.query(options);
+    const { db } = this;
+    const live = db.query(options);
     // What is shown must be consistent at any time, whatever is under way.
     live.subscribe(() => this.look(options, live.get()));
-    return { options, live };
+    const query = { options, live, epoch: undefined };
+    live.onBatch(({ reset }) => reset && (query.epoch = db.epoch));
+    return query;
   }
 
   look({ limit }, rows) {
@@ -73,11 +81,25 @@ export class Tab {
     const token = `${this.run}-${this.name}-${this.writes.length}`;
     const [command, changes] = this.command(token);
     const write = { token, command, changes, life: this.life, outcome: undefined };
+    const isAwaited = this.dice.once(4);
+    const { db, queries } = this;
     this.writes.push(write);
-    this.db.write(command, { optimistic: !this.dice.once(8) }).then(
-      ({ seq }) => Object.assign(write, { outcome: DONE, seq }),
-      (error) => Object.assign(write, { outcome: error.code === 'closed' ? CLOSED : REFUSED, code: error.code }),
+    db.write(command, { optimistic: !this.dice.once(8) }).then(
+      ({ seq }) => {
+        Object.assign(write, { outcome: DONE, seq, epoch: db.epoch });
+        if (isAwaited) for (const { live } of queries) this.await(live.seen(seq), ['closed']);
+      },
+      ({ code }) => Object.assign(write, { outcome: code === 'closed' ? CLOSED : REFUSED, code, epoch: db.epoch }),
     );
+  }
+
+  /** What must come to an end, whatever happens: well, or as one of these codes. */
+  async await(promise, codes) {
+    this.waits += 1;
+    await promise.catch(({ code, message }) => {
+      if (!codes.includes(code)) this.troubles.push(`what was waited for was refused as ${code}: ${message}`);
+    });
+    this.waits -= 1;
   }
 
   /** A command, and how many changes it makes if it is done. */
@@ -130,7 +152,7 @@ export class Tab {
   }
 
   read() {
-    this.db.fetch({ filter: { run: this.run } }).catch(() => {});
+    this.await(this.db.fetch({ filter: { run: this.run } }), ['closed', 'unavailable']);
   }
 
   /** Its page is closed and opened again. */
@@ -141,6 +163,6 @@ export class Tab {
   }
 
   isSettled() {
-    return this.db.pending === 0 && this.writes.every(({ outcome }) => outcome);
+    return this.db.pending === 0 && this.waits === 0 && this.writes.every(({ outcome }) => outcome);
   }
 }

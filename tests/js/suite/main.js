@@ -12,6 +12,7 @@ await import('./connection.js');
 await import('./overlay.js');
 await import('./queue.js');
 await import('./persistence.js');
+await import('./options.js');
 
 const isPage = globalThis.location?.search !== undefined && globalThis.document !== undefined;
 const filter = isPage ? decodeURIComponent(location.search.slice(1)) : (process.argv[2] ?? '');

@@ -92,6 +92,46 @@ test('a log that was made anew is swapped in at one stroke: no empty result betw
   equal(query.get().length, 1501);
 });
 
+test('a read that was under way when the log was made anew does not wait for what the old one had', async (world) => {
+  const { site, db } = await world.pair();
+  for (let n = 0; n < 5; n++) await db.create({ n });
+  await site.rule({ direction: 'up', match: { type: 'FETCH' }, act: 'drop' });
+  const read = db.fetch();
+  await until(async () => (await site.sent({ type: 'FETCH' })).length === 1, 'it is asked');
+  // Held up and not refused: after three attempts in vain a read gives up.
+  await site.stall();
+  await site.refound();
+  await site.cut();
+  await site.flow();
+  const { data, seq } = await read;
+  equal([data, seq], [[], 0]);
+});
+
+test('an edit that is done only in the new log shows once, also while its answer is late', async (world) => {
+  const { site, db } = await world.pair();
+  await db.create({ _id: 'a', n: 0 });
+  for (let n = 1; n <= 5; n++) await db.update('a', { n: 0, round: n });
+  const query = db.query();
+  await query.whenReady();
+  await site.rule({ direction: 'up', match: { type: 'UPDATE' }, act: 'drop' });
+  const edit = db.update('a', { $inc: { n: 1 } });
+  await until(async () => (await site.sent({ type: 'UPDATE' })).length === 6, 'it is asked');
+  const shown = new Set();
+  query.subscribe(() => shown.add(query.get()[0]?.n));
+  await site.refuse(true);
+  await site.refound();
+  await put(site, { _id: 'a', n: 0 });
+  // It is done after the new snapshot, and its change is told before its answer.
+  await site.rule({ direction: 'up', match: { type: 'UPDATE' }, act: 'late', milliseconds: 500 });
+  await site.rule({ direction: 'down', match: { type: 'response', request: 'UPDATE' }, act: 'late', milliseconds: 500 });
+  await site.cut();
+  await site.refuse(false);
+  await edit;
+  await until(() => !query.pending('a'));
+  equal(query.get()[0].n, 1);
+  ok([...shown].every((n) => n === 1), `it showed ${[...shown]}`);
+});
+
 test('a result whose connection is cut in the middle of its first snapshot begins again', async (world) => {
   const { site, db } = await world.pair();
   await put(site, ...Array.from({ length: 2500 }, (_, n) => ({ _id: `e${n}`, n })));

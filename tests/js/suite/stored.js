@@ -20,6 +20,25 @@ async function countOf({ name }) {
   }
 }
 
+/** How many leases there are in the database of this name. */
+export function leases(name) {
+  return withLeases(name, (store) => store.count());
+}
+
+/** Gives a lease to somebody who is not there. */
+export function lease(name, owner, until) {
+  return withLeases(name, (store) => store.put(until, owner));
+}
+
+async function withLeases(name, ask) {
+  const database = await promised(indexedDB.open(name));
+  try {
+    return await promised(ask(database.transaction('leases', 'readwrite').objectStore('leases')));
+  } finally {
+    database.close();
+  }
+}
+
 /** A request of IndexedDB as a promise. */
 export function promised(request) {
   return new Promise((done, fail) => {

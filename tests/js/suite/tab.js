@@ -1,6 +1,6 @@
 /** A page with one client of the server that its address names, for `tabs.js` to work with by `evaluate`. */
 import { connect } from 'livelog';
-import { stored } from './stored.js';
+import { lease, leases, stored } from './stored.js';
 
 const parameters = new URLSearchParams(location.search);
 const options = JSON.parse(parameters.get('options'));
@@ -15,4 +15,10 @@ class Counted extends WebSocket {
 
 const db = connect(parameters.get('url'), { WebSocket: Counted, ...options });
 const query = db.query();
-Object.assign(globalThis, { db, rows: query.get, left: () => stored(options.name) });
+Object.assign(globalThis, {
+  db,
+  rows: query.get,
+  left: () => stored(options.name),
+  leases: () => leases(options.name),
+  lease: (owner, until) => lease(options.name, owner, until),
+});

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use redb::{Builder, Database, DatabaseError, StorageBackend};
+use rustix::fs::Access;
+use rustix::io::Errno;
 
 use super::medium::Medium;
 use crate::limits;
@@ -185,12 +187,53 @@ impl DataDir {
 
     /// Creates the folder if it is missing and locks it for this process, before anything in it is touched.
     pub(super) fn lock(&self) -> Result<File, EmbeddedOpenError> {
-        if self.dir.is_symlink() && !self.dir.exists() {
-            return Err(EmbeddedOpenError::Dangling { file: self.name() });
-        }
+        self.ensure_not_dangling()?;
         self.create().map_err(|error| self.unusable(&error))?;
         let lock = File::create(self.dir.join(LOCK_FILE)).map_err(|error| self.unusable(&error))?;
         self.acquire(lock)
+    }
+
+    fn ensure_not_dangling(&self) -> Result<(), EmbeddedOpenError> {
+        match self.dir.is_symlink() && !self.dir.exists() {
+            true => Err(EmbeddedOpenError::Dangling { file: self.name() }),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the folder if it is missing, or the outermost that it is to be in, and removes that again: some file systems
+    /// allow everything and make nothing.
+    fn ensure_makable(&self) -> io::Result<()> {
+        let missing = self.dir.ancestors();
+        let missing = missing.take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let Some(outermost) = missing.last() else {
+            return Ok(());
+        };
+        fs::create_dir(outermost)?;
+        fs::remove_dir(outermost)
+    }
+
+    /// Whether there is a file to open, in a folder that could be locked, made and written. Leaves everything as it was.
+    pub(crate) fn ensure_writable(&self) -> Result<bool, EmbeddedOpenError> {
+        self.ensure_not_dangling()?;
+        let unusable = |error: Errno| self.unusable(&error.into());
+        let nearest = self.dir.ancestors().find(|dir| dir.exists());
+        let nearest = nearest.unwrap_or(Path::new("."));
+        if !nearest.is_dir() {
+            return Err(unusable(Errno::NOTDIR));
+        }
+        rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK).map_err(unusable)?;
+        self.ensure_makable()
+            .map_err(|error| self.unusable(&error))?;
+        match File::options().write(true).open(self.dir.join(LOCK_FILE)) {
+            Ok(lock) => drop(self.acquire(lock)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.unusable(&error)),
+        }
+        let has_file = self.has_file()?;
+        if has_file {
+            rustix::fs::access(self.path(), Access::WRITE_OK).map_err(unusable)?;
+        }
+        Ok(has_file)
     }
 
     /// Locks the folder for reading only: `None` if no lock file can be created, on a read-only file system or in a

@@ -6,6 +6,7 @@ pub(super) mod collections;
 mod compatibility;
 mod name;
 mod ownership;
+mod rights;
 
 use std::time::Duration;
 
@@ -111,6 +112,13 @@ pub enum MongoOpenError {
     )]
     #[expect(missing_docs, reason = "the message says it")]
     Empty { name: String },
+    /// The user may read it at most.
+    #[error(
+        "the MongoDB user of the address may not {action} in the database {name}: grant it readWrite there, or name \
+         another database with --database NAME"
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    NotWritable { name: String, action: &'static str },
     /// The database holds a log of another livelog.
     #[error(
         "the log in the database was written in format {found}; this livelog reads format {FORMAT}. Use the \
@@ -184,6 +192,30 @@ pub(super) async fn open(
         head,
         identity,
     })
+}
+
+/// The database and the head of its log; `None` if there is none, and one can be made. Changes nothing.
+pub(super) async fn survey(
+    options: &MongoOptions,
+) -> Result<Option<(Database, Head)>, MongoOpenError> {
+    let client = client_options(&options.uri).await?;
+    let name = options.database_name();
+    name::check(&name)?;
+    let database = connect(&client, &name)?;
+    check(&database, &client).await?;
+    let refused = refuse(&database, Purpose::Read { is_checked: false }).await;
+    let is_missing = match refused {
+        Err(MongoOpenError::Empty { .. }) => true,
+        refused => refused.map(|()| false)?,
+    };
+    rights::ensure_writable(&database).await?;
+    match is_missing {
+        true => Ok(None),
+        false => Ok(Some((
+            database.clone(),
+            head::read(&database, CALL_DEADLINE).await?,
+        ))),
+    }
 }
 
 /// Refuses what is there if it cannot be opened.

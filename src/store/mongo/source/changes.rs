@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::decode;
+use crate::domain::Timestamp;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, backoff, code, within};
 use crate::store::{SourceChange, SourceChanges, SourceEffect, SourceEvent, StoreError};
 use crate::value::hex;
@@ -180,10 +181,16 @@ impl ChangeReader {
             token: identity(event),
             id: id.ok_or_else(|| StoreError::Refused("a change without an _id".to_owned()))?,
             effect,
+            at: made_at(event),
             position: written(token),
             share: share.expect("it is never closed"),
         }))
     }
+}
+
+fn made_at(event: &RawDocument) -> Option<Timestamp> {
+    let at = event.get_timestamp("clusterTime").ok()?;
+    Timestamp::from_millis(i64::from(at.time) * 1000)
 }
 
 /// Whether the stream can be opened again after this.

@@ -1,5 +1,7 @@
 //! BSON that another program wrote, as it is: every type that there is.
 
+use std::borrow::Cow;
+
 use bson::RawDocumentBuf;
 use bson::raw::{RawArray, RawBsonRef, RawDocument, cstr};
 use bson::spec::BinarySubtype;
@@ -10,7 +12,8 @@ use crate::store::SourceDocument;
 /// MongoDB stores no deeper ones.
 const DEPTH_MAX: usize = 200;
 
-const UNREADABLE: Given = Given::Unreadable("it is no BSON, or its text is no UTF-8");
+const UNREADABLE: Given =
+    Given::Unreadable(Cow::Borrowed("it is no BSON, or its text is no UTF-8"));
 
 pub(super) fn document(document: &RawDocument) -> SourceDocument {
     SourceDocument {
@@ -45,7 +48,7 @@ fn items(array: &RawArray, depth: usize) -> Vec<Given> {
 /// A value in a document that is `depth` levels deep.
 pub(super) fn value(value: RawBsonRef<'_>, depth: usize) -> Given {
     if depth > DEPTH_MAX {
-        return Given::Unreadable("nested deeper than MongoDB allows");
+        return Given::Unreadable("nested deeper than MongoDB allows".into());
     }
     match value {
         RawBsonRef::Null => Given::Null,

@@ -5,9 +5,11 @@ mod decode;
 mod documents;
 
 use async_trait::async_trait;
-use bson::RawDocumentBuf;
+use bson::{RawDocumentBuf, doc};
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use mongodb::options::ReadConcern;
+use mongodb::results::CollectionType;
 use mongodb::{Collection, Database};
 
 use super::open::{MongoOpenError, client_options, diagnose, hello};
@@ -26,6 +28,8 @@ pub struct MongoSource {
     collection: Collection<RawDocumentBuf>,
     name: String,
     kind: ServerKind,
+    /// Why it has no changes of its own, if it is no ordinary collection.
+    unfollowable: Option<String>,
 }
 
 /// What kind of server answers.
@@ -58,6 +62,7 @@ impl MongoSource {
         let database = database.named_database();
         let database = client.database(database.as_deref().unwrap_or(DATABASE_DEFAULT));
         ensure_there(&database, &options.collection).await?;
+        let unfollowable = unfollowable(&database, &options.collection).await?;
         Ok(Self {
             collection: database.collection(&options.collection),
             name: format!("{}.{}", database.name(), options.collection),
@@ -65,6 +70,7 @@ impl MongoSource {
                 true => ServerKind::Replicated,
                 false => ServerKind::Standalone,
             },
+            unfollowable,
         })
     }
 
@@ -99,6 +105,33 @@ async fn ensure_there(database: &Database, name: &str) -> Result<(), MongoOpenEr
     })
 }
 
+/// Why what has this name tells nobody of its changes, if it is anything but an ordinary collection.
+async fn unfollowable(database: &Database, name: &str) -> Result<Option<String>, MongoOpenError> {
+    let (listed, filter) = (database.clone(), doc! { "name": name });
+    let found = within(CALL_DEADLINE, async move {
+        listed
+            .list_collections()
+            .filter(filter)
+            .await?
+            .try_next()
+            .await
+    });
+    let Some(found) = found.await? else {
+        return Ok(None);
+    };
+    let of = found.options.view_on.as_deref().unwrap_or("others");
+    Ok(match found.collection_type {
+        CollectionType::Collection => None,
+        CollectionType::View => Some(format!(
+            "it is a view of {of}, which has no changes of its own. Follow {of} instead, or adopt the view without --follow"
+        )),
+        _ => Some(
+            "it is no ordinary collection, so it tells no changes. Adopt it without --follow"
+                .to_owned(),
+        ),
+    })
+}
+
 #[async_trait]
 impl Source for MongoSource {
     fn name(&self) -> &str {
@@ -127,6 +160,9 @@ impl Source for MongoSource {
     }
 
     async fn position(&self) -> Result<String, StoreError> {
+        if let Some(reason) = &self.unfollowable {
+            return Err(StoreError::Refused(reason.clone()));
+        }
         match self.kind {
             ServerKind::Replicated => changes::position(&self.collection).await,
             ServerKind::Standalone => Err(StoreError::Refused(
