@@ -24,7 +24,7 @@ struct Asked {
 }
 
 impl Renames {
-    /// Reads `PATH=NAME`: the field at this path gets this name, where it is. [`path`](super::path) says how they are
+    /// Reads `PATH=NAME`: the field at this path gets this name, where it is. `super::path` says how they are
     /// written.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use super::address::{Address, Changes};
 use super::message;
 use super::message::Message;
+use super::tls;
 use super::tls::BenchStream;
 use super::wire::{first_frame, put_frame};
 use super::within;
@@ -134,7 +135,7 @@ impl BenchConnection {
         let stream = dialed.await?;
         stream.set_nodelay(true)?;
         let mut connection = Self {
-            stream: BenchStream::over(stream, address).await?,
+            stream: tls::over(stream, address).await?,
             outbox: Vec::new(),
             unhandled: Vec::new(),
             partial: Vec::new(),
@@ -239,7 +240,11 @@ impl BenchConnection {
                 Poll::Pending => break,
             }
         }
-        self.stream.poll_pushed(context).context(BROKEN)
+        // What TLS holds back is handed on as well; the task is woken when the socket takes more.
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(flushed) => flushed.context(BROKEN),
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Fills `scratch` with the unhandled bytes and those that are new; returns how many that is.

@@ -10,12 +10,14 @@ const UNSEEN = new RegExp(
   String.raw`(?![\t\n\u0600-\u0605\u06dd\u08e2])(?!${JOINED})[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]`,
   'gu',
 );
+/** What most texts are: they need no closer look. */
+const PLAIN = /^[\t\n\x20-\x7e]*$/;
 /** So many of one text are marks of their own; the rest are written into it, for a text may be nothing but such. */
 const MARKS_MAX = 12;
 
 /** Whether a text has such characters. */
 export function hasUnseen(text) {
-  return text.search(UNSEEN) >= 0;
+  return !PLAIN.test(text) && text.search(UNSEEN) >= 0;
 }
 
 /**
@@ -38,7 +40,7 @@ export function partsOf(text) {
 
 /** The same as one text, where there can be no marks: `a[U+202E]b`. */
 export function spelled(text) {
-  return text.replace(UNSEEN, (character) => `[${nameOf(character)}]`);
+  return PLAIN.test(text) ? text : text.replace(UNSEEN, (character) => `[${nameOf(character)}]`);
 }
 
 /** JSON in which they are escapes: it means the same. */

@@ -199,6 +199,14 @@ struct Malformed {
     reason: String,
 }
 
+/// The reason of an error alone: its place is counted from where the text that was read begins, and that is a part of a
+/// larger one.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
 /// A document, or why it is refused; an error if it is no JSON.
 fn document(
     found: &JsonText,
@@ -216,14 +224,6 @@ fn document(
             limits::IMPORT_LINE_BYTES_MAX
         )))),
     }
-}
-
-/// Its reason alone: its place is counted from where the document begins.
-fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place)
-        .map_or(text.clone(), str::to_owned)
 }
 
 /// A document, or why it is refused; an error if it is no JSON.

@@ -144,14 +144,18 @@ impl<R: BufRead> JsonDocuments<R> {
         self.input.consume(1);
     }
 
+    /// The next byte, without consuming it.
+    fn byte(&mut self) -> Result<Option<u8>, TextError> {
+        match self.input.fill_buf() {
+            Ok(buffer) => Ok(buffer.first().copied()),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
     /// The next byte that is not white space, without consuming it.
     fn peek(&mut self) -> Result<Option<u8>, TextError> {
         loop {
-            let found = match self.input.fill_buf() {
-                Ok(buffer) => buffer.first().copied(),
-                Err(error) => return Err(self.unreadable(&error)),
-            };
-            match found {
+            match self.byte()? {
                 Some(byte @ (b' ' | b'\t' | b'\r' | b'\n')) => self.pass(byte),
                 // A byte order mark, which some tools begin with. Nobody sees it.
                 Some(0xef | 0xbb | 0xbf) if self.array == ArrayState::Before => {
@@ -209,11 +213,7 @@ impl<R: BufRead> JsonDocuments<R> {
             return Ok(false);
         }
         loop {
-            let found = match self.input.fill_buf() {
-                Ok(buffer) => buffer.first().copied(),
-                Err(error) => return Err(self.unreadable(&error)),
-            };
-            match found {
+            match self.byte()? {
                 Some(byte @ (b' ' | b'\t' | b'\r')) => self.pass(byte),
                 other => return Ok(matches!(other, None | Some(b'\n'))),
             }

@@ -12,7 +12,7 @@
 //!
 //! A data folder is locked by its server, so on one none of them runs beside it.
 //!
-//! Knows the log through [`Store`](crate::store::Store) alone, so each works on any store. All but `redact` read the
+//! Knows the log through [`Store`] alone, so each works on any store. All but `redact` read the
 //! log from the beginning, in pages, and fold it into digests: a page of memory, and a hundred bytes an event.
 
 mod adopt;

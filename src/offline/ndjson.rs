@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::import_documents::without_place;
 use crate::domain::{
     Author, Change, ChangeKind, CommandId, CommandKey, Effect, Event, EventId, Patch, Path, Seq,
     Timestamp, may_be_stored,
@@ -187,10 +188,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
     read(text, "").map_err(|unread| match unread {
         ParseError::Offence(invalid) => invalid.to_string(),
         ParseError::Json { error, .. } => {
-            // serde_json counts lines within the text, which is one line of many.
-            let text = error.to_string();
-            let reason = text.split(" at line ").next().unwrap_or_default();
-            format!("{reason} (at column {})", error.column())
+            format!("{} (at column {})", without_place(&error), error.column())
         }
     })
 }

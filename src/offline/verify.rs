@@ -7,6 +7,7 @@ use futures::StreamExt;
 
 use super::fold_digest::{EventDigest, FoldDigest};
 use super::log_reader::{LogReader, ahead};
+use crate::adoption::shown;
 use crate::domain::{Event, Seq};
 use crate::query::Query;
 use crate::store::QueryEvents;
@@ -50,7 +51,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for difference in &self.differences {
-            writeln!(formatter, "{difference}")?;
+            writeln!(formatter, "{}", shown(difference))?;
         }
         if self.count > self.differences.len() {
             writeln!(
@@ -208,4 +209,20 @@ fn differing<'a>(expected: &'a Event, viewed: &'a Event) -> Vec<&'a str> {
         names.push("the order of its fields");
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_tells_a_terminal_nothing_to_obey() {
+        let mut report = Report::default();
+        report.add("event \u{1b}[2Ja\u{202e}b: missing from the view".to_owned());
+        let told = report.to_string();
+        assert!(
+            told.starts_with(r"event \u{1b}[2Ja\u{202e}b: missing"),
+            "{told}"
+        );
+    }
 }

@@ -61,6 +61,9 @@ const KINDS = [
   ['order', 'newest or oldest', isOneOf('newest oldest')],
 ];
 
+/** By name, which of them. @type {Record<string, [string, ...Test[]]>} */
+const RULES = Object.fromEntries(KINDS.flatMap(([names, ...rule]) => names.split(' ').map((name) => [name, rule])));
+
 /** Levels of nesting, of which the server reads fewer, and what contains itself has no end of. */
 const DEPTH_MAX = 100;
 
@@ -106,10 +109,9 @@ export function check(call, options = {}) {
   const checked = { ...options };
   for (const [name, value] of Object.entries(options)) {
     if (!isOneOf(known)(name)) throw invalid(name, `${call} takes no ${name}, but ${known || 'nothing'}`);
-    for (const [names, kind, ...tests] of KINDS) {
-      const isWrong = isOneOf(names)(name) && !tests.some((test) => test(value));
-      if (isWrong && (value !== undefined || call === 'command')) throw invalid(name, `${name} of ${call} is ${kind}`);
-    }
+    const [kind, ...tests] = RULES[name];
+    const isWrong = !tests.some((test) => test(value));
+    if (isWrong && (value !== undefined || call === 'command')) throw invalid(name, `${name} of ${call} is ${kind}`);
     if (isA('object')(value)) checked[name] = copyOf(value, name);
   }
   return checked;

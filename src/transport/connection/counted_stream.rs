@@ -10,16 +10,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::either::Either;
 
 use super::byte_counters::{ByteCounters, RawSocket};
 use super::handshake::TlsSocket;
 
-/// What carries a connection's bytes.
-#[derive(Debug)]
-pub(super) enum Wire {
-    Plain(RawSocket),
-    Tls(Box<TlsSocket>),
-}
+/// What carries a connection's bytes: plainly, or in TLS.
+pub(super) type Wire = Either<RawSocket, Box<TlsSocket>>;
 
 /// A connection whose received bytes are counted; see the [module](self).
 #[derive(Debug)]
@@ -36,10 +33,6 @@ impl CountedStream {
     pub(super) fn counters(&self) -> &ByteCounters {
         &self.counters
     }
-
-    fn wire(self: Pin<&mut Self>) -> &mut Wire {
-        &mut self.get_mut().wire
-    }
 }
 
 impl AsyncRead for CountedStream {
@@ -52,10 +45,7 @@ impl AsyncRead for CountedStream {
         let counters = &this.counters;
         ready!(counters.allowance().poll(counters.received(), context));
         let before = buffer.filled().len();
-        let polled = match &mut this.wire {
-            Wire::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
+        let polled = Pin::new(&mut this.wire).poll_read(context, buffer);
         let read = match &polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(buffer.filled().len() - before),
@@ -67,42 +57,30 @@ impl AsyncRead for CountedStream {
 
 impl AsyncWrite for CountedStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.wire() {
-            Wire::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        Pin::new(&mut self.wire).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.wire() {
-            Wire::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        Pin::new(&mut self.wire).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.wire.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.wire() {
-            Wire::Plain(socket) => Pin::new(socket).poll_flush(context),
-            Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.wire() {
-            Wire::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(context)
     }
 }

@@ -37,6 +37,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConnectionPermit, Gate};
@@ -44,7 +45,7 @@ use crate::limits;
 use crate::node::Node;
 pub(super) use byte_counters::ByteCounters;
 use byte_counters::RawSocket;
-use counted_stream::{CountedStream, Wire};
+use counted_stream::CountedStream;
 use error_responder::ErrorResponder;
 pub(super) use frame_headers::FrameHeaderReader;
 pub use handshake::Handshakes;
@@ -134,11 +135,11 @@ async fn open(
     let socket = RawSocket::new(stream);
     let counters = socket.counters().clone();
     let wire = match handshakes {
-        None => Wire::Plain(socket),
+        None => Either::Left(socket),
         Some(handshakes) => {
             // In a box, since the task of every connection has room for what it waits for.
             let shaking = Box::pin(handshakes.shake_hands(socket, node));
-            Wire::Tls(closing.run_until_cancelled(shaking).await??)
+            Either::Right(closing.run_until_cancelled(shaking).await??)
         }
     };
     Some(CountedStream::new(wire, counters))

@@ -1,24 +1,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { FakeServer, settled } from './fake_server.js';
+import { begun, ended, settled } from './fake_server.js';
 
 let server;
 let db;
 
-beforeEach(() => {
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
-  // Nothing takes time, or on a busy machine what is told would wait for a timer.
-  mock.method(performance, 'now', () => 0);
-  server = new FakeServer();
-  db = server.connect();
-  server.welcome(10);
-});
+beforeEach(() => void ({ server, db } = begun()));
 
-afterEach(() => {
-  db.close();
-  mock.timers.reset();
-  mock.restoreAll();
-});
+afterEach(() => ended(db));
 
 const leave = (promise) => void promise.catch(() => {});
 const row = (_id, fields) => ({ _id, _version: 1, ...fields });

@@ -1,9 +1,28 @@
 // A server that says only what a test has it say, to reach moments that a real one passes in a millisecond.
 
+import { mock } from 'node:test';
 import { connect } from '../../../src/clients/js/livelog.js';
 
 /** Lets promises and microtasks run that wait for nothing else. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A server that has said welcome, and its client, on a clock that the test turns. To be `ended` after it. */
+export function begun() {
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+  // Nothing takes time, or on a busy machine what is told would wait for a timer.
+  mock.method(performance, 'now', () => 0);
+  const server = new FakeServer();
+  const db = server.connect();
+  server.welcome(10);
+  return { server, db };
+}
+
+/** Ends a client that was `begun`, and its clock. */
+export function ended(db) {
+  db.close();
+  mock.timers.reset();
+  mock.restoreAll();
+}
 
 export class FakeServer {
   sockets = [];
