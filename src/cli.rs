@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{FalseyValueParser, Resettable};
 use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -91,6 +91,13 @@ struct Serve {
     /// File with the certificate's private key, as PEM.
     #[arg(long, env = "LIVELOG_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Access file: who may see and change what, as JSON. It is read again when it changes. Without it everybody may do
+    /// everything.
+    #[arg(long, env = "LIVELOG_ACCESS", value_name = "FILE")]
+    access: Option<PathBuf>,
+    /// Without an access file, be open to everybody who can reach an address that is not of this machine alone.
+    #[arg(long, env = "LIVELOG_OPEN_TO_ALL", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    open_to_all: bool,
     /// Names of this server, beside `localhost` and IP addresses: `livelog.example.org`,
     /// `livelog:3000`, `*.example.org`. A request to any other is refused.
     #[arg(
@@ -247,6 +254,8 @@ impl Cli {
                 listen,
                 tls_cert,
                 tls_key,
+                access,
+                open_to_all,
                 hosts,
                 origins,
                 no_console,
@@ -257,6 +266,7 @@ impl Cli {
             }) => {
                 #[cfg(not(feature = "socketio"))]
                 let socketio = false;
+                check_openness(listen, access.as_deref(), open_to_all)?;
                 let hosts = AllowedHosts::parse(&hosts)
                     .map_err(|reason| anyhow::anyhow!("--allow-host {reason}"))?;
                 let origins = AllowedOrigins::parse(&origins)
@@ -267,6 +277,7 @@ impl Cli {
                         listen,
                         tls: tls_files(tls_cert, tls_key)?,
                         store,
+                        access_file: access,
                         access: AccessPolicy::new(hosts, origins),
                         has_console: !no_console,
                         has_socketio: socketio,
@@ -298,6 +309,27 @@ impl Cli {
         };
         Ok((task, log))
     }
+}
+
+/// Whoever listens to others has said who they may be, if only that they may be anybody.
+fn check_openness(
+    listen: SocketAddr,
+    access: Option<&Path>,
+    open_to_all: bool,
+) -> anyhow::Result<()> {
+    if access.is_some() {
+        anyhow::ensure!(
+            !open_to_all,
+            "--access says who may come in, and --open-to-all that everybody may"
+        );
+        return Ok(());
+    }
+    anyhow::ensure!(
+        open_to_all || listen.ip().is_loopback(),
+        "others can reach --listen {listen}, and nothing says what they may do: name an access file (--access FILE), \
+         or say that everybody may do everything (--open-to-all)"
+    );
+    Ok(())
 }
 
 impl Offline {

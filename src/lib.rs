@@ -160,6 +160,7 @@ pub mod manual;
 pub mod metrics;
 pub mod panics;
 pub mod telemetry;
+mod wall_clock;
 
 pub mod bench;
 pub mod offline;

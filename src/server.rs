@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::guard::{AccessFollower, Guard};
 use crate::limits;
 use crate::node::{Node, NodeFailed, Supervisor};
 use crate::store;
@@ -31,6 +33,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The store.
     pub store: StoreOptions,
+    /// The access file, if anybody guards.
+    pub access_file: Option<PathBuf>,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
     pub access: AccessPolicy,
     /// Whether the console is served, at `/`.
@@ -48,6 +52,7 @@ pub struct Server {
     tls: Option<Arc<TlsIdentity>>,
     store: Arc<dyn Store>,
     app: App,
+    access_follower: Option<AccessFollower>,
     supervisor: Supervisor,
 }
 
@@ -61,25 +66,28 @@ impl Server {
     /// Opens the store and binds the address.
     ///
     /// # Errors
-    /// If there is no certificate where there should be one, the store cannot be opened, or the address is taken.
+    /// If there is no certificate where there should be one, the access file is no good, the store cannot be opened, or the address is taken.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
         let tls = load_tls(config.tls.clone())?;
+        let guard = load_guard(config.access_file.as_deref())?;
         let store = store::open(&config.store).await?;
-        Self::start(store, tls, config).await
+        Self::start(store, tls, guard, config).await
     }
 
     /// The same on a store that is open already; the one in the configuration is ignored.
     ///
     /// # Errors
-    /// If there is no certificate where there should be one, the store cannot be reached, or the address is taken.
+    /// If there is no certificate where there should be one, the access file is no good, the store cannot be reached, or the address is taken.
     pub async fn bind_on(store: Arc<dyn Store>, config: Config) -> anyhow::Result<Self> {
         let tls = load_tls(config.tls.clone())?;
-        Self::start(store, tls, config).await
+        let guard = load_guard(config.access_file.as_deref())?;
+        Self::start(store, tls, guard, config).await
     }
 
     async fn start(
         store: Arc<dyn Store>,
         tls: Option<Arc<TlsIdentity>>,
+        (guard, access_follower): (Guard, Option<AccessFollower>),
         config: Config,
     ) -> anyhow::Result<Self> {
         let (node, supervisor) = Node::start(Arc::clone(&store), config.window_bytes).await?;
@@ -88,6 +96,7 @@ impl Server {
         let app = App {
             node,
             access: Arc::new(config.access),
+            guard,
             has_tls: tls.is_some(),
             has_console: config.has_console,
             has_socketio: config.has_socketio,
@@ -99,6 +108,7 @@ impl Server {
             tls,
             store,
             app,
+            access_follower,
             supervisor,
         })
     }
@@ -132,6 +142,7 @@ impl Server {
             tls,
             store,
             app,
+            access_follower,
             mut supervisor,
         } = self;
         let (connections, closing) = (app.connections.clone(), app.closing.clone());
@@ -142,6 +153,12 @@ impl Server {
                 let closing = closing.clone();
                 connections.spawn(async move {
                     closing.run_until_cancelled(tls.follow_files()).await;
+                });
+            }
+            if let Some(follower) = access_follower {
+                let closing = closing.clone();
+                connections.spawn(async move {
+                    closing.run_until_cancelled(follower.run()).await;
                 });
             }
             let accepting = accept(&listener, tls, app, &draining);
@@ -184,6 +201,16 @@ fn load_tls(files: Option<TlsFiles>) -> anyhow::Result<Option<Arc<TlsIdentity>>>
     let identity = files.map(TlsIdentity::load).transpose();
     let identity = identity.map_err(|reason| anyhow::anyhow!("cannot speak TLS: {reason}"))?;
     Ok(identity.map(Arc::new))
+}
+
+fn load_guard(access_file: Option<&Path>) -> anyhow::Result<(Guard, Option<AccessFollower>)> {
+    let Some(path) = access_file else {
+        return Ok((Guard::none(), None));
+    };
+    let loaded = Guard::load(path);
+    let (guard, follower) =
+        loaded.map_err(|reason| anyhow::anyhow!("the access file is no good: {reason}"))?;
+    Ok((guard, Some(follower)))
 }
 
 /// Binds the address; every connection inherits the socket's options.

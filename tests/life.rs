@@ -39,6 +39,7 @@ impl Node {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: None,
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
+            access_file: None,
             access: AccessPolicy::default(),
             has_console: true,
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,

@@ -47,6 +47,8 @@ enum Revocation {
 pub struct Principal {
     /// `None` is nobody in particular.
     pub author: Option<Arc<Author>>,
+    /// The role of its key; a token has one among its claims.
+    pub role: Option<Box<str>>,
     /// All that is said of it.
     pub claims: Claims,
     /// When its token was issued, if it says so.
@@ -100,6 +102,16 @@ impl Policy {
         })
     }
 
+    /// Whether there is a role of this name.
+    pub fn has_role(&self, name: &str) -> bool {
+        self.roles.contains_key(name)
+    }
+
+    /// Whether somebody gets in who shows nothing.
+    pub fn has_anonymous_role(&self) -> bool {
+        self.anonymous.is_some()
+    }
+
     /// What this principal may see and change; with the role it asks for, if it asks for one.
     ///
     /// # Errors
@@ -125,6 +137,9 @@ impl Policy {
         let given: Vec<&str> = match (&principal.author, &self.anonymous) {
             (None, None) => return Err(Refused::Anonymous),
             (None, Some(role)) => vec![role],
+            (Some(_), _) if principal.role.is_some() => {
+                principal.role.as_deref().into_iter().collect()
+            }
             (Some(_), _) => match principal.claims.get(&self.role_claim) {
                 Some(Value::String(name)) => vec![name],
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),

@@ -29,6 +29,7 @@ fn somebody(claims: &str) -> Principal {
     };
     Principal {
         author: Some(Arc::new(author)),
+        role: None,
         claims: Claims::new(document(claims)),
         issued_at: None,
     }
@@ -492,6 +493,7 @@ fn there_is_one_role_at_a_time() {
     assert_eq!(role(r#"{"role":"a"}"#, None), Err(Refused::NoRole));
     let nobody = Principal {
         author: None,
+        role: None,
         claims: Claims::default(),
         issued_at: None,
     };
@@ -512,6 +514,7 @@ fn revoked_credentials_get_in_with_no_role() {
     let outcome = |author: Author, issued_at: Option<&str>| {
         let principal = Principal {
             author: Some(Arc::new(author)),
+            role: None,
             claims: Claims::new(document(r#"{"role":"a"}"#)),
             issued_at: issued_at.map(|at| Timestamp::parse_rfc3339(at).unwrap()),
         };

@@ -30,7 +30,6 @@ use crate::domain::{Change, Command, CommandBatch, Rejection};
 use crate::fair_queue::Requester;
 use crate::metrics::Metrics;
 use crate::store::{Broadcast, Store};
-pub(crate) use clock::{ago, wall_time};
 use committer::Committer;
 use mailbox::{Mailbox, Sender};
 use publisher::BroadcastPublisher;

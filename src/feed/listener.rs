@@ -91,6 +91,21 @@ impl Listener {
         new
     }
 
+    /// What it hands out.
+    pub fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// Hands out no further change, and goes on with broadcasts where it is.
+    pub fn leave_changes(&mut self) {
+        self.interest = Interest::Broadcasts;
+        self.window_end = self.live.watch_broadcasts();
+        if !matches!(self.position, ListenerPosition::Live(_)) {
+            let (end, _) = self.live.end();
+            self.position = ListenerPosition::Live(end);
+        }
+    }
+
     /// Every change up to here was handed out.
     pub fn seq(&self) -> Seq {
         self.seq

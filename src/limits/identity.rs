@@ -49,3 +49,6 @@ pub const JWKS_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 /// After a fetch that failed the next follows after this, then after twice as long, up to
 /// [`JWKS_REFETCH_INTERVAL`].
 pub const JWKS_RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Bytes of an access file, and of each file that it names: [`API_KEYS_MAX`] keys with their claims, and rules beside them.
+pub const ACCESS_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -16,6 +16,9 @@ pub const APPEND_DEADLINE: Duration = Duration::from_secs(7);
 /// How long a client may take to send a request's header.
 pub const HEADER_READ_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a socket may be open before its client shows who it is.
+pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long a client may take for its part of a handshake of TLS.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 

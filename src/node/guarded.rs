@@ -34,6 +34,11 @@ impl Guarded {
         Self { node, grant }
     }
 
+    /// The same node for who has another grant.
+    pub fn granting(&self, grant: Grant) -> Self {
+        Self::new(self.node.clone(), grant)
+    }
+
     /// What may be done.
     pub fn grant(&self) -> &Grant {
         &self.grant
@@ -274,6 +279,17 @@ impl Guarded {
             page,
             share,
         })
+    }
+
+    /// What is counted, as text; see [`Node::metrics_text`].
+    ///
+    /// # Errors
+    /// `forbidden` unless the role is an operator's.
+    pub async fn metrics_report(&self) -> Result<String, Failure> {
+        match self.grant.is_operator() {
+            true => Ok(self.node.metrics_text().await),
+            false => Err(forbidden("your role does not see the metrics")),
+        }
     }
 
     /// A listener to what is not subscribed to.

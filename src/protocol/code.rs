@@ -40,8 +40,10 @@ pub enum Code {
     StorageFull,
     SubscriptionExists,
     TimedOut,
+    TokenExpired,
     TooManySubscriptions,
     TooSlow,
+    Unauthenticated,
     Unavailable,
     UnknownType,
     UnsupportedMediaType,
@@ -82,7 +84,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -116,8 +118,10 @@ impl Code {
         Self::StorageFull,
         Self::SubscriptionExists,
         Self::TimedOut,
+        Self::TokenExpired,
         Self::TooManySubscriptions,
         Self::TooSlow,
+        Self::Unauthenticated,
         Self::Unavailable,
         Self::UnknownType,
         Self::UnsupportedMediaType,
@@ -138,7 +142,7 @@ impl Code {
             Self::DoesNotFit => rule("does_not_fit", 422),
             Self::EventTooLarge => rule("event_too_large", 413),
             Self::FilterTooSlow => rule("filter_too_slow", 422),
-            Self::Forbidden => rule("forbidden", 403),
+            Self::Forbidden => rule("forbidden", 403).closes(4503),
             Self::ForbiddenHost => rule("forbidden_host", 403),
             Self::ForbiddenOrigin => rule("forbidden_origin", 403),
             Self::HeadersTooLarge => rule("headers_too_large", 431),
@@ -160,9 +164,11 @@ impl Code {
             Self::StorageFull => rule("storage_full", 507).retryable(),
             Self::SubscriptionExists => rule("subscription_exists", 409),
             Self::TimedOut => rule("timed_out", 408).closes(4001),
+            Self::TokenExpired => rule("token_expired", 401).closes(4003),
             Self::TooManySubscriptions => rule("too_many_subscriptions", 429),
             Self::TooSlow => rule("too_slow", 408).closes(4002),
-            Self::Unavailable => rule("unavailable", 503).retryable(),
+            Self::Unauthenticated => rule("unauthenticated", 401).closes(4502),
+            Self::Unavailable => rule("unavailable", 503).retryable().closes(4005),
             Self::UnknownType => rule("unknown_type", 400),
             Self::UnsupportedMediaType => rule("unsupported_media_type", 415),
             Self::UpgradeRequired => rule("upgrade_required", 426),
@@ -183,6 +189,14 @@ impl Code {
     /// Whether the same request may succeed later, with no risk of a second effect.
     pub const fn retryable(self) -> bool {
         self.rule().retryable
+    }
+
+    /// What a connection ends with for this reason: the code itself, or one that says to come back.
+    pub const fn as_end(self) -> Self {
+        match self.close_code() {
+            Some(_) => self,
+            None => Self::Unavailable,
+        }
     }
 
     /// The WebSocket close code, if a connection can end for this reason.
@@ -216,6 +230,6 @@ mod tests {
         assert!(codes.iter().all(|code| (4000..5000).contains(code)));
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 5);
+        assert_eq!(codes.len(), 9);
     }
 }

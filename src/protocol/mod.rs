@@ -4,12 +4,13 @@
 //! language, never the engine, the feed or a store.
 //!
 //! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
-//! `subscribe`, `history` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
+//! `subscribe`, `history`, `credentials` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
 //! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the
 //! words of Socket.IO.
 
 mod body;
 mod code;
+mod credentials;
 mod data;
 mod envelope;
 mod failure;
@@ -26,14 +27,15 @@ mod subscribe;
 
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
 pub use code::Code;
+pub use credentials::Credentials;
 pub use data::EventArray;
 pub use failure::{Details, Failure};
 pub use fetch::Fetch;
 pub use frame::{Frame, WrappedFrame, trimmed};
 pub use history::History;
 pub use reply::{
-    FetchPage, Shaped, behind, broadcast, broadcast_done, change, error, latest, live, pong, reset,
-    snapshot, subscribed, unsubscribed, welcome, write_done,
+    Authenticated, FetchPage, Shaped, authenticated, behind, broadcast, broadcast_done, change,
+    error, latest, live, pong, reset, snapshot, subscribed, unsubscribed, welcome, write_done,
 };
 pub use request::{ParsedRequest, RefusedRequest, Request, RequestId};
 pub use request_kind::RequestKind;

@@ -14,23 +14,26 @@ use super::frame::{Frame, json};
 use super::request::RequestId;
 use super::request_kind::RequestKind;
 use super::subscribe::SubName;
-use crate::domain::{Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
+use crate::domain::{Author, Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
 use crate::query::Fields;
 use crate::value::Document;
 
-/// The first frame of a session: changes after `seq` will follow.
-pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid) -> Frame {
+/// The first frame of a session: changes after `seq` will follow. It ends some time after its credentials expire.
+pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid, expires_at: Option<Timestamp>) -> Frame {
     #[derive(Serialize)]
-    #[serde(tag = "type", rename = "welcome")]
+    #[serde(tag = "type", rename = "welcome", rename_all = "camelCase")]
     struct Welcome {
         epoch: Uuid,
         seq: Seq,
         session: Uuid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
     }
     Frame::encode(&Welcome {
         epoch,
         seq,
         session,
+        expires_at,
     })
 }
 
@@ -79,6 +82,27 @@ fn response<D>(id: Option<&RequestId>, kind: RequestKind) -> Response<'_, D> {
         sub: None,
         duplicate: None,
     }
+}
+
+/// What credentials came to.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the words of the wire")]
+pub struct Authenticated<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    #[serde(flatten)]
+    pub author: Option<&'a Author>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The answer to an AUTH that showed good credentials.
+pub fn authenticated(id: Option<&RequestId>, who: &Authenticated<'_>) -> Frame {
+    Frame::encode(&Response {
+        data: Some(who),
+        ..response(id, RequestKind::Auth)
+    })
 }
 
 /// The answer to a BROADCAST that was sent.

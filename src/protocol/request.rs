@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::body::{BROADCAST_IS_NOT_KEPT, read_broadcast};
 use super::code::Code;
+use super::credentials::Credentials;
 use super::envelope::Envelope;
 use super::failure::Failure;
 use super::fetch::Fetch;
@@ -60,6 +61,8 @@ pub enum Request {
     Unsubscribe(SubName),
     /// PING.
     Ping,
+    /// AUTH.
+    Auth(Credentials),
 }
 
 /// A request, with what its answer repeats.
@@ -132,7 +135,7 @@ fn read_kind(raw: Option<&RawValue>) -> Result<RequestKind, Failure> {
         serde_json::from_str(raw.get()).map_err(|_| invalid("expected a string"))?;
     RequestKind::parse(&word).ok_or_else(|| {
         let known =
-            "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE, UNSUBSCRIBE or PING";
+            "expected CREATE, UPDATE, DELETE, RESTORE, BATCH, FETCH, BROADCAST, SUBSCRIBE, UNSUBSCRIBE, PING or AUTH";
         Failure::at(Code::UnknownType, Invalid::new("type", known))
     })
 }
@@ -154,6 +157,9 @@ fn read_request(envelope: &Envelope<'_>, kind: RequestKind) -> Result<Request, F
             .map(Request::Unsubscribe)
             .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
         RequestKind::Ping => read_ping(payload),
+        RequestKind::Auth => Credentials::parse(document(payload)?, "payload")
+            .map(Request::Auth)
+            .map_err(|invalid| Failure::at(Code::BadRequest, invalid)),
     }
 }
 
@@ -169,7 +175,8 @@ fn check_command_id(envelope: &Envelope<'_>, kind: RequestKind) -> Result<(), Fa
         RequestKind::Fetch
         | RequestKind::Subscribe
         | RequestKind::Unsubscribe
-        | RequestKind::Ping => {
+        | RequestKind::Ping
+        | RequestKind::Auth => {
             "only a write has one: this changes nothing, and may be asked again without it"
         }
     };

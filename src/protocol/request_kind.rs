@@ -19,6 +19,7 @@ pub enum RequestKind {
     Unsubscribe,
     Batch,
     Ping,
+    Auth,
 }
 
 impl RequestKind {
@@ -35,6 +36,7 @@ impl RequestKind {
             Self::Unsubscribe => "UNSUBSCRIBE",
             Self::Batch => "BATCH",
             Self::Ping => "PING",
+            Self::Auth => "AUTH",
         }
     }
 
@@ -49,6 +51,7 @@ impl RequestKind {
             "SUBSCRIBE" => Some(Self::Subscribe),
             "UNSUBSCRIBE" => Some(Self::Unsubscribe),
             "PING" => Some(Self::Ping),
+            "AUTH" => Some(Self::Auth),
             _ => None,
         }
     }

@@ -106,6 +106,16 @@ impl Subscribe {
         }
     }
 
+    /// The same, begun anew from now on.
+    pub fn anew(&self) -> Self {
+        Self {
+            after: None,
+            epoch: None,
+            min_seq: Seq::ZERO,
+            ..self.clone()
+        }
+    }
+
     /// The names that [`parse`](Self::parse) reads.
     pub const NAMES: [&str; 7] = [
         "filter", "fields", "snapshot", "after", "epoch", "mode", "minSeq",

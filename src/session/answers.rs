@@ -24,10 +24,12 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reads::{DeferredRead, Overtaking, Read};
+use crate::access::Grant;
+use crate::guard::Admission;
 use crate::limits;
 use crate::node::{Guarded, Outcome, Share, SubmitError, Subscription};
 use crate::protocol;
-use crate::protocol::{Failure, Frame, RequestId, RequestKind, SubName};
+use crate::protocol::{Failure, Frame, RequestId, RequestKind, SubName, Subscribe};
 
 /// The answers owed, the oldest first; see the [module](self).
 #[derive(Debug)]
@@ -55,6 +57,10 @@ pub(super) enum Answer {
     Frame(Frame, Option<Share>),
     /// A subscription is open; the session may yet refuse it.
     Subscribed(Box<Subscribed>),
+    /// A subscription begins anew.
+    Resubscribed(Box<Resubscribed>),
+    /// What an AUTH came to; the session may yet refuse it.
+    Authenticated(Option<RequestId>, Box<Authentication>),
     /// The session knows its subscriptions.
     Unsubscribe(Option<RequestId>, SubName),
 }
@@ -64,9 +70,26 @@ pub(super) enum Answer {
 pub(super) struct Subscribed {
     pub(super) id: Option<RequestId>,
     pub(super) sub: SubName,
+    /// What was asked for, in case that it has to begin anew.
+    pub(super) asked: Box<Subscribe>,
     pub(super) subscription: Subscription,
+    /// By which it was opened: the session's may be another by now.
+    pub(super) grant: Grant,
     /// Why the position it named is not one of this log.
     pub(super) stale: Option<&'static str>,
+}
+
+/// What credentials come to.
+pub(super) type Authentication = Result<Admission, Failure>;
+
+/// A subscription that begins anew by other rules.
+#[derive(Debug)]
+pub(super) struct Resubscribed {
+    /// `None` is the default feed.
+    pub(super) sub: Option<SubName>,
+    /// By which it was opened.
+    pub(super) grant: Grant,
+    pub(super) opened: Result<Subscription, Failure>,
 }
 
 /// How far an answer is; the [module](self) has the table.
@@ -183,6 +206,11 @@ impl AnswerQueue {
             request_bytes: 0,
             unreserved_bytes: 0,
         }
+    }
+
+    /// What is answered from now on is for who has these rights.
+    pub(super) fn go_by(&mut self, node: &Guarded) {
+        self.node = node.clone();
     }
 
     /// Queues the answer to a request of `text_bytes` bytes.

@@ -5,13 +5,14 @@
 //! only the requests it has in flight, and those are bounded.
 //!
 //! `answers` is the queue of answers owed, `reads` the answers that take reading the store, `subscriptions` the named
-//! subscriptions, and `outbox` the frames that are on their way to the socket. Beside these a session has a
+//! subscriptions, `rights` what happens when the client's rights become others, and `outbox` the frames that are on their way to the socket. Beside these a session has a
 //! [`Listener`]: every change, if it asked for them, and broadcasts. A PING is answered beside the queue: it asks whether
 //! the session lives, not whether its reads have had their turn.
 
 mod answers;
 mod outbox;
 mod reads;
+mod rights;
 mod subscriptions;
 
 use std::collections::VecDeque;
@@ -22,8 +23,9 @@ use futures::future;
 use uuid::Uuid;
 
 use crate::domain::Seq;
+use crate::guard::Admission;
 use crate::limits;
-use crate::node::{Epoch, Guarded, Interest, Listener, Requester, Share};
+use crate::node::{Epoch, Guarded, Interest, Listener, Node, Requester, Share};
 use crate::protocol;
 use crate::protocol::{
     Code, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId, RequestKind, SubName,
@@ -50,6 +52,10 @@ pub struct SessionOptions {
 #[derive(Debug)]
 pub struct Session {
     node: Guarded,
+    /// Why it may do what it does, and how long.
+    admission: Admission,
+    /// Whether credentials are being looked at: what follows them is for whom they make of the client.
+    is_authenticating: bool,
     /// The writer serves requesters round-robin: each session is one.
     requester: Requester,
     answers: AnswerQueue,
@@ -71,21 +77,26 @@ impl Session {
     /// # Errors
     /// If the store is needed to judge the position asked for, and cannot be reached.
     pub async fn open(
-        node: Guarded,
+        node: Node,
+        admission: Admission,
         options: SessionOptions,
     ) -> Result<(Self, Vec<Frame>), Failure> {
+        let node = Guarded::new(node, admission.grant().clone());
         let mut subscriptions = Subscriptions::default();
         let (listener, seq, stale) = match node.has_plain_feed() {
             true => listen(&node, options).await?,
             false => subscribe(&node, options, &mut subscriptions).await?,
         };
-        let mut greeting = vec![protocol::welcome(node.epoch().0, seq, Uuid::new_v4())];
+        let (epoch, expires_at) = (node.epoch().0, admission.expires_at());
+        let mut greeting = vec![protocol::welcome(epoch, seq, Uuid::new_v4(), expires_at)];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
                 answers: AnswerQueue::new(node.clone()),
                 pings: VecDeque::new(),
                 node,
+                admission,
+                is_authenticating: false,
                 requester: Requester::new(),
                 listener,
                 subscriptions,
@@ -128,7 +139,9 @@ impl Session {
 
     /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.
     pub fn has_room(&self) -> bool {
-        self.answers.has_room() && self.pings.len() < limits::SESSION_PINGS_MAX
+        !self.is_authenticating
+            && self.answers.has_room()
+            && self.pings.len() < limits::SESSION_PINGS_MAX
     }
 
     /// Waits for frames and adds those that are there, up to about one flush. Safe to drop and call again.
@@ -136,6 +149,7 @@ impl Session {
         tokio::select! {
             biased;
             () = future::ready(()), if !self.pings.is_empty() => {}
+            changed = self.admission.changed() => self.go_by_admission(changed, outbox),
             () = self.answers.ready() => {}
             () = self.listener.ready() => {}
             () = self.subscriptions.ready() => {}
@@ -241,6 +255,10 @@ impl Session {
             match answer {
                 Answer::Frame(frame, share) => outbox.push_answer(frame, share),
                 Answer::Subscribed(subscribed) => self.add_subscription(*subscribed, outbox),
+                Answer::Resubscribed(resubscribed) => {
+                    self.resume_subscription(*resubscribed, outbox)
+                }
+                Answer::Authenticated(id, admitted) => self.authenticated(id, *admitted, outbox),
                 Answer::Unsubscribe(id, sub) => {
                     let frame = match self.remove_subscription(&sub) {
                         Ok(()) => protocol::unsubscribed(id.as_ref(), &sub),
@@ -272,7 +290,9 @@ impl Session {
         let Subscribed {
             id,
             sub,
+            asked,
             subscription,
+            grant,
             stale,
         } = subscribed;
         let kind = RequestKind::Subscribe;
@@ -288,7 +308,11 @@ impl Session {
         outbox.push_answer(protocol::subscribed(id.as_ref(), &sub, seq), None);
         let reset = stale.map(|reason| protocol::reset(reason, seq).for_subscription(&sub));
         outbox.extend(reset);
-        self.subscriptions.add(Some(sub), subscription);
+        self.subscriptions
+            .add(Some(sub.clone()), asked, subscription);
+        if !grant.sees_as(self.node.grant()) {
+            self.begin_anew(Some(&sub));
+        }
     }
 
     fn read(&self, id: Option<RequestId>, read: Read) -> AnswerState {
@@ -317,6 +341,10 @@ impl Session {
             }
             Request::Unsubscribe(sub) => {
                 Ok(AnswerState::Ready(Answer::Unsubscribe(id.clone(), sub)))
+            }
+            Request::Auth(credentials) => {
+                self.is_authenticating = true;
+                Ok(self.read(id.clone(), Read::Auth(self.admission.guard(), credentials)))
             }
             Request::Ping => {
                 self.node.count(kind.as_str(), Ok(()));
@@ -360,7 +388,7 @@ async fn subscribe(
     };
     let (feed, stale) = node.subscribe(&everything, &subscriptions.wakeup()).await?;
     let seq = feed.seq();
-    subscriptions.add(None, feed);
+    subscriptions.add(None, Box::new(everything), feed);
     Ok((listener, seq, stale))
 }
 

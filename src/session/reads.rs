@@ -6,12 +6,15 @@ use std::sync::Arc;
 use futures::FutureExt;
 use tokio::sync::Notify;
 
-use super::answers::{Answer, Subscribed};
+use super::answers::{Answer, Resubscribed, Subscribed};
 use crate::domain::{EventId, Seq};
+use crate::guard::Guard;
 use crate::limits;
 use crate::node::{Guarded, Outcome, Requester, Share};
 use crate::protocol;
-use crate::protocol::{Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe};
+use crate::protocol::{
+    Credentials, Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe,
+};
 use crate::query::Query;
 
 /// A request whose read has not started.
@@ -27,6 +30,9 @@ pub(super) struct DeferredRead {
 pub(super) enum Read {
     Fetch(Requester, Fetch),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
+    /// A subscription begins anew, by other rules; without a name it is the default feed.
+    Resubscribe(Option<SubName>, Box<Subscribe>, Arc<Notify>),
+    Auth(Guard, Credentials),
     /// A write was carried out, and there was no room for its answer: its changes are read from the log again.
     Committed(RequestKind, LoggedWrite),
     /// A write was refused, and there was no room for the event in the error: it is read again, as it is by then.
@@ -54,8 +60,33 @@ impl Read {
     fn kind(&self) -> RequestKind {
         match self {
             Self::Fetch(..) => RequestKind::Fetch,
-            Self::Subscribe(..) => RequestKind::Subscribe,
+            Self::Subscribe(..) | Self::Resubscribe(..) => RequestKind::Subscribe,
+            Self::Auth(..) => RequestKind::Auth,
             Self::Committed(kind, _) | Self::Refused(kind, ..) => *kind,
+        }
+    }
+
+    /// The answer if it fails, whichever way.
+    fn failed(
+        &self,
+        node: &Guarded,
+        id: Option<RequestId>,
+    ) -> impl FnOnce(Failure) -> Answer + use<> {
+        let kind = self.kind();
+        let resubscribed = match self {
+            Self::Resubscribe(sub, ..) => Some((sub.clone(), node.grant().clone())),
+            _ => None,
+        };
+        let is_auth = matches!(self, Self::Auth(..));
+        move |failure| match resubscribed {
+            Some((sub, grant)) => Answer::Resubscribed(Box::new(Resubscribed {
+                sub,
+                grant,
+                opened: Err(failure),
+            })),
+            // The session waits for it.
+            None if is_auth => Answer::Authenticated(id, Box::new(Err(failure))),
+            None => Answer::Frame(protocol::error(id.as_ref(), Some(kind), &failure), None),
         }
     }
 
@@ -100,23 +131,24 @@ impl DeferredRead {
                 Some(share) => Overtaking::Yes(Some(share)),
                 None => Overtaking::No,
             },
-            Read::Subscribe(_, subscribe, _)
+            Read::Auth(..) => Overtaking::Yes(None),
+            Read::Subscribe(_, subscribe, _) | Read::Resubscribe(_, subscribe, _)
                 if !subscribe.snapshot && subscribe.mode != Mode::Latest =>
             {
                 Overtaking::Yes(None)
             }
-            Read::Subscribe(..) | Read::Committed(..) | Read::Refused(..) => Overtaking::No,
+            Read::Subscribe(..)
+            | Read::Resubscribe(..)
+            | Read::Committed(..)
+            | Read::Refused(..) => Overtaking::No,
         }
     }
 
     /// A panic is in the server's log already, and fails only this request.
     pub(super) async fn run(self: Box<Self>, share: Option<Share>) -> Answer {
-        let (id, kind) = (self.id.clone(), self.read.kind());
+        let failed = self.read.failed(&self.node, self.id.clone());
         let answer = AssertUnwindSafe(self.answer(share)).catch_unwind().await;
-        answer.unwrap_or_else(|_| {
-            let failure = Failure::internal();
-            Answer::Frame(protocol::error(id.as_ref(), Some(kind), &failure), None)
-        })
+        answer.unwrap_or_else(|_| failed(Failure::internal()))
     }
 
     async fn answer(self: Box<Self>, share: Option<Share>) -> Answer {
@@ -130,7 +162,21 @@ impl DeferredRead {
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }
             Read::Subscribe(sub, subscribe, wakeup) => {
-                subscribed(&node, id, sub, &subscribe, &wakeup).await
+                subscribed(&node, id, sub, subscribe, &wakeup).await
+            }
+            Read::Resubscribe(sub, subscribe, wakeup) => {
+                let opened = node.subscribe(&subscribe, &wakeup).await;
+                let opened = opened.map(|(subscription, _)| subscription);
+                let grant = node.grant().clone();
+                Ok(Answer::Resubscribed(Box::new(Resubscribed {
+                    sub,
+                    grant,
+                    opened,
+                })))
+            }
+            Read::Auth(guard, credentials) => {
+                let admitted = guard.admit(credentials).await.map_err(Failure::from);
+                Ok(Answer::Authenticated(id.cloned(), Box::new(admitted)))
             }
             Read::Committed(_, write) => committed(&node, id, kind, write).await,
             Read::Refused(_, failure, event) => {
@@ -150,17 +196,19 @@ async fn subscribed(
     node: &Guarded,
     id: Option<&RequestId>,
     sub: SubName,
-    subscribe: &Subscribe,
+    asked: Box<Subscribe>,
     wakeup: &Arc<Notify>,
 ) -> Result<Answer, Failure> {
-    let opened = node.subscribe(subscribe, wakeup).await;
+    let opened = node.subscribe(&asked, wakeup).await;
     let (subscription, stale) = opened.inspect_err(|failure| {
         node.count(RequestKind::Subscribe.as_str(), Err(failure));
     })?;
     Ok(Answer::Subscribed(Box::new(Subscribed {
         id: id.cloned(),
         sub,
+        asked,
         subscription,
+        grant: node.grant().clone(),
         stale,
     })))
 }

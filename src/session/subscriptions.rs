@@ -13,7 +13,7 @@ use super::Outbox;
 use crate::limits;
 use crate::node::{Notice, Subscription};
 use crate::protocol;
-use crate::protocol::{Code, Failure, RequestKind, SubName};
+use crate::protocol::{Code, Failure, RequestKind, SubName, Subscribe};
 use crate::value::{Invalid, Steps};
 
 /// See the [module](self).
@@ -32,7 +32,10 @@ pub(super) struct Subscriptions {
 struct NamedSubscription {
     /// `None` is the default feed of who does not see everything.
     name: Option<SubName>,
-    subscription: Subscription,
+    /// What its client asked for.
+    asked: Box<Subscribe>,
+    /// `None` while it begins anew.
+    subscription: Option<Subscription>,
     /// Whether it may have frames.
     is_ready: bool,
 }
@@ -42,30 +45,75 @@ impl Subscriptions {
         Arc::clone(&self.wakeup)
     }
 
-    fn position(&self, name: &SubName) -> Option<usize> {
+    fn position(&self, name: Option<&SubName>) -> Option<usize> {
         let mut names = self.entries.iter().map(|known| known.name.as_ref());
-        names.position(|known| known == Some(name))
-    }
-
-    fn contains(&self, name: &SubName) -> bool {
-        self.position(name).is_some()
+        names.position(|known| known == name)
     }
 
     /// Adds a subscription that passes [`check`](Self::check).
-    pub(super) fn add(&mut self, name: Option<SubName>, subscription: Subscription) {
+    pub(super) fn add(
+        &mut self,
+        name: Option<SubName>,
+        asked: Box<Subscribe>,
+        subscription: Subscription,
+    ) {
         debug_assert!(
-            !name.as_ref().is_some_and(|name| self.contains(name)),
+            self.position(name.as_ref()).is_none(),
             "a name is there once"
         );
         self.entries.push(NamedSubscription {
             name,
-            subscription,
+            asked,
+            subscription: Some(subscription),
             is_ready: false,
         });
     }
 
     /// Whether there was one of this name.
     pub(super) fn remove(&mut self, name: &SubName) -> bool {
+        self.abandon(Some(name))
+    }
+
+    /// Adds a default feed that has yet to begin.
+    pub(super) fn add_default(&mut self) {
+        self.entries.push(NamedSubscription {
+            name: None,
+            asked: Box::new(Subscribe::everything()),
+            subscription: None,
+            is_ready: false,
+        });
+    }
+
+    /// The names of all, `None` for the default feed.
+    pub(super) fn names(&self) -> Vec<Option<SubName>> {
+        self.entries
+            .iter()
+            .map(|known| known.name.clone())
+            .collect()
+    }
+
+    /// Ends one for now; what has to be asked for so that it begins anew.
+    pub(super) fn suspend(&mut self, name: Option<&SubName>) -> Option<Subscribe> {
+        let index = self.position(name)?;
+        let entry = &mut self.entries[index];
+        entry.subscription = None;
+        entry.is_ready = false;
+        Some(entry.asked.anew())
+    }
+
+    /// Goes on with one that was suspended; `false` if it has been ended meanwhile.
+    pub(super) fn resume(&mut self, name: Option<&SubName>, subscription: Subscription) -> bool {
+        match self.position(name) {
+            None => false,
+            Some(index) => {
+                self.entries[index].subscription = Some(subscription);
+                true
+            }
+        }
+    }
+
+    /// Ends one; whether it was there. `None` is the default feed.
+    pub(super) fn abandon(&mut self, name: Option<&SubName>) -> bool {
         let index = self.position(name);
         index.map(|index| self.entries.remove(index)).is_some()
     }
@@ -75,7 +123,7 @@ impl Subscriptions {
     /// # Errors
     /// Why not.
     pub(super) fn check(&self, name: &SubName, filter_bytes: usize) -> Result<(), Failure> {
-        if self.contains(name) {
+        if self.position(Some(name)).is_some() {
             let reason = format!("there is a subscription {:?} already", name.as_str());
             let taken = Invalid::new("payload.sub", reason);
             return Err(Failure::at(Code::SubscriptionExists, taken));
@@ -91,7 +139,8 @@ impl Subscriptions {
         let known = self
             .entries
             .iter()
-            .map(|known| known.subscription.approx_filter_bytes());
+            .filter_map(|known| known.subscription.as_ref())
+            .map(Subscription::approx_filter_bytes);
         if known.sum::<usize>() + filter_bytes > limits::SESSION_FILTER_BYTES_MAX {
             let most = limits::SESSION_FILTER_BYTES_MAX / 1024 / 1024;
             let message = format!("the filters of a session take at most {most} MiB, compiled");
@@ -118,7 +167,10 @@ impl Subscriptions {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut ready = Poll::Pending;
         for entry in &mut self.entries {
-            entry.is_ready |= entry.subscription.poll_ready(context).is_ready();
+            let Some(subscription) = &mut entry.subscription else {
+                continue;
+            };
+            entry.is_ready |= subscription.poll_ready(context).is_ready();
             if entry.is_ready {
                 ready = Poll::Ready(());
             }
@@ -188,8 +240,9 @@ impl NamedSubscription {
             }
             None => {}
         };
-        self.subscription
-            .take(slice, &mut push)
-            .map_err(Failure::from)
+        match &mut self.subscription {
+            None => Ok(()),
+            Some(subscription) => subscription.take(slice, &mut push).map_err(Failure::from),
+        }
     }
 }

@@ -27,6 +27,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::guard::Guard;
 use crate::limits;
 use crate::node::Node;
 pub use connection::{Handshakes, serve};
@@ -40,8 +41,10 @@ const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/j
 pub struct App {
     /// The node.
     pub node: Node,
-    /// Who may ask.
+    /// From where may be asked.
     pub access: Arc<AccessPolicy>,
+    /// Who may ask, and for what.
+    pub guard: Guard,
     /// Whether it is TLS that clients speak.
     pub has_tls: bool,
     /// Whether the console is served.

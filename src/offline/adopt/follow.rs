@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::follower::Follower;
 use super::{AdoptOptions, FollowOptions};
 use crate::domain::Timestamp;
-use crate::engine::ago;
 use crate::store::{MoveProgress, Source, SourceChange, SourceEvent, Store, StoreError};
+use crate::wall_clock;
 
 /// Changes that are applied together.
 const GROUP_COUNT: usize = 512;
@@ -204,7 +204,7 @@ impl Stop {
     /// Says how far it is: once that it has caught up, and now and then what was done. `last` is when the last change was
     /// made.
     fn report(&mut self, last: Option<Timestamp>, follower: &Follower<'_>) {
-        let is_near = self.is_near || last.is_some_and(|last| last >= ago(NEAR));
+        let is_near = self.is_near || last.is_some_and(|last| last >= wall_clock::ago(NEAR));
         let counts = &follower.counts;
         if is_near && !std::mem::replace(&mut self.has_said_so, true) {
             println!("caught up: {counts}. Stop what writes to the source, then press Ctrl-C here");

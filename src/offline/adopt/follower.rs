@@ -19,10 +19,11 @@ use crate::domain::{
     ChangeKind, Command, CommandBatch, CommandId, Create, Delete, Event, EventId, Rejection,
     Replace,
 };
-use crate::engine::{Engine, Order, Outcome, SubmitError, Tasks, wall_time};
+use crate::engine::{Engine, Order, Outcome, SubmitError, Tasks};
 use crate::fair_queue::Requester;
 use crate::store::{SourceChange, SourceEffect, Store, StoreError};
 use crate::value::{Document, Value};
+use crate::wall_clock;
 
 /// Bytes of events that are compared with what they are to become.
 const COMPARED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -140,7 +141,9 @@ impl<'a> Follower<'a> {
         self.report.documents += 1;
         self.report.bytes += document.bytes as u64;
         let tally = &mut self.report.tally;
-        let converted = self.converter.convert(document.fields, wall_time(), tally);
+        let converted = self
+            .converter
+            .convert(document.fields, wall_clock::now(), tally);
         let new = match converted.and_then(sized) {
             Ok(new) => Some(new),
             // As it was it is no more, and as it is it cannot be here.

@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::report::IntakeReport;
 use crate::adoption::{Converter, GivenFields, Refusal, Refusals, counted};
 use crate::domain::{Change, Command, EventId, EventState, Seq, Stamp, Timestamp, decide};
-use crate::engine::wall_time;
 use crate::limits;
 use crate::offline::bulk_loader::BulkLoader;
 use crate::offline::fold_digest::FoldDigest;
 use crate::value::Steps;
+use crate::wall_clock;
 
 /// What happens where a document is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl<'a> Intake<'a> {
             report: IntakeReport::default(),
             fold: FoldDigest::default(),
             seq: Seq::ZERO,
-            at: wall_time(),
+            at: wall_clock::now(),
             batch: Vec::new(),
             batch_bytes: 0,
         }
@@ -191,7 +191,7 @@ impl<'a> Intake<'a> {
             loader.append(batch).await?;
         }
         // Times never run backwards along the log, whatever the clock does.
-        self.at = wall_time().max(self.at);
+        self.at = wall_clock::now().max(self.at);
         Ok(())
     }
 }

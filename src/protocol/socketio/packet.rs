@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::Seq;
 use crate::protocol::code::Code;
+use crate::protocol::credentials::Credentials;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::failure::Failure;
 use crate::protocol::request_kind::RequestKind;
@@ -201,7 +202,7 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
 
 /// What a client asks for when it connects, in its `auth`. Names that are not livelog's are not looked at: clients of
 /// the original server may send tokens there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ConnectAuth {
     /// The position to resume from.
     pub after: Option<Seq>,
@@ -209,6 +210,8 @@ pub struct ConnectAuth {
     pub epoch: Option<Uuid>,
     /// Whether it wants to hear changes.
     pub wants_changes: bool,
+    /// What it shows to prove who it is; `None` is something that cannot be read.
+    pub credentials: Option<Credentials>,
 }
 
 impl ConnectAuth {
@@ -232,10 +235,16 @@ impl ConnectAuth {
             Some("\"none\"") => false,
             Some(_) => return Err(bad("expected all or none", "auth.changes")),
         };
+        let text = |name: &str| auth.get(name).map(|raw| serde_json::from_str(raw.get()));
+        let credentials = match (text("token").transpose(), text("role").transpose()) {
+            (Ok(token), Ok(role)) => Some(Credentials { token, role }),
+            _ => None,
+        };
         Ok(Self {
             after: position.after,
             epoch: position.epoch,
             wants_changes,
+            credentials,
         })
     }
 }

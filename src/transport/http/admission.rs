@@ -1,21 +1,104 @@
 //! Who asks: what the credentials of a request come to.
 
-use std::convert::Infallible;
-
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 
-use crate::access::Grant;
+use super::header::once;
+use crate::guard::{Admission, Guard};
 use crate::node::Guarded;
+use crate::protocol::{Code, Credentials, Failure};
 use crate::transport::App;
+
+/// The header with the role that is asked for, of a token that could give several.
+const LIVELOG_ROLE: HeaderName = HeaderName::from_static("livelog-role");
+
+/// The subprotocol that a socket speaks.
+pub(crate) const SUBPROTOCOL: &str = "livelog.v1";
+
+/// How a subprotocol begins that is a token: a page can set no header of a socket.
+const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// What a request shows, in its headers. An address is never looked into: it stands in logs and histories.
+pub(crate) struct Shown(pub(crate) Credentials);
+
+impl<S: Send + Sync> FromRequestParts<S> for Shown
+where
+    Guard: FromRef<S>,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let shown = match Guard::from_ref(state).is_there() {
+            true => read(&parts.headers)?,
+            // Then they are for others, such as a proxy.
+            false => Credentials::none(),
+        };
+        Ok(Self(shown))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admission
+where
+    Guard: FromRef<S>,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Shown(credentials) = Shown::from_request_parts(parts, state).await?;
+        let admitted = Guard::from_ref(state).admit(credentials).await;
+        admitted.map_err(Failure::from)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Guarded
 where
     App: FromRef<S>,
+    Guard: FromRef<S>,
 {
-    type Rejection = Infallible;
+    type Rejection = Failure;
 
-    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self::new(App::from_ref(state).node, Grant::open()))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let admission = Admission::from_request_parts(parts, state).await?;
+        let node = App::from_ref(state).node;
+        Ok(Self::new(node, admission.grant().clone()))
     }
+}
+
+impl FromRef<App> for Guard {
+    fn from_ref(app: &App) -> Self {
+        app.guard.clone()
+    }
+}
+
+fn read(headers: &HeaderMap) -> Result<Credentials, Failure> {
+    let token = match once(headers, &AUTHORIZATION)? {
+        Some(text) => Some(bearer(text)?),
+        None => subprotocols(headers).find_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL)),
+    };
+    Ok(Credentials {
+        token: token.map(Into::into),
+        role: once(headers, &LIVELOG_ROLE)?.map(Into::into),
+    })
+}
+
+/// The token of `Bearer TOKEN`; the scheme is written in any case.
+fn bearer(text: &str) -> Result<&str, Failure> {
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let token = token.trim();
+    match scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        true => Ok(token),
+        false => {
+            let message = "expected Authorization: Bearer, and a token or an API key";
+            Err(Failure::new(Code::Unauthenticated, message))
+        }
+    }
+}
+
+/// The subprotocols that a socket offers to speak.
+pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }

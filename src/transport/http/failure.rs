@@ -1,7 +1,9 @@
 //! Failures as HTTP answers: the code's status, and the same error object as on the socket.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{
+    CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -23,6 +25,10 @@ impl IntoResponse for Failure {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self.code, Code::Unauthenticated | Code::TokenExpired) {
+            let bearer = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
         }
         if self.code == Code::UpgradeRequired {
             let headers = response.headers_mut();

@@ -1,8 +1,8 @@
-//! What requests over HTTP have in common: headers, parameters and bodies, errors, and bodies that hold a share of the
+//! What requests over HTTP have in common: headers, credentials, parameters and bodies, errors, and bodies that hold a share of the
 //! node's budget.
 
 pub(super) mod accept;
-mod admission;
+pub(super) mod admission;
 pub(super) mod budgeted_body;
 pub(super) mod conditions;
 pub(super) mod content;

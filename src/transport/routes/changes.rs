@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Notify;
 
 use super::sse::EventStream;
+use crate::guard::Admission;
 use crate::limits;
 use crate::node::Guarded;
 use crate::protocol;
@@ -32,17 +33,19 @@ const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "m
 
 pub(crate) async fn changes(
     State(app): State<App>,
-    guarded: Guarded,
+    admission: Admission,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
+    let guarded = Guarded::new(app.node.clone(), admission.grant().clone());
     let answer = match wants_events(&headers) {
         true => {
             let reason = "a stream has no pages: this goes without Accept: text/event-stream";
             refuse(&params, &["limit"], reason)?;
             events(
                 app,
-                &guarded,
+                guarded,
+                admission,
                 params::read(params, &Subscribe::NAMES)?,
                 &headers,
             )
@@ -71,7 +74,8 @@ fn refuse(params: &[(String, String)], names: &[&str], reason: &str) -> Result<(
 
 async fn events(
     app: App,
-    guarded: &Guarded,
+    guarded: Guarded,
+    admission: Admission,
     params: Document,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
@@ -79,7 +83,7 @@ async fn events(
     let subscribe = Subscribe::parse(&resumed(params, headers)?, "query")?;
     let wakeup = Arc::new(Notify::new());
     let (subscription, stale) = guarded.subscribe(&subscribe, &wakeup).await?;
-    let stream = EventStream::new(subscription, stale, &app);
+    let stream = EventStream::new(subscription, stale, admission, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),

@@ -3,9 +3,11 @@
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, Query as Params, State};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use axum::http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,11 +15,13 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::conversation::Conversation;
+use super::visitor::Visitor;
 use super::websocket::Connection;
-use crate::node::{Epoch, Guarded, Interest};
+use crate::node::{Epoch, Interest};
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::session::{Outbox, Session, SessionOptions};
 use crate::transport::connection::ByteCounters;
+use crate::transport::http::admission::{SUBPROTOCOL, Shown, subprotocols};
 use crate::transport::http::params;
 use crate::transport::{App, ConnectionPermit};
 use crate::value::{Document, Invalid, Value};
@@ -30,6 +34,7 @@ pub(crate) struct Handshake {
     counters: ByteCounters,
     permit: ConnectionPermit,
     accept: String,
+    speaks_livelog: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Handshake {
@@ -49,6 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
             counters: counters.cloned().expect("a connection has counters"),
             permit: permit.cloned().expect("a connection has a permit"),
             accept: derive_accept_key(key.as_bytes()),
+            speaks_livelog: subprotocols(&parts.headers).any(|name| name == SUBPROTOCOL),
         })
     }
 }
@@ -70,19 +76,31 @@ impl Handshake {
             (UPGRADE, "websocket".to_owned()),
             (SEC_WEBSOCKET_ACCEPT, self.accept),
         ];
-        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+        let mut answer = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+        if self.speaks_livelog {
+            let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
+            answer
+                .headers_mut()
+                .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        answer
     }
 }
 
 pub(crate) async fn upgrade(
     State(app): State<App>,
-    guarded: Guarded,
+    Shown(credentials): Shown,
     Params(params): Params<Vec<(String, String)>>,
     handshake: Handshake,
 ) -> Result<Response, Failure> {
     app.node.health()?;
     let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
-    let (session, greeting) = Session::open(guarded, options).await?;
+    if credentials.token.is_none() && !app.guard.admits_anybody() {
+        let visitor = Visitor::new(app.node.clone(), app.guard.clone(), options);
+        return Ok(handshake.accept(app, Outbox::default(), visitor));
+    }
+    let admission = app.guard.admit(credentials).await?;
+    let (session, greeting) = Session::open(app.node.clone(), admission, options).await?;
     Ok(handshake.accept(app, Outbox::new(greeting), session))
 }
 

@@ -1,19 +1,20 @@
 //! `GET /metrics`, and the counting of requests over HTTP.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
 use crate::node;
-use crate::node::Node;
-use crate::protocol::Code;
+use crate::node::{Guarded, Node};
+use crate::protocol::{Code, Failure};
 use crate::transport::{App, gate};
 
-pub(crate) async fn metrics(State(app): State<App>) -> Response {
-    let report = app.node.metrics_text().await;
-    ([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response()
+/// For operators alone, where somebody guards.
+pub(crate) async fn metrics(guarded: Guarded) -> Result<Response, Failure> {
+    let report = guarded.metrics_report().await?;
+    Ok(([(CONTENT_TYPE, node::METRICS_CONTENT_TYPE)], report).into_response())
 }
 
 /// A route whose answers are counted as those to `verb`, by the code of an error.

@@ -7,5 +7,6 @@ pub(super) mod handshake;
 pub(super) mod metrics;
 pub(super) mod rest;
 pub(super) mod sse;
+mod visitor;
 pub(super) mod websocket;
 pub(super) mod writes;

@@ -10,7 +10,9 @@ use futures::{Stream, stream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Grant;
 use crate::domain::Seq;
+use crate::guard::{Admission, Refusal};
 use crate::limits;
 use crate::node::{Budget, Counted, Epoch, Node, Notice, Subscription, Transport};
 use crate::protocol;
@@ -19,10 +21,19 @@ use crate::transport::App;
 use crate::transport::http::budgeted_body::with_share;
 use crate::value::Steps;
 
+/// What a stream woke up for.
+enum Wakeup {
+    Access(Result<(), Refusal>),
+    Frames,
+}
+
 /// A subscription as the body of one answer. Its chunks are pulled by the connection: a client that does not read costs
 /// only what its socket holds.
 pub(super) struct EventStream {
     subscription: Subscription,
+    /// By which it was opened.
+    admission: Admission,
+    grant: Grant,
     epoch: Epoch,
     closing: CancellationToken,
     budget: Budget,
@@ -30,15 +41,23 @@ pub(super) struct EventStream {
     chunk: String,
     /// Frames in it.
     count: usize,
+    /// Whether this chunk is the last.
     has_failed: bool,
     node: Node,
     _counted: Counted,
 }
 
 impl EventStream {
-    pub(crate) fn new(subscription: Subscription, stale: Option<&'static str>, app: &App) -> Self {
+    pub(crate) fn new(
+        subscription: Subscription,
+        stale: Option<&'static str>,
+        admission: Admission,
+        app: &App,
+    ) -> Self {
         let mut new = Self {
             subscription,
+            grant: admission.grant().clone(),
+            admission,
             epoch: app.node.epoch(),
             closing: app.closing.clone(),
             budget: app.node.subscription_budget().clone(),
@@ -68,9 +87,22 @@ impl EventStream {
         let closing = self.closing.clone();
         let mut share = None;
         while self.chunk.is_empty() && !self.has_failed {
-            let ready = timeout(limits::PING_INTERVAL, self.subscription.ready());
+            let Self {
+                admission,
+                subscription,
+                ..
+            } = self;
+            let ready = async {
+                tokio::select! {
+                    biased;
+                    changed = admission.changed() => Wakeup::Access(changed),
+                    () = subscription.ready() => Wakeup::Frames,
+                }
+            };
+            let ready = timeout(limits::PING_INTERVAL, ready);
             match closing.run_until_cancelled(ready).await {
-                Some(Ok(())) => {
+                Some(Ok(Wakeup::Access(changed))) => self.go_by_admission(changed),
+                Some(Ok(Wakeup::Frames)) => {
                     share = Some(
                         self.budget
                             .reserve(limits::SUBSCRIPTION_FLUSH_BYTES_MAX)
@@ -109,11 +141,28 @@ impl EventStream {
         };
         let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
         if let Err(error) = self.subscription.take(&slice, &mut push) {
-            let failure = Failure::from(error);
-            let error = protocol::error(None, Some(RequestKind::Subscribe), &failure);
-            // Not `error`: an EventSource calls a lost connection so.
-            write(&mut self.chunk, "failure", None, error.as_str());
-            self.has_failed = true;
+            self.fail(&Failure::from(error));
+        }
+    }
+
+    /// Ends with a failure, which is not called `error`: an EventSource calls a lost connection so.
+    fn fail(&mut self, failure: &Failure) {
+        let error = protocol::error(None, Some(RequestKind::Subscribe), failure);
+        write(&mut self.chunk, "failure", None, error.as_str());
+        self.has_failed = true;
+    }
+
+    /// A stream that sees otherwise from now on ends, and its client comes back without a position: it begins anew.
+    fn go_by_admission(&mut self, changed: Result<(), Refusal>) {
+        match changed {
+            Err(refusal) => self.fail(&Failure::from(refusal)),
+            Ok(()) if self.grant.sees_as(self.admission.grant()) => {}
+            Ok(()) => {
+                let reset = protocol::reset("access_changed", self.subscription.seq());
+                self.chunk.push_str("id\n");
+                write(&mut self.chunk, "reset", None, reset.as_str());
+                self.has_failed = true;
+            }
         }
     }
 }

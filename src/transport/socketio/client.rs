@@ -17,12 +17,12 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use uuid::Uuid;
 
-use crate::access::Grant;
+use crate::guard::Guard;
 use crate::limits;
-use crate::node::{Epoch, Guarded, Interest, Node, Transport};
+use crate::node::{Epoch, Interest, Node, Transport};
 use crate::protocol::socketio;
 use crate::protocol::socketio::{ClientPacket, ConnectAuth, Dialect, EmittedEvent};
-use crate::protocol::{Code, Failure, Frame};
+use crate::protocol::{Code, Credentials, Failure, Frame};
 use crate::session::{Outbox, Session, SessionOptions};
 use crate::transport::routes::conversation::Conversation;
 use crate::value::Invalid;
@@ -32,6 +32,9 @@ type Opened = Result<(Session, Vec<Frame>), Failure>;
 /// One client; see the [module](self).
 pub(super) struct SocketIoClient {
     node: Node,
+    guard: Guard,
+    /// What the request showed that opened the connection.
+    shown: Credentials,
     state: ClientState,
     dialect: Dialect,
     /// Frames of the session that are not yet events.
@@ -50,6 +53,16 @@ enum ClientState {
     Unconnected(Instant),
     Connecting(BoxFuture<'static, Opened>),
     Connected(Box<Session>),
+}
+
+async fn open(
+    node: Node,
+    guard: Guard,
+    credentials: Credentials,
+    options: SessionOptions,
+) -> Opened {
+    let admission = guard.admit(credentials).await?;
+    Session::open(node, admission, options).await
 }
 
 /// What a state came to.
@@ -83,12 +96,14 @@ impl ClientState {
 }
 
 impl SocketIoClient {
-    pub(super) fn new(node: Node) -> Self {
+    pub(super) fn new(node: Node, guard: Guard, shown: Credentials) -> Self {
         let start = Instant::now() + limits::PING_INTERVAL;
         let mut heartbeat = interval_at(start, limits::PING_INTERVAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             node,
+            guard,
+            shown,
             state: ClientState::unconnected(),
             dialect: Dialect::default(),
             frames: Outbox::default(),
@@ -119,11 +134,29 @@ impl SocketIoClient {
                     after: auth.after,
                     epoch: auth.epoch.map(Epoch),
                 };
-                let opening =
-                    Session::open(Guarded::new(self.node.clone(), Grant::open()), options);
-                self.state = ClientState::Connecting(Box::pin(opening));
+                match self.credentials(auth.credentials) {
+                    Ok(credentials) => {
+                        let (node, guard) = (self.node.clone(), self.guard.clone());
+                        let opening = open(node, guard, credentials, options);
+                        self.state = ClientState::Connecting(Box::pin(opening));
+                    }
+                    Err(failure) => self.refuse_connect(None, &failure),
+                }
             }
             Err(failure) => self.refuse_connect(None, &failure),
+        }
+    }
+
+    /// What the client shows, here or in the request that opened the connection. Where nobody guards, clients of the
+    /// original server may show what they like.
+    fn credentials(&self, shown: Option<Credentials>) -> Result<Credentials, Failure> {
+        match (self.guard.is_there(), shown) {
+            (false, _) => Ok(Credentials::none()),
+            (true, Some(shown)) => Ok(shown.or(&self.shown)),
+            (true, None) => {
+                let invalid = Invalid::new("auth", "expected token and role to be strings");
+                Err(Failure::at(Code::BadRequest, invalid))
+            }
         }
     }
 

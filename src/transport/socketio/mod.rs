@@ -16,7 +16,7 @@ mod upgrade;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRef, FromRequestParts, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Request};
@@ -26,10 +26,12 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::App;
+use super::http::admission::Shown;
 use super::http::content;
 use super::routes::handshake::Handshake;
+use crate::guard::Guard;
 use crate::protocol::socketio;
-use crate::protocol::{Code, Failure};
+use crate::protocol::{Code, Credentials, Failure};
 use crate::session::Outbox;
 use crate::value::Invalid;
 use client::SocketIoClient;
@@ -46,6 +48,12 @@ const TEXT: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=UTF-8
 struct Door {
     app: App,
     registry: Registry,
+}
+
+impl FromRef<Door> for Guard {
+    fn from_ref(door: &Door) -> Self {
+        door.app.guard.clone()
+    }
 }
 
 /// Opens the door: adds the route.
@@ -107,17 +115,18 @@ fn no_such_session() -> Failure {
 /// `GET`: a new session, a poll, or a WebSocket.
 async fn hear(
     State(door): State<Door>,
+    Shown(shown): Shown,
     Params { is_websocket, sid }: Params,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     door.app.node.health()?;
     match (sid, is_websocket) {
-        (None, false) => door.open(),
+        (None, false) => door.open(shown),
         (Some(sid), false) => door.poll(sid).await,
         (None, true) => {
             let (mut parts, _) = request.into_parts();
             let handshake = Handshake::from_request_parts(&mut parts, &()).await?;
-            let client = SocketIoClient::new(door.app.node.clone());
+            let client = door.client(shown);
             let packets = Outbox::new([socketio::open(Uuid::new_v4(), false)]);
             Ok(handshake.accept(door.app, packets, client))
         }
@@ -148,11 +157,16 @@ impl Door {
         self.registry.find(sid).ok_or_else(no_such_session)
     }
 
-    fn open(&self) -> Result<Response, Failure> {
+    fn client(&self, shown: Credentials) -> SocketIoClient {
+        SocketIoClient::new(self.app.node.clone(), self.app.guard.clone(), shown)
+    }
+
+    fn open(&self, shown: Credentials) -> Result<Response, Failure> {
         let new = self.registry.add()?;
         let opening = socketio::open(new.registered.sid, true);
         let node = self.app.node.clone();
-        let session = PollingSession::new(node, new.requests, new.registered, new.seat);
+        let client = self.client(shown);
+        let session = PollingSession::new(node, client, new.requests, new.registered, new.seat);
         let closing = self.app.closing.clone();
         self.app.connections.spawn(session.run(closing));
         Ok((TEXT, opening.into_bytes()).into_response())

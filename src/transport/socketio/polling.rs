@@ -148,12 +148,13 @@ impl Presence {
 impl PollingSession {
     pub(super) fn new(
         node: Node,
+        client: SocketIoClient,
         requests: mpsc::Receiver<PollingRequest>,
         registered: Registered,
         seat: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            client: SocketIoClient::new(node.clone()),
+            client,
             outbox: Outbox::default(),
             requests,
             poll: None,
