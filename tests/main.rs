@@ -50,6 +50,7 @@ mod filters; // the query language, judged by a real MongoDB
 mod foreign_indexes; // indexes and validators that others put on livelog's collections
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod formats; // what earlier livelogs wrote is read, and what later ones write is refused
+mod guard; // who gets in, how, and how long
 mod http; // refusals, methods, bodies, headers as HTTP has them
 mod identity; // tokens and API keys: which prove something, and that nothing else does
 mod key_servers; // issuers that publish their keys

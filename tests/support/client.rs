@@ -64,6 +64,18 @@ impl Client {
         url: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, Error> {
+        let mut client = Self::unwelcome(stream, url, headers).await?;
+        client.welcome = client.frame().await.expect("a welcome");
+        assert_eq!(client.welcome["type"], "welcome", "{}", client.welcome);
+        Ok(client)
+    }
+
+    /// A socket that has heard nothing yet.
+    pub async fn unwelcome(
+        stream: Box<dyn Stream>,
+        url: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, Error> {
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -72,7 +84,7 @@ impl Client {
         let (socket, _) = tokio::time::timeout(DEADLINE, connecting)
             .await
             .expect("an answer to the handshake")?;
-        let mut client = Self {
+        Ok(Self {
             socket,
             requests: 0,
             welcome: Value::Null,
@@ -81,10 +93,7 @@ impl Client {
             broadcasts: VecDeque::new(),
             notices: VecDeque::new(),
             told: VecDeque::new(),
-        };
-        client.welcome = client.frame().await.expect("a welcome");
-        assert_eq!(client.welcome["type"], "welcome", "{}", client.welcome);
-        Ok(client)
+        })
     }
 
     /// The place in the log this session starts after.

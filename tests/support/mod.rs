@@ -7,6 +7,7 @@ pub mod client;
 pub mod database;
 pub mod dice;
 pub mod faulty;
+pub mod guarded;
 pub mod history;
 pub mod load;
 pub mod mongod;
