@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Sub
 use crate::bench::BenchOptions;
 use crate::credentials::{KeyArguments, TokenArguments, TokenOptions};
 use crate::domain::{AsOf, EventId};
+use crate::guard::CheckArguments;
 use crate::limits;
 use crate::offline::{AdoptArguments, AdoptOptions, ImportArguments, ImportOptions};
 use crate::server::Config;
@@ -59,6 +60,8 @@ enum Subcommands {
     Token(TokenArguments),
     /// API keys of services.
     Key(Key),
+    /// Access files.
+    Access(Access),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +74,23 @@ struct Key {
 enum KeyCommands {
     /// Print a new API key, which nobody can find out again, and below it what the access file holds of it.
     New(KeyArguments),
+}
+
+#[derive(Debug, Args)]
+struct Access {
+    #[command(subcommand)]
+    command: AccessCommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccessCommands {
+    /// Say whether an access file is good, and what a role comes to: which events it sees, makes, changes and deletes.
+    Check {
+        #[command(flatten)]
+        check: CheckArguments,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -234,6 +254,8 @@ pub enum Task {
     Token(TokenOptions),
     /// Print a new API key.
     NewApiKey(KeyArguments),
+    /// Tell of an access file.
+    CheckAccess(CheckArguments, StoreOptions),
 }
 
 impl Cli {
@@ -306,6 +328,12 @@ impl Cli {
             Subcommands::Key(Key {
                 command: KeyCommands::New(key),
             }) => (Task::NewApiKey(key), quiet()),
+            Subcommands::Access(Access {
+                command: AccessCommands::Check { check, common },
+            }) => {
+                let (store, log) = common.into_options()?;
+                (Task::CheckAccess(check, store), log)
+            }
         };
         Ok((task, log))
     }

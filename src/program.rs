@@ -13,11 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::bench;
 use crate::cli::{Cli, Task};
 use crate::credentials;
+use crate::guard::{self, CheckArguments};
 use crate::limits;
 use crate::offline;
 use crate::offline::ImportOptions;
 use crate::panics::{cause_of, panic_is_expected};
 use crate::server::{Config, Server};
+use crate::store::StoreOptions;
 use crate::telemetry;
 
 /// Whether the task is done, and the process about to exit.
@@ -102,7 +104,21 @@ async fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Task::Bench(options) => bench::run(options).await.map(|()| ExitCode::SUCCESS),
         Task::Token(options) => credentials::print_token(&options),
         Task::NewApiKey(key) => credentials::print_api_key(&key),
+        Task::CheckAccess(arguments, store) => check_access(&arguments, &store).await,
     }
+}
+
+async fn check_access(
+    arguments: &CheckArguments,
+    store: &StoreOptions,
+) -> anyhow::Result<ExitCode> {
+    let event = match arguments.event() {
+        None => None,
+        Some(id) => offline::event(store, id).await?,
+    };
+    let text = guard::check(arguments, event.as_ref());
+    print!("{}", text.map_err(|reason| anyhow::anyhow!(reason))?);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {

@@ -508,3 +508,82 @@ async fn the_rule_is_the_same_on_every_path() {
         .1;
     assert_eq!(history["data"].as_array().unwrap().len(), 4);
 }
+
+#[tokio::test]
+async fn who_did_it_is_told_to_roles_that_may_know() {
+    let mut roles = mine();
+    roles["auditor"] = json!({"read": true, "past": "all", "authors": true});
+    let made = livelog::identity::NewApiKey::make("k1", "user", &[7; 32]).unwrap();
+    let keys = json!({"keys": [serde_json::to_value(&made.entry).unwrap()]});
+    let (server, _file) = guarded(&roles, &keys).await;
+    let auditor_token = token("olga", &json!({"role": "auditor"}));
+    let mut auditor = session(&server, "/ws", &auditor_token).await;
+    let mut ann = session(&server, "/ws", &token("ann", &json!({}))).await;
+    let mut key = session(&server, "/ws?changes=none", &made.key).await;
+    ann.create(json!({"_id": "a"})).await;
+    key.create(json!({"_id": "k"})).await;
+    let by_ann = json!({"iss": "test", "sub": "ann"});
+    assert_eq!(auditor.change().await["by"], by_ann);
+    assert_eq!(auditor.change().await["by"], json!({"key": "k1"}));
+    assert_eq!(ann.change().await.get("by"), None);
+    let history = get(&server, "/api/events/a/history", &auditor_token)
+        .await
+        .1;
+    assert_eq!(history["data"][0]["by"], by_ann);
+    let page = get(&server, "/api/changes?after=0", &auditor_token).await.1;
+    assert_eq!(page["data"][0]["by"], by_ann);
+}
+
+#[test]
+fn a_file_is_checked_and_its_roles_are_told() {
+    let mut roles = mine();
+    roles["user"]["read"]["$or"][1] = json!({"team": {"$in": {"$claim": "teams"}}});
+    let file = AccessFile::new(&roles, &json!({"anonymous": "user"}));
+    let folder = crate::support::database::scratch();
+    let data = folder.path().join("data");
+    let check = |arguments: &[&str]| {
+        let path = file.path();
+        let words = ["access", "check", &path, "--data", data.to_str().unwrap()];
+        let output = std::process::Command::new(crate::support::server::BINARY)
+            .args(words)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (is_good, said) = check(&[]);
+    assert!(
+        is_good && said.contains("is good: roles user; who shows nothing is user"),
+        "{said}"
+    );
+    let (is_good, said) = check(&[
+        "--role",
+        "user",
+        "--claims",
+        r#"{"sub":"ann","teams":["x"]}"#,
+    ]);
+    assert!(is_good, "{said}");
+    assert!(
+        said.contains(r#"{"$or":[{"public":true},{"team":{"$in":["x"]}}]}"#),
+        "{said}"
+    );
+    assert!(
+        said.contains(r#"delete.before   {"owner":"ann"}"#),
+        "{said}"
+    );
+    let (_, said) = check(&["--role", "user"]);
+    assert!(
+        said.contains(r#"read            {"$or":[{"public":true}]}"#),
+        "{said}"
+    );
+    assert!(
+        said.contains("delete.before   nothing: a claim is missing"),
+        "{said}"
+    );
+    let (is_good, said) = check(&["--role", "usr"]);
+    assert!(!is_good && said.contains("no role \"usr\""), "{said}");
+    file.write_text("{\"roles\":{\"a\":{\"read\":1}}}");
+    let (is_good, said) = check(&[]);
+    assert!(!is_good && said.contains("roles.a.read"), "{said}");
+}

@@ -206,6 +206,16 @@ impl Grant {
         self.parts.read.matches(event, steps)
     }
 
+    /// Whether the event may be updated, as it is.
+    pub(super) fn may_update(&self, event: &Event, steps: &Steps) -> bool {
+        allow(&self.parts.update.before, event, steps).is_ok()
+    }
+
+    /// Whether the event may be deleted.
+    pub(super) fn may_delete(&self, event: &Event, steps: &Steps) -> bool {
+        allow(&self.parts.delete, event, steps).is_ok()
+    }
+
     /// Whether a broadcast with this payload is heard. One that is no object is heard by who hears everything.
     pub fn hears(&self, payload: &Value) -> bool {
         let hear = &self.parts.hear;
@@ -237,7 +247,8 @@ impl Grant {
     /// # Errors
     /// If it names a hidden field.
     pub fn fields(&self, asked: &Fields, at: &str) -> Result<Fields, Invalid> {
-        asked.without(&self.parts.hidden, at)
+        let fields = asked.without(&self.parts.hidden, at)?;
+        Ok(fields.with_authors(self.parts.sees_authors))
     }
 
     /// The query that a client's query is here; `at` is the path of the request.

@@ -16,6 +16,7 @@
 
 mod claims;
 mod decide;
+mod explain;
 mod grant;
 mod limits;
 mod policy;
@@ -26,6 +27,7 @@ mod template;
 mod tests;
 
 pub use claims::Claims;
+pub use explain::{EventRights, Explained};
 pub use grant::{Denied, Grant};
 pub use limits::{Rate, RoleLimits};
 pub use policy::{Policy, Principal, Refused};

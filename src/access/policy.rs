@@ -24,7 +24,7 @@ const NAMES: [&str; 6] = [
 /// What the file says of roles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    roles: HashMap<Box<str>, Arc<Role>>,
+    pub(super) roles: HashMap<Box<str>, Arc<Role>>,
     anonymous: Option<Box<str>>,
     role_claim: Box<str>,
     revoked: Vec<Revocation>,
@@ -107,9 +107,9 @@ impl Policy {
         self.roles.contains_key(name)
     }
 
-    /// Whether somebody gets in who shows nothing.
-    pub fn has_anonymous_role(&self) -> bool {
-        self.anonymous.is_some()
+    /// The role of who shows nothing, if they get in.
+    pub fn anonymous_role(&self) -> Option<&str> {
+        self.anonymous.as_deref()
     }
 
     /// What this principal may see and change; with the role it asks for, if it asks for one.

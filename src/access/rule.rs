@@ -1,6 +1,7 @@
 //! A rule: which events somebody may see, make, change or delete. A filter, so it means the same on every path.
 
 use super::claims::Claims;
+use super::explain::Explained;
 use super::template::Template;
 use crate::query::Filter;
 use crate::value::{Invalid, Value};
@@ -27,6 +28,18 @@ impl Rule {
                 let reason = format!("expected a filter, true or false, found {}", other.kind());
                 Err(Invalid::new(at, reason))
             }
+        }
+    }
+
+    /// What it is for who has these claims, in words.
+    pub(super) fn explain(&self, claims: &Claims) -> Explained {
+        match self {
+            Self::Always => Explained::Everything,
+            Self::Never => Explained::Nothing,
+            Self::Where(template) => match template.filled(claims) {
+                Some(filter) => Explained::Where(filter),
+                None => Explained::ClaimMissing,
+            },
         }
     }
 

@@ -51,10 +51,15 @@ impl Template {
         Ok(filled.expect("any claim is there"))
     }
 
+    /// The same as it would be written; `None` if a claim is missing that all of it needs.
+    pub(super) fn filled(&self, claims: &Claims) -> Option<Value> {
+        fill(&self.0, &Source::Of(claims), Sign::Positive).ok()
+    }
+
     /// The filter for who has these claims.
     pub(super) fn fill(&self, claims: &Claims) -> Filter {
-        let filled = fill(&self.0, &Source::Of(claims), Sign::Positive);
-        let filter = filled.ok().map(|filled| Filter::parse(&filled, ""));
+        let filled = self.filled(claims);
+        let filter = filled.map(|filled| Filter::parse(&filled, ""));
         // Claims can make it too large: more values in a list than a filter may have.
         filter.and_then(Result::ok).unwrap_or_else(Filter::nothing)
     }

@@ -24,6 +24,7 @@ use super::message;
 use super::message::Message;
 use super::tls;
 use super::tls::BenchStream;
+use super::tokens;
 use super::wire::{first_frame, put_frame};
 use super::within;
 
@@ -152,10 +153,11 @@ impl BenchConnection {
         let key = generate_key();
         let request = format!(
             "GET {}{} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{}\r\n",
             address.path,
             changes.query(),
-            address.authority
+            address.authority,
+            tokens::header()
         );
         self.stream.write_all(request.as_bytes()).await?;
         self.stream.flush().await?;

@@ -6,7 +6,7 @@
 //! and every fault ends in an error.
 //!
 //! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`. The other
-//! files are what they share: the client (`address`, `tls`, `connection`, `wire`, `message`, `client`, `write`), the load
+//! files are what they share: the client (`address`, `tls`, `tokens`, `connection`, `wire`, `message`, `client`, `write`), the load
 //! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `report`).
 
 mod address;
@@ -29,6 +29,7 @@ mod stats;
 mod steady;
 mod subscriptions;
 mod tls;
+mod tokens;
 mod wire;
 mod write;
 
@@ -63,6 +64,10 @@ pub struct BenchOptions {
     /// Certificates that prove a node's name, or those of their authorities, as PEM; addresses of wss:// need it
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
+
+    /// File with tokens or API keys, one a line, that connections show by turns
+    #[arg(long, global = true, value_name = "FILE")]
+    tokens: Option<PathBuf>,
 
     /// Print one line of JSON instead of a table
     #[arg(long, global = true)]
@@ -128,6 +133,9 @@ pub async fn run(options: BenchOptions) -> Result<()> {
     );
     if let Some(ca) = &options.ca {
         tls::trust(ca)?;
+    }
+    if let Some(file) = &options.tokens {
+        tokens::show(file)?;
     }
     raise_descriptor_limit(options.scenario.connections())?;
     // One thread of its own: work stealing between threads would cost the server's cores.

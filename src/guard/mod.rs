@@ -4,14 +4,17 @@
 //! - [`Guard`] admits: credentials in, an [`Admission`] or a [`Refusal`] out. Who a token is about says
 //!   [`identity`](crate::identity), and what they may do says [`access`](crate::access).
 //! - [`Admission`] tells when it has ended, or is another: a token expires, a key is revoked, a rule is changed.
-//! - `access_file` is the file with what it names, `fetch` and `jwks` are the keys that are fetched.
+//! - `access_file` is the file with what it names, `check` what people ask of one, `fetch` and `jwks` are
+//!   the keys that are fetched, and `recent` is what credentials came to lately.
 //!
 //! It fails closed: an access file that is no good lets no server start, and changes nothing on one that runs.
 
 mod access_file;
 mod admission;
+mod check;
 mod fetch;
 mod jwks;
+mod recent;
 mod refusal;
 
 use std::convert::Infallible;
@@ -27,8 +30,10 @@ use tokio::time::sleep;
 use access_file::{AccessFile, Sources};
 pub use admission::Admission;
 use admission::Basis;
+pub use check::{CheckArguments, check};
 pub use fetch::KeyFetcher;
 pub use jwks::{FetchPace, KeyServers};
+use recent::{RecentAdmission, RecentAdmissions};
 pub use refusal::Refusal;
 
 use crate::access::{Claims, Principal};
@@ -50,6 +55,7 @@ struct Rules {
     path: PathBuf,
     files: watch::Sender<Arc<AccessFile>>,
     key_servers: KeyServers,
+    recent: RecentAdmissions,
     throttle: Throttle,
 }
 
@@ -87,6 +93,7 @@ impl Guard {
             path: path.to_owned(),
             files: watch::Sender::new(Arc::new(file)),
             key_servers,
+            recent: RecentAdmissions::default(),
             throttle: Throttle::new(),
         });
         let follower = AccessFollower {
@@ -103,7 +110,7 @@ impl Guard {
 
     /// Whether who shows nothing may come in.
     pub fn admits_anybody(&self) -> bool {
-        let anonymous = |rules: &Arc<Rules>| rules.files.borrow().policy.has_anonymous_role();
+        let anonymous = |rules: &Arc<Rules>| rules.files.borrow().policy.anonymous_role().is_some();
         self.0.as_ref().is_none_or(anonymous)
     }
 
@@ -128,10 +135,33 @@ impl Rules {
     async fn admit(self: &Arc<Self>, credentials: Credentials) -> Result<Admission, Refusal> {
         let mut files = self.files.subscribe();
         let file = Arc::clone(&files.borrow_and_update());
-        let (principal, expires_at) = self.identify(&file, &credentials).await?;
-        let grant = file.policy.admit(&principal, credentials.role.as_deref())?;
+        let RecentAdmission {
+            principal,
+            grant,
+            expires_at,
+            ..
+        } = self.decide(&file, &credentials).await?;
         let basis = Basis::new(self, files, credentials, principal, expires_at);
         Ok(Admission::new(grant, basis))
+    }
+
+    async fn decide(
+        &self,
+        file: &Arc<AccessFile>,
+        credentials: &Credentials,
+    ) -> Result<RecentAdmission, Refusal> {
+        let digest = recent::digest(credentials);
+        let found = digest.and_then(|digest| self.recent.find(&digest, file, wall_clock::now()));
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let (principal, expires_at) = self.identify(file, credentials).await?;
+        let grant = file.policy.admit(&principal, credentials.role.as_deref())?;
+        let decided = RecentAdmission::new(principal, grant, expires_at, file);
+        if let Some(digest) = digest {
+            self.recent.add(digest, decided.clone());
+        }
+        Ok(decided)
     }
 
     /// Who somebody is, and until when that is sure.

@@ -50,5 +50,9 @@ pub const JWKS_REFETCH_INTERVAL: Duration = Duration::from_secs(60);
 /// [`JWKS_REFETCH_INTERVAL`].
 pub const JWKS_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Tokens and keys of which it is remembered for a minute what they came to: some two kibibytes each. With more, all are
+/// forgotten.
+pub const RECENT_ADMISSIONS_MAX: usize = 4096;
+
 /// Bytes of an access file, and of each file that it names: [`API_KEYS_MAX`] keys with their claims, and rules beside them.
 pub const ACCESS_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -299,7 +299,7 @@ impl Guarded {
 
     /// Whether the default feed is every change as it is.
     pub fn has_plain_feed(&self) -> bool {
-        self.grant.sees_everything() && !self.grant.hides()
+        self.grant.sees_everything() && !self.grant.hides() && self.grant.sees_authors()
     }
 }
 

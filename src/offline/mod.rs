@@ -36,7 +36,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use crate::domain::AsOf;
+use crate::domain::{AsOf, Event, EventId};
+use crate::limits;
 use crate::store::{self, Store, StoreOptions};
 
 pub use self::adopt::{AdoptOptions, FollowOptions, IntakeOptions, adopt};
@@ -57,6 +58,19 @@ pub async fn replay(options: &StoreOptions) -> anyhow::Result<ExitCode> {
     println!("replayed {fold}");
     store.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An event as it is now, if there is one.
+///
+/// # Errors
+/// If the store cannot be reached.
+pub async fn event(options: &StoreOptions, id: &EventId) -> anyhow::Result<Option<Event>> {
+    let store = store::open_existing(options).await?;
+    let loaded = store
+        .load(std::slice::from_ref(id), limits::EVENT_BYTES_MAX)
+        .await;
+    store.close().await;
+    Ok(loaded?.events.into_iter().next())
 }
 
 /// Compares the view with the log; prints the differences, then counts and a digest. Warns of a store that was filled in

@@ -302,18 +302,21 @@ pub fn change(change: &Change, visible: VisibleKind, fields: &Fields) -> Frame {
             Cow::Owned(fields.project_patch(patch, &before.fields, &after.fields))
         }
     });
-    change_frame(change, visible, patch, fields)
+    let by = change.author.as_deref().filter(|_| fields.has_authors());
+    change_frame(change, visible, patch, by, fields)
 }
 
 /// Several changes of one event as one, of which `change` is the last.
 pub fn latest(change: &Change, visible: VisibleKind, fields: &Fields) -> Frame {
-    change_frame(change, visible, None, fields)
+    // Others may have had a part in it.
+    change_frame(change, visible, None, None, fields)
 }
 
 fn change_frame(
     change: &Change,
     visible: VisibleKind,
     patch: Option<Cow<'_, Patch>>,
+    by: Option<&Author>,
     fields: &Fields,
 ) -> Frame {
     #[derive(Serialize)]
@@ -324,6 +327,8 @@ fn change_frame(
         event_id: &'a EventId,
         version: u64,
         at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a Author>,
         #[serde(skip_serializing_if = "Option::is_none")]
         patch: Option<Cow<'a, Patch>>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -348,6 +353,7 @@ fn change_frame(
         event_id: change.event_id(),
         version: change.version(),
         at: change.at,
+        by,
         patch,
         data,
         redacted: change.is_redacted().then_some(true),

@@ -10,6 +10,8 @@ use crate::value::{Document, Invalid, Record, Value, ValueRef, expect_array, exp
 pub struct Fields {
     pub(crate) selected: Option<FieldTree>,
     pub(crate) hidden: Hidden,
+    /// Whether it is told who caused a change.
+    pub(crate) has_authors: bool,
 }
 
 /// The selected fields of one document.
@@ -51,6 +53,7 @@ impl Fields {
         Ok(Self {
             selected: Some(selected),
             hidden: Hidden::nothing(),
+            has_authors: true,
         })
     }
 
@@ -59,12 +62,26 @@ impl Fields {
         Self {
             selected: None,
             hidden: Hidden::nothing(),
+            has_authors: true,
         }
     }
 
     /// Whether every field is selected and none hidden, so that projecting only copies.
     pub fn is_all(&self) -> bool {
         self.selected.is_none() && self.hidden.is_nothing()
+    }
+
+    /// Whether it is told who caused a change, beside the fields of its event.
+    pub fn has_authors(&self) -> bool {
+        self.has_authors
+    }
+
+    /// The same, and who caused a change only if so.
+    pub(crate) fn with_authors(self, has_authors: bool) -> Self {
+        Self {
+            has_authors,
+            ..self
+        }
     }
 
     /// The fields that are left out in any case.

@@ -185,6 +185,7 @@ impl Fields {
         Ok(Self {
             selected: self.selected.clone(),
             hidden: hidden.clone(),
+            has_authors: self.has_authors,
         })
     }
 }

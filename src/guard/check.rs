@@ -1,0 +1,96 @@
+//! `livelog access check`: whether an access file is good, and what its roles come to.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::access_file::AccessFile;
+use crate::access::{Claims, Explained};
+use crate::domain::{Event, EventId};
+use crate::value::{Document, read};
+
+/// What is asked of an access file. Doc comments here are the text of `--help`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The access file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Tell what this role comes to.
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+    /// … for who has these claims.
+    #[arg(long, value_name = "JSON", default_value = "{}", requires = "role")]
+    claims: String,
+    /// … and what it may do with this event of the store, which no server may be running on if it is a folder.
+    #[arg(long, value_name = "ID", requires = "role", value_parser = EventId::parse)]
+    event: Option<EventId>,
+}
+
+impl CheckArguments {
+    /// The event to read.
+    pub fn event(&self) -> Option<&EventId> {
+        self.event.as_ref()
+    }
+}
+
+/// What is to be said of the file; `event` is the one that was asked for, if it was found.
+///
+/// # Errors
+/// What is wrong with the file, or with what was asked.
+pub fn check(arguments: &CheckArguments, event: Option<&Event>) -> Result<String, String> {
+    let (_, file) = AccessFile::read(&arguments.file);
+    let file = file?;
+    let mut text = summary(&file, &arguments.file);
+    let Some(role) = &arguments.role else {
+        return Ok(text);
+    };
+    let claims: Document = read(&arguments.claims, "").map_err(|_| {
+        format!(
+            "--claims: expected a JSON object, found {}",
+            arguments.claims
+        )
+    })?;
+    let claims = Claims::new(claims);
+    let rules = file.policy.explain(role, &claims);
+    let rules = rules.ok_or_else(|| format!("--role: the file has no role {role:?}"))?;
+    writeln!(text, "role {role} with the claims {}", arguments.claims).expect("memory takes it");
+    for (name, explained) in rules {
+        writeln!(text, "  {name:15} {}", words(explained)).expect("memory takes it");
+    }
+    if let Some(id) = arguments.event() {
+        let rights = event.and_then(|event| file.policy.explain_event(role, &claims, event));
+        let yes = |is: bool| if is { "yes" } else { "no" };
+        match rights {
+            None => writeln!(text, "event {}: there is none", id.as_str()),
+            Some(rights) => writeln!(
+                text,
+                "event {}: seen {}, may be updated {}, may be deleted {}",
+                id.as_str(),
+                yes(rights.is_seen),
+                yes(rights.may_be_updated),
+                yes(rights.may_be_deleted),
+            ),
+        }
+        .expect("memory takes it");
+    }
+    Ok(text)
+}
+
+fn summary(file: &AccessFile, path: &Path) -> String {
+    let roles = file.policy.role_names().join(", ");
+    let anonymous = match file.policy.anonymous_role() {
+        Some(role) => format!("who shows nothing is {role}"),
+        None => "who shows nothing stays outside".to_owned(),
+    };
+    format!("{} is good: roles {roles}; {anonymous}\n", path.display())
+}
+
+fn words(explained: Explained) -> String {
+    match explained {
+        Explained::Everything => "everything".to_owned(),
+        Explained::Nothing => "nothing".to_owned(),
+        Explained::ClaimMissing => "nothing: a claim is missing, or of another kind".to_owned(),
+        Explained::Where(filter) => serde_json::to_string(&filter).expect("a value is JSON"),
+    }
+}
