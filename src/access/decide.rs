@@ -18,7 +18,7 @@ impl Grant {
         stamp: Stamp,
         steps: &Steps,
     ) -> Result<Change, Rejection> {
-        let deny = |denied: Denied| rejection(denied, &state);
+        let deny = |denied: Denied| rejection(denied, &state, command);
         self.check(command).map_err(deny)?;
         self.check_target(command, &state, steps).map_err(deny)?;
         precondition.check(&state)?;
@@ -58,9 +58,13 @@ impl Grant {
     }
 }
 
-fn rejection(denied: Denied, state: &EventState) -> Rejection {
+fn rejection(denied: Denied, state: &EventState, command: &Command) -> Rejection {
     let reason = denied.reason();
     match denied {
+        Denied::UnseenPast => Rejection::NoSuchVersion {
+            id: state.id.clone(),
+            version: command.source().map_or(0, |(_, version)| version),
+        },
         Denied::Unseen => Rejection::NotFound {
             id: state.id.clone(),
         },

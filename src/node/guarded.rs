@@ -292,9 +292,9 @@ impl Guarded {
         }
     }
 
-    /// A listener to what is not subscribed to.
+    /// A listener to what is not subscribed to: of broadcasts, to those that the role hears.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        self.node.listen(after, interest)
+        self.node.listen(after, interest, self.grant.hears())
     }
 
     /// Whether the default feed is every change as it is.

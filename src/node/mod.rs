@@ -31,7 +31,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 pub use crate::budget::{Budget, Share};
-use crate::domain::Seq;
+use crate::domain::{Hearing, Seq};
 pub use crate::engine::{Done, Outcome, SubmitError};
 use crate::engine::{Engine, Order};
 pub use crate::fair_queue::Requester;
@@ -173,9 +173,14 @@ impl Node {
             .map_err(Failure::from)
     }
 
-    /// A listener to every change after `after` (or from now on) and every broadcast from now on.
-    pub(super) fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        self.parts.feed.listen(after, interest)
+    /// A listener to every change after `after` (or from now on) and those broadcasts from now on that are heard.
+    pub(super) fn listen(
+        &self,
+        after: Option<Seq>,
+        interest: Interest,
+        hearing: &Hearing,
+    ) -> Listener {
+        self.parts.feed.listen(after, interest, hearing)
     }
 
     /// The subscription that a SUBSCRIBE asks for; `wakeup` is notified when there may be more of it. With it why the
