@@ -38,6 +38,7 @@ mod pump;
 mod shared_broadcast;
 mod shared_change;
 mod shared_log;
+mod sight;
 mod snapshot;
 mod subscription;
 mod window;

@@ -21,6 +21,7 @@ mod guarded;
 mod history;
 mod metrics;
 mod page;
+mod past;
 mod read_permits;
 mod supervisor;
 
@@ -45,8 +46,9 @@ use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::Query;
 use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
-pub use guarded::{Guarded, LogPage, SeenHistory};
+pub use guarded::{Guarded, LogPage};
 pub use history::HistoryPage;
+pub use past::SeenHistory;
 use read_permits::ReadPermits;
 use supervisor::Health;
 pub use supervisor::{NodeFailed, Supervisor};
