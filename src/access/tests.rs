@@ -78,7 +78,9 @@ fn sees(grant: &Grant, json: &str) -> bool {
 
 fn hears(grant: &Grant, payload: &str) -> bool {
     let payload = value(payload);
-    grant.hears().hears(payload.as_object(), &Steps::unbounded())
+    grant
+        .hears()
+        .hears(payload.as_object(), &Steps::unbounded())
 }
 
 /// Whether a rule with these claims sees this event.

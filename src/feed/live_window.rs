@@ -298,7 +298,11 @@ mod tests {
             heard.iter().map(Frame::as_str).collect::<Vec<_>>(),
             [r#"{"type":"broadcast","payload":{"a": 1}}"#]
         );
-        assert_eq!(live.read_broadcasts(0, |_| false), 2, "it is to be shown again");
+        assert_eq!(
+            live.read_broadcasts(0, |_| false),
+            2,
+            "it is to be shown again"
+        );
         let text = "x".repeat(BYTES_MAX / 4);
         publish(&live, 5..=8, &text);
         live.read_broadcasts(0, |_| panic!("it has left the window"));

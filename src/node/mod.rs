@@ -24,6 +24,8 @@ mod page;
 mod past;
 mod read_permits;
 mod supervisor;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
 
 use std::sync::Arc;
 

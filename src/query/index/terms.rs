@@ -12,12 +12,17 @@
 //! | the same within `{"topic": "t"}` | public = true, topic = t; owner = u1, topic = t |
 //! | `{"$or": [{"owner": "u1"}, {"n": {"$gt": 1}}]}` | none: any record may match |
 
+use std::collections::HashSet;
+
 use crate::query::path::FieldPath;
 use crate::query::tree::{Clause, FilterNode, Relation, Test};
 use crate::value::Value;
 
 /// A filter with more alternatives than this is not indexed by them.
 const ALTERNATIVES_MAX: usize = 64;
+
+/// Nor one with alternatives of more shapes: to find it would cost as much as to judge it.
+pub(super) const SHAPES_MAX: usize = 8;
 
 /// Each takes a look at one more path of a record. Three are a rule's own field, its tenant's, and what a client asks for.
 const CONDITIONS_MAX: usize = 3;
@@ -53,7 +58,9 @@ impl FilterNode {
             Self::Nor(_) => None,
             Self::Field { path, clauses } => {
                 let values = clauses.iter().find_map(Clause::values)?;
-                let alternatives = values.into_iter().map(|value| vec![Condition { path, value }]);
+                let alternatives = values
+                    .into_iter()
+                    .map(|value| vec![Condition { path, value }]);
                 Some(Terms {
                     alternatives: alternatives.collect(),
                 })
@@ -102,11 +109,11 @@ enum Rank {
 
 impl<'a> Terms<'a> {
     fn of_any(branches: Vec<Self>) -> Option<Self> {
-        let alternatives: Vec<Alternative<'a>> = branches
+        let alternatives = branches
             .into_iter()
             .flat_map(|branch| branch.alternatives)
             .collect();
-        (alternatives.len() <= ALTERNATIVES_MAX).then_some(Self { alternatives })
+        Self { alternatives }.if_small()
     }
 
     /// Combines the best of them with as many others as there is room for.
@@ -114,42 +121,56 @@ impl<'a> Terms<'a> {
         parts.sort_by_key(Self::rank);
         let mut parts = parts.into_iter();
         let first = parts.next()?;
-        Some(parts.fold(first, |all, part| all.and(&part)))
+        Some(parts.fold(first, |all, part| match all.and(&part) {
+            Some(both) => both,
+            None => all,
+        }))
     }
 
-    /// Both, if there is room; else these alone.
-    fn and(self, other: &Self) -> Self {
-        let fits = self.alternatives.len() * other.alternatives.len() <= ALTERNATIVES_MAX
-            && self.conditions() + other.conditions() <= CONDITIONS_MAX;
-        if !fits {
-            return self;
+    /// Both, if there is room.
+    fn and(&self, other: &Self) -> Option<Self> {
+        if self.alternatives.len() * other.alternatives.len() > ALTERNATIVES_MAX {
+            return None;
         }
         let both = self.alternatives.iter().flat_map(|mine| {
             let theirs = other.alternatives.iter();
             theirs.map(|theirs| [&mine[..], theirs].concat())
         });
-        Self {
+        let both = Self {
             alternatives: both.collect(),
+        };
+        let has_room = |alternative: &Alternative<'a>| alternative.len() <= CONDITIONS_MAX;
+        match both.alternatives.iter().all(has_room) {
+            true => both.if_small(),
+            false => None,
         }
     }
 
-    fn conditions(&self) -> usize {
-        self.alternatives.iter().map(Vec::len).max().unwrap_or(0)
+    fn if_small(self) -> Option<Self> {
+        let is_small =
+            self.alternatives.len() <= ALTERNATIVES_MAX && self.shapes().len() <= SHAPES_MAX;
+        is_small.then_some(self)
+    }
+
+    /// The paths of the conditions, each set of them once.
+    fn shapes(&self) -> HashSet<Vec<&'a str>> {
+        let paths = |alternative: &Alternative<'a>| {
+            let mut paths: Vec<&str> = alternative.iter().map(|one| one.path.as_str()).collect();
+            paths.sort_unstable();
+            paths
+        };
+        self.alternatives.iter().map(paths).collect()
     }
 
     fn rank(&self) -> Rank {
         let is_flag = |condition: &Condition<'_>| matches!(condition.value, Value::Bool(_));
-        if self.alternatives.iter().flatten().all(is_flag) && !self.alternatives.is_empty() {
-            return Rank::Flags;
-        }
-        let paths = |alternative: &Alternative<'a>| -> Vec<&str> {
-            alternative.iter().map(|one| one.path.as_str()).collect()
-        };
-        let mut shapes = self.alternatives.iter().map(paths);
-        let first = shapes.next();
-        match shapes.all(|shape| Some(shape) == first) {
-            true => Rank::Plain,
-            false => Rank::Various,
+        let mut conditions = self.alternatives.iter().flatten();
+        match self.shapes().len() {
+            // Nothing matches.
+            0 => Rank::Various,
+            _ if conditions.all(is_flag) => Rank::Flags,
+            1 => Rank::Plain,
+            _ => Rank::Various,
         }
     }
 }
