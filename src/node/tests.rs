@@ -100,8 +100,8 @@ async fn listed(who: &Guarded, payload: Json) -> Result<Vec<String>, Code> {
     let (_, result) = list.map_err(|failure| failure.code)?;
     let events: Vec<_> = result.events.try_collect().await.expect("it can be read");
     let shown = events.iter().map(|event| {
-        let n = event.fields.get("n").and_then(crate::value::Value::as_int);
-        format!("{}{}", event.id, n.unwrap_or(-1))
+        let n = serde_json::to_value(event.fields.get("n")).expect("JSON");
+        format!("{}{n}", event.id)
     });
     Ok(shown.collect())
 }
