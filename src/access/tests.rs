@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::query::{Fields, Filter, Query, Sort};
 use crate::value::{Document, Steps, Value};
 
-fn document(json: &str) -> Document {
+pub(super) fn document(json: &str) -> Document {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }
 
@@ -36,7 +36,7 @@ fn somebody(claims: &str) -> Principal {
 }
 
 /// What who has these claims may do in a role with these rules.
-fn grant(role: &str, claims: &str) -> Grant {
+pub(super) fn grant(role: &str, claims: &str) -> Grant {
     let policy = policy(&format!(r#"{{"roles":{{"user":{role}}}}}"#));
     let mut principal = somebody(claims);
     let mut claims = document(claims);
@@ -45,7 +45,7 @@ fn grant(role: &str, claims: &str) -> Grant {
     policy.admit(&principal, None).expect("the role is there")
 }
 
-fn stamp(seq: u64) -> Stamp {
+pub(super) fn stamp(seq: u64) -> Stamp {
     Stamp {
         seq: Seq::new(seq),
         at: Timestamp::parse("2026-01-31T12:00:00.000Z").expect("a fixed time"),
@@ -62,7 +62,7 @@ fn state(current: Option<&str>) -> EventState {
     }
 }
 
-fn event(json: &str) -> Event {
+pub(super) fn event(json: &str) -> Event {
     let create = CommandBatch::parse(CommandKind::Create, document(json), None);
     let create = &create.expect("a good event").commands[0];
     let change = decide(&state(None), create, stamp(1), &Steps::unbounded());

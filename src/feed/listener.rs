@@ -50,7 +50,7 @@ pub struct Listener {
     interest: Interest,
     hearing: Hearing,
     /// If it does not hear every broadcast.
-    _judge: Option<PayloadJudge>,
+    judge: Option<PayloadJudge>,
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
     position: ListenerPosition,
@@ -78,17 +78,12 @@ impl Listener {
         interest: Interest,
         hearing: &Hearing,
     ) -> Self {
-        // Before the position is known: every broadcast from there on is to be parsed.
-        let judge = (!hearing.is_everything()).then(|| live.judge_payloads());
+        let judge = payload_judge(&live, hearing);
         let window_end = match interest {
             Interest::Changes => live.watch(),
             Interest::Broadcasts => live.watch_broadcasts(),
         };
         let (end, head) = live.end();
-        let start = match interest {
-            Interest::Broadcasts if hearing.is_nothing() => WindowIndex::MAX,
-            _ => end,
-        };
         // Without changes there is no position in the log to resume from.
         let after = after.filter(|_| interest == Interest::Changes);
         let mut new = Self {
@@ -97,9 +92,9 @@ impl Listener {
             log,
             interest,
             hearing: hearing.clone(),
-            _judge: judge,
+            judge,
             seq: after.unwrap_or(head),
-            position: ListenerPosition::Live(start),
+            position: ListenerPosition::Live(start(end, interest, hearing)),
             arrived: None,
         };
         if after.is_some() {
@@ -113,13 +108,16 @@ impl Listener {
         self.interest
     }
 
-    /// Hands out no further change, and goes on with broadcasts where it is.
-    pub fn leave_changes(&mut self) {
+    /// Hands out no further change, and goes on where it is with broadcasts, of which it hears others from now on.
+    pub fn leave_changes(&mut self, hearing: &Hearing) {
+        self.judge = payload_judge(&self.live, hearing);
+        self.hearing = hearing.clone();
         self.interest = Interest::Broadcasts;
         self.window_end = self.live.watch_broadcasts();
-        if !matches!(self.position, ListenerPosition::Live(_)) {
-            let (end, _) = self.live.end();
-            self.position = ListenerPosition::Live(end);
+        let (end, _) = self.live.end();
+        let is_within = matches!(self.position, ListenerPosition::Live(index) if index <= end);
+        if !is_within || hearing.is_nothing() {
+            self.position = ListenerPosition::Live(start(end, self.interest, hearing));
         }
     }
 
@@ -250,6 +248,19 @@ impl Listener {
             Some(index) => ListenerPosition::Live(index),
             None => ListenerPosition::Reading(self.log.read(self.seq)),
         };
+    }
+}
+
+/// Taken before its position is known: every broadcast from there on is to be parsed.
+fn payload_judge(live: &LiveWindow, hearing: &Hearing) -> Option<PayloadJudge> {
+    (!hearing.is_everything()).then(|| live.judge_payloads())
+}
+
+/// Where in the window it begins, of which this is the end.
+fn start(end: WindowIndex, interest: Interest, hearing: &Hearing) -> WindowIndex {
+    match interest {
+        Interest::Broadcasts if hearing.is_nothing() => WindowIndex::MAX,
+        _ => end,
     }
 }
 
