@@ -18,7 +18,7 @@ impl Grant {
         stamp: Stamp,
         steps: &Steps,
     ) -> Result<Change, Rejection> {
-        let deny = |denied: Denied| rejection(denied, &state);
+        let deny = |denied: Denied| rejection(denied, &state, command);
         self.check(command).map_err(deny)?;
         self.check_target(command, &state, steps).map_err(deny)?;
         precondition.check(&state)?;
@@ -58,13 +58,116 @@ impl Grant {
     }
 }
 
-fn rejection(denied: Denied, state: &EventState) -> Rejection {
+fn rejection(denied: Denied, state: &EventState, command: &Command) -> Rejection {
     let reason = denied.reason();
     match denied {
+        Denied::UnseenPast => Rejection::NoSuchVersion {
+            id: state.id.clone(),
+            version: command.source().map_or(0, |(_, version)| version),
+        },
         Denied::Unseen => Rejection::NotFound {
             id: state.id.clone(),
         },
         Denied::Forbidden(path) => Rejection::Forbidden { path, reason },
         Denied::TooCostly => Rejection::TooCostly(Invalid::new("payload", reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::tests::{document, event, grant, stamp};
+    use super::*;
+    use crate::domain::{ChangeKind, CommandBatch, CommandKind, Effect, Event, EventId};
+
+    /// What comes of a RESTORE of version 3 from this change, to an event with these fields.
+    fn restored(
+        past: &str,
+        earlier: Option<Effect>,
+        current: Option<&str>,
+    ) -> Result<Change, Rejection> {
+        let payload = document(r#"{"id":"e","version":3}"#);
+        let command = CommandBatch::parse(CommandKind::Restore, payload, None);
+        let command = &command.expect("a good command").commands[0];
+        let change = |effect| Change {
+            seq: stamp(3).seq,
+            at: stamp(3).at,
+            effect,
+            command: None,
+            author: None,
+        };
+        let state = EventState {
+            id: EventId::parse("e").expect("an id"),
+            current: current.map(|json| Arc::new(event(json))),
+            last_version: 5,
+            earlier: earlier.map(|effect| Arc::new(change(effect))),
+        };
+        let role =
+            format!(r#"{{"read":{{"public":true}},"create":true,"update":true,"past":"{past}"}}"#);
+        let (precondition, steps) = (Precondition::default(), Steps::unbounded());
+        grant(&role, "{}").decide(state, &precondition, command, stamp(9), &steps)
+    }
+
+    fn left(json: &str) -> Option<Effect> {
+        let after: Arc<Event> = Arc::new(event(json));
+        Some(Effect::Create { after })
+    }
+
+    /// What cannot be seen of a version: that there was none, that it was not public, that it was the end, that it was
+    /// erased.
+    fn unseen() -> [Option<Effect>; 4] {
+        let id = EventId::parse("e").expect("an id");
+        let erased = Effect::Redacted {
+            kind: ChangeKind::Update,
+            id,
+            version: 3,
+            prior: None,
+        };
+        let before = Arc::new(event(r#"{"public":true}"#));
+        let deletion = Effect::Delete { before };
+        [
+            None,
+            left(r#"{"public":false}"#),
+            Some(deletion),
+            Some(erased),
+        ]
+    }
+
+    #[test]
+    fn a_version_that_was_not_seen_is_restored_as_one_that_never_was() {
+        let id = || EventId::parse("e").expect("an id");
+        for past in ["seen", "all"] {
+            for earlier in unseen() {
+                let told = format!("{past} {earlier:?}");
+                let refused = restored(past, earlier.clone(), Some(r#"{"public":true,"n":1}"#));
+                let no_version = Rejection::NoSuchVersion {
+                    id: id(),
+                    version: 3,
+                };
+                assert_eq!(refused, Err(no_version), "{told}");
+                for current in [None, Some(r#"{"public":false}"#)] {
+                    let refused = restored(past, earlier.clone(), current);
+                    assert_eq!(refused, Err(Rejection::NotFound { id: id() }), "{told}");
+                }
+            }
+            let seen = left(r#"{"public":true,"n":7}"#);
+            let change = restored(past, seen.clone(), Some(r#"{"public":true}"#));
+            assert_eq!(change.expect("it was seen").kind(), ChangeKind::Update);
+            let gone = restored(past, seen, None);
+            match past {
+                "all" => assert_eq!(gone.expect("it was seen").kind(), ChangeKind::Create),
+                _ => assert_eq!(gone, Err(Rejection::NotFound { id: id() })),
+            }
+        }
+        let refused = restored(
+            "none",
+            left(r#"{"public":true}"#),
+            Some(r#"{"public":true}"#),
+        );
+        assert!(
+            matches!(refused, Err(Rejection::Forbidden { .. })),
+            "{refused:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::limits::RoleLimits;
 use super::policy::{Principal, Refused};
 use super::role::{Past, Role, UpdateFilter};
-use crate::domain::{Author, Change, Command, Effect, Event, Patch, Path};
+use crate::domain::{Author, Change, Command, Effect, Event, Hearing, Patch, Path};
 use crate::limits;
 use crate::query::{Fields, Filter, HIDDEN, Hidden, Query};
 use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
@@ -27,7 +27,7 @@ struct Parts {
     delete: Filter,
     forced: Patch,
     may_broadcast: bool,
-    hear: Filter,
+    hears: Hearing,
     past: Past,
     sees_authors: bool,
     is_operator: bool,
@@ -39,6 +39,8 @@ struct Parts {
 pub enum Denied {
     /// It is about an event that is not seen: as if there were none.
     Unseen,
+    /// It is about contents of the past that are not seen: as if the event had never had them.
+    UnseenPast,
     /// The role does not allow it; the path in the command, if one is at fault.
     Forbidden(Option<String>),
     /// A rule takes too many steps to judge.
@@ -65,7 +67,7 @@ impl Grant {
             delete: everything(),
             forced: Patch::default(),
             may_broadcast: true,
-            hear: everything(),
+            hears: Hearing::everything(),
             past: Past::All,
             sees_authors: true,
             is_operator: true,
@@ -101,7 +103,7 @@ impl Grant {
             delete: role.delete.fill(claims),
             forced: forced.clone().unwrap_or_default(),
             may_broadcast: role.may_broadcast,
-            hear: role.hear.fill(claims),
+            hears: Hearing::new(role.hear.fill(claims)),
             past: role.past,
             sees_authors: role.sees_authors,
             is_operator: role.is_operator,
@@ -158,7 +160,7 @@ impl Grant {
         mine.read.digest() == theirs.read.digest()
             && mine.hidden == theirs.hidden
             && mine.sees_authors == theirs.sees_authors
-            && mine.hear.digest() == theirs.hear.digest()
+            && mine.hears.digest() == theirs.hears.digest()
     }
 
     /// Whether fields are hidden.
@@ -193,6 +195,11 @@ impl Grant {
         }
     }
 
+    /// What is seen, as a filter.
+    pub fn rule(&self) -> &Filter {
+        &self.parts.read
+    }
+
     /// Whether every event is seen.
     pub fn sees_everything(&self) -> bool {
         self.parts.read.is_everything()
@@ -216,21 +223,9 @@ impl Grant {
         allow(&self.parts.delete, event, steps).is_ok()
     }
 
-    /// Whether a broadcast with this payload is heard. One that is no object is heard by who hears everything.
-    pub fn hears(&self, payload: &Value) -> bool {
-        let hear = &self.parts.hear;
-        match payload.as_object() {
-            None => hear.is_everything(),
-            Some(payload) => {
-                let steps = Steps::new(limits::MATCH_STEPS_INLINE);
-                hear.matches(payload, &steps).unwrap_or(false)
-            }
-        }
-    }
-
-    /// Whether every broadcast is heard, so that none need be looked into.
-    pub fn hears_everything(&self) -> bool {
-        self.parts.hear.is_everything()
+    /// Which broadcasts are heard.
+    pub fn hears(&self) -> &Hearing {
+        &self.parts.hears
     }
 
     /// The filter that a client's filter is here; `at` is its path in the message.
@@ -295,10 +290,11 @@ impl Grant {
     }
 
     /// Whether the past contents may be given to an event again: they must have been seen, and as much of it as is there
-    /// now.
+    /// now. What is not seen is as if it had never been: of the event, that there is none; of a version of an event that is
+    /// seen, that it never had contents.
     ///
     /// # Errors
-    /// `Unseen` or `Forbidden`.
+    /// `Unseen`, `UnseenPast` or `Forbidden`.
     pub fn judge_restore(
         &self,
         earlier: Option<&Event>,
@@ -311,13 +307,12 @@ impl Grant {
         };
         match self.parts.past {
             Past::None => Err(Denied::Forbidden(None)),
+            Past::All if self.sees_everything() => Ok(()),
             Past::Seen if !is_seen(current)? => Err(Denied::Unseen),
             Past::All if current.is_some() && !is_seen(current)? => Err(Denied::Unseen),
-            Past::Seen | Past::All => match earlier {
-                None => Ok(()),
-                Some(_) if is_seen(earlier)? => Ok(()),
-                Some(_) => Err(Denied::Unseen),
-            },
+            Past::Seen | Past::All if is_seen(earlier)? => Ok(()),
+            Past::Seen | Past::All if current.is_some() => Err(Denied::UnseenPast),
+            Past::Seen | Past::All => Err(Denied::Unseen),
         }
     }
 
@@ -393,6 +388,7 @@ impl Denied {
             Self::Forbidden(Some(_)) => HIDDEN,
             Self::Forbidden(None) => "your role does not allow this",
             Self::Unseen => "there is no such event",
+            Self::UnseenPast => "there is no such version",
             Self::TooCostly => "the rules of your role take too long to judge",
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::change::{Change, Effect};
-use super::command::{Command, CommandId};
+use super::command::Command;
 use super::event::{Event, EventId, OriginalTimes};
 use super::patch::{Patch, PatchError};
 use super::seq::Seq;
@@ -65,8 +65,9 @@ pub enum Rejection {
         limits::COMMAND_BATCH_VALUES_MAX
     )]
     BatchTooLarge,
-    #[error("command id {} was given to another command before", id.as_str())]
-    CommandIdReused { id: CommandId },
+    // It does not say which: what is stored is not always the client's own.
+    #[error("this command id was given to another command before")]
+    CommandIdReused,
     #[error("the fields of event {id} would {excess}")]
     TooLarge { id: EventId, excess: Excess },
     #[error("{reason}")]

@@ -6,7 +6,7 @@
 //! Start with [`decide()`]: it decides one command against the current state of its event, by `command` (a file for
 //! each), `operators` and `merge_patch`; the effect is a [`Patch`] of values. `visibility` and `patch_projection` are
 //! what a change is to a subscription with a filter and a selection of fields; `patch_stripping` is what is left of one
-//! for who does not see all fields.
+//! for who does not see all fields. `hearing` is about broadcasts, which are no events.
 
 mod as_of;
 mod author;
@@ -14,6 +14,7 @@ mod change;
 mod command;
 mod decide;
 mod event;
+mod hearing;
 mod merge_patch;
 mod operators;
 mod patch;
@@ -34,6 +35,7 @@ pub use command::{
 };
 pub use decide::{EventState, Rejection, Stamp, decide, force};
 pub use event::{Event, EventId, OriginalTimes};
+pub use hearing::Hearing;
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
 pub use seq::Seq;

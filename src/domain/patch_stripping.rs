@@ -2,13 +2,24 @@
 
 use std::borrow::Cow;
 
-use super::{Change, Patch, Path};
-use crate::query::{FieldTree, Hidden, Selection};
+use super::{Change, Patch, Path, VisibleKind};
+use crate::query::{FieldTree, Fields, Hidden, Selection};
 use crate::value::{Document, Value};
+
+impl Fields {
+    /// Whether a change that a filter sees as this is to be told to who gets these fields. One that lets the event enter or
+    /// leave is, also if the filter is a rule on a hidden field, and that alone was altered.
+    pub fn tell(&self, change: &Change, seen: VisibleKind) -> bool {
+        seen != VisibleKind::Update || !self.hidden().hides(change)
+    }
+}
 
 impl Hidden {
     /// Whether the change alters hidden fields alone: to who does not see them, nothing has happened.
-    pub fn hides(&self, change: &Change) -> bool {
+    ///
+    /// It is about one change. Several changes of an event come to nothing where each of them does, and not already where the
+    /// event looks as it did before: who follows it was told of each, and it may have been deleted in between.
+    fn hides(&self, change: &Change) -> bool {
         let both = change.before().zip(change.after());
         let Some((patch, (before, after))) = change.patch().zip(both) else {
             return false;

@@ -123,13 +123,7 @@ impl DecisionContext {
                 changes: changes[..own].to_vec(),
                 is_repeated: true,
             }),
-            false => {
-                let id = key.key.id.clone();
-                Err(SubmitError::Rejected(
-                    Rejection::CommandIdReused { id },
-                    None,
-                ))
-            }
+            false => Err(SubmitError::Rejected(Rejection::CommandIdReused, None)),
         })
     }
 

@@ -171,3 +171,101 @@ impl Drop for Membership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::domain::{Command, Create, EventId, EventState, Stamp, Timestamp, decide};
+    use crate::value::{Document, Value};
+
+    const SUBJECTS: usize = 10_000;
+    const CHANGES: u64 = 1_000;
+
+    /// Creations of events that are not public, each of another subject.
+    fn changes() -> Vec<Arc<Change>> {
+        let at = Timestamp::parse("2026-01-31T12:00:00.000Z").unwrap();
+        let create = |seq: u64| {
+            let fields: [(&str, Value); 5] = [
+                ("title", "something to be done".into()),
+                ("topic", "t".into()),
+                ("public", false.into()),
+                ("owner", format!("u{}", seq * 7).into()),
+                ("n", Value::Int(1)),
+            ];
+            let command = Command::Create(Create::parse(Document::from_iter(fields)).unwrap());
+            let state = EventState {
+                id: EventId::parse(&format!("e{seq}")).unwrap(),
+                current: None,
+                earlier: None,
+                last_version: 0,
+            };
+            let seq = Seq::new(seq);
+            Arc::new(decide(&state, &command, Stamp { seq, at }, &Steps::unbounded()).unwrap())
+        };
+        (1..=CHANGES).map(create).collect()
+    }
+
+    fn filter(json: &str) -> Filter {
+        Filter::parse(&serde_json::from_str(json).unwrap(), "filter").unwrap()
+    }
+
+    /// How long it takes to judge the changes for a subscription of each subject; and how many were notified.
+    fn judged(
+        filter: impl Fn(usize) -> Option<Filter>,
+        changes: &[Arc<Change>],
+    ) -> (Duration, usize) {
+        let fanout = Fanout::new(Seq::ZERO);
+        let wakeup = Arc::new(Notify::new());
+        let memberships: Vec<Membership> = (0..SUBJECTS)
+            .filter_map(|subject| Some(fanout.join(&Arc::new(filter(subject)?), &wakeup)))
+            .collect();
+        let began = Instant::now();
+        let mut unjudged = changes;
+        while !unjudged.is_empty() {
+            unjudged = &unjudged[fanout.judge(unjudged)..];
+        }
+        let took = began.elapsed();
+        let notified = memberships.iter().filter(|one| one.member.has_pending());
+        (took, notified.count())
+    }
+
+    /// The shortest of some runs: what else the machine does makes them longer.
+    fn best(
+        filter: impl Fn(usize) -> Option<Filter>,
+        changes: &[Arc<Change>],
+    ) -> (Duration, usize) {
+        let runs = (0..5).map(|_| judged(&filter, changes));
+        runs.min().expect("there were some")
+    }
+
+    #[test]
+    fn a_change_costs_what_those_cost_whom_it_concerns_whatever_the_rules_of_others() {
+        let changes = changes();
+        let own = |subject: usize| format!(r#"{{"owner":"u{subject}"}}"#);
+        let rule = |subject: usize| {
+            filter(&format!(
+                r#"{{"$or":[{{"public":true}},{}]}}"#,
+                own(subject)
+            ))
+        };
+        let (nobody, _) = best(|_| None, &changes);
+        let (plain, notified) = best(|subject| Some(filter(&own(subject))), &changes);
+        assert_eq!(notified as u64, CHANGES);
+        for asked in ["{}", r#"{"topic":"t"}"#, r#"{"n":{"$gt":0}}"#] {
+            let within = |subject: usize| Some(filter(asked).within(&rule(subject)));
+            let (took, notified) = best(within, &changes);
+            assert_eq!(notified as u64, CHANGES, "{asked}");
+            let each = |took: Duration| took.as_nanos() / u128::from(CHANGES);
+            println!(
+                "{asked} within public-or-mine: {} ns a change; mine alone {} ns, nobody {} ns",
+                each(took),
+                each(plain),
+                each(nobody)
+            );
+            // Trying all of them would take hundreds of times as long.
+            assert!(took < plain * 5, "{took:?}, and without rules {plain:?}");
+        }
+    }
+}

@@ -237,7 +237,7 @@ impl<'a> FilterPass<'a> {
         self.examined += 1;
         self.seq = entry.change.seq;
         if let Some(seen) = verdict
-            && !(seen == VisibleKind::Update && self.fields.hidden().hides(&entry.change))
+            && self.fields.tell(&entry.change, seen)
         {
             let frame = entry.frame(seen, self.fields);
             self.sent += 1;

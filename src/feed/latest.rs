@@ -2,6 +2,9 @@
 //!
 //! Works in rounds: gathers the first and the last change of each event from the log, up to a bound in bytes; has them
 //! judged; hands the outcomes out; and goes on with the next round until it has gathered every change up to `until`.
+//!
+//! Who does not see everything is told what the changes come to that it [sees](super::sight): others are not gathered, so
+//! they are neither the first nor the last of an event, and an event of which there are no others is not told of.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use futures::FutureExt;
 
 use super::judges::{JOB_STEPS, Job, JudgePool};
 use super::shared_log::{LogPage, PageRead, SharedLog};
+use super::sight::{Sifting, Sight};
 use super::snapshot::{SnapshotError, SnapshotPermit};
 use crate::domain::VisibleKind;
 use crate::domain::{Change, EventId, Seq};
@@ -32,6 +36,10 @@ pub(super) struct Latest {
     log: Arc<SharedLog>,
     permit: SnapshotPermit,
     reading: Option<PageRead>,
+    /// `None` sees everything.
+    sight: Option<Sight>,
+    /// A page that was read, and what is seen of it.
+    sifting: Option<(Arc<LogPage>, Sifting)>,
     /// Why no more can be gathered.
     read_error: Option<StoreError>,
     /// The first and the last change of each event of this round.
@@ -58,7 +66,7 @@ impl Latest {
     pub(super) fn new(
         log: &Arc<SharedLog>,
         judges: &Arc<JudgePool>,
-        filter: &Arc<Filter>,
+        (filter, fields): (&Arc<Filter>, &Arc<Fields>),
         (after, until): (Seq, Seq),
         permit: SnapshotPermit,
     ) -> Self {
@@ -70,6 +78,8 @@ impl Latest {
             log: Arc::clone(log),
             permit,
             reading: None,
+            sight: Sight::of(filter, fields),
+            sifting: None,
             read_error: None,
             spans: HashMap::new(),
             bytes: 0,
@@ -89,20 +99,42 @@ impl Latest {
             if is_over || !self.outcomes.is_empty() || self.seq >= self.until {
                 return Poll::Ready(());
             }
-            let (log, seq) = (&self.log, self.seq);
-            let reading = self.reading.get_or_insert_with(|| log.read(seq));
-            let page = ready!(reading.poll_unpin(context));
-            self.reading = None;
-            match page {
-                Ok(page) => self.gather(&page),
-                Err(error) => self.read_error = Some(error),
-            }
+            ready!(self.poll_gathered(context));
             if self.seq == self.until || self.bytes >= limits::LATEST_BYTES_MAX {
                 let spans = self.spans.drain().map(|(_, span)| span).collect();
                 self.bytes = 0;
                 self.judge((spans, Vec::new()));
             }
         }
+    }
+
+    /// Gathers the next page, or finds out that it cannot.
+    fn poll_gathered(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.sifting.is_none() {
+            let (log, seq) = (&self.log, self.seq);
+            let reading = self.reading.get_or_insert_with(|| log.read(seq));
+            let page = ready!(reading.poll_unpin(context));
+            self.reading = None;
+            match (page, &self.sight) {
+                (Err(error), _) => self.read_error = Some(error),
+                (Ok(page), None) => self.gather(&page, |_| true),
+                (Ok(page), Some(sight)) => {
+                    let changes = page.entries.iter().map(|entry| &entry.change);
+                    let new = changes.filter(|change| change.seq > seq).cloned();
+                    let sifting = sight.sift(&self.judges, new.collect());
+                    self.sifting = Some((page, sifting));
+                }
+            }
+        }
+        if let Some((_, sifting)) = &mut self.sifting {
+            let seen = ready!(sifting.poll_unpin(context)).expect("judging does not panic");
+            let (page, _) = self.sifting.take().expect("it was there");
+            match seen {
+                Ok(seen) => self.gather(&page, |seq| seen.binary_search(&seq).is_ok()),
+                Err(TooCostly) => self.is_too_slow = true,
+            }
+        }
+        Poll::Ready(())
     }
 
     fn poll_judged(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -152,7 +184,7 @@ impl Latest {
         Ok(self.outcomes.is_empty() && self.seq == self.until)
     }
 
-    fn gather(&mut self, page: &LogPage) {
+    fn gather(&mut self, page: &LogPage, is_seen: impl Fn(Seq) -> bool) {
         for entry in &page.entries {
             let change = &entry.change;
             if change.seq <= self.seq || change.seq > self.until {
@@ -160,6 +192,9 @@ impl Latest {
             }
             debug_assert_eq!(change.seq, self.seq.next(), "no change is passed over");
             self.seq = change.seq;
+            if !is_seen(change.seq) {
+                continue;
+            }
             self.bytes += change.approx_bytes();
             match self.spans.get_mut(change.event_id()) {
                 Some((first, last)) => {

@@ -9,20 +9,25 @@
 //!
 //! Seek: `Live` if the window continues after `seq`, else `Reading`. In every position `seq` means that each change up to
 //! it was handed out, exactly once; it moves one change at a time. A listener of broadcasts alone is always `Live`, and
-//! its `seq` stays where it began.
+//! its `seq` stays where it began; one that hears none of them either is beyond every index, and never wakes.
+//!
+//! Of broadcasts it hands out those that it hears. That is judged here, for each listener: the payload was parsed once for
+//! all when it came.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::live_window::LiveWindow;
+use super::live_window::{LiveWindow, PayloadJudge};
+use super::shared_broadcast::SharedBroadcast;
 use super::shared_log::{LogPage, PageRead, SharedLog};
-use super::window::{Lagged, WindowContent, WindowIndex, WindowItem};
-use crate::domain::Seq;
+use super::window::{Lagged, WindowContent, WindowIndex};
+use crate::domain::{Hearing, Seq};
 use crate::limits;
 use crate::protocol::Frame;
 use crate::store::StoreError;
+use crate::value::Steps;
 
 /// What a session wants to receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub struct Listener {
     window_end: watch::Receiver<WindowIndex>,
     log: Arc<SharedLog>,
     interest: Interest,
+    hearing: Hearing,
+    /// If it does not hear every broadcast.
+    judge: Option<PayloadJudge>,
     /// Every change up to here was handed out (or is of no interest).
     seq: Seq,
     position: ListenerPosition,
@@ -68,7 +76,9 @@ impl Listener {
         log: Arc<SharedLog>,
         after: Option<Seq>,
         interest: Interest,
+        hearing: &Hearing,
     ) -> Self {
+        let judge = payload_judge(&live, hearing);
         let window_end = match interest {
             Interest::Changes => live.watch(),
             Interest::Broadcasts => live.watch_broadcasts(),
@@ -81,8 +91,10 @@ impl Listener {
             window_end,
             log,
             interest,
+            hearing: hearing.clone(),
+            judge,
             seq: after.unwrap_or(head),
-            position: ListenerPosition::Live(end),
+            position: ListenerPosition::Live(start(end, interest, hearing)),
             arrived: None,
         };
         if after.is_some() {
@@ -96,13 +108,16 @@ impl Listener {
         self.interest
     }
 
-    /// Hands out no further change, and goes on with broadcasts where it is.
-    pub fn leave_changes(&mut self) {
+    /// Hands out no further change, and goes on where it is with broadcasts, of which it hears others from now on.
+    pub fn leave_changes(&mut self, hearing: &Hearing) {
+        self.judge = payload_judge(&self.live, hearing);
+        self.hearing = hearing.clone();
         self.interest = Interest::Broadcasts;
         self.window_end = self.live.watch_broadcasts();
-        if !matches!(self.position, ListenerPosition::Live(_)) {
-            let (end, _) = self.live.end();
-            self.position = ListenerPosition::Live(end);
+        let (end, _) = self.live.end();
+        let is_within = matches!(self.position, ListenerPosition::Live(index) if index <= end);
+        if !is_within || hearing.is_nothing() {
+            self.position = ListenerPosition::Live(start(end, self.interest, hearing));
         }
     }
 
@@ -143,8 +158,17 @@ impl Listener {
             // A session is woken for other reasons too: then the window's lock is not taken.
             (ListenerPosition::Live(index), _) if *self.window_end.borrow() <= *index => {}
             (ListenerPosition::Live(index), Interest::Broadcasts) => {
-                let out = |frame: &Frame| out(frame.clone());
-                *index = self.live.read_broadcasts(*index, out);
+                let mut flush = Flush::default();
+                *index = self.live.read_broadcasts(*index, |broadcast| {
+                    if flush.is_full() {
+                        return false;
+                    }
+                    if let Some(frame) = flush.heard(broadcast, &self.hearing) {
+                        flush.count(&frame);
+                        out(frame);
+                    }
+                    true
+                });
             }
             (ListenerPosition::Live(index), Interest::Changes) => {
                 let index = *index;
@@ -172,12 +196,16 @@ impl Listener {
         mut out: impl FnMut(Frame),
     ) -> Result<WindowIndex, Lagged> {
         let mut flush = Flush::default();
-        let (seq, arrived) = (&mut self.seq, &mut self.arrived);
+        let (seq, arrived, hearing) = (&mut self.seq, &mut self.arrived, &self.hearing);
         self.live.read(from, |item| {
             if flush.is_full() {
                 return false;
             }
-            if let Some(frame) = frame(item, *seq) {
+            let frame = match &item.content {
+                WindowContent::Broadcast(broadcast) => flush.heard(broadcast, hearing),
+                WindowContent::Change(entry) => (entry.change.seq > *seq).then(|| entry.plain()),
+            };
+            if let Some(frame) = frame {
                 if let WindowContent::Change(entry) = &item.content {
                     arrived.get_or_insert(entry.arrived);
                 }
@@ -223,11 +251,34 @@ impl Listener {
     }
 }
 
-/// Counts what is handed out at once.
-#[derive(Default)]
+/// Taken before its position is known: every broadcast from there on is to be parsed.
+fn payload_judge(live: &LiveWindow, hearing: &Hearing) -> Option<PayloadJudge> {
+    (!hearing.is_everything()).then(|| live.judge_payloads())
+}
+
+/// Where in the window it begins, of which this is the end.
+fn start(end: WindowIndex, interest: Interest, hearing: &Hearing) -> WindowIndex {
+    match interest {
+        Interest::Broadcasts if hearing.is_nothing() => WindowIndex::MAX,
+        _ => end,
+    }
+}
+
+/// Counts what is handed out at once, and what it took to judge broadcasts.
 struct Flush {
     count: usize,
     bytes: usize,
+    slice: Steps,
+}
+
+impl Default for Flush {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            bytes: 0,
+            slice: Steps::new(limits::JUDGE_SLICE_STEPS),
+        }
+    }
 }
 
 impl Flush {
@@ -236,15 +287,17 @@ impl Flush {
         self.bytes += frame.len();
     }
 
-    fn is_full(&self) -> bool {
-        self.count >= limits::FLUSH_COUNT_MAX || self.bytes >= limits::FLUSH_BYTES_MAX
+    /// The frame of a broadcast, for who hears it.
+    fn heard(&self, broadcast: &SharedBroadcast, hearing: &Hearing) -> Option<Frame> {
+        let own = Steps::new(limits::MATCH_STEPS_INLINE);
+        let frame = broadcast.frame(hearing, &own).cloned();
+        self.slice.spend(own.taken());
+        frame
     }
-}
 
-/// The frame of an item for a session that was handed every change up to `seq`.
-fn frame(item: &WindowItem, seq: Seq) -> Option<Frame> {
-    match &item.content {
-        WindowContent::Broadcast(frame) => Some(frame.clone()),
-        WindowContent::Change(entry) => (entry.change.seq > seq).then(|| entry.plain()),
+    fn is_full(&self) -> bool {
+        self.count >= limits::FLUSH_COUNT_MAX
+            || self.bytes >= limits::FLUSH_BYTES_MAX
+            || self.slice.left() < limits::MATCH_STEPS_INLINE
     }
 }

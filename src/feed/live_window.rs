@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
+use super::shared_broadcast::SharedBroadcast;
 use super::shared_change::SharedChange;
 use super::window::{Lagged, Window, WindowIndex, WindowItem};
 use crate::domain::{Change, Seq};
-use crate::protocol::Frame;
 use crate::store::Broadcast;
 
 /// The window, and the channels that announce its movement.
@@ -18,7 +18,12 @@ pub(super) struct LiveWindow {
     end: watch::Sender<WindowIndex>,
     /// The index after the newest broadcast, for sessions that receive nothing else.
     broadcasts_end: watch::Sender<WindowIndex>,
+    /// Held by each listener that does not hear every broadcast: while somebody has it, payloads are parsed.
+    judging: Arc<()>,
 }
+
+/// Who has one judges payloads of broadcasts.
+pub(super) type PayloadJudge = Arc<()>;
 
 impl LiveWindow {
     pub(super) fn new(seq: Seq, bytes_max: usize) -> Self {
@@ -26,6 +31,7 @@ impl LiveWindow {
             window: RwLock::new(Window::new(seq, bytes_max)),
             end: watch::Sender::new(0),
             broadcasts_end: watch::Sender::new(0),
+            judging: Arc::default(),
         }
     }
 
@@ -57,8 +63,15 @@ impl LiveWindow {
         });
     }
 
+    /// From now on payloads of broadcasts are parsed, for as long as somebody has one of these.
+    pub(super) fn judge_payloads(&self) -> PayloadJudge {
+        Arc::clone(&self.judging)
+    }
+
     /// Adds a broadcast, and wakes all waiting sessions.
     pub(super) fn broadcast(&self, broadcast: &Broadcast) {
+        let is_judged = Arc::strong_count(&self.judging) > 1;
+        let broadcast = SharedBroadcast::new(broadcast, is_judged);
         let end = self.push(|window| window.push_broadcast(broadcast));
         self.broadcasts_end.send_replace(end);
     }
@@ -101,7 +114,7 @@ impl LiveWindow {
     pub(super) fn read_broadcasts(
         &self,
         from: WindowIndex,
-        visit: impl FnMut(&Frame),
+        visit: impl FnMut(&SharedBroadcast) -> bool,
     ) -> WindowIndex {
         self.window().read_broadcasts(from, visit)
     }
@@ -146,7 +159,9 @@ impl LiveWindow {
 mod tests {
     use super::super::window::WindowContent;
     use super::*;
-    use crate::domain::{Command, Create, EventId, EventState, Stamp, Timestamp, decide};
+    use crate::domain::{Command, Create, EventId, EventState, Hearing, Stamp, Timestamp, decide};
+    use crate::protocol::Frame;
+    use crate::query::Filter;
     use crate::value::{Document, Steps};
     use serde_json::value::RawValue;
 
@@ -271,15 +286,71 @@ mod tests {
         publish(&live, 1..=2, "");
         say(&live, "{\"a\": 1}");
         publish(&live, 3..=4, "");
+        let everything = Hearing::everything();
         let mut heard = Vec::new();
-        let index = live.read_broadcasts(0, |frame| heard.push(frame.clone()));
+        let index = live.read_broadcasts(0, |broadcast| {
+            let frame = broadcast.frame(&everything, &Steps::unbounded());
+            heard.push(frame.expect("it hears everything").clone());
+            true
+        });
         live.read_broadcasts(index, |_| panic!("it was heard"));
         assert_eq!(
             heard.iter().map(Frame::as_str).collect::<Vec<_>>(),
             [r#"{"type":"broadcast","payload":{"a": 1}}"#]
         );
+        assert_eq!(
+            live.read_broadcasts(0, |_| false),
+            2,
+            "it is to be shown again"
+        );
         let text = "x".repeat(BYTES_MAX / 4);
         publish(&live, 5..=8, &text);
         live.read_broadcasts(0, |_| panic!("it has left the window"));
+    }
+
+    /// What who hears this is told of the broadcasts that the window holds.
+    fn heard(live: &LiveWindow, rule: &str) -> Vec<String> {
+        let rule = Filter::parse(&serde_json::from_str(rule).unwrap(), "hear").unwrap();
+        let hearing = Hearing::new(rule);
+        let mut heard = Vec::new();
+        live.read_broadcasts(0, |broadcast| {
+            let frame = broadcast.frame(&hearing, &Steps::unbounded());
+            heard.extend(frame.map(|frame| frame.as_str().to_owned()));
+            true
+        });
+        heard
+    }
+
+    #[test]
+    fn payloads_are_parsed_while_somebody_judges_them_and_take_room_then() {
+        let live = live(0);
+        let payload = format!("{{\"room\":\"a\",\"list\":[{}0]}}", "0,".repeat(1_000));
+        say(&live, &payload);
+        let unparsed = live.bytes();
+        assert!(unparsed < 3 * payload.len());
+        assert_eq!(heard(&live, r#"{"room":"a"}"#), [""; 0]);
+        let judge = live.judge_payloads();
+        say(&live, &payload);
+        let parsed = live.bytes() - unparsed;
+        assert!(parsed > 5 * payload.len(), "{parsed} bytes");
+        assert_eq!(heard(&live, r#"{"room":"a"}"#).len(), 1);
+        assert_eq!(heard(&live, r#"{"room":"b"}"#).len(), 0);
+        assert_eq!(heard(&live, "{}").len(), 2);
+        drop(judge);
+        say(&live, &payload);
+        assert_eq!(live.bytes(), 2 * unparsed + parsed);
+    }
+
+    #[test]
+    fn a_payload_that_is_no_object_is_heard_by_who_hears_everything() {
+        let live = live(0);
+        let _judge = live.judge_payloads();
+        for payload in ["1", "[{\"room\":\"a\"}]", "\"room\"", "null"] {
+            say(&live, payload);
+        }
+        assert_eq!(heard(&live, "{}").len(), 4);
+        for rule in [r#"{"room":"a"}"#, r#"{"room":{"$ne":"b"}}"#] {
+            assert_eq!(heard(&live, rule), [""; 0], "{rule}");
+        }
     }
 }

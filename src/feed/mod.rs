@@ -35,8 +35,10 @@ mod listener;
 mod live_window;
 mod notice;
 mod pump;
+mod shared_broadcast;
 mod shared_change;
 mod shared_log;
+mod sight;
 mod snapshot;
 mod subscription;
 mod window;
@@ -49,8 +51,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budget;
-use crate::domain::VisibleKind;
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, Hearing, Seq, VisibleKind};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{Fields, Filter};
@@ -144,13 +145,14 @@ impl Feed {
         }
     }
 
-    /// A reader of everything of `interest` after `after`, or from now on.
-    pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
+    /// A reader of everything of `interest` after `after`, or from now on; of broadcasts, of those that are heard.
+    pub fn listen(&self, after: Option<Seq>, interest: Interest, hearing: &Hearing) -> Listener {
         Listener::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
             after,
             interest,
+            hearing,
         )
     }
 

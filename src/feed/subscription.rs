@@ -108,7 +108,7 @@ impl Subscription {
             Start::After(after) => (after, SubscriptionPosition::after(after, &live, &log)),
             Start::Latest(after, permit) => {
                 let span = (after, head.max(after));
-                let latest = Latest::new(&log, judges, filter, span, permit);
+                let latest = Latest::new(&log, judges, (filter, &fields), span, permit);
                 (after, SubscriptionPosition::Latest(Box::new(latest)))
             }
             Start::Snapshot(result, permit) => {

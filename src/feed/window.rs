@@ -7,11 +7,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::shared_broadcast::SharedBroadcast;
 use super::shared_change::SharedChange;
 use crate::domain::{Change, Seq};
-use crate::protocol;
-use crate::protocol::Frame;
-use crate::store::Broadcast;
 
 /// Numbers items as they arrive, changes and broadcasts alike; no index is used twice.
 pub(super) type WindowIndex = u64;
@@ -47,7 +45,7 @@ pub(super) struct WindowItem {
 #[derive(Debug)]
 pub(super) enum WindowContent {
     Change(SharedChange),
-    Broadcast(Frame),
+    Broadcast(SharedBroadcast),
 }
 
 impl Window {
@@ -96,17 +94,20 @@ impl Window {
         Ok(next)
     }
 
-    /// Shows the broadcasts from an index on that are still held; returns the index to go on from.
+    /// Shows the broadcasts from an index on that are still held to `visit`, until that says `false`; returns the index to
+    /// go on from.
     pub(super) fn read_broadcasts(
         &self,
         from: WindowIndex,
-        mut visit: impl FnMut(&Frame),
+        mut visit: impl FnMut(&SharedBroadcast) -> bool,
     ) -> WindowIndex {
         let first = self.broadcasts.partition_point(|index| *index < from);
         for index in self.broadcasts.range(first..) {
             let offset = usize::try_from(index - self.start).expect("the window is in memory");
-            if let WindowContent::Broadcast(frame) = &self.items[offset].content {
-                visit(frame);
+            if let WindowContent::Broadcast(broadcast) = &self.items[offset].content
+                && !visit(broadcast)
+            {
+                return *index;
             }
         }
         self.end()
@@ -140,11 +141,10 @@ impl Window {
     }
 
     /// Adds a broadcast.
-    pub(super) fn push_broadcast(&mut self, broadcast: &Broadcast) {
-        let frame = protocol::broadcast(&broadcast.payload);
-        let bytes = 64 + frame.len();
+    pub(super) fn push_broadcast(&mut self, broadcast: SharedBroadcast) {
+        let bytes = broadcast.approx_bytes();
         self.broadcasts.push_back(self.end());
-        self.push(WindowContent::Broadcast(frame), bytes);
+        self.push(WindowContent::Broadcast(broadcast), bytes);
     }
 
     fn push(&mut self, content: WindowContent, bytes: usize) {

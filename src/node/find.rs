@@ -44,6 +44,7 @@ impl Node {
     pub(super) async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
         let query = Query {
             filter: Filter::of_id(id.as_str()).within(&fetch.query.filter),
+            seen_now: fetch.query.seen_now.clone(),
             ..Query::everything()
         };
         let fetch = &Fetch {

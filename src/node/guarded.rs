@@ -10,22 +10,22 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, oneshot};
 
-use super::{HistoryPage, Node, Share};
-use crate::access::{Grant, Past};
+use super::{Node, Share};
+use crate::access::Grant;
 use crate::domain::{Change, CommandBatch, Event, EventId, Rejection, Seq, VisibleKind};
 use crate::engine::{Done, Order, Outcome, SubmitError};
 use crate::fair_queue::Requester;
 use crate::feed::{Interest, Listener, Subscription};
-use crate::protocol::{Code, Failure, Fetch, Frame, History, RequestId, Subscribe};
-use crate::query::{Fields, Filter, Query};
+use crate::protocol::{Code, Failure, Fetch, Frame, RequestId, Subscribe};
+use crate::query::Fields;
 use crate::store::QueryResult;
-use crate::value::{Invalid, join};
+use crate::value::join;
 
 /// A node, and what somebody may do with it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guarded {
-    node: Node,
-    grant: Grant,
+    pub(super) node: Node,
+    pub(super) grant: Grant,
 }
 
 impl Guarded {
@@ -189,22 +189,19 @@ impl Guarded {
         Ok((seq, self.grant.stripped_event(event)))
     }
 
-    /// A fetch within the rule.
-    fn narrowed(&self, fetch: &Fetch) -> Result<Fetch, Failure> {
-        let at = fetch.at;
-        if fetch.as_of.is_some() && self.grant.past() == Past::None {
-            let invalid = Invalid::new(join(at, "at"), "your role does not see the past");
-            return Err(Failure::at(Code::Forbidden, invalid));
-        }
-        let query = self.grant.query(&fetch.query, at);
+    /// A fetch within the rule, and within what is seen of the past.
+    pub(super) fn narrowed(&self, fetch: &Fetch) -> Result<Fetch, Failure> {
+        let query = self.grant.query(&fetch.query, fetch.at);
         let query = query.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
-        Ok(Fetch {
+        let fetch = Fetch {
             query: Arc::new(query),
             ..fetch.clone()
-        })
+        };
+        self.of_the_past(fetch)
     }
 
-    /// The subscription that a SUBSCRIBE asks for; see [`Node::subscribe`].
+    /// The subscription that a SUBSCRIBE asks for; see [`Node::subscribe`]. A position to resume after is not the past; see
+    /// [`past`](super::past).
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot be reached.
@@ -237,46 +234,14 @@ impl Guarded {
         let subscribe = self.narrowed_subscribe(subscribe)?;
         let (changes, seq, share) = self.node.changes(&subscribe, limit).await?;
         let visible = self.node.judge(&subscribe.filter, &changes).await?;
-        let hidden = subscribe.fields.hidden();
         let visible = visible
             .into_iter()
-            .filter(|(change, _)| !hidden.hides(change));
+            .filter(|(change, kind)| subscribe.fields.tell(change, *kind));
         Ok(LogPage {
             visible: visible.collect(),
             fields: Arc::clone(&subscribe.fields),
             last: changes.last().map(|last| last.seq),
             seq,
-            share,
-        })
-    }
-
-    /// The changes of one event that are seen; see [`Node::history`].
-    ///
-    /// # Errors
-    /// `not_found` also if it is not seen; `forbidden` if the role does not see the past.
-    pub async fn history(&self, id: &EventId, request: &History) -> Result<SeenHistory, Failure> {
-        let fields = self.grant.fields(&request.fields, &join("query", "fields"));
-        let fields = fields.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
-        if self.grant.past() == Past::None {
-            return Err(forbidden("your role does not see the past"));
-        }
-        if self.grant.past() == Past::Seen {
-            self.event(id, &Fetch::now(Query::everything())).await?;
-        }
-        let (page, share) = self.node.history(id, request).await?;
-        let rule = Arc::new(
-            self.grant
-                .filter(&Filter::all(), "")
-                .expect("it names no field"),
-        );
-        let visible = self.node.judge(&rule, &page.changes).await?;
-        let visible = visible
-            .into_iter()
-            .filter(|(change, _)| !fields.hidden().hides(change));
-        Ok(SeenHistory {
-            visible: visible.collect(),
-            fields,
-            page,
             share,
         })
     }
@@ -292,9 +257,9 @@ impl Guarded {
         }
     }
 
-    /// A listener to what is not subscribed to.
+    /// A listener to what is not subscribed to: of broadcasts, to those that the role hears.
     pub fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        self.node.listen(after, interest)
+        self.node.listen(after, interest, self.grant.hears())
     }
 
     /// Whether the default feed is every change as it is.
@@ -318,19 +283,6 @@ pub struct LogPage {
     pub share: Share,
 }
 
-/// What is seen of a page of an event's history.
-#[derive(Debug)]
-pub struct SeenHistory {
-    /// The changes, each with what it is to the rule.
-    pub visible: Vec<(Arc<Change>, VisibleKind)>,
-    /// What of them.
-    pub fields: Fields,
-    /// All changes of the page, seen or not.
-    pub page: HistoryPage,
-    /// For the changes and their frames.
-    pub share: Share,
-}
-
-fn forbidden(reason: &str) -> Failure {
+pub(super) fn forbidden(reason: &str) -> Failure {
     Failure::new(Code::Forbidden, reason)
 }

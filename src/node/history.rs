@@ -89,6 +89,6 @@ impl Node {
     }
 }
 
-fn never_existed(id: &EventId) -> Failure {
+pub(super) fn never_existed(id: &EventId) -> Failure {
     Failure::new(Code::NotFound, format!("there never was an event {id}"))
 }

@@ -21,8 +21,11 @@ mod guarded;
 mod history;
 mod metrics;
 mod page;
+mod past;
 mod read_permits;
 mod supervisor;
+#[cfg(all(test, feature = "embedded"))]
+mod tests;
 
 use std::sync::Arc;
 
@@ -31,7 +34,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 pub use crate::budget::{Budget, Share};
-use crate::domain::Seq;
+use crate::domain::{Hearing, Seq};
 pub use crate::engine::{Done, Outcome, SubmitError};
 use crate::engine::{Engine, Order};
 pub use crate::fair_queue::Requester;
@@ -45,8 +48,9 @@ use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::Query;
 use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
-pub use guarded::{Guarded, LogPage, SeenHistory};
+pub use guarded::{Guarded, LogPage};
 pub use history::HistoryPage;
+pub use past::SeenHistory;
 use read_permits::ReadPermits;
 use supervisor::Health;
 pub use supervisor::{NodeFailed, Supervisor};
@@ -173,9 +177,14 @@ impl Node {
             .map_err(Failure::from)
     }
 
-    /// A listener to every change after `after` (or from now on) and every broadcast from now on.
-    pub(super) fn listen(&self, after: Option<Seq>, interest: Interest) -> Listener {
-        self.parts.feed.listen(after, interest)
+    /// A listener to every change after `after` (or from now on) and those broadcasts from now on that are heard.
+    pub(super) fn listen(
+        &self,
+        after: Option<Seq>,
+        interest: Interest,
+        hearing: &Hearing,
+    ) -> Listener {
+        self.parts.feed.listen(after, interest, hearing)
     }
 
     /// The subscription that a SUBSCRIBE asks for; `wakeup` is notified when there may be more of it. With it why the

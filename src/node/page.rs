@@ -104,7 +104,7 @@ impl Node {
     /// Ends a read at the query's deadline. The store ends its own part of it by the same deadline; this bounds what the
     /// store does not count. A store that does not answer the simplest question either is unavailable; otherwise the
     /// query took too long.
-    async fn with_deadline<T>(
+    pub(super) async fn with_deadline<T>(
         &self,
         read: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {

@@ -135,7 +135,7 @@ impl From<Rejection> for Failure {
         let message = rejection.to_string();
         match rejection {
             Rejection::AlreadyExists { .. } => Self::new(Code::AlreadyExists, message),
-            Rejection::CommandIdReused { .. } => {
+            Rejection::CommandIdReused => {
                 Self::at(Code::CommandIdReused, Invalid::new("commandId", message))
             }
             Rejection::NotFound { .. } => Self::new(Code::NotFound, message),

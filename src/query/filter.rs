@@ -16,6 +16,8 @@ pub struct Filter {
     digest: [u8; 32],
     /// Of what the client wrote of it: by it a cursor is known to belong to the filter.
     pub(super) written: [u8; 32],
+    /// The rule that it was put within.
+    rule: Option<Arc<Filter>>,
     /// Those of its values; those of patterns are counted where they are shared.
     value_bytes: Arc<FilterBytes>,
     pattern_bytes: usize,
@@ -33,6 +35,7 @@ impl Filter {
             root: Arc::new(root),
             digest,
             written: digest,
+            rule: None,
             value_bytes: Arc::new(FilterBytes::new(value.approx_bytes())),
             pattern_bytes,
         })
@@ -61,6 +64,7 @@ impl Filter {
             root: Arc::new(FilterNode::And(Vec::new())),
             digest,
             written: digest,
+            rule: None,
             value_bytes: Arc::new(FilterBytes::new(0)),
             pattern_bytes: 0,
         }
@@ -88,11 +92,17 @@ impl Filter {
             )),
             digest: digests.finalize().into(),
             written: self.written,
+            rule: Some(Arc::new(rule.clone())),
             value_bytes: Arc::new(FilterBytes::new(
                 rule.value_bytes.bytes() + self.value_bytes.bytes(),
             )),
             pattern_bytes: rule.pattern_bytes + self.pattern_bytes,
         }
+    }
+
+    /// The rule that it is [`within`](Self::within), if that does not match everything.
+    pub fn rule(&self) -> Option<&Arc<Self>> {
+        self.rule.as_ref()
     }
 
     /// Whether it holds for the record.

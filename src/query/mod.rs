@@ -78,6 +78,8 @@ pub struct Query {
     pub ends_after: Option<LastRecord>,
     /// The fields of each event.
     pub fields: Fields,
+    /// Of a read of the past: only what there is now as well, and what this matches as it is now.
+    pub seen_now: Option<Filter>,
 }
 
 impl Query {
@@ -119,6 +121,7 @@ impl Query {
             cursor: None,
             ends_after: None,
             fields: Fields::all(),
+            seen_now: None,
         }
     }
 
@@ -128,6 +131,22 @@ impl Query {
     /// If the steps run out before.
     pub fn admits(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         Ok(self.filter.matches(record, steps)? && self.is_ahead(record, steps)?)
+    }
+
+    /// Whether a read of the past may tell of a record, by what it is now; `None` is one that is gone.
+    ///
+    /// # Errors
+    /// If the steps run out before.
+    pub fn is_seen_now(
+        &self,
+        current: Option<&impl Record>,
+        steps: &Steps,
+    ) -> Result<bool, TooCostly> {
+        match (&self.seen_now, current) {
+            (None, _) => Ok(true),
+            (Some(_), None) => Ok(false),
+            (Some(rule), Some(current)) => rule.matches(current, steps),
+        }
     }
 
     /// The same query, which goes on after this position in its order.

@@ -66,7 +66,7 @@ impl Session {
             return;
         }
         let had_changes = self.listener.interest() == Interest::Changes;
-        self.listener.leave_changes();
+        self.listener.leave_changes(self.node.grant().hears());
         if had_changes {
             self.subscriptions.add_default();
         }

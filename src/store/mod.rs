@@ -233,10 +233,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Current events that match, as of one seq.
     async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError>;
 
-    /// Events as of change `at`, which is in the log: those that match.
+    /// Events as of change `at`, which is in the log: those that match, and of these those that the query may tell of by
+    /// what they are [now](Query::seen_now). "Now" is when an event is read: never before the call began.
     ///
     /// Costs a few look-ups for each event that ever existed (in the order of ids, for each from the cursor on),
-    /// however long the log is, and whatever came after `at`.
+    /// however long the log is, and whatever came after `at`. What they are now costs no more on the embedded store, where
+    /// the scan has it in hand, and spares the look-ups for what is not seen; on MongoDB it costs another query for each
+    /// batch, of those events that match as of `at`.
     async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError>;
 
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
@@ -290,6 +293,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 fn admitted(query: &Query, event: Event) -> Result<Option<Event>, StoreError> {
     let steps = Steps::new(limits::MATCH_STEPS_MAX);
     Ok(query.admits(&event, &steps)?.then_some(event))
+}
+
+/// Whether a read of the past may tell of an event that is `current` now.
+fn is_seen_now(query: &Query, current: Option<&Event>) -> Result<bool, StoreError> {
+    let steps = Steps::new(limits::MATCH_STEPS_MAX);
+    Ok(query.is_seen_now(current, &steps)?)
 }
 
 /// Why a store whose head has moved on refuses [`Store::adopt`].

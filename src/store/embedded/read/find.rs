@@ -43,6 +43,7 @@ pub(crate) async fn find(
     let seq = shared.snapshot().seq;
     let as_of = PastView {
         seq,
+        query: Arc::clone(query),
         began_at_head: true,
     };
     let events = answer(StepReader::new(shared, query, as_of), query).await?;
@@ -57,6 +58,7 @@ pub(crate) async fn find_at(
 ) -> Result<QueryResult, StoreError> {
     let as_of = PastView {
         seq: at,
+        query: Arc::clone(query),
         began_at_head: false,
     };
     let events = answer(StepReader::new(shared, query, as_of), query).await?;
@@ -108,7 +110,7 @@ impl StepReader {
         };
         let events = EventReader {
             snapshot: self.shared.snapshot(),
-            as_of: self.as_of,
+            as_of: self.as_of.clone(),
         };
         blocking(move || {
             // Held until the step ends, whether or not the caller still waits for it.
@@ -127,10 +129,14 @@ struct EventReader {
 
 impl EventReader {
     fn get(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        match self.snapshot.event(id)? {
+        let current = self.snapshot.event(id)?;
+        if !self.as_of.is_seen_now(current.as_ref())? {
+            return Ok(None);
+        }
+        match current {
             Some(event) if event.seq <= self.as_of.seq => Ok(Some(event)),
             _ if self.is_current() => Ok(None),
-            _ => self.snapshot.event_at(id, self.as_of),
+            _ => self.snapshot.event_at(id, &self.as_of),
         }
     }
 
@@ -143,9 +149,13 @@ impl EventReader {
         Ok(match self.is_current() {
             true => {
                 let scan = Scan::begin(&self.snapshot, direction, after)?;
-                Box::new(scan.map(|event| event.map(Scanned::Present)))
+                let scanned = |event: Event| match self.as_of.is_seen_now(Some(&event))? {
+                    true => Ok(Scanned::Present(event)),
+                    false => Ok(Scanned::Absent(event.id)),
+                };
+                Box::new(scan.map(move |event| event.and_then(scanned)))
             }
-            false => Box::new(self.snapshot.scan_at(self.as_of, direction, after)?),
+            false => Box::new(self.snapshot.scan_at(&self.as_of, direction, after)?),
         })
     }
 

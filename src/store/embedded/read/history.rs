@@ -37,12 +37,12 @@ use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
-use crate::query::Direction;
+use crate::query::{Direction, Query};
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::milestone::{LAST, Milestone, is_milestone};
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{LOG, read_error};
-use crate::store::{HistoryRange, StoreError};
+use crate::store::{HistoryRange, StoreError, is_seen_now};
 
 /// Milestones that are sorted at once before they are written.
 const SORTED_AT_ONCE: usize = 200_000;
@@ -113,7 +113,7 @@ impl Snapshot {
     pub(super) fn event_at(
         &self,
         id: &EventId,
-        as_of: PastView,
+        as_of: &PastView,
     ) -> Result<Option<Event>, StoreError> {
         match self.last_change(id, as_of.seq)? {
             Some(seq) => as_of.event_after(&self.change(seq)?),
@@ -124,7 +124,7 @@ impl Snapshot {
     /// Every event that ever existed, from after some id, as of that seq.
     pub(super) fn scan_at<'a>(
         &'a self,
-        as_of: PastView,
+        as_of: &'a PastView,
         direction: Direction,
         after: Option<&EventId>,
     ) -> Result<PastScan<'a>, StoreError> {
@@ -263,17 +263,24 @@ impl Snapshot {
 }
 
 /// The seq that an answer is as of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct PastView {
     pub(super) seq: Seq,
+    /// What of the past may be told of.
+    pub(super) query: Arc<Query>,
     /// Whether `seq` was the head when the answer began. Then an event that was erased since fails the answer, which
     /// would otherwise lack an event that existed. A read of the past finds no erased event.
     pub(super) began_at_head: bool,
 }
 
 impl PastView {
+    /// Whether the event may be told of, by what it is now.
+    pub(super) fn is_seen_now(&self, current: Option<&Event>) -> Result<bool, StoreError> {
+        is_seen_now(&self.query, current)
+    }
+
     /// The event that its last change left, if it left one.
-    fn event_after(self, last: &Change) -> Result<Option<Event>, StoreError> {
+    fn event_after(&self, last: &Change) -> Result<Option<Event>, StoreError> {
         match self.began_at_head && last.is_redacted() && last.kind() != ChangeKind::Delete {
             true => Err(StoreError::Redacted),
             false => Ok(last.after().map(|event| (**event).clone())),
@@ -284,14 +291,14 @@ impl PastView {
 /// What a scan of the past finds at an id.
 pub(super) enum Scanned {
     Present(Event),
-    /// No event, as of that seq.
+    /// No event, as of that seq, or none that may be told of.
     Absent(EventId),
 }
 
 /// See [`Snapshot::scan_at`].
 pub(super) struct PastScan<'a> {
     snapshot: &'a Snapshot,
-    as_of: PastView,
+    as_of: &'a PastView,
     direction: Direction,
     /// The events that exist now.
     current: Peekable<Scan<'a>>,
@@ -316,6 +323,10 @@ impl PastScan<'_> {
             Ordering::Less | Ordering::Equal => self.current.next().transpose()?,
             Ordering::Greater => None,
         };
+        if !self.as_of.is_seen_now(current.as_ref())? {
+            let id = current.map(|event| event.id).or(id);
+            return Ok(id.map(Scanned::Absent));
+        }
         match (current, id) {
             (Some(event), _) if event.seq <= self.as_of.seq => Ok(Some(Scanned::Present(event))),
             (Some(Event { id, .. }), _) | (None, Some(id)) => {

@@ -8,6 +8,9 @@
 //! | `_id` ascending | scanned in the order of the index, and judged | one batch |
 //! | any other | all scanned for the ids of the answer in its order ([`TopK`]), then looked up | of the sort budget |
 //!
+//! If the query may tell only of events by what they are [now](Query::seen_now), each batch takes another read of the
+//! view: of the events that the query admits as of then, not of all that there are.
+//!
 //! Invariants of an [`AsOfScan`]:
 //!
 //! - Ids are strictly ascending over all of its batches, so each event is read once. The server has this order from
@@ -15,7 +18,7 @@
 //! - No cursor stays open between two batches: the next one begins after the last id.
 //! - It ends with a batch that the server neither cut off by count nor by bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
@@ -25,7 +28,7 @@ use mongodb::Database;
 use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::RawBatch;
 
-use super::{BATCH_COUNT, batch_size, history, log};
+use super::{BATCH_COUNT, batch_size, history, load, log};
 use crate::budget::Budget;
 use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
@@ -34,7 +37,10 @@ use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, compute, within};
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::{LOG, collection, head};
 use crate::store::top_k::{TopK, TopOrder};
-use crate::store::{QueryEvents, QueryResult, StoreError, admitted};
+use crate::store::{QueryEvents, QueryResult, StoreError, admitted, is_seen_now};
+
+/// Of what events are now, at once in memory: about what an answer of the server holds.
+const CURRENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Events that are looked up together when the answer has an order of its own.
 const LOOK_UP_COUNT: usize = 256;
@@ -149,7 +155,12 @@ impl AsOfRead {
         let mut top = TopK::new(&self.query, &self.sort_budget);
         let mut scan = AsOfScan::new(self.clone(), ids, BATCH_COUNT);
         loop {
-            let (events, rest) = scan.next(|event| Ok(Some(event))).await?;
+            // What they are now is read only of events that match.
+            let query = Arc::clone(&self.query);
+            let (events, rest) = match self.query.seen_now {
+                None => scan.next(|event| Ok(Some(event))).await?,
+                Some(_) => scan.next(move |event| admitted(&query, event)).await?,
+            };
             let offered = compute(move |caller| {
                 for event in &events {
                     caller.ensure_waiting()?;
@@ -212,8 +223,22 @@ impl AsOfScan {
         }
     }
 
-    /// The events of the next batch that `admits` lets through, and the scan after them.
+    /// The events of the next batch that `admits` lets through and that may be told of, and the scan after them.
     async fn next(
+        self,
+        admits: impl Fn(Event) -> Candidate + Send + 'static,
+    ) -> Result<(Vec<Event>, Option<Self>), StoreError> {
+        let (database, query) = (self.read.database.clone(), Arc::clone(&self.read.query));
+        let (events, rest) = self.next_as_of(admits).await?;
+        let events = match query.seen_now {
+            None => events,
+            Some(_) => seen_now(&database, &query, events).await?,
+        };
+        Ok((events, rest))
+    }
+
+    /// The same, without what they are now.
+    async fn next_as_of(
         mut self,
         admits: impl Fn(Event) -> Candidate + Send + 'static,
     ) -> Result<(Vec<Event>, Option<Self>), StoreError> {
@@ -278,4 +303,33 @@ impl AsOfScan {
         self.last = Some(id.clone());
         Ok(change.after().map(|event| (**event).clone()))
     }
+}
+
+/// Those of past events that may be told of, by what they are now.
+async fn seen_now(
+    database: &Database,
+    query: &Arc<Query>,
+    mut events: Vec<Event>,
+) -> Result<Vec<Event>, StoreError> {
+    let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
+    let mut seen = HashSet::new();
+    let mut rest = &ids[..];
+    while !rest.is_empty() {
+        let loaded = load::load(database, rest, CURRENT_BYTES).await?;
+        rest = &rest[loaded.looked_at..];
+        let query = Arc::clone(query);
+        let judged = compute(move |caller| {
+            let mut seen = Vec::new();
+            for current in loaded.events {
+                caller.ensure_waiting()?;
+                if is_seen_now(&query, Some(&current))? {
+                    seen.push(current.id);
+                }
+            }
+            Ok(seen)
+        });
+        seen.extend(judged.await?);
+    }
+    events.retain(|event| seen.contains(&event.id));
+    Ok(events)
 }
