@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, HeaderName};
 
 use super::header::once;
 use crate::guard::{Admission, Guard};
-use crate::node::Guarded;
+use crate::node::{Guarded, Node};
 use crate::protocol::{Code, Credentials, Failure};
+use crate::quota::Caller;
 use crate::transport::App;
 
 /// The header with the role that is asked for, of a token that could give several.
@@ -41,15 +42,30 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for Admission
 where
+    App: FromRef<S>,
     Guard: FromRef<S>,
 {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Ok(caller) = Caller::from_request_parts(parts, state).await;
         let Shown(credentials) = Shown::from_request_parts(parts, state).await?;
-        let admitted = Guard::from_ref(state).admit(credentials).await;
-        admitted.map_err(Failure::from)
+        let app = App::from_ref(state);
+        admit(&app.node, &app.guard, &caller, credentials).await
     }
+}
+
+/// What a caller may do who shows these credentials. If they are not taken, that is noted.
+pub(crate) async fn admit(
+    node: &Node,
+    guard: &Guard,
+    caller: &Caller,
+    credentials: Credentials,
+) -> Result<Admission, Failure> {
+    let admitted = guard.admit(credentials).await.map_err(Failure::from);
+    admitted.inspect_err(|failure| {
+        node.note_denial(&caller.stranger(), "credentials", failure.code);
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Guarded
@@ -60,10 +76,21 @@ where
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Ok(caller) = Caller::from_request_parts(parts, state).await;
         let admission = Admission::from_request_parts(parts, state).await?;
         let node = App::from_ref(state).node;
-        Ok(Self::new(node, admission.grant().clone()))
+        let guarded = Self::new(node, admission.grant().clone(), &caller);
+        guarded.receive(asked_bytes(parts))?;
+        // For the body, which takes of the quota.
+        parts.extensions.insert(guarded.clone());
+        Ok(guarded)
     }
+}
+
+/// Of a request without a body this is what it asks for.
+fn asked_bytes(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query();
+    target.map_or(0, |target| target.as_str().len())
 }
 
 impl FromRef<App> for Guard {
