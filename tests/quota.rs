@@ -45,8 +45,15 @@ impl Guarded {
             let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             json!({"id": id, "sha256": digest, "role": role})
         };
+        let keys = [
+            ("ann", "user"),
+            ("bob", "user"),
+            ("root", "free"),
+            ("reader", "reader"),
+        ];
+        let keys = keys.map(key);
         let mut file = json!({
-            "keys": [("ann", "user"), ("bob", "user"), ("root", "free"), ("reader", "reader")].map(key),
+            "keys": keys,
             "roles": {"user": role(&limits), "free": role(&json!({})), "reader": {"read": true}},
         });
         if has_guests {

@@ -15,8 +15,8 @@ use crate::limits;
 use crate::node::Guarded;
 use crate::protocol;
 use crate::protocol::{Code, Failure, Subscribe};
-use crate::quota::Caller;
 use crate::transport::http::accept::wants_events;
+use crate::transport::http::admission::Admitted;
 use crate::transport::http::budgeted_body::with_share;
 use crate::transport::http::header::once;
 use crate::transport::http::params;
@@ -34,12 +34,10 @@ const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "m
 
 pub(crate) async fn changes(
     State(app): State<App>,
-    caller: Caller,
-    admission: Admission,
+    Admitted { guarded, admission }: Admitted,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let guarded = Guarded::new(app.node.clone(), admission.grant().clone(), &caller);
     let answer = match wants_events(&headers) {
         true => {
             let reason = "a stream has no pages: this goes without Accept: text/event-stream";

@@ -29,7 +29,6 @@ use super::App;
 use super::http::admission::Shown;
 use super::http::content;
 use super::routes::handshake::{Handshake, wait_in_lobby};
-use crate::guard::Guard;
 use crate::protocol::socketio;
 use crate::protocol::{Code, Credentials, Failure};
 use crate::quota::Caller;
@@ -49,12 +48,6 @@ const TEXT: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=UTF-8
 struct Door {
     app: App,
     registry: Registry,
-}
-
-impl FromRef<Door> for Guard {
-    fn from_ref(door: &Door) -> Self {
-        door.app.guard.clone()
-    }
 }
 
 impl FromRef<Door> for App {
