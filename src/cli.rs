@@ -16,7 +16,7 @@ use crate::offline::{AdoptArguments, AdoptOptions, ImportArguments, ImportOption
 use crate::server::Config;
 use crate::store::{EmbeddedOptions, MongoOptions, StoreOptions};
 use crate::telemetry::{LogFormat, LogOptions};
-use crate::transport::{AccessPolicy, AllowedHosts, AllowedOrigins, TlsFiles};
+use crate::transport::{AccessPolicy, AllowedHosts, AllowedOrigins, TlsFiles, TrustedProxies};
 
 /// An event-sourced server with change streams.
 ///
@@ -136,6 +136,15 @@ struct Serve {
         value_delimiter = ','
     )]
     origins: Vec<String>,
+    /// Networks of proxies that stand in front of this server: `10.0.0.0/8`, `::1`. What they say of where a request comes
+    /// from (`X-Forwarded-For`, `Forwarded`) is believed, and what anyone else says is not.
+    #[arg(
+        long = "trusted-proxy",
+        env = "LIVELOG_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    proxies: Vec<String>,
     /// Serve no console at `/`, and no manual.
     #[arg(long, env = "LIVELOG_NO_CONSOLE", value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     no_console: bool,
@@ -280,6 +289,7 @@ impl Cli {
                 open_to_all,
                 hosts,
                 origins,
+                proxies,
                 no_console,
                 #[cfg(feature = "socketio")]
                 socketio,
@@ -293,6 +303,8 @@ impl Cli {
                     .map_err(|reason| anyhow::anyhow!("--allow-host {reason}"))?;
                 let origins = AllowedOrigins::parse(&origins)
                     .map_err(|reason| anyhow::anyhow!("--allow-origin {reason}"))?;
+                let proxies = TrustedProxies::parse(&proxies)
+                    .map_err(|reason| anyhow::anyhow!("--trusted-proxy {reason}"))?;
                 let (store, log) = common.into_options()?;
                 (
                     Task::Serve(Config {
@@ -301,6 +313,7 @@ impl Cli {
                         store,
                         access_file: access,
                         access: AccessPolicy::new(hosts, origins),
+                        proxies,
                         has_console: !no_console,
                         has_socketio: socketio,
                         window_bytes,

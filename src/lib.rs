@@ -29,6 +29,7 @@
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
 //!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
 //!
+//!    node -> quota -> access, protocol         how much of a node one principal may take
 //!    guard, credentials -> identity -> domain  who may come in; new tokens and keys; pure: who somebody is
 //! ```
 //!
@@ -39,6 +40,7 @@
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
 //! | [`access`] | who may see and change what: rules that are filters, and what they come to for one principal |
+//! | [`quota`] | how much of a node one principal may take: rates, sessions, and sockets that have shown no credentials |
 //! | [`adoption`] | what the documents of another program become: BSON's types and Extended JSON, converted by one table |
 //! | [`store`] | the log and the view behind one trait; `embedded` on redb, `mongo` on MongoDB; each in `format` or `wire`, `write`, `read`, `tail` |
 //! | [`engine`] | the committer: command batches in, decided changes appended, answers out |
@@ -151,6 +153,7 @@ pub mod adoption;
 pub mod domain;
 pub mod protocol;
 pub mod query;
+pub mod quota;
 pub mod value;
 
 pub mod budget;

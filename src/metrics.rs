@@ -28,6 +28,7 @@ pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 pub struct Metrics {
     registry: Registry,
     pub requests: Family<RequestLabels, Counter>,
+    pub denials: Family<CodeLabel, Counter>,
     pub commit_changes: Histogram,
     pub commit_seconds: Histogram,
     pub delivery_seconds: Histogram,
@@ -50,6 +51,13 @@ pub struct RequestLabels {
     pub verb: &'static str,
     /// `done`, `repeated`, or the code of the refusal.
     pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(missing_docs, reason = "its name says it")]
+pub struct CodeLabel {
+    /// Of the refusal, as on the wire.
+    pub code: &'static str,
 }
 
 /// How a session is connected.
@@ -160,6 +168,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("livelog"),
             requests: Family::default(),
+            denials: Family::default(),
             commit_changes: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: seconds(),
             delivery_seconds: seconds(),
@@ -189,6 +198,11 @@ impl Metrics {
             "requests",
             "Requests answered, by verb and outcome",
             self.requests.clone(),
+        );
+        registry.register(
+            "denials",
+            "Requests refused for who asked: without credentials that hold, without the right, or too much",
+            self.denials.clone(),
         );
         registry.register(
             "commit_changes",
@@ -309,6 +323,11 @@ impl Metrics {
         self.requests
             .get_or_create(&RequestLabels { verb, outcome })
             .inc();
+    }
+
+    /// Counts a refusal for who asked.
+    pub fn denied(&self, code: &'static str) {
+        self.denials.get_or_create(&CodeLabel { code }).inc();
     }
 
     /// Counts a call that the store did not carry out.

@@ -18,11 +18,14 @@ use tokio_util::task::TaskTracker;
 use crate::guard::{AccessFollower, Guard};
 use crate::limits;
 use crate::node::{Node, NodeFailed, Supervisor};
+use crate::quota::{Lobby, Quotas};
 use crate::store;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::Throttle;
 use crate::transport;
-use crate::transport::{AccessPolicy, App, ConnectionPermit, Handshakes, TlsFiles, TlsIdentity};
+use crate::transport::{
+    AccessPolicy, App, ConnectionPermit, Handshakes, TlsFiles, TlsIdentity, TrustedProxies,
+};
 
 /// What `livelog serve` needs.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Config {
     pub access_file: Option<PathBuf>,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
     pub access: AccessPolicy,
+    /// Proxies whose word is taken for where a request comes from.
+    pub proxies: TrustedProxies,
     /// Whether the console is served, at `/`.
     pub has_console: bool,
     /// Whether clients may speak Socket.IO, if that is built in.
@@ -97,6 +102,9 @@ impl Server {
             node,
             access: Arc::new(config.access),
             guard,
+            proxies: Arc::new(config.proxies),
+            quotas: Quotas::default(),
+            lobby: Lobby::default(),
             has_tls: tls.is_some(),
             has_console: config.has_console,
             has_socketio: config.has_socketio,

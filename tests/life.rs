@@ -11,7 +11,7 @@ use livelog::server;
 use livelog::server::Config;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{Store, StoreOptions};
-use livelog::transport::AccessPolicy;
+use livelog::transport::{AccessPolicy, TrustedProxies};
 use mongodb::bson::{Bson, Document, doc};
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -41,6 +41,7 @@ impl Node {
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
             access_file: None,
             access: AccessPolicy::default(),
+            proxies: TrustedProxies::default(),
             has_console: true,
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };

@@ -76,6 +76,8 @@ mod ping; // whether a session lives, asked in a message
 #[cfg(feature = "embedded")]
 mod proxies; // nginx and Caddy in front
 mod queries; // FETCH and GET /api/events
+#[cfg(feature = "embedded")]
+mod quota; // how much of a node one principal may take
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod reads; // reads beside each other: what they hold, when they end
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

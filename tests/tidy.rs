@@ -155,13 +155,14 @@ fn each_layer_knows_only_those_below_it() {
         &wire[..],
     ]
     .concat();
-    let layers: [(&str, Vec<&str>); 26] = [
+    let layers: [(&str, Vec<&str>); 29] = [
         ("limits", vec![]),
         ("budget", vec![]),
         ("metrics", vec![]),
         ("telemetry", vec![]),
         ("panics", vec![]),
         ("fair_queue", vec![]),
+        ("wall_clock", vec!["domain"]),
         // It speaks the wire protocol as any client does: it knows nothing here, and only `cli` and `program` know it.
         ("bench", vec![]),
         ("value", vec!["limits"]),
@@ -169,18 +170,15 @@ fn each_layer_knows_only_those_below_it() {
         ("domain", vec!["query", "value", "limits"]),
         ("adoption", vec!["domain", "value", "limits"]),
         ("identity", vec!["domain", "value", "limits"]),
+        ("access", pure.to_vec()),
+        ("quota", [&["access"], &wire[..]].concat()),
         (
             "guard",
-            vec![
-                "access",
-                "identity",
-                "protocol",
-                "domain",
-                "value",
-                "limits",
-                "telemetry",
-                "wall_clock",
-            ],
+            [
+                &["access", "identity", "telemetry", "wall_clock"],
+                &wire[..],
+            ]
+            .concat(),
         ),
         ("credentials", vec!["identity", "value"]),
         ("protocol", pure.to_vec()),
@@ -190,25 +188,66 @@ fn each_layer_knows_only_those_below_it() {
         ),
         (
             "engine",
-            [&["store", "fair_queue", "metrics", "telemetry"], &pure[..]].concat(),
+            [
+                &[
+                    "access",
+                    "store",
+                    "fair_queue",
+                    "metrics",
+                    "telemetry",
+                    "wall_clock",
+                ],
+                &pure[..],
+            ]
+            .concat(),
         ),
         ("feed", stored.clone()),
         (
             "node",
-            [&["engine", "feed", "fair_queue"], &stored[..]].concat(),
+            [
+                &["access", "quota", "engine", "feed", "fair_queue"],
+                &stored[..],
+            ]
+            .concat(),
         ),
-        ("session", [&["node"], &wire[..]].concat()),
+        (
+            "session",
+            [&["access", "guard", "quota", "node"], &wire[..]].concat(),
+        ),
         (
             "transport",
-            [&["session", "node", "telemetry"], &wire[..]].concat(),
+            [
+                &["access", "guard", "quota", "session", "node", "telemetry"],
+                &wire[..],
+            ]
+            .concat(),
         ),
         (
             "offline",
-            [&["adoption", "engine", "fair_queue", "store"], &pure[..]].concat(),
+            [
+                &[
+                    "access",
+                    "adoption",
+                    "engine",
+                    "fair_queue",
+                    "store",
+                    "wall_clock",
+                ],
+                &pure[..],
+            ]
+            .concat(),
         ),
         (
             "server",
-            vec!["transport", "node", "store", "telemetry", "limits"],
+            vec![
+                "transport",
+                "guard",
+                "quota",
+                "node",
+                "store",
+                "telemetry",
+                "limits",
+            ],
         ),
         (
             "cli",
@@ -389,6 +428,7 @@ fn the_pure_layers_have_no_clock_chance_or_io() {
             "query/",
             "domain/",
             "identity/",
+            "access/",
             "adoption/",
             "protocol/",
         ]

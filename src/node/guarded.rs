@@ -18,6 +18,7 @@ use crate::fair_queue::Requester;
 use crate::feed::{Interest, Listener, Subscription};
 use crate::protocol::{Code, Failure, Fetch, Frame, RequestId, Subscribe};
 use crate::query::Fields;
+use crate::quota::{Caller, Quota};
 use crate::store::QueryResult;
 use crate::value::join;
 
@@ -26,22 +27,33 @@ use crate::value::join;
 pub struct Guarded {
     pub(super) node: Node,
     pub(super) grant: Grant,
+    quota: Quota,
 }
 
 impl Guarded {
-    /// The node for who has this grant.
-    pub fn new(node: Node, grant: Grant) -> Self {
-        Self { node, grant }
+    /// The node for a caller who has this grant.
+    pub fn new(node: Node, grant: Grant, caller: &Caller) -> Self {
+        let quota = caller.quota(&grant);
+        Self { node, grant, quota }
     }
 
     /// The same node for who has another grant.
     pub fn granting(&self, grant: Grant) -> Self {
-        Self::new(self.node.clone(), grant)
+        Self {
+            node: self.node.clone(),
+            quota: self.quota.under(&grant),
+            grant,
+        }
     }
 
     /// What may be done.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// How much may be taken.
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 }
 
@@ -60,12 +72,13 @@ impl Guarded {
     /// [`shown`](Self::shown).
     ///
     /// # Errors
-    /// Busy or shutting down.
+    /// `rate_limited`, busy or shutting down.
     pub fn submit(
         &self,
         requester: &Requester,
         commands: CommandBatch,
     ) -> Result<oneshot::Receiver<Outcome>, Failure> {
+        self.take_write("write", commands.commands.len())?;
         let commands = match self.grant.author() {
             None => commands,
             Some(author) => commands.of(author),
@@ -86,6 +99,9 @@ impl Guarded {
 
     /// An outcome without what is not seen of it.
     pub fn shown(&self, outcome: Outcome) -> Outcome {
+        if let Err(SubmitError::Rejected(Rejection::Forbidden { .. }, _)) = outcome {
+            self.note_denial(self.quota.who(), "write", Code::Forbidden);
+        }
         if self.grant.sees_everything() && !self.grant.hides() {
             return outcome;
         }
@@ -139,15 +155,16 @@ impl Guarded {
     /// Broadcasts a message.
     ///
     /// # Errors
-    /// `forbidden`, busy or shutting down.
+    /// `forbidden`, `rate_limited`, busy or shutting down.
     pub fn publish(
         &self,
         requester: &Requester,
         payload: Arc<RawValue>,
     ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, Failure> {
+        self.take_write("broadcast", 1)?;
         match self.grant.may_broadcast() {
             true => self.node.publish(requester, payload),
-            false => Err(forbidden("your role sends no broadcasts")),
+            false => self.noted("broadcast", Err(forbidden("your role sends no broadcasts"))),
         }
     }
 }
@@ -165,7 +182,8 @@ impl Guarded {
         fetch: &Fetch,
         share: Option<Share>,
     ) -> Result<(Frame, Option<Share>), Failure> {
-        let fetch = self.narrowed(fetch)?;
+        self.take_read("fetch")?;
+        let fetch = self.noted("fetch", self.narrowed(fetch))?;
         self.node.fetch(requester, id, &fetch, share).await
     }
 
@@ -174,7 +192,8 @@ impl Guarded {
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
     pub async fn list(&self, fetch: &Fetch) -> Result<(Fetch, QueryResult), Failure> {
-        let fetch = self.narrowed(fetch)?;
+        self.take_read("list")?;
+        let fetch = self.noted("list", self.narrowed(fetch))?;
         let result = self.node.list(&fetch).await?;
         Ok((fetch, result))
     }
@@ -184,6 +203,15 @@ impl Guarded {
     /// # Errors
     /// `not_found` also for one that is not seen.
     pub async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+        self.take_read("event")?;
+        self.noted("event", self.seen_event(id, fetch).await)
+    }
+
+    /// The same for an answer that was paid for already.
+    ///
+    /// # Errors
+    /// See [`event`](Self::event).
+    pub async fn seen_event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
         let fetch = self.narrowed(fetch)?;
         let (seq, event) = self.node.event(id, &fetch).await?;
         Ok((seq, self.grant.stripped_event(event)))
@@ -210,7 +238,20 @@ impl Guarded {
         subscribe: &Subscribe,
         wakeup: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
-        let subscribe = self.narrowed_subscribe(subscribe)?;
+        self.take_read("subscribe")?;
+        self.subscribe_again(subscribe, wakeup).await
+    }
+
+    /// The same for a subscription that was asked for before.
+    ///
+    /// # Errors
+    /// See [`subscribe`](Self::subscribe).
+    pub async fn subscribe_again(
+        &self,
+        subscribe: &Subscribe,
+        wakeup: &Arc<Notify>,
+    ) -> Result<(Subscription, Option<&'static str>), Failure> {
+        let subscribe = self.noted("subscribe", self.narrowed_subscribe(subscribe))?;
         self.node.subscribe(&subscribe, wakeup).await
     }
 
@@ -231,7 +272,8 @@ impl Guarded {
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
     pub async fn changes(&self, subscribe: &Subscribe, limit: usize) -> Result<LogPage, Failure> {
-        let subscribe = self.narrowed_subscribe(subscribe)?;
+        self.take_read("changes")?;
+        let subscribe = self.noted("changes", self.narrowed_subscribe(subscribe))?;
         let (changes, seq, share) = self.node.changes(&subscribe, limit).await?;
         let visible = self.node.judge(&subscribe.filter, &changes).await?;
         let visible = visible
@@ -253,7 +295,10 @@ impl Guarded {
     pub async fn metrics_report(&self) -> Result<String, Failure> {
         match self.grant.is_operator() {
             true => Ok(self.node.metrics_text().await),
-            false => Err(forbidden("your role does not see the metrics")),
+            false => self.noted(
+                "metrics",
+                Err(forbidden("your role does not see the metrics")),
+            ),
         }
     }
 

@@ -9,12 +9,13 @@
 //! | follow the log | `listen`, `subscribe`, `stale_reason` |
 //! | health | `health`, `trouble`, `first_unreadable`, `epoch`, `seq`, `head` |
 //! | budgets | `budget`, `subscription_budget`, `receive_budget`, `is_under_pressure`, `reserve_for_stalled`, `reserve_ahead` |
-//! | metrics | `metrics`, `count`, `count_done`, `metrics_text` |
+//! | metrics | `metrics`, `count`, `count_done`, `note_denial`, `metrics_text` |
 //!
 //! Every error leaves it as a [`Failure`], and where that hides a cause from clients the cause is logged (`failures`).
 
 mod budgets;
 mod changes;
+mod denials;
 mod failures;
 mod find;
 mod guarded;

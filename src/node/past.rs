@@ -67,13 +67,22 @@ impl Guarded {
     /// # Errors
     /// `not_found` also if it is not seen, or nothing of its history is; `forbidden` if the role does not see the past.
     pub async fn history(&self, id: &EventId, request: &History) -> Result<SeenHistory, Failure> {
+        self.take_read("history")?;
+        self.noted("history", self.allowed_history(id, request).await)
+    }
+
+    async fn allowed_history(
+        &self,
+        id: &EventId,
+        request: &History,
+    ) -> Result<SeenHistory, Failure> {
         let fields = self
             .grant()
             .fields(&request.fields, &join("query", "fields"));
         let fields = fields.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
         match self.grant.past() {
             Past::None => return Err(forbidden("your role does not see the past")),
-            Past::Seen => drop(self.event(id, &Fetch::now(Query::everything())).await?),
+            Past::Seen => drop(self.seen_event(id, &Fetch::now(Query::everything())).await?),
             Past::All => {}
         }
         let seen = self.seen_history(id, request, fields.clone()).await?;

@@ -32,6 +32,7 @@ pub enum Code {
     OutcomeUnknown,
     PreconditionFailed,
     QueryTooSlow,
+    RateLimited,
     Redacted,
     SeqNotReached,
     ShuttingDown,
@@ -84,7 +85,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -110,6 +111,7 @@ impl Code {
         Self::OutcomeUnknown,
         Self::PreconditionFailed,
         Self::QueryTooSlow,
+        Self::RateLimited,
         Self::Redacted,
         Self::SeqNotReached,
         Self::ShuttingDown,
@@ -156,6 +158,7 @@ impl Code {
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::PreconditionFailed => rule("precondition_failed", 412),
             Self::QueryTooSlow => rule("query_too_slow", 503),
+            Self::RateLimited => rule("rate_limited", 429).retryable().closes(4004),
             Self::Redacted => rule("redacted", 410),
             Self::SeqNotReached => rule("seq_not_reached", 503).retryable(),
             Self::ShuttingDown => rule("shutting_down", 503).retryable().closes(4000),
@@ -230,6 +233,6 @@ mod tests {
         assert!(codes.iter().all(|code| (4000..5000).contains(code)));
         codes.sort_unstable();
         codes.dedup();
-        assert_eq!(codes.len(), 9);
+        assert_eq!(codes.len(), 10);
     }
 }

@@ -1,6 +1,7 @@
-//! The error object: `{"code","message","retryable","path"?,"details"?}`.
+//! The error object: `{"code","message","retryable","retryAfterMs"?,"path"?,"details"?}`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -17,6 +18,8 @@ pub struct Failure {
     pub code: Code,
     /// The same for people: one sentence, without the server's internals.
     pub message: String,
+    /// When the same request may succeed, as far as is known.
+    pub retry_after: Option<Duration>,
     /// Where in the request the error is.
     pub path: Option<String>,
     /// What the client needs to go on.
@@ -55,8 +58,17 @@ impl Failure {
         Self {
             code,
             message: message.into(),
+            retry_after: None,
             path: None,
             details: None,
+        }
+    }
+
+    /// More was asked for than is allowed; after so long it may be asked for again.
+    pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(Code::RateLimited, message)
         }
     }
 
@@ -169,12 +181,28 @@ impl From<TooCostly> for Failure {
     }
 }
 
+impl Failure {
+    /// The same in whole seconds, for who is told so; at least one.
+    pub fn retry_after_seconds(&self) -> u64 {
+        let wait = self.retry_after.unwrap_or_default();
+        whole(wait.as_nanos(), 1_000_000_000)
+    }
+}
+
+/// Rounded up, and at least one, so that who waits so long does not come too early.
+fn whole(nanoseconds: u128, unit: u128) -> u64 {
+    u64::try_from(nanoseconds.div_ceil(unit).max(1)).unwrap_or(u64::MAX)
+}
+
 impl Serialize for Failure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry("code", &self.code)?;
         object.serialize_entry("message", &self.message)?;
         object.serialize_entry("retryable", &self.code.retryable())?;
+        if let Some(wait) = self.retry_after {
+            object.serialize_entry("retryAfterMs", &whole(wait.as_nanos(), 1_000_000))?;
+        }
         if let Some(path) = &self.path {
             object.serialize_entry("path", path)?;
         }

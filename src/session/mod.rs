@@ -4,12 +4,14 @@
 //! only when the writes before it are decided, so it sees them. Frames are pulled: a client that does not read costs
 //! only the requests it has in flight, and those are bounded.
 //!
-//! `answers` is the queue of answers owed, `reads` the answers that take reading the store, `subscriptions` the named
-//! subscriptions, `rights` what happens when the client's rights become others, and `outbox` the frames that are on their way to the socket. Beside these a session has a
-//! [`Listener`]: every change, if it asked for them, and broadcasts. A PING is answered beside the queue: it asks whether
+//! `intake` is what is done about a message, `answers` the queue of answers owed, `reads` the answers that take reading the
+//! store, `subscriptions` the named subscriptions, `rights` what happens when the client's rights become others, and `outbox`
+//! the frames that are on their way to the socket. Beside these a session has a [`Listener`]: every change, if it asked for
+//! them, and broadcasts. A PING is answered beside the queue: it asks whether
 //! the session lives, not whether its reads have had their turn.
 
 mod answers;
+mod intake;
 mod outbox;
 mod reads;
 mod rights;
@@ -27,10 +29,8 @@ use crate::guard::Admission;
 use crate::limits;
 use crate::node::{Epoch, Guarded, Interest, Listener, Node, Requester, Share};
 use crate::protocol;
-use crate::protocol::{
-    Code, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId, RequestKind, SubName,
-    Subscribe,
-};
+use crate::protocol::{Code, Failure, Frame, RequestId, RequestKind, SubName, Subscribe};
+use crate::quota::{Caller, SessionSeat};
 use crate::value::Invalid;
 use answers::{Answer, AnswerQueue, AnswerState, Subscribed};
 pub use outbox::{Fragment, Outbox, UnsentFrame, UnsentFrames};
@@ -65,6 +65,8 @@ pub struct Session {
     subscriptions: Subscriptions,
     /// Why it cannot go on.
     end: Option<Code>,
+    /// One of those that its principal may have.
+    seat: SessionSeat,
     /// Whether the listener filled the last flush first.
     is_listener_first: bool,
     /// Reserved for the next frames of subscriptions.
@@ -75,13 +77,15 @@ impl Session {
     /// Opens a session; the first frames are its greeting.
     ///
     /// # Errors
-    /// If the store is needed to judge the position asked for, and cannot be reached.
+    /// If its principal has all sessions that it may; or if the store is needed to judge the position asked for, and cannot be reached.
     pub async fn open(
         node: Node,
         admission: Admission,
+        caller: &Caller,
         options: SessionOptions,
     ) -> Result<(Self, Vec<Frame>), Failure> {
-        let node = Guarded::new(node, admission.grant().clone());
+        let node = Guarded::new(node, admission.grant().clone(), caller);
+        let seat = node.seat()?;
         let mut subscriptions = Subscriptions::default();
         let (listener, seq, stale) = match node.has_plain_feed() {
             true => listen(&node, options).await?,
@@ -101,40 +105,12 @@ impl Session {
                 listener,
                 subscriptions,
                 end: None,
+                seat,
                 is_listener_first: false,
                 delivery_share: None,
             },
             greeting,
         ))
-    }
-
-    /// Accepts one message. [`next`](Self::next) yields its answer.
-    pub fn receive(&mut self, text: &str) {
-        if text.len() > limits::MESSAGE_BYTES_MAX {
-            let message = format!(
-                "messages must not exceed {} bytes",
-                limits::MESSAGE_BYTES_MAX
-            );
-            return self.refuse(None, &Failure::new(Code::MessageTooLarge, message));
-        }
-        let state = match ParsedRequest::parse(text) {
-            Ok(request) => match self.start(request) {
-                Some(state) => state,
-                None => return,
-            },
-            Err(RefusedRequest { id, kind, failure }) => {
-                self.node.count(label(kind), Err(&failure));
-                AnswerState::failed(id.as_ref(), kind, &failure)
-            }
-        };
-        self.answers.push(state, text.len());
-    }
-
-    /// Answers a message that is not text, or not a message at all; `kind` is what it asks for, as far as is known.
-    pub fn refuse(&mut self, kind: Option<RequestKind>, failure: &Failure) {
-        self.node.count(label(kind), Err(failure));
-        self.answers
-            .push(AnswerState::failed(None, kind, failure), 0);
     }
 
     /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.
@@ -296,9 +272,10 @@ impl Session {
             stale,
         } = subscribed;
         let kind = RequestKind::Subscribe;
+        let most = self.node.quota().subscriptions_max();
         let checked = self
             .subscriptions
-            .check(&sub, subscription.approx_filter_bytes());
+            .check(&sub, subscription.approx_filter_bytes(), most);
         self.node.count(kind.as_str(), checked.as_ref().map(drop));
         if let Err(failure) = checked {
             let error = protocol::error(id.as_ref(), Some(kind), &failure);
@@ -317,45 +294,6 @@ impl Session {
 
     fn read(&self, id: Option<RequestId>, read: Read) -> AnswerState {
         AnswerState::deferred(self.node.clone(), id, read)
-    }
-
-    /// `None` if it is answered beside the queue.
-    fn start(&mut self, request: ParsedRequest) -> Option<AnswerState> {
-        let ParsedRequest { id, kind, request } = request;
-        let started = match request {
-            Request::Write(batch) => self
-                .node
-                .submit(&self.requester, batch)
-                .map(AnswerState::write(id.clone(), kind)),
-            Request::Broadcast(payload) => self
-                .node
-                .publish(&self.requester, payload)
-                .map(AnswerState::broadcast(id.clone())),
-            Request::Fetch(fetch) => {
-                let read = Read::Fetch(self.requester.clone(), fetch);
-                Ok(self.read(id.clone(), read))
-            }
-            Request::Subscribe(sub, subscribe) => {
-                let read = Read::Subscribe(sub, subscribe, self.subscriptions.wakeup());
-                Ok(self.read(id.clone(), read))
-            }
-            Request::Unsubscribe(sub) => {
-                Ok(AnswerState::Ready(Answer::Unsubscribe(id.clone(), sub)))
-            }
-            Request::Auth(credentials) => {
-                self.is_authenticating = true;
-                Ok(self.read(id.clone(), Read::Auth(self.admission.guard(), credentials)))
-            }
-            Request::Ping => {
-                self.node.count(kind.as_str(), Ok(()));
-                self.pings.push_back(id);
-                return None;
-            }
-        };
-        Some(started.unwrap_or_else(|failure| {
-            self.node.count(kind.as_str(), Err(&failure));
-            AnswerState::failed(id.as_ref(), Some(kind), &failure)
-        }))
     }
 }
 

@@ -165,7 +165,7 @@ impl DeferredRead {
                 subscribed(&node, id, sub, subscribe, &wakeup).await
             }
             Read::Resubscribe(sub, subscribe, wakeup) => {
-                let opened = node.subscribe(&subscribe, &wakeup).await;
+                let opened = node.subscribe_again(&subscribe, &wakeup).await;
                 let opened = opened.map(|(subscription, _)| subscription);
                 let grant = node.grant().clone();
                 Ok(Answer::Resubscribed(Box::new(Resubscribed {
@@ -176,6 +176,7 @@ impl DeferredRead {
             }
             Read::Auth(guard, credentials) => {
                 let admitted = guard.admit(credentials).await.map_err(Failure::from);
+                let admitted = node.noted("credentials", admitted);
                 Ok(Answer::Authenticated(id.cloned(), Box::new(admitted)))
             }
             Read::Committed(_, write) => committed(&node, id, kind, write).await,
@@ -232,7 +233,7 @@ async fn with_current_event(node: &Guarded, failure: Failure, event: Option<Even
     let Some(id) = event else {
         return failure;
     };
-    match node.event(&id, &Fetch::now(Query::everything())).await {
+    match node.seen_event(&id, &Fetch::now(Query::everything())).await {
         Ok((_, event)) => failure.with_event(Arc::new(event)),
         Err(_) => failure,
     }

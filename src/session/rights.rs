@@ -23,7 +23,7 @@ impl Session {
         self.is_authenticating = false;
         let kind = RequestKind::Auth;
         let admitted = admitted.and_then(|admission| match self.admission.may_become(&admission) {
-            true => Ok(admission),
+            true => self.reseat(admission.grant()).map(|()| admission),
             false => {
                 let message = "this session is somebody else's: open another one";
                 Err(Failure::new(Code::Forbidden, message))
@@ -44,6 +44,11 @@ impl Session {
         }
     }
 
+    /// Takes a seat of whom this grant is, in place of the one there is.
+    fn reseat(&mut self, grant: &Grant) -> Result<(), Failure> {
+        self.node.granting(grant.clone()).reseat(&mut self.seat)
+    }
+
     /// Takes in that the credentials have expired, or that the rules are others.
     pub(super) fn go_by_admission(&mut self, changed: Result<(), Refusal>, outbox: &mut Outbox) {
         match changed {
@@ -60,6 +65,8 @@ impl Session {
     fn go_by_grant(&mut self) {
         let grant: Grant = self.admission.grant().clone();
         let is_same_sight = self.node.grant().sees_as(&grant);
+        // Who has too many sessions for its limits of now keeps those that are open.
+        let _ = self.reseat(&grant);
         self.node = self.node.granting(grant);
         self.answers.go_by(&self.node);
         if is_same_sight {

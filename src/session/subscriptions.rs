@@ -118,22 +118,24 @@ impl Subscriptions {
         index.map(|index| self.entries.remove(index)).is_some()
     }
 
-    /// Whether one of this name, with a filter of so many bytes, can be added.
+    /// Whether one of this name, with a filter of so many bytes, can be added where there may be `most`.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn check(&self, name: &SubName, filter_bytes: usize) -> Result<(), Failure> {
+    pub(super) fn check(
+        &self,
+        name: &SubName,
+        filter_bytes: usize,
+        most: usize,
+    ) -> Result<(), Failure> {
         if self.position(Some(name)).is_some() {
             let reason = format!("there is a subscription {:?} already", name.as_str());
             let taken = Invalid::new("payload.sub", reason);
             return Err(Failure::at(Code::SubscriptionExists, taken));
         }
         let named = self.entries.iter().filter(|known| known.name.is_some());
-        if named.count() >= limits::SESSION_SUBSCRIPTIONS_MAX {
-            let message = format!(
-                "a session has at most {} subscriptions",
-                limits::SESSION_SUBSCRIPTIONS_MAX
-            );
+        if named.count() >= most {
+            let message = format!("a session has at most {most} subscriptions");
             return Err(Failure::new(Code::TooManySubscriptions, message));
         }
         let known = self

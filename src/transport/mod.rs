@@ -30,8 +30,9 @@ use tokio_util::task::TaskTracker;
 use crate::guard::Guard;
 use crate::limits;
 use crate::node::Node;
+use crate::quota::{Lobby, Quotas};
 pub use connection::{Handshakes, serve};
-pub use gate::{AccessPolicy, AllowedHosts, AllowedOrigins, Gate};
+pub use gate::{AccessPolicy, AllowedHosts, AllowedOrigins, Gate, TrustedProxies};
 pub use tls::{TlsFiles, TlsIdentity};
 
 const JSON: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
@@ -45,6 +46,12 @@ pub struct App {
     pub access: Arc<AccessPolicy>,
     /// Who may ask, and for what.
     pub guard: Guard,
+    /// Whose word is taken for where a request comes from.
+    pub proxies: Arc<TrustedProxies>,
+    /// How much of the node each principal may take.
+    pub quotas: Quotas,
+    /// Where sockets wait that have not shown credentials.
+    pub lobby: Lobby,
     /// Whether it is TLS that clients speak.
     pub has_tls: bool,
     /// Whether the console is served.

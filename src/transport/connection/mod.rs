@@ -40,6 +40,7 @@ use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use super::http::address::PeerAddress;
 use super::{ConnectionPermit, Gate};
 use crate::limits;
 use crate::node::Node;
@@ -65,6 +66,10 @@ pub async fn serve(
 ) {
     // Small frames must not wait for each other's acknowledgements. It fails only on a socket that is gone.
     let _ = stream.set_nodelay(true);
+    // It fails on a socket that is gone as well.
+    let Ok(peer_address) = stream.peer_addr().map(|peer| PeerAddress(peer.ip())) else {
+        return;
+    };
     let Some(stream) = open(stream, handshakes, &node, &closing).await else {
         return;
     };
@@ -80,6 +85,7 @@ pub async fn serve(
         let mut request = request.map(watched);
         request.extensions_mut().insert(permit.clone());
         request.extensions_mut().insert(counters.clone());
+        request.extensions_mut().insert(peer_address);
         counters.allowance().set_awaited(Awaited::Answer);
         let (gate, counters) = (gate.clone(), counters.clone());
         async move {

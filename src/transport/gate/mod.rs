@@ -6,6 +6,7 @@
 mod access;
 mod host;
 mod origin;
+mod proxies;
 mod request_id;
 
 use std::panic::AssertUnwindSafe;
@@ -35,6 +36,7 @@ pub use host::AllowedHosts;
 use host::Authority;
 pub use origin::AllowedOrigins;
 use origin::{Origin, OriginMatch};
+pub use proxies::TrustedProxies;
 
 /// What is kept of the text of a library's error.
 const TEXT_BYTES_MAX: usize = 1024;

@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, HeaderName};
 
 use super::header::once;
 use crate::guard::{Admission, Guard};
-use crate::node::Guarded;
+use crate::node::{Guarded, Node};
 use crate::protocol::{Code, Credentials, Failure};
+use crate::quota::Caller;
 use crate::transport::App;
 
 /// The header with the role that is asked for, of a token that could give several.
@@ -25,51 +26,78 @@ pub(crate) struct Shown(pub(crate) Credentials);
 
 impl<S: Send + Sync> FromRequestParts<S> for Shown
 where
-    Guard: FromRef<S>,
+    App: FromRef<S>,
 {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let shown = match Guard::from_ref(state).is_there() {
-            true => read(&parts.headers)?,
-            // Then they are for others, such as a proxy.
-            false => Credentials::none(),
-        };
-        Ok(Self(shown))
+        let app = App::from_ref(state);
+        // Where nobody guards they are for others, such as a proxy.
+        if !app.guard.is_there() {
+            return Ok(Self(Credentials::none()));
+        }
+        let Ok(caller) = Caller::from_request_parts(parts, state).await;
+        let shown = read(&parts.headers).map(Self);
+        shown.inspect_err(|failure| note_refusal(&app.node, &caller, failure))
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Admission
+/// Who asks, and on what its rights rest: for who may stay longer than one answer takes.
+pub(crate) struct Admitted {
+    pub(crate) guarded: Guarded,
+    pub(crate) admission: Admission,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admitted
 where
-    Guard: FromRef<S>,
+    App: FromRef<S>,
 {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Ok(caller) = Caller::from_request_parts(parts, state).await;
         let Shown(credentials) = Shown::from_request_parts(parts, state).await?;
-        let admitted = Guard::from_ref(state).admit(credentials).await;
-        admitted.map_err(Failure::from)
+        let app = App::from_ref(state);
+        let admission = admit(&app.node, &app.guard, &caller, credentials).await?;
+        let guarded = Guarded::new(app.node, admission.grant().clone(), &caller);
+        guarded.receive(asked_bytes(parts))?;
+        Ok(Self { guarded, admission })
     }
+}
+
+/// What a caller may do who shows these credentials. If they are not taken, that is noted.
+pub(crate) async fn admit(
+    node: &Node,
+    guard: &Guard,
+    caller: &Caller,
+    credentials: Credentials,
+) -> Result<Admission, Failure> {
+    let admitted = guard.admit(credentials).await.map_err(Failure::from);
+    admitted.inspect_err(|failure| note_refusal(node, caller, failure))
+}
+
+fn note_refusal(node: &Node, caller: &Caller, failure: &Failure) {
+    node.note_denial(&caller.stranger(), "credentials", failure.code);
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Guarded
 where
     App: FromRef<S>,
-    Guard: FromRef<S>,
 {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let admission = Admission::from_request_parts(parts, state).await?;
-        let node = App::from_ref(state).node;
-        Ok(Self::new(node, admission.grant().clone()))
+        let Admitted { guarded, .. } = Admitted::from_request_parts(parts, state).await?;
+        // For the body, which takes of the quota.
+        parts.extensions.insert(guarded.clone());
+        Ok(guarded)
     }
 }
 
-impl FromRef<App> for Guard {
-    fn from_ref(app: &App) -> Self {
-        app.guard.clone()
-    }
+/// Of a request without a body this is what it asks for.
+fn asked_bytes(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query();
+    target.map_or(0, |target| target.as_str().len())
 }
 
 fn read(headers: &HeaderMap) -> Result<Credentials, Failure> {

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use tokio::time::sleep;
 
 use crate::limits;
+use crate::node::Guarded;
 use crate::protocol::{Code, Failure};
 use crate::transport::connection::{Awaited, ByteCounters};
 
@@ -56,11 +57,16 @@ fn unsupported(message: String) -> Failure {
     Failure::new(Code::UnsupportedMediaType, message)
 }
 
-/// The whole body. One that is too large is refused before it is sent, if its client states the length and waits
-/// (`Expect: 100-continue`).
+/// The whole body. One that is too large, or more than the quota allows, is refused before it is sent, if its client states
+/// the length and waits (`Expect: 100-continue`).
 pub(crate) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
     if request.body().size_hint().lower() > limits::MESSAGE_BYTES_MAX as u64 {
         return Err(too_large());
+    }
+    let guarded = request.extensions().get::<Guarded>().cloned();
+    let announced = request.body().size_hint().exact();
+    if let (Some(guarded), Some(bytes)) = (&guarded, announced) {
+        guarded.receive(usize::try_from(bytes).unwrap_or(usize::MAX))?;
     }
     let counters = request.extensions().get::<ByteCounters>().cloned();
     let counters = counters.expect("every connection has counters");
@@ -75,6 +81,9 @@ pub(crate) async fn read(request: Request<Body>) -> Result<Bytes, Failure> {
         () = allowance.body_evicted() => Err(too_slow(false)),
     };
     allowance.set_awaited(Awaited::Answer);
+    if let (Some(guarded), None, Ok(body)) = (&guarded, announced, &read) {
+        guarded.receive(body.len())?;
+    }
     read
 }
 

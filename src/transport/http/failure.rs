@@ -22,9 +22,8 @@ impl IntoResponse for Failure {
         // Answers are counted by it.
         response.extensions_mut().insert(self.code);
         if self.code.retryable() {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            let seconds = HeaderValue::from(self.retry_after_seconds());
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         if matches!(self.code, Code::Unauthenticated | Code::TokenExpired) {
             let bearer = HeaderValue::from_static("Bearer");

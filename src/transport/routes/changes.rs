@@ -16,6 +16,7 @@ use crate::node::Guarded;
 use crate::protocol;
 use crate::protocol::{Code, Failure, Subscribe};
 use crate::transport::http::accept::wants_events;
+use crate::transport::http::admission::Admitted;
 use crate::transport::http::budgeted_body::with_share;
 use crate::transport::http::header::once;
 use crate::transport::http::params;
@@ -33,11 +34,10 @@ const PAGE_NAMES: [&str; 6] = ["filter", "fields", "after", "epoch", "limit", "m
 
 pub(crate) async fn changes(
     State(app): State<App>,
-    admission: Admission,
+    Admitted { guarded, admission }: Admitted,
     Params(params): Params<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let guarded = Guarded::new(app.node.clone(), admission.grant().clone());
     let answer = match wants_events(&headers) {
         true => {
             let reason = "a stream has no pages: this goes without Accept: text/event-stream";
@@ -81,9 +81,10 @@ async fn events(
 ) -> Result<Response, Failure> {
     app.node.health()?;
     let subscribe = Subscribe::parse(&resumed(params, headers)?, "query")?;
+    let seat = guarded.seat()?;
     let wakeup = Arc::new(Notify::new());
     let (subscription, stale) = guarded.subscribe(&subscribe, &wakeup).await?;
-    let stream = EventStream::new(subscription, stale, admission, &app);
+    let stream = EventStream::new(subscription, stale, admission, seat, &app);
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-store"),

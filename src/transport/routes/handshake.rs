@@ -19,9 +19,10 @@ use super::visitor::Visitor;
 use super::websocket::Connection;
 use crate::node::{Epoch, Interest};
 use crate::protocol::{Code, Failure, Subscribe};
+use crate::quota::{Caller, LobbySeat};
 use crate::session::{Outbox, Session, SessionOptions};
 use crate::transport::connection::ByteCounters;
-use crate::transport::http::admission::{SUBPROTOCOL, Shown, subprotocols};
+use crate::transport::http::admission::{SUBPROTOCOL, Shown, admit, subprotocols};
 use crate::transport::http::params;
 use crate::transport::{App, ConnectionPermit};
 use crate::value::{Document, Invalid, Value};
@@ -89,6 +90,7 @@ impl Handshake {
 
 pub(crate) async fn upgrade(
     State(app): State<App>,
+    caller: Caller,
     Shown(credentials): Shown,
     Params(params): Params<Vec<(String, String)>>,
     handshake: Handshake,
@@ -96,12 +98,23 @@ pub(crate) async fn upgrade(
     app.node.health()?;
     let options = read_options(&params::read(params, &["changes", "after", "epoch"])?)?;
     if credentials.token.is_none() && !app.guard.admits_anybody() {
-        let visitor = Visitor::new(app.node.clone(), app.guard.clone(), options);
+        let seat = wait_in_lobby(&app, &caller)?;
+        let visitor = Visitor::new(app.node.clone(), app.guard.clone(), caller, seat, options);
         return Ok(handshake.accept(app, Outbox::default(), visitor));
     }
-    let admission = app.guard.admit(credentials).await?;
-    let (session, greeting) = Session::open(app.node.clone(), admission, options).await?;
+    let admission = admit(&app.node, &app.guard, &caller, credentials).await?;
+    let opening = Session::open(app.node.clone(), admission, &caller, options);
+    let (session, greeting) = opening.await?;
     Ok(handshake.accept(app, Outbox::new(greeting), session))
+}
+
+/// A seat for a socket that has yet to show credentials.
+pub(crate) fn wait_in_lobby(app: &App, caller: &Caller) -> Result<LobbySeat, Failure> {
+    let seat = app.lobby.enter(caller.address());
+    seat.inspect_err(|failure| {
+        app.node
+            .note_denial(&caller.stranger(), "socket", failure.code);
+    })
 }
 
 /// The options in the query string: `?changes=none`, `?after=41&epoch=…`.

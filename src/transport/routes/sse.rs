@@ -17,6 +17,7 @@ use crate::limits;
 use crate::node::{Budget, Counted, Epoch, Node, Notice, Subscription, Transport};
 use crate::protocol;
 use crate::protocol::{Failure, RequestKind};
+use crate::quota::SessionSeat;
 use crate::transport::App;
 use crate::transport::http::budgeted_body::with_share;
 use crate::value::Steps;
@@ -45,6 +46,7 @@ pub(super) struct EventStream {
     has_failed: bool,
     node: Node,
     _counted: Counted,
+    _seat: SessionSeat,
 }
 
 impl EventStream {
@@ -52,6 +54,7 @@ impl EventStream {
         subscription: Subscription,
         stale: Option<&'static str>,
         admission: Admission,
+        seat: SessionSeat,
         app: &App,
     ) -> Self {
         let mut new = Self {
@@ -67,6 +70,7 @@ impl EventStream {
             has_failed: false,
             node: app.node.clone(),
             _counted: app.node.metrics().session(Transport::Sse),
+            _seat: seat,
         };
         if let Some(reason) = stale {
             let reset = protocol::reset(reason, new.subscription.seq());

@@ -23,12 +23,17 @@ use crate::protocol::{
     Code, Credentials, Failure, Frame, ParsedRequest, RefusedRequest, Request, RequestId,
     RequestKind,
 };
+use crate::quota::{Caller, LobbySeat};
 use crate::session::{Outbox, Session, SessionOptions};
+use crate::transport::http::admission::admit;
 
 /// A client that has yet to show who it is; see the [module](self).
 pub(super) struct Visitor {
     node: Node,
     guard: Guard,
+    caller: Caller,
+    /// Until it is let in.
+    seat: Option<LobbySeat>,
     options: SessionOptions,
     state: VisitorState,
 }
@@ -46,10 +51,18 @@ enum VisitorState {
 type Opened = Result<(Box<Session>, Vec<Frame>), Code>;
 
 impl Visitor {
-    pub(super) fn new(node: Node, guard: Guard, options: SessionOptions) -> Self {
+    pub(super) fn new(
+        node: Node,
+        guard: Guard,
+        caller: Caller,
+        seat: LobbySeat,
+        options: SessionOptions,
+    ) -> Self {
         Self {
             node,
             guard,
+            caller,
+            seat: Some(seat),
             options,
             state: VisitorState::Waiting(Instant::now() + limits::AUTH_DEADLINE),
         }
@@ -57,8 +70,9 @@ impl Visitor {
 
     fn open(&mut self, id: Option<RequestId>, credentials: Credentials) {
         let (node, guard, options) = (self.node.clone(), self.guard.clone(), self.options);
+        let caller = self.caller.clone();
         let opening = async move {
-            match open(node, guard, options, id.as_ref(), credentials).await {
+            match open(node, guard, caller, options, id.as_ref(), credentials).await {
                 Ok((answer, session, greeting)) => (answer, Ok((session, greeting))),
                 Err(failure) => {
                     let kind = Some(RequestKind::Auth);
@@ -98,13 +112,14 @@ impl Visitor {
 async fn open(
     node: Node,
     guard: Guard,
+    caller: Caller,
     options: SessionOptions,
     id: Option<&RequestId>,
     credentials: Credentials,
 ) -> Result<(Frame, Box<Session>, Vec<Frame>), Failure> {
-    let admission = guard.admit(credentials).await?;
+    let admission = admit(&node, &guard, &caller, credentials).await?;
     let answer = protocol::authenticated(id, &admission.shown());
-    let (session, greeting) = Session::open(node, admission, options).await?;
+    let (session, greeting) = Session::open(node, admission, &caller, options).await?;
     Ok((answer, Box::new(session), greeting))
 }
 
@@ -149,6 +164,7 @@ impl Conversation for Visitor {
             VisitorState::Opening(opening) => {
                 let (answer, opened) = opening.await;
                 outbox.push(answer, None);
+                self.seat = None;
                 self.state = match opened {
                     Ok((session, greeting)) => {
                         outbox.extend(greeting);

@@ -23,7 +23,9 @@ use crate::node::{Epoch, Interest, Node, Transport};
 use crate::protocol::socketio;
 use crate::protocol::socketio::{ClientPacket, ConnectAuth, Dialect, EmittedEvent};
 use crate::protocol::{Code, Credentials, Failure, Frame};
+use crate::quota::{Caller, LobbySeat};
 use crate::session::{Outbox, Session, SessionOptions};
+use crate::transport::http::admission::admit;
 use crate::transport::routes::conversation::Conversation;
 use crate::value::Invalid;
 
@@ -33,6 +35,9 @@ type Opened = Result<(Session, Vec<Frame>), Failure>;
 pub(super) struct SocketIoClient {
     node: Node,
     guard: Guard,
+    caller: Caller,
+    /// Until it is let in, where somebody guards.
+    seat: Option<LobbySeat>,
     /// What the request showed that opened the connection.
     shown: Credentials,
     state: ClientState,
@@ -58,11 +63,12 @@ enum ClientState {
 async fn open(
     node: Node,
     guard: Guard,
+    caller: Caller,
     credentials: Credentials,
     options: SessionOptions,
 ) -> Opened {
-    let admission = guard.admit(credentials).await?;
-    Session::open(node, admission, options).await
+    let admission = admit(&node, &guard, &caller, credentials).await?;
+    Session::open(node, admission, &caller, options).await
 }
 
 /// What a state came to.
@@ -96,13 +102,21 @@ impl ClientState {
 }
 
 impl SocketIoClient {
-    pub(super) fn new(node: Node, guard: Guard, shown: Credentials) -> Self {
+    pub(super) fn new(
+        node: Node,
+        guard: Guard,
+        caller: Caller,
+        seat: Option<LobbySeat>,
+        shown: Credentials,
+    ) -> Self {
         let start = Instant::now() + limits::PING_INTERVAL;
         let mut heartbeat = interval_at(start, limits::PING_INTERVAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             node,
             guard,
+            caller,
+            seat,
             shown,
             state: ClientState::unconnected(),
             dialect: Dialect::default(),
@@ -137,7 +151,7 @@ impl SocketIoClient {
                 match self.credentials(auth.credentials) {
                     Ok(credentials) => {
                         let (node, guard) = (self.node.clone(), self.guard.clone());
-                        let opening = open(node, guard, credentials, options);
+                        let opening = open(node, guard, self.caller.clone(), credentials, options);
                         self.state = ClientState::Connecting(Box::pin(opening));
                     }
                     Err(failure) => self.refuse_connect(None, &failure),
@@ -187,6 +201,7 @@ impl SocketIoClient {
             ClientProgress::Frames => {}
             ClientProgress::Opened(opened) => match *opened {
                 Ok((session, greeting)) => {
+                    self.seat = None;
                     self.packets.push_back(socketio::connected(Uuid::new_v4()));
                     self.frames.extend(greeting);
                     self.state = ClientState::Connected(Box::new(session));

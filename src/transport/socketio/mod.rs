@@ -28,10 +28,10 @@ use uuid::Uuid;
 use super::App;
 use super::http::admission::Shown;
 use super::http::content;
-use super::routes::handshake::Handshake;
-use crate::guard::Guard;
+use super::routes::handshake::{Handshake, wait_in_lobby};
 use crate::protocol::socketio;
 use crate::protocol::{Code, Credentials, Failure};
+use crate::quota::Caller;
 use crate::session::Outbox;
 use crate::value::Invalid;
 use client::SocketIoClient;
@@ -50,9 +50,9 @@ struct Door {
     registry: Registry,
 }
 
-impl FromRef<Door> for Guard {
+impl FromRef<Door> for App {
     fn from_ref(door: &Door) -> Self {
-        door.app.guard.clone()
+        door.app.clone()
     }
 }
 
@@ -115,18 +115,19 @@ fn no_such_session() -> Failure {
 /// `GET`: a new session, a poll, or a WebSocket.
 async fn hear(
     State(door): State<Door>,
+    caller: Caller,
     Shown(shown): Shown,
     Params { is_websocket, sid }: Params,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     door.app.node.health()?;
     match (sid, is_websocket) {
-        (None, false) => door.open(shown),
+        (None, false) => door.open(caller, shown),
         (Some(sid), false) => door.poll(sid).await,
         (None, true) => {
             let (mut parts, _) = request.into_parts();
             let handshake = Handshake::from_request_parts(&mut parts, &()).await?;
-            let client = door.client(shown);
+            let client = door.client(caller, shown)?;
             let packets = Outbox::new([socketio::open(Uuid::new_v4(), false)]);
             Ok(handshake.accept(door.app, packets, client))
         }
@@ -157,15 +158,21 @@ impl Door {
         self.registry.find(sid).ok_or_else(no_such_session)
     }
 
-    fn client(&self, shown: Credentials) -> SocketIoClient {
-        SocketIoClient::new(self.app.node.clone(), self.app.guard.clone(), shown)
+    /// What the request showed is looked at when the client connects, so until then it waits like any other.
+    fn client(&self, caller: Caller, shown: Credentials) -> Result<SocketIoClient, Failure> {
+        let (node, guard) = (self.app.node.clone(), self.app.guard.clone());
+        let seat = match guard.is_there() {
+            true => Some(wait_in_lobby(&self.app, &caller)?),
+            false => None,
+        };
+        Ok(SocketIoClient::new(node, guard, caller, seat, shown))
     }
 
-    fn open(&self, shown: Credentials) -> Result<Response, Failure> {
+    fn open(&self, caller: Caller, shown: Credentials) -> Result<Response, Failure> {
+        let client = self.client(caller, shown)?;
         let new = self.registry.add()?;
         let opening = socketio::open(new.registered.sid, true);
         let node = self.app.node.clone();
-        let client = self.client(shown);
         let session = PollingSession::new(node, client, new.requests, new.registered, new.seat);
         let closing = self.app.closing.clone();
         self.app.connections.spawn(session.run(closing));
