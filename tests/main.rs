@@ -72,6 +72,7 @@ mod outage; // MongoDB goes away and comes back
 mod pages; // GET /api/changes: the log in pages
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod past; // what the stores tell of the past, judged by the log
+mod past_seen; // the past, of what is seen now too
 mod ping; // whether a session lives, asked in a message
 #[cfg(feature = "embedded")]
 mod proxies; // nginx and Caddy in front

@@ -23,6 +23,7 @@ fn grant(role: &Json) -> Grant {
     let author = Author::Key { id: "k".into() };
     let principal = Principal {
         author: Some(Arc::new(author)),
+        role: None,
         claims: Claims::new(document(json!({"role": "user", "sub": "u1"}))),
         issued_at: None,
     };
