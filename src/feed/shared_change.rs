@@ -54,7 +54,8 @@ impl SharedChange {
 
     /// The frame for filters to which the change is `seen`.
     pub(super) fn frame(&self, seen: VisibleKind, fields: &Arc<Fields>) -> Frame {
-        let shows_all = fields.is_all() || !seen.shows_event();
+        let has_author = fields.has_authors() || self.change.author.is_none();
+        let shows_all = has_author && (fields.is_all() || !seen.shows_event());
         if shows_all && seen == VisibleKind::unfiltered(&self.change) {
             return self.plain();
         }

@@ -4,6 +4,7 @@ mod broadcasts;
 mod past;
 mod subscriptions;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
@@ -11,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::access::{Claims, Grant, Policy, Principal};
 use crate::domain::{Author, CommandBatch, CommandKind};
+use crate::quota::{Caller, Quotas};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::value::Document;
 
@@ -29,6 +31,10 @@ fn grant(role: &Json) -> Grant {
     };
     let admitted = policy.expect("good rules").admit(&principal, None);
     admitted.expect("the role is there")
+}
+
+fn caller() -> Caller {
+    Caller::new(&Quotas::default(), Ipv4Addr::LOCALHOST.into())
 }
 
 /// Reads what is public, with more rules.
@@ -54,7 +60,7 @@ impl World {
         let store: Arc<dyn Store> = store.expect("an empty folder");
         let (node, supervisor) = Node::start(store, 1024 * 1024).await.expect("it starts");
         Self {
-            everyone: Guarded::new(node.clone(), Grant::open()),
+            everyone: Guarded::new(node.clone(), Grant::open(), &caller()),
             node,
             _folder: folder,
             _supervisor: supervisor,
@@ -62,7 +68,7 @@ impl World {
     }
 
     fn seen_by(&self, grant: Grant) -> Guarded {
-        Guarded::new(self.node.clone(), grant)
+        Guarded::new(self.node.clone(), grant, &caller())
     }
 
     /// The seq of the change, which the feed has then.

@@ -187,3 +187,36 @@ async fn subscriptions_with_one_filter_and_different_masks_are_told_by_their_mas
     assert_eq!(heard[2][&2]["patch"]["set"], json!({"secret": 2}));
     assert_eq!(heard[2][&2]["data"]["o"], json!({"q": 1}));
 }
+
+/// Also where nothing else is left out, and of a deletion, of which nothing is shown.
+#[tokio::test]
+async fn who_caused_a_change_is_told_to_those_who_may_know_it() {
+    let world = World::new().await;
+    let writer = world.seen_by(grant(
+        &json!({"read": true, "create": true, "delete": true}),
+    ));
+    for (kind, payload) in [
+        (CommandKind::Create, json!({"_id": "a", "public": true})),
+        (CommandKind::Delete, json!({"id": "a"})),
+    ] {
+        let commands = CommandBatch::parse(kind, document(payload), None).unwrap();
+        let done = writer.write(commands).await.unwrap();
+        let seq = done.changes[0].seq;
+        world.node.wait_for_seq(seq).await.unwrap();
+    }
+    for (mode, kinds) in [("all", 2), ("latest", 0)] {
+        for authors in [true, false] {
+            for role in [json!({"read": true}), json!({"read": {"public": true}})] {
+                let mut role = role;
+                role["authors"] = authors.into();
+                let who = world.seen_by(grant(&role));
+                let frames = told(&who, json!({"sub": "s", "after": 0, "mode": mode})).await;
+                assert_eq!(frames.len(), kinds);
+                for frame in frames {
+                    let by = authors.then(|| json!({"key": "k"}));
+                    assert_eq!(frame.get("by"), by.as_ref(), "{role}: {frame}");
+                }
+            }
+        }
+    }
+}
