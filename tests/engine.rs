@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use livelog::domain::{Change, Command, CommandBatch, Create, Rejection, Seq, Update};
-use livelog::engine::{Engine, Outcome, SubmitError};
+use livelog::engine::{Engine, Order, Outcome, SubmitError};
 use livelog::limits;
 use livelog::node::Requester;
 use livelog::store::Store;
@@ -87,7 +87,9 @@ fn order(command: Command) -> CommandBatch {
 }
 
 fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
-    engine.submit(&source(), order(command)).unwrap()
+    engine
+        .submit(&source(), Order::unguarded(order(command)))
+        .unwrap()
 }
 
 /// All of a test's commands are one session's.
@@ -214,14 +216,20 @@ async fn more_than_the_mailbox_holds_is_refused_as_busy() {
     let world = World::new().await;
     let (engine, _) = world.engine([Fault::Stall(Duration::from_secs(1))]);
     let large = limits::MAILBOX_BYTES_MAX / 2;
-    let heavy = |id| CommandBatch {
-        approx_bytes: large,
-        ..order(create(id))
+    let heavy = |id| {
+        Order::unguarded(CommandBatch {
+            approx_bytes: large,
+            ..order(create(id))
+        })
     };
     let _first = engine.submit(&source(), heavy("a")).unwrap();
     assert!(matches!(
         engine.submit(&source(), heavy("b")),
         Err(SubmitError::Busy)
     ));
-    assert!(engine.submit(&source(), order(create("c"))).is_ok());
+    assert!(
+        engine
+            .submit(&source(), Order::unguarded(order(create("c"))))
+            .is_ok()
+    );
 }

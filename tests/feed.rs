@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use livelog::budget::Budget;
 use livelog::domain::{Command, CommandBatch, Create, Seq, Update};
-use livelog::engine::Engine;
+use livelog::engine::{Engine, Order};
 use livelog::feed::{Feed, Notice, Start, Subscription};
 use livelog::limits;
 use livelog::node::Requester;
@@ -42,7 +42,11 @@ async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let (engine, _tasks) = Engine::start(&dynamic, &Arc::default());
     let source = Requester::new();
     let answers: Vec<_> = steps
-        .map(|step| engine.submit(&source, order(step)).unwrap())
+        .map(|step| {
+            engine
+                .submit(&source, Order::unguarded(order(step)))
+                .unwrap()
+        })
         .collect();
     for answer in answers {
         answer.await.unwrap().unwrap();

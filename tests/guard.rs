@@ -7,8 +7,7 @@ use tokio_tungstenite::tungstenite::Error;
 
 use crate::support::client::End;
 use crate::support::guarded::{AccessFile, bearer, expiring, get, serve, session, token};
-use crate::support::raw::Socket;
-use crate::support::{Client, DEADLINE, Database, Server, eventually};
+use crate::support::{Client, Database, Server, eventually};
 
 fn mine() -> Value {
     let mine = json!({"owner": {"$claim": "sub"}});

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use livelog::domain::{CommandBatch, CommandKind, Event};
-use livelog::engine::Engine;
+use livelog::engine::{Engine, Order};
 use livelog::limits;
 use livelog::node::Requester;
 use livelog::query::Query;
@@ -58,7 +58,9 @@ impl World {
             .map(|(verb, payload)| {
                 let payload = document(payload);
                 let order = CommandBatch::parse(verb, payload, None);
-                let submitted = self.engine.submit(&self.source, order.unwrap());
+                let submitted = self
+                    .engine
+                    .submit(&self.source, Order::unguarded(order.unwrap()));
                 submitted.unwrap()
             })
             .collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use livelog::domain::{Command, CommandBatch, Create, Update};
-use livelog::engine::{Engine, Outcome};
+use livelog::engine::{Engine, Order, Outcome};
 use livelog::limits;
 use livelog::node::Requester;
 use livelog::query::Conditions;
@@ -63,7 +63,7 @@ impl World {
             precondition: livelog::domain::Precondition::default(),
             approx_bytes: 100,
         };
-        self.engine.submit(from, order).unwrap()
+        self.engine.submit(from, Order::unguarded(order)).unwrap()
     }
 
     /// Large events, and an engine that does not remember them.
@@ -198,7 +198,9 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
                 precondition: livelog::domain::Precondition::default(),
                 approx_bytes: limits::COMMIT_BYTES_MAX,
             };
-            let outcome = world.engine.submit(&Requester::new(), order);
+            let outcome = world
+                .engine
+                .submit(&Requester::new(), Order::unguarded(order));
             outcome.unwrap()
         })
         .collect();

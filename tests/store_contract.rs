@@ -750,6 +750,7 @@ impl Writer {
             at,
             effect,
             command: None,
+            author: None,
         }));
     }
 }

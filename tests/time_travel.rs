@@ -430,6 +430,7 @@ async fn create_at(store: &dyn Store, name: &str, at: &str) {
             after: Arc::new(event),
         },
         command: None,
+        author: None,
     };
     let batch = Batch {
         id: Uuid::new_v4(),

@@ -82,7 +82,10 @@ impl Guarded {
         let fields = fields.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
         match self.grant.past() {
             Past::None => return Err(forbidden("your role does not see the past")),
-            Past::Seen => drop(self.seen_event(id, &Fetch::now(Query::everything())).await?),
+            Past::Seen => drop(
+                self.seen_event(id, &Fetch::now(Query::everything()))
+                    .await?,
+            ),
             Past::All => {}
         }
         let seen = self.seen_history(id, request, fields.clone()).await?;

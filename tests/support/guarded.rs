@@ -91,8 +91,8 @@ pub fn bearer(token: &str) -> String {
 /// A session by this path for who shows this token.
 pub async fn session(server: &Server, path: &str, token: &str) -> Client {
     let shown = bearer(token);
-    let session = server.try_connect(path, &[("authorization", &shown)]);
-    session.await.unwrap()
+    let headers = [("authorization", shown.as_str())];
+    server.try_connect(path, &headers).await.unwrap()
 }
 
 /// Status and JSON body of a GET for who shows this token.

@@ -89,6 +89,7 @@ impl History {
             at,
             effect,
             command: None,
+            author: None,
         };
         self.take(Arc::new(change));
     }
