@@ -448,13 +448,13 @@ async fn the_rule_is_the_same_on_every_path() {
         .create(json!({"_id": "b", "owner": "bob", "n": 1}))
         .await;
     service
-        .ok("UPDATE", json!({"id": "a", "fields": {"secret": 2}}))
+        .ok("UPDATE", json!({"id": "a", "mergePatch": {"secret": 2}}))
         .await;
     service
-        .ok("UPDATE", json!({"id": "b", "fields": {"owner": "ann"}}))
+        .ok("UPDATE", json!({"id": "b", "mergePatch": {"owner": "ann"}}))
         .await;
     service
-        .ok("UPDATE", json!({"id": "b", "fields": {"owner": "bob"}}))
+        .ok("UPDATE", json!({"id": "b", "mergePatch": {"owner": "bob"}}))
         .await;
     service.ok("DELETE", json!({"id": "b"})).await;
     service.ok("DELETE", json!({"id": "a"})).await;

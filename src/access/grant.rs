@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limits::RoleLimits;
-use super::policy::{Principal, Refused};
+use super::policy::{PolicyError, Principal};
 use super::role::{Past, Role, UpdateFilter};
 use crate::domain::{Author, Change, Command, Effect, Event, Hearing, Patch, Path};
 use crate::limits;
@@ -13,11 +13,11 @@ use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
 /// What somebody may see and change. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    parts: Arc<Parts>,
+    parts: Arc<GrantParts>,
 }
 
 #[derive(Debug)]
-struct Parts {
+struct GrantParts {
     role: Box<str>,
     author: Option<Arc<Author>>,
     read: Filter,
@@ -57,7 +57,7 @@ impl Grant {
     /// Everything is allowed: nobody guards this livelog.
     pub fn open() -> Self {
         let everything = Filter::all;
-        let parts = Parts {
+        let parts = GrantParts {
             role: "".into(),
             author: None,
             read: everything(),
@@ -80,7 +80,7 @@ impl Grant {
 
     /// The rules of a role for this principal. A token may narrow what is read: its `livelog.read` is a filter beside
     /// the role's.
-    pub(super) fn new(name: &str, role: &Role, principal: &Principal) -> Result<Self, Refused> {
+    pub(super) fn new(name: &str, role: &Role, principal: &Principal) -> Result<Self, PolicyError> {
         let claims = &principal.claims;
         let forced = role.forced(claims);
         let write = |filter: Filter| match forced {
@@ -90,7 +90,7 @@ impl Grant {
         let mut update = role.update.fill(claims);
         update.after = write(update.after);
         let read = role.read.fill(claims);
-        let parts = Parts {
+        let parts = GrantParts {
             role: name.into(),
             author: principal.author.clone(),
             read: match claims.get("livelog.read") {
@@ -375,9 +375,9 @@ fn allow(rule: &Filter, record: &impl Record, steps: &Steps) -> Result<(), Denie
     }
 }
 
-fn narrowed(read: &Filter, narrower: &Value) -> Result<Filter, Refused> {
+fn narrowed(read: &Filter, narrower: &Value) -> Result<Filter, PolicyError> {
     let narrower = Filter::parse(narrower, "livelog.read");
-    let narrower = narrower.map_err(|invalid| Refused::BadFilter(invalid.to_string()))?;
+    let narrower = narrower.map_err(|invalid| PolicyError::BadFilter(invalid.to_string()))?;
     Ok(narrower.within(read))
 }
 

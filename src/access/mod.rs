@@ -30,5 +30,5 @@ pub use claims::Claims;
 pub use explain::{EventRights, Explained};
 pub use grant::{Denied, Grant};
 pub use limits::{Rate, RoleLimits};
-pub use policy::{Policy, Principal, Refused};
+pub use policy::{Policy, PolicyError, Principal};
 pub use role::Past;

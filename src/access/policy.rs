@@ -58,7 +58,7 @@ pub struct Principal {
 /// Why a principal gets in with no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
-pub enum Refused {
+pub enum PolicyError {
     #[error("nobody gets in here without credentials")]
     Anonymous,
     #[error("these credentials were revoked")]
@@ -116,13 +116,13 @@ impl Policy {
     ///
     /// # Errors
     /// Why it gets in with no role.
-    pub fn admit(&self, principal: &Principal, wanted: Option<&str>) -> Result<Grant, Refused> {
+    pub fn admit(&self, principal: &Principal, wanted: Option<&str>) -> Result<Grant, PolicyError> {
         if self
             .revoked
             .iter()
             .any(|revocation| revocation.covers(principal))
         {
-            return Err(Refused::Revoked);
+            return Err(PolicyError::Revoked);
         }
         let (name, role) = self.role_of(principal, wanted)?;
         Grant::new(name, role, principal)
@@ -133,9 +133,9 @@ impl Policy {
         &self,
         principal: &Principal,
         wanted: Option<&str>,
-    ) -> Result<(&str, &Arc<Role>), Refused> {
+    ) -> Result<(&str, &Arc<Role>), PolicyError> {
         let given: Vec<&str> = match (&principal.author, &self.anonymous) {
-            (None, None) => return Err(Refused::Anonymous),
+            (None, None) => return Err(PolicyError::Anonymous),
             (None, Some(role)) => vec![role],
             (Some(_), _) if principal.role.is_some() => {
                 principal.role.as_deref().into_iter().collect()
@@ -143,17 +143,17 @@ impl Policy {
             (Some(_), _) => match principal.claims.get(&self.role_claim) {
                 Some(Value::String(name)) => vec![name],
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-                _ => return Err(Refused::NoRole),
+                _ => return Err(PolicyError::NoRole),
             },
         };
         let mut roles = given
             .into_iter()
             .filter_map(|name| self.roles.get_key_value(name));
         let found = match wanted {
-            None => roles.next().ok_or(Refused::NoRole),
+            None => roles.next().ok_or(PolicyError::NoRole),
             Some(wanted) => roles
                 .find(|(name, _)| ***name == *wanted)
-                .ok_or(Refused::OtherRole),
+                .ok_or(PolicyError::OtherRole),
         };
         found.map(|(name, role)| (&**name, role))
     }

@@ -2,7 +2,7 @@
 
 use super::claims::Claims;
 use super::limits::RoleLimits;
-use super::rule::Rule;
+use super::rule::AccessRule;
 use super::template::{Template, fill_fields};
 use crate::domain::{Patch, Path};
 use crate::query::{Filter, Hidden};
@@ -28,17 +28,17 @@ const NAMES: [&str; 11] = [
 /// The rules of a role, in which claims are still to be filled in. What is not said is not allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Role {
-    pub(super) read: Rule,
+    pub(super) read: AccessRule,
     pub(super) hidden: Hidden,
     /// Of the new event.
-    pub(super) create: Rule,
+    pub(super) create: AccessRule,
     pub(super) update: UpdateRule,
     /// Of the event that is deleted.
-    pub(super) delete: Rule,
+    pub(super) delete: AccessRule,
     forced: Vec<(Path, Value)>,
     pub(super) may_broadcast: bool,
     /// Of the payload.
-    pub(super) hear: Rule,
+    pub(super) hear: AccessRule,
     pub(super) past: Past,
     pub(super) sees_authors: bool,
     pub(super) is_operator: bool,
@@ -48,8 +48,8 @@ pub(super) struct Role {
 /// Which updates are allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct UpdateRule {
-    pub(super) before: Rule,
-    pub(super) after: Rule,
+    pub(super) before: AccessRule,
+    pub(super) after: AccessRule,
     pub(super) paths: Paths,
 }
 
@@ -80,8 +80,8 @@ impl Role {
     pub(super) fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
         let given = known(expect_object(value, at)?.clone(), at, &NAMES)?;
         let rule = |name: &str| match given.get(name) {
-            None => Ok(Rule::Never),
-            Some(value) => Rule::parse(value, &join(at, name)),
+            None => Ok(AccessRule::Never),
+            Some(value) => AccessRule::parse(value, &join(at, name)),
         };
         let flag = |name: &str| read_flag(&given, name, at);
         let (may_broadcast, hear) = read_broadcast(given.get("broadcast"), &join(at, "broadcast"))?;
@@ -117,21 +117,21 @@ impl Role {
 
 impl UpdateRule {
     fn parse(value: Option<&Value>, at: &str) -> Result<Self, Invalid> {
-        let all = |rule: Rule| Self {
+        let all = |rule: AccessRule| Self {
             before: rule.clone(),
             after: rule,
             paths: Paths::default(),
         };
         let given = match value {
-            None | Some(Value::Bool(false)) => return Ok(all(Rule::Never)),
-            Some(Value::Bool(true)) => return Ok(all(Rule::Always)),
+            None | Some(Value::Bool(false)) => return Ok(all(AccessRule::Never)),
+            Some(Value::Bool(true)) => return Ok(all(AccessRule::Always)),
             Some(Value::Object(given)) => given.clone(),
             Some(other) => return Err(expected("an object, true or false", other, at)),
         };
         let given = known(given, at, &["before", "after", "only", "never"])?;
         let rule = |name: &str| match given.get(name) {
-            None => Ok(Rule::Always),
-            Some(value) => Rule::parse(value, &join(at, name)),
+            None => Ok(AccessRule::Always),
+            Some(value) => AccessRule::parse(value, &join(at, name)),
         };
         let paths = |name: &str| {
             let list = given
@@ -172,29 +172,29 @@ impl Past {
 }
 
 /// `true`, `false`, or an object with one rule.
-fn read_one(value: Option<&Value>, name: &str, at: &str) -> Result<Rule, Invalid> {
+fn read_one(value: Option<&Value>, name: &str, at: &str) -> Result<AccessRule, Invalid> {
     match value {
-        None => Ok(Rule::Never),
+        None => Ok(AccessRule::Never),
         Some(Value::Object(given)) => match known(given.clone(), at, &[name])?.get(name) {
-            None => Ok(Rule::Always),
-            Some(value) => Rule::parse(value, &join(at, name)),
+            None => Ok(AccessRule::Always),
+            Some(value) => AccessRule::parse(value, &join(at, name)),
         },
-        Some(Value::Bool(flag)) => Rule::parse(&Value::Bool(*flag), at),
+        Some(Value::Bool(flag)) => AccessRule::parse(&Value::Bool(*flag), at),
         Some(other) => Err(expected("an object, true or false", other, at)),
     }
 }
 
-fn read_broadcast(value: Option<&Value>, at: &str) -> Result<(bool, Rule), Invalid> {
+fn read_broadcast(value: Option<&Value>, at: &str) -> Result<(bool, AccessRule), Invalid> {
     let Some(value) = value else {
-        return Ok((false, Rule::Never));
+        return Ok((false, AccessRule::Never));
     };
     let given = known(expect_object(value, at)?.clone(), at, &["send", "hear"])?;
     let hear = given
         .get("hear")
-        .map(|rule| Rule::parse(rule, &join(at, "hear")));
+        .map(|rule| AccessRule::parse(rule, &join(at, "hear")));
     Ok((
         read_flag(&given, "send", at)?,
-        hear.transpose()?.unwrap_or(Rule::Never),
+        hear.transpose()?.unwrap_or(AccessRule::Never),
     ))
 }
 

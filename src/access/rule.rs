@@ -8,13 +8,13 @@ use crate::value::{Invalid, Value};
 
 /// `true`, `false`, or a filter with claims in it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Rule {
+pub(super) enum AccessRule {
     Always,
     Never,
     Where(Template),
 }
 
-impl Rule {
+impl AccessRule {
     /// Parses a rule at the path `at`.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ impl Template {
     /// The first offender, with its path.
     pub(super) fn parse(value: &Value, at: &str) -> Result<Self, Invalid> {
         check(value, at)?;
-        let filled = fill(value, &Source::Any, Sign::Positive).expect("any claim is there");
+        let filled = fill(value, &ClaimSource::Any, Sign::Positive).expect("any claim is there");
         Filter::parse(&filled, at)?;
         Ok(Self(value.clone()))
     }
@@ -47,13 +47,13 @@ impl Template {
     /// The first offender, with its path.
     pub(super) fn sample(value: &Value, at: &str) -> Result<Value, Invalid> {
         check(value, at)?;
-        let filled = fill_value(value, &Source::Any, Sign::Positive);
+        let filled = fill_value(value, &ClaimSource::Any, Sign::Positive);
         Ok(filled.expect("any claim is there"))
     }
 
     /// The same as it would be written; `None` if a claim is missing that all of it needs.
     pub(super) fn filled(&self, claims: &Claims) -> Option<Value> {
-        fill(&self.0, &Source::Of(claims), Sign::Positive).ok()
+        fill(&self.0, &ClaimSource::Of(claims), Sign::Positive).ok()
     }
 
     /// The filter for who has these claims.
@@ -66,13 +66,13 @@ impl Template {
 }
 
 /// Where claims come from.
-enum Source<'a> {
+enum ClaimSource<'a> {
     /// From nobody: to see whether a template is good.
     Any,
     Of(&'a Claims),
 }
 
-impl Source<'_> {
+impl ClaimSource<'_> {
     fn scalar(&self, path: &str) -> Option<Value> {
         match self {
             Self::Any => Some(Value::from("x")),
@@ -112,7 +112,7 @@ fn claim(value: &Value) -> Option<&str> {
 }
 
 /// Conditions on one record; all of them hold.
-fn fill(value: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill(value: &Value, claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     let Some(conditions) = value.as_object() else {
         return Ok(value.clone());
     };
@@ -128,13 +128,13 @@ fn fill(value: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, Missing
     Ok(Value::Object(filled.collect::<Result<_, Missing>>()?))
 }
 
-fn fill_all(items: &[Value], claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill_all(items: &[Value], claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     let filled = items.iter().map(|item| fill(item, claims, sign));
     Ok(Value::Array(filled.collect::<Result<_, _>>()?))
 }
 
 /// The branches that can hold; one at least.
-fn fill_any(items: &[Value], claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill_any(items: &[Value], claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     let mut filled = Vec::with_capacity(items.len());
     for item in items {
         match fill(item, claims, sign) {
@@ -150,7 +150,7 @@ fn fill_any(items: &[Value], claims: &Source<'_>, sign: Sign) -> Result<Value, M
 }
 
 /// What is asked of a field: a value, or operators.
-fn fill_field(value: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill_field(value: &Value, claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     match value {
         Value::Object(operators) if claim(value).is_none() && has_operators(operators) => {
             let filled = operators.iter().map(|(name, operand)| {
@@ -170,7 +170,7 @@ fn has_operators(document: &Document) -> bool {
 fn fill_operand(
     operator: &str,
     operand: &Value,
-    claims: &Source<'_>,
+    claims: &ClaimSource<'_>,
     sign: Sign,
 ) -> Result<Value, Missing> {
     match operator {
@@ -194,7 +194,7 @@ fn has_logic(document: &Document) -> bool {
     document.iter().any(|(name, _)| logic.contains(&name))
 }
 
-fn fill_list(operand: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill_list(operand: &Value, claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     if let Some(name) = claim(operand) {
         return claims.list(name).ok_or(sign.missing());
     }
@@ -207,7 +207,7 @@ fn fill_list(operand: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, 
     }
 }
 
-fn fill_value(value: &Value, claims: &Source<'_>, sign: Sign) -> Result<Value, Missing> {
+fn fill_value(value: &Value, claims: &ClaimSource<'_>, sign: Sign) -> Result<Value, Missing> {
     if let Some(name) = claim(value) {
         return claims.scalar(name).ok_or(sign.missing());
     }
@@ -277,5 +277,5 @@ pub(super) fn fill_fields(value: &Value, claims: &Claims) -> Option<Value> {
     if let Some(list) = claim(value).and_then(|name| claims.list(name)) {
         return Some(Value::list(list.to_vec()));
     }
-    fill_value(value, &Source::Of(claims), Sign::Positive).ok()
+    fill_value(value, &ClaimSource::Of(claims), Sign::Positive).ok()
 }

@@ -470,7 +470,7 @@ fn a_token_can_narrow_what_is_read_and_never_widen_it() {
     let bad = somebody(r#"{"role":"user","livelog":{"read":{"$where":1}}}"#);
     assert!(matches!(
         policy.admit(&bad, None),
-        Err(Refused::BadFilter(_))
+        Err(PolicyError::BadFilter(_))
     ));
 }
 
@@ -494,10 +494,13 @@ fn there_is_one_role_at_a_time() {
     );
     assert_eq!(
         role(r#"{"app":{"role":["b"]}}"#, Some("a")),
-        Err(Refused::OtherRole)
+        Err(PolicyError::OtherRole)
     );
-    assert_eq!(role(r#"{"app":{"role":"x"}}"#, None), Err(Refused::NoRole));
-    assert_eq!(role(r#"{"role":"a"}"#, None), Err(Refused::NoRole));
+    assert_eq!(
+        role(r#"{"app":{"role":"x"}}"#, None),
+        Err(PolicyError::NoRole)
+    );
+    assert_eq!(role(r#"{"role":"a"}"#, None), Err(PolicyError::NoRole));
     let nobody = Principal {
         author: None,
         role: None,
@@ -507,10 +510,13 @@ fn there_is_one_role_at_a_time() {
     assert_eq!(policy.admit(&nobody, None).unwrap().role(), "guest");
     assert_eq!(
         policy.admit(&nobody, Some("a")).unwrap_err(),
-        Refused::OtherRole
+        PolicyError::OtherRole
     );
     let closed = self::policy(r#"{"roles":{"a":{}}}"#);
-    assert_eq!(closed.admit(&nobody, None).unwrap_err(), Refused::Anonymous);
+    assert_eq!(
+        closed.admit(&nobody, None).unwrap_err(),
+        PolicyError::Anonymous
+    );
 }
 
 #[test]
@@ -531,7 +537,7 @@ fn revoked_credentials_get_in_with_no_role() {
         issuer: issuer.into(),
         subject: subject.into(),
     };
-    let revoked = Some(Refused::Revoked);
+    let revoked = Some(PolicyError::Revoked);
     assert_eq!(
         outcome(token("x", "u1"), Some("2026-01-31T11:59:59Z")),
         revoked

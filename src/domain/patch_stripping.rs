@@ -48,15 +48,15 @@ impl Hidden {
         let mut left = Patch::default();
         for (path, value) in &patch.set {
             match tree.sight(path, before, after) {
-                Sight::Clear => left.set.push((path.clone(), value.clone())),
-                Sight::None => {}
-                Sight::Partial(tree, old) => {
+                PatchSight::Clear => left.set.push((path.clone(), value.clone())),
+                PatchSight::None => {}
+                PatchSight::Partial(tree, old) => {
                     let value = tree.strip_value(value.borrow());
                     if old.is_none_or(|old| tree.strip_value(old.borrow()) != value) {
                         left.set.push((path.clone(), value));
                     }
                 }
-                Sight::Created(at, value) => {
+                PatchSight::Created(at, value) => {
                     if !left.set.iter().any(|(known, _)| *known == at) {
                         left.set.push((at, value));
                     }
@@ -64,14 +64,15 @@ impl Hidden {
             }
         }
         let unset = patch.unset.iter();
-        let seen = unset.filter(|path| !matches!(tree.sight(path, before, after), Sight::None));
+        let seen =
+            unset.filter(|path| !matches!(tree.sight(path, before, after), PatchSight::None));
         left.unset.extend(seen.cloned());
         Cow::Owned(left)
     }
 }
 
 /// What is seen of the place that a path leads to.
-enum Sight<'a> {
+enum PatchSight<'a> {
     /// All of it.
     Clear,
     /// Nothing: it is hidden.
@@ -83,32 +84,37 @@ enum Sight<'a> {
 }
 
 impl FieldTree {
-    fn sight<'a>(&'a self, path: &Path, before: &'a Document, after: &'a Document) -> Sight<'a> {
+    fn sight<'a>(
+        &'a self,
+        path: &Path,
+        before: &'a Document,
+        after: &'a Document,
+    ) -> PatchSight<'a> {
         let text = path.as_str();
         let mut tree = self;
-        let (mut old, mut new) = (Place::Top(before), Place::Top(after));
+        let (mut old, mut new) = (HiddenPlace::Top(before), HiddenPlace::Top(after));
         let mut end = 0;
         for name in text.split('.') {
             end += name.len() + usize::from(end > 0);
-            if !matches!(new, Place::In(Value::Array(_))) {
+            if !matches!(new, HiddenPlace::In(Value::Array(_))) {
                 tree = match tree.get(name) {
-                    None => return Sight::Clear,
-                    Some(Selection::Whole) => return Sight::None,
+                    None => return PatchSight::Clear,
+                    Some(Selection::Whole) => return PatchSight::None,
                     Some(Selection::Part(inner)) => inner,
                 };
             }
             let was = old.step(name);
             let Some(inner) = new.step(name).filter(|_| end < text.len()) else {
-                return Sight::Partial(tree, was);
+                return PatchSight::Partial(tree, was);
             };
-            match was.map(Place::In).filter(|was| was.is_container()) {
+            match was.map(HiddenPlace::In).filter(|was| was.is_container()) {
                 Some(was) => old = was,
                 None => {
                     let at = Path::parse(&text[..end]).expect("the beginning of a path is a path");
-                    return Sight::Created(at, tree.strip_value(inner.borrow()));
+                    return PatchSight::Created(at, tree.strip_value(inner.borrow()));
                 }
             }
-            new = Place::In(inner);
+            new = HiddenPlace::In(inner);
         }
         unreachable!("the last name of a path ends it")
     }
@@ -116,12 +122,12 @@ impl FieldTree {
 
 /// Where a path has come to in a document.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+enum HiddenPlace<'a> {
     Top(&'a Document),
     In(&'a Value),
 }
 
-impl<'a> Place<'a> {
+impl<'a> HiddenPlace<'a> {
     fn step(self, name: &str) -> Option<&'a Value> {
         match self {
             Self::Top(document) | Self::In(Value::Object(document)) => document.get(name),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
 use super::access_file::AccessFile;
-use super::{Guard, Refusal, Rules};
+use super::{AdmissionError, Guard, Rules};
 use crate::access::{Grant, Principal};
 use crate::domain::Timestamp;
 use crate::limits;
@@ -91,13 +91,13 @@ impl Admission {
     ///
     /// # Errors
     /// If it has ended: the credentials have expired, or are taken no longer.
-    pub async fn changed(&mut self) -> Result<(), Refusal> {
+    pub async fn changed(&mut self) -> Result<(), AdmissionError> {
         let Some(basis) = &mut self.basis else {
             return pending().await;
         };
         if !basis.is_outdated {
             tokio::select! {
-                () = expiry(&mut basis.end, basis.expires_at) => return Err(Refusal::Expired),
+                () = expiry(&mut basis.end, basis.expires_at) => return Err(AdmissionError::Expired),
                 changed = basis.files.changed() => {
                     changed.expect("the rules outlive who was let in by them");
                     basis.is_outdated = true;
@@ -130,7 +130,7 @@ impl Basis {
         }
     }
 
-    async fn admit_again(&mut self) -> Result<Grant, Refusal> {
+    async fn admit_again(&mut self) -> Result<Grant, AdmissionError> {
         let file = Arc::clone(&self.files.borrow_and_update());
         match self.rules.identify(&file, &self.credentials).await {
             Ok((principal, _)) => self.principal = principal,

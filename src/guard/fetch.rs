@@ -28,7 +28,7 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// Why keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(super) enum FetchError {
     /// Nobody answers, or not with TLS that is trusted.
     #[error("cannot connect: {0}")]
     Connection(#[from] io::Error),

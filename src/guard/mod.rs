@@ -1,7 +1,7 @@
 //! Who may come in: the IO of access. The access file is read, and read again when it changes; keys of issuers that publish
 //! theirs are fetched; and who shows credentials is told what they may do.
 //!
-//! - [`Guard`] admits: credentials in, an [`Admission`] or a [`Refusal`] out. Who a token is about says
+//! - [`Guard`] admits: credentials in, an [`Admission`] or a [`AdmissionError`] out. Who a token is about says
 //!   [`identity`](crate::identity), and what they may do says [`access`](crate::access).
 //! - [`Admission`] tells when it has ended, or is another: a token expires, a key is revoked, a rule is changed.
 //! - `access_file` is the file with what it names, `check` what people ask of one, `fetch` and `jwks` are
@@ -11,11 +11,11 @@
 
 mod access_file;
 mod admission;
+mod admission_error;
 mod check;
 mod fetch;
 mod jwks;
 mod recent;
-mod refusal;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,11 +30,11 @@ use tokio::time::sleep;
 use access_file::{AccessFile, Sources};
 pub use admission::Admission;
 use admission::Basis;
+pub use admission_error::AdmissionError;
 pub use check::{CheckArguments, check};
 pub use fetch::KeyFetcher;
 pub use jwks::{FetchPace, KeyServers};
 use recent::{RecentAdmission, RecentAdmissions};
-pub use refusal::Refusal;
 
 use crate::access::{Claims, Principal};
 use crate::domain::{Author, Timestamp};
@@ -118,7 +118,7 @@ impl Guard {
     ///
     /// # Errors
     /// Why they may not come in. The operator's log says it too.
-    pub async fn admit(&self, credentials: Credentials) -> Result<Admission, Refusal> {
+    pub async fn admit(&self, credentials: Credentials) -> Result<Admission, AdmissionError> {
         let Some(rules) = &self.0 else {
             return Ok(Admission::unguarded());
         };
@@ -132,7 +132,10 @@ impl Guard {
 }
 
 impl Rules {
-    async fn admit(self: &Arc<Self>, credentials: Credentials) -> Result<Admission, Refusal> {
+    async fn admit(
+        self: &Arc<Self>,
+        credentials: Credentials,
+    ) -> Result<Admission, AdmissionError> {
         let mut files = self.files.subscribe();
         let file = Arc::clone(&files.borrow_and_update());
         let RecentAdmission {
@@ -149,7 +152,7 @@ impl Rules {
         &self,
         file: &Arc<AccessFile>,
         credentials: &Credentials,
-    ) -> Result<RecentAdmission, Refusal> {
+    ) -> Result<RecentAdmission, AdmissionError> {
         let digest = recent::digest(credentials);
         let found = digest.and_then(|digest| self.recent.find(&digest, file, wall_clock::now()));
         if let Some(found) = found {
@@ -169,11 +172,11 @@ impl Rules {
         &self,
         file: &AccessFile,
         credentials: &Credentials,
-    ) -> Result<(Principal, Option<Timestamp>), Refusal> {
+    ) -> Result<(Principal, Option<Timestamp>), AdmissionError> {
         let identity = match credentials.token.as_deref() {
             None => Identity::anonymous(),
             Some(key) if ApiKeys::is_key(key) => {
-                file.keys.verify(key).ok_or(Refusal::UnknownKey)?
+                file.keys.verify(key).ok_or(AdmissionError::UnknownKey)?
             }
             Some(token) => {
                 let now = wall_clock::now();
@@ -185,10 +188,10 @@ impl Rules {
     }
 }
 
-fn principal(identity: Identity) -> Result<Principal, Refusal> {
+fn principal(identity: Identity) -> Result<Principal, AdmissionError> {
     let parts = [&identity.issuer, &identity.subject];
     if parts.iter().any(|part| part.len() > Author::PART_BYTES_MAX) {
-        return Err(Refusal::LongName);
+        return Err(AdmissionError::LongName);
     }
     let author = match identity.kind {
         IdentityKind::Anonymous => None,

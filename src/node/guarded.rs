@@ -271,7 +271,11 @@ impl Guarded {
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
-    pub async fn changes(&self, subscribe: &Subscribe, limit: usize) -> Result<LogPage, Failure> {
+    pub async fn changes(
+        &self,
+        subscribe: &Subscribe,
+        limit: usize,
+    ) -> Result<SeenLogPage, Failure> {
         self.take_read("changes")?;
         let subscribe = self.noted("changes", self.narrowed_subscribe(subscribe))?;
         let (changes, seq, share) = self.node.changes(&subscribe, limit).await?;
@@ -279,7 +283,7 @@ impl Guarded {
         let visible = visible
             .into_iter()
             .filter(|(change, kind)| subscribe.fields.tell(change, *kind));
-        Ok(LogPage {
+        Ok(SeenLogPage {
             visible: visible.collect(),
             fields: Arc::clone(&subscribe.fields),
             last: changes.last().map(|last| last.seq),
@@ -315,7 +319,7 @@ impl Guarded {
 
 /// What is seen of a page of the log.
 #[derive(Debug)]
-pub struct LogPage {
+pub struct SeenLogPage {
     /// The changes, each with what it is to the filter.
     pub visible: Vec<(Arc<Change>, VisibleKind)>,
     /// What of them.

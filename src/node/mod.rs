@@ -49,7 +49,7 @@ use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
 use crate::query::Query;
 use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
-pub use guarded::{Guarded, LogPage};
+pub use guarded::{Guarded, SeenLogPage};
 pub use history::HistoryPage;
 pub use past::SeenHistory;
 use read_permits::ReadPermits;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::caller::Caller;
-use super::meter::{Excess, QuotaClock, RateMeter};
+use super::meter::{OverRate, QuotaClock, RateMeter};
 use super::who::Who;
 use crate::access::{Grant, RoleLimits};
 use crate::limits;
@@ -53,7 +53,7 @@ impl Account {
         taken_at.saturating_add(recovery.unwrap_or_default())
     }
 
-    fn take(&self, meter: Option<&RateMeter>, count: usize) -> Result<(), (Excess, NonZeroU32)> {
+    fn take(&self, meter: Option<&RateMeter>, count: usize) -> Result<(), (OverRate, NonZeroU32)> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let (Some(meter), Some(count)) = (meter, NonZeroU32::new(count)) else {
             return Ok(());
@@ -72,10 +72,10 @@ impl Account {
 
 /// What a session or request may take, and who it is. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Quota(Arc<Parts>);
+pub struct Quota(Arc<AccountParts>);
 
 #[derive(Debug)]
-struct Parts {
+struct AccountParts {
     caller: Caller,
     who: Who,
     /// `None` if the role has no limits.
@@ -84,7 +84,7 @@ struct Parts {
 
 impl Quota {
     pub(super) fn new(caller: Caller, who: Who, account: Option<Arc<Account>>) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(AccountParts {
             caller,
             who,
             account,
@@ -108,10 +108,10 @@ impl Quota {
     pub fn write(&self, commands: usize) -> Result<(), Failure> {
         let taken = self.take(commands, |account| account.writes.as_ref());
         taken.map_err(|(excess, most)| match excess {
-            Excess::ForNow(wait) => {
+            OverRate::ForNow(wait) => {
                 Failure::rate_limited("your role allows no more writes yet", wait)
             }
-            Excess::ForEver => {
+            OverRate::ForEver => {
                 let message = format!("your role allows at most {most} commands at once");
                 Failure::new(Code::BatchTooLarge, message)
             }
@@ -125,10 +125,10 @@ impl Quota {
     pub fn read(&self) -> Result<(), Failure> {
         let taken = self.take(1, |account| account.reads.as_ref());
         taken.map_err(|(excess, _)| match excess {
-            Excess::ForNow(wait) => {
+            OverRate::ForNow(wait) => {
                 Failure::rate_limited("your role allows no more reads yet", wait)
             }
-            Excess::ForEver => unreachable!("every rate allows one"),
+            OverRate::ForEver => unreachable!("every rate allows one"),
         })
     }
 
@@ -139,10 +139,10 @@ impl Quota {
     pub fn receive(&self, bytes: usize) -> Result<(), Failure> {
         let taken = self.take(bytes, |account| account.bytes.as_ref());
         taken.map_err(|(excess, most)| match excess {
-            Excess::ForNow(wait) => {
+            OverRate::ForNow(wait) => {
                 Failure::rate_limited("your role allows no more bytes yet", wait)
             }
-            Excess::ForEver => {
+            OverRate::ForEver => {
                 let message = format!("your role allows at most {most} bytes at once");
                 Failure::new(Code::MessageTooLarge, message)
             }
@@ -153,7 +153,7 @@ impl Quota {
         &self,
         count: usize,
         meter: impl FnOnce(&Account) -> Option<&RateMeter>,
-    ) -> Result<(), (Excess, NonZeroU32)> {
+    ) -> Result<(), (OverRate, NonZeroU32)> {
         match &self.0.account {
             None => Ok(()),
             Some(account) => account.take(meter(account), count),

@@ -30,10 +30,10 @@ const _: () = assert!(
 
 /// All quotas of a node. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Quotas(Arc<Registry>);
+pub struct Quotas(Arc<AccountBook>);
 
 #[derive(Debug)]
-struct Registry {
+struct AccountBook {
     clock: QuotaClock,
     accounts: Mutex<Accounts>,
 }
@@ -52,7 +52,7 @@ impl Default for Quotas {
 
 impl Quotas {
     pub(super) fn with_clock(clock: QuotaClock) -> Self {
-        Self(Arc::new(Registry {
+        Self(Arc::new(AccountBook {
             clock,
             accounts: Mutex::default(),
         }))

@@ -10,10 +10,10 @@ use crate::protocol::Failure;
 
 /// Where sockets wait until they are admitted. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Lobby(Arc<Mutex<Waiting>>);
+pub struct Lobby(Arc<Mutex<Waiters>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Waiters {
     by_address: HashMap<AddressBlock, u32>,
     count: usize,
 }
@@ -40,7 +40,7 @@ impl Lobby {
     }
 
     /// A map is whole after a panic elsewhere: nothing is done with it in steps.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct RateMeter {
 
 /// Why it may not take so much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Excess {
+pub(super) enum OverRate {
     /// For so long.
     ForNow(Duration),
     /// It is more than may ever be taken at once.
@@ -39,14 +39,14 @@ impl RateMeter {
     }
 
     /// Takes so many, or none.
-    pub(super) fn take(&self, count: NonZeroU32) -> Result<(), Excess> {
+    pub(super) fn take(&self, count: NonZeroU32) -> Result<(), OverRate> {
         match self.limiter.check_n(count) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(until)) => {
                 let now = self.limiter.clock().now();
-                Err(Excess::ForNow(until.wait_time_from(now)))
+                Err(OverRate::ForNow(until.wait_time_from(now)))
             }
-            Err(_) => Err(Excess::ForEver),
+            Err(_) => Err(OverRate::ForEver),
         }
     }
 

@@ -16,12 +16,12 @@ use crate::protocol::{Code, Failure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Node {
+struct TestNode {
     clock: FakeRelativeClock,
     quotas: Quotas,
 }
 
-impl Node {
+impl TestNode {
     fn new() -> Self {
         let clock = FakeRelativeClock::default();
         let quotas = Quotas::with_clock(QuotaClock::Set(clock.clone()));
@@ -82,7 +82,7 @@ fn wait(failure: &Failure) -> Duration {
 
 #[test]
 fn a_burst_gets_through_and_then_so_many_a_second() {
-    let node = Node::new();
+    let node = TestNode::new();
     let quota = node.quota("ann", writes(20, 50));
     assert_eq!(through(&quota, 100), 50);
     for _ in 0..3 {
@@ -95,7 +95,7 @@ fn a_burst_gets_through_and_then_so_many_a_second() {
 
 #[test]
 fn who_waits_as_long_as_it_was_told_gets_through() {
-    let node = Node::new();
+    let node = TestNode::new();
     let quota = node.quota("ann", writes(3, 7));
     for commands in [1, 2, 7, 4, 1, 1, 7] {
         let Err(failure) = quota.write(commands) else {
@@ -111,7 +111,7 @@ fn who_waits_as_long_as_it_was_told_gets_through() {
 
 #[test]
 fn each_command_of_a_batch_counts_and_a_refused_batch_takes_nothing() {
-    let node = Node::new();
+    let node = TestNode::new();
     let quota = node.quota("ann", writes(1, 10));
     quota.write(6).unwrap();
     assert_eq!(wait(&quota.write(6).unwrap_err()), 2 * SECOND);
@@ -121,7 +121,7 @@ fn each_command_of_a_batch_counts_and_a_refused_batch_takes_nothing() {
 
 #[test]
 fn what_may_never_be_taken_at_once_is_not_put_off() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = RoleLimits {
         bytes: rate(100, 1_000),
         ..writes(1, 10)
@@ -138,7 +138,7 @@ fn what_may_never_be_taken_at_once_is_not_put_off() {
 
 #[test]
 fn writes_reads_and_bytes_are_counted_apart() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = RoleLimits {
         writes: rate(1, 1),
         reads: rate(1, 2),
@@ -158,7 +158,7 @@ fn writes_reads_and_bytes_are_counted_apart() {
 
 #[test]
 fn all_that_a_principal_does_takes_of_one_quota_and_another_has_its_own() {
-    let node = Node::new();
+    let node = TestNode::new();
     let (one, other) = (
         node.quota("ann", writes(1, 5)),
         node.quota("ann", writes(1, 5)),
@@ -179,7 +179,7 @@ fn all_that_a_principal_does_takes_of_one_quota_and_another_has_its_own() {
 
 #[test]
 fn who_shows_no_credentials_is_counted_by_address_and_by_the_network_of_ipv6() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = writes(1, 5);
     for (address, same, other) in [
         ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
@@ -193,7 +193,7 @@ fn who_shows_no_credentials_is_counted_by_address_and_by_the_network_of_ipv6() {
 
 #[test]
 fn a_role_without_limits_has_none_and_nothing_is_kept_of_it() {
-    let node = Node::new();
+    let node = TestNode::new();
     let quota = node.quota("ann", RoleLimits::default());
     assert_eq!(through(&quota, 10_000), 10_000);
     let seats: Vec<_> = (0..1_000).map(|_| quota.seat().unwrap()).collect();
@@ -204,7 +204,7 @@ fn a_role_without_limits_has_none_and_nothing_is_kept_of_it() {
 
 #[test]
 fn a_principal_has_so_many_sessions_at_once_and_each_gives_its_seat_back() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = RoleLimits {
         sessions: Some(count(2)),
         subscriptions: Some(count(3)),
@@ -222,7 +222,7 @@ fn a_principal_has_so_many_sessions_at_once_and_each_gives_its_seat_back() {
 
 #[test]
 fn a_session_that_shows_credentials_later_takes_a_seat_of_theirs() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = RoleLimits {
         sessions: Some(count(1)),
         ..RoleLimits::default()
@@ -247,7 +247,7 @@ fn a_session_that_shows_credentials_later_takes_a_seat_of_theirs() {
 
 #[test]
 fn limits_that_change_hold_at_once_and_the_sessions_that_are_open_count() {
-    let node = Node::new();
+    let node = TestNode::new();
     let before = RoleLimits {
         sessions: Some(count(2)),
         ..writes(1, 5)
@@ -266,7 +266,7 @@ fn limits_that_change_hold_at_once_and_the_sessions_that_are_open_count() {
 
 #[test]
 fn who_is_gone_is_forgotten_once_there_is_nothing_left_to_remember() {
-    let node = Node::new();
+    let node = TestNode::new();
     let quick = writes(1, 5);
     let slow = writes(1, 300);
     assert_eq!(through(&node.quota("quick", quick), 9), 5);
@@ -293,7 +293,7 @@ fn who_is_gone_is_forgotten_once_there_is_nothing_left_to_remember() {
 
 #[test]
 fn what_is_remembered_is_bounded_and_who_is_at_work_is_not_forgotten() {
-    let node = Node::new();
+    let node = TestNode::new();
     let limits = writes(1, 1_000_000);
     let held = node.quota("held", writes(1, 5));
     assert_eq!(through(&held, 9), 5);
@@ -312,7 +312,7 @@ fn what_is_remembered_is_bounded_and_who_is_at_work_is_not_forgotten() {
 
 #[test]
 fn the_extremes_of_what_the_access_file_allows_are_counted_right() {
-    let node = Node::new();
+    let node = TestNode::new();
     let most = u32::MAX;
     for (per_second, burst) in [(1, most), (most, 1), (most, most), (1, 1)] {
         let name = format!("{per_second} {burst}");

@@ -4,7 +4,7 @@ use super::answers::{Authentication, Resubscribed};
 use super::reads::Read;
 use super::{Outbox, Session, label};
 use crate::access::Grant;
-use crate::guard::Refusal;
+use crate::guard::AdmissionError;
 use crate::node::Interest;
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestId, RequestKind, SubName};
@@ -50,7 +50,11 @@ impl Session {
     }
 
     /// Takes in that the credentials have expired, or that the rules are others.
-    pub(super) fn go_by_admission(&mut self, changed: Result<(), Refusal>, outbox: &mut Outbox) {
+    pub(super) fn go_by_admission(
+        &mut self,
+        changed: Result<(), AdmissionError>,
+        outbox: &mut Outbox,
+    ) {
         match changed {
             Ok(()) => self.go_by_grant(),
             Err(refusal) => {

@@ -40,7 +40,7 @@ const HASHED_BYTES_PER_STEP: usize = 16;
 #[derive(Debug)]
 pub struct FilterIndex<K> {
     /// As many as there are different sets of paths: few.
-    shapes: Vec<Shape<K>>,
+    shapes: Vec<FilterShape<K>>,
     /// Filters that require no value.
     unindexed: Vec<K>,
     /// Seeded, so that no client can choose values with one hash.
@@ -48,14 +48,14 @@ pub struct FilterIndex<K> {
 }
 
 #[derive(Debug)]
-struct Shape<K> {
+struct FilterShape<K> {
     /// In the order of their texts. One can stand there twice: an array may have both of two values.
     paths: Vec<FieldPath>,
     by_values: HashMap<u64, Vec<K>>,
 }
 
 /// Where a filter is indexed: a shape, and the hash of the values.
-type Place<'a> = (Vec<&'a FieldPath>, u64);
+type TermPlace<'a> = (Vec<&'a FieldPath>, u64);
 
 impl<K> Default for FilterIndex<K> {
     fn default() -> Self {
@@ -75,7 +75,7 @@ impl<K: Copy + Ord> FilterIndex<K> {
         };
         for (paths, hash) in places {
             let index = self.position(&paths).unwrap_or_else(|| {
-                self.shapes.push(Shape {
+                self.shapes.push(FilterShape {
                     paths: paths.into_iter().cloned().collect(),
                     by_values: HashMap::new(),
                 });
@@ -124,7 +124,7 @@ impl<K: Copy + Ord> FilterIndex<K> {
 
     fn look_up(
         &self,
-        shape: &Shape<K>,
+        shape: &FilterShape<K>,
         record: &impl Record,
         steps: &Steps,
         candidates: &mut Vec<K>,
@@ -188,23 +188,23 @@ impl<K: Copy + Ord> FilterIndex<K> {
     }
 
     fn position(&self, paths: &[&FieldPath]) -> Option<usize> {
-        let is_it = |shape: &Shape<K>| shape.paths.iter().eq(paths.iter().copied());
+        let is_it = |shape: &FilterShape<K>| shape.paths.iter().eq(paths.iter().copied());
         self.shapes.iter().position(is_it)
     }
 
     /// Where the filter is indexed, each place once; `None` if it can be found by nothing. The same whenever it is asked.
-    fn places<'a>(&self, filter: &'a Filter) -> Option<Vec<Place<'a>>> {
+    fn places<'a>(&self, filter: &'a Filter) -> Option<Vec<TermPlace<'a>>> {
         let alternatives = filter.root.terms()?.alternatives;
         let places = alternatives
             .iter()
             .map(|alternative| self.place(alternative));
-        let mut places: Vec<Place<'a>> = places.collect::<Option<_>>()?;
+        let mut places: Vec<TermPlace<'a>> = places.collect::<Option<_>>()?;
         places.sort_unstable_by(|a, b| texts(a).cmp(texts(b)).then(a.1.cmp(&b.1)));
         places.dedup();
         Some(places)
     }
 
-    fn place<'a>(&self, alternative: &Alternative<'a>) -> Option<Place<'a>> {
+    fn place<'a>(&self, alternative: &Alternative<'a>) -> Option<TermPlace<'a>> {
         let conditions = alternative.iter().map(|condition| {
             let hash = self.hash(condition.value.borrow())?;
             Some((condition.path, hash))
@@ -234,7 +234,7 @@ impl<K: Copy + Ord> FilterIndex<K> {
     }
 }
 
-fn texts<'a>(place: &'a Place<'_>) -> impl Iterator<Item = &'a str> {
+fn texts<'a>(place: &'a TermPlace<'_>) -> impl Iterator<Item = &'a str> {
     place.0.iter().map(|path| path.as_str())
 }
 

@@ -30,7 +30,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request};
+use axum::http::{Extensions, HeaderValue, Request};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -54,6 +54,22 @@ pub(super) use lingering_close::LingeringClose;
 pub(super) use liveness::{Liveness, LivenessCheck};
 pub(super) use receive_budget::{Awaited, ReceiveBudget, ReceiveEvent};
 
+/// What each request of a connection is told of it.
+#[derive(Clone)]
+struct KnownConnection {
+    permit: ConnectionPermit,
+    counters: ByteCounters,
+    peer: PeerAddress,
+}
+
+impl KnownConnection {
+    fn tell(&self, extensions: &mut Extensions) {
+        extensions.insert(self.permit.clone());
+        extensions.insert(self.counters.clone());
+        extensions.insert(self.peer);
+    }
+}
+
 /// Serves one connection until the client leaves, or takes nothing for too long while it holds memory; or until
 /// `closing` is cancelled and the current request is answered.
 pub async fn serve(
@@ -64,9 +80,8 @@ pub async fn serve(
     permit: ConnectionPermit,
     closing: CancellationToken,
 ) {
-    // Small frames must not wait for each other's acknowledgements. It fails only on a socket that is gone.
+    // Either fails on a socket that is gone. Small frames must not wait for each other's acknowledgements.
     let _ = stream.set_nodelay(true);
-    // It fails on a socket that is gone as well.
     let Ok(peer_address) = stream.peer_addr().map(|peer| PeerAddress(peer.ip())) else {
         return;
     };
@@ -79,13 +94,16 @@ pub async fn serve(
     let peer = counters.clone();
     let write_timeout = peer.blocked_write_timeout(|| node.is_under_pressure());
     tokio::pin!(write_timeout);
+    let known = KnownConnection {
+        permit,
+        counters: counters.clone(),
+        peer: peer_address,
+    };
     let answering = service_fn(move |request: Request<Incoming>| {
         let is_read = Arc::<AtomicBool>::default();
         let watched = |body| Body::new(WatchedBody::new(body, Arc::clone(&is_read)));
         let mut request = request.map(watched);
-        request.extensions_mut().insert(permit.clone());
-        request.extensions_mut().insert(counters.clone());
-        request.extensions_mut().insert(peer_address);
+        known.tell(request.extensions_mut());
         counters.allowance().set_awaited(Awaited::Answer);
         let (gate, counters) = (gate.clone(), counters.clone());
         async move {

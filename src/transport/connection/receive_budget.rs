@@ -187,10 +187,10 @@ pub(crate) enum ReceiveEvent {
 enum ReceiveState {
     Free,
     Waiting(BoxFuture<'static, Share>),
-    Admitted(Admission),
+    Admitted(ReceivePermit),
 }
 
-struct Admission {
+struct ReceivePermit {
     _share: Share,
     /// Bytes received by then.
     received: u64,
@@ -240,7 +240,7 @@ impl ReceiveBudget {
                 ReceiveState::Waiting(share) => tokio::select! {
                     share = share => {
                         allowance.lift();
-                        self.state = ReceiveState::Admitted(Admission::new(share, &self.counters));
+                        self.state = ReceiveState::Admitted(ReceivePermit::new(share, &self.counters));
                     }
                     () = allowance.changed() => {}
                 },
@@ -261,7 +261,7 @@ impl ReceiveBudget {
     }
 }
 
-impl Admission {
+impl ReceivePermit {
     fn new(share: Share, counters: &ByteCounters) -> Self {
         Self {
             _share: share,

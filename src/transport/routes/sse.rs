@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Grant;
 use crate::domain::Seq;
-use crate::guard::{Admission, Refusal};
+use crate::guard::{Admission, AdmissionError};
 use crate::limits;
 use crate::node::{Budget, Counted, Epoch, Node, Notice, Subscription, Transport};
 use crate::protocol;
@@ -23,8 +23,8 @@ use crate::transport::http::budgeted_body::with_share;
 use crate::value::Steps;
 
 /// What a stream woke up for.
-enum Wakeup {
-    Access(Result<(), Refusal>),
+enum StreamWakeup {
+    Access(Result<(), AdmissionError>),
     Frames,
 }
 
@@ -99,14 +99,14 @@ impl EventStream {
             let ready = async {
                 tokio::select! {
                     biased;
-                    changed = admission.changed() => Wakeup::Access(changed),
-                    () = subscription.ready() => Wakeup::Frames,
+                    changed = admission.changed() => StreamWakeup::Access(changed),
+                    () = subscription.ready() => StreamWakeup::Frames,
                 }
             };
             let ready = timeout(limits::PING_INTERVAL, ready);
             match closing.run_until_cancelled(ready).await {
-                Some(Ok(Wakeup::Access(changed))) => self.go_by_admission(changed),
-                Some(Ok(Wakeup::Frames)) => {
+                Some(Ok(StreamWakeup::Access(changed))) => self.go_by_admission(changed),
+                Some(Ok(StreamWakeup::Frames)) => {
                     share = Some(
                         self.budget
                             .reserve(limits::SUBSCRIPTION_FLUSH_BYTES_MAX)
@@ -157,7 +157,7 @@ impl EventStream {
     }
 
     /// A stream that sees otherwise from now on ends, and its client comes back without a position: it begins anew.
-    fn go_by_admission(&mut self, changed: Result<(), Refusal>) {
+    fn go_by_admission(&mut self, changed: Result<(), AdmissionError>) {
         match changed {
             Err(refusal) => self.fail(&Failure::from(refusal)),
             Ok(()) if self.grant.sees_as(self.admission.grant()) => {}

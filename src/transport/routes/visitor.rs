@@ -41,14 +41,14 @@ pub(super) struct Visitor {
 enum VisitorState {
     /// Until then it may say who it is.
     Waiting(Instant),
-    Opening(BoxFuture<'static, (Frame, Opened)>),
+    Opening(BoxFuture<'static, (Frame, OpenedSession)>),
     Open(Box<Session>),
     /// This is said before it is closed.
     Refused(Option<Frame>, Code),
 }
 
 /// A session with its greeting, or why there is none.
-type Opened = Result<(Box<Session>, Vec<Frame>), Code>;
+type OpenedSession = Result<(Box<Session>, Vec<Frame>), Code>;
 
 impl Visitor {
     pub(super) fn new(
@@ -124,7 +124,7 @@ async fn open(
 }
 
 fn first_auth() -> Failure {
-    let message = "say who you are first: {\"type\":\"AUTH\",\"payload\":{\"token\":…}}";
+    let message = "say who you are first: an AUTH with a token or an API key";
     Failure::new(Code::Unauthenticated, message)
 }
 

@@ -27,7 +27,7 @@ use crate::limits;
 use crate::query::Query;
 use crate::store::QueryEvents;
 use crate::store::mongo::wire::call::{
-    CallError, Caller, QUERY_CALL_DEADLINE, code, compute, within,
+    AwaitedCall, CallError, QUERY_CALL_DEADLINE, code, compute, within,
 };
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::wire::decode::BsonError;
@@ -261,7 +261,7 @@ impl ViewListing {
 fn admitted_of(
     batch: &RawBatch,
     query: &Query,
-    caller: &Caller,
+    caller: &AwaitedCall,
 ) -> Result<(Vec<Event>, Option<Event>), StoreError> {
     let mut events = Vec::new();
     let mut last: Option<Event> = None;

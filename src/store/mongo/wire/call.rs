@@ -221,21 +221,21 @@ pub(crate) fn error_with_code(code: i32) -> String {
 }
 
 /// Works on an answer of the database on a thread for blocking work, for as long as the result is waited for: `work`
-/// checks that with its [`Caller`].
+/// checks that with its [`AwaitedCall`].
 pub(crate) async fn compute<T: Send + 'static>(
-    work: impl FnOnce(&Caller) -> Result<T, StoreError> + Send + 'static,
+    work: impl FnOnce(&AwaitedCall) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let waiting = Arc::new(());
-    let caller = Caller(Arc::downgrade(&waiting));
+    let caller = AwaitedCall(Arc::downgrade(&waiting));
     let outcome = tokio::task::spawn_blocking(move || work(&caller)).await;
     drop(waiting);
     outcome.unwrap_or_else(|join| Err(CallError::Lost(join_failure(&join)).into()))
 }
 
 /// The future that waits for a computation.
-pub(crate) struct Caller(Weak<()>);
+pub(crate) struct AwaitedCall(Weak<()>);
 
-impl Caller {
+impl AwaitedCall {
     /// An error, to end the computation, once its result is not waited for.
     pub(crate) fn ensure_waiting(&self) -> Result<(), StoreError> {
         match self.0.strong_count() {

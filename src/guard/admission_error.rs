@@ -1,13 +1,13 @@
 //! Why credentials are not taken: all of it for the operator, and little for who shows them.
 
-use crate::access::Refused;
+use crate::access::PolicyError;
 use crate::identity::TokenError;
 use crate::protocol::{Code, Failure};
 
 /// Why somebody does not get in.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
-pub enum Refusal {
+pub enum AdmissionError {
     #[error("{0}")]
     Token(#[from] TokenError),
     #[error("there is no such API key")]
@@ -18,10 +18,10 @@ pub enum Refusal {
     #[error("the credentials have expired")]
     Expired,
     #[error("{0}")]
-    Refused(#[from] Refused),
+    PolicyError(#[from] PolicyError),
 }
 
-impl Refusal {
+impl AdmissionError {
     /// Whether the same credentials may be good in a moment.
     pub(super) const fn is_temporary(&self) -> bool {
         matches!(self, Self::Token(error) if error.is_temporary())
@@ -32,29 +32,29 @@ impl Refusal {
             Self::Expired => Code::TokenExpired,
             Self::Token(error) if error.is_expired() => Code::TokenExpired,
             Self::Token(error) if error.is_temporary() => Code::Unavailable,
-            Self::Refused(Refused::NoRole | Refused::OtherRole | Refused::BadFilter(_)) => {
-                Code::Forbidden
-            }
-            Self::Token(_) | Self::UnknownKey | Self::LongName | Self::Refused(_) => {
+            Self::PolicyError(
+                PolicyError::NoRole | PolicyError::OtherRole | PolicyError::BadFilter(_),
+            ) => Code::Forbidden,
+            Self::Token(_) | Self::UnknownKey | Self::LongName | Self::PolicyError(_) => {
                 Code::Unauthenticated
             }
         }
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
+impl From<AdmissionError> for Failure {
+    fn from(refusal: AdmissionError) -> Self {
         let code = refusal.code();
         let message = match &refusal {
-            Refusal::Expired => "the credentials have expired: show others".to_owned(),
-            Refusal::Token(error) if error.is_expired() || error.is_temporary() => {
+            AdmissionError::Expired => "the credentials have expired: show others".to_owned(),
+            AdmissionError::Token(error) if error.is_expired() || error.is_temporary() => {
                 error.to_string()
             }
-            Refusal::Refused(Refused::BadFilter(_)) => {
+            AdmissionError::PolicyError(PolicyError::BadFilter(_)) => {
                 "the filter in the token is none; the server's log says why".to_owned()
             }
-            Refusal::Refused(refused) => refused.to_string(),
-            Refusal::Token(_) | Refusal::UnknownKey | Refusal::LongName => {
+            AdmissionError::PolicyError(refused) => refused.to_string(),
+            AdmissionError::Token(_) | AdmissionError::UnknownKey | AdmissionError::LongName => {
                 "these credentials are not taken here; the server's log says why".to_owned()
             }
         };
