@@ -150,6 +150,8 @@ export class FeedView {
 
   #hear(change, isNews) {
     this.#log.push(change, isNews);
+    // Where nobody signs in there is no author, and no room for one.
+    if (change.by) this.rows.element.dataset.authors = '';
     this.draw();
   }
 

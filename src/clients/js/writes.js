@@ -116,7 +116,6 @@ export function openWrites(connection, { onConflict, onLost }, openStore) {
     if (opening) {
       edit.stage = 'keeping';
       await opening;
-      if (!queue.has(edit)) return;
       await store?.put(edit).catch(unkept);
     }
     edit.stage = 'ready';

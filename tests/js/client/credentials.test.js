@@ -218,8 +218,10 @@ test('a token is renewed before it expires, over the connection that is there', 
   assert.equal(source.mock.callCount(), 1);
   await tick(0.17 * HOUR);
   assert.deepEqual(shown(), [{ token: ADA }, { token: ADA_AGAIN }]);
+  const told = [];
+  db.onState(() => told.push(Date.parse(db.identity.expiresAt)));
   server.accept(server.last('AUTH'), undefined, inAnHour());
-  assert.equal(Date.parse(db.identity.expiresAt), Date.now() + HOUR);
+  assert.deepEqual(told, [Date.now() + HOUR]);
   await tick(0.5 * HOUR);
   assert.deepEqual([server.sockets.length, db.state.name, source.mock.callCount()], [1, 'live', 2]);
 });
@@ -323,6 +325,20 @@ test('a function may say that nobody is there after it had failed', async () => 
   await tick(250);
   server.welcome(10);
   assert.equal(db.state.name, 'live');
+});
+
+test('what the application makes of a conflict of one is not sent by another', async () => {
+  let decide;
+  db = server.connect({ token: ADA, onConflict: () => new Promise((resolve) => void (decide = resolve)) });
+  server.admit({ role: 'user' });
+  leave(db.update('a', { n: 1 }, { expectedVersion: 1 }));
+  server.refuse(server.last('UPDATE'), 'version_conflict', { details: { current: {} } });
+  await settled();
+  db.authenticate(BOB);
+  server.admit({ role: 'user' });
+  decide({ id: 'a', updateData: { n: 2 } });
+  await settled();
+  assert.deepEqual([server.sent('UPDATE'), db.pending], [[], 0]);
 });
 
 test('who signs out is nobody, and sees nothing that was shown', async () => {

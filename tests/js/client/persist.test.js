@@ -254,6 +254,56 @@ test('what waits when somebody else signs in waits until who made it is back, in
   assert.deepEqual(lost, []);
 });
 
+test('what was not stored yet when somebody else signs in is not stored as theirs', async () => {
+  const page = open({ token: tokenOf('ada') });
+  const writing = page.update('a', { n: 1 });
+  page.authenticate(tokenOf('bob'));
+  await assert.rejects(writing, { code: 'signed_out' });
+  server.admit({ role: 'user' });
+  const sending = page.update('b', { n: 1 });
+  await until(() => server.sent('UPDATE').length === 1);
+  server.accept(server.last('UPDATE'), 1, {});
+  await sending;
+  await stored(0);
+});
+
+test('what the application makes of a conflict of one is not kept as of another', async () => {
+  let decide;
+  const onConflict = () => new Promise((resolve) => void (decide = resolve));
+  const page = open({ token: tokenOf('ada'), onConflict });
+  server.admit({ role: 'user' });
+  leave(page.update('a', { n: 1 }, { expectedVersion: 1 }));
+  await until(() => server.sent('UPDATE').length === 1);
+  server.refuse(server.last('UPDATE'), 'version_conflict', { details: { current: {} } });
+  await until(() => decide);
+  page.authenticate(tokenOf('bob'));
+  server.admit({ role: 'user' });
+  const sending = page.update('b', { n: 1 });
+  await until(() => server.sent('UPDATE').length === 1);
+  decide({ id: 'a', updateData: { n: 2 } });
+  server.accept(server.last('UPDATE'), 1, {});
+  await sending;
+  await stored(1);
+  page.close();
+  const back = open({ token: tokenOf('ada') });
+  await until(() => back.pending === 1);
+});
+
+test('what is read for one while another signs in is not taken over', async () => {
+  const gone = open({ token: tokenOf('ada') });
+  leave(gone.update('a', { n: 1 }));
+  await stored(1);
+  gone.close();
+  for (let turns = 0; turns < 40; turns += 1) {
+    const page = open({ token: tokenOf('ada', 2) });
+    for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    page.authenticate(tokenOf('bob'));
+    await stored(1);
+    assert.equal(page.pending, 0, `after ${turns} turns`);
+    page.close();
+  }
+});
+
 test('until a token is there nobody knows whose a write is, so it waits in memory', async () => {
   let give;
   const page = open({ token: () => new Promise((resolve) => void (give = resolve)) });
