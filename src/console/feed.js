@@ -180,7 +180,7 @@ export class FeedView {
       !isConnected(this.#db) && liveness(this.#db),
     ];
     say(this.rate, said.filter(Boolean).join(' · '));
-    this.empty.hidden = length > 0;
+    this.empty.hidden = length > 0 || this.box.isRefused;
     say(this.empty, this.#filter ? NO_MATCH : NOTHING);
   }
 

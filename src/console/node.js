@@ -59,7 +59,7 @@ export class NodeView {
     this.levels = h('dl', { class: 'levels' });
     this.requests = h('tbody');
     this.note = h('p', { class: 'view-note', 'aria-live': 'polite' });
-    this.denial = h('p', { class: 'callout', role: 'status', hidden: true });
+    this.denial = h('p', { class: 'card faint', role: 'status', hidden: true });
     this.figures = this.#figures();
     this.element = h(
       'div',
@@ -202,7 +202,7 @@ function held(used, bound) {
 }
 
 function denial(identity) {
-  const why = identity?.role ? `, and the role ${identity.role} is none` : ': sign in as one to see it';
+  const why = identity?.role ? `, which the role ${identity.role} does not make you` : ': sign in as one to see it';
   return `What this node counts is for operators${why}.`;
 }
 

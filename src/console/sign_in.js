@@ -168,7 +168,7 @@ export class SignIn {
     const { identity = {} } = this.#db;
     const rows = [
       ['Who', nameOf(identity)],
-      ['As says', identity.iss],
+      ['Issuer', identity.iss],
       ['Role', identity.role],
       ['Until', until(identity.expiresAt)],
     ];

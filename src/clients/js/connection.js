@@ -379,8 +379,8 @@ export function openConnection(url, WebSocket, { token, role }, events) {
       drop();
       failures = attempts = 0;
       downSince = Date.now();
-      open();
       refresh('');
+      open();
     },
 
     /** @param {string} reason */

@@ -489,6 +489,16 @@ test('a woken page does not ask for a token while it waits for one', async () =>
   assert.equal(db.state.name, 'live');
 });
 
+test('no state of before is told once another token was given', () => {
+  db = server.connect();
+  server.open();
+  server.refuse(server.last('PING'), 'unauthenticated');
+  const told = [];
+  db.onState(({ name }) => told.push(name));
+  db.authenticate(ADA);
+  assert.deepEqual([...new Set(told)], ['connecting']);
+});
+
 test('what is no token is said at once', async () => {
   assert.throws(() => (db = server.connect({ token: 7 })), { code: 'invalid_option', path: 'token' });
   db = server.connect();
