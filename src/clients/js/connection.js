@@ -227,6 +227,7 @@ export function openConnection(url, WebSocket, { token, role }, events) {
     }
     if (frame.type === 'welcome') greeting = frame;
     if (frame.request === 'AUTH') credentials.admit(frame.data);
+    else if (frame.role && credentials.isShown) credentials.admit({ role: frame.role });
     if (greeting && credentials.isShown) welcome(greeting);
   }
 

@@ -85,7 +85,7 @@ export function openCredentials(source, role, handlers) {
       if (given === undefined || typeof given === 'string') return given;
       throw new TypeError('the token is no string');
     } catch (error) {
-      const { message = String(error) } = /** @type {any} */ (error ?? {});
+      const message = /** @type {any} */ (error)?.message ?? String(error);
       throw new LivelogError({ code: 'unauthenticated', message });
     }
   }
@@ -131,7 +131,7 @@ export function openCredentials(source, role, handlers) {
 
   /** Shows another token to the server, which knows the one before. @param {string | undefined} token */
   function show(token) {
-    if (subjectOf(token) !== subject) return handlers.lose('somebody else signs in');
+    if (subjectOf(token) !== subject) return handlers.lose('');
     bearer = token;
     handlers.request(message(), (answer) => {
       if (answer?.error?.retryable) plan();

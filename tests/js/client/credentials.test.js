@@ -103,6 +103,18 @@ test('who the server says it is can be read, and that it changed is told', () =>
   assert.equal(told[0], 'ada');
 });
 
+test('a role that everybody has is known without a token, and is none that a token has', () => {
+  db = server.connect();
+  server.say({ type: 'welcome', epoch: 'e1', seq: 10, role: 'guest' });
+  assert.deepEqual([db.state.name, db.identity], ['live', { role: 'guest' }]);
+  db.authenticate(ADA);
+  server.open();
+  server.say({ type: 'welcome', epoch: 'e1', seq: 10, role: 'guest' });
+  assert.deepEqual([db.state.name, db.identity], ['connecting', undefined]);
+  server.accept(server.last('AUTH'), undefined, { role: 'user' });
+  assert.deepEqual([db.state.name, db.identity], ['live', { role: 'user' }]);
+});
+
 test('without a token a server that wants one is heard at once', async () => {
   db = server.connect();
   server.open();
