@@ -104,7 +104,7 @@ export function openCredentials(source, role, handlers) {
 
   /** @param {any} data */
   function admit(data) {
-    identity = Object.freeze({ ...data });
+    identity = Object.freeze(data ?? {});
     isAdmitted = true;
     plan();
     handlers.changed();

@@ -25,7 +25,7 @@ export class LivelogError extends Error {
 const REASONS = {
   closed: 'the client is closed',
   outcome_unknown: 'the connection ended before the answer',
-  signed_out: 'somebody else has signed in before the answer',
+  signed_out: 'somebody else signed in before the answer',
   queue_full: 'too many writes wait for a connection',
   too_large: 'a message has at most 256 KiB',
   unavailable: 'there is no connection',
