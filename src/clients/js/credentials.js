@@ -83,7 +83,7 @@ export function openCredentials(source, role, handlers) {
     try {
       const given = typeof source === 'function' ? await source() : source;
       if (given === undefined || typeof given === 'string') return given;
-      throw new TypeError('the token is no string');
+      throw new TypeError('the token is no text');
     } catch (error) {
       const message = /** @type {any} */ (error)?.message ?? String(error);
       throw new LivelogError({ code: 'unauthenticated', message });

@@ -519,5 +519,5 @@ test('what is no token is said at once', async () => {
   db.close();
   connectWith(7);
   await settled();
-  assert.deepEqual([db.state.name, db.state.reason], ['needs-auth', 'the token is no string']);
+  assert.deepEqual([db.state.name, db.state.reason], ['needs-auth', 'the token is no text']);
 });
