@@ -3,13 +3,14 @@
  * and a plain way to write that is not the console's own.
  */
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { after, before } from 'node:test';
 import { launch } from '../browser.js';
+import { tokenOf, writeAccess } from '../lab/access.js';
 import { ChaosProxy } from '../lab/proxy.js';
 import { fill, LivelogServer, scratch } from '../lab/server.js';
+
+export { tokenOf };
 
 export const WIDE = { width: 1280, height: 800 };
 export const NARROW = { width: 360, height: 740 };
@@ -25,17 +26,6 @@ export function world({ rows = 0, orders = 0, roles } = {}) {
   before(() => made.begin(rows, orders, roles));
   after(() => made.end());
   return made;
-}
-
-const SECRET = 'known-to-everybody-who-reads-these-tests';
-const ISSUER = { iss: 'tests', aud: 'livelog', algorithms: ['HS256'], secretFile: 'secret.txt' };
-
-/** A token of this subject, good for an hour unless the claims say otherwise. */
-export function tokenOf(sub, claims = {}) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const exp = Math.floor(Date.now() / 1000) + 3600;
-  const signed = `${part({ alg: 'HS256' })}.${part({ iss: 'tests', aud: 'livelog', sub, exp, ...claims })}`;
-  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
 class World {
@@ -60,10 +50,7 @@ class World {
 
   /** From now on, or from the start on, this is the access file. */
   async permit(file) {
-    const path = join(this.server.folder, 'access.json');
-    await writeFile(join(this.server.folder, 'secret.txt'), SECRET);
-    await writeFile(path, JSON.stringify({ issuers: [ISSUER], ...file }));
-    this.server.args = ['--access', path];
+    this.server.args = ['--access', await writeAccess(this.server.folder, file)];
   }
 
   /**
