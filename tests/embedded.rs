@@ -140,7 +140,7 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
     let (folder, _) = stocked().await;
     tamper(folder.path(), |transaction| {
         let mut meta = transaction.open_table(META).unwrap();
-        meta.insert("format", 5).unwrap();
+        meta.insert("format", 6).unwrap();
     });
     let refused = open(folder.path()).await.unwrap_err();
     assert!(
@@ -152,7 +152,7 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
         let output = livelog(&[subcommand, "--data", dir]).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{subcommand}: {said}");
-        assert!(said.contains(dir) && said.contains("format 5"), "{said}");
+        assert!(said.contains(dir) && said.contains("format 6"), "{said}");
     }
     tamper(folder.path(), |transaction| {
         let log = transaction.open_table(LOG).unwrap();
@@ -176,7 +176,7 @@ async fn a_file_from_before_commands_had_ids_is_read_and_takes_them_from_then_on
     store.close().await;
     tamper(folder.path(), |transaction| {
         let meta = transaction.open_table(META).unwrap();
-        assert_eq!(meta.get("format").unwrap().unwrap().value(), 4);
+        assert_eq!(meta.get("format").unwrap().unwrap().value(), 5);
     });
 }
 

@@ -6,6 +6,7 @@ import { badge } from './feed_row.js';
 import { moment } from './format.js';
 import { changeAt } from './rest.js';
 import { address } from './router.js';
+import { authorOf } from './session.js';
 import { SidePanel } from './side_panel.js';
 import { tree } from './tree.js';
 
@@ -66,6 +67,7 @@ function facts(change) {
     ['Seq', String(change.seq)],
     ['Version', change.version && String(change.version)],
     ['At', change.at && moment(change.at)],
+    ['By', change.by && authorOf(change.by)],
   ];
   const shown = rows.filter(([, value]) => value);
   return h(

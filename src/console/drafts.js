@@ -41,6 +41,12 @@ export class Drafts {
     this.#guard();
   }
 
+  /** Somebody else is there. */
+  clear() {
+    this.#kept.clear();
+    this.#guard();
+  }
+
   /** Which form for a new event to open: one with a draft, or another than those whose event is on its way. */
   form() {
     const [draft] = [...this.#kept.values()].filter(({ isNew, isBusy }) => isNew && !isBusy);

@@ -150,6 +150,8 @@ export class FeedView {
 
   #hear(change, isNews) {
     this.#log.push(change, isNews);
+    // Where nobody signs in there is no author, and no room for one.
+    if (change.by) this.rows.element.dataset.authors = '';
     this.draw();
   }
 
@@ -178,7 +180,7 @@ export class FeedView {
       !isConnected(this.#db) && liveness(this.#db),
     ];
     say(this.rate, said.filter(Boolean).join(' · '));
-    this.empty.hidden = length > 0;
+    this.empty.hidden = length > 0 || this.box.isRefused;
     say(this.empty, this.#filter ? NO_MATCH : NOTHING);
   }
 

@@ -1,6 +1,7 @@
 /** How a change is drawn in the feed. */
 import { fill, h, say } from './dom.js';
 import { brief, briefFields, clock } from './format.js';
+import { nameOf } from './session.js';
 
 const SHOWN_DIFFERENCES = 3;
 
@@ -33,6 +34,7 @@ export function createFeedRow() {
     cell('feed-time'),
     cell('feed-kind', badge('create')),
     cell('feed-id'),
+    cell('feed-by'),
     cell('feed-what'),
     cell('feed-version'),
     cell('feed-seq'),
@@ -41,11 +43,12 @@ export function createFeedRow() {
 
 /** @param {import('./feed_log.js').Entry} entry */
 export function drawFeedRow(row, { change, before, differences }) {
-  const [time, kind, id, what, version, seq] = row.children;
+  const [time, kind, id, by, what, version, seq] = row.children;
   row.dataset.kind = change.kind;
   say(time, change.at ? clock(change.at) : '');
   nameBadge(kind.firstElementChild, change.kind);
   say(id, change.eventId ?? '');
+  say(by, change.by ? nameOf(change.by) : '');
   drawWhat(what, change, before, differences);
   say(version, change.version === undefined ? '' : `v${change.version}`);
   say(seq, String(change.seq));

@@ -75,7 +75,9 @@ export class FilterBox {
   /** The server refused it. */
   refuse(error) {
     const path = error.path?.replace(/^(payload|query)\./, '');
-    this.#refusal = path ? `${path}: ${error.message}` : error.message;
+    // Not the filter's fault.
+    if (error.code === 'unauthenticated') this.#refusal = 'Nothing is shown until somebody is signed in.';
+    else this.#refusal = path ? `${path}: ${error.message}` : error.message;
     if (this.input.value === this.#applied) this.#say(this.#refusal);
   }
 

@@ -6,6 +6,7 @@ import { fill, h, say } from './dom.js';
 import { badge } from './feed_row.js';
 import { many, moment, when } from './format.js';
 import { address } from './router.js';
+import { authorOf, nameOf } from './session.js';
 
 const PAGE_CHANGES = 30;
 
@@ -79,6 +80,7 @@ export class History {
           { class: 'faint', href: address('events', { at: change.seq, id: this.#id }) },
           h('time', { datetime: change.at, title: moment(change.at) }, when(change.at)),
         ),
+        change.by && h('span', { class: 'faint', title: authorOf(change.by) }, `by ${nameOf(change.by)}`),
         h('span', { class: 'spacer' }),
         this.#restore && change.data && !isNewest && this.#button(change.version),
       ),

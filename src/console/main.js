@@ -6,10 +6,12 @@ import { ManualView } from './manual.js';
 import { NodeView } from './node.js';
 import { getJson } from './rest.js';
 import { address } from './router.js';
+import { credentials } from './session.js';
 import { Shell } from './shell.js';
 import { StartView } from './start.js';
 
-const db = connect();
+const { token, role } = credentials() ?? {};
+const db = connect(undefined, { token, role });
 const shell = new Shell(
   db,
   new Map([

@@ -18,6 +18,8 @@ const PAGES = [
   ['moving', 'Moving in'],
   ['promises', 'Promises'],
   ['operating', 'Operating'],
+  ['access', 'Access'],
+  ['deploying', 'Deploying'],
   ['figures', 'Figures'],
   ['maintaining', 'Maintaining'],
   ['decisions', 'Decisions'],

@@ -3,6 +3,7 @@ import { BUDGET_BYTES, LIVE_WINDOW_BYTES_DEFAULT } from './bounds.js';
 import { fill, h, say } from './dom.js';
 import { bytes, count, lasting, rounded } from './format.js';
 import { pointOf, readMetrics, total } from './metrics.js';
+import { headers } from './session.js';
 import { Sparkline } from './sparkline.js';
 
 const POLL_MS = 2000;
@@ -47,18 +48,41 @@ let last;
 
 export class NodeView {
   title = 'Node';
+  #db;
+  /** Whom the server has told that its figures are not for them, and how. */
+  #denied;
 
-  constructor({ scope }) {
+  constructor({ db, scope }) {
+    this.#db = db;
     this.tiles = CURVES.map((curve) => new Sparkline(curve));
     this.health = h('ul', { class: 'health' });
     this.levels = h('dl', { class: 'levels' });
     this.requests = h('tbody');
     this.note = h('p', { class: 'view-note', 'aria-live': 'polite' });
+    this.denial = h('p', { class: 'card faint', role: 'status', hidden: true });
+    this.figures = this.#figures();
     this.element = h(
       'div',
       { class: 'view scrolls' },
       h('header', { class: 'view-head' }, h('h1', { tabindex: '-1' }, 'Node'), this.note),
       this.health,
+      this.denial,
+      this.figures,
+    );
+    scope.every(POLL_MS, () => this.#poll());
+    scope.listen(document, 'visibilitychange', () => this.#poll());
+    // Rates need two readings: the second comes early.
+    scope.calm(POLL_MS / 2, () => this.#poll())();
+    this.#draw();
+    this.#poll();
+  }
+
+  show() {}
+
+  #figures() {
+    return h(
+      'div',
+      { class: 'figures' },
       h(
         'div',
         { class: 'tiles' },
@@ -71,15 +95,7 @@ export class NodeView {
         h('section', { class: 'card' }, h('h2', null, 'Requests answered'), this.#table()),
       ),
     );
-    scope.every(POLL_MS, () => this.#poll());
-    scope.listen(document, 'visibilitychange', () => this.#poll());
-    // Rates need two readings: the second comes early.
-    scope.calm(POLL_MS / 2, () => this.#poll())();
-    this.#draw();
-    this.#poll();
   }
-
-  show() {}
 
   #table() {
     const head = ['Request', 'Outcome', 'Count'].map((name) => h('th', { scope: 'col' }, name));
@@ -91,8 +107,7 @@ export class NodeView {
     if (document.visibilityState !== 'visible' || this.busy) return;
     this.busy = true;
     try {
-      const [text, ...states] = await Promise.all([read('/metrics'), state('/healthz'), state('/readyz')]);
-      this.#take(readMetrics(text));
+      const [, ...states] = await Promise.all([this.#readMetrics(), state('/healthz'), state('/readyz')]);
       this.#drawHealth(states);
       say(this.note, '');
     } catch {
@@ -100,6 +115,20 @@ export class NodeView {
     }
     this.busy = false;
     this.#draw();
+  }
+
+  /** Who was denied them is not let in by asking again: every denial is counted and logged. */
+  async #readMetrics() {
+    const { identity } = this.#db;
+    if (this.#denied && this.#denied.identity === identity) return;
+    const response = await fetch('/metrics', { headers: headers() });
+    const isDenied = response.status === 401 || response.status === 403;
+    if (!response.ok && !isDenied) throw new Error(`/metrics answered ${response.status}`);
+    this.#denied = isDenied ? { identity } : undefined;
+    if (!isDenied) this.#take(readMetrics(await response.text()));
+    this.denial.hidden = !isDenied;
+    this.figures.hidden = isDenied;
+    say(this.denial, isDenied ? denial(identity) : '');
   }
 
   #take(metrics) {
@@ -172,10 +201,9 @@ function held(used, bound) {
   return [meter, used > bound ? bytes(used) : `${bytes(used)} of ${bytes(bound)}`];
 }
 
-async function read(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return response.text();
+function denial(identity) {
+  const why = identity?.role ? `, which the role ${identity.role} does not make you` : ': sign in as one to see it';
+  return `What this node counts is for operators${why}.`;
 }
 
 /** `undefined` if it is well, else what it says. */

@@ -1,8 +1,9 @@
 /** What the client has no word for: pages of the log, health, metrics, the manual. */
+import { headers } from './session.js';
 
 /** A JSON answer of the server; what it refuses is thrown as the error that it names. */
 export async function getJson(path, parameters = {}) {
-  const response = await fetch(`${path}?${new URLSearchParams(parameters)}`);
+  const response = await fetch(`${path}?${new URLSearchParams(parameters)}`, { headers: headers() });
   const body = await response.json();
   if (!body.success) throw Object.assign(new Error(body.error.message), body.error);
   return body;
@@ -18,7 +19,7 @@ export async function changeAt(seq) {
 export async function countUpTo(filter, most) {
   const stop = new AbortController();
   const parameters = new URLSearchParams({ filter: JSON.stringify(filter), fields: '_id', limit: most });
-  const response = await fetch(`/api/events?${parameters}`, { signal: stop.signal });
+  const response = await fetch(`/api/events?${parameters}`, { signal: stop.signal, headers: headers() });
   let counted = 0;
   let tail = '';
   for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {

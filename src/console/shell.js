@@ -6,6 +6,7 @@ import { icon } from './icons.js';
 import { Notices } from './notices.js';
 import { address, current } from './router.js';
 import { Scope } from './scope.js';
+import { SignIn } from './sign_in.js';
 import { State } from './state.js';
 
 const THEMES = { auto: 'System colours', light: 'Light', dark: 'Dark' };
@@ -27,9 +28,11 @@ export class Shell {
     this.#drafts = new Drafts(db, { shed });
     this.main = document.querySelector('main');
     const broadcasts = new Broadcasts(this.#scope, { db });
-    const foot = [broadcasts.button, this.#theme(), new State(this.#scope, db).element];
+    const signIn = new SignIn(this.#scope, { db, drafts: this.#drafts });
+    const foot = [signIn.button, broadcasts.button, this.#theme(), new State(this.#scope, db).element];
     fill(document.querySelector('.nav-foot'), foot);
-    document.body.append(this.#notices.element, broadcasts.dialog);
+    document.body.append(this.#notices.element, broadcasts.dialog, signIn.dialog);
+    signIn.begin();
     this.links = new Map([...document.querySelectorAll('.nav-links a')].map((link) => [link.hash.slice(2), link]));
     for (const [name, link] of this.links) link.prepend(icon(name));
     addEventListener('hashchange', () => this.show());

@@ -3,25 +3,26 @@ import { button } from './controls.js';
 import { copyButton } from './copy_button.js';
 import { fill, h } from './dom.js';
 import { address } from './router.js';
+import { isGuarded } from './session.js';
 
 const SNIPPETS = [
   {
     title: 'Write and read with curl',
     about: 'Every write is answered once it is durable.',
-    text: (http) =>
-      `curl -s ${http}/api/events --json '{"title":"first","tags":["new"]}'\n\n` +
-      `curl -sG ${http}/api/events --data-urlencode 'filter={"tags":"new"}'`,
+    text: ({ http, curl }) =>
+      `curl -s${curl} ${http}/api/events --json '{"title":"first","tags":["new"]}'\n\n` +
+      `curl -sG${curl} ${http}/api/events --data-urlencode 'filter={"tags":"new"}'`,
   },
   {
     title: 'Hear every change',
     about: 'Server-Sent Events: curl, or a browser’s EventSource, which resumes by itself.',
-    text: (http) => `curl -N -H 'Accept: text/event-stream' ${http}/api/changes`,
+    text: ({ http, curl }) => `curl -N${curl} -H 'Accept: text/event-stream' ${http}/api/changes`,
   },
   {
     title: 'A live result in a page',
     about: 'The client is served here: no package, no build. It reconnects, resumes and repeats by itself.',
-    text: (http) =>
-      `import { connect } from '${http}/client.js';\n\nconst db = connect('${http}');\n` +
+    text: ({ http, options }) =>
+      `import { connect } from '${http}/client.js';\n\nconst db = connect('${http}'${options});\n` +
       'const open = db.query({ filter: { done: false }, sort: { _createdAt: -1 } });\n' +
       'open.subscribe(() => console.log(open.get()));\n' +
       "await db.create({ title: 'first', done: false });",
@@ -29,7 +30,8 @@ const SNIPPETS = [
   {
     title: 'EventSource',
     about: 'Without the client: what a filter sees, from a snapshot on.',
-    text: (http) =>
+    isOpenOnly: true,
+    text: ({ http }) =>
       `const filter = encodeURIComponent('{"done":false}');\n` +
       `const source = new EventSource(\`${http}/api/changes?snapshot=true&filter=\${filter}\`);\n` +
       "source.addEventListener('change', (event) => console.log(JSON.parse(event.data)));",
@@ -37,18 +39,31 @@ const SNIPPETS = [
   {
     title: 'WebSocket',
     about: 'The wire itself: one JSON object in each message.',
-    text: (http, ws) =>
+    text: ({ ws, hello }) =>
       `const socket = new WebSocket('${ws}/ws');\nsocket.onmessage = ({ data }) => console.log(JSON.parse(data));\n` +
-      'socket.onopen = () => socket.send(\'{"type":"CREATE","id":"c1","payload":{"title":"second"}}\');',
+      `socket.onopen = () => {${hello}\n  socket.send('{"type":"CREATE","id":"c1","payload":{"title":"second"}}');\n};`,
   },
 ];
+
+/** What lines differ in: this server's address, and where it asks who is there, how one says so. */
+function words(guarded) {
+  const http = location.origin;
+  return {
+    http,
+    ws: http.replace(/^http/, 'ws'),
+    curl: guarded ? ' -H "Authorization: Bearer $TOKEN"' : '',
+    options: guarded ? ', { token }' : '',
+    hello: guarded ? "\n  socket.send(JSON.stringify({ type: 'AUTH', payload: { token } }));" : '',
+  };
+}
 
 export class StartView {
   title = 'Start';
 
-  constructor({ db, notices }) {
-    const http = location.origin;
-    const ws = http.replace(/^http/, 'ws');
+  #guarded;
+
+  constructor({ db, scope, notices }) {
+    this.snippets = h('div', { class: 'snippets' });
     this.element = h(
       'div',
       { class: 'view scrolls' },
@@ -61,17 +76,26 @@ export class StartView {
           { class: 'lead' },
           'livelog keeps JSON documents and every change that ever happened to them, ',
           'and tells each change to everyone who listens. This server is at ',
-          h('strong', { class: 'mono' }, http),
+          h('strong', { class: 'mono' }, location.origin),
           '.',
         ),
         this.#try(db, notices),
       ),
-      h(
-        'div',
-        { class: 'snippets' },
-        SNIPPETS.map(({ title, about, text }) => snippet(title, about, text(http, ws))),
-      ),
+      this.snippets,
       h('p', { class: 'prose' }, 'More in ', h('a', { href: address('manual') }, 'the manual'), '.'),
+    );
+    scope.add(db.onState(() => this.#draw(db)));
+    this.#draw(db);
+  }
+
+  #draw(db) {
+    const guarded = isGuarded(db);
+    if (guarded === this.#guarded) return;
+    this.#guarded = guarded;
+    const shown = SNIPPETS.filter(({ isOpenOnly }) => !(isOpenOnly && guarded));
+    fill(
+      this.snippets,
+      shown.map(({ title, about, text }) => snippet(title, about, text(words(guarded)))),
     );
   }
 

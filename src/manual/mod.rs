@@ -55,6 +55,10 @@ pub mod promises {}
 pub mod operating {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("access.md")]
+pub mod access {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
 

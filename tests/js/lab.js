@@ -8,6 +8,7 @@ import { readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tokenOf, writeAccess } from './lab/access.js';
 import { ChaosProxy, isLike } from './lab/proxy.js';
 import { fill, LivelogServer, scratch } from './lab/server.js';
 
@@ -64,6 +65,16 @@ class Site {
     await this.kill();
     await this.server.rewind(seq);
     await this.start();
+  }
+
+  /** From now on this is the access file; the server sees it within some seconds. */
+  async permit(file) {
+    await writeAccess(this.server.folder, file);
+  }
+
+  /** A token that its access file trusts. */
+  token(sub, claims) {
+    return tokenOf(sub, claims);
   }
 
   cut() {
@@ -151,9 +162,11 @@ class Lab {
     this.url = `http://127.0.0.1:${this.#http.address().port}`;
   }
 
-  /** A new site: `{ rows }` begins with so many events, `{ args }` are the server's own. */
-  async site({ args = [], rows = 0 } = {}) {
-    const server = new LivelogServer(await scratch(), ['--allow-origin', this.url, ...args]);
+  /** A new site: `{ rows }` begins with so many events, `{ args }` are the server's own, `{ access }` its access file. */
+  async site({ args = [], rows = 0, access } = {}) {
+    const folder = await scratch();
+    const guarding = access ? ['--access', await writeAccess(folder, access)] : [];
+    const server = new LivelogServer(folder, ['--allow-origin', this.url, ...guarding, ...args]);
     const site = this.#add(server, true);
     if (rows > 0) await fill(server.data, rows);
     await server.start();

@@ -14,6 +14,10 @@ export type Events = {
     up: () => void;
     broadcast: (payload: any) => void;
     /**
+     * somebody else is there
+     */
+    leave: () => void;
+    /**
      * it does not come back
      */
     end: () => void;
@@ -34,38 +38,47 @@ export type Subscriber = {
      */
     catchUp: () => void;
     /**
+     * something else may be seen, perhaps by somebody else
+     */
+    forget: (isOther: boolean) => void;
+    /**
      * it does not come back
      */
     fail: (error: import('./errors.js').LivelogError) => void;
 };
 export type Connection = ReturnType<typeof openConnection>;
-/** @param {string} text */
-export declare const isTooLarge: (text: string) => boolean;
 /**
  * Full jitter: any delay up to one that doubles.
  * @param {number} attempts
  */
 export declare const backoff: (attempts: number) => number;
 /**
- * Calls all of them. One that throws stops neither the others nor the client; the runtime reports it as uncaught.
- * @template {any[]} A
- * @param {Iterable<(...args: A) => void>} listeners
- * @param {A} args
- */
-export declare function tell<A extends any[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void;
-/**
- * @template {Function} T
- * @param {Set<T>} set
- * @param {T} member
- * @returns {() => void} takes it out again
- */
-export declare function enter<T extends Function>(set: Set<T>, member: T): () => void;
-/**
  * @param {string} url of the WebSocket
  * @param {typeof globalThis.WebSocket} WebSocket
+ * @param {{ token?: import('./credentials.js').Token, role?: string }} options
  * @param {Events} events
  */
-export declare function openConnection(url: string, WebSocket: typeof globalThis.WebSocket, events: Events): {
+export declare function openConnection(url: string, WebSocket: typeof globalThis.WebSocket, { token, role }: {
+    token?: import('./credentials.js').Token;
+    role?: string;
+}, events: Events): {
+    credentials: {
+        known: Promise<string>;
+        admit: (data: any) => void;
+        show: (token: string | undefined) => void;
+        readonly subject: string | undefined;
+        readonly identity: import("./credentials.js").Identity | undefined;
+        readonly refusal: import("./errors.js").LivelogError | undefined;
+        readonly isExpired: boolean;
+        take(ready: () => void, lacking: (error: import("./errors.js").LivelogError) => void): void;
+        hello: () => string;
+        readonly isShown: boolean;
+        refuse(error: import("./credentials.js").Failure): void;
+        seeTheSame(now?: string): boolean;
+        rest(): void;
+        replace(token: import("./credentials.js").Token | undefined, newRole: string | undefined): boolean;
+        headers(): Promise<Record<string, string>>;
+    };
     /** The greatest seq of a write of this client that was answered: its reads name it. */
     acknowledged: number;
     receivers: Map<string, (frame: Frame) => void>;
@@ -87,6 +100,12 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
     request(message: Frame, answered: Answered): void;
     /** Is the reason of the state from now on, also while all is well otherwise. @param {string} text */
     warn(text: string): void;
+    /**
+     * Goes on with these.
+     * @param {import('./credentials.js').Token | undefined} next
+     * @param {string | undefined} as
+     */
+    authenticate(next: import('./credentials.js').Token | undefined, as: string | undefined): void;
     /** @param {string} reason */
     close(reason: string): void;
 };

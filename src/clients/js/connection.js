@@ -1,12 +1,15 @@
 // The socket: opened again whenever it ends, watched for silence, shared by requests and subscriptions.
 
-import { failure, invalid } from './errors.js';
+import { REFUSALS, openCredentials } from './credentials.js';
+import { endOf, failure } from './errors.js';
+import { enter, tell } from './listeners.js';
+import { isTooLarge } from './options.js';
 
 /** @typedef {'connecting' | 'live' | 'behind' | 'offline' | 'needs-auth' | 'closed'} StateName */
 
 /**
  * How the connection is. `behind`: connected, but a subscription that was live has not caught up again. `lag`: the seqs
- * that it still has to take in. `needs-auth` is kept for servers that ask who is there; today's never do.
+ * that it still has to take in. `needs-auth`: the server asks for a token, or for another.
  * @typedef {{ readonly name: StateName, readonly reason: string, readonly since: number, readonly lag: number }} State
  */
 
@@ -18,6 +21,7 @@ import { failure, invalid } from './errors.js';
  * @typedef {object} Events
  * @property {() => void} up the server has said welcome; subscriptions begin again after this
  * @property {(payload: any) => void} broadcast
+ * @property {() => void} leave somebody else is there
  * @property {() => void} end it does not come back
  */
 
@@ -29,6 +33,7 @@ import { failure, invalid } from './errors.js';
  * @property {() => void} begin there is a connection
  * @property {() => void} interrupt it has ended
  * @property {() => void} catchUp the head of the log was heard
+ * @property {(isOther: boolean) => void} forget something else may be seen, perhaps by somebody else
  * @property {(error: import('./errors.js').LivelogError) => void} fail it does not come back
  */
 
@@ -37,8 +42,6 @@ import { failure, invalid } from './errors.js';
 /** The server reads nothing more of a session with twice as many unanswered, so not even a PING. */
 const IN_FLIGHT_MAX = 32;
 const IN_FLIGHT_BYTES_MAX = 512 * 1024;
-/** The server's bound on one message. */
-const MESSAGE_BYTES_MAX = 256 * 1024;
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 30_000;
@@ -57,9 +60,6 @@ const BEAT_MS = 2400;
 const SILENT_BEATS = 2;
 const SILENT_BEATS_MAX = 25;
 
-/** @param {string} text */
-export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;
-
 /**
  * Full jitter: any delay up to one that doubles.
  * @param {number} attempts
@@ -67,41 +67,12 @@ export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESS
 export const backoff = (attempts) => Math.random() * Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempts);
 
 /**
- * Calls all of them. One that throws stops neither the others nor the client; the runtime reports it as uncaught.
- * @template {any[]} A
- * @param {Iterable<(...args: A) => void>} listeners
- * @param {A} args
- */
-export function tell(listeners, ...args) {
-  for (const listener of [...listeners]) {
-    try {
-      listener(...args);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-}
-
-/**
- * @template {Function} T
- * @param {Set<T>} set
- * @param {T} member
- * @returns {() => void} takes it out again
- */
-export function enter(set, member) {
-  if (typeof member !== 'function') throw invalid('listener', 'a listener is a function');
-  set.add(member);
-  return () => void set.delete(member);
-}
-
-/**
  * @param {string} url of the WebSocket
  * @param {typeof globalThis.WebSocket} WebSocket
+ * @param {{ token?: import('./credentials.js').Token, role?: string }} options
  * @param {Events} events
  */
-export function openConnection(url, WebSocket, events) {
+export function openConnection(url, WebSocket, { token, role }, events) {
   /** @type {WebSocket | undefined} */
   let socket;
   let isUp = false;
@@ -111,6 +82,10 @@ export function openConnection(url, WebSocket, events) {
   /** Since the last connection, and since the last that was stable. */
   let failures = 0;
   let attempts = 0;
+  /** The welcome, until the server knows who is there. @type {Frame | undefined} */
+  let greeting;
+  /** A token has expired, and another is asked for. */
+  let isRenewing = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} until the next attempt, or until this one has taken too long */
   let timer;
   /** @type {ReturnType<typeof setInterval> | undefined} while connected */
@@ -142,7 +117,9 @@ export function openConnection(url, WebSocket, events) {
   function nameOf(isLagging) {
     if (isClosed) return 'closed';
     if (isUp) return isLagging ? 'behind' : 'live';
-    const isOffline = globalThis.navigator?.onLine === false || failures >= FAILURES_UNTIL_OFFLINE;
+    const isCut = globalThis.navigator?.onLine === false;
+    if (credentials.refusal && !isRenewing && !isCut) return 'needs-auth';
+    const isOffline = isCut || failures >= FAILURES_UNTIL_OFFLINE;
     return isOffline || Date.now() - downSince >= WELCOME_MS ? 'offline' : 'connecting';
   }
 
@@ -157,36 +134,33 @@ export function openConnection(url, WebSocket, events) {
 
   const notify = () => tell(watchers, state);
 
-  function open() {
+  const open = () => credentials.take(dial, ({ message }) => lose(message));
+
+  function dial() {
     const mine = new WebSocket(url);
     socket = mine;
     timer = setTimeout(() => lose('no welcome'), WELCOME_MS);
+    mine.onopen = () => mine === socket && mine.send(credentials.hello());
     mine.onmessage = ({ data }) => {
       if (mine === socket) read(data);
     };
     mine.onclose = ({ code, reason }) => {
       if (mine !== socket) return;
-      const why = reasonOf(code, reason);
-      if (code >= 4500 && code < 5000) connection.close(why);
+      const why = endOf(code, reason, isUp);
+      const refused = REFUSALS[code];
+      if (refused) credentials.refuse({ code: refused, message: why });
+      if (!refused && code >= 4500 && code < 5000) connection.close(why);
       else lose(why);
     };
     mine.onerror = () => {};
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   */
-  function reasonOf(code, reason) {
-    if (code !== 1006) return `the server ended the connection: ${reason || code}`;
-    return isUp ? 'the connection broke off' : 'the server cannot be reached, or refuses this page';
-  }
-
   /** Lets go of the socket without waiting for its end, which may take a minute if the network is gone. */
   function drop() {
     const old = socket;
-    socket = undefined;
+    socket = greeting = undefined;
     isUp = false;
+    credentials.rest();
     clearTimeout(timer);
     clearInterval(beat);
     old?.close();
@@ -198,8 +172,11 @@ export function openConnection(url, WebSocket, events) {
     for (const subscription of subscriptions) subscription.interrupt();
   }
 
-  /** @param {string} reason */
-  function lose(reason) {
+  /**
+   * @param {string} reason
+   * @param {number} [leastMs] until the next attempt
+   */
+  function lose(reason, leastMs = 0) {
     if (isClosed) return;
     const now = Date.now();
     if (isUp) {
@@ -209,7 +186,9 @@ export function openConnection(url, WebSocket, events) {
     }
     drop();
     failures += 1;
-    timer = setTimeout(open, backoff(attempts++));
+    isRenewing = credentials.isExpired && !attempts;
+    const delay = Math.max(backoff(attempts++), leastMs);
+    timer = setTimeout(open, isRenewing ? 0 : delay);
     refresh(reason);
   }
 
@@ -232,12 +211,24 @@ export function openConnection(url, WebSocket, events) {
   /** @param {Frame} frame */
   function receive(frame) {
     silentBeats = 0;
-    if (frame.type === 'welcome') return isUp || welcome(frame);
+    if (!isUp) return greet(frame);
     if (frame.seq > head) head = frame.seq;
     if (frame.sub !== undefined && frame.id === undefined) receivers.get(frame.sub)?.(frame);
     else if (frame.type === 'broadcast') events.broadcast(frame.payload);
     else if (frame.type === 'pong') pong();
     else answer(frame);
+  }
+
+  /** Welcome and the answer to AUTH come in either order. @param {Frame} frame */
+  function greet(frame) {
+    if (frame.error) {
+      credentials.refuse(frame.error);
+      return lose(frame.error.message, frame.error.retryAfterMs);
+    }
+    if (frame.type === 'welcome') greeting = frame;
+    if (frame.request === 'AUTH') credentials.admit(frame.data);
+    else if (frame.role && credentials.isShown) credentials.admit({ role: frame.role });
+    if (greeting && credentials.isShown) welcome(greeting);
   }
 
   /** @param {Frame} frame */
@@ -249,6 +240,7 @@ export function openConnection(url, WebSocket, events) {
     if (epoch !== frame.epoch) head = connection.acknowledged = 0;
     epoch = frame.epoch;
     head = Math.max(head, frame.seq);
+    if (!credentials.seeTheSame(frame.access)) forget(false);
     // Writes go first: their answers come before the changes that tell of them, and snapshots contain them.
     events.up();
     for (const subscription of subscriptions) subscription.begin();
@@ -292,6 +284,9 @@ export function openConnection(url, WebSocket, events) {
     refresh();
   }
 
+  const forget = (/** @type {boolean} */ isOther) =>
+    subscriptions.forEach((subscription) => subscription.forget(isOther));
+
   function wake() {
     refresh();
     if (isUp) {
@@ -308,7 +303,18 @@ export function openConnection(url, WebSocket, events) {
   const wakings = ['online', 'offline', 'pageshow', 'visibilitychange'];
   for (const name of wakings) globalThis.addEventListener?.(name, wake);
 
+  const credentials = openCredentials(token, role, {
+    request: (message, answered) => connection.request(message, answered),
+    changed: notify,
+    lose,
+    leave() {
+      events.leave();
+      forget(true);
+    },
+  });
+
   const connection = {
+    credentials,
     /** The greatest seq of a write of this client that was answered: its reads name it. */
     acknowledged: 0,
     receivers,
@@ -339,7 +345,7 @@ export function openConnection(url, WebSocket, events) {
           if (state.name === 'connecting') return;
           leave();
           if (isUp) resolve();
-          else reject(failure(isClosed ? 'closed' : 'unavailable'));
+          else reject((!isClosed && credentials.refusal) || failure(isClosed ? 'closed' : 'unavailable'));
         }
         settle();
       }),
@@ -361,6 +367,21 @@ export function openConnection(url, WebSocket, events) {
     warn(text) {
       warning = text;
       if (!isClosed) refresh(text);
+    },
+
+    /**
+     * Goes on with these.
+     * @param {import('./credentials.js').Token | undefined} next
+     * @param {string | undefined} as
+     */
+    authenticate(next, as) {
+      if (isClosed) return;
+      if (credentials.replace(next, as) && isUp) return credentials.show(/** @type {string} */ (next));
+      drop();
+      failures = attempts = 0;
+      downSince = Date.now();
+      refresh('');
+      open();
     },
 
     /** @param {string} reason */

@@ -8,20 +8,25 @@ export type Change = import('./query.js').Change;
 export type Query = import('./query.js').Query;
 export type QueryOptions = import('./query.js').QueryOptions;
 export type Row = import('./query.js').Row;
-export type Command = import('./writes.js').Command;
+export type Command = import('./edits.js').Command;
 export type Conflict = import('./writes.js').Conflict;
 export type LostEdit = import('./writes.js').LostEdit;
 export type WriteOptions = import('./writes.js').WriteOptions;
-export type Written = import('./writes.js').Written;
+export type Written = import('./edits.js').Written;
 export type CreateOptions = Omit<WriteOptions, 'expectedVersion'>;
 export type UpdateOptions = WriteOptions & {
     merge?: boolean;
 };
 export type ConnectOptions = {
     /**
-     * sent with requests over HTTP; sockets do not use it
+     * or an API key, for a server that asks who is there. A function is
+     * asked at each connection, and in time before a token expires
      */
-    token?: string | (() => string | Promise<string>);
+    token?: import('./credentials.js').Token;
+    /**
+     * of those that the token gives
+     */
+    role?: string;
     /**
      * where writes wait for their answer; pages have IndexedDB, Node has not
      */
@@ -95,6 +100,10 @@ export type ChangesOptions = {
 export type Changes = AsyncGenerator<Change, void, undefined> & {
     close(): void;
 };
+export type Identity = import('./credentials.js').Identity;
+export type AuthenticateOptions = {
+    role?: string;
+};
 export type Db = ReturnType<typeof connect>;
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./connection.js').StateName} StateName */
@@ -103,16 +112,18 @@ export type Db = ReturnType<typeof connect>;
 /** @typedef {import('./query.js').Query} Query */
 /** @typedef {import('./query.js').QueryOptions} QueryOptions */
 /** @typedef {import('./query.js').Row} Row */
-/** @typedef {import('./writes.js').Command} Command */
+/** @typedef {import('./edits.js').Command} Command */
 /** @typedef {import('./writes.js').Conflict} Conflict */
 /** @typedef {import('./writes.js').LostEdit} LostEdit */
 /** @typedef {import('./writes.js').WriteOptions} WriteOptions */
-/** @typedef {import('./writes.js').Written} Written */
+/** @typedef {import('./edits.js').Written} Written */
 /** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions also of a batch: its commands have conditions */
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 /**
  * @typedef {object} ConnectOptions
- * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
+ * @property {import('./credentials.js').Token} [token] or an API key, for a server that asks who is there. A function is
+ *   asked at each connection, and in time before a token expires
+ * @property {string} [role] of those that the token gives
  * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer; pages have IndexedDB, Node has not
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
@@ -149,6 +160,8 @@ export type Db = ReturnType<typeof connect>;
  * @property {string} [epoch] of the log that `after` is a position of
  */
 /** @typedef {AsyncGenerator<Change, void, undefined> & { close(): void }} Changes */
+/** @typedef {import('./credentials.js').Identity} Identity */
+/** @typedef {{ role?: string }} AuthenticateOptions */
 /** @typedef {ReturnType<typeof connect>} Db */
 declare const commands: {
     /** @param {any} doc */
@@ -212,6 +225,8 @@ export type BatchBuilder = {
 export declare function connect(url?: string | URL, options?: ConnectOptions): {
     /** How the connection is: a new object whenever something of it changes. */
     readonly state: import("./connection.js").State;
+    /** Who the server took this client for last; nothing before it did, and without a token. */
+    readonly identity: import("./credentials.js").Identity | undefined;
     /** Writes that are not answered yet. */
     readonly pending: number;
     /** Identifies the log. */
@@ -219,7 +234,14 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
     /** The greatest seq heard of. */
     readonly seq: number;
     /**
-     * Calls `listener` each time `state` has become another object, and each time `pending` has become another number.
+     * Goes on with another token, or another function that gives one, or as nobody. What of it becomes says `state`.
+     * Where it is somebody else's, live results are empty until theirs are here, and no write that waits is sent.
+     * @param {import('./credentials.js').Token} [token]
+     * @param {AuthenticateOptions} [authenticateOptions]
+     */
+    authenticate(token?: import('./credentials.js').Token, authenticateOptions?: AuthenticateOptions): void;
+    /**
+     * Calls `listener` each time `state` or `identity` has become another object, or `pending` another number.
      * @param {(state: State) => void} listener
      * @returns {() => void} ends it
      */
@@ -229,7 +251,7 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
      * @param {Command} command
      * @param {WriteOptions} [writeOptions]
      */
-    write(command: Command, writeOptions?: WriteOptions): Promise<import("./writes.js").Written>;
+    write(command: Command, writeOptions?: WriteOptions): Promise<import("./edits.js").Written>;
     /**
      * A new event: `doc` with an `_id`, or it is given one. Resolves with the event.
      * @type {(doc: any, options?: CreateOptions) => Promise<any>}

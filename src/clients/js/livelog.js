@@ -1,12 +1,13 @@
 // livelog's client: writes that are never lost and never done twice, and live results of queries.
 //
-// connection.js has the socket, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js
+// connection.js has the socket, credentials.js who comes in over it, subscription.js what is subscribed to over it, writes.js the queue of writes, query.js
 // live results, documents.js the server's order and filters, options.js what calls take, errors.js what is thrown,
 // persist.js (loaded if asked for) the queue on disk.
 
-import { enter, openConnection, tell } from './connection.js';
+import { openConnection } from './connection.js';
 import { compare } from './documents.js';
 import { LivelogError, failure, invalid } from './errors.js';
+import { enter, tell } from './listeners.js';
 import { check, copyOf } from './options.js';
 import { openQuery } from './query.js';
 import { openStream, openSubscription } from './subscription.js';
@@ -21,18 +22,20 @@ export { LivelogError, compare };
 /** @typedef {import('./query.js').Query} Query */
 /** @typedef {import('./query.js').QueryOptions} QueryOptions */
 /** @typedef {import('./query.js').Row} Row */
-/** @typedef {import('./writes.js').Command} Command */
+/** @typedef {import('./edits.js').Command} Command */
 /** @typedef {import('./writes.js').Conflict} Conflict */
 /** @typedef {import('./writes.js').LostEdit} LostEdit */
 /** @typedef {import('./writes.js').WriteOptions} WriteOptions */
-/** @typedef {import('./writes.js').Written} Written */
+/** @typedef {import('./edits.js').Written} Written */
 
 /** @typedef {Omit<WriteOptions, 'expectedVersion'>} CreateOptions also of a batch: its commands have conditions */
 /** @typedef {WriteOptions & { merge?: boolean }} UpdateOptions `merge`: the data are a merge patch */
 
 /**
  * @typedef {object} ConnectOptions
- * @property {string | (() => string | Promise<string>)} [token] sent with requests over HTTP; sockets do not use it
+ * @property {import('./credentials.js').Token} [token] or an API key, for a server that asks who is there. A function is
+ *   asked at each connection, and in time before a token expires
+ * @property {string} [role] of those that the token gives
  * @property {'memory' | 'indexeddb'} [persist] where writes wait for their answer; pages have IndexedDB, Node has not
  * @property {string} [name] of the database; by the server's address if left out
  * @property {typeof globalThis.WebSocket} [WebSocket]
@@ -74,6 +77,8 @@ export { LivelogError, compare };
  */
 
 /** @typedef {AsyncGenerator<Change, void, undefined> & { close(): void }} Changes */
+/** @typedef {import('./credentials.js').Identity} Identity */
+/** @typedef {{ role?: string }} AuthenticateOptions */
 /** @typedef {ReturnType<typeof connect>} Db */
 
 const commands = {
@@ -138,7 +143,7 @@ export function connect(url = globalThis.location?.origin, options) {
   }
   /** @type {ConnectOptions} */
   const checked = check('connect', options);
-  const { token, persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket } = checked;
+  const { persist, name = `livelog ${url}`, WebSocket = globalThis.WebSocket } = checked;
   const isKept = persist === 'indexeddb';
   if (isKept && !globalThis.indexedDB) throw invalid('persist', 'persist needs IndexedDB, and there is none here');
   if (!WebSocket) throw invalid('WebSocket', 'there is no WebSocket here; Node has it from version 22 on');
@@ -146,13 +151,15 @@ export function connect(url = globalThis.location?.origin, options) {
   /** @type {Set<(payload: any) => void>} */
   const broadcastListeners = new Set();
 
-  const connection = openConnection(`${base.replace(/^http/, 'ws')}/ws?changes=none`, WebSocket, {
+  const connection = openConnection(`${base.replace(/^http/, 'ws')}/ws?changes=none`, WebSocket, checked, {
     up: () => writes.up(),
     broadcast: (payload) => tell(broadcastListeners, payload),
+    leave: () => writes.leave(),
     end: () => writes.close(),
   });
-  const opening = isKept ? import('./persist.js').then(({ openStore }) => openStore(name)) : undefined;
-  const writes = openWrites(connection, checked, opening);
+  /** @param {string} subject */
+  const openKept = async (subject) => (await import('./persist.js')).openStore(name, subject);
+  const writes = openWrites(connection, checked, isKept ? openKept : undefined);
 
   /**
    * Asks again if the connection ends before the answer, perhaps another log, in which other positions are known.
@@ -218,6 +225,10 @@ export function connect(url = globalThis.location?.origin, options) {
     get state() {
       return connection.state;
     },
+    /** Who the server took this client for last; nothing before it did, and without a token. */
+    get identity() {
+      return connection.credentials.identity;
+    },
     /** Writes that are not answered yet. */
     get pending() {
       return writes.edits.size;
@@ -232,7 +243,18 @@ export function connect(url = globalThis.location?.origin, options) {
     },
 
     /**
-     * Calls `listener` each time `state` has become another object, and each time `pending` has become another number.
+     * Goes on with another token, or another function that gives one, or as nobody. What of it becomes says `state`.
+     * Where it is somebody else's, live results are empty until theirs are here, and no write that waits is sent.
+     * @param {import('./credentials.js').Token} [token]
+     * @param {AuthenticateOptions} [authenticateOptions]
+     */
+    authenticate(token, authenticateOptions) {
+      const { role } = check('authenticate', { ...authenticateOptions, token });
+      connection.authenticate(token, role);
+    },
+
+    /**
+     * Calls `listener` each time `state` or `identity` has become another object, or `pending` another number.
      * @param {(state: State) => void} listener
      * @returns {() => void} ends it
      */
@@ -304,7 +326,7 @@ export function connect(url = globalThis.location?.origin, options) {
     async history(id, historyOptions) {
       if (!isNameable(id)) throw invalid('id', 'the id of an event is a string that an address can name');
       const asked = check('history', historyOptions);
-      const bearer = typeof token === 'function' ? await token() : token;
+      const headers = await connection.credentials.headers();
       // Through JSON, which leaves out what is undefined.
       const { acknowledged } = connection;
       const parameters = new URLSearchParams(
@@ -312,8 +334,7 @@ export function connect(url = globalThis.location?.origin, options) {
       );
       const address = `${base}/api/events/${encodeURIComponent(id)}/history?${parameters}`;
       const { fetch: request = globalThis.fetch } = checked;
-      const init = bearer ? { headers: { authorization: `Bearer ${bearer}` } } : {};
-      const { data, seq, next, error } = await request(address, init)
+      const { data, seq, next, error } = await request(address, { headers })
         .then((response) => response.json())
         .catch(() => {
           throw failure('unavailable');

@@ -1,6 +1,7 @@
 /** By call, the names that it knows. */
 declare const CALLS: {
     connect: string;
+    authenticate: string;
     query: string;
     fetch: string;
     get: string;
@@ -35,9 +36,9 @@ export declare function copyOf(value: any, path: string, where?: string, depth?:
 /**
  * A copy of a command, if it is one.
  * @param {any} command
- * @returns {import('./writes.js').Command}
+ * @returns {import('./edits.js').Command}
  */
-export declare const commandOf: (command: any) => import('./writes.js').Command;
+export declare const commandOf: (command: any) => import('./edits.js').Command;
 /**
  * Refuses what a call does not take. What is `undefined` counts as left out, but of a command.
  * @param {Call} call
@@ -45,4 +46,12 @@ export declare const commandOf: (command: any) => import('./writes.js').Command;
  * @returns {any} a copy of the options
  */
 export declare function check(call: Call, options?: any): any;
+/**
+ * The fields with those that are sorted by. No path may lead into another.
+ * @param {string[]} fields
+ * @param {Record<string, 1 | -1>} sort
+ */
+export declare function withSorted(fields: string[], sort: Record<string, 1 | -1>): string[];
+/** @param {string} text */
+export declare const isTooLarge: (text: string) => boolean;
 export {};

@@ -2,12 +2,13 @@
 // what was meant, and a write would lose its condition or a query its filter. What is taken is copied as JSON has it, so
 // that what its caller changes later changes nothing here, and everybody judges the same values.
 
-import { isObject } from './documents.js';
+import { covers, isObject } from './documents.js';
 import { invalid } from './errors.js';
 
 /** By call, the names that it knows. */
 const CALLS = {
-  connect: 'token persist name WebSocket fetch onConflict onLost',
+  connect: 'token role persist name WebSocket fetch onConflict onLost',
+  authenticate: 'token role',
   query: 'filter sort limit fields optimistic',
   fetch: 'filter sort limit fields cursor at minSeq',
   get: 'fields at minSeq',
@@ -47,7 +48,7 @@ const isOneOf = (words) => (value) => words.split(' ').includes(value);
  * @type {[string, string, ...Test[]][]}
  */
 const KINDS = [
-  ['commandId cursor epoch name', 'a string', isText],
+  ['commandId cursor epoch name role', 'a string', isText],
   ['after expectedVersion limit minSeq', 'a number from 0', isCount],
   ['merge optimistic', 'true or false', isA('boolean')],
   ['WebSocket fetch onConflict onLost', 'a function', isFunction],
@@ -93,7 +94,7 @@ export function copyOf(value, path, where = path, depth = 0) {
 /**
  * A copy of a command, if it is one.
  * @param {any} command
- * @returns {import('./writes.js').Command}
+ * @returns {import('./edits.js').Command}
  */
 export const commandOf = (command) => check('command', { type: undefined, payload: undefined, ...command });
 
@@ -116,3 +117,19 @@ export function check(call, options = {}) {
   }
   return checked;
 }
+
+/**
+ * The fields with those that are sorted by. No path may lead into another.
+ * @param {string[]} fields
+ * @param {Record<string, 1 | -1>} sort
+ */
+export function withSorted(fields, sort) {
+  const all = [...new Set([...fields, ...Object.keys(sort)])];
+  return all.filter((path) => !covers(all.filter((other) => other !== path), path));
+}
+
+/** The server's bound on one message. */
+const MESSAGE_BYTES_MAX = 256 * 1024;
+
+/** @param {string} text */
+export const isTooLarge = (text) => new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX;

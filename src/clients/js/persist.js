@@ -7,9 +7,9 @@
 
 import { uuid } from './ids.js';
 
-/** @typedef {import('./writes.js').Edit} Edit */
+/** @typedef {import('./edits.js').Edit} Edit */
 /** @typedef {Pick<Edit, 'commandId' | 'command' | 'optimistic' | 'at' | 'seqGuess' | 'key'>} KeptEdit */
-/** @typedef {KeptEdit & { owner: string }} Kept */
+/** @typedef {KeptEdit & { owner: string, subject?: string }} Kept `owner` is a page, `subject` who made it there */
 /** @typedef {Awaited<ReturnType<typeof openStore>>} Store */
 
 /** A page that is being reloaded may still hold its name for a moment. */
@@ -38,8 +38,11 @@ function openDatabase(name) {
   return done(opening);
 }
 
-/** @param {string} name of the database */
-export async function openStore(name) {
+/**
+ * @param {string} name of the database
+ * @param {string} subject whose writes are meant; those of others stay where they are
+ */
+export async function openStore(name, subject) {
   const database = await openDatabase(name);
   const me = uuid();
   /** Owners whose writes are this page's. */
@@ -91,6 +94,13 @@ export async function openStore(name) {
     owners.forEach((owner, at) => void (ends[at] <= Date.now() && leases.delete(owner)));
   }
 
+  /** Before there were subjects nobody asked for one. */
+  async function theirs() {
+    /** @type {Kept[]} */
+    const all = await done(table('writes').getAll());
+    return all.filter((kept) => (kept.subject ?? '') === subject);
+  }
+
   const renew = () => claimed.forEach((owner) => void table('leases').put(Date.now() + LEASE_MS, owner));
 
   await claim(me);
@@ -117,7 +127,7 @@ export async function openStore(name) {
     async put(edit) {
       const { commandId, command, optimistic, at, seqGuess, key } = edit;
       /** @type {Kept} */
-      const kept = { commandId, command, optimistic, at, seqGuess, owner: me, ...(key && { key }) };
+      const kept = { commandId, command, optimistic, at, seqGuess, owner: me, subject, ...(key && { key }) };
       edit.key = await done(table('writes').put(kept));
     },
 
@@ -131,15 +141,11 @@ export async function openStore(name) {
      * @returns {Promise<Kept[]>} in the order in which they were made
      */
     async adopt() {
-      /** @type {Kept[]} */
-      const seen = await done(table('writes').getAll());
-      for (const owner of new Set(seen.map((kept) => kept.owner))) {
+      for (const owner of new Set((await theirs()).map((kept) => kept.owner))) {
         if (!claimed.has(owner) && (await claim(owner))) claimed.add(owner);
       }
       // Read again: an owner may have ended with its writes answered in the meantime.
-      /** @type {Kept[]} */
-      const all = await done(table('writes').getAll());
-      const mine = all.filter(({ owner, key }) => owner !== me && claimed.has(owner) && !adopted.has(key));
+      const mine = (await theirs()).filter(({ owner, key }) => owner !== me && claimed.has(owner) && !adopted.has(key));
       for (const { key } of mine) adopted.add(key);
       return mine;
     },

@@ -1,5 +1,5 @@
 export type Row = import('./documents.js').Document;
-export type Edit = import('./writes.js').Edit;
+export type Edit = import('./edits.js').Edit;
 export type LivelogError = import('./errors.js').LivelogError;
 export type QueryOptions = {
     filter?: any;

@@ -1,14 +1,14 @@
 // A live result: rows that a subscription confirms, and over them the edits that are not answered yet.
 
-import { enter, tell } from './connection.js';
 import { covers, judgeOf, orderBy, project, rearrange } from './documents.js';
+import { applied } from './edits.js';
 import { failure, invalid } from './errors.js';
-import { isCount } from './options.js';
+import { enter, tell } from './listeners.js';
+import { isCount, withSorted } from './options.js';
 import { openStream, openSubscription } from './subscription.js';
-import { applied } from './writes.js';
 
 /** @typedef {import('./documents.js').Document} Row */
-/** @typedef {import('./writes.js').Edit} Edit */
+/** @typedef {import('./edits.js').Edit} Edit */
 /** @typedef {import('./errors.js').LivelogError} LivelogError */
 
 /**
@@ -303,6 +303,13 @@ export function openQuery(connection, writes, options) {
     connection,
     { filter, fields: asked, snapshot: true },
     {
+      clear() {
+        swap(new Map());
+        arrange();
+        isReady = false;
+        seq = 0;
+        schedule();
+      },
       restart(reason = '') {
         incoming = new Map();
         resetReason = reason;
@@ -384,14 +391,4 @@ export function openQuery(connection, writes, options) {
       if (!error) subscription.fail(failure('closed'));
     },
   };
-}
-
-/**
- * The fields with those that are sorted by. No path may lead into another.
- * @param {string[]} fields
- * @param {Record<string, 1 | -1>} sort
- */
-function withSorted(fields, sort) {
-  const all = [...new Set([...fields, ...Object.keys(sort)])];
-  return all.filter((path) => !covers(all.filter((other) => other !== path), path));
 }

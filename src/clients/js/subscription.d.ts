@@ -9,6 +9,10 @@ export type Options = {
 };
 export type Handlers = {
     /**
+     * what was told is nobody's any more
+     */
+    clear?: () => void;
+    /**
      * what was gathered is void: a snapshot or, without one, changes after a
      * gap follow; with a reason if the server gave one
      */
@@ -45,6 +49,11 @@ export declare function openSubscription(connection: import('./connection.js').C
     readonly epoch: string | undefined;
     readonly isLive: boolean;
     readonly isLagging: boolean;
+    /**
+     * What was told may not be what is seen now: a snapshot is taken anew, and a gap in changes is said.
+     * @param {boolean} isOther somebody else sees it
+     */
+    forget(isOther: boolean): void;
     /** The connection has ended. */
     interrupt(): void;
     /** Moves up a position that lags behind: to resume from it the server would read all of the log since. */

@@ -13,6 +13,7 @@ import { LivelogError, failure } from './errors.js';
 
 /**
  * @typedef {object} Handlers
+ * @property {() => void} [clear] what was told is nobody's any more
  * @property {(reason?: string) => void} restart what was gathered is void: a snapshot or, without one, changes after a
  *   gap follow; with a reason if the server gave one
  * @property {(rows: any[]) => void} [snapshot] a page of it
@@ -105,7 +106,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     connection.receivers.delete(name);
     isLive = false;
     if (error.retryable) {
-      retry = setTimeout(begin, backoff(attempts++));
+      retry = setTimeout(begin, Math.max(backoff(attempts++), error.retryAfterMs ?? 0));
       return connection.refresh();
     }
     fail(new LivelogError(error));
@@ -187,6 +188,16 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     },
     get isLagging() {
       return wasLive && !isLive;
+    },
+
+    /**
+     * What was told may not be what is seen now: a snapshot is taken anew, and a gap in changes is said.
+     * @param {boolean} isOther somebody else sees it
+     */
+    forget(isOther) {
+      if (isOther) handlers.clear?.();
+      if (snapshot) after = undefined;
+      else handlers.restart('access_changed');
     },
 
     /** The connection has ended. */

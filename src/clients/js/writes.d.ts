@@ -1,14 +1,7 @@
 import { LivelogError } from './errors.js';
-export type Document = import('./documents.js').Document;
-export type Command = {
-    type: string;
-    payload: any;
-};
-export type Written = {
-    seq: number;
-    data: any;
-    duplicate: boolean;
-};
+export type Command = import('./edits.js').Command;
+export type Edit = import('./edits.js').Edit;
+export type Written = import('./edits.js').Written;
 export type WriteOptions = {
     /**
      * chosen by the caller, to repeat a write that it has made before
@@ -44,74 +37,19 @@ export type WriteHandlers = {
     onLost?: (edit: LostEdit) => void;
 };
 export type Writes = ReturnType<typeof openWrites>;
-export type Edit = {
-    commandId: string;
-    command: Command;
-    /**
-     * the commands of a batch, or this one
-     */
-    parts: {
-        id: string;
-        type: string;
-        payload: any;
-    }[];
-    optimistic: boolean;
-    /**
-     * when it was made, as a timestamp of the wire
-     */
-    at: string;
-    /**
-     * its seq, if nobody else writes
-     */
-    seqGuess: number;
-    bytes: number;
-    /**
-     * in the database
-     */
-    key?: any;
-    /**
-     * being stored; may be sent; unanswered; its conflict is with
-     * the application, or what that made of it waits
-     */
-    stage: 'keeping' | 'ready' | 'sent' | 'asking';
-    conflicts: number;
-    wait?: ReturnType<typeof setTimeout>;
-    /**
-     * while it may have been carried out: its change comes after this seq, which was heard
-     * of before it was sent
-     */
-    unsureAfter?: number;
-    /**
-     * where in which log it is
-     */
-    answer?: {
-        seq: number;
-        epoch: string;
-    };
-    /**
-     * it was refused: nothing shows it any more
-     */
-    isOver?: boolean;
-    resolve: (written: Written) => void;
-    reject: (error: any) => void;
-};
 /**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers
- * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
+ * @param {(subject: string) => Promise<import('./persist.js').Store>} [openStore] of somebody's edits; they are kept
+ *   nowhere if left out
  */
-export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, opening?: Promise<import('./persist.js').Store | undefined>): {
+export declare function openWrites(connection: import('./connection.js').Connection, { onConflict, onLost }: WriteHandlers, openStore?: (subject: string) => Promise<import('./persist.js').Store>): {
     write: (command: Command, { commandId, expectedVersion, optimistic }?: WriteOptions) => Promise<Written>;
     shows: Set<(edit: Edit) => void>;
     /** Those that are not answered, in order. */
-    readonly edits: Set<Edit>;
+    readonly edits: Set<import("./edits.js").Edit>;
     up(): void;
+    /** Somebody else is there: what waits is not theirs. It stays in the database for who made it. */
+    leave(): void;
     close(): void;
 };
-/**
- * What an edit makes of a document; the document itself where only the server can tell.
- * @param {Document | undefined} doc
- * @param {Edit} edit
- * @param {string} ofId
- */
-export declare function applied(doc: Document | undefined, { parts, at, seqGuess }: Edit, ofId: string): import("./documents.js").Document | undefined;

@@ -3,15 +3,15 @@
 // A write that was sent and not answered may have been carried out or not. It is sent again under the same `commandId`,
 // which makes the server answer it as it did, or carry it out for the first time.
 
-import { backoff, isTooLarge, tell } from './connection.js';
-import { update } from './documents.js';
-import { LivelogError, failure, invalid } from './errors.js';
+import { backoff } from './connection.js';
+import { prepare } from './edits.js';
+import { LivelogError, failure } from './errors.js';
 import { uuid, uuidOf } from './ids.js';
-import { commandOf } from './options.js';
+import { tell } from './listeners.js';
 
-/** @typedef {import('./documents.js').Document} Document */
-/** @typedef {{ type: string, payload: any }} Command as on the wire */
-/** @typedef {{ seq: number, data: any, duplicate: boolean }} Written what a write was answered with */
+/** @typedef {import('./edits.js').Command} Command */
+/** @typedef {import('./edits.js').Edit} Edit */
+/** @typedef {import('./edits.js').Written} Written */
 
 /**
  * @typedef {object} WriteOptions
@@ -34,29 +34,6 @@ import { commandOf } from './options.js';
 
 /** @typedef {ReturnType<typeof openWrites>} Writes */
 
-/**
- * A write that is on its way.
- * @typedef {object} Edit
- * @property {string} commandId
- * @property {Command} command
- * @property {{ id: string, type: string, payload: any }[]} parts the commands of a batch, or this one
- * @property {boolean} optimistic
- * @property {string} at when it was made, as a timestamp of the wire
- * @property {number} seqGuess its seq, if nobody else writes
- * @property {number} bytes
- * @property {any} [key] in the database
- * @property {'keeping' | 'ready' | 'sent' | 'asking'} stage being stored; may be sent; unanswered; its conflict is with
- *   the application, or what that made of it waits
- * @property {number} conflicts
- * @property {ReturnType<typeof setTimeout>} [wait]
- * @property {number} [unsureAfter] while it may have been carried out: its change comes after this seq, which was heard
- *   of before it was sent
- * @property {{ seq: number, epoch: string }} [answer] where in which log it is
- * @property {boolean} [isOver] it was refused: nothing shows it any more
- * @property {(written: Written) => void} resolve
- * @property {(error: any) => void} reject
- */
-
 /** Events with edits under way at a time; all of them are looked through for each answer. */
 const PIPELINE_MAX = 100;
 /** How often a page looks for writes of pages that are gone. */
@@ -65,54 +42,28 @@ const OFFLINE_MAX = 100;
 const OFFLINE_BYTES_MAX = 1024 * 1024;
 
 /**
- * The commands of a batch, copied, or this one.
- * @param {Command} command
- * @returns {Command[]}
- */
-function partsOf(command) {
-  const { type, payload } = command;
-  if (type !== 'BATCH') return [command];
-  if (!Array.isArray(payload.commands)) throw invalid('commands', 'the commands of a batch are a list');
-  return (payload.commands = payload.commands.map(commandOf));
-}
-
-/**
- * Takes a command apart and copies it, so that what its caller changes later is not sent.
- * @param {Command} original
- * @param {string} commandId
- * @param {number} [expectedVersion]
- * @param {(at: number) => string} [newId] of what is created by the command at this place of a batch
- */
-function prepare(original, commandId, expectedVersion, newId = uuid) {
-  const command = commandOf(original);
-  if (expectedVersion !== undefined) command.payload.expectedVersion = expectedVersion;
-  const parts = partsOf(command).map((part, at) => ({
-    ...part,
-    id: /** @type {string} */ (part.type === 'CREATE' ? (part.payload._id ??= newId(at)) : part.payload.id),
-  }));
-  const text = JSON.stringify({ ...command, commandId });
-  if (isTooLarge(text)) throw failure('too_large');
-  return { commandId, command, parts, bytes: text.length };
-}
-
-/**
  * @param {import('./connection.js').Connection} connection
  * @param {WriteHandlers} handlers
- * @param {Promise<import('./persist.js').Store | undefined>} [opening] where edits are kept; nowhere if left out
+ * @param {(subject: string) => Promise<import('./persist.js').Store>} [openStore] of somebody's edits; they are kept
+ *   nowhere if left out
  */
-export function openWrites(connection, { onConflict, onLost }, opening) {
+export function openWrites(connection, { onConflict, onLost }, openStore) {
   /** In the order of the calls; those of earlier pages before them. @type {Set<Edit>} */
   let queue = new Set();
   let bytes = 0;
   let attempts = 0;
   /** Of live results: called with an edit whenever it is another. @type {Set<(edit: Edit) => void>} */
   const shows = new Set();
-  let isReady = !opening;
+  let isReady = true;
   let isClosed = false;
+  /** @type {Promise<import('./persist.js').Store | undefined> | undefined} */
+  let opening;
   /** @type {import('./persist.js').Store | undefined} */
   let store;
   /** @type {ReturnType<typeof setTimeout> | undefined} while the server wants to be left alone */
   let pause;
+  /** Until when, whatever becomes of the connection. */
+  let limitedUntil = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let adopting;
 
@@ -213,18 +164,31 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       const error = new LivelogError(answer.error);
       const isUnknown = error.code === 'outcome_unknown';
       if (!isUnknown) edit.unsureAfter = undefined;
-      if (error.retryable || isUnknown) return tryLater(edit);
+      if (error.retryable || isUnknown) return tryLater(edit, error);
       refuse(edit, error);
     });
   }
 
-  /** @param {Edit} edit */
-  function tryLater(edit) {
+  /**
+   * @param {Edit} edit
+   * @param {LivelogError} error
+   */
+  function tryLater(edit, { retryAfterMs = 0 }) {
     show(edit);
-    pause ??= setTimeout(() => {
-      pause = undefined;
-      pump();
-    }, backoff(attempts++));
+    limitedUntil = Math.max(limitedUntil, Date.now() + retryAfterMs);
+    if (!pause || retryAfterMs) rest(pause ? 0 : backoff(attempts++));
+  }
+
+  /** @param {number} leastMs */
+  function rest(leastMs) {
+    clearTimeout(pause);
+    pause = setTimeout(
+      () => {
+        pause = undefined;
+        pump();
+      },
+      Math.max(leastMs, limitedUntil - Date.now()),
+    );
   }
 
   /**
@@ -263,13 +227,13 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
         const current = error.details?.current;
         const attempt = ++edit.conflicts;
         const payload = await onConflict({ command: edit.command, error, current, attempt });
-        if (isClosed) return;
+        if (isClosed || !queue.has(edit)) return;
         if (payload) return replace(edit, payload);
       } catch (thrown) {
         error = thrown;
       }
     }
-    if (isClosed) return;
+    if (isClosed || !queue.has(edit)) return;
     show(edit, true);
     end(edit);
     edit.reject(error);
@@ -290,7 +254,9 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
 
   /** Takes over the edits of pages that are gone: they go before those of this one. */
   async function adopt() {
-    const records = (await store?.adopt()) ?? [];
+    const from = store;
+    const records = (await from?.adopt()) ?? [];
+    if (from !== store) return;
     /** @type {Edit[]} */
     const adopted = records.map(({ commandId, command, ...rest }) => ({
       ...prepare(command, commandId),
@@ -299,7 +265,7 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       conflicts: 0,
       resolve() {},
       reject(error) {
-        if (!isClosed) onLost?.({ command: this.command, error });
+        if (!isClosed && error.code !== 'signed_out') onLost?.({ command: this.command, error });
       },
     }));
     if (!adopted.length) return;
@@ -308,21 +274,27 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     connection.notify();
   }
 
-  async function start() {
-    try {
-      store = await opening;
-      await adopt();
-    } catch {
-      // What cannot be read now is left to a later page.
-    }
+  /** @param {import('./persist.js').Store | undefined} opened */
+  async function begin(opened) {
+    store = opened;
+    // What cannot be read now is left to a later page.
+    await adopt().catch(() => {});
+    if (store !== opened || isClosed) return;
     isReady = true;
     pump();
-    if (store && !isClosed) adopting = setInterval(() => adopt().then(pump, () => {}), ADOPTION_MS);
+    if (store) adopting = setInterval(() => adopt().then(pump, () => {}), ADOPTION_MS);
   }
-  if (opening) {
-    opening = opening.catch(unkept);
-    start();
+
+  async function start() {
+    if (!openStore) return;
+    isReady = false;
+    const { known } = connection.credentials;
+    const mine = (opening = known.then(() => openStore(connection.credentials.subject ?? '')).catch(unkept));
+    const opened = await mine;
+    if (mine === opening) begin(opened);
+    else opened?.close();
   }
+  start();
 
   return {
     write,
@@ -333,9 +305,27 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
     },
 
     up() {
+      if (limitedUntil > Date.now()) return rest(0);
       clearTimeout(pause);
       pause = undefined;
       pump();
+    },
+
+    /** Somebody else is there: what waits is not theirs. It stays in the database for who made it. */
+    leave() {
+      clearInterval(adopting);
+      store?.close();
+      store = undefined;
+      const left = queue;
+      queue = new Set();
+      bytes = 0;
+      for (const edit of left) {
+        clearTimeout(edit.wait);
+        show(edit, true);
+        edit.reject(failure('signed_out'));
+      }
+      start();
+      connection.notify();
     },
 
     close() {
@@ -349,39 +339,4 @@ export function openWrites(connection, { onConflict, onLost }, opening) {
       opening?.then(() => store?.close());
     },
   };
-}
-
-/**
- * What an edit makes of a document; the document itself where only the server can tell.
- * @param {Document | undefined} doc
- * @param {Edit} edit
- * @param {string} ofId
- */
-export function applied(doc, { parts, at, seqGuess }, ofId) {
-  for (const { id, type, payload } of parts) {
-    if (id !== ofId) continue;
-    if (type === 'CREATE') {
-      doc ??= { _id: id, _version: 1, _seq: seqGuess, _createdAt: at, _updatedAt: at, ...payload };
-    } else if (type === 'DELETE') {
-      doc = undefined;
-    } else if (type === 'UPDATE' && doc) {
-      const next = update(doc, payload);
-      if (next) doc = stamped(next, at, seqGuess);
-    }
-  }
-  return doc;
-}
-
-/**
- * What the server will have counted, as far as the row shows it.
- * @param {Document} doc
- * @param {string} at
- * @param {number} seqGuess
- */
-function stamped(doc, at, seqGuess) {
-  const next = { ...doc };
-  if ('_version' in next) next._version += 1;
-  if ('_seq' in next) next._seq = seqGuess;
-  if ('_updatedAt' in next) next._updatedAt = at;
-  return next;
 }

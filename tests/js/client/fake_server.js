@@ -63,6 +63,18 @@ export class FakeServer {
     this.say({ type: 'welcome', epoch: this.epoch, seq, session: 's' });
   }
 
+  /** The newest connection is open: the client says who it is. */
+  open() {
+    this.socket.onopen();
+  }
+
+  /** Opens it, answers its AUTH, and says welcome. */
+  admit(data, welcome = {}) {
+    this.open();
+    this.accept(this.last('AUTH'), undefined, data);
+    this.say({ type: 'welcome', epoch: this.epoch, seq: 10, session: 's', ...welcome });
+  }
+
   cut(code = 1006, reason = '') {
     this.socket.onclose({ code, reason });
   }
@@ -98,4 +110,10 @@ export class FakeServer {
     const { sub } = this.last('SUBSCRIBE').payload;
     this.say({ type: 'change', sub, seq, kind, eventId: data._id, version: 1, at: '', data, ...more });
   }
+}
+
+/** What looks like a token of this subject to who does not verify it. */
+export function tokenOf(sub, jti = 1) {
+  const claims = JSON.stringify({ iss: 'https://id.example', sub, jti, name: 'Zoë??>' });
+  return `e30.${Buffer.from(claims).toString('base64url')}.c2lnbmVk`;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { IDBFactory, IDBObjectStore } from 'fake-indexeddb';
-import { FakeServer } from './fake_server.js';
+import { FakeServer, tokenOf } from './fake_server.js';
 
 /** What a page asks of the database takes some turns of the loop. */
 async function until(holds) {
@@ -201,6 +201,135 @@ test('writes of earlier pages count as pending, and that is told', async () => {
   second.onState(() => told.push(second.pending));
   await until(() => second.pending === 1);
   assert.deepEqual(told, [1]);
+});
+
+test('what is stored is sent by who made it, and neither shown to others nor lost', async () => {
+  const lost = [];
+  const onLost = (edit) => lost.push(edit);
+  const first = open({ token: tokenOf('ada') });
+  leave(first.update('a', { n: 1 }));
+  await stored(1);
+  first.close();
+  for (const token of [tokenOf('bob'), undefined, 'lk_ada_00']) {
+    const other = open({ token, onLost });
+    leave(other.update('b', { n: 1 }));
+    await stored(2);
+    if (token) server.admit({ role: 'user' });
+    else server.welcome();
+    await until(() => server.sent('UPDATE').length === 1);
+    assert.deepEqual([server.last('UPDATE').payload.id, other.pending], ['b', 1]);
+    server.accept(server.last('UPDATE'), 1, {});
+    await stored(1);
+    other.close();
+  }
+  const back = open({ token: async () => tokenOf('ada', 2), onLost });
+  await until(() => back.pending === 1);
+  server.admit({ role: 'user' });
+  await until(() => server.sent('UPDATE').length === 1);
+  assert.equal(server.last('UPDATE').payload.id, 'a');
+  server.accept(server.last('UPDATE'), 1, {});
+  await stored(0);
+  assert.deepEqual(lost, []);
+});
+
+test('what waits when somebody else signs in waits until who made it is back, in the same page too', async () => {
+  const lost = [];
+  const page = open({ token: tokenOf('ada'), onLost: (edit) => lost.push(edit) });
+  const writing = page.update('a', { n: 1 });
+  await stored(1);
+  page.authenticate(tokenOf('bob'));
+  await assert.rejects(writing, { code: 'signed_out' });
+  server.admit({ role: 'user' });
+  leave(page.update('b', { n: 1 }));
+  await until(() => server.sent('UPDATE').length === 1);
+  assert.equal(server.last('UPDATE').payload.id, 'b');
+  server.accept(server.last('UPDATE'), 1, {});
+  await stored(1);
+  page.authenticate(tokenOf('ada', 2));
+  server.admit({ role: 'user' });
+  await until(() => server.sent('UPDATE').length === 1);
+  assert.equal(server.last('UPDATE').payload.id, 'a');
+  page.authenticate(tokenOf('bob'));
+  assert.equal(page.pending, 0);
+  assert.deepEqual(lost, []);
+});
+
+test('what was not stored yet when somebody else signs in is not stored as theirs', async () => {
+  const page = open({ token: tokenOf('ada') });
+  const writing = page.update('a', { n: 1 });
+  page.authenticate(tokenOf('bob'));
+  await assert.rejects(writing, { code: 'signed_out' });
+  server.admit({ role: 'user' });
+  const sending = page.update('b', { n: 1 });
+  await until(() => server.sent('UPDATE').length === 1);
+  server.accept(server.last('UPDATE'), 1, {});
+  await sending;
+  await stored(0);
+});
+
+test('what the application makes of a conflict of one is not kept as of another', async () => {
+  let decide;
+  const onConflict = () => new Promise((resolve) => void (decide = resolve));
+  const page = open({ token: tokenOf('ada'), onConflict });
+  server.admit({ role: 'user' });
+  leave(page.update('a', { n: 1 }, { expectedVersion: 1 }));
+  await until(() => server.sent('UPDATE').length === 1);
+  server.refuse(server.last('UPDATE'), 'version_conflict', { details: { current: {} } });
+  await until(() => decide);
+  page.authenticate(tokenOf('bob'));
+  server.admit({ role: 'user' });
+  const sending = page.update('b', { n: 1 });
+  await until(() => server.sent('UPDATE').length === 1);
+  decide({ id: 'a', updateData: { n: 2 } });
+  server.accept(server.last('UPDATE'), 1, {});
+  await sending;
+  await stored(1);
+  page.close();
+  const back = open({ token: tokenOf('ada') });
+  await until(() => back.pending === 1);
+});
+
+test('what is read for one while another signs in is not taken over', async () => {
+  const gone = open({ token: tokenOf('ada') });
+  leave(gone.update('a', { n: 1 }));
+  await stored(1);
+  gone.close();
+  for (let turns = 0; turns < 40; turns += 1) {
+    const page = open({ token: tokenOf('ada', 2) });
+    for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    page.authenticate(tokenOf('bob'));
+    await stored(1);
+    assert.equal(page.pending, 0, `after ${turns} turns`);
+    page.close();
+  }
+});
+
+test('until a token is there nobody knows whose a write is, so it waits in memory', async () => {
+  let give;
+  const page = open({ token: () => new Promise((resolve) => void (give = resolve)) });
+  leave(page.update('a', { n: 1 }));
+  await until(() => give);
+  assert.equal(await countOfWrites(), undefined);
+  give(tokenOf('ada'));
+  await stored(1);
+  assert.equal(page.pending, 1);
+});
+
+test('a tab takes over only what is of who is signed in there', async () => {
+  const goes = open({ token: tokenOf('ada') });
+  leave(goes.update('a', { n: 1 }));
+  await stored(1);
+  goes.close();
+  const stays = open({ token: tokenOf('bob') });
+  server.admit({ role: 'user' });
+  const sending = stays.update('b', { n: 1 });
+  await until(() => server.sent('UPDATE').length === 1);
+  server.accept(server.last('UPDATE'), 1, {});
+  await sending;
+  const late = open({ token: tokenOf('ada', 2) });
+  server.admit({ role: 'user' });
+  await until(() => server.sent('UPDATE').length === 1);
+  assert.deepEqual([stays.pending, late.pending], [0, 1]);
 });
 
 /** Waits until so many writes are in the database. */

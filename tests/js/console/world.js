@@ -6,8 +6,11 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, before } from 'node:test';
 import { launch } from '../browser.js';
+import { tokenOf, writeAccess } from '../lab/access.js';
 import { ChaosProxy } from '../lab/proxy.js';
 import { fill, LivelogServer, scratch } from '../lab/server.js';
+
+export { tokenOf };
 
 export const WIDE = { width: 1280, height: 800 };
 export const NARROW = { width: 360, height: 740 };
@@ -15,18 +18,20 @@ const WAIT_MS = 30_000;
 
 /**
  * Makes a world before the tests of a file, and ends it after them. `rows`: events that are there at the beginning;
- * `orders`: those of a plausible shop, so that every view has something of each kind to show.
+ * `orders`: those of a plausible shop, so that every view has something of each kind to show. `roles`: of an access file, whose
+ * tokens come from `tokenOf`.
  */
-export function world({ rows = 0, orders = 0 } = {}) {
+export function world({ rows = 0, orders = 0, roles } = {}) {
   const made = new World();
-  before(() => made.begin(rows, orders));
+  before(() => made.begin(rows, orders, roles));
   after(() => made.end());
   return made;
 }
 
 class World {
-  async begin(rows, orders) {
+  async begin(rows, orders, roles) {
     this.server = new LivelogServer(await scratch(), []);
+    if (roles) await this.permit({ roles });
     if (rows > 0) await fill(this.server.data, rows);
     await this.server.start();
     await this.#furnish(orders);
@@ -43,22 +48,33 @@ class World {
     if (this.server) await rm(this.server.folder, { recursive: true, force: true });
   }
 
+  /** From now on, or from the start on, this is the access file. */
+  async permit(file) {
+    this.server.args = ['--access', await writeAccess(this.server.folder, file)];
+  }
+
   /**
    * A page at this view, connected; a profile of its own unless a `context` is given. `before(page)` comes before it
    * loads.
    */
-  async open(hash, { context, before, ...options } = {}) {
+  async open(hash, options) {
+    const tab = await this.enter(hash, options);
+    await tab.page.waitForSelector('html[data-connection=live]');
+    return tab;
+  }
+
+  /** The same, connected or not. */
+  async enter(hash, { context, before, ...options } = {}) {
     const profile = context ?? (await this.browser.context({ viewport: WIDE, ...options }));
     const tab = await profile.open(`${this.url}/${hash}`, before);
     tab.page.setDefaultTimeout(WAIT_MS);
-    await tab.page.waitForSelector('html[data-connection=live]');
     return tab;
   }
 
   async ask(method, path, body) {
     const options = {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...(this.token && { authorization: `Bearer ${this.token}` }) },
       body: body === undefined ? undefined : JSON.stringify(body),
     };
     const response = await fetch(`http://127.0.0.1:${this.server.port}${path}`, options);

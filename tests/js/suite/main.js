@@ -13,6 +13,7 @@ await import('./overlay.js');
 await import('./queue.js');
 await import('./persistence.js');
 await import('./options.js');
+await import('./access.js');
 
 const isPage = globalThis.location?.search !== undefined && globalThis.document !== undefined;
 const filter = isPage ? decodeURIComponent(location.search.slice(1)) : (process.argv[2] ?? '');

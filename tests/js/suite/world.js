@@ -20,6 +20,8 @@ const METHODS = [
   'stop',
   'refound',
   'rewind',
+  'permit',
+  'token',
   'cut',
   'stall',
   'flow',
