@@ -138,6 +138,7 @@ impl Log {
             at,
             effect,
             command,
+            author: None,
         })
     }
 

@@ -358,7 +358,7 @@ async fn a_file_that_is_no_good_lets_no_server_start_and_changes_nothing_on_one_
         .await;
         let database = Database::alone().await;
         let said = Server::spawn(&database, &["--access", &file.path()]).await;
-        let said = said.err().expect("it does not start");
+        let said = said.expect_err("it does not start");
         assert!(
             said.contains("access file") && said.contains(reason),
             "{said}"
@@ -373,7 +373,7 @@ async fn a_server_that_others_can_reach_says_who_may_come_in() {
     let database = Database::alone().await;
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let said = Server::spawn_at(listen, &database, &[]).await;
-        let said = said.err().expect("it does not start");
+        let said = said.expect_err("it does not start");
         assert!(
             said.contains("--access") && said.contains("--open-to-all"),
             "{said}"
@@ -382,8 +382,7 @@ async fn a_server_that_others_can_reach_says_who_may_come_in() {
     let file = AccessFile::new(&mine(), &json!({}));
     let said = Server::spawn(&database, &["--access", &file.path(), "--open-to-all"]).await;
     assert!(
-        said.err()
-            .expect("one of them is wrong")
+        said.expect_err("one of them is wrong")
             .contains("--open-to-all")
     );
 }

@@ -130,7 +130,10 @@ async fn all_sessions_and_requests_of_a_principal_share_one_rate() {
             _ => {
                 assert_eq!(status, 429);
                 let exact = check_rate_limited(&error);
-                assert_eq!(wait, Some(exact.as_millis().div_ceil(1000) as u64));
+                assert_eq!(
+                    wait,
+                    Some(u64::try_from(exact.as_millis().div_ceil(1000)).unwrap())
+                );
             }
         }
     }
@@ -245,7 +248,7 @@ async fn every_way_to_read_takes_of_one_rate() {
         let answer = client.request(kind, payload).await;
         refused += usize::from(answer["error"]["code"] == "rate_limited");
     }
-    let gained = start.elapsed().as_secs() as usize + 1;
+    let gained = usize::try_from(start.elapsed().as_secs()).unwrap() + 1;
     assert!(refused + gained >= 6, "{refused} refused, {gained} gained");
     assert!(refused > 0);
 }
@@ -473,7 +476,7 @@ async fn a_user_who_floods_does_not_slow_another() {
     }
     println!("the flood: {done} done, {refused} refused");
     assert!(
-        done <= RATE * (DURING.as_secs() as usize + 2),
+        done <= RATE * (usize::try_from(DURING.as_secs()).unwrap() + 2),
         "{done} done"
     );
     assert!(refused > done, "{refused} refused, {done} done");

@@ -12,20 +12,20 @@ impl Grant {
     /// Why the command has no effect.
     pub fn decide(
         &self,
-        state: EventState,
+        state: &EventState,
         precondition: &Precondition,
         command: &Command,
         stamp: Stamp,
         steps: &Steps,
     ) -> Result<Change, Rejection> {
-        let deny = |denied: Denied| rejection(denied, &state, command);
+        let deny = |denied: Denied| rejection(denied, state, command);
         self.check(command).map_err(deny)?;
-        self.check_target(command, &state, steps).map_err(deny)?;
-        precondition.check(&state)?;
-        let change = decide(&state, command, stamp, steps)?;
+        self.check_target(command, state, steps).map_err(deny)?;
+        precondition.check(state)?;
+        let change = decide(state, command, stamp, steps)?;
         let change = match self.forced().is_empty() {
             true => change,
-            false => force(&state, change, self.forced(), stamp)?,
+            false => force(state, change, self.forced(), stamp)?,
         };
         self.judge(&change, steps).map_err(deny)?;
         Ok(Change {
@@ -106,7 +106,7 @@ mod tests {
         let role =
             format!(r#"{{"read":{{"public":true}},"create":true,"update":true,"past":"{past}"}}"#);
         let (precondition, steps) = (Precondition::default(), Steps::unbounded());
-        grant(&role, "{}").decide(state, &precondition, command, stamp(9), &steps)
+        grant(&role, "{}").decide(&state, &precondition, command, stamp(9), &steps)
     }
 
     fn left(json: &str) -> Option<Effect> {

@@ -151,7 +151,7 @@ impl DecisionContext {
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
                 earlier: self.restore_source(command, decided, &changes),
             };
-            match grant.decide(state, &commands.precondition, command, stamp, steps) {
+            match grant.decide(&state, &commands.precondition, command, stamp, steps) {
                 Ok(change) => {
                     // The first change carries the key of all: the others follow it in the log.
                     let key = commands.key.as_ref().filter(|_| index == 0);

@@ -234,7 +234,9 @@ impl Session {
                 Answer::Resubscribed(resubscribed) => {
                     self.resume_subscription(*resubscribed, outbox)
                 }
-                Answer::Authenticated(id, admitted) => self.authenticated(id, *admitted, outbox),
+                Answer::Authenticated(id, admitted) => {
+                    self.authenticated(id.as_ref(), *admitted, outbox)
+                }
                 Answer::Unsubscribe(id, sub) => {
                     let frame = match self.remove_subscription(&sub) {
                         Ok(()) => protocol::unsubscribed(id.as_ref(), &sub),

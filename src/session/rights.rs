@@ -16,7 +16,7 @@ impl Session {
     /// The answer to an AUTH. Credentials that are no good leave the session as it is.
     pub(super) fn authenticated(
         &mut self,
-        id: Option<RequestId>,
+        id: Option<&RequestId>,
         admitted: Authentication,
         outbox: &mut Outbox,
     ) {
@@ -33,10 +33,10 @@ impl Session {
             .count(label(Some(kind)), admitted.as_ref().map(drop));
         match admitted {
             Err(failure) => {
-                outbox.push_answer(protocol::error(id.as_ref(), Some(kind), &failure), None);
+                outbox.push_answer(protocol::error(id, Some(kind), &failure), None);
             }
             Ok(admission) => {
-                let answer = protocol::authenticated(id.as_ref(), &admission.shown());
+                let answer = protocol::authenticated(id, &admission.shown());
                 outbox.push_answer(answer, None);
                 self.admission = admission;
                 self.go_by_grant();
@@ -108,7 +108,7 @@ impl Session {
                 if self.subscriptions.resume(sub.as_ref(), subscription) {
                     let reset = match &sub {
                         Some(sub) => reset.for_subscription(sub),
-                        None => reset.into(),
+                        None => reset,
                     };
                     outbox.push(reset, None);
                 }

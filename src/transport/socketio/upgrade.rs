@@ -39,7 +39,7 @@ enum UpgradeState {
         probe: Option<oneshot::Sender<Infallible>>,
     },
     Taking(oneshot::Receiver<HandedOver>),
-    Taken(SocketIoClient),
+    Taken(Box<SocketIoClient>),
 }
 
 impl UpgradingClient {
@@ -115,7 +115,7 @@ impl Conversation for UpgradingClient {
             UpgradeState::Taking(taking) => match taking.await {
                 Ok(HandedOver { client, unsent }) => {
                     outbox.append(unsent);
-                    self.state = UpgradeState::Taken(*client);
+                    self.state = UpgradeState::Taken(client);
                 }
                 Err(_) => self.has_failed = true,
             },
