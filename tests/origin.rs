@@ -139,7 +139,10 @@ async fn a_preflight_says_what_a_listed_page_may_do() {
     assert_eq!(answer.status, 204, "{answer:?}");
     let methods = "GET,HEAD,PATCH,DELETE,OPTIONS";
     assert_eq!(answer.header("access-control-allow-methods"), methods);
-    assert_eq!(answer.header("access-control-allow-headers"), "*,authorization");
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        "*,authorization"
+    );
     assert_eq!(
         answer.header("access-control-allow-origin"),
         "https://app.example"

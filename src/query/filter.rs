@@ -82,14 +82,16 @@ impl Filter {
         if rule.is_everything() {
             return self.clone();
         }
-        let nodes = [rule, self]
-            .into_iter()
-            .filter(|filter| !filter.is_everything());
+        let root = match self.is_everything() {
+            true => Arc::clone(&rule.root),
+            false => Arc::new(FilterNode::And(vec![
+                (*rule.root).clone(),
+                (*self.root).clone(),
+            ])),
+        };
         let digests = Sha256::new_with_prefix(rule.digest).chain_update(self.digest);
         Self {
-            root: Arc::new(FilterNode::And(
-                nodes.map(|filter| (*filter.root).clone()).collect(),
-            )),
+            root,
             digest: digests.finalize().into(),
             written: self.written,
             rule: Some(Arc::new(rule.clone())),

@@ -9,30 +9,25 @@
 //! match.
 //!
 //! `terms` reads a filter; here is what is kept of it. A **shape** is the paths that an alternative has conditions on: a
-//! record is looked up once for each shape, whatever the number of filters.
+//! record is looked up once for each shape, whatever the number of filters. `paths` are those of all shapes, each of which
+//! is followed once.
 
+mod paths;
 mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::filter::Filter;
-use super::path::{FieldPath, Leaf};
+use super::path::FieldPath;
 use crate::value::{Record, Steps, TooCostly, ValueRef, whole};
+use paths::{PathId, PathTable, ValueHashes};
 use terms::Alternative;
-
-/// Steps to find the values at the paths of a shape: about thirty microseconds. All filters of a shape that takes more
-/// are candidates.
-const SHAPE_STEPS_MAX: u64 = 10_000;
 
 /// Values of several paths are looked up in each combination; if there are more, all filters of the shape are candidates.
 const COMBINATIONS_MAX: usize = 1_024;
-
-/// Bytes of text that one step hashes, about.
-const HASHED_BYTES_PER_STEP: usize = 16;
 
 /// The keys of filters, by the values that a matching record must have.
 ///
@@ -41,6 +36,7 @@ const HASHED_BYTES_PER_STEP: usize = 16;
 pub struct FilterIndex<K> {
     /// As many as there are different sets of paths: few.
     shapes: Vec<FilterShape<K>>,
+    paths: PathTable,
     /// Filters that require no value.
     unindexed: Vec<K>,
     /// Seeded, so that no client can choose values with one hash.
@@ -50,7 +46,7 @@ pub struct FilterIndex<K> {
 #[derive(Debug)]
 struct FilterShape<K> {
     /// In the order of their texts. One can stand there twice: an array may have both of two values.
-    paths: Vec<FieldPath>,
+    paths: Vec<PathId>,
     by_values: HashMap<u64, Vec<K>>,
 }
 
@@ -61,6 +57,7 @@ impl<K> Default for FilterIndex<K> {
     fn default() -> Self {
         Self {
             shapes: Vec::new(),
+            paths: PathTable::default(),
             unindexed: Vec::new(),
             hasher: RandomState::new(),
         }
@@ -75,8 +72,9 @@ impl<K: Copy + Ord> FilterIndex<K> {
         };
         for (paths, hash) in places {
             let index = self.position(&paths).unwrap_or_else(|| {
+                let paths = paths.into_iter().map(|path| self.paths.add(path));
                 self.shapes.push(FilterShape {
-                    paths: paths.into_iter().cloned().collect(),
+                    paths: paths.collect(),
                     by_values: HashMap::new(),
                 });
                 self.shapes.len() - 1
@@ -103,7 +101,8 @@ impl<K: Copy + Ord> FilterIndex<K> {
                 }
             }
             if by_values.is_empty() {
-                self.shapes.swap_remove(index);
+                let shape = self.shapes.swap_remove(index);
+                shape.paths.into_iter().for_each(|id| self.paths.remove(id));
             }
         }
     }
@@ -113,12 +112,12 @@ impl<K: Copy + Ord> FilterIndex<K> {
     /// If paths lead to too many values, or no steps are left, all filters indexed there are candidates.
     pub fn candidates(&self, record: &impl Record, steps: &Steps, candidates: &mut Vec<K>) {
         candidates.extend_from_slice(&self.unindexed);
+        let mut hashes = self.paths.hashes();
         for shape in &self.shapes {
-            let own = Steps::new(SHAPE_STEPS_MAX.min(steps.left()));
-            if self.look_up(shape, record, &own, candidates).is_err() {
+            let looked_up = self.look_up(shape, record, &mut hashes, steps, candidates);
+            if looked_up.is_err() {
                 candidates.extend(shape.by_values.values().flatten());
             }
-            steps.spend(own.taken());
         }
     }
 
@@ -126,69 +125,54 @@ impl<K: Copy + Ord> FilterIndex<K> {
         &self,
         shape: &FilterShape<K>,
         record: &impl Record,
+        hashes: &mut ValueHashes,
         steps: &Steps,
         candidates: &mut Vec<K>,
     ) -> Result<(), TooCostly> {
-        let (first, others) = shape.paths.split_first().expect("a shape has a path");
-        if others.is_empty() {
-            let candidates = RefCell::new(candidates);
-            return self.hash_values(first, record, steps, &|hash| {
-                let keys = shape.by_values.get(&hash);
-                candidates.borrow_mut().extend(keys.into_iter().flatten());
-            });
+        let mut combinations = 1_usize;
+        for id in &shape.paths {
+            hashes.find(*id, &self.paths, record, steps, &|value| self.hash(value))?;
+            combinations = combinations.saturating_mul(hashes.at(*id).len());
         }
-        let mut hashes = self.hashes_at(first, record, steps)?;
-        for path in others {
-            if hashes.is_empty() {
-                return Ok(());
-            }
-            let more = self.hashes_at(path, record, steps)?;
-            if hashes.len() * more.len() > COMBINATIONS_MAX {
-                return Err(TooCostly);
-            }
-            steps.take((hashes.len() * more.len()) as u64)?;
-            let both = |hash: &u64| more.iter().map(|other| combine(*hash, *other)).collect();
-            hashes = hashes.iter().flat_map::<Vec<u64>, _>(both).collect();
+        if combinations > COMBINATIONS_MAX && shape.paths.len() > 1 {
+            return Err(TooCostly);
         }
-        for hash in hashes {
-            candidates.extend(shape.by_values.get(&hash).into_iter().flatten());
-        }
+        // The paths themselves were counted.
+        steps.take((combinations / 4) as u64)?;
+        self.look_up_combinations(shape, &shape.paths, None, hashes, candidates);
         Ok(())
     }
 
-    fn hashes_at(
+    /// Looks each combination up of values at these paths, after others whose hash together is this.
+    fn look_up_combinations(
         &self,
-        path: &FieldPath,
-        record: &impl Record,
-        steps: &Steps,
-    ) -> Result<Vec<u64>, TooCostly> {
-        let hashes = RefCell::new(Vec::new());
-        self.hash_values(path, record, steps, &|hash| hashes.borrow_mut().push(hash))?;
-        Ok(hashes.into_inner())
+        shape: &FilterShape<K>,
+        paths: &[PathId],
+        before: Option<u64>,
+        hashes: &ValueHashes,
+        candidates: &mut Vec<K>,
+    ) {
+        let Some((first, others)) = paths.split_first() else {
+            let keys = before.and_then(|hash| shape.by_values.get(&hash));
+            return candidates.extend(keys.into_iter().flatten());
+        };
+        for hash in hashes.at(*first) {
+            let hash = before.map_or(*hash, |before| combine(before, *hash));
+            self.look_up_combinations(shape, others, Some(hash), hashes, candidates);
+        }
     }
 
-    /// Passes on the hash of each value at the path.
-    fn hash_values(
-        &self,
-        path: &FieldPath,
-        record: &impl Record,
-        steps: &Steps,
-        pass: &impl Fn(u64),
-    ) -> Result<(), TooCostly> {
-        let visited = path.any(record, Leaf::Elements, steps, &|value| {
-            if let Some(ValueRef::String(text)) = value {
-                steps.take((text.len() / HASHED_BYTES_PER_STEP) as u64)?;
-            }
-            if let Some(hash) = value.and_then(|value| self.hash(value)) {
-                pass(hash);
-            }
-            Ok(false)
-        });
-        visited.map(drop)
+    /// Whether nothing is left of any filter.
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.shapes.is_empty() && self.unindexed.is_empty() && self.paths.is_empty()
     }
 
     fn position(&self, paths: &[&FieldPath]) -> Option<usize> {
-        let is_it = |shape: &FilterShape<K>| shape.paths.iter().eq(paths.iter().copied());
+        let is_it = |shape: &FilterShape<K>| {
+            let known = shape.paths.iter().map(|id| self.paths.path(*id));
+            known.eq(paths.iter().map(|path| Some(*path)))
+        };
         self.shapes.iter().position(is_it)
     }
 
