@@ -15,6 +15,10 @@ pub const QUOTA_SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// When who has as many sessions as the role allows is told to try again: nobody knows when one of them will end.
 pub const SESSION_RETRY: Duration = Duration::from_secs(5);
 
+/// How long at most the sockets of a principal are not read after a request of it was refused: who floods a node would else
+/// keep it busy refusing. Short, since pings wait as well.
+pub const REFUSAL_PAUSE_MAX: Duration = Duration::from_millis(250);
+
 /// Sockets that have not shown credentials, over all addresses: each holds a connection and says nothing.
 pub const LOBBY_MAX: usize = 10_000;
 

@@ -23,6 +23,8 @@ pub(super) struct Account {
     pub(super) sessions: Arc<AtomicU32>,
     /// When something was taken last, in nanoseconds by the clock.
     taken_at: AtomicU64,
+    /// Until when its sockets are not read, in the same.
+    paused_until: AtomicU64,
     clock: QuotaClock,
 }
 
@@ -36,6 +38,7 @@ impl Account {
             bytes: limits.bytes.map(meter),
             sessions,
             taken_at: AtomicU64::new(0),
+            paused_until: AtomicU64::new(0),
             clock: clock.clone(),
         }
     }
@@ -61,13 +64,32 @@ impl Account {
         let taken = meter
             .take(count)
             .map_err(|excess| (excess, meter.rate.burst));
-        if taken.is_ok() {
-            let now = self.clock.elapsed().as_nanos();
-            let now = u64::try_from(now).unwrap_or(u64::MAX);
-            self.taken_at.fetch_max(now, Ordering::Relaxed);
+        let now = self.clock.elapsed();
+        match &taken {
+            Ok(()) => note(&self.taken_at, now),
+            Err((Excess::ForNow(wait), _)) => {
+                let pause = limits::REFUSAL_PAUSE_MAX.min(*wait);
+                note(&self.paused_until, now + pause);
+            }
+            Err((Excess::ForEver, _)) => {}
         }
         taken
     }
+
+    fn pause(&self) -> Option<Duration> {
+        let until = Duration::from_nanos(self.paused_until.load(Ordering::Relaxed));
+        // Most are never refused, and need not look at the clock.
+        if until.is_zero() {
+            return None;
+        }
+        let rest = until.saturating_sub(self.clock.elapsed());
+        (!rest.is_zero()).then_some(rest)
+    }
+}
+
+fn note(latest: &AtomicU64, at: Duration) {
+    let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    latest.fetch_max(at, Ordering::Relaxed);
 }
 
 /// What a session or request may take, and who it is. Cheap to clone.
@@ -158,6 +180,11 @@ impl Quota {
             None => Ok(()),
             Some(account) => account.take(meter(account), count),
         }
+    }
+
+    /// How long the principal's sockets are not to be read yet, because something was refused.
+    pub fn pause(&self) -> Option<Duration> {
+        self.0.account.as_ref()?.pause()
     }
 
     /// Takes a seat for a session.

@@ -9,6 +9,7 @@
 //!   particular by its address, and of an IPv6 address by its network of 64 bits, since that is what one customer is given.
 //! - The limits are those of the [role](crate::access::RoleLimits). Where nobody guards a livelog, and under a role without
 //!   limits, there are none, and nothing is kept.
+//! - Who is refused for now is not read from for a while, so that refusing takes little of the node's time as well.
 //! - Each node counts for itself: what it shares with others is a store, and a quota is about the node's own time.
 //! - Who is gone is forgotten once its rates are whole again: `accounts` has the bounds.
 

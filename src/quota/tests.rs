@@ -110,6 +110,28 @@ fn who_waits_as_long_as_it_was_told_gets_through() {
 }
 
 #[test]
+fn who_is_refused_is_not_read_from_for_a_while() {
+    let node = TestNode::new();
+    let limits = RoleLimits {
+        reads: rate(100, 1),
+        ..writes(1, 3)
+    };
+    let quota = node.quota("ann", limits);
+    quota.write(3).unwrap();
+    quota.read().unwrap();
+    assert!(quota.write(4).is_err());
+    assert_eq!(quota.pause(), None, "what is never allowed is no flood");
+    quota.read().unwrap_err();
+    assert_eq!(quota.pause(), Some(Duration::from_millis(10)));
+    quota.write(1).unwrap_err();
+    let other = node.quota("ann", limits);
+    assert_eq!(other.pause(), Some(limits::REFUSAL_PAUSE_MAX));
+    assert_eq!(node.quota("bob", limits).pause(), None);
+    node.clock.advance(limits::REFUSAL_PAUSE_MAX);
+    assert_eq!(other.pause(), None);
+}
+
+#[test]
 fn each_command_of_a_batch_counts_and_a_refused_batch_takes_nothing() {
     let node = TestNode::new();
     let quota = node.quota("ann", writes(1, 10));
@@ -332,23 +354,20 @@ fn the_extremes_of_what_the_access_file_allows_are_counted_right() {
 
 #[test]
 fn the_log_names_who_it_was_without_what_they_could_forge() {
+    let issuer = "\"https://id.example\"";
+    let long = "x".repeat(500);
+    let key = Author::Key { id: "k1".into() };
     let names = [
+        (user("ann\nWARN"), format!("\"ann\\nWARN\" of {issuer}")),
+        (user(&long), format!("\"{}\" of {issuer}", &long[..64])),
+        (Who::Author(Arc::new(key)), "key \"k1\"".to_owned()),
         (
-            user("ann\nWARN forged"),
-            r#""ann\nWARN forged" of "https://id.example""#,
+            Who::Address(AddressBlock::of(ip("192.0.2.1"))),
+            "192.0.2.1".to_owned(),
         ),
-        (
-            user(&"x".repeat(500)),
-            &format!(r#""{}" of "https://id.example""#, "x".repeat(64)),
-        ),
-        (Who::Address(AddressBlock::of(ip("192.0.2.1"))), "192.0.2.1"),
         (
             Who::Address(AddressBlock::of(ip("2001:db8::1"))),
-            "2001:db8::/64",
-        ),
-        (
-            Who::Author(Arc::new(Author::Key { id: "k1".into() })),
-            r#"key "k1""#,
+            "2001:db8::/64".to_owned(),
         ),
     ];
     for (who, text) in names {

@@ -20,8 +20,10 @@ mod subscriptions;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::future;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::domain::Seq;
@@ -116,6 +118,7 @@ impl Session {
     /// Whether another message may be received now; otherwise once [`next`](Self::next) has taken some answers.
     pub fn has_room(&self) -> bool {
         !self.is_authenticating
+            && self.node.quota().pause().is_none()
             && self.answers.has_room()
             && self.pings.len() < limits::SESSION_PINGS_MAX
     }
@@ -125,6 +128,7 @@ impl Session {
         tokio::select! {
             biased;
             () = future::ready(()), if !self.pings.is_empty() => {}
+            () = rest(self.node.quota().pause()) => {}
             changed = self.admission.changed() => self.go_by_admission(changed, outbox),
             () = self.answers.ready() => {}
             () = self.listener.ready() => {}
@@ -296,6 +300,14 @@ impl Session {
 
     fn read(&self, id: Option<RequestId>, read: Read) -> AnswerState {
         AnswerState::deferred(self.node.clone(), id, read)
+    }
+}
+
+/// Waits so long; for ever if there is nothing to wait for.
+async fn rest(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => sleep(pause).await,
+        None => future::pending().await,
     }
 }
 
