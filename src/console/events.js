@@ -155,7 +155,7 @@ export class EventsView {
         this.#open(new LiveSource(this.#db, { ...query, fields }, this.#source.rows, this.draw));
     } catch (refused) {
       if (stale()) return undefined;
-      if (/(^|\.)at$/.test(refused.path ?? '')) return this.#lose(noMoment(moment));
+      if (/(^|\.)at$/.test(refused.path ?? '')) return this.#lose(noMoment(moment, refused));
       this.#refuse(refused);
     }
     return undefined;
@@ -272,7 +272,8 @@ function sortOf(text) {
   return text.startsWith('-') ? { [text.slice(1)]: -1 } : { [text]: 1 };
 }
 
-function noMoment(text) {
+function noMoment(text, { code, message }) {
+  if (code === 'forbidden') return `${message[0].toUpperCase()}${message.slice(1)}.`;
   return `“${text.slice(0, 60)}” is no moment: write a seq, or a time such as 2026-01-31T12:00:00Z.`;
 }
 

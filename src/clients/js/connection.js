@@ -211,7 +211,7 @@ export function openConnection(url, WebSocket, { token, role }, events) {
   /** @param {Frame} frame */
   function receive(frame) {
     silentBeats = 0;
-    if (!isUp) return greet(frame);
+    if (!isUp || /^(unauth|token_)/.test(frame.error?.code)) return greet(frame);
     if (frame.seq > head) head = frame.seq;
     if (frame.sub !== undefined && frame.id === undefined) receivers.get(frame.sub)?.(frame);
     else if (frame.type === 'broadcast') events.broadcast(frame.payload);
@@ -219,7 +219,7 @@ export function openConnection(url, WebSocket, { token, role }, events) {
     else answer(frame);
   }
 
-  /** Welcome and the answer to AUTH come in either order. @param {Frame} frame */
+  /** Welcome and the answer to AUTH, in either order; or what was good is good no longer. @param {Frame} frame */
   function greet(frame) {
     if (frame.error) {
       credentials.refuse(frame.error);

@@ -156,6 +156,13 @@ for (const [what, refuse] of [
   }
 }
 
+test('a server that lets nobody stay says why', () => {
+  db = server.connect({ token: ADA });
+  server.admit({ role: 'user' });
+  server.say({ type: 'error', success: false, error: { code: 'unauthenticated', message: 'revoked', retryable: false } });
+  assert.deepEqual([db.state.name, db.state.reason, server.socket.isClosed], ['needs-auth', 'revoked', true]);
+});
+
 test('a function is asked at each connection', async () => {
   const source = connectWith(ADA, ADA_AGAIN);
   await settled();

@@ -1,6 +1,6 @@
 /** A server that asks who is there: who is let in, what each sees, and what is left of them when they go. */
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { NARROW, sees, tokenOf, until, untilLive, world } from './world.js';
 
 const MINE = { owner: { $claim: 'sub' } };
@@ -25,15 +25,14 @@ const ROLES = { user: USER, admin: ADMIN };
 const WITHOUT_GUESTS = { roles: ROLES };
 const WITH_GUESTS = { anonymous: 'guest', roles: { ...ROLES, guest: { read: { public: true } } } };
 
-const here = world({ roles: ROLES });
 const ada = (claims) => tokenOf('ada', { role: ['user', 'admin'], ...claims });
 const bob = () => tokenOf('bob', { role: 'user' });
+const EVENTS = [
+  { _id: 'of-ada', title: 'mine' },
+  { _id: 'of-all', title: 'ours', public: true },
+];
 
-before(async () => {
-  here.token = ada();
-  await here.create({ _id: 'of-ada', title: 'mine' });
-  await here.create({ _id: 'of-all', title: 'ours', public: true });
-});
+const here = world({ roles: ROLES, token: ada(), events: EVENTS });
 
 /** What a browser says of each refusal by itself. */
 const REFUSALS = /status of 40[13]/;

@@ -19,22 +19,27 @@ const WAIT_MS = 30_000;
 /**
  * Makes a world before the tests of a file, and ends it after them. `rows`: events that are there at the beginning;
  * `orders`: those of a plausible shop, so that every view has something of each kind to show. `roles`: of an access file, whose
- * tokens come from `tokenOf`.
+ * tokens come from `tokenOf`; then `token` is who writes what is there at the beginning, and `events` are that.
  */
-export function world({ rows = 0, orders = 0, roles } = {}) {
-  const made = new World();
-  before(() => made.begin(rows, orders, roles));
+export function world({ rows = 0, orders = 0, roles, token, events = [] } = {}) {
+  const made = new World(token);
+  before(() => made.begin(rows, orders, roles, events));
   after(() => made.end());
   return made;
 }
 
 class World {
-  async begin(rows, orders, roles) {
+  constructor(token) {
+    this.token = token;
+  }
+
+  async begin(rows, orders, roles, events) {
     this.server = new LivelogServer(await scratch(), []);
     if (roles) await this.permit({ roles });
     if (rows > 0) await fill(this.server.data, rows);
     await this.server.start();
     await this.#furnish(orders);
+    for (const event of events) await this.create(event);
     this.door = new ChaosProxy(() => this.server.port);
     await this.door.listen();
     this.url = `http://127.0.0.1:${this.door.port}`;
