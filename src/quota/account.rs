@@ -67,11 +67,11 @@ impl Account {
         let now = self.clock.elapsed();
         match &taken {
             Ok(()) => note(&self.taken_at, now),
-            Err((Excess::ForNow(wait), _)) => {
+            Err((OverRate::ForNow(wait), _)) => {
                 let pause = limits::REFUSAL_PAUSE_MAX.min(*wait);
                 note(&self.paused_until, now + pause);
             }
-            Err((Excess::ForEver, _)) => {}
+            Err((OverRate::ForEver, _)) => {}
         }
         taken
     }
