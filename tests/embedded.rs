@@ -144,7 +144,7 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
     });
     let refused = open(folder.path()).await.unwrap_err();
     assert!(
-        matches!(refused, EmbeddedOpenError::Format { found: 5, .. }),
+        matches!(refused, EmbeddedOpenError::Format { found: 6, .. }),
         "{refused}"
     );
     let dir = folder.path().to_str().unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::change::{Change, Effect};
 use super::command::Command;
 use super::event::{Event, EventId, OriginalTimes};
-use super::patch::{Patch, PatchError};
+use super::patch::Patch;
 use super::seq::Seq;
 use super::size::{Excess, check_growth};
 use super::timestamp::Timestamp;
@@ -113,37 +113,6 @@ pub fn decide(
         "the state is that of the event"
     );
     Ok(change)
-}
-
-/// The same change, which sets these fields as well, whatever it would do to them. A deletion sets none.
-///
-/// # Errors
-/// If they do not fit the event, or make it too large.
-pub fn force(
-    state: &EventState,
-    change: Change,
-    forced: &Patch,
-    stamp: Stamp,
-) -> Result<Change, Rejection> {
-    let misfit = |error: PatchError| {
-        let path = format!("payload.{}", error.path());
-        Rejection::DoesNotFit(Invalid::new(path, error.to_string()))
-    };
-    let effect = match change.effect {
-        Effect::Create { after } => {
-            let fields = forced.apply(&after.fields).map_err(misfit)?;
-            state.created(&fields, stamp, None)?
-        }
-        Effect::Update { before, patch, .. } => {
-            let patch = patch.forced(forced);
-            let after = before
-                .patched(&patch, stamp.seq, stamp.at)
-                .map_err(misfit)?;
-            state.updated(&before, patch, after)?
-        }
-        effect @ (Effect::Delete { .. } | Effect::Redacted { .. }) => effect,
-    };
-    Ok(Change { effect, ..change })
 }
 
 impl EventState {

@@ -14,6 +14,7 @@ mod change;
 mod command;
 mod decide;
 mod event;
+mod force;
 mod hearing;
 mod merge_patch;
 mod operators;
@@ -33,8 +34,9 @@ pub use command::{
     BatchKey, Command, CommandBatch, CommandId, CommandKey, CommandKind, Create, Delete, Replace,
     Restore, Update,
 };
-pub use decide::{EventState, Rejection, Stamp, decide, force};
+pub use decide::{EventState, Rejection, Stamp, decide};
 pub use event::{Event, EventId, OriginalTimes};
+pub use force::force;
 pub use hearing::Hearing;
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};

@@ -150,17 +150,6 @@ impl Patch {
         self.set.is_empty() && self.unset.is_empty()
     }
 
-    /// This patch, but for what another sets: that is set in any case.
-    pub(super) fn forced(self, forced: &Self) -> Self {
-        let is_own = |path: &Path| !forced.set.iter().any(|(set, _)| set.overlaps(path));
-        let own = self.set.into_iter().filter(|(path, _)| is_own(path));
-        let unset = self.unset.into_iter().filter(is_own);
-        Self {
-            set: own.chain(forced.set.iter().cloned()).collect(),
-            unset: unset.collect(),
-        }
-    }
-
     /// The document after this patch. Missing objects on a path are created, as MongoDB's `$set` does.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{Extensions, HeaderValue, Request};
+use axum::http::{Extensions, HeaderValue, Request, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -70,6 +70,23 @@ impl KnownConnection {
     }
 }
 
+async fn answer(
+    gate: Gate,
+    request: Request<Body>,
+    counters: ByteCounters,
+    is_read: Arc<AtomicBool>,
+) -> Result<Response<Body>, Infallible> {
+    let mut answer = gate.answer(request).await;
+    if !is_read.load(Ordering::Relaxed) {
+        // The rest of the body would be taken for the next request, so hyper closes the connection; and the client must
+        // know, or its next request is lost.
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    counters.renew_allowance();
+    Ok(answer)
+}
+
 /// Serves one connection until the client leaves, or takes nothing for too long while it holds memory; or until
 /// `closing` is cancelled and the current request is answered.
 pub async fn serve(
@@ -105,18 +122,7 @@ pub async fn serve(
         let mut request = request.map(watched);
         known.tell(request.extensions_mut());
         counters.allowance().set_awaited(Awaited::Answer);
-        let (gate, counters) = (gate.clone(), counters.clone());
-        async move {
-            let mut answer = gate.answer(request).await;
-            if !is_read.load(Ordering::Relaxed) {
-                // The rest of the body would be taken for the next request, so hyper closes the connection; and the
-                // client must know, or its next request is lost.
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(CONNECTION, close);
-            }
-            counters.renew_allowance();
-            Ok::<_, Infallible>(answer)
-        }
+        answer(gate.clone(), request, counters.clone(), is_read)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
