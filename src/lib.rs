@@ -30,7 +30,8 @@
 //!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
 //!
 //!    node -> quota -> access, protocol         how much of a node one principal may take
-//!    guard, credentials -> identity -> domain  who may come in; new tokens and keys; pure: who somebody is
+//!    session -> guard -> access, identity      who may come in; pure: the rules; who somebody is
+//!    credentials -> identity                   new tokens and keys
 //! ```
 //!
 //! | room | holds |
@@ -51,7 +52,7 @@
 //! | `clients/js`, `console` | what browsers load, which [`transport`] serves: the client, and a console that is built on it |
 //! | [`offline`] | work on a log beside the server: replay, verify, export, import, copy, redact, adopt |
 //! | [`identity`] | tokens and API keys, verified: who somebody is, and never what they may do |
-//! | [`guard`] | the IO of access: JWK sets of issuers, fetched and kept |
+//! | [`guard`] | who may come in, and how long: the access file, followed as it changes; the keys of issuers, fetched and kept |
 //! | [`credentials`] | `livelog token` and `livelog key new` |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
 //! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
@@ -68,6 +69,8 @@
 //!   can be left out of a build (features `embedded` and `mongodb`).
 //! - No client JSON reaches MongoDB as a query: a filter is parsed into a tree, and the tree is translated.
 //! - No operator of an update reaches a store: [`domain`] decides it, and the change tells its effect.
+//! - No client's request reaches a [`Node`](node::Node) but through [`Guarded`](node::Guarded), which narrows it to what its
+//!   principal may see. Commands are judged by the same grant, in the committer, on the event as it is by then.
 //! - Nothing is started again within a process: [`Supervisor`](node::Supervisor) is told when a task that the node cannot
 //!   do without has ended, and the node ends.
 //! - What is held for clients takes room of a [`budget`] before it is made or read, and gives it back when the kernel has
