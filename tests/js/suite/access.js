@@ -108,9 +108,9 @@ test('a token is renewed before it expires, and the connection stays', async (wo
 test('a token that has expired is replaced at once, by a function or by the application', async (world) => {
   const { site, as, enter } = await guarded(world);
   let asked = 0;
-  const token = () => ((asked += 1), as('ada', { exp: seconds() + (asked === 1 ? -26 : 3600) }));
+  const token = () => ((asked += 1), as('ada', { exp: seconds() + (asked === 1 ? -15 : 3600) }));
   const renewed = world.connect(site, { token });
-  const db = await enter(await as('ada', { exp: seconds() - 26 }));
+  const db = await enter(await as('ada', { exp: seconds() - 15 }));
   const query = db.query();
   await db.create({ _id: 'a' });
   await needsAuth(db);
