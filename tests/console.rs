@@ -47,6 +47,11 @@ async fn what_the_views_say_of_themselves_is_true_and_in_the_address() {
 }
 
 #[tokio::test]
+async fn who_signs_in_sees_and_does_what_the_role_may() {
+    the_facts_hold_of("signing_in").await;
+}
+
+#[tokio::test]
 async fn the_time_slider_shows_the_past() {
     the_facts_hold_of("past").await;
 }

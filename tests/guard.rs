@@ -585,3 +585,39 @@ fn a_file_is_checked_and_its_roles_are_told() {
     let (is_good, said) = check(&[]);
     assert!(!is_good && said.contains("roles.a.read"), "{said}");
 }
+
+#[test]
+fn the_files_that_the_manual_shows_are_good() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/access");
+    let manual = livelog_manual("access");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            let output = std::process::Command::new(crate::support::server::BINARY)
+                .args(["access", "check"])
+                .arg(&path)
+                .output()
+                .unwrap();
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(output.status.success(), "{said}");
+            let text = std::fs::read_to_string(&path).unwrap();
+            // Its digests are too long for a page.
+            let is_shown = path.ends_with("start.json") || manual.contains(text.trim());
+            assert!(is_shown, "{} is not in the manual", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 5);
+}
+
+fn livelog_manual(page: &str) -> String {
+    let path = format!(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/src/manual/{}.md"),
+        page
+    );
+    std::fs::read_to_string(path).unwrap()
+}

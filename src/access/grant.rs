@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::limits::RoleLimits;
 use super::policy::{PolicyError, Principal};
 use super::role::{Past, Role, UpdateFilter};
 use crate::domain::{Author, Change, Command, Effect, Event, Hearing, Patch, Path};
 use crate::limits;
 use crate::query::{Fields, Filter, HIDDEN, Hidden, Query};
-use crate::value::{Invalid, Record, Steps, TooCostly, Value, join};
+use crate::value::{Invalid, Record, Steps, TooCostly, Value, hex, join};
 
 /// What somebody may see and change. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -161,6 +163,21 @@ impl Grant {
             && mine.hidden == theirs.hidden
             && mine.sees_authors == theirs.sees_authors
             && mine.hears.digest() == theirs.hears.digest()
+    }
+
+    /// By it a client knows on another connection, perhaps to another node, whether it still [sees as](Self::sees_as) it did:
+    /// what it has, it may have seen by other rules.
+    pub fn sight(&self) -> String {
+        let parts = &self.parts;
+        let mut digest = Sha256::new();
+        digest.update(parts.read.digest());
+        digest.update(parts.hears.digest());
+        digest.update([u8::from(parts.sees_authors)]);
+        for path in parts.hidden.paths() {
+            digest.update((path.len() as u64).to_le_bytes());
+            digest.update(path);
+        }
+        hex(&digest.finalize()[..16])
     }
 
     /// Whether fields are hidden.

@@ -19,21 +19,33 @@ use crate::query::Fields;
 use crate::value::Document;
 
 /// The first frame of a session: changes after `seq` will follow. It ends some time after its credentials expire.
-pub fn welcome(epoch: Uuid, seq: Seq, session: Uuid, expires_at: Option<Timestamp>) -> Frame {
+pub fn welcome(
+    epoch: Uuid,
+    seq: Seq,
+    session: Uuid,
+    who: &Authenticated<'_>,
+    access: Option<String>,
+) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "welcome", rename_all = "camelCase")]
-    struct Welcome {
+    struct Welcome<'a> {
         epoch: Uuid,
         seq: Seq,
         session: Uuid,
         #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         expires_at: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        access: Option<String>,
     }
     Frame::encode(&Welcome {
         epoch,
         seq,
         session,
-        expires_at,
+        role: who.role,
+        expires_at: who.expires_at,
+        access,
     })
 }
 

@@ -56,6 +56,14 @@ impl Hidden {
         self.tree.is_none()
     }
 
+    /// The paths, in the order in which they were given.
+    pub fn paths(&self) -> Vec<String> {
+        self.tree
+            .as_ref()
+            .map(|tree| tree.paths())
+            .unwrap_or_default()
+    }
+
     pub(crate) fn tree(&self) -> Option<&FieldTree> {
         self.tree.as_deref()
     }

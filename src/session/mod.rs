@@ -93,8 +93,9 @@ impl Session {
             true => listen(&node, options).await?,
             false => subscribe(&node, options, &mut subscriptions).await?,
         };
-        let (epoch, expires_at) = (node.epoch().0, admission.expires_at());
-        let mut greeting = vec![protocol::welcome(epoch, seq, Uuid::new_v4(), expires_at)];
+        let (epoch, who) = (node.epoch().0, admission.shown());
+        let access = who.role.map(|_| admission.grant().sight());
+        let mut greeting = vec![protocol::welcome(epoch, seq, Uuid::new_v4(), &who, access)];
         greeting.extend(stale.map(|reason| protocol::reset(reason, seq)));
         Ok((
             Self {
