@@ -56,11 +56,14 @@ impl FilterParser {
         if document.is_empty() {
             self.count_node(at)?;
         }
-        document
-            .iter()
-            .map(|(name, value)| self.entry(name, value, &join(at, name), depth))
-            .collect::<Result<_, _>>()
-            .map(FilterNode::And)
+        let entries = document.iter();
+        let nodes = entries.map(|(name, value)| self.entry(name, value, &join(at, name), depth));
+        let mut nodes: Vec<FilterNode> = nodes.collect::<Result<_, _>>()?;
+        // Of ten thousand filters each level is one more place of memory to go to.
+        Ok(match nodes.len() {
+            1 => nodes.remove(0),
+            _ => FilterNode::And(nodes),
+        })
     }
 
     fn entry(
