@@ -498,7 +498,7 @@ async fn a_user_who_floods_does_not_slow_another() {
     );
     // Each is followed by a pause, of four sockets together.
     assert!(
-        (1..=8 * RATE * DURING.as_secs() as usize).contains(&refused),
+        (1..=8 * RATE * usize::try_from(DURING.as_secs()).unwrap()).contains(&refused),
         "{refused} refused"
     );
     let bound = 5 * at(&alone, 50) + Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! What a command of somebody comes to: what [`domain`](crate::domain) decides, within the rules.
 
-use super::grant::{Denied, Grant};
+use super::denied::Denied;
+use super::grant::Grant;
 use crate::domain::{Change, Command, EventState, Precondition, Rejection, Stamp, decide, force};
 use crate::value::{Invalid, Steps};
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::denied::Denied;
 use super::limits::RoleLimits;
 use super::policy::{PolicyError, Principal};
 use super::role::{Past, Role, UpdateFilter};
 use crate::domain::{Author, Change, Command, Effect, Event, Hearing, Patch, Path};
 use crate::limits;
-use crate::query::{Fields, Filter, HIDDEN, Hidden, Query};
+use crate::query::{Fields, Filter, Hidden, Query};
 use crate::value::{Invalid, Record, Steps, TooCostly, Value, hex, join};
 
 /// What somebody may see and change. Cheap to clone.
@@ -34,25 +35,6 @@ struct GrantParts {
     sees_authors: bool,
     is_operator: bool,
     limits: RoleLimits,
-}
-
-/// Why a write is not carried out.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Denied {
-    /// It is about an event that is not seen: as if there were none.
-    Unseen,
-    /// It is about contents of the past that are not seen: as if the event had never had them.
-    UnseenPast,
-    /// The role does not allow it; the path in the command, if one is at fault.
-    Forbidden(Option<String>),
-    /// A rule takes too many steps to judge.
-    TooCostly,
-}
-
-impl From<TooCostly> for Denied {
-    fn from(_: TooCostly) -> Self {
-        Self::TooCostly
-    }
 }
 
 impl Grant {
@@ -396,17 +378,4 @@ fn narrowed(read: &Filter, narrower: &Value) -> Result<Filter, PolicyError> {
     let narrower = Filter::parse(narrower, "livelog.read");
     let narrower = narrower.map_err(|invalid| PolicyError::BadFilter(invalid.to_string()))?;
     Ok(narrower.within(read))
-}
-
-impl Denied {
-    /// What the client is told where a command is at fault by a path.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Forbidden(Some(_)) => HIDDEN,
-            Self::Forbidden(None) => "your role does not allow this",
-            Self::Unseen => "there is no such event",
-            Self::UnseenPast => "there is no such version",
-            Self::TooCostly => "the rules of your role take too long to judge",
-        }
-    }
 }

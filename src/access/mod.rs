@@ -16,6 +16,7 @@
 
 mod claims;
 mod decide;
+mod denied;
 mod explain;
 mod grant;
 mod limits;
@@ -27,8 +28,9 @@ mod template;
 mod tests;
 
 pub use claims::Claims;
+pub use denied::Denied;
 pub use explain::{EventRights, Explained};
-pub use grant::{Denied, Grant};
+pub use grant::Grant;
 pub use limits::{Rate, RoleLimits};
 pub use policy::{Policy, PolicyError, Principal};
 pub use role::Past;

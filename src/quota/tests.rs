@@ -357,18 +357,13 @@ fn the_log_names_who_it_was_without_what_they_could_forge() {
     let issuer = "\"https://id.example\"";
     let long = "x".repeat(500);
     let key = Author::Key { id: "k1".into() };
+    let from = |address| Who::Address(AddressBlock::of(ip(address)));
     let names = [
         (user("ann\nWARN"), format!("\"ann\\nWARN\" of {issuer}")),
         (user(&long), format!("\"{}\" of {issuer}", &long[..64])),
         (Who::Author(Arc::new(key)), "key \"k1\"".to_owned()),
-        (
-            Who::Address(AddressBlock::of(ip("192.0.2.1"))),
-            "192.0.2.1".to_owned(),
-        ),
-        (
-            Who::Address(AddressBlock::of(ip("2001:db8::1"))),
-            "2001:db8::/64".to_owned(),
-        ),
+        (from("192.0.2.1"), "192.0.2.1".to_owned()),
+        (from("2001:db8::1"), "2001:db8::/64".to_owned()),
     ];
     for (who, text) in names {
         assert_eq!(who.to_string(), text);
