@@ -326,8 +326,16 @@ async fn who_says_half_of_it_or_nothing_is_closed_in_time_and_keeps_nobody_out()
     }
     let mut client = session(&server, "/ws", &token("ann", &json!({}))).await;
     client.lives().await;
-    for client in &mut silent {
-        assert_eq!(client.frame().await, Err(End::Closed(4502)));
+    for (number, client) in silent.iter_mut().enumerate() {
+        // Half a frame may be found to be stuck before it is found to be late.
+        let codes: &[u16] = if number % 2 == 0 {
+            &[4001, 4502]
+        } else {
+            &[4502]
+        };
+        let end = client.frame().await;
+        let is_in_time = matches!(end, Err(End::Closed(code)) if codes.contains(&code));
+        assert!(is_in_time, "{end:?}");
     }
     client.lives().await;
 }
@@ -418,7 +426,7 @@ fn example(path: &str) -> (String, Value) {
     let address = match path {
         "/console/{file}" => "/console/main.js",
         "/manual/{file}" => "/manual/index.md",
-        "/client/{file}" => "/client/client.js",
+        "/client/{file}" => "/client/livelog.js",
         "/socket.io/" => "/socket.io/?EIO=4&transport=polling",
         path => {
             return (

@@ -16,6 +16,7 @@ use redb::backends::InMemoryBackend;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::guarded::{AccessFile, bearer};
@@ -37,10 +38,7 @@ pub struct House {
 
 impl House {
     fn new(others: String, own: String) -> Self {
-        let http = reqwest::Client::builder()
-            .timeout(DEADLINE)
-            .build()
-            .unwrap();
+        let http = reqwest::Client::new();
         Self {
             others,
             own,
@@ -225,7 +223,7 @@ impl House {
             format!("40{auth}"),
             r#"420["FETCH",{"limit":2}]"#.to_owned(),
         ];
-        let (mut heard, mut is_answered) = (Vec::new(), false);
+        let (mut heard, mut is_answered, mut is_over) = (Vec::new(), false, false);
         let mut packets = packets.into_iter();
         socket
             .send(Message::text(packets.next().unwrap()))
@@ -262,12 +260,13 @@ impl House {
                         Some("change") if !is_last => heard.push(event),
                         _ => {}
                     }
-                    if is_last && is_answered {
-                        return heard.into();
-                    }
+                    is_over |= is_last;
                 }
-                ("0", _) => {}
+                ("0" | "", _) => {}
                 (kind, rest) => panic!("{kind}{rest}"),
+            }
+            if is_over && is_answered {
+                return heard.into();
             }
         }
     }
@@ -301,13 +300,18 @@ impl Events {
     /// The changes up to one of the event that is named.
     pub async fn until(&mut self, id: Option<&str>) -> Value {
         let mut heard = Vec::new();
-        let wait = id.map_or(QUIET, |_| DEADLINE);
+        let until = Instant::now() + id.map_or(QUIET, |_| DEADLINE);
         loop {
-            let Ok(event) = tokio::time::timeout(wait, self.0.next()).await else {
+            let Ok(event) = timeout_at(until, self.0.next()).await else {
                 assert!(id.is_none(), "nothing is heard of {id:?}");
                 return heard.into();
             };
-            let event: Value = serde_json::from_str(&event.expect("the stream goes on")).unwrap();
+            let event = event.expect("the stream goes on");
+            // A sign of life says nothing.
+            if event.is_empty() {
+                continue;
+            }
+            let event: Value = serde_json::from_str(&event).unwrap();
             if id.is_some_and(|id| event["eventId"] == id) {
                 return heard.into();
             }

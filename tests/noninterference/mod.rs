@@ -25,7 +25,7 @@ use crate::support::Database;
 use crate::support::dice::{Dice, number};
 use crate::support::guarded::{AccessFile, token};
 use house::{House, Service};
-use pair::{Both, Maker, Pair, Principal};
+use pair::{Action, Both, Maker, Pair, Principal};
 use play::{Transcript, normalized, play};
 
 /// Pairs that share an access file and their servers, one after the other.
@@ -201,8 +201,15 @@ fn told(pair: &Pair) -> String {
     lines.extend(pair.before.iter().map(both));
     lines.push("connects".to_owned());
     lines.extend(pair.actions.iter().map(|action| match action {
-        pair::Action::Others(commands) | pair::Action::Said(commands) => both(commands),
-        pair::Action::Own([here, there]) if here == there => format!("own {here}"),
+        Action::Others(commands) | Action::Said(commands) => both(commands),
+        Action::Own([here, there]) | Action::Pages([here, there]) if here == there => {
+            format!("own {here}")
+        }
+        Action::Own([here, there]) | Action::Pages([here, there]) => {
+            format!("own {here}\n  there {there}")
+        }
+        Action::Log(after, asked) => format!("log after {after:?} {}", json!(asked)),
+        Action::Patch(id, versions, title) => format!("PATCH {id} {versions:?} {title}"),
         other => format!("{other:?}"),
     }));
     lines.join("\n")

@@ -55,7 +55,10 @@ pub async fn play(
         head = player.act(action, service, head).await;
     }
     let visible = pair.visible.as_ref().map(|_| fence);
-    player.note("the log is where it should be", json!(head == pair.end[side]));
+    player.note(
+        "the log is where it should be",
+        json!(head == pair.end[side]),
+    );
     head = put_fence(service, pair, fence, head).await;
     let socketio = house.socketio(token, start, visible).await;
     player.note("socket.io", socketio);
