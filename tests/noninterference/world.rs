@@ -86,7 +86,7 @@ impl World {
         };
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
         let state = life.state(id, command);
-        let change = grant.decide(state, &Precondition::default(), command, stamp, &steps);
+        let change = grant.decide(&state, &Precondition::default(), command, stamp, &steps);
         let change = Arc::new(change.ok()?);
         self.seq += 1;
         life.last_version = change.version();
