@@ -21,6 +21,7 @@
 
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod adopt; // what another program left in MongoDB is moved in
+mod advisories; // what went wrong with the access rules of others
 mod batch; // several commands, all or none
 mod changes; // what sessions are pushed: order, resume, broadcasts, slow readers
 mod commands; // what each command does and answers
@@ -62,6 +63,8 @@ mod limits; // every bound of `src/limits` that a client can reach
 mod manual; // README and the manual
 mod memory; // what a node takes, whatever its clients do
 mod metrics; // what a node counts of itself, and how a request is found in its log
+#[cfg(all(feature = "embedded", feature = "socketio"))]
+mod noninterference; // what somebody may not see makes no difference to what they hear
 #[cfg(feature = "mongodb")]
 mod nodes; // several nodes on one MongoDB
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
@@ -88,6 +91,7 @@ mod refounded; // another log in the place of the one that a node has open
 mod repeats; // a command that is sent again has its effect once
 #[cfg(feature = "mongodb")]
 mod replay; // the view is rebuilt from the log and compared with it
+mod doors; // tokens, routes and sockets: who gets in where, and what is made of nonsense
 mod rest; // writes and reads over HTTP
 mod scarce; // few descriptors and threads
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

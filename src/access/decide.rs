@@ -21,7 +21,13 @@ impl Grant {
     ) -> Result<Change, Rejection> {
         let deny = |denied: Denied| rejection(denied, state, command);
         self.check(command).map_err(deny)?;
-        self.check_target(command, state, steps).map_err(deny)?;
+if let Err(denied) = self.check_target(command, state, steps) {
+            if denied == Denied::Unseen {
+                // What is asked of its version is answered as of none.
+                precondition.check(&state.absent())?;
+            }
+            return Err(deny(denied));
+        }
         precondition.check(state)?;
         let change = decide(state, command, stamp, steps)?;
         let change = match self.forced().is_empty() {

@@ -143,7 +143,8 @@ fn fill_any(items: &[Value], claims: &ClaimSource<'_>, sign: Sign) -> Result<Val
             Err(Missing::Everywhere) => return Err(Missing::Everywhere),
         }
     }
-    match filled.is_empty() {
+    // One without branches is no filter at all, which is said where it is parsed.
+    match filled.is_empty() && !items.is_empty() {
         true => Err(sign.missing()),
         false => Ok(Value::Array(filled)),
     }

@@ -116,6 +116,16 @@ pub fn decide(
 }
 
 impl EventState {
+    /// That of the event for whom it is as if there never was one.
+    pub fn absent(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            current: None,
+            last_version: 0,
+            earlier: None,
+        }
+    }
+
     /// The version that the next change raises by one.
     fn version(&self) -> u64 {
         let current = self.current.as_ref();
