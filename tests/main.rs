@@ -34,6 +34,7 @@ mod cut_off; // what was filled in part only is not taken for whole
 mod disk; // the disk under the embedded store: full, failing, read-only, damaged, or another than it was
 #[cfg(feature = "embedded")]
 mod documents; // files of other programs are imported
+mod doors; // tokens, routes and sockets: who gets in where, and what is made of nonsense
 #[cfg(feature = "embedded")]
 mod embedded; // the embedded store: its folder, its file, its failures, its queries
 #[cfg(feature = "embedded")]
@@ -63,10 +64,10 @@ mod limits; // every bound of `src/limits` that a client can reach
 mod manual; // README and the manual
 mod memory; // what a node takes, whatever its clients do
 mod metrics; // what a node counts of itself, and how a request is found in its log
-#[cfg(all(feature = "embedded", feature = "socketio"))]
-mod noninterference; // what somebody may not see makes no difference to what they hear
 #[cfg(feature = "mongodb")]
 mod nodes; // several nodes on one MongoDB
+#[cfg(all(feature = "embedded", feature = "socketio"))]
+mod noninterference; // what somebody may not see makes no difference to what they hear
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod operands; // operands, paths and orders from one end of their range to the other
 mod origin; // which web pages may connect
@@ -91,7 +92,6 @@ mod refounded; // another log in the place of the one that a node has open
 mod repeats; // a command that is sent again has its effect once
 #[cfg(feature = "mongodb")]
 mod replay; // the view is rebuilt from the log and compared with it
-mod doors; // tokens, routes and sockets: who gets in where, and what is made of nonsense
 mod rest; // writes and reads over HTTP
 mod scarce; // few descriptors and threads
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

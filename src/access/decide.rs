@@ -21,7 +21,7 @@ impl Grant {
     ) -> Result<Change, Rejection> {
         let deny = |denied: Denied| rejection(denied, state, command);
         self.check(command).map_err(deny)?;
-if let Err(denied) = self.check_target(command, state, steps) {
+        if let Err(denied) = self.check_target(command, state, steps) {
             if denied == Denied::Unseen {
                 // What is asked of its version is answered as of none.
                 precondition.check(&state.absent())?;
