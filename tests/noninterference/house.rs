@@ -59,7 +59,6 @@ impl House {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: None,
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
-            proxies: livelog::transport::TrustedProxies::default(),
             access_file: Some(file.path().into()),
             access: AccessPolicy::default(),
             proxies: TrustedProxies::default(),
