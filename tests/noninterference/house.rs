@@ -11,7 +11,7 @@ use livelog::node::NodeFailed;
 use livelog::server;
 use livelog::store::StoreOptions;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use livelog::transport::AccessPolicy;
+use livelog::transport::{AccessPolicy, TrustedProxies};
 use redb::backends::InMemoryBackend;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -38,7 +38,9 @@ pub struct House {
 
 impl House {
     fn new(others: String, own: String) -> Self {
-        let http = reqwest::Client::new();
+        // The server ends connections that are not used.
+        let http = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(3));
+        let http = http.build().unwrap();
         Self {
             others,
             own,
@@ -57,9 +59,9 @@ impl House {
             listen: "127.0.0.1:0".parse().unwrap(),
             tls: None,
             store: StoreOptions::Embedded(EmbeddedOptions { dir }),
-            proxies: livelog::transport::TrustedProxies::default(),
             access_file: Some(file.path().into()),
             access: AccessPolicy::default(),
+            proxies: TrustedProxies::default(),
             has_console: false,
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };
@@ -105,6 +107,7 @@ impl House {
         }
     }
 
+    /// Sessions of who writes for others.
     pub async fn service(&self, token: &str) -> Service {
         let path = "/ws?changes=none";
         Service {

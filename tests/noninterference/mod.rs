@@ -4,7 +4,7 @@
 //! same, but for what is said to be seen: that seqs, versions and times move on. Most pairs are played on nodes in this
 //! process (`house`), some on real servers, on both stores, and on two nodes of one log.
 //!
-//! `LIVELOG_PAIRS` sets how many, `LIVELOG_PAIR_SEED` repeats a run.
+//! `LIVELOG_PAIRS` sets how many, `LIVELOG_PAIR_SEED` repeats a run, and `LIVELOG_PAIR` leaves out those before one.
 
 mod house;
 mod pair;
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::support::Database;
 use crate::support::dice::{Dice, number};
 use crate::support::guarded::{AccessFile, token};
-use house::{House, Service};
+use house::House;
 use pair::{Action, Both, Maker, Pair, Principal};
 use play::{Transcript, normalized, play};
 
@@ -36,6 +36,10 @@ const LENGTH: usize = 32;
 
 fn seed() -> u64 {
     number("LIVELOG_PAIR_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0)
+}
+
+fn token_of_service() -> String {
+    token("service", &json!({"role": "service"}))
 }
 
 /// Pairs that are played on the same servers.
@@ -91,55 +95,120 @@ impl Chunk {
         Maker::new(dice, principal, grant, &format!("{number}-"), heads).make(length)
     }
 
-    /// Plays one pair in both logs: the difference, if there is one.
-    async fn play(&self, index: usize, stage: &mut Stage, length: usize) -> Option<String> {
+    /// Plays one pair in both logs: what happened, or what made a difference.
+    async fn play(&self, index: usize, stage: &mut Stage, length: usize) -> Result<Tally, String> {
         let grant = self.grant(index).await;
         let pair = self.pair(index, &grant, stage.heads, length);
         let token = self.token(index);
         let fence = format!("{}-z", self.first + index as u64);
-        let Stage {
-            houses,
-            services,
-            heads,
-        } = stage;
-        let [here, there] = services;
+        let service = token_of_service();
+        let services = [0, 1].map(|side| stage.houses[side].service(&service));
+        let [mut here, mut there] = futures::future::join_all(services)
+            .await
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("two houses"));
         let played = futures::join!(
-            play(&houses[0], 0, &pair, token.as_deref(), here, &fence),
-            play(&houses[1], 1, &pair, token.as_deref(), there, &fence),
+            play(
+                &stage.houses[0],
+                0,
+                &pair,
+                token.as_deref(),
+                &mut here,
+                &fence
+            ),
+            play(
+                &stage.houses[1],
+                1,
+                &pair,
+                token.as_deref(),
+                &mut there,
+                &fence
+            ),
         );
         let ((here, head), (there, head_there)) = played;
-        *heads = [head, head_there];
-        difference(normalized(here), normalized(there), &pair)
+        stage.heads = [head, head_there];
+        let (here, there) = (normalized(here), normalized(there));
+        match difference(&here, &there, &pair) {
+            None => Ok(Tally::of(&pair, &here)),
+            Some(difference) => Err(difference),
+        }
+    }
+}
+
+/// What pairs come to: none of it may be nothing.
+#[derive(Debug, Default)]
+struct Tally {
+    pairs: usize,
+    /// What others did in one of the logs alone, or otherwise.
+    hidden: usize,
+    /// Changes that were told live.
+    told: usize,
+    /// Writes of the principal that were carried out, and those that were refused.
+    done: usize,
+    refused: usize,
+}
+
+impl Tally {
+    fn of(pair: &Pair, transcript: &Transcript) -> Self {
+        let hidden = pair.actions.iter().filter(|action| match action {
+            Action::Others([here, there]) | Action::Said([here, there]) => here != there,
+            _ => false,
+        });
+        let told = transcript.iter().filter(|(what, _)| what == "changes");
+        let told = told.filter_map(|(_, changes)| changes.as_array());
+        let answers = |is_done: bool| {
+            let answers = transcript.iter().map(|(_, answer)| answer);
+            let writes = answers.filter(|answer| {
+                let kind = answer["request"].as_str().unwrap_or_default();
+                ["CREATE", "UPDATE", "DELETE", "RESTORE", "BATCH"].contains(&kind)
+            });
+            writes.filter(|answer| answer["success"] == is_done).count()
+        };
+        Self {
+            pairs: 1,
+            hidden: hidden.count(),
+            told: told.map(Vec::len).sum(),
+            done: answers(true),
+            refused: answers(false),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.pairs += other.pairs;
+        self.hidden += other.hidden;
+        self.told += other.told;
+        self.done += other.done;
+        self.refused += other.refused;
+    }
+
+    /// Enough happened for a difference to be seen.
+    fn check(&self) {
+        println!("{self:?}");
+        for count in [self.hidden, self.told, self.done, self.refused] {
+            assert!(count >= self.pairs / 2, "{self:?}");
+        }
     }
 }
 
 /// Where pairs are played: two houses with the same access file.
 struct Stage {
     houses: Both<House>,
-    services: Both<Service>,
     heads: Both<u64>,
 }
 
 impl Stage {
-    async fn new(houses: Both<House>) -> Self {
-        let service = token("service", &json!({"role": "service"}));
-        let services = [
-            houses[0].service(&service).await,
-            houses[1].service(&service).await,
-        ];
+    fn new(houses: Both<House>) -> Self {
         Self {
             houses,
-            services,
             heads: [0, 0],
         }
     }
 
     async fn inside(file: &AccessFile) -> Self {
-        Self::new([House::inside(file).await, House::inside(file).await]).await
+        Self::new([House::inside(file).await, House::inside(file).await])
     }
 
     async fn close(self) {
-        drop(self.services);
         for house in self.houses {
             house.close().await;
         }
@@ -147,11 +216,11 @@ impl Stage {
 }
 
 /// The first thing that was heard in one log and not in the other.
-fn difference(here: Transcript, there: Transcript, pair: &Pair) -> Option<String> {
+fn difference(here: &Transcript, there: &Transcript, pair: &Pair) -> Option<String> {
     if here == there {
         return None;
     }
-    let different = here.iter().zip(&there).find(|(here, there)| here != there);
+    let different = here.iter().zip(there).find(|(here, there)| here != there);
     let both = match different {
         Some(((what, here), (_, there))) => format!(
             "{what}\n  here  {}\n  there {}",
@@ -221,21 +290,26 @@ async fn shortest(chunk: &Chunk, index: usize, whole: String) -> String {
         let mut stage = Stage::inside(&chunk.file).await;
         let found = chunk.play(index, &mut stage, length).await;
         stage.close().await;
-        if let Some(found) = found {
+        if let Err(found) = found {
             return found;
         }
     }
     whole
 }
 
-async fn play_chunk(chunk: &Chunk, stage: &mut Stage) {
+async fn play_chunk(chunk: &Chunk, stage: &mut Stage) -> Tally {
+    let mut tally = Tally::default();
     for index in 0..chunk.principals.len() {
-        if let Some(found) = chunk.play(index, stage, LENGTH).await {
-            let (seed, number) = (chunk.seed, chunk.first + index as u64);
-            let found = shortest(chunk, index, found).await;
-            panic!("LIVELOG_PAIR_SEED={seed:#x}, pair {number}: {found}");
+        match chunk.play(index, stage, LENGTH).await {
+            Ok(played) => tally.add(&played),
+            Err(found) => {
+                let (seed, number) = (chunk.seed, chunk.first + index as u64);
+                let found = shortest(chunk, index, found).await;
+                panic!("LIVELOG_PAIR_SEED={seed:#x}, pair {number}: {found}");
+            }
         }
     }
+    tally
 }
 
 /// Many at once, since each waits for its answers.
@@ -243,34 +317,37 @@ async fn play_chunk(chunk: &Chunk, stage: &mut Stage) {
 async fn what_is_not_seen_makes_no_difference() {
     let (seed, pairs) = (seed(), number("LIVELOG_PAIRS").unwrap_or(2_000));
     println!("{pairs} pairs, LIVELOG_PAIR_SEED={seed:#x}");
-    let first = number("LIVELOG_PAIR_FIRST").unwrap_or(0);
+    let first = number("LIVELOG_PAIR").unwrap_or(0);
     let next = Arc::new(AtomicU64::new(first / CHUNK));
     let players = (0..6).map(|_| {
         let next = Arc::clone(&next);
         tokio::spawn(async move {
+            let mut tally = Tally::default();
             loop {
                 let first = next.fetch_add(1, Ordering::Relaxed) * CHUNK;
                 if first >= pairs {
-                    return;
+                    return tally;
                 }
                 let chunk = Chunk::new(seed, first, CHUNK);
                 let mut stage = Stage::inside(&chunk.file).await;
-                play_chunk(&chunk, &mut stage).await;
+                tally.add(&play_chunk(&chunk, &mut stage).await);
                 stage.close().await;
             }
         })
     });
+    let mut tally = Tally::default();
     for player in players.collect::<Vec<_>>() {
-        player.await.unwrap();
+        tally.add(&player.await.unwrap());
     }
+    tally.check();
 }
 
 async fn plays_on(houses: impl AsyncFn(&AccessFile) -> House) {
     let seed = seed();
     println!("LIVELOG_PAIR_SEED={seed:#x}");
     let chunk = Chunk::new(seed, 0, 20);
-    let mut stage = Stage::new([houses(&chunk.file).await, houses(&chunk.file).await]).await;
-    play_chunk(&chunk, &mut stage).await;
+    let mut stage = Stage::new([houses(&chunk.file).await, houses(&chunk.file).await]);
+    play_chunk(&chunk, &mut stage).await.check();
 }
 
 #[tokio::test]

@@ -271,8 +271,9 @@ impl<'a> Maker<'a> {
 
     fn others(&mut self) -> Option<Both<Vec<Value>>> {
         for _ in 0..12 {
-            let commands = match self.dice.below(10) {
+            let commands = match self.dice.below(12) {
                 0..5 => self.same(),
+                10 | 11 => self.parting(),
                 5 | 6 => self.unseen(),
                 7 => self.hidden_fields(),
                 _ => self.secret_events(),
@@ -459,6 +460,20 @@ impl<'a> Maker<'a> {
         }))
     }
 
+    /// An event that is seen, and no more afterwards: what it is then may be anything.
+    fn parting(&mut self) -> Option<Both<Vec<Value>>> {
+        let mut ids = self.shared_ids();
+        ids.retain(|id| self.is_seen(0, id));
+        if ids.is_empty() {
+            return None;
+        }
+        let id = one_of(&mut self.dice, &ids);
+        Some([0, 1].map(|_| {
+            let fields = random::document(&mut self.dice);
+            vec![json!({"type": "UPDATE", "payload": {"id": id, "updateData": fields}})]
+        }))
+    }
+
     /// Hidden fields of an event that is seen.
     fn hidden_fields(&mut self) -> Option<Both<Vec<Value>>> {
         let mut ids = self.shared_ids();
@@ -522,6 +537,11 @@ impl<'a> Maker<'a> {
     // What it does itself.
 
     fn some_id(&mut self) -> String {
+        let mut seen = self.shared_ids();
+        seen.retain(|id| self.is_seen(0, id));
+        if !seen.is_empty() && chance(&mut self.dice, 45) {
+            return one_of(&mut self.dice, &seen);
+        }
         match self.dice.below(10) {
             0..6 => self.id("e", 5),
             6..8 => self.id("h", 3),
@@ -648,7 +668,7 @@ impl<'a> Maker<'a> {
 
     /// Some commands are for one version alone: the one that there is, or one that there is not.
     fn expecting(&mut self, id: &str, command: Value) -> Both<Value> {
-        let wrong = match self.dice.below(6) {
+        let wrong = match self.dice.below(4) {
             0 => 0,
             1 => 1,
             _ => return [command.clone(), command],

@@ -140,6 +140,9 @@ pub fn role(dice: &mut Dice, read: &Value, hidden: &[String], hear: &Value) -> V
         "past": one_of(dice, &["none", "seen", "all"]),
     });
     if chance(dice, 25) {
+        role["authors"] = json!(true);
+    }
+    if chance(dice, 25) {
         role["set"] = json!({"owner": {"$claim": "user"}});
     }
     if chance(dice, 20) {
