@@ -243,7 +243,11 @@ impl Player<'_> {
             .filter(|frame| frame["payload"].get("fence").is_none());
         let broadcasts: Vec<Value> = broadcasts.cloned().collect();
         let notices: Vec<Value> = client.notices.iter().cloned().collect();
-        let told: Vec<Value> = client.told.iter().filter(is_fence).cloned().collect();
+        // When a subscription is live depends on what else goes on.
+        let is_told =
+            |frame: &&Value| !["live", "behind"].contains(&frame["type"].as_str().unwrap());
+        let told = client.told.iter().filter(is_fence).filter(is_told);
+        let told: Vec<Value> = told.cloned().collect();
         self.note(format!("{who}changes"), changes.into());
         self.note(format!("{who}broadcasts"), broadcasts.into());
         self.note(format!("{who}notices"), notices.into());
