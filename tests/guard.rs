@@ -402,6 +402,12 @@ async fn metrics_are_for_operators_and_health_is_for_everybody() {
     for path in ["/healthz", "/readyz", "/client.js", "/", "/manual/index.md"] {
         assert_eq!(server.status(path).await, 200, "{path}");
     }
+    let ready = server.get("/readyz", &[]).await.1;
+    assert_eq!(
+        ready.get("seq"),
+        None,
+        "strangers are not told how far the log is"
+    );
     let both = token("eve", &json!({"role": ["user", "operator"]}));
     let asked = server
         .http("GET", "/metrics")

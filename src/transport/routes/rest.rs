@@ -129,8 +129,10 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
-/// A log with an unreadable entry is served all the same, and its operator is told.
+/// A log with an unreadable entry is served all the same, and its operator is told. Where somebody guards, strangers are not
+/// told how far the log is.
 fn healthy(app: &App, head: Option<Seq>) -> Response {
+    let head = head.filter(|_| !app.guard.is_there());
     (
         JSON,
         protocol::rest::health(head, app.node.first_unreadable()),
