@@ -76,6 +76,7 @@ fn rejection(denied: Denied, state: &EventState, command: &Command) -> Rejection
             id: state.id.clone(),
         },
         Denied::Forbidden(path) => Rejection::Forbidden { path, reason },
+        Denied::Rule(_) => Rejection::Forbidden { path: None, reason },
         Denied::TooCostly => Rejection::TooCostly(Invalid::new("payload", reason)),
     }
 }

@@ -12,8 +12,20 @@ pub enum Denied {
     UnseenPast,
     /// The role does not allow it; the path in the command, if one is at fault.
     Forbidden(Option<String>),
+    /// This rule of the role does not hold.
+    Rule(RuleName),
     /// A rule takes too many steps to judge.
     TooCostly,
+}
+
+/// The rules about writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the access file")]
+pub enum RuleName {
+    CreateAfter,
+    UpdateBefore,
+    UpdateAfter,
+    DeleteBefore,
 }
 
 impl From<TooCostly> for Denied {
@@ -27,6 +39,18 @@ impl Denied {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Forbidden(Some(_)) => HIDDEN,
+            Self::Rule(RuleName::CreateAfter) => {
+                "your role may not create such an event (create.after)"
+            }
+            Self::Rule(RuleName::UpdateBefore) => {
+                "your role may not update this event (update.before)"
+            }
+            Self::Rule(RuleName::UpdateAfter) => {
+                "your role may not make the event so (update.after)"
+            }
+            Self::Rule(RuleName::DeleteBefore) => {
+                "your role may not delete this event (delete.before)"
+            }
             Self::Forbidden(None) => "your role does not allow this",
             Self::Unseen => "there is no such event",
             Self::UnseenPast => "there is no such version",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::denied::Denied;
+use super::denied::{Denied, RuleName};
 use super::limits::RoleLimits;
 use super::policy::{PolicyError, Principal};
 use super::role::{Past, Role, UpdateFilter};
@@ -77,7 +77,7 @@ impl Grant {
         let parts = GrantParts {
             role: name.into(),
             author: principal.author.clone(),
-            read: match claims.get("livelog.read") {
+            read: match claims.narrower()? {
                 None => read,
                 Some(narrower) => narrowed(&read, narrower)?,
             },
@@ -214,12 +214,16 @@ impl Grant {
 
     /// Whether the event may be updated, as it is.
     pub(super) fn may_update(&self, event: &Event, steps: &Steps) -> bool {
-        allow(&self.parts.update.before, event, steps).is_ok()
+        self.parts
+            .update
+            .before
+            .matches(event, steps)
+            .unwrap_or(false)
     }
 
     /// Whether the event may be deleted.
     pub(super) fn may_delete(&self, event: &Event, steps: &Steps) -> bool {
-        allow(&self.parts.delete, event, steps).is_ok()
+        self.parts.delete.matches(event, steps).unwrap_or(false)
     }
 
     /// Which broadcasts are heard.
@@ -322,20 +326,27 @@ impl Grant {
     pub fn judge(&self, change: &Change, steps: &Steps) -> Result<(), Denied> {
         let parts = &self.parts;
         match &change.effect {
-            Effect::Create { after } => allow(&parts.create, &**after, steps),
+            Effect::Create { after } => {
+                allow(&parts.create, &**after, RuleName::CreateAfter, steps)
+            }
             Effect::Update {
                 before,
                 patch,
                 after,
             } => {
                 self.expect_seen(before, steps)?;
-                allow(&parts.update.before, &**before, steps)?;
-                allow(&parts.update.after, &**after, steps)?;
+                allow(
+                    &parts.update.before,
+                    &**before,
+                    RuleName::UpdateBefore,
+                    steps,
+                )?;
+                allow(&parts.update.after, &**after, RuleName::UpdateAfter, steps)?;
                 self.check_paths(patch)
             }
             Effect::Delete { before } => {
                 self.expect_seen(before, steps)?;
-                allow(&parts.delete, &**before, steps)
+                allow(&parts.delete, &**before, RuleName::DeleteBefore, steps)
             }
             Effect::Redacted { .. } => Err(Denied::Forbidden(None)),
         }
@@ -367,10 +378,10 @@ impl Grant {
     }
 }
 
-fn allow(rule: &Filter, record: &impl Record, steps: &Steps) -> Result<(), Denied> {
+fn allow(rule: &Filter, record: &impl Record, name: RuleName, steps: &Steps) -> Result<(), Denied> {
     match rule.matches(record, steps)? {
         true => Ok(()),
-        false => Err(Denied::Forbidden(None)),
+        false => Err(Denied::Rule(name)),
     }
 }
 

@@ -28,7 +28,7 @@ mod template;
 mod tests;
 
 pub use claims::Claims;
-pub use denied::Denied;
+pub use denied::{Denied, RuleName};
 pub use explain::{EventRights, Explained};
 pub use grant::Grant;
 pub use limits::{Rate, RoleLimits};

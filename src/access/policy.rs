@@ -21,6 +21,9 @@ const NAMES: [&str; 6] = [
     "roles",
 ];
 
+/// What is shown of a role that there is not.
+const ROLE_SHOWN_CHARS: usize = 64;
+
 /// What the file says of roles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -63,8 +66,8 @@ pub enum PolicyError {
     Anonymous,
     #[error("these credentials were revoked")]
     Revoked,
-    #[error("the credentials name no role that there is")]
-    NoRole,
+    #[error("the claim {0:?} names no role that there is: {1}")]
+    NoRole(Box<str>, String),
     #[error("the credentials do not give the role that was asked for")]
     OtherRole,
     #[error("the filter in the token is none: {0}")]
@@ -143,19 +146,31 @@ impl Policy {
             (Some(_), _) => match principal.claims.get(&self.role_claim) {
                 Some(Value::String(name)) => vec![name],
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-                _ => return Err(PolicyError::NoRole),
+                _ => Vec::new(),
             },
         };
         let mut roles = given
-            .into_iter()
-            .filter_map(|name| self.roles.get_key_value(name));
+            .iter()
+            .filter_map(|name| self.roles.get_key_value(*name));
         let found = match wanted {
-            None => roles.next().ok_or(PolicyError::NoRole),
+            None => roles.next().ok_or_else(|| self.no_role(&given)),
             Some(wanted) => roles
                 .find(|(name, _)| ***name == *wanted)
                 .ok_or(PolicyError::OtherRole),
         };
         found.map(|(name, role)| (&**name, role))
+    }
+
+    /// For the operator: what is shown of the claim is cut and escaped.
+    fn no_role(&self, given: &[&str]) -> PolicyError {
+        let shown = match given.first() {
+            None => "it is missing, or no text".to_owned(),
+            Some(name) => format!(
+                "{:?}",
+                name.chars().take(ROLE_SHOWN_CHARS).collect::<String>()
+            ),
+        };
+        PolicyError::NoRole(self.role_claim.clone(), shown)
     }
 }
 

@@ -48,10 +48,9 @@ impl AccessFile {
         let folder = path.parent().unwrap_or(path);
         let read_named = |name: &str| reader.borrow_mut().read(&folder.join(name));
         let text = reader.borrow_mut().read(path);
-        let file = text.and_then(|text| {
-            let parsed = Self::parse(&text, &read_named);
-            parsed.map_err(|reason| format!("{}: {reason}", path.display()))
-        });
+        let text = text.map_err(|reason| format!("cannot be read: {reason}"));
+        let file = text.and_then(|text| Self::parse(&text, &read_named));
+        let file = file.map_err(|reason| format!("{}: {reason}", path.display()));
         (reader.into_inner().finish(), file)
     }
 
@@ -132,16 +131,16 @@ impl SourceReader {
     }
 }
 
-/// The text of a file; an error names no more of it than why it cannot be read.
+/// The text of a file, or why it cannot be read.
 fn read_text(path: &Path) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let failed = |error: std::io::Error| error.to_string();
     let most = limits::ACCESS_FILE_BYTES_MAX;
     let mut text = String::new();
     let file = File::open(path).map_err(failed)?;
     let read = file.take(most as u64 + 1).read_to_string(&mut text);
     read.map_err(failed)?;
     match text.len() > most {
-        true => Err(format!("{} is longer than {most} bytes", path.display())),
+        true => Err(format!("it is longer than {most} bytes")),
         false => Ok(text),
     }
 }

@@ -1,8 +1,17 @@
 //! Why credentials are not taken: all of it for the operator, and little for who shows them.
 
+use std::mem::{Discriminant, discriminant};
+
 use crate::access::PolicyError;
 use crate::identity::TokenError;
 use crate::protocol::{Code, Failure};
+
+/// There are as many as there are variants.
+pub(super) type AdmissionErrorKind = (
+    Discriminant<AdmissionError>,
+    Option<Discriminant<TokenError>>,
+    Option<Discriminant<PolicyError>>,
+);
 
 /// Why somebody does not get in.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +27,19 @@ pub enum AdmissionError {
     #[error("the credentials have expired")]
     Expired,
     #[error("{0}")]
-    PolicyError(#[from] PolicyError),
+    Policy(#[from] PolicyError),
 }
 
 impl AdmissionError {
+    /// Its kind: of each, the log tells for itself.
+    pub(super) fn kind(&self) -> AdmissionErrorKind {
+        match self {
+            Self::Token(error) => (discriminant(self), Some(discriminant(error)), None),
+            Self::Policy(error) => (discriminant(self), None, Some(discriminant(error))),
+            _ => (discriminant(self), None, None),
+        }
+    }
+
     /// Whether the same credentials may be good in a moment.
     pub(super) const fn is_temporary(&self) -> bool {
         matches!(self, Self::Token(error) if error.is_temporary())
@@ -32,10 +50,10 @@ impl AdmissionError {
             Self::Expired => Code::TokenExpired,
             Self::Token(error) if error.is_expired() => Code::TokenExpired,
             Self::Token(error) if error.is_temporary() => Code::Unavailable,
-            Self::PolicyError(
-                PolicyError::NoRole | PolicyError::OtherRole | PolicyError::BadFilter(_),
+            Self::Policy(
+                PolicyError::NoRole(..) | PolicyError::OtherRole | PolicyError::BadFilter(_),
             ) => Code::Forbidden,
-            Self::Token(_) | Self::UnknownKey | Self::LongName | Self::PolicyError(_) => {
+            Self::Token(_) | Self::UnknownKey | Self::LongName | Self::Policy(_) => {
                 Code::Unauthenticated
             }
         }
@@ -50,10 +68,13 @@ impl From<AdmissionError> for Failure {
             AdmissionError::Token(error) if error.is_expired() || error.is_temporary() => {
                 error.to_string()
             }
-            AdmissionError::PolicyError(PolicyError::BadFilter(_)) => {
+            AdmissionError::Policy(PolicyError::NoRole(..)) => {
+                "the credentials name no role that there is; the server's log says which".to_owned()
+            }
+            AdmissionError::Policy(PolicyError::BadFilter(_)) => {
                 "the filter in the token is none; the server's log says why".to_owned()
             }
-            AdmissionError::PolicyError(refused) => refused.to_string(),
+            AdmissionError::Policy(refused) => refused.to_string(),
             AdmissionError::Token(_) | AdmissionError::UnknownKey | AdmissionError::LongName => {
                 "these credentials are not taken here; the server's log says why".to_owned()
             }

@@ -17,10 +17,11 @@ mod fetch;
 mod jwks;
 mod recent;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ use access_file::{AccessFile, Sources};
 pub use admission::Admission;
 use admission::Basis;
 pub use admission_error::AdmissionError;
+use admission_error::AdmissionErrorKind;
 pub use check::{CheckArguments, check};
 pub use fetch::KeyFetcher;
 pub use jwks::{FetchPace, KeyServers};
@@ -56,7 +58,8 @@ struct Rules {
     files: watch::Sender<Arc<AccessFile>>,
     key_servers: KeyServers,
     recent: RecentAdmissions,
-    throttle: Throttle,
+    /// For each kind of refusal, so that none hides another.
+    throttles: Mutex<HashMap<AdmissionErrorKind, Arc<Throttle>>>,
 }
 
 impl fmt::Debug for Rules {
@@ -94,7 +97,7 @@ impl Guard {
             files: watch::Sender::new(Arc::new(file)),
             key_servers,
             recent: RecentAdmissions::default(),
-            throttle: Throttle::new(),
+            throttles: Mutex::default(),
         });
         let follower = AccessFollower {
             rules: Arc::clone(&rules),
@@ -124,7 +127,7 @@ impl Guard {
         };
         let admitted = rules.admit(credentials).await;
         admitted.inspect_err(|refusal| {
-            rules.throttle.log(|suppressed| {
+            rules.throttle(refusal).log(|suppressed| {
                 tracing::warn!(suppressed, "turned somebody away: {refusal}");
             });
         })
@@ -132,6 +135,13 @@ impl Guard {
 }
 
 impl Rules {
+    fn throttle(&self, refusal: &AdmissionError) -> Arc<Throttle> {
+        let throttles = self.throttles.lock();
+        // A map is whole after a panic elsewhere.
+        let mut throttles = throttles.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(throttles.entry(refusal.kind()).or_default())
+    }
+
     async fn admit(
         self: &Arc<Self>,
         credentials: Credentials,

@@ -150,9 +150,18 @@ fn a_token_can_narrow_what_is_read_and_never_widen_it() {
     assert!(sees(&narrow, r#"{"public":true,"room":"a"}"#));
     assert!(!sees(&narrow, r#"{"public":true}"#) && !sees(&narrow, r#"{"room":"a"}"#));
     let policy = policy(r#"{"roles":{"user":{"read":true}}}"#);
-    let bad = somebody(r#"{"role":"user","livelog":{"read":{"$where":1}}}"#);
-    assert!(matches!(
-        policy.admit(&bad, None),
-        Err(PolicyError::BadFilter(_))
-    ));
+    for bad in [
+        r#"{"read":{"$where":1}}"#,
+        r#"{"read":{},"write":false}"#,
+        r#"{"Read":{"room":"a"}}"#,
+        r#"{"read":null}"#,
+        "{}",
+        "null",
+        "[]",
+        "true",
+    ] {
+        let bad = somebody(&format!(r#"{{"role":"user","livelog":{bad}}}"#));
+        let admitted = policy.admit(&bad, None);
+        assert!(matches!(admitted, Err(PolicyError::BadFilter(_))));
+    }
 }

@@ -4,6 +4,7 @@ use super::*;
 
 #[test]
 fn there_is_one_role_at_a_time() {
+    let no_role = |shown: &str| Err(PolicyError::NoRole("app.role".into(), shown.to_owned()));
     let policy = policy(
         r#"{"anonymous":"guest","roleClaim":"app.role","roles":{"guest":{},"a":{},"b":{}}}"#,
     );
@@ -24,11 +25,11 @@ fn there_is_one_role_at_a_time() {
         role(r#"{"app":{"role":["b"]}}"#, Some("a")),
         Err(PolicyError::OtherRole)
     );
+    assert_eq!(role(r#"{"app":{"role":"x"}}"#, None), no_role("\"x\""));
     assert_eq!(
-        role(r#"{"app":{"role":"x"}}"#, None),
-        Err(PolicyError::NoRole)
+        role(r#"{"role":"a"}"#, None),
+        no_role("it is missing, or no text")
     );
-    assert_eq!(role(r#"{"role":"a"}"#, None), Err(PolicyError::NoRole));
     let nobody = Principal {
         author: None,
         role: None,

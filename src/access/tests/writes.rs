@@ -48,7 +48,7 @@ fn writes_are_judged_on_what_is_and_on_what_would_be() {
     );
     let user = grant(&role, r#"{"sub":"u1"}"#);
     let forbidden = |path: &str| Err(Denied::Forbidden(Some(path.to_owned())));
-    let refused = Err(Denied::Forbidden(None));
+    let refused = |rule| Err(Denied::Rule(rule));
     let outcome = |kind, payload, current| written(&user, kind, payload, current).map(drop);
     let mine = Some(r#"{"owner":"u1","title":"a","tags":["x"]}"#);
     let public = Some(r#"{"owner":"u2","public":true}"#);
@@ -56,12 +56,18 @@ fn writes_are_judged_on_what_is_and_on_what_would_be() {
     assert_eq!(outcome(Create, r#"{"_id":"e","owner":"u1"}"#, None), Ok(()));
     assert_eq!(
         outcome(Create, r#"{"_id":"e","owner":"u2"}"#, None),
-        refused
+        refused(RuleName::CreateAfter)
     );
-    assert_eq!(outcome(Create, r#"{"_id":"e"}"#, None), refused);
+    assert_eq!(
+        outcome(Create, r#"{"_id":"e"}"#, None),
+        refused(RuleName::CreateAfter)
+    );
     let title = r#"{"id":"e","updateData":{"title":"b"}}"#;
     assert_eq!(outcome(Update, title, mine), Ok(()));
-    assert_eq!(outcome(Update, title, public), refused);
+    assert_eq!(
+        outcome(Update, title, public),
+        refused(RuleName::UpdateBefore)
+    );
     assert_eq!(outcome(Update, title, foreign), Err(Denied::Unseen));
     for (payload, path) in [
         (
@@ -78,7 +84,7 @@ fn writes_are_judged_on_what_is_and_on_what_would_be() {
         assert_eq!(
             found,
             if is_leaving {
-                refused.clone()
+                refused(RuleName::UpdateAfter)
             } else {
                 forbidden(path)
             },
@@ -90,14 +96,17 @@ fn writes_are_judged_on_what_is_and_on_what_would_be() {
         Ok(())
     );
     assert_eq!(outcome(Delete, r#"{"id":"e"}"#, mine), Ok(()));
-    assert_eq!(outcome(Delete, r#"{"id":"e"}"#, public), refused);
+    assert_eq!(
+        outcome(Delete, r#"{"id":"e"}"#, public),
+        refused(RuleName::DeleteBefore)
+    );
     assert_eq!(
         outcome(Delete, r#"{"id":"e"}"#, foreign),
         Err(Denied::Unseen)
     );
     let nobody = grant(&role, "{}");
     let found = written(&nobody, Create, r#"{"_id":"e","owner":null}"#, None);
-    assert_eq!(found, Err(Denied::Forbidden(None)));
+    assert_eq!(found, Err(Denied::Rule(RuleName::CreateAfter)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use super::header::once;
+use super::header::{invalid, once};
 use crate::guard::{Admission, Guard};
 use crate::node::{Guarded, Node};
 use crate::protocol::{Code, Credentials, Failure};
@@ -103,12 +103,26 @@ fn asked_bytes(parts: &Parts) -> usize {
 fn read(headers: &HeaderMap) -> Result<Credentials, Failure> {
     let token = match once(headers, &AUTHORIZATION)? {
         Some(text) => Some(bearer(text)?),
-        None => subprotocols(headers).find_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL)),
+        None => subprotocol_token(headers)?,
     };
     Ok(Credentials {
         token: token.map(Into::into),
         role: once(headers, &LIVELOG_ROLE)?.map(Into::into),
     })
+}
+
+/// The token among the subprotocols, which may be there once.
+fn subprotocol_token(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let mut tokens = subprotocols(headers).filter_map(|name| {
+        let (scheme, token) = name.split_at_checked(BEARER_SUBPROTOCOL.len())?;
+        let is_bearer = scheme.eq_ignore_ascii_case(BEARER_SUBPROTOCOL);
+        is_bearer.then_some(token)
+    });
+    let token = tokens.next();
+    match tokens.next() {
+        None => Ok(token),
+        Some(_) => Err(invalid(&SEC_WEBSOCKET_PROTOCOL, "more than one token")),
+    }
 }
 
 /// The token of `Bearer TOKEN`; the scheme is written in any case.
