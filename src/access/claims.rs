@@ -37,7 +37,7 @@ impl Claims {
         match given.and_then(|given| given.get("read")) {
             Some(filter) => Ok(Some(filter)),
             None => Err(PolicyError::BadFilter(
-                "the claim livelog is not {\"read\": FILTER}".to_owned(),
+                "the claim livelog takes read, a filter, and nothing else".to_owned(),
             )),
         }
     }

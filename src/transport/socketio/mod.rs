@@ -122,12 +122,12 @@ async fn hear(
 ) -> Result<Response, Failure> {
     door.app.node.health()?;
     match (sid, is_websocket) {
-        (None, false) => door.open(caller, shown),
+        (None, false) => door.open(caller, shown).await,
         (Some(sid), false) => door.poll(sid).await,
         (None, true) => {
             let (mut parts, _) = request.into_parts();
             let handshake = Handshake::from_request_parts(&mut parts, &()).await?;
-            let client = door.client(caller, shown)?;
+            let client = door.client(caller, shown).await?;
             let packets = Outbox::new([socketio::open(Uuid::new_v4(), false)]);
             Ok(handshake.accept(door.app, packets, client))
         }
@@ -158,18 +158,22 @@ impl Door {
         self.registry.find(sid).ok_or_else(no_such_session)
     }
 
-    /// What the request showed is looked at when the client connects, so until then it waits like any other.
-    fn client(&self, caller: Caller, shown: Credentials) -> Result<SocketIoClient, Failure> {
+    /// Who shows good credentials with the request need not wait with those who have shown none.
+    async fn client(&self, caller: Caller, shown: Credentials) -> Result<SocketIoClient, Failure> {
         let (node, guard) = (self.app.node.clone(), self.app.guard.clone());
-        let seat = match guard.is_there() {
-            true => Some(wait_in_lobby(&self.app, &caller)?),
-            false => None,
+        let is_known = match shown.token {
+            None => !guard.is_there(),
+            Some(_) => guard.admit(shown.clone()).await.is_ok(),
+        };
+        let seat = match is_known {
+            true => None,
+            false => Some(wait_in_lobby(&self.app, &caller)?),
         };
         Ok(SocketIoClient::new(node, guard, caller, seat, shown))
     }
 
-    fn open(&self, caller: Caller, shown: Credentials) -> Result<Response, Failure> {
-        let client = self.client(caller, shown)?;
+    async fn open(&self, caller: Caller, shown: Credentials) -> Result<Response, Failure> {
+        let client = self.client(caller, shown).await?;
         let new = self.registry.add()?;
         let opening = socketio::open(new.registered.sid, true);
         let node = self.app.node.clone();
