@@ -36,7 +36,8 @@ fn a_claim_is_filled_in_as_a_value() {
         (r#"{"org":{"teams":[["b"],"b"]}}"#, false),
         (r#"{"org":{"teams":[{"$ne":1},"b"]}}"#, false),
         (r#"{"org":"b"}"#, false),
-        (r#"{"org.teams":["b"]}"#, false),
+        (r#"{"org.teams":["b"]}"#, true),
+        (r#"{"org.teams":["a"],"org":{"teams":["b"]}}"#, false),
     ] {
         assert_eq!(reads(teams, claims, r#"{"team":"b"}"#), is_seen, "{claims}");
     }

@@ -177,10 +177,10 @@ fn each_write_sets_what_the_role_says_or_is_none() {
         document(r#"{"owner":"u1","a":1,"meta":{"via":"web"},"teams":["a"]}"#)
     );
     let nobody = grant(role, r#"{"sub":"u1"}"#);
-    let denied = Err(Denied::Forbidden(None));
+    let denied = |rule| Err(Denied::Rule(rule));
     assert_eq!(
         written(&nobody, CommandKind::Create, r#"{"a":1}"#, None),
-        denied
+        denied(RuleName::CreateAfter)
     );
     assert_eq!(
         written(
@@ -189,7 +189,7 @@ fn each_write_sets_what_the_role_says_or_is_none() {
             r#"{"id":"e","updateData":{"a":1}}"#,
             Some("{}")
         ),
-        denied
+        denied(RuleName::UpdateAfter)
     );
 }
 
