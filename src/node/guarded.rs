@@ -137,7 +137,7 @@ impl Guarded {
         }
     }
 
-    /// The changes of a write that was carried out before, as they may be shown; see [`Node::read_write_again`].
+    /// The changes of a write that was carried out before, as they may be shown; see `Node::read_write_again`.
     ///
     /// # Errors
     /// If the store cannot answer.
@@ -171,7 +171,7 @@ impl Guarded {
 
 /// Reads.
 impl Guarded {
-    /// The answer to a FETCH; see [`Node::fetch`].
+    /// The answer to a FETCH; see `Node::fetch`.
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
@@ -187,7 +187,7 @@ impl Guarded {
         self.node.fetch(requester, id, &fetch, share).await
     }
 
-    /// All events that match; see [`Node::list`].
+    /// All events that match; see `Node::list`.
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
@@ -198,7 +198,7 @@ impl Guarded {
         Ok((fetch, result))
     }
 
-    /// One event; see [`Node::event`].
+    /// One event; see `Node::event`.
     ///
     /// # Errors
     /// `not_found` also for one that is not seen.
@@ -228,8 +228,8 @@ impl Guarded {
         self.of_the_past(fetch)
     }
 
-    /// The subscription that a SUBSCRIBE asks for; see [`Node::subscribe`]. A position to resume after is not the past; see
-    /// [`past`](super::past).
+    /// The subscription that a SUBSCRIBE asks for; see `Node::subscribe`. A position to resume after is not the past; see
+    /// `past`.
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot be reached.
@@ -267,7 +267,7 @@ impl Guarded {
         })
     }
 
-    /// A page of the log: the changes that are seen of it, and where it ends; see [`Node::changes`].
+    /// A page of the log: the changes that are seen of it, and where it ends; see `Node::changes`.
     ///
     /// # Errors
     /// If it asks for what is not allowed, or the store cannot answer.
@@ -292,7 +292,7 @@ impl Guarded {
         })
     }
 
-    /// What is counted, as text; see [`Node::metrics_text`].
+    /// What is counted, as text; see `Node::metrics_text`.
     ///
     /// # Errors
     /// `forbidden` unless the role is an operator's.

@@ -62,7 +62,7 @@ impl Guarded {
         }
     }
 
-    /// The changes of one event that are seen; see [`Node::history`](super::Node::history).
+    /// The changes of one event that are seen; see `Node::history`.
     ///
     /// # Errors
     /// `not_found` also if it is not seen, or nothing of its history is; `forbidden` if the role does not see the past.
