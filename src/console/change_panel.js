@@ -40,6 +40,13 @@ export class ChangePanel {
     return undefined;
   }
 
+  /** What is shown may be nothing that may still be seen. */
+  readAnew() {
+    const seq = this.#seq ?? undefined;
+    this.#seq = undefined;
+    return seq === undefined ? this.#panel.close(true) : this.showAt(seq);
+  }
+
   /** @param {import('./feed_log.js').Entry} entry */
   show({ change, before }) {
     const scope = this.#panel.open(change.eventId ?? change.kind);
