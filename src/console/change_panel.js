@@ -1,4 +1,5 @@
 /** One change of the log in full: what differs, the document that it left, and the ways on from there. */
+import { isConnected } from './connection.js';
 import { differences, own } from './diff.js';
 import { differenceTable } from './differences.js';
 import { fill, h } from './dom.js';
@@ -29,15 +30,24 @@ export class ChangePanel {
     if (seq === undefined) return void this.#panel.close(true);
     if (known) return this.show(known);
     const scope = this.#panel.open(`Change ${seq}`);
+    const asked = Date.now();
     const change = await changeAt(seq).catch((error) => error);
     if (scope.closed) return undefined;
     if (change?.seq === seq) return this.show({ change });
     const isUnread = change instanceof Error && change.code !== 'stale_position';
     const why = isUnread ? `It could not be read: ${change.message}` : `There is no change ${seq}.`;
     fill(this.#panel.body, h('p', { class: 'faint' }, why));
-    // It is asked for again once there is a connection.
-    if (isUnread) this.#seq = null;
-    return undefined;
+    if (!isUnread) return undefined;
+    // It is asked for again once there is a connection, which may have come while the answer was on its way.
+    this.#seq = null;
+    return isConnected(this.#db) && this.#db.state.since >= asked ? this.showAt(seq) : undefined;
+  }
+
+  /** What is shown may be nothing that may still be seen. */
+  readAnew() {
+    const seq = this.#seq ?? undefined;
+    this.#seq = undefined;
+    return seq === undefined ? this.#panel.close(true) : this.showAt(seq);
   }
 
   /** @param {import('./feed_log.js').Entry} entry */

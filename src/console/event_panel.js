@@ -18,7 +18,7 @@ export class EventPanel {
   #drafts;
   #panel;
   #shown = '';
-  #tabs;
+  #live;
   #scope;
 
   constructor({ db, scope, notices, drafts, close }) {
@@ -32,15 +32,22 @@ export class EventPanel {
   /** What the address says. @param {{ id?: string, tab?: string, at?: number, form?: string }} wanted */
   show({ id, tab = 'document', at, form }) {
     const wanted = JSON.stringify({ id, at, form });
-    if (wanted === this.#shown) return void this.#tabs?.show(tab);
+    if (wanted === this.#shown) return void this.#live?.tabs.show(tab);
     this.#shown = wanted;
-    this.#tabs = undefined;
+    this.#live = undefined;
     if (form !== undefined) return this.#showNew(form);
     if (id === undefined) return this.#panel.close(true);
     const same = this.#panel.isOpen && this.id === id;
     this.id = id;
     this.#scope = this.#panel.open(id, { focus: !same });
     return at === undefined ? this.#showLive(id, tab) : this.#showPast(id, at);
+  }
+
+  /** What was read may be nothing that may still be seen; the document follows by itself. */
+  readAnew() {
+    if (this.#live) return this.#live.history.readAnew();
+    const { id, at } = JSON.parse(this.#shown || '{}');
+    return at === undefined ? undefined : this.#showPast(id, at);
   }
 
   #showNew(form) {
@@ -60,7 +67,7 @@ export class EventPanel {
 
   #showLive(id, tab) {
     const live = new LiveEvent(this.#scope, { db: this.#db, id, notices: this.#notices, drafts: this.#drafts });
-    this.#tabs = live.tabs;
+    this.#live = live;
     fill(this.#panel.body, live.element);
     live.tabs.show(tab);
   }

@@ -13,11 +13,14 @@ import { LiveSource, PageSource, fewEnough, firstPage, readAt, whyNotYet } from 
 import { Table } from './table.js';
 import { Timeline } from './timeline.js';
 import { newest } from './scope.js';
+import { isOtherSight } from './session.js';
 import { SortBox } from './sort_box.js';
 
 const NEWEST_FIRST = '-_createdAt';
 /** Under load the table moves ten times a second. */
 const DRAW_MS = 100;
+/** No event has this id: of the changes of none nothing is heard but that something else may be seen. */
+const NONE = { _id: '' };
 
 /** The columns that were shown last, without the reader's choice. They outlive the view: what was shown stays. */
 let shownColumns = [];
@@ -68,6 +71,7 @@ export class EventsView {
         this.draw();
       }),
     );
+    scope.add(db.onChange({ filter: NONE }, (change) => isOtherSight(change) && this.#readAnew()));
     this.load = newest((wanted, stale) => this.#load(wanted, stale));
     scope.add(() => this.#source?.close());
   }
@@ -126,6 +130,16 @@ export class EventsView {
     if (this.#lost) return this.panel.show({});
     this.panel.show({ id: id || undefined, tab, at: readAt(at), form: isPast ? undefined : form });
     return this.table.select(id);
+  }
+
+  /** Pages, the past, histories and the choice of columns do not follow by themselves. */
+  #readAnew() {
+    if (this.#shown === undefined) return;
+    const wanted = JSON.parse(this.#shown);
+    shownColumns = [];
+    this.#showPlace(readAt(wanted.at));
+    this.panel.readAnew();
+    this.load(wanted);
   }
 
   /** Where a seq is that there is can be shown at once; where a time is, when the server has said it. */

@@ -10,6 +10,7 @@ import { count, many, rounded } from './format.js';
 import { icon } from './icons.js';
 import { current, turn } from './router.js';
 import { Rows } from './rows.js';
+import { isOtherSight } from './session.js';
 
 /** Changes of before the page was opened that the feed begins with. */
 const BEGIN_WITH = 200;
@@ -110,13 +111,16 @@ export class FeedView {
     this.#following?.close();
     this.#following = this.#scope.inner();
     this.#log.clear();
+    delete this.rows.element.dataset.authors;
     this.#told = this.#seen = this.#cleared = this.#log.total;
     this.#frozen &&= [];
     this.rows.resize(0);
   }
 
-  async #follow(filter) {
+  /** `why`: what it begins with, if it is told. */
+  async #follow(filter, why) {
     this.#begin();
+    if (why) this.#log.push(why);
     const following = this.#following;
     try {
       const { seq } = await this.#db.fetch({ filter, limit: 1, fields: ['_id'] });
@@ -149,9 +153,17 @@ export class FeedView {
   }
 
   #hear(change, isNews) {
+    if (isOtherSight(change)) return this.#readAnew(change);
     this.#log.push(change, isNews);
     // Where nobody signs in there is no author, and no room for one.
     if (change.by) this.rows.element.dataset.authors = '';
+    return this.draw();
+  }
+
+  /** @param {object} why the reset that says so */
+  #readAnew(why) {
+    this.#follow(readFilter(this.#filter).filter, why);
+    this.panel.readAnew();
     this.draw();
   }
 

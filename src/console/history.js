@@ -42,6 +42,14 @@ export class History {
     this.#read(undefined);
   }
 
+  /** What was read may be nothing that may still be seen. */
+  readAnew() {
+    this.#changes = [];
+    this.#next = undefined;
+    this.#draw();
+    this.reload();
+  }
+
   async #read(after) {
     try {
       const page = await this.#db.history(this.#id, { after, limit: PAGE_CHANGES });

@@ -125,7 +125,8 @@ export class NodeView {
     const isDenied = response.status === 401 || response.status === 403;
     if (!response.ok && !isDenied) throw new Error(`/metrics answered ${response.status}`);
     this.#denied = isDenied ? { identity } : undefined;
-    if (!isDenied) this.#take(readMetrics(await response.text()));
+    if (isDenied) this.#drop();
+    else this.#take(readMetrics(await response.text()));
     this.denial.hidden = !isDenied;
     this.figures.hidden = isDenied;
     say(this.denial, isDenied ? denial(identity) : '');
@@ -137,6 +138,14 @@ export class NodeView {
     if (seconds > 0.5) points.push({ at: now.at, point: pointOf(last.metrics, metrics, seconds) });
     if (points.length > POINTS) points.shift();
     if (!last || seconds > 0.5) last = now;
+  }
+
+  /** They are for somebody else. */
+  #drop() {
+    points.length = 0;
+    last = undefined;
+    fill(this.levels);
+    fill(this.requests);
   }
 
   #draw() {

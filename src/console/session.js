@@ -46,6 +46,11 @@ export function isGuarded(db) {
   return db.state.name === 'needs-auth' || db.identity?.role !== undefined;
 }
 
+/** Whether a change says that something else may be seen from now on: nothing that was read still holds. */
+export function isOtherSight({ kind, reason }) {
+  return kind === 'reset' && reason === 'access_changed';
+}
+
 /** Whom the server takes this page for, to compare; nothing for nobody in particular. */
 export function personOf({ iss, sub, key } = {}) {
   return key === undefined && sub === undefined ? undefined : JSON.stringify([iss, sub, key]);

@@ -129,6 +129,8 @@ export class SignIn {
     }
     if (!isOther) return void (this.#shown = { person });
     this.#drafts.clear();
+    // What was shown would stay in sight until the new page is here.
+    fill(document.querySelector('main'));
     location.reload();
     return undefined;
   }

@@ -74,6 +74,7 @@ export declare function openConnection(url: string, WebSocket: typeof globalThis
         hello: () => string;
         readonly isShown: boolean;
         refuse(error: import("./credentials.js").Failure): void;
+        greet({ role, expiresAt }: import("./credentials.js").Identity): void;
         seeTheSame(now?: string): boolean;
         rest(): void;
         replace(token: import("./credentials.js").Token | undefined, newRole: string | undefined): boolean;

@@ -225,9 +225,11 @@ export function openConnection(url, WebSocket, { token, role }, events) {
       credentials.refuse(frame.error);
       return lose(frame.error.message, frame.error.retryAfterMs);
     }
-    if (frame.type === 'welcome') greeting = frame;
+    if (frame.type === 'welcome') {
+      greeting = frame;
+      credentials.greet(frame);
+    }
     if (frame.request === 'AUTH') credentials.admit(frame.data);
-    else if (frame.role && credentials.isShown) credentials.admit({ role: frame.role });
     if (greeting && credentials.isShown) welcome(greeting);
   }
 

@@ -78,6 +78,8 @@ export declare function openCredentials(source: Token | undefined, role: string 
     readonly isShown: boolean;
     /** What the server says of them, or of something else. @param {Failure} error */
     refuse(error: Failure): void;
+    /** What welcome says of who has shown nothing here: AUTH says more of who has. @param {Identity} welcome */
+    greet({ role, expiresAt }: Identity): void;
     /**
      * Whether as much is seen as over the last connection. Where the server does not say so, each token may see less.
      * @param {string} [now]

@@ -27,6 +27,9 @@ import { LivelogError } from './errors.js';
  */
 export const REFUSALS = { 4003: 'token_expired', 4502: 'unauthenticated', 4503: 'forbidden' };
 
+/** No token has anything else in it, and no page of HTML or JSON with spaces is one. */
+const TOKEN = /^[^\s<]+$/;
+
 /** The part of a token's time after which another is asked for, and how much more at random. */
 const RENEWAL_FROM = 0.75;
 const RENEWAL_SPREAD = 0.15;
@@ -82,8 +85,10 @@ export function openCredentials(source, role, handlers) {
   async function ask() {
     try {
       const given = typeof source === 'function' ? await source() : source;
-      if (given === undefined || typeof given === 'string') return given;
-      throw new TypeError('the token is no text');
+      if (given !== undefined && typeof given !== 'string') throw new TypeError('the token is no text');
+      // A page that says why there is none, say: the server would not know what it is either.
+      if (given !== undefined && !TOKEN.test(given)) throw new TypeError('what came as the token is none');
+      return given;
     } catch (error) {
       const message = /** @type {any} */ (error)?.message ?? String(error);
       throw new LivelogError({ code: 'unauthenticated', message });
@@ -98,7 +103,7 @@ export function openCredentials(source, role, handlers) {
     subject = next;
     tellSubject(next);
     if (!isOther) return;
-    identity = undefined;
+    identity = access = undefined;
     handlers.leave();
   }
 
@@ -197,6 +202,11 @@ export function openCredentials(source, role, handlers) {
       if (!Object.values(REFUSALS).includes(error.code)) return;
       refusal = new LivelogError(error);
       refused = bearer;
+    },
+
+    /** What welcome says of who has shown nothing here: AUTH says more of who has. @param {Identity} welcome */
+    greet({ role, expiresAt }) {
+      if (role && bearer === undefined) admit({ role, ...(expiresAt && { expiresAt }) });
     },
 
     /**

@@ -245,6 +245,30 @@ test('a token is renewed before it expires, over the connection that is there', 
   assert.deepEqual([server.sockets.length, db.state.name, source.mock.callCount()], [1, 'live', 2]);
 });
 
+test('who AUTH has said stays when welcome says the role, and a short token is renewed before it expires', async () => {
+  const source = connectWith(ADA, ADA_AGAIN, tokenOf('ada', 3));
+  await settled();
+  const lasting = (seconds) => new Date(Date.now() + seconds * 1000).toISOString();
+  const ada = { role: 'user', iss: 'i', sub: 'ada', expiresAt: lasting(40) };
+  server.admit(ada, { role: 'user', expiresAt: ada.expiresAt, access: 'x' });
+  assert.deepEqual([db.state.name, db.identity], ['live', ada]);
+  await tick(37_000);
+  assert.deepEqual([source.mock.callCount(), shown()], [2, [{ token: ADA }, { token: ADA_AGAIN }]]);
+  const again = { ...ada, expiresAt: lasting(40) };
+  server.accept(server.last('AUTH'), undefined, again);
+  server.say({ type: 'welcome', epoch: 'e1', seq: 10, role: 'user', expiresAt: again.expiresAt });
+  assert.deepEqual(db.identity, again);
+  await tick(37_000);
+  assert.deepEqual([source.mock.callCount(), server.sockets.length, db.state.name], [3, 1, 'live']);
+});
+
+test('who shows a token by other means is told the role and until when', () => {
+  db = server.connect();
+  const expiresAt = new Date(HOUR).toISOString();
+  server.say({ type: 'welcome', epoch: 'e1', seq: 10, role: 'user', expiresAt, access: 'x' });
+  assert.deepEqual([db.state.name, db.identity], ['live', { role: 'user', expiresAt }]);
+});
+
 test('clients do not renew their tokens all at once', async () => {
   const asked = [];
   for (const random of [0, 0.999]) {
@@ -403,6 +427,18 @@ test('where something else may be seen than before, a snapshot takes the place o
   assert.deepEqual([ids(live), changes], [['b'], [['reset', 'access_changed']]]);
 });
 
+test('that somebody else is there is one reset of changes, also where they see something else', async () => {
+  db = server.connect({ token: ADA });
+  server.admit({ role: 'user' }, { access: 'x' });
+  const changes = [];
+  db.onChange({}, ({ kind, reason }) => changes.push([kind, reason]));
+  server.accept(server.last('SUBSCRIBE'), 10);
+  db.authenticate(BOB);
+  server.admit({ role: 'user' }, { access: 'y' });
+  await settled();
+  assert.deepEqual(changes, [['reset', 'access_changed']]);
+});
+
 test('a server that does not say what is seen is asked anew with each token, if it has roles', async () => {
   for (const [data, after] of [[{ role: 'user' }, undefined], [{}, 10]]) {
     connectWith(ADA, ADA_AGAIN);
@@ -527,4 +563,12 @@ test('what is no token is said at once', async () => {
   connectWith(7);
   await settled();
   assert.deepEqual([db.state.name, db.state.reason], ['needs-auth', 'the token is no text']);
+  for (const given of ['<!doctype html><title>401</title>', '{"error": "signed out"}', 'a\nb', '']) {
+    db.close();
+    server = new FakeServer();
+    connectWith(given);
+    await settled();
+    assert.deepEqual([db.state.name, db.state.reason], ['needs-auth', 'what came as the token is none']);
+    assert.deepEqual(server.sockets, []);
+  }
 });

@@ -109,6 +109,92 @@ test('each sees what is theirs, also after a reload, and nothing of the one befo
   await tab.close();
 });
 
+/** Those who came in before are let in no longer, and this is what the roles see. */
+async function shutOut(tab) {
+  await here.permit({ ...WITHOUT_GUESTS, revoke: [{ sub: 'ada' }] });
+  await asks(tab);
+  await here.permit(WITHOUT_GUESTS);
+}
+
+const PLACES = {
+  'the feed and a change': ['#/feed?change=1', '.panel .facts'],
+  'the events and a history': ['#/events?id=of-ada&tab=history', '.history-item'],
+  'a draft': ['#/events?id=of-ada&tab=edit', '.panel textarea'],
+  'the node': ['#/node', '.levels div'],
+};
+
+test('who signs in after somebody else finds nothing of theirs, wherever they were', async () => {
+  for (const [place, [hash, holds]] of Object.entries(PLACES)) {
+    const tab = await signedIn(hash, ada(), 'admin');
+    await tab.page.locator(holds).first().waitFor();
+    if (place === 'a draft') await tab.page.locator(holds).fill('{ "title": "mine, and a draft" }');
+    await shutOut(tab);
+    await signIn(tab, bob());
+    await tab.page.getByRole('button', { name: 'bob · user' }).waitFor();
+    await isLive(tab);
+    await tab.page.locator('main h1').waitFor();
+    if (hash.startsWith('#/feed')) await sees(tab, '.feed-row', 'of-all');
+    if (hash.startsWith('#/events')) await sees(tab, '.table-row', 'of-all');
+    if (place === 'the node') await sees(tab, '.view [role=status]', 'for operators');
+    const left = await tab.page.locator('main').textContent();
+    assert.doesNotMatch(left, /mine|anew|Head of the log/, place);
+    const rows = await tab.page.locator('.row', { hasText: 'of-ada' }).count();
+    assert.equal(rows, 0, place);
+    await tab.close();
+  }
+});
+
+test('who was one and is another is named, and until when, and can sign out', async () => {
+  const tab = await signedIn('#/feed', ada(), 'admin');
+  await shutOut(tab);
+  await signIn(tab, bob());
+  await tab.page.getByRole('button', { name: 'bob · user' }).click();
+  await sees(tab, 'dialog[open] dd', 'from now');
+  await tab.page.getByRole('button', { name: 'Sign out' }).click();
+  await asks(tab);
+  await tab.close();
+});
+
+/** What an admin sees once one event is hidden from them, and all authors. */
+const LESS = { ...ADMIN, read: { title: 'mine' }, past: 'seen', authors: false, operator: false };
+const WITH_LESS = { roles: { ...ROLES, admin: LESS } };
+
+test('where the same person may see less, what they may not is gone, and the feed says so once', async () => {
+  const feed = await signedIn('#/feed', ada(), 'admin');
+  await sees(feed, '.feed-row', 'of-all');
+  await feed.page.goto(`${here.url}/#/feed?change=2`);
+  await sees(feed, '.feed-by', 'ada');
+  await sees(feed, '.panel', 'ours');
+  const past = await signedIn('#/events?id=of-all&at=2', ada(), 'admin');
+  await sees(past, '.table-row', 'of-all');
+  await sees(past, '.timeline-change', 'of-all');
+  await sees(past, '.panel', 'ours');
+  const told = await signedIn('#/events?id=of-all&tab=history', ada(), 'admin');
+  await sees(told, '.table-row', 'ours');
+  await sees(told, '.history-item', 'by ada');
+  const node = await signedIn('#/node', ada(), 'admin');
+  await sees(node, '.levels', 'Head of the log');
+  // The history of what is there no longer for them.
+  told.expect(/status of 404/);
+  await here.permit(WITH_LESS);
+  await sees(feed, '.feed-row', 'access_changed');
+  for (const tab of [feed, past, told]) {
+    await until(tab, () => !document.querySelector('main').textContent.includes('ours'));
+    await until(tab, () => document.querySelector('main').textContent.includes('mine'));
+  }
+  assert.equal(await feed.page.locator('.feed-row', { hasText: 'access_changed' }).count(), 1);
+  assert.equal(await feed.page.locator('.feed-row', { hasText: 'of-all' }).count(), 0);
+  assert.equal(await feed.page.locator('.feed-by:visible', { hasText: 'ada' }).count(), 0);
+  await sees(feed, '.panel', 'There is no change 2');
+  await feed.screenshot('a feed that sees less');
+  assert.equal(await past.page.locator('.timeline-change', { hasText: 'of-all' }).count(), 0);
+  assert.equal(await told.page.locator('.history-item').count(), 0);
+  await sees(node, '.view [role=status]', 'for operators');
+  assert.equal(await node.page.locator('.levels div').count(), 0);
+  for (const tab of [feed, past, told, node]) await tab.close();
+  await here.permit(WITHOUT_GUESTS);
+});
+
 test('the feed, a change and a history say who it was', async () => {
   const tab = await signedIn('#/feed', ada(), 'admin');
   await sees(tab, '.feed-row .feed-by', 'ada');
