@@ -25,6 +25,9 @@ use crate::support::{Client, DEADLINE, Database, Server};
 /// How long nothing is told where nothing can be.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// A node in this process.
+type RunningNode = JoinHandle<Result<(), NodeFailed>>;
+
 /// A log that is served.
 pub struct House {
     /// Where others write.
@@ -33,7 +36,7 @@ pub struct House {
     own: String,
     http: reqwest::Client,
     _servers: Vec<Server>,
-    inside: Option<(oneshot::Sender<()>, JoinHandle<Result<(), NodeFailed>>)>,
+    inside: Option<(oneshot::Sender<()>, RunningNode)>,
 }
 
 impl House {

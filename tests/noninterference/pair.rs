@@ -713,7 +713,7 @@ impl<'a> Maker<'a> {
             true => json!({}),
             false => random::question(&mut self.dice),
         };
-        self.subscription(json!({"snapshot": has_snapshot, "filter": filter}), None)
+        self.subscription(&json!({"snapshot": has_snapshot, "filter": filter}), None)
     }
 
     fn resubscribe(&mut self) -> Action {
@@ -727,10 +727,10 @@ impl<'a> Maker<'a> {
         if chance(&mut self.dice, 30) {
             payload["fields"] = random::fields(&mut self.dice);
         }
-        self.subscription(payload, Some(after))
+        self.subscription(&payload, Some(after))
     }
 
-    fn subscription(&mut self, payload: Value, after: Option<Both<u64>>) -> Action {
+    fn subscription(&mut self, payload: &Value, after: Option<Both<u64>>) -> Action {
         self.subs += 1;
         let heads = self.heads();
         Action::Own([0, 1].map(|side| {
