@@ -210,7 +210,8 @@ async fn more_commands_than_can_wait_are_refused_as_busy() {
         clients.push(client);
     }
     mongod.signal(Signal::CONT).unwrap();
-    let (mut done, mut busy) = (0, 0);
+    // On a slow machine the first may have waited for the database for too long.
+    let (mut done, mut busy, mut unavailable) = (0, 0, 0);
     for client in &mut clients {
         for n in 0..5 {
             let answer = client.answer().await;
@@ -219,13 +220,17 @@ async fn more_commands_than_can_wait_are_refused_as_busy() {
                 done += 1;
                 continue;
             }
-            assert_eq!(
-                (&answer["error"]["code"], &answer["error"]["retryable"]),
-                (&json!("busy"), &json!(true))
-            );
-            busy += 1;
+            assert_eq!(answer["error"]["retryable"], true, "{answer}");
+            match answer["error"]["code"].as_str() {
+                Some("busy") => busy += 1,
+                Some("unavailable") => unavailable += 1,
+                _ => panic!("{answer}"),
+            }
         }
     }
-    assert!(done > 100 && busy > 0, "{done} done, {busy} busy");
+    assert!(
+        done + unavailable > 100 && busy > 0,
+        "{done} done, {busy} busy, {unavailable} unavailable"
+    );
     control.create(json!({})).await;
 }

@@ -312,14 +312,14 @@ async fn play_chunk(chunk: &Chunk, stage: &mut Stage) -> Tally {
     tally
 }
 
-/// Many at once, since each waits for its answers.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Several at once, since each waits for its answers; on one thread, since tests that count on deadlines run beside it.
+#[tokio::test]
 async fn what_is_not_seen_makes_no_difference() {
     let (seed, pairs) = (seed(), number("LIVELOG_PAIRS").unwrap_or(2_000));
     println!("{pairs} pairs, LIVELOG_PAIR_SEED={seed:#x}");
     let first = number("LIVELOG_PAIR").unwrap_or(0);
     let next = Arc::new(AtomicU64::new(first / CHUNK));
-    let players = (0..6).map(|_| {
+    let players = (0..4).map(|_| {
         let next = Arc::clone(&next);
         tokio::spawn(async move {
             let mut tally = Tally::default();
