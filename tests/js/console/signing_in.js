@@ -210,7 +210,7 @@ test('what a role may not do is said where it was tried', async () => {
   const tab = await signedIn('#/events?id=of-all', bob());
   await tab.page.getByRole('button', { name: 'Delete …' }).click();
   await tab.page.getByRole('button', { name: 'Delete this event' }).click();
-  await sees(tab, '.notice', 'Not deleted: your role does not allow this');
+  await sees(tab, '.notice', 'Not deleted: your role may not delete this event');
   await tab.page.getByRole('tab', { name: 'History' }).click();
   await sees(tab, '.history-box .field-error', 'your role');
   await tab.page.getByRole('button', { name: 'Dismiss' }).click();
