@@ -270,3 +270,20 @@ test('a token that ends is asked for again; its owner goes on with a draft, and 
   await tab.close();
   await here.permit(WITHOUT_GUESTS);
 });
+
+test('who may look around without a token may also sign in', async () => {
+  await here.permit(WITH_GUESTS);
+  const tab = await stranger('#/events');
+  await isLive(tab);
+  await sees(tab, '.table-row', 'of-all');
+  assert.equal(await tab.page.locator('dialog[open]').count(), 0);
+  await tab.page.getByRole('button', { name: 'Sign in' }).click();
+  await asks(tab);
+  await signIn(tab, ada());
+  await sees(tab, '.table-row', 'of-ada');
+  await tab.page.getByRole('button', { name: 'ada · user' }).click();
+  await tab.page.getByRole('button', { name: 'Sign out' }).click();
+  await until(tab, () => !document.body.textContent.includes('of-ada') && document.body.textContent.includes('of-all'));
+  await tab.close();
+  await here.permit(WITHOUT_GUESTS);
+});

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, before } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { launch } from '../browser.js';
-import { tokenOf, writeAccess } from '../lab/access.js';
+import { keyOf, tokenOf, writeAccess } from '../lab/access.js';
 import { ChaosProxy } from '../lab/proxy.js';
 import { fill, LivelogServer, scratch } from '../lab/server.js';
 
@@ -53,9 +54,19 @@ class World {
     if (this.server) await rm(this.server.folder, { recursive: true, force: true });
   }
 
-  /** From now on, or from the start on, this is the access file. */
+  /** From the start on, or once this resolves, the server goes by this access file. */
   async permit(file) {
-    this.server.args = ['--access', await writeAccess(this.server.folder, file)];
+    // Who shows a key that only this file has is let in when the server has taken it.
+    const { key, entry } = keyOf(Object.keys(file.roles)[0]);
+    this.server.args = ['--access', await writeAccess(this.server.folder, { ...file, keys: [entry] })];
+    if (this.server.port) await this.#untilTaken(key);
+  }
+
+  async #untilTaken(key) {
+    const signal = AbortSignal.timeout(WAIT_MS);
+    const headers = { authorization: `Bearer ${key}` };
+    const ask = () => fetch(`http://127.0.0.1:${this.server.port}/api/events?limit=1`, { headers, signal });
+    while ((await ask()).status === 401) await setTimeout(100, undefined, { signal });
   }
 
   /**

@@ -1,5 +1,5 @@
 /** Access files, and tokens of the issuer that they trust. */
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -12,6 +12,13 @@ export async function writeAccess(folder, file) {
   await writeFile(join(folder, 'secret.txt'), SECRET);
   await writeFile(path, JSON.stringify({ issuers: [ISSUER], ...file }));
   return path;
+}
+
+/** A new API key of this role, with what the access file says of it. */
+export function keyOf(role) {
+  const id = randomBytes(8).toString('hex');
+  const key = `lk_${id}_${randomBytes(32).toString('hex')}`;
+  return { key, entry: { id, sha256: createHash('sha256').update(key).digest('hex'), role } };
 }
 
 /** A token of this subject, good for an hour unless the claims say otherwise. */
