@@ -56,6 +56,7 @@
 //! | [`credentials`] | `livelog token` and `livelog key new` |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
 //! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
+//! | `settling`, `wall_clock` | when files that are followed have become others; the time that may be set back |
 //! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |
 //! | [`mod@bench`] | the load generator, a client: it knows the wire alone, and nothing leans on it |
 //!
@@ -165,6 +166,7 @@ pub mod limits;
 pub mod manual;
 pub mod metrics;
 pub mod panics;
+mod settling;
 pub mod telemetry;
 mod wall_clock;
 

@@ -161,7 +161,7 @@ fn each_layer_knows_only_those_below_it() {
         &wire[..],
     ]
     .concat();
-    let layers: [(&str, Vec<&str>); 29] = [
+    let layers: [(&str, Vec<&str>); 30] = [
         ("limits", vec![]),
         ("budget", vec![]),
         ("metrics", vec![]),
@@ -169,6 +169,7 @@ fn each_layer_knows_only_those_below_it() {
         ("panics", vec![]),
         ("fair_queue", vec![]),
         ("wall_clock", vec!["domain"]),
+        ("settling", vec![]),
         // It speaks the wire protocol as any client does: it knows nothing here, and only `cli` and `program` know it.
         ("bench", vec![]),
         ("value", vec!["limits"]),
@@ -181,7 +182,7 @@ fn each_layer_knows_only_those_below_it() {
         (
             "guard",
             [
-                &["access", "identity", "telemetry", "wall_clock"],
+                &["access", "identity", "settling", "telemetry", "wall_clock"],
                 &wire[..],
             ]
             .concat(),
@@ -223,7 +224,15 @@ fn each_layer_knows_only_those_below_it() {
         (
             "transport",
             [
-                &["access", "guard", "quota", "session", "node", "telemetry"],
+                &[
+                    "access",
+                    "guard",
+                    "quota",
+                    "session",
+                    "settling",
+                    "node",
+                    "telemetry",
+                ],
                 &wire[..],
             ]
             .concat(),

@@ -22,11 +22,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 use access_file::{AccessFile, Sources};
 pub use admission::Admission;
@@ -42,11 +40,9 @@ use crate::access::{Claims, Principal};
 use crate::domain::{Author, Timestamp};
 use crate::identity::{ApiKeys, Identity, IdentityKind};
 use crate::protocol::Credentials;
+use crate::settling::settled_change;
 use crate::telemetry::Throttle;
 use crate::wall_clock;
-
-/// How often the files are looked at. Their contents are compared, since a time may stay the same.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Who may come in. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -228,16 +224,8 @@ impl AccessFollower {
         let mut taken = self.sources.digest();
         let mut last = taken;
         loop {
-            sleep(LOOK_INTERVAL).await;
-            let seen = self.look().await;
-            // Several files cannot be exchanged at once: what is different is taken when it has stayed the same.
-            let is_settled = last == seen;
-            last = seen;
-            if is_settled && last != taken {
-                self.take().await;
-                taken = self.sources.digest();
-                last = taken;
-            }
+            settled_change(&self.sources.digest(), || self.look()).await;
+            self.take().await;
         }
     }
 

@@ -3,17 +3,12 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::files::{CheckedTlsFiles, TlsFiles};
-
-/// How often the files are looked at. Their contents are compared, since a time may stay the same; both are a few
-/// kibibytes.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::settling::settled_change;
 
 /// A certificate with its key, as two files say.
 #[derive(Debug)]
@@ -60,17 +55,9 @@ impl TlsIdentity {
     /// everything as it is, and are told of once.
     pub async fn follow_files(&self) -> Infallible {
         let mut taken: Seen = Ok(self.digest);
-        let mut last = taken.clone();
         loop {
-            sleep(LOOK_INTERVAL).await;
-            let seen = self.look().await;
-            // Two files cannot be exchanged at once: what is different is taken when it has stayed the same.
-            let is_settled = last == seen;
-            last = seen;
-            if is_settled && last != taken {
-                taken = last.clone();
-                self.take().await;
-            }
+            taken = settled_change(&taken, || self.look()).await;
+            self.take().await;
         }
     }
 
