@@ -140,22 +140,25 @@ impl Grant {
 
     /// Whether what is seen, and how, is the same as under another grant.
     pub fn sees_as(&self, other: &Self) -> bool {
-        let (mine, theirs) = (&self.parts, &other.parts);
-        mine.read.digest() == theirs.read.digest()
-            && mine.hidden == theirs.hidden
-            && mine.sees_authors == theirs.sees_authors
-            && mine.hears.digest() == theirs.hears.digest()
+        self.seen_by() == other.seen_by()
+    }
+
+    /// All that makes a difference to what is seen, and how.
+    fn seen_by(&self) -> ([u8; 32], [u8; 32], bool, &Hidden) {
+        let parts = &self.parts;
+        let (read, hears) = (parts.read.digest(), parts.hears.digest());
+        (read, hears, parts.sees_authors, &parts.hidden)
     }
 
     /// By it a client knows on another connection, perhaps to another node, whether it still [sees as](Self::sees_as) it did:
     /// what it has, it may have seen by other rules.
     pub fn sight(&self) -> String {
-        let parts = &self.parts;
+        let (read, hears, sees_authors, hidden) = self.seen_by();
         let mut digest = Sha256::new();
-        digest.update(parts.read.digest());
-        digest.update(parts.hears.digest());
-        digest.update([u8::from(parts.sees_authors)]);
-        for path in parts.hidden.paths() {
+        digest.update(read);
+        digest.update(hears);
+        digest.update([u8::from(sees_authors)]);
+        for path in hidden.paths() {
             digest.update((path.len() as u64).to_le_bytes());
             digest.update(path);
         }
