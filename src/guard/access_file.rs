@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::recent::RecentAdmissions;
 use crate::access::Policy;
 use crate::identity::{ApiKeys, Issuers};
 use crate::limits;
@@ -18,6 +19,8 @@ pub(super) struct AccessFile {
     pub(super) policy: Policy,
     pub(super) issuers: Issuers,
     pub(super) keys: ApiKeys,
+    /// What credentials came to by it.
+    pub(super) recent: RecentAdmissions,
 }
 
 /// The files that one was read from, whether it was any good or not, and what was in them; the access file itself is the
@@ -77,6 +80,7 @@ impl AccessFile {
             policy,
             issuers: issuers.transpose()?.unwrap_or_default(),
             keys: parsed.transpose()?.unwrap_or_default(),
+            recent: RecentAdmissions::default(),
         })
     }
 }

@@ -30,8 +30,9 @@ pub(super) struct Basis {
     rules: Arc<Rules>,
     /// Shown again when the access file is another: a key that it no longer has, or an issuer, lets nobody in.
     credentials: Credentials,
-    principal: Principal,
+    principal: Arc<Principal>,
     expires_at: Option<Timestamp>,
+    /// Until then, once it is waited for: most requests are over long before.
     end: Option<Pin<Box<Sleep>>>,
     files: watch::Receiver<Arc<AccessFile>>,
     /// Whether the access file is another than the grant was made by.
@@ -116,12 +117,12 @@ impl Basis {
         rules: &Arc<Rules>,
         files: watch::Receiver<Arc<AccessFile>>,
         credentials: Credentials,
-        principal: Principal,
+        principal: Arc<Principal>,
         expires_at: Option<Timestamp>,
     ) -> Self {
         Self {
             rules: Arc::clone(rules),
-            end: expires_at.map(|at| Box::pin(sleep(until(at)))),
+            end: None,
             files,
             credentials,
             principal,
@@ -145,9 +146,10 @@ impl Basis {
 
 /// Waits until the time is over, by the wall clock; for ever if there is none.
 async fn expiry(end: &mut Option<Pin<Box<Sleep>>>, expires_at: Option<Timestamp>) {
-    let (Some(end), Some(at)) = (end, expires_at) else {
+    let Some(at) = expires_at else {
         return pending().await;
     };
+    let end = end.get_or_insert_with(|| Box::pin(sleep(until(at))));
     loop {
         end.as_mut().await;
         // The clock may have been set back meanwhile.

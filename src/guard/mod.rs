@@ -34,7 +34,7 @@ use admission_error::AdmissionErrorKind;
 pub use check::{CheckArguments, check};
 pub use fetch::KeyFetcher;
 pub use jwks::{FetchPace, KeyServers};
-use recent::{RecentAdmission, RecentAdmissions};
+use recent::RecentAdmission;
 
 use crate::access::{Claims, Principal};
 use crate::domain::{Author, Timestamp};
@@ -53,7 +53,6 @@ struct Rules {
     path: PathBuf,
     files: watch::Sender<Arc<AccessFile>>,
     key_servers: KeyServers,
-    recent: RecentAdmissions,
     /// For each kind of refusal, so that none hides another.
     throttles: Mutex<HashMap<AdmissionErrorKind, Arc<Throttle>>>,
 }
@@ -92,7 +91,6 @@ impl Guard {
             path: path.to_owned(),
             files: watch::Sender::new(Arc::new(file)),
             key_servers,
-            recent: RecentAdmissions::default(),
             throttles: Mutex::default(),
         });
         let follower = AccessFollower {
@@ -156,19 +154,19 @@ impl Rules {
 
     async fn decide(
         &self,
-        file: &Arc<AccessFile>,
+        file: &AccessFile,
         credentials: &Credentials,
     ) -> Result<RecentAdmission, AdmissionError> {
         let digest = recent::digest(credentials);
-        let found = digest.and_then(|digest| self.recent.find(&digest, file, wall_clock::now()));
+        let found = digest.and_then(|digest| file.recent.find(&digest, wall_clock::now()));
         if let Some(found) = found {
             return Ok(found);
         }
         let (principal, expires_at) = self.identify(file, credentials).await?;
         let grant = file.policy.admit(&principal, credentials.role.as_deref())?;
-        let decided = RecentAdmission::new(principal, grant, expires_at, file);
+        let decided = RecentAdmission::new(principal, grant, expires_at);
         if let Some(digest) = digest {
-            self.recent.add(digest, decided.clone());
+            file.recent.add(digest, decided.clone());
         }
         Ok(decided)
     }
@@ -178,7 +176,7 @@ impl Rules {
         &self,
         file: &AccessFile,
         credentials: &Credentials,
-    ) -> Result<(Principal, Option<Timestamp>), AdmissionError> {
+    ) -> Result<(Arc<Principal>, Option<Timestamp>), AdmissionError> {
         let identity = match credentials.token.as_deref() {
             None => Identity::anonymous(),
             Some(key) if ApiKeys::is_key(key) => {
@@ -190,7 +188,7 @@ impl Rules {
             }
         };
         let expires_at = identity.expires_at;
-        Ok((principal(identity)?, expires_at))
+        Ok((Arc::new(principal(identity)?), expires_at))
     }
 }
 
@@ -221,8 +219,6 @@ impl AccessFollower {
     /// Looks at the files for as long as it is polled, and goes by what is new in them. Files that are no good leave
     /// everything as it is, and are told of once.
     pub async fn run(mut self) -> Infallible {
-        let mut taken = self.sources.digest();
-        let mut last = taken;
         loop {
             settled_change(&self.sources.digest(), || self.look()).await;
             self.take().await;

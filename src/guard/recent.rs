@@ -1,5 +1,5 @@
 //! What credentials came to lately: a client that asks by HTTP shows them with every request, and a signature takes longer
-//! to verify than most requests to answer.
+//! to verify than most requests to answer. It belongs to the access file that decided it, and ends with that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::access_file::AccessFile;
 use crate::access::{Grant, Principal};
 use crate::domain::Timestamp;
 use crate::limits;
@@ -25,34 +24,28 @@ pub(super) type CredentialsDigest = [u8; 32];
 
 #[derive(Debug, Clone)]
 pub(super) struct RecentAdmission {
-    pub(super) principal: Principal,
+    pub(super) principal: Arc<Principal>,
     pub(super) grant: Grant,
     pub(super) expires_at: Option<Timestamp>,
-    /// By which it was decided.
-    file: Arc<AccessFile>,
     at: Instant,
 }
 
 impl RecentAdmission {
     pub(super) fn new(
-        principal: Principal,
+        principal: Arc<Principal>,
         grant: Grant,
         expires_at: Option<Timestamp>,
-        file: &Arc<AccessFile>,
     ) -> Self {
         Self {
             principal,
             grant,
             expires_at,
-            file: Arc::clone(file),
             at: Instant::now(),
         }
     }
 
-    fn holds(&self, file: &Arc<AccessFile>, now: Timestamp) -> bool {
-        Arc::ptr_eq(&self.file, file)
-            && self.at.elapsed() < REMEMBERED
-            && self.expires_at.is_none_or(|at| now < at)
+    fn holds(&self, now: Timestamp) -> bool {
+        self.at.elapsed() < REMEMBERED && self.expires_at.is_none_or(|at| now < at)
     }
 }
 
@@ -61,12 +54,11 @@ impl RecentAdmissions {
     pub(super) fn find(
         &self,
         digest: &CredentialsDigest,
-        file: &Arc<AccessFile>,
         now: Timestamp,
     ) -> Option<RecentAdmission> {
         let recent = self.lock();
         let found = recent.get(digest)?;
-        found.holds(file, now).then(|| found.clone())
+        found.holds(now).then(|| found.clone())
     }
 
     pub(super) fn add(&self, digest: CredentialsDigest, admission: RecentAdmission) {
