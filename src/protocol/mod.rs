@@ -34,8 +34,9 @@ pub use fetch::Fetch;
 pub use frame::{Frame, WrappedFrame, trimmed};
 pub use history::History;
 pub use reply::{
-    Authenticated, FetchPage, Shaped, authenticated, behind, broadcast, broadcast_done, change,
-    error, latest, live, pong, reset, snapshot, subscribed, unsubscribed, welcome, write_done,
+    ACCESS_CHANGED, Authenticated, FetchPage, Shaped, authenticated, behind, broadcast,
+    broadcast_done, change, error, latest, live, pong, reset, snapshot, subscribed, unsubscribed,
+    welcome, write_done,
 };
 pub use request::{ParsedRequest, RefusedRequest, Request, RequestId};
 pub use request_kind::RequestKind;

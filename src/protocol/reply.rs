@@ -254,6 +254,9 @@ pub fn broadcast(payload: &RawValue) -> Frame {
     Frame::encode(&BroadcastFrame { payload })
 }
 
+/// Why a subscription, or a stream, is reset whose client may see something else from now on.
+pub const ACCESS_CHANGED: &str = "access_changed";
+
 /// The position to resume from is not one of this log: the session, or the subscription, goes on from `seq`.
 pub fn reset(reason: &str, seq: Seq) -> Frame {
     #[derive(Serialize)]

@@ -9,9 +9,6 @@ use crate::node::Interest;
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestId, RequestKind, SubName};
 
-/// Why a subscription begins anew.
-const ACCESS_CHANGED: &str = "access_changed";
-
 impl Session {
     /// The answer to an AUTH. Credentials that are no good leave the session as it is.
     pub(super) fn authenticated(
@@ -104,7 +101,7 @@ impl Session {
         }
         match opened {
             Ok(subscription) => {
-                let reset = protocol::reset(ACCESS_CHANGED, subscription.seq());
+                let reset = protocol::reset(protocol::ACCESS_CHANGED, subscription.seq());
                 if self.subscriptions.resume(sub.as_ref(), subscription) {
                     let reset = match &sub {
                         Some(sub) => reset.for_subscription(sub),

@@ -36,9 +36,14 @@ where
         if !app.guard.is_there() {
             return Ok(Self(Credentials::none()));
         }
-        let Ok(caller) = Caller::from_request_parts(parts, state).await;
-        let shown = read(&parts.headers).map(Self);
-        shown.inspect_err(|failure| note_refusal(&app.node, &caller, failure))
+        match read(&parts.headers) {
+            Ok(shown) => Ok(Self(shown)),
+            Err(failure) => {
+                let Ok(caller) = Caller::from_request_parts(parts, state).await;
+                note_refusal(&app.node, &caller, &failure);
+                Err(failure)
+            }
+        }
     }
 }
 

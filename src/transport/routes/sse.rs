@@ -162,7 +162,7 @@ impl EventStream {
             Err(refusal) => self.fail(&Failure::from(refusal)),
             Ok(()) if self.grant.sees_as(self.admission.grant()) => {}
             Ok(()) => {
-                let reset = protocol::reset("access_changed", self.subscription.seq());
+                let reset = protocol::reset(protocol::ACCESS_CHANGED, self.subscription.seq());
                 self.chunk.push_str("id\n");
                 write(&mut self.chunk, "reset", None, reset.as_str());
                 self.has_failed = true;
