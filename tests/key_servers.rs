@@ -13,12 +13,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use crate::support::eventually;
 
 /// For what must happen: far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -220,15 +222,6 @@ async fn verify(
     timeout(PATIENCE, verified).await.unwrap()
 }
 
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            sleep(Duration::from_millis(2)).await;
-        }
-    };
-    timeout(PATIENCE, wait).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_token_waits_for_the_keys_that_are_on_their_way() {
     let publisher = Publisher::start(good(&fixture("jwks.json"))).await;
@@ -241,7 +234,10 @@ async fn a_token_waits_for_the_keys_that_are_on_their_way() {
             tokio::spawn(async move { verify(&servers, &issuers, &token("i", kid)).await })
         })
         .into();
-    until(async || publisher.requests() == 1).await;
+    eventually("one fetch has begun", async || {
+        (publisher.requests() == 1).then_some(())
+    })
+    .await;
     assert!(waiting.iter().all(|task| !task.is_finished()));
     publisher.gate.add_permits(1);
     for task in waiting {
@@ -354,13 +350,19 @@ async fn the_last_good_keys_stay_whatever_is_answered() {
         publisher.answer_with(answer.clone());
         let failures = servers.failures();
         // The second fetch began after the answer was changed.
-        until(async || servers.failures() >= failures + 2).await;
+        eventually("two further fetches failed", async || {
+            (servers.failures() >= failures + 2).then_some(())
+        })
+        .await;
         let shown: String = answer.chars().take(60).collect();
         assert!(verify(&servers, &issuers, &token).await.is_ok(), "{shown}");
     }
     publisher.task.abort();
     let failures = servers.failures();
-    until(async || servers.failures() >= failures + 2).await;
+    eventually("two further fetches failed", async || {
+        (servers.failures() >= failures + 2).then_some(())
+    })
+    .await;
     verify(&servers, &issuers, &token).await.unwrap();
 }
 
@@ -371,7 +373,10 @@ async fn a_key_that_its_issuer_gave_up_is_trusted_no_longer() {
     let servers = following(&issuers, BUSY);
     verify(&servers, &issuers, &token("i", "d1")).await.unwrap();
     publisher.answer_with(good(&set_of(&["d2"])));
-    until(async || verify(&servers, &issuers, &token("i", "d1")).await.is_err()).await;
+    eventually("the old key is taken no longer", async || {
+        verify(&servers, &issuers, &token("i", "d1")).await.err()
+    })
+    .await;
     verify(&servers, &issuers, &token("i", "d2")).await.unwrap();
 }
 
@@ -392,12 +397,10 @@ async fn an_issuer_that_does_not_answer_delays_no_other_and_is_given_up() {
     assert_eq!(refused, Err(TokenError::KeysUnavailable));
     assert_eq!(servers.failures(), 1);
     // On a busy machine the other may need more than its deadline: then it is followed anew.
-    until(async || {
+    eventually("the other is fetched in time", async || {
         servers.follow(&Issuers::default());
         servers.follow(&issuers);
-        verify(&servers, &issuers, &token("other", "d1"))
-            .await
-            .is_ok()
+        verify(&servers, &issuers, &token("other", "d1")).await.ok()
     })
     .await;
 }
