@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use super::fanout::Membership;
 use super::filter_pass::{FilterPass, OffloadedVerdicts};
 use super::group::{FilterMatch, NotRemembered};
-use super::judges::JudgePool;
+use super::judges::Judges;
 use super::latest::Latest;
 use super::live_window::LiveWindow;
 use super::notice::Notice;
@@ -95,7 +95,7 @@ impl Subscription {
     pub(super) fn new(
         live: Arc<LiveWindow>,
         log: Arc<SharedLog>,
-        judges: &Arc<JudgePool>,
+        judges: Judges,
         membership: Membership,
         wakeup: Arc<Notify>,
         fields: Arc<Fields>,
@@ -108,7 +108,7 @@ impl Subscription {
             Start::After(after) => (after, SubscriptionPosition::after(after, &live, &log)),
             Start::Latest(after, permit) => {
                 let span = (after, head.max(after));
-                let latest = Latest::new(&log, judges, (filter, &fields), span, permit);
+                let latest = Latest::new(&log, &judges, (filter, &fields), span, permit);
                 (after, SubscriptionPosition::Latest(Box::new(latest)))
             }
             Start::Snapshot(result, permit) => {

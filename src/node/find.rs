@@ -6,6 +6,7 @@ use futures::StreamExt;
 
 use super::Node;
 use crate::domain::{AsOf, Event, EventId, Seq};
+use crate::fairness::Requester;
 use crate::limits;
 use crate::protocol::{Code, Failure, Fetch};
 use crate::query;
@@ -22,15 +23,19 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub(super) async fn find(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
+    pub(super) async fn find(
+        &self,
+        requester: &Requester,
+        fetch: &Fetch,
+    ) -> Result<QueryResult, Failure> {
         self.check_filter_memory(&fetch.query.filter)?;
         self.wait_for_seq(fetch.min_seq).await?;
-        let query = &self.resolve_cursor(&fetch.query).await?;
+        let query = &self.resolve_cursor(requester, &fetch.query).await?;
         if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
-            return self.store_answer(self.parts.store.find_at(query, seq).await);
+            return self.store_answer(self.parts.store.find_at(requester, query, seq).await);
         }
-        let result = self.store_answer(self.parts.store.find(query).await)?;
+        let result = self.store_answer(self.parts.store.find(requester, query).await)?;
         match result.seq >= fetch.min_seq {
             true => Ok(result),
             false => Err(not_reached(fetch.min_seq)),
@@ -41,7 +46,12 @@ impl Node {
     ///
     /// # Errors
     /// `not_found`, or if the store cannot answer.
-    pub(super) async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+    pub(super) async fn event(
+        &self,
+        requester: &Requester,
+        id: &EventId,
+        fetch: &Fetch,
+    ) -> Result<(Seq, Event), Failure> {
         let query = Query {
             filter: Filter::of_id(id.as_str()).within(&fetch.query.filter),
             seen_now: fetch.query.seen_now.clone(),
@@ -52,8 +62,8 @@ impl Node {
             ..fetch.clone()
         };
         self.wait_for_seqs_of(fetch).await?;
-        let _permit = self.read_permit().await?;
-        let QueryResult { seq, mut events } = self.find(fetch).await?;
+        let _permit = self.read_permit(requester).await?;
+        let QueryResult { seq, mut events } = self.find(requester, fetch).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;
         Ok((seq, event.ok_or_else(missing)?))
@@ -86,7 +96,11 @@ impl Node {
 
     /// The query from its cursor on. A cursor may name the event that the last page ended with: then that event is read
     /// as it was, for its sort keys.
-    async fn resolve_cursor(&self, query: &Arc<Query>) -> Result<Arc<Query>, Failure> {
+    async fn resolve_cursor(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+    ) -> Result<Arc<Query>, Failure> {
         let Some(LastRecord { id, seq }) = &query.ends_after else {
             return Ok(Arc::clone(query));
         };
@@ -97,7 +111,9 @@ impl Node {
             filter: Filter::of_id(id).within(&query.filter),
             ..Query::everything()
         };
-        let result = self.store_answer(self.parts.store.find_at(&Arc::new(last), seq).await)?;
+        let last = Arc::new(last);
+        let found = self.parts.store.find_at(requester, &last, seq).await;
+        let result = self.store_answer(found)?;
         let Some(event) = result.events.into_future().await.0.transpose()? else {
             let reason = "the event that the page ended with was erased: begin again";
             return Err(Failure::at(Code::Redacted, Invalid::new("cursor", reason)));
