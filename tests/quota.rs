@@ -576,3 +576,54 @@ async fn costly_reads_of_one_user_do_not_slow_those_of_another() {
     );
     assert!(bob * 3 < own, "{bob:?} against {own:?}");
 }
+
+/// Subscribes to patterns that take as much memory as one may, until that is refused or there are so many.
+async fn fill_with_patterns(client: &mut Client, salt: usize) -> Option<Value> {
+    for n in 0..limits::SESSION_SUBSCRIPTIONS_MAX {
+        let pattern = |k: usize| json!({"t": {"$regex": format!(r"\w{{5}}{salt}x{n}x{k}")}});
+        let filter = json!({"$or": [pattern(0), pattern(1)]});
+        let subscribe = json!({"sub": format!("s{n}"), "filter": filter});
+        let answer = client.request("SUBSCRIBE", subscribe).await;
+        if answer["type"] == "error" && answer["error"]["code"] != "too_many_subscriptions" {
+            return Some(answer["error"].clone());
+        }
+        if answer["type"] == "error" {
+            return None;
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn filters_of_one_user_leave_room_for_those_of_another() {
+    let guarded = Guarded::with(json!({}), false, &[]).await;
+    let mut sessions = Vec::new();
+    let refused = loop {
+        let mut ann = guarded.client("ann").await;
+        let refused = fill_with_patterns(&mut ann, sessions.len()).await;
+        sessions.push(ann);
+        if let Some(refused) = refused {
+            break refused;
+        }
+        assert!(sessions.len() < 32, "ann is never refused");
+    };
+    assert_eq!(refused["code"], "busy", "{refused}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("that you ask for"),
+        "{refused}"
+    );
+    let mut bob = guarded.client("bob").await;
+    assert_eq!(fill_with_patterns(&mut bob, 99).await, None);
+    drop(sessions);
+    eventually("ann has room again", async || {
+        let mut ann = guarded.client("ann").await;
+        fill_with_patterns(&mut ann, 100)
+            .await
+            .is_none()
+            .then_some(())
+    })
+    .await;
+}

@@ -4,6 +4,7 @@
 //! one share; within it each [`Requester`] gets one. So who opens a hundred sessions gets no more of a node than who opens
 //! one, and a service that asks for a hundred users serves them alike.
 
+mod holdings;
 mod permits;
 mod queue;
 mod requester;
@@ -11,6 +12,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
+pub use holdings::{Holding, Holdings};
 pub use permits::{FairPermit, FairPermits};
 pub use queue::{FairQueue, QUANTUM_BYTES, Waiting};
 pub use requester::{Party, Requester};

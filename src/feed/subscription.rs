@@ -36,6 +36,7 @@ use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
 use super::window::{Lagged, WindowContent, WindowIndex};
 use crate::domain::Seq;
+use crate::fairness::Holding;
 use crate::limits;
 use crate::protocol;
 use crate::query::Fields;
@@ -71,6 +72,8 @@ pub struct Subscription {
     judged: OffloadedVerdicts,
     /// Whether the client was last told that it receives changes as they happen.
     is_live: bool,
+    /// For its filter.
+    holding: Option<Holding>,
 }
 
 #[derive(Debug)]
@@ -129,7 +132,13 @@ impl Subscription {
             position,
             judged: OffloadedVerdicts::new(judges),
             is_live: false,
+            holding: None,
         }
+    }
+
+    /// Keeps what is held for its filter as long as it lives.
+    pub fn hold(&mut self, filter: Holding) {
+        self.holding = Some(filter);
     }
 
     /// Every change up to here was handed out, or the filter sees nothing of it.

@@ -6,17 +6,12 @@ use futures::StreamExt;
 
 use super::Node;
 use crate::domain::{AsOf, Event, EventId, Seq};
-use crate::fairness::Requester;
+use crate::fairness::{Holding, Requester};
 use crate::limits;
 use crate::protocol::{Code, Failure, Fetch};
-use crate::query;
 use crate::query::{Filter, LastRecord, Query};
-use crate::store::QueryResult;
+use crate::store::{QueryResult, StoreError};
 use crate::value::{Invalid, Steps};
-
-/// Beyond [`limits::FILTERS_BYTES_MAX`], filters up to this size are admitted until all take twice as much: large filters
-/// of some clients do not keep out the small ones of others.
-const SMALL_FILTER_BYTES: usize = 4 * 1024;
 
 impl Node {
     /// All events that match, as of one seq, as a stream: the time or seq asked for, or now. Waits for its `min_seq`.
@@ -28,16 +23,17 @@ impl Node {
         requester: &Requester,
         fetch: &Fetch,
     ) -> Result<QueryResult, Failure> {
-        self.check_filter_memory(&fetch.query.filter)?;
+        let filter = self.hold_filter(requester, &fetch.query.filter)?;
         self.wait_for_seq(fetch.min_seq).await?;
         let query = &self.resolve_cursor(requester, &fetch.query).await?;
         if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
-            return self.store_answer(self.parts.store.find_at(requester, query, seq).await);
+            let result = self.parts.store.find_at(requester, query, seq).await;
+            return Ok(holding(self.store_answer(result)?, filter));
         }
         let result = self.store_answer(self.parts.store.find(requester, query).await)?;
         match result.seq >= fetch.min_seq {
-            true => Ok(result),
+            true => Ok(holding(result, filter)),
             false => Err(not_reached(fetch.min_seq)),
         }
     }
@@ -81,19 +77,6 @@ impl Node {
         }
     }
 
-    /// Refuses a filter while all filters together take more memory than they may.
-    pub(super) fn check_filter_memory(&self, filter: &Filter) -> Result<(), Failure> {
-        let is_small = filter.approx_bytes() <= SMALL_FILTER_BYTES;
-        let bytes_max = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
-        match query::filter_bytes() > bytes_max {
-            true => {
-                let message = "the filters that others ask for take too much memory: try again";
-                Err(Failure::new(Code::Busy, message))
-            }
-            false => Ok(()),
-        }
-    }
-
     /// The query from its cursor on. A cursor may name the event that the last page ended with: then that event is read
     /// as it was, for its sort keys.
     async fn resolve_cursor(
@@ -120,6 +103,17 @@ impl Node {
         };
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
         Ok(Arc::new(query.from(&event, &steps)?))
+    }
+}
+
+/// The filter is held as long as the answer is read.
+fn holding(result: QueryResult, filter: Holding) -> QueryResult {
+    let held = move |_: &Result<Event, StoreError>| {
+        let _held = &filter;
+    };
+    QueryResult {
+        events: result.events.inspect(held).boxed(),
+        ..result
     }
 }
 

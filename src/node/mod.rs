@@ -17,6 +17,7 @@ mod budgets;
 mod changes;
 mod denials;
 mod failures;
+mod filters;
 mod find;
 mod guarded;
 mod history;
@@ -37,8 +38,8 @@ pub use crate::budget::{Budget, Share};
 use crate::domain::{Hearing, Seq};
 pub use crate::engine::{Done, Outcome, SubmitError};
 use crate::engine::{Engine, Order};
-use crate::fairness::FairPermits;
 pub use crate::fairness::Requester;
+use crate::fairness::{FairPermits, Holdings};
 use crate::feed::{Feed, SnapshotPermit, Start};
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
 use crate::limits;
@@ -69,6 +70,8 @@ struct Parts {
     read_permits: Arc<FairPermits>,
     /// For reads that scan all events; such a read then takes one of `read_permits` too.
     scan_permits: Arc<FairPermits>,
+    /// Filters, by who asks for them.
+    filters: Arc<Holdings>,
     health: Health,
     metrics: Arc<Metrics>,
     /// For what is read or made for clients and not yet with them.
@@ -108,6 +111,7 @@ impl Node {
             feed,
             read_permits: FairPermits::new(limits::READS_MAX),
             scan_permits: FairPermits::new(limits::SCANS_MAX),
+            filters: Arc::default(),
             health,
             metrics,
             budget,
@@ -198,7 +202,7 @@ impl Node {
         subscribe: &Subscribe,
         wakeup: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
-        self.check_filter_memory(&subscribe.filter)?;
+        let filter = self.hold_filter(requester, &subscribe.filter)?;
         self.wait_for_seq(subscribe.min_seq).await?;
         let epoch = subscribe.epoch.map(Epoch);
         let stale = self.stale_reason(subscribe.after, epoch).await?;
@@ -211,13 +215,14 @@ impl Node {
             (None, _) if subscribe.snapshot => self.snapshot(requester, subscribe).await?,
             (None, _) => Start::Now,
         };
-        let subscription = self.parts.feed.subscribe(
+        let mut subscription = self.parts.feed.subscribe(
             requester,
             &subscribe.filter,
             &subscribe.fields,
             start,
             wakeup,
         );
+        subscription.hold(filter);
         Ok((subscription, stale))
     }
 
