@@ -27,7 +27,10 @@ impl Holdings {
 
     /// Adds to what a party holds.
     pub fn hold(self: &Arc<Self>, party: Party, bytes: usize) -> Holding {
-        *self.bytes().entry(party).or_default() += bytes;
+        // Of nothing there is no entry, which the next of nothing would look for.
+        if bytes > 0 {
+            *self.bytes().entry(party).or_default() += bytes;
+        }
         Holding {
             holdings: Arc::clone(self),
             party,
@@ -42,6 +45,9 @@ impl Holdings {
 
 impl Drop for Holding {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         let mut bytes = self.holdings.bytes();
         let held = bytes.get_mut(&self.party).expect("this is a part of it");
         *held -= self.bytes;

@@ -1,6 +1,8 @@
 //! Turns by cost, on both levels, and permits.
 
-use super::FairPermits;
+use super::{FairPermits, Holdings};
+use std::sync::Arc;
+
 use super::queue::{DEBT_MAX, FairQueue, QUANTUM_BYTES, Waiting};
 use super::requester::{Party, Requester};
 
@@ -192,4 +194,20 @@ async fn ten_thousand_that_gave_up_waiting_cost_no_permit() {
     assert!(futures::poll!(&mut last).is_pending());
     drop(held);
     drop(last.await);
+}
+
+#[test]
+fn what_a_party_holds_is_counted_until_it_is_dropped() {
+    let holdings = Arc::new(Holdings::default());
+    let (a, b) = (Party::of(&"a"), Party::of(&"b"));
+    let held: Vec<_> = [(a, 0), (a, 3), (b, 5), (a, 4), (a, 0)]
+        .into_iter()
+        .map(|(party, bytes)| holdings.hold(party, bytes))
+        .collect();
+    assert_eq!((holdings.of(a), holdings.of(b)), (7, 5));
+    for held in held {
+        drop(held);
+        drop(holdings.hold(a, 0));
+    }
+    assert_eq!((holdings.of(a), holdings.of(b)), (0, 0));
 }
