@@ -55,7 +55,7 @@
 //! | [`guard`] | who may come in, and how long: the access file, followed as it changes; the keys of issuers, fetched and kept |
 //! | [`credentials`] | `livelog token` and `livelog key new` |
 //! | [`limits`] | every bound: what clients may send, what stored data is read by, what a node may sum up to |
-//! | [`budget`], [`fair_queue`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
+//! | [`budget`], [`fairness`], [`metrics`], [`panics`], [`telemetry`] | bytes held, turns by cost, what is counted, what a panic says, the log for operators |
 //! | `settling`, `wall_clock` | when files that are followed have become others; the time that may be set back |
 //! | [`program`], [`cli`], [`server`] | the process, its command line, and its parts put together |
 //! | [`mod@bench`] | the load generator, a client: it knows the wire alone, and nothing leans on it |
@@ -161,7 +161,7 @@ pub mod quota;
 pub mod value;
 
 pub mod budget;
-pub mod fair_queue;
+pub mod fairness;
 pub mod limits;
 pub mod manual;
 pub mod metrics;

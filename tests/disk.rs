@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use futures::TryStreamExt;
 use futures::future::join_all;
 use livelog::domain::{Change, CommandId, CommandKey, Event, Seq};
+use livelog::node::Requester;
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{AppendError, Batch, HistoryRange, Store, StoreError};
@@ -229,7 +230,10 @@ async fn expect(store: &EmbeddedStore, log: &[Arc<Change>], name: u64) {
     assert_eq!(store.head().await.unwrap().get(), log.len() as u64);
     let found = store.read(Seq::ZERO, usize::MAX).await.unwrap();
     assert!(found == log, "disk {name}: the log is another");
-    let found = store.find(&Arc::new(Query::everything())).await.unwrap();
+    let found = store
+        .find(&Requester::alone(), &Arc::new(Query::everything()))
+        .await
+        .unwrap();
     let found: Vec<Event> = found.events.try_collect().await.unwrap();
     assert!(
         found.iter().eq(fold(log).values().map(|event| &**event)),
@@ -610,7 +614,9 @@ async fn try_read(store: &EmbeddedStore, log: &[Arc<Change>]) -> Result<bool, St
             return Ok(false);
         }
     }
-    let found = store.find(&Arc::new(Query::everything())).await?;
+    let found = store
+        .find(&Requester::alone(), &Arc::new(Query::everything()))
+        .await?;
     let found: Vec<Event> = found.events.try_collect().await?;
     Ok(found.iter().eq(fold(log).values().map(|event| &**event)))
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 use futures::TryStreamExt;
 use livelog::domain::{CommandId, Event, Seq};
+use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::embedded::{EmbeddedOpenError, EmbeddedOptions, EmbeddedStore};
 use livelog::store::{AppendError, CorruptAt, Store, StoreError};
@@ -432,7 +433,7 @@ fn query(json: &str, cursor: Option<String>) -> Arc<Query> {
 }
 
 async fn answer(store: &EmbeddedStore, query: &Arc<Query>) -> Vec<Event> {
-    let found = store.find(query).await.unwrap();
+    let found = store.find(&Requester::alone(), query).await.unwrap();
     found.events.try_collect().await.unwrap()
 }
 
@@ -487,7 +488,10 @@ async fn an_answer_is_what_filter_and_sort_say_whole_and_by_pages() {
 #[tokio::test]
 async fn a_long_answer_holds_nobody_up_and_stays_as_of_its_seq() {
     let (store, mut history) = many().await;
-    let found = store.find(&Arc::new(Query::everything())).await.unwrap();
+    let found = store
+        .find(&Requester::alone(), &Arc::new(Query::everything()))
+        .await
+        .unwrap();
     let expected: Vec<Event> = history
         .events
         .values()

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{FutureExt, TryStreamExt};
 use livelog::domain::{Change, ChangeKind, Event, Seq};
+use livelog::node::Requester;
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Epoch, HistoryRange, Store};
@@ -242,7 +243,7 @@ impl Recording {
             return Err(format!("the log up to {head} is not what was appended"));
         }
         let found = store
-            .find(&Arc::new(Query::everything()))
+            .find(&Requester::alone(), &Arc::new(Query::everything()))
             .await
             .map_err(text)?;
         let events: Vec<Event> = found.events.try_collect().await.map_err(text)?;

@@ -94,7 +94,7 @@ fn submit(engine: &Engine, command: Command) -> oneshot::Receiver<Outcome> {
 
 /// All of a test's commands are one session's.
 fn source() -> Requester {
-    thread_local!(static SOURCE: Requester = Requester::new());
+    thread_local!(static SOURCE: Requester = Requester::alone());
     SOURCE.with(Requester::clone)
 }
 

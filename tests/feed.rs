@@ -40,7 +40,7 @@ const WRITER_READS: usize = 1;
 async fn write(store: &Arc<FaultyStore>, steps: std::ops::Range<u64>) {
     let dynamic: Arc<dyn Store> = store.clone();
     let (engine, _tasks) = Engine::start(&dynamic, &Arc::default());
-    let source = Requester::new();
+    let source = Requester::alone();
     let answers: Vec<_> = steps
         .map(|step| {
             engine
@@ -82,7 +82,13 @@ fn filter(json: Value) -> Arc<Filter> {
 
 fn subscribe(feed: &Feed, filter: &Arc<Filter>, start: Start) -> Subscription {
     let fields = Arc::new(Fields::all());
-    feed.subscribe(filter, &fields, start, &Arc::new(Notify::new()))
+    feed.subscribe(
+        &Requester::alone(),
+        filter,
+        &fields,
+        start,
+        &Arc::new(Notify::new()),
+    )
 }
 
 /// Everything it tells until it is live: (word or kind, seq).

@@ -200,6 +200,27 @@ async fn an_api_key_gets_in_until_the_file_has_it_no_longer() {
 }
 
 #[tokio::test]
+async fn who_is_signed_in_without_a_role_has_the_one_for_that_and_no_other_gets_in_by_it() {
+    let more = json!({"signedIn": "user", "roleClaim": "job"});
+    let (server, _file) = guarded(&mine(), &more).await;
+    let shown = async |claims: &Value| get(&server, "/api/events", &token("ann", claims)).await.0;
+    assert_eq!(shown(&json!({})).await, 200);
+    assert_eq!(shown(&json!({"job": "user"})).await, 200);
+    for job in [
+        json!("boss"),
+        json!(null),
+        json!([]),
+        json!({"is": "user"}),
+        json!(1),
+    ] {
+        assert_eq!(shown(&json!({"job": job})).await, 403, "{job}");
+    }
+    assert_eq!(server.get("/api/events", &[]).await.0, 401);
+    let session = session(&server, "/ws", &token("ann", &json!({}))).await;
+    assert_eq!(session.welcome["role"], "user");
+}
+
+#[tokio::test]
 async fn who_shows_nothing_is_anonymous_if_there_is_a_role_for_that() {
     let mut roles = mine();
     roles["guest"] = json!({"read": {"public": true}});
@@ -576,7 +597,16 @@ fn a_file_is_checked_and_its_roles_are_told() {
         said.contains(r#"delete.before   {"owner":"ann"}"#),
         "{said}"
     );
+    assert!(
+        said.contains(r#"set             {"owner":"ann"}"#),
+        "{said}"
+    );
+    assert!(said.contains("limits          none"), "{said}");
     let (_, said) = check(&["--role", "user"]);
+    assert!(
+        said.contains("set             no writes: a claim is missing"),
+        "{said}"
+    );
     assert!(
         said.contains(r#"read            {"$or":[{"public":true}]}"#),
         "{said}"
@@ -590,6 +620,29 @@ fn a_file_is_checked_and_its_roles_are_told() {
     file.write_text("{\"roles\":{\"a\":{\"read\":1}}}");
     let (is_good, said) = check(&[]);
     assert!(!is_good && said.contains("roles.a.read"), "{said}");
+    let nearly_closed = json!({
+        "revoke": [{"key": "k7"}],
+        "roles": {"a": {
+            "hide": ["x.y", "z"],
+            "update": {"only": ["t"], "never": ["t.u"]},
+            "limits": {"writes": {"perSecond": 5, "burst": 9}, "sessions": 2},
+            "past": "all",
+        }},
+    });
+    file.write_text(&nearly_closed.to_string());
+    let (is_good, said) = check(&["--role", "a"]);
+    assert!(is_good, "{said}");
+    for expected in [
+        "note: nobody gets in",
+        r#"note: revoke: there is no key "k7""#,
+        "hide            x.y, z",
+        "update.only     t\n",
+        "update.never    t.u",
+        "past            all",
+        "limits          5 writes a second, 9 at once; 2 sessions",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
 }
 
 #[test]

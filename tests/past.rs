@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use livelog::domain::{Change, Event, EventId, Seq};
+use livelog::node::Requester;
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::mongo::{MongoOptions, MongoStore};
@@ -364,7 +365,7 @@ fn read(json: &str, limit: Option<usize>, cursor: Option<String>) -> Arc<Query> 
 }
 
 async fn answer(store: &dyn Store, query: &Arc<Query>, at: Seq) -> Vec<Event> {
-    let found = store.find_at(query, at).await.unwrap();
+    let found = store.find_at(&Requester::alone(), query, at).await.unwrap();
     assert_eq!(found.seq, at);
     found.events.try_collect().await.unwrap()
 }

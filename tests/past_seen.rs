@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use livelog::domain::{Change, Event, Seq};
+use livelog::node::Requester;
 use livelog::query::{Filter, Query};
 use livelog::store::Store;
 use livelog::value::{Document, Steps, Value};
@@ -123,7 +124,7 @@ fn read(json: &str, limit: Option<usize>, cursor: Option<String>, seen_now: &Fil
 }
 
 async fn answer(store: &dyn Store, query: &Arc<Query>, at: Seq) -> Vec<Event> {
-    let found = store.find_at(query, at).await.unwrap();
+    let found = store.find_at(&Requester::alone(), query, at).await.unwrap();
     assert_eq!(found.seq, at);
     found.events.try_collect().await.unwrap()
 }

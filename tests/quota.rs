@@ -525,3 +525,105 @@ async fn a_socket_that_shows_credentials_with_no_session_left_is_closed_and_may_
     };
     assert_eq!(u16::from(close.code), 4004);
 }
+
+/// Ten conditions on each element of arrays of twenty thousand: a match takes many times as long as to read the event.
+fn costly_filter() -> Value {
+    let each = (0..10).map(|n| json!({"numbers": {"$elemMatch": {"$gt": 90_000 + n}}}));
+    json!({"$or": each.collect::<Vec<_>>()})
+}
+
+/// Asks the same again and again for a while: how long each took.
+async fn asked(guarded: &Guarded, of: &str, query: &str, during: Duration) -> Vec<Duration> {
+    let start = Instant::now();
+    let mut took = Vec::new();
+    while start.elapsed() < during {
+        let sent = Instant::now();
+        let answer = guarded.http(of, "GET", query).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.bytes().await.unwrap();
+        took.push(sent.elapsed());
+    }
+    took.sort_unstable();
+    took
+}
+
+/// The measure is another session of who floods, which waits for its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn costly_reads_of_one_user_do_not_slow_those_of_another() {
+    const DURING: Duration = Duration::from_secs(6);
+    let guarded = Guarded::with(json!({}), false, &[]).await;
+    let mut ann = guarded.client("ann").await;
+    let numbers: Vec<usize> = (0..20_000).collect();
+    for n in 0..40 {
+        let event = json!({"_id": format!("large{n}"), "numbers": numbers});
+        ann.ok("CREATE", event).await;
+    }
+    ann.ok("CREATE", json!({"_id": "small", "of": "bob"})).await;
+    let costly = format!("/api/events?filter={}&limit=10", costly_filter());
+    let small = r#"/api/events?filter={"of":"bob"}&limit=10"#;
+    let alone = asked(&guarded, "bob", small, DURING / 4).await;
+    let floods = (0..30).map(|_| asked(&guarded, "ann", &costly, DURING));
+    let (floods, bob, own) = tokio::join!(
+        join_all(floods),
+        asked(&guarded, "bob", small, DURING),
+        asked(&guarded, "ann", small, DURING),
+    );
+    let done: usize = floods.iter().map(Vec::len).sum();
+    let half = |sorted: &[Duration]| sorted[sorted.len() / 2];
+    let (alone, bob, own) = (half(&alone), half(&bob), half(&own));
+    println!(
+        "alone {alone:?}; beside {done} costly reads {bob:?}, and who asked for these {own:?}"
+    );
+    assert!(bob * 3 < own, "{bob:?} against {own:?}");
+}
+
+/// Subscribes to patterns that take as much memory as one may, until that is refused or there are so many.
+async fn fill_with_patterns(client: &mut Client, salt: usize) -> Option<Value> {
+    for n in 0..limits::SESSION_SUBSCRIPTIONS_MAX {
+        let pattern = |k: usize| json!({"t": {"$regex": format!(r"\w{{5}}{salt}x{n}x{k}")}});
+        let filter = json!({"$or": [pattern(0), pattern(1)]});
+        let subscribe = json!({"sub": format!("s{n}"), "filter": filter});
+        let answer = client.request("SUBSCRIBE", subscribe).await;
+        if answer["type"] == "error" && answer["error"]["code"] != "too_many_subscriptions" {
+            return Some(answer["error"].clone());
+        }
+        if answer["type"] == "error" {
+            return None;
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn filters_of_one_user_leave_room_for_those_of_another() {
+    let guarded = Guarded::with(json!({}), false, &[]).await;
+    let mut sessions = Vec::new();
+    let refused = loop {
+        let mut ann = guarded.client("ann").await;
+        let refused = fill_with_patterns(&mut ann, sessions.len()).await;
+        sessions.push(ann);
+        if let Some(refused) = refused {
+            break refused;
+        }
+        assert!(sessions.len() < 32, "ann is never refused");
+    };
+    assert_eq!(refused["code"], "busy", "{refused}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("that you ask for"),
+        "{refused}"
+    );
+    let mut bob = guarded.client("bob").await;
+    assert_eq!(fill_with_patterns(&mut bob, 99).await, None);
+    drop(sessions);
+    eventually("ann has room again", async || {
+        let mut ann = guarded.client("ann").await;
+        fill_with_patterns(&mut ann, 100)
+            .await
+            .is_none()
+            .then_some(())
+    })
+    .await;
+}

@@ -46,7 +46,7 @@ impl World {
         Self {
             engine: Engine::start(&store, &Arc::default()).0,
             store,
-            source: Requester::new(),
+            source: Requester::alone(),
             folder,
         }
     }
@@ -71,7 +71,10 @@ impl World {
 
     async fn find(&self, asked: &Value) -> QueryResult {
         let query = Query::parse(&document(asked.clone()), "").unwrap();
-        self.store.find(&Arc::new(query)).await.unwrap()
+        self.store
+            .find(&Requester::alone(), &Arc::new(query))
+            .await
+            .unwrap()
     }
 
     async fn all(&self, asked: &Value) -> Vec<Event> {

@@ -75,7 +75,7 @@ impl World {
         for n in 0..count {
             let payload = document(json!({ "_id": name(n), "what": what }));
             let create = Command::Create(Create::parse(payload).unwrap());
-            let made = self.submit(&Requester::new(), create).await;
+            let made = self.submit(&Requester::alone(), create).await;
             made.unwrap().unwrap();
         }
         let dynamic: Arc<dyn Store> = self.store.clone();
@@ -113,7 +113,7 @@ async fn large_updates_are_loaded_as_there_is_room(mut world: World) {
     const COUNT: usize = 40;
     world.stock(COUNT).await;
     world.store.forget_loads();
-    let source = Requester::new();
+    let source = Requester::alone();
     let waiting: Vec<_> = (0..COUNT)
         .map(|n| world.submit(&source, touch(&name(n))))
         .collect();
@@ -163,7 +163,7 @@ async fn small_commands_pass(world: &World, most: u64) {
     let flood: Vec<_> = (0..FLOODS * EACH)
         .scan(Vec::new(), |sources: &mut Vec<Requester>, n| {
             if n < FLOODS {
-                sources.push(Requester::new());
+                sources.push(Requester::alone());
             }
             let at = n % FLOODS;
             Some(world.submit(&sources[at], touch(&name(at))))
@@ -175,7 +175,7 @@ async fn small_commands_pass(world: &World, most: u64) {
         seq_of(flood.next().unwrap()).await;
         let before = world.store.head().await.unwrap().get();
         let id = format!("small-{n}");
-        let seq = seq_of(world.submit(&Requester::new(), create(&id, "x"))).await;
+        let seq = seq_of(world.submit(&Requester::alone(), create(&id, "x"))).await;
         waits.push(seq - before);
     }
     let longest = waits.iter().max().unwrap();
@@ -200,7 +200,7 @@ async fn who_waits_behind_others_is_not_told_that_the_store_is_away() {
             };
             let outcome = world
                 .engine
-                .submit(&Requester::new(), Order::unguarded(order));
+                .submit(&Requester::alone(), Order::unguarded(order));
             outcome.unwrap()
         })
         .collect();

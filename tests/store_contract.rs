@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use livelog::domain::{Change, Effect, Event, EventId, Patch, Path, Seq, Timestamp};
+use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::embedded;
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -812,7 +813,7 @@ async fn read_all(store: &dyn Store) -> Vec<Arc<Change>> {
 
 async fn find_all(store: &dyn Store) -> (Seq, Events) {
     let query = Arc::new(Query::parse(&Document::new(), "test").unwrap());
-    let found = store.find(&query).await.unwrap();
+    let found = store.find(&Requester::alone(), &query).await.unwrap();
     let events: Vec<Event> = found.events.try_collect().await.unwrap();
     let events = events
         .into_iter()

@@ -157,7 +157,14 @@ fn each_layer_knows_only_those_below_it() {
     let pure = ["domain", "query", "value", "limits"];
     let wire = [&["protocol"], &pure[..]].concat();
     let stored = [
-        &["store", "budget", "metrics", "panics", "telemetry"],
+        &[
+            "store",
+            "budget",
+            "fairness",
+            "metrics",
+            "panics",
+            "telemetry",
+        ],
         &wire[..],
     ]
     .concat();
@@ -167,7 +174,7 @@ fn each_layer_knows_only_those_below_it() {
         ("metrics", vec![]),
         ("telemetry", vec![]),
         ("panics", vec![]),
-        ("fair_queue", vec![]),
+        ("fairness", vec![]),
         ("wall_clock", vec!["domain"]),
         ("settling", vec![]),
         // It speaks the wire protocol as any client does: it knows nothing here, and only `cli` and `program` know it.
@@ -178,7 +185,7 @@ fn each_layer_knows_only_those_below_it() {
         ("adoption", vec!["domain", "value", "limits"]),
         ("identity", vec!["domain", "value", "limits"]),
         ("access", pure.to_vec()),
-        ("quota", [&["access"], &wire[..]].concat()),
+        ("quota", [&["access", "fairness"], &wire[..]].concat()),
         (
             "guard",
             [
@@ -191,7 +198,11 @@ fn each_layer_knows_only_those_below_it() {
         ("protocol", pure.to_vec()),
         (
             "store",
-            [&["adoption", "budget", "panics", "telemetry"], &pure[..]].concat(),
+            [
+                &["adoption", "budget", "fairness", "panics", "telemetry"],
+                &pure[..],
+            ]
+            .concat(),
         ),
         (
             "engine",
@@ -199,7 +210,7 @@ fn each_layer_knows_only_those_below_it() {
                 &[
                     "access",
                     "store",
-                    "fair_queue",
+                    "fairness",
                     "metrics",
                     "telemetry",
                     "wall_clock",
@@ -212,7 +223,7 @@ fn each_layer_knows_only_those_below_it() {
         (
             "node",
             [
-                &["access", "quota", "engine", "feed", "fair_queue"],
+                &["access", "quota", "engine", "feed", "fairness"],
                 &stored[..],
             ]
             .concat(),
@@ -244,7 +255,7 @@ fn each_layer_knows_only_those_below_it() {
                     "access",
                     "adoption",
                     "engine",
-                    "fair_queue",
+                    "fairness",
                     "store",
                     "wall_clock",
                 ],

@@ -1,5 +1,6 @@
 //! What one principal may ask of the node.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use crate::value::{Document, Invalid, Value, expect_object, expected, integer, join, known};
@@ -78,5 +79,32 @@ fn read_count(given: &Document, name: &str, at: &str) -> Result<Option<NonZeroU3
     match count.and_then(NonZeroU32::new) {
         Some(count) => Ok(Some(count)),
         None => Err(expected("an integer from 1", value, &join(at, name))),
+    }
+}
+
+/// As people say it.
+impl fmt::Display for RoleLimits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rates = [
+            ("writes", self.writes),
+            ("reads", self.reads),
+            ("bytes", self.bytes),
+        ];
+        let rates = rates.into_iter().filter_map(|(name, rate)| {
+            let Rate { per_second, burst } = rate?;
+            Some(format!("{per_second} {name} a second, {burst} at once"))
+        });
+        let counts = [
+            ("sessions", self.sessions),
+            ("subscriptions of each", self.subscriptions),
+        ];
+        let counts = counts
+            .into_iter()
+            .filter_map(|(name, count)| Some(format!("{} {name}", count?)));
+        let said: Vec<String> = rates.chain(counts).collect();
+        match said.is_empty() {
+            true => formatter.write_str("none"),
+            false => formatter.write_str(&said.join("; ")),
+        }
     }
 }

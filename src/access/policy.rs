@@ -12,10 +12,11 @@ use crate::value::{
 };
 
 /// All that the file may say; who it trusts is read by who verifies tokens.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "issuers",
     "keys",
     "anonymous",
+    "signedIn",
     "roleClaim",
     "revoke",
     "roles",
@@ -29,6 +30,8 @@ const ROLE_SHOWN_CHARS: usize = 64;
 pub struct Policy {
     pub(super) roles: HashMap<Box<str>, Arc<Role>>,
     anonymous: Option<Box<str>>,
+    /// Of tokens without the claim that names one.
+    signed_in: Option<Box<str>>,
     role_claim: Box<str>,
     revoked: Vec<Revocation>,
 }
@@ -93,12 +96,15 @@ impl Policy {
             let text = file.get(name).map(|value| expect_text(value, name));
             text.transpose()
         };
-        let anonymous = text("anonymous")?;
-        if anonymous.is_some_and(|name| !roles.contains_key(name)) {
-            return Err(Invalid::new("anonymous", "there is no such role"));
-        }
+        let role = |name: &str| match text(name)? {
+            Some(role) if !roles.contains_key(role) => {
+                Err(Invalid::new(name, "there is no such role"))
+            }
+            role => Ok(role.map(Into::into)),
+        };
         Ok(Self {
-            anonymous: anonymous.map(Into::into),
+            anonymous: role("anonymous")?,
+            signed_in: role("signedIn")?,
             role_claim: text("roleClaim")?.unwrap_or("role").into(),
             revoked: read_revoked(file.get("revoke"))?,
             roles,
@@ -113,6 +119,21 @@ impl Policy {
     /// The role of who shows nothing, if they get in.
     pub fn anonymous_role(&self) -> Option<&str> {
         self.anonymous.as_deref()
+    }
+
+    /// The role of who shows a token that names none, if they get in.
+    pub fn signed_in_role(&self) -> Option<&str> {
+        self.signed_in.as_deref()
+    }
+
+    /// The keys that are revoked.
+    pub fn revoked_keys(&self) -> impl Iterator<Item = &str> {
+        self.revoked
+            .iter()
+            .filter_map(|revocation| match revocation {
+                Revocation::Key(id) => Some(&**id),
+                Revocation::Subject { .. } => None,
+            })
     }
 
     /// What this principal may see and change; with the role it asks for, if it asks for one.
@@ -146,7 +167,9 @@ impl Policy {
             (Some(_), _) => match principal.claims.get(&self.role_claim) {
                 Some(Value::String(name)) => vec![name],
                 Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-                _ => Vec::new(),
+                // A claim that is there and names no role gets nobody in: it was meant to say something.
+                Some(_) => Vec::new(),
+                None => self.signed_in.as_deref().into_iter().collect(),
             },
         };
         let mut roles = given

@@ -57,8 +57,8 @@ pub(super) struct UpdateRule {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Paths {
     /// Any, if there is no list.
-    only: Option<Vec<Path>>,
-    never: Vec<Path>,
+    pub(super) only: Option<Vec<Path>>,
+    pub(super) never: Vec<Path>,
 }
 
 /// How much of the past a role sees.
@@ -102,6 +102,11 @@ impl Role {
             is_operator: flag("operator")?,
             limits: RoleLimits::parse(given.get("limits"), &join(at, "limits"))?,
         })
+    }
+
+    /// Whether writes set fields that their clients do not choose.
+    pub(super) fn forces(&self) -> bool {
+        !self.forced.is_empty()
     }
 
     /// What each write of who has these claims sets; `None` if a claim is missing.
@@ -167,6 +172,15 @@ impl Past {
             Some("seen") => Ok(Self::Seen),
             Some("all") => Ok(Self::All),
             Some(_) => Err(Invalid::new(at, "expected none, seen or all")),
+        }
+    }
+
+    /// As the file says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Seen => "seen",
+            Self::All => "all",
         }
     }
 }

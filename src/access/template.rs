@@ -246,6 +246,10 @@ fn check(value: &Value, at: &str) -> Result<(), Invalid> {
             }
             check(value, &at)
         }),
+        Value::String(text) if text.starts_with(CLAIM) => {
+            let reason = r#"a claim is an object, such as {"$claim": "sub"}"#;
+            Err(Invalid::new(at, reason))
+        }
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::SubmitError;
-use crate::fair_queue::{FairQueue, Requester, Waiting};
+use crate::fairness::{FairQueue, Requester, Waiting};
 use crate::limits;
 use crate::telemetry::Throttle;
 

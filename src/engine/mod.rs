@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::Grant;
 use crate::domain::{Change, Command, CommandBatch, Rejection};
-use crate::fair_queue::Requester;
+use crate::fairness::Requester;
 use crate::metrics::Metrics;
 use crate::store::{Broadcast, Store};
 use committer::Committer;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::judges::{JOB_STEPS, Job, JudgePool};
+use super::judges::{JOB_STEPS, Job, Judges};
 use super::notice::Notice;
 use super::shared_change::SharedChange;
 use super::snapshot::SnapshotError;
@@ -32,7 +32,7 @@ pub(super) type Verdicts = VecDeque<(Seq, Option<VisibleKind>)>;
 /// One subscription's jobs with the judges, and the verdicts that came back.
 #[derive(Debug)]
 pub(super) struct OffloadedVerdicts {
-    judges: Arc<JudgePool>,
+    judges: Judges,
     /// Of the next changes, as far as they were judged.
     verdicts: Verdicts,
     job: Option<Job<(Verdicts, Result<(), TooCostly>)>>,
@@ -42,9 +42,9 @@ pub(super) struct OffloadedVerdicts {
 }
 
 impl OffloadedVerdicts {
-    pub(super) fn new(judges: &Arc<JudgePool>) -> Self {
+    pub(super) fn new(judges: Judges) -> Self {
         Self {
-            judges: Arc::clone(judges),
+            judges,
             verdicts: VecDeque::new(),
             job: None,
             judged_for: Duration::ZERO,
@@ -139,7 +139,7 @@ fn judge_all(filter: &Filter, changes: &[Arc<Change>]) -> (Verdicts, Result<(), 
 
 /// The changes of which the filter sees something; judged inline while that is cheap.
 pub(super) async fn judge_page(
-    judges: &JudgePool,
+    judges: &Judges,
     filter: &Arc<Filter>,
     changes: &[Arc<Change>],
 ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::judges::{JOB_STEPS, Job, JudgePool};
+use super::judges::{JOB_STEPS, Job, Judges};
 use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::sight::{Sifting, Sight};
 use super::snapshot::{SnapshotError, SnapshotPermit};
@@ -46,7 +46,7 @@ pub(super) struct Latest {
     spans: HashMap<EventId, Span>,
     /// Of the changes in `spans`.
     bytes: usize,
-    judges: Arc<JudgePool>,
+    judges: Judges,
     job: Option<Job<Result<Judging, TooCostly>>>,
     /// Of all jobs together.
     judged_for: Duration,
@@ -65,7 +65,7 @@ impl Latest {
     /// Gathers changes after the first of these seqs, up to the other.
     pub(super) fn new(
         log: &Arc<SharedLog>,
-        judges: &Arc<JudgePool>,
+        judges: &Judges,
         (filter, fields): (&Arc<Filter>, &Arc<Fields>),
         (after, until): (Seq, Seq),
         permit: SnapshotPermit,
@@ -83,7 +83,7 @@ impl Latest {
             read_error: None,
             spans: HashMap::new(),
             bytes: 0,
-            judges: Arc::clone(judges),
+            judges: judges.clone(),
             job: None,
             judged_for: Duration::ZERO,
             is_too_slow: false,

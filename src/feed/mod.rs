@@ -46,12 +46,13 @@ mod window;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::budget::Budget;
 use crate::domain::{Change, Hearing, Seq, VisibleKind};
+use crate::fairness::{FairPermits, Requester};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{Fields, Filter};
@@ -72,8 +73,8 @@ pub struct Feed {
     live: Arc<LiveWindow>,
     fanout: Arc<Fanout>,
     log: Arc<SharedLog>,
-    judges: Arc<JudgePool>,
-    snapshot_permits: Arc<Semaphore>,
+    judges: JudgePool,
+    snapshot_permits: Arc<FairPermits>,
     /// Stops the pump.
     _pump: Arc<DropGuard>,
 }
@@ -110,7 +111,7 @@ impl Feed {
             fanout,
             log,
             judges: JudgePool::new(),
-            snapshot_permits: Arc::new(Semaphore::new(limits::SNAPSHOTS_MAX)),
+            snapshot_permits: FairPermits::new(limits::SNAPSHOTS_MAX),
             _pump: Arc::new(stop.drop_guard()),
         };
         Ok((feed, pump))
@@ -160,6 +161,7 @@ impl Feed {
     /// there may be more; several subscriptions of one session can share it.
     pub fn subscribe(
         &self,
+        requester: &Requester,
         filter: &Arc<Filter>,
         fields: &Arc<Fields>,
         start: Start,
@@ -168,7 +170,7 @@ impl Feed {
         Subscription::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
-            &self.judges,
+            self.judges.of(requester),
             self.fanout.join(filter, wakeup),
             Arc::clone(wakeup),
             Arc::clone(fields),
@@ -182,15 +184,15 @@ impl Feed {
     /// If one of them takes too long to judge.
     pub async fn judge(
         &self,
+        requester: &Requester,
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
     ) -> Result<Vec<(Arc<Change>, VisibleKind)>, TooCostly> {
-        filter_pass::judge_page(&self.judges, filter, changes).await
+        filter_pass::judge_page(&self.judges.of(requester), filter, changes).await
     }
 
     /// Waits for a permit to begin a subscription with a snapshot, or in mode `latest`.
-    pub async fn snapshot_permit(&self) -> SnapshotPermit {
-        let permit = Arc::clone(&self.snapshot_permits).acquire_owned().await;
-        SnapshotPermit::new(permit.expect("the semaphore is never closed"))
+    pub async fn snapshot_permit(&self, requester: &Requester) -> SnapshotPermit {
+        SnapshotPermit::new(self.snapshot_permits.acquire(requester).await)
     }
 }

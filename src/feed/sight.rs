@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::filter_pass::judge_page;
-use super::judges::JudgePool;
+use super::judges::Judges;
 use crate::domain::{Change, Seq, VisibleKind};
 use crate::limits;
 use crate::query::{Fields, Filter};
@@ -41,8 +41,8 @@ impl Sight {
     }
 
     /// Finds out which of these changes are seen.
-    pub(super) fn sift(&self, judges: &Arc<JudgePool>, changes: Vec<Arc<Change>>) -> Sifting {
-        let (sight, judges) = (self.clone(), Arc::clone(judges));
+    pub(super) fn sift(&self, judges: &Judges, changes: Vec<Arc<Change>>) -> Sifting {
+        let (sight, judges) = (self.clone(), judges.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             let seen = judge_page(&judges, &sight.rule, &changes).await?;
             let told = seen

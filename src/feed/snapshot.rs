@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::domain::Seq;
+use crate::fairness::FairPermit;
 use crate::limits;
 use crate::protocol;
 use crate::protocol::{Frame, Shaped};
@@ -21,7 +21,7 @@ use crate::store::{QueryResult, StoreError};
 /// gathers.
 #[derive(Debug)]
 pub struct SnapshotPermit {
-    _permit: OwnedSemaphorePermit,
+    _permit: FairPermit,
     deadline: Instant,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Debug for SnapshotFeed {
 }
 
 impl SnapshotPermit {
-    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(permit: FairPermit) -> Self {
         Self {
             _permit: permit,
             deadline: Instant::now() + limits::SNAPSHOT_DEADLINE,

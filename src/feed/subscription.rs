@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use super::fanout::Membership;
 use super::filter_pass::{FilterPass, OffloadedVerdicts};
 use super::group::{FilterMatch, NotRemembered};
-use super::judges::JudgePool;
+use super::judges::Judges;
 use super::latest::Latest;
 use super::live_window::LiveWindow;
 use super::notice::Notice;
@@ -36,6 +36,7 @@ use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::snapshot::{SnapshotError, SnapshotFeed, SnapshotPermit};
 use super::window::{Lagged, WindowContent, WindowIndex};
 use crate::domain::Seq;
+use crate::fairness::Holding;
 use crate::limits;
 use crate::protocol;
 use crate::query::Fields;
@@ -71,6 +72,8 @@ pub struct Subscription {
     judged: OffloadedVerdicts,
     /// Whether the client was last told that it receives changes as they happen.
     is_live: bool,
+    /// For its filter.
+    holding: Option<Holding>,
 }
 
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Subscription {
     pub(super) fn new(
         live: Arc<LiveWindow>,
         log: Arc<SharedLog>,
-        judges: &Arc<JudgePool>,
+        judges: Judges,
         membership: Membership,
         wakeup: Arc<Notify>,
         fields: Arc<Fields>,
@@ -108,7 +111,7 @@ impl Subscription {
             Start::After(after) => (after, SubscriptionPosition::after(after, &live, &log)),
             Start::Latest(after, permit) => {
                 let span = (after, head.max(after));
-                let latest = Latest::new(&log, judges, (filter, &fields), span, permit);
+                let latest = Latest::new(&log, &judges, (filter, &fields), span, permit);
                 (after, SubscriptionPosition::Latest(Box::new(latest)))
             }
             Start::Snapshot(result, permit) => {
@@ -129,7 +132,13 @@ impl Subscription {
             position,
             judged: OffloadedVerdicts::new(judges),
             is_live: false,
+            holding: None,
         }
+    }
+
+    /// Keeps what is held for its filter as long as it lives.
+    pub fn hold(&mut self, filter: Holding) {
+        self.holding = Some(filter);
     }
 
     /// Every change up to here was handed out, or the filter sees nothing of it.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::access_file::AccessFile;
 use crate::access::{Claims, Explained};
 use crate::domain::{Event, EventId};
-use crate::value::{Document, read};
+use crate::value::{Document, Value, read};
 
 /// What is asked of an access file. Doc comments here are the text of `--help`.
 #[derive(Debug, Args)]
@@ -83,7 +83,33 @@ fn summary(file: &AccessFile, path: &Path) -> String {
         Some(role) => format!("who shows nothing is {role}"),
         None => "who shows nothing stays outside".to_owned(),
     };
-    format!("{} is good: roles {roles}; {anonymous}\n", path.display())
+    let signed_in = file.policy.signed_in_role();
+    let signed_in = signed_in.map(|role| format!("; a token without a role is {role}"));
+    let signed_in = signed_in.unwrap_or_default();
+    let mut text = format!(
+        "{} is good: roles {roles}; {anonymous}{signed_in}\n",
+        path.display()
+    );
+    for note in notes(file) {
+        writeln!(text, "note: {note}").expect("memory takes it");
+    }
+    text
+}
+
+/// What a good file may say by mistake.
+fn notes(file: &AccessFile) -> Vec<String> {
+    let AccessFile {
+        policy,
+        issuers,
+        keys,
+        ..
+    } = file;
+    let nobody = policy.anonymous_role().is_none() && issuers.is_empty() && keys.is_empty();
+    let nobody = nobody
+        .then(|| "nobody gets in: there are no issuers, no keys, and no anonymous role".to_owned());
+    let unknown = policy.revoked_keys().filter(|id| !keys.has(id));
+    let unknown = unknown.map(|id| format!("revoke: there is no key {id:?}, or no more"));
+    nobody.into_iter().chain(unknown).collect()
 }
 
 fn words(explained: Explained) -> String {
@@ -91,6 +117,14 @@ fn words(explained: Explained) -> String {
         Explained::Everything => "everything".to_owned(),
         Explained::Nothing => "nothing".to_owned(),
         Explained::ClaimMissing => "nothing: a claim is missing, or of another kind".to_owned(),
-        Explained::Where(filter) => serde_json::to_string(&filter).expect("a value is JSON"),
+        Explained::NoWrites => "no writes: a claim is missing, or of another kind".to_owned(),
+        Explained::Where(filter) => json(&filter),
+        Explained::Sets(fields) => json(&Value::Object(fields)),
+        Explained::Fields(paths) => paths.join(", "),
+        Explained::Is(text) => text,
     }
+}
+
+fn json(value: &Value) -> String {
+    serde_json::to_string(value).expect("a value is JSON")
 }

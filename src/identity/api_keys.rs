@@ -53,6 +53,16 @@ impl ApiKeys {
         Ok(Self(keys))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is one of this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
     /// Whether a text is an API key, good or bad, and no token.
     pub fn is_key(text: &str) -> bool {
         text.starts_with(PREFIX)

@@ -6,6 +6,7 @@ use super::Node;
 use super::page::CHANGES_BYTES;
 use crate::budget::Share;
 use crate::domain::{Change, Seq, VisibleKind};
+use crate::fairness::Requester;
 use crate::limits;
 use crate::metrics::Reason;
 use crate::protocol::{Code, Failure, Subscribe};
@@ -20,6 +21,7 @@ impl Node {
     /// `stale_position`, `seq_not_reached`, or if the store cannot answer.
     pub(super) async fn changes(
         &self,
+        requester: &Requester,
         subscribe: &Subscribe,
         limit: usize,
     ) -> Result<(Vec<Arc<Change>>, Seq, Share), Failure> {
@@ -31,7 +33,7 @@ impl Node {
         }
         let after = subscribe.after.unwrap_or(Seq::ZERO);
         let share = self.parts.budget.reserve(CHANGES_BYTES).await;
-        let _permit = self.read_permit().await?;
+        let _permit = self.read_permit(requester).await?;
         self.parts.metrics.read_log(Reason::Page);
         let changes = self.store_answer(self.parts.store.read(after, limit).await)?;
         let Some(last) = changes.last().map(|last| last.seq) else {
@@ -48,10 +50,11 @@ impl Node {
     /// If one of them takes too long to judge, or all together.
     pub(super) async fn judge(
         &self,
+        requester: &Requester,
         filter: &Arc<Filter>,
         changes: &[Arc<Change>],
     ) -> Result<Vec<(Arc<Change>, VisibleKind)>, Failure> {
-        let judging = self.parts.feed.judge(filter, changes);
+        let judging = self.parts.feed.judge(requester, filter, changes);
         let judged = tokio::time::timeout(limits::QUERY_DEADLINE, judging).await;
         Ok(judged.map_err(|_| StoreError::QueryTooSlow)??)
     }
@@ -63,12 +66,13 @@ impl Node {
     /// If the store cannot answer.
     pub(super) async fn read_write_again(
         &self,
+        requester: &Requester,
         first: Seq,
         count: usize,
         bytes: usize,
     ) -> Result<(Vec<Arc<Change>>, Share), Failure> {
         let share = self.parts.budget.reserve(3 * bytes).await;
-        let _permit = self.read_permit().await?;
+        let _permit = self.read_permit(requester).await?;
         let mut changes = Vec::with_capacity(count);
         let mut after = first.before();
         while changes.len() < count {

@@ -6,33 +6,34 @@ use futures::StreamExt;
 
 use super::Node;
 use crate::domain::{AsOf, Event, EventId, Seq};
+use crate::fairness::{Holding, Requester};
 use crate::limits;
 use crate::protocol::{Code, Failure, Fetch};
-use crate::query;
 use crate::query::{Filter, LastRecord, Query};
-use crate::store::QueryResult;
+use crate::store::{QueryResult, StoreError};
 use crate::value::{Invalid, Steps};
-
-/// Beyond [`limits::FILTERS_BYTES_MAX`], filters up to this size are admitted until all take twice as much: large filters
-/// of some clients do not keep out the small ones of others.
-const SMALL_FILTER_BYTES: usize = 4 * 1024;
 
 impl Node {
     /// All events that match, as of one seq, as a stream: the time or seq asked for, or now. Waits for its `min_seq`.
     ///
     /// # Errors
     /// If the store cannot answer.
-    pub(super) async fn find(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
-        self.check_filter_memory(&fetch.query.filter)?;
+    pub(super) async fn find(
+        &self,
+        requester: &Requester,
+        fetch: &Fetch,
+    ) -> Result<QueryResult, Failure> {
+        let filter = self.hold_filter(requester, &fetch.query.filter)?;
         self.wait_for_seq(fetch.min_seq).await?;
-        let query = &self.resolve_cursor(&fetch.query).await?;
+        let query = &self.resolve_cursor(requester, &fetch.query).await?;
         if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
-            return self.store_answer(self.parts.store.find_at(query, seq).await);
+            let result = self.parts.store.find_at(requester, query, seq).await;
+            return Ok(holding(self.store_answer(result)?, filter));
         }
-        let result = self.store_answer(self.parts.store.find(query).await)?;
+        let result = self.store_answer(self.parts.store.find(requester, query).await)?;
         match result.seq >= fetch.min_seq {
-            true => Ok(result),
+            true => Ok(holding(result, filter)),
             false => Err(not_reached(fetch.min_seq)),
         }
     }
@@ -41,7 +42,12 @@ impl Node {
     ///
     /// # Errors
     /// `not_found`, or if the store cannot answer.
-    pub(super) async fn event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
+    pub(super) async fn event(
+        &self,
+        requester: &Requester,
+        id: &EventId,
+        fetch: &Fetch,
+    ) -> Result<(Seq, Event), Failure> {
         let query = Query {
             filter: Filter::of_id(id.as_str()).within(&fetch.query.filter),
             seen_now: fetch.query.seen_now.clone(),
@@ -52,8 +58,8 @@ impl Node {
             ..fetch.clone()
         };
         self.wait_for_seqs_of(fetch).await?;
-        let _permit = self.read_permit().await?;
-        let QueryResult { seq, mut events } = self.find(fetch).await?;
+        let _permit = self.read_permit(requester).await?;
+        let QueryResult { seq, mut events } = self.find(requester, fetch).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;
         Ok((seq, event.ok_or_else(missing)?))
@@ -71,22 +77,13 @@ impl Node {
         }
     }
 
-    /// Refuses a filter while all filters together take more memory than they may.
-    pub(super) fn check_filter_memory(&self, filter: &Filter) -> Result<(), Failure> {
-        let is_small = filter.approx_bytes() <= SMALL_FILTER_BYTES;
-        let bytes_max = limits::FILTERS_BYTES_MAX * if is_small { 2 } else { 1 };
-        match query::filter_bytes() > bytes_max {
-            true => {
-                let message = "the filters that others ask for take too much memory: try again";
-                Err(Failure::new(Code::Busy, message))
-            }
-            false => Ok(()),
-        }
-    }
-
     /// The query from its cursor on. A cursor may name the event that the last page ended with: then that event is read
     /// as it was, for its sort keys.
-    async fn resolve_cursor(&self, query: &Arc<Query>) -> Result<Arc<Query>, Failure> {
+    async fn resolve_cursor(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+    ) -> Result<Arc<Query>, Failure> {
         let Some(LastRecord { id, seq }) = &query.ends_after else {
             return Ok(Arc::clone(query));
         };
@@ -97,13 +94,26 @@ impl Node {
             filter: Filter::of_id(id).within(&query.filter),
             ..Query::everything()
         };
-        let result = self.store_answer(self.parts.store.find_at(&Arc::new(last), seq).await)?;
+        let last = Arc::new(last);
+        let found = self.parts.store.find_at(requester, &last, seq).await;
+        let result = self.store_answer(found)?;
         let Some(event) = result.events.into_future().await.0.transpose()? else {
             let reason = "the event that the page ended with was erased: begin again";
             return Err(Failure::at(Code::Redacted, Invalid::new("cursor", reason)));
         };
         let steps = Steps::new(limits::MATCH_STEPS_MAX);
         Ok(Arc::new(query.from(&event, &steps)?))
+    }
+}
+
+/// The filter is held as long as the answer is read.
+fn holding(result: QueryResult, filter: Holding) -> QueryResult {
+    let held = move |_: &Result<Event, StoreError>| {
+        let _held = &filter;
+    };
+    QueryResult {
+        events: result.events.inspect(held).boxed(),
+        ..result
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Node, Share};
 use crate::access::Grant;
 use crate::domain::{Change, CommandBatch, Event, EventId, Rejection, Seq, VisibleKind};
 use crate::engine::{Done, Order, Outcome, SubmitError};
-use crate::fair_queue::Requester;
+use crate::fairness::Requester;
 use crate::feed::{Interest, Listener, Subscription};
 use crate::protocol::{Code, Failure, Fetch, Frame, RequestId, Subscribe};
 use crate::query::Fields;
@@ -28,21 +28,30 @@ pub struct Guarded {
     pub(super) node: Node,
     pub(super) grant: Grant,
     quota: Quota,
+    /// All that comes through this door shares turns with the rest of its principal's.
+    pub(super) requester: Requester,
 }
 
 impl Guarded {
     /// The node for a caller who has this grant.
     pub fn new(node: Node, grant: Grant, caller: &Caller) -> Self {
         let quota = caller.quota(&grant);
-        Self { node, grant, quota }
+        Self {
+            node,
+            grant,
+            requester: Requester::of(quota.party()),
+            quota,
+        }
     }
 
     /// The same node for who has another grant.
     pub fn granting(&self, grant: Grant) -> Self {
+        let quota = self.quota.under(&grant);
         Self {
             node: self.node.clone(),
-            quota: self.quota.under(&grant),
             grant,
+            requester: self.requester.joining(quota.party()),
+            quota,
         }
     }
 
@@ -73,18 +82,14 @@ impl Guarded {
     ///
     /// # Errors
     /// `rate_limited`, busy or shutting down.
-    pub fn submit(
-        &self,
-        requester: &Requester,
-        commands: CommandBatch,
-    ) -> Result<oneshot::Receiver<Outcome>, Failure> {
+    pub fn submit(&self, commands: CommandBatch) -> Result<oneshot::Receiver<Outcome>, Failure> {
         self.take_write("write", commands.commands.len())?;
         let commands = match self.grant.author() {
             None => commands,
             Some(author) => commands.of(author),
         };
         let grant = self.grant.clone();
-        self.node.submit(requester, Order { commands, grant })
+        self.node.submit(&self.requester, Order { commands, grant })
     }
 
     /// Carries commands out and waits for their outcome, as it may be shown.
@@ -92,7 +97,7 @@ impl Guarded {
     /// # Errors
     /// Why they were not carried out, as far as is known.
     pub async fn write(&self, commands: CommandBatch) -> Result<Done, Failure> {
-        let outcome = self.submit(&Requester::new(), commands)?.await;
+        let outcome = self.submit(commands)?.await;
         let outcome = outcome.unwrap_or(Err(SubmitError::Unknown));
         self.shown(outcome).map_err(Failure::from)
     }
@@ -147,7 +152,10 @@ impl Guarded {
         count: usize,
         bytes: usize,
     ) -> Result<(Vec<Arc<Change>>, Share), Failure> {
-        let (changes, share) = self.node.read_write_again(first, count, bytes).await?;
+        let (changes, share) = self
+            .node
+            .read_write_again(&self.requester, first, count, bytes)
+            .await?;
         let shown = changes.iter().map(|change| self.grant.shown(change));
         Ok((shown.collect(), share))
     }
@@ -158,12 +166,11 @@ impl Guarded {
     /// `forbidden`, `rate_limited`, busy or shutting down.
     pub fn publish(
         &self,
-        requester: &Requester,
         payload: Arc<RawValue>,
     ) -> Result<oneshot::Receiver<Result<(), SubmitError>>, Failure> {
         self.take_write("broadcast", 1)?;
         match self.grant.may_broadcast() {
-            true => self.node.publish(requester, payload),
+            true => self.node.publish(&self.requester, payload),
             false => self.noted("broadcast", Err(forbidden("your role sends no broadcasts"))),
         }
     }
@@ -177,14 +184,13 @@ impl Guarded {
     /// If it asks for what is not allowed, or the store cannot answer.
     pub async fn fetch(
         &self,
-        requester: &Requester,
         id: Option<&RequestId>,
         fetch: &Fetch,
         share: Option<Share>,
     ) -> Result<(Frame, Option<Share>), Failure> {
         self.take_read("fetch")?;
         let fetch = self.noted("fetch", self.narrowed(fetch))?;
-        self.node.fetch(requester, id, &fetch, share).await
+        self.node.fetch(&self.requester, id, &fetch, share).await
     }
 
     /// All events that match; see `Node::list`.
@@ -194,7 +200,7 @@ impl Guarded {
     pub async fn list(&self, fetch: &Fetch) -> Result<(Fetch, QueryResult), Failure> {
         self.take_read("list")?;
         let fetch = self.noted("list", self.narrowed(fetch))?;
-        let result = self.node.list(&fetch).await?;
+        let result = self.node.list(&self.requester, &fetch).await?;
         Ok((fetch, result))
     }
 
@@ -213,7 +219,7 @@ impl Guarded {
     /// See [`event`](Self::event).
     pub async fn seen_event(&self, id: &EventId, fetch: &Fetch) -> Result<(Seq, Event), Failure> {
         let fetch = self.narrowed(fetch)?;
-        let (seq, event) = self.node.event(id, &fetch).await?;
+        let (seq, event) = self.node.event(&self.requester, id, &fetch).await?;
         Ok((seq, self.grant.stripped_event(event)))
     }
 
@@ -252,7 +258,9 @@ impl Guarded {
         wakeup: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
         let subscribe = self.noted("subscribe", self.narrowed_subscribe(subscribe))?;
-        self.node.subscribe(&subscribe, wakeup).await
+        self.node
+            .subscribe(&self.requester, &subscribe, wakeup)
+            .await
     }
 
     fn narrowed_subscribe(&self, subscribe: &Subscribe) -> Result<Subscribe, Failure> {
@@ -278,8 +286,14 @@ impl Guarded {
     ) -> Result<SeenLogPage, Failure> {
         self.take_read("changes")?;
         let subscribe = self.noted("changes", self.narrowed_subscribe(subscribe))?;
-        let (changes, seq, share) = self.node.changes(&subscribe, limit).await?;
-        let visible = self.node.judge(&subscribe.filter, &changes).await?;
+        let (changes, seq, share) = self
+            .node
+            .changes(&self.requester, &subscribe, limit)
+            .await?;
+        let visible = self
+            .node
+            .judge(&self.requester, &subscribe.filter, &changes)
+            .await?;
         let visible = visible
             .into_iter()
             .filter(|(change, kind)| subscribe.fields.tell(change, *kind));

@@ -6,6 +6,7 @@ use super::Node;
 use super::page::CHANGES_BYTES;
 use crate::budget::Share;
 use crate::domain::{AsOf, Change, EventId, Seq};
+use crate::fairness::Requester;
 use crate::metrics::Reason;
 use crate::protocol::{Code, Failure, History};
 use crate::query::Direction;
@@ -30,6 +31,7 @@ impl Node {
     /// `not_found` if there never was such an event, or if the store cannot answer.
     pub(super) async fn history(
         &self,
+        requester: &Requester,
         id: &EventId,
         request: &History,
     ) -> Result<(HistoryPage, Share), Failure> {
@@ -42,7 +44,7 @@ impl Node {
             limit: request.limit,
         };
         let share = self.parts.budget.reserve(CHANGES_BYTES).await;
-        let _permit = self.read_permit().await?;
+        let _permit = self.read_permit(requester).await?;
         self.parts.metrics.read_log(Reason::History);
         let changes = self.store_answer(self.parts.store.history(id, range).await)?;
         let Some(last) = changes.last() else {

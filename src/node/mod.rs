@@ -17,13 +17,13 @@ mod budgets;
 mod changes;
 mod denials;
 mod failures;
+mod filters;
 mod find;
 mod guarded;
 mod history;
 mod metrics;
 mod page;
 mod past;
-mod read_permits;
 mod supervisor;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
@@ -38,7 +38,8 @@ pub use crate::budget::{Budget, Share};
 use crate::domain::{Hearing, Seq};
 pub use crate::engine::{Done, Outcome, SubmitError};
 use crate::engine::{Engine, Order};
-pub use crate::fair_queue::Requester;
+pub use crate::fairness::Requester;
+use crate::fairness::{FairPermits, Holdings};
 use crate::feed::{Feed, SnapshotPermit, Start};
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
 use crate::limits;
@@ -52,7 +53,6 @@ pub use crate::store::{Epoch, QueryResult, StoreError};
 pub use guarded::{Guarded, SeenLogPage};
 pub use history::HistoryPage;
 pub use past::SeenHistory;
-use read_permits::ReadPermits;
 use supervisor::Health;
 pub use supervisor::{NodeFailed, Supervisor};
 
@@ -67,9 +67,11 @@ struct Parts {
     store: Arc<dyn Store>,
     engine: Engine,
     feed: Feed,
-    read_permits: Arc<ReadPermits>,
+    read_permits: Arc<FairPermits>,
     /// For reads that scan all events; such a read then takes one of `read_permits` too.
-    scan_permits: Arc<ReadPermits>,
+    scan_permits: Arc<FairPermits>,
+    /// Filters, by who asks for them.
+    filters: Arc<Holdings>,
     health: Health,
     metrics: Arc<Metrics>,
     /// For what is read or made for clients and not yet with them.
@@ -107,8 +109,9 @@ impl Node {
             store,
             engine,
             feed,
-            read_permits: ReadPermits::new(limits::READS_MAX),
-            scan_permits: ReadPermits::new(limits::SCANS_MAX),
+            read_permits: FairPermits::new(limits::READS_MAX),
+            scan_permits: FairPermits::new(limits::SCANS_MAX),
+            filters: Arc::default(),
             health,
             metrics,
             budget,
@@ -195,37 +198,48 @@ impl Node {
     /// If the store cannot be reached.
     pub(super) async fn subscribe(
         &self,
+        requester: &Requester,
         subscribe: &Subscribe,
         wakeup: &Arc<Notify>,
     ) -> Result<(Subscription, Option<&'static str>), Failure> {
-        self.check_filter_memory(&subscribe.filter)?;
+        let filter = self.hold_filter(requester, &subscribe.filter)?;
         self.wait_for_seq(subscribe.min_seq).await?;
         let epoch = subscribe.epoch.map(Epoch);
         let stale = self.stale_reason(subscribe.after, epoch).await?;
         let after = subscribe.after.filter(|_| stale.is_none());
         let start = match (after, subscribe.mode) {
             (Some(after), Mode::All) => Start::After(after),
-            (Some(after), Mode::Latest) => Start::Latest(after, self.snapshot_permit().await?),
-            (None, _) if subscribe.snapshot => self.snapshot(subscribe).await?,
+            (Some(after), Mode::Latest) => {
+                Start::Latest(after, self.snapshot_permit(requester).await?)
+            }
+            (None, _) if subscribe.snapshot => self.snapshot(requester, subscribe).await?,
             (None, _) => Start::Now,
         };
-        let subscription =
-            self.parts
-                .feed
-                .subscribe(&subscribe.filter, &subscribe.fields, start, wakeup);
+        let mut subscription = self.parts.feed.subscribe(
+            requester,
+            &subscribe.filter,
+            &subscribe.fields,
+            start,
+            wakeup,
+        );
+        subscription.hold(filter);
         Ok((subscription, stale))
     }
 
     /// A permit to begin a subscription with a snapshot, or in mode `latest`.
-    async fn snapshot_permit(&self) -> Result<SnapshotPermit, Failure> {
-        let acquiring = self.parts.feed.snapshot_permit();
+    async fn snapshot_permit(&self, requester: &Requester) -> Result<SnapshotPermit, Failure> {
+        let acquiring = self.parts.feed.snapshot_permit(requester);
         let permit = timeout(limits::SNAPSHOT_PERMIT_DEADLINE, acquiring).await;
         let message = "too many subscriptions begin with a snapshot at once";
         permit.map_err(|_| Failure::new(Code::Busy, message))
     }
 
-    async fn snapshot(&self, subscribe: &Subscribe) -> Result<Start, Failure> {
-        let permit = self.snapshot_permit().await?;
+    async fn snapshot(
+        &self,
+        requester: &Requester,
+        subscribe: &Subscribe,
+    ) -> Result<Start, Failure> {
+        let permit = self.snapshot_permit(requester).await?;
         let query = Query {
             filter: (*subscribe.filter).clone(),
             ..Query::everything()
@@ -234,7 +248,7 @@ impl Node {
             min_seq: subscribe.min_seq,
             ..Fetch::now(query)
         };
-        let result = self.find(&fetch).await?;
+        let result = self.find(requester, &fetch).await?;
         Ok(Start::Snapshot(result, permit))
     }
 

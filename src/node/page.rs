@@ -1,17 +1,17 @@
 //! Pages of events, and the shares of the node's budget that they hold.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::time::timeout;
 
 use super::Node;
-use super::read_permits::ReadPermit;
 use crate::budget::Share;
 use crate::domain::Event;
-use crate::fair_queue::Requester;
+use crate::fairness::{FairPermit, FairPermits, Requester};
 use crate::limits;
-use crate::protocol::{Failure, Fetch, FetchPage, Frame, RequestId};
+use crate::protocol::{Code, Failure, Fetch, FetchPage, Frame, RequestId};
 use crate::query::Query;
 use crate::store::{QueryResult, StoreError};
 
@@ -88,17 +88,19 @@ impl Node {
         &self,
         requester: &Requester,
         query: &Query,
-    ) -> Result<Option<ReadPermit>, Failure> {
+    ) -> Result<Option<FairPermit>, Failure> {
         match query.scans_all_events() {
-            true => self.parts.scan_permits.acquire(requester).await.map(Some),
+            true => permit_of(&self.parts.scan_permits, requester)
+                .await
+                .map(Some),
             false => Ok(None),
         }
     }
 
     /// A permit to read a page or an event. It bounds what shares do not: while events are read, some take many times
     /// the memory of their text, for which the share is.
-    pub(super) async fn read_permit(&self) -> Result<ReadPermit, Failure> {
-        self.parts.read_permits.acquire(&Requester::new()).await
+    pub(super) async fn read_permit(&self, requester: &Requester) -> Result<FairPermit, Failure> {
+        permit_of(&self.parts.read_permits, requester).await
     }
 
     /// Ends a read at the query's deadline. The store ends its own part of it by the same deadline; this bounds what the
@@ -129,17 +131,19 @@ impl Node {
         fetch: &Fetch,
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
-        let _permit = self.parts.read_permits.acquire(requester).await?;
-        self.with_deadline(self.read_page(id, fetch, bounds)).await
+        let _permit = self.read_permit(requester).await?;
+        self.with_deadline(self.read_page(requester, id, fetch, bounds))
+            .await
     }
 
     async fn read_page(
         &self,
+        requester: &Requester,
         id: Option<&RequestId>,
         fetch: &Fetch,
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
-        let QueryResult { seq, mut events } = self.find(fetch).await?;
+        let QueryResult { seq, mut events } = self.find(requester, fetch).await?;
         let query = &fetch.query;
         let limit = query.limit.unwrap_or(usize::MAX);
         let mut page = FetchPage::new(id, seq);
@@ -165,9 +169,21 @@ impl Node {
     ///
     /// # Errors
     /// If the store cannot answer, or not in time.
-    pub(super) async fn list(&self, fetch: &Fetch) -> Result<QueryResult, Failure> {
+    pub(super) async fn list(
+        &self,
+        requester: &Requester,
+        fetch: &Fetch,
+    ) -> Result<QueryResult, Failure> {
         self.wait_for_seqs_of(fetch).await?;
-        let _permit = self.scan_permit(&Requester::new(), &fetch.query).await?;
-        self.with_deadline(self.find(fetch)).await
+        let _permit = self.scan_permit(requester, &fetch.query).await?;
+        self.with_deadline(self.find(requester, fetch)).await
     }
+}
+
+async fn permit_of(
+    permits: &Arc<FairPermits>,
+    requester: &Requester,
+) -> Result<FairPermit, Failure> {
+    let permit = timeout(limits::READ_PERMIT_DEADLINE, permits.acquire(requester)).await;
+    permit.map_err(|_| Failure::new(Code::Busy, "too many reads are waiting"))
 }

@@ -106,9 +106,12 @@ impl Guarded {
         request: &History,
         fields: Fields,
     ) -> Result<SeenHistory, Failure> {
-        let (page, share) = self.node.history(id, request).await?;
+        let (page, share) = self.node.history(&self.requester, id, request).await?;
         let rule = Arc::new(Filter::all().within(self.grant.rule()));
-        let visible = self.node.judge(&rule, &page.changes).await?;
+        let visible = self
+            .node
+            .judge(&self.requester, &rule, &page.changes)
+            .await?;
         let visible = visible
             .into_iter()
             .filter(|(change, kind)| fields.tell(change, *kind));

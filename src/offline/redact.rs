@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use crate::domain::{ChangeKind, CommandBatch, CommandKind, EventId, Rejection, Seq};
 use crate::engine::{Engine, Order, SubmitError};
-use crate::fair_queue::Requester;
+use crate::fairness::Requester;
 use crate::query::Direction;
 use crate::store;
 use crate::store::{HistoryRange, Store, StoreOptions};
@@ -60,7 +60,7 @@ async fn delete(store: &Arc<dyn Store>, id: &EventId) -> anyhow::Result<()> {
     let batch = CommandBatch::parse(CommandKind::Delete, payload, None);
     let batch = batch.expect("an id is all that a DELETE needs");
     let outcome = engine
-        .submit(&Requester::new(), Order::unguarded(batch))?
+        .submit(&Requester::alone(), Order::unguarded(batch))?
         .await?;
     drop(engine);
     tasks.committer.await?;

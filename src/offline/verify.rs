@@ -9,6 +9,7 @@ use super::fold_digest::{EventDigest, FoldDigest};
 use super::log_reader::{LogReader, ahead};
 use crate::adoption::shown;
 use crate::domain::{Event, Seq};
+use crate::fairness::Requester;
 use crate::query::Query;
 use crate::store::QueryEvents;
 use crate::store::{QueryResult, Store, StoreError};
@@ -93,7 +94,9 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     if !fold(&mut reader, head, &mut digest, &mut report).await? {
         return Ok(report);
     }
-    let QueryResult { seq, events } = store.find(&Arc::new(Query::everything())).await?;
+    let QueryResult { seq, events } = store
+        .find(&Requester::alone(), &Arc::new(Query::everything()))
+        .await?;
     if !fold(&mut reader, seq, &mut digest, &mut report).await? {
         return Ok(report);
     }

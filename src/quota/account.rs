@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::meter::{OverRate, QuotaClock, RateMeter};
 use super::who::Who;
 use crate::access::{Grant, RoleLimits};
+use crate::fairness::Party;
 use crate::limits;
 use crate::protocol::{Code, Failure};
 
@@ -100,6 +101,7 @@ pub struct Quota(Arc<AccountParts>);
 struct AccountParts {
     caller: Caller,
     who: Who,
+    party: Party,
     /// `None` if the role has no limits.
     account: Option<Arc<Account>>,
 }
@@ -108,6 +110,7 @@ impl Quota {
     pub(super) fn new(caller: Caller, who: Who, account: Option<Arc<Account>>) -> Self {
         Self(Arc::new(AccountParts {
             caller,
+            party: Party::of(&who),
             who,
             account,
         }))
@@ -116,6 +119,11 @@ impl Quota {
     /// Whose it is.
     pub fn who(&self) -> &Who {
         &self.0.who
+    }
+
+    /// With whom it shares turns: its principal's other sessions and requests.
+    pub fn party(&self) -> Party {
+        self.0.party
     }
 
     /// What the same client may take under another grant.

@@ -12,7 +12,7 @@ use crate::domain::Author;
 const NAME_CHARS_MAX: usize = 64;
 
 /// Who is counted together, and named in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Who {
     /// Who has shown credentials.
     Author(Arc<Author>),

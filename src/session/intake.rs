@@ -64,14 +64,14 @@ impl Session {
         let started = match request {
             Request::Write(batch) => self
                 .node
-                .submit(&self.requester, batch)
+                .submit(batch)
                 .map(AnswerState::write(id.clone(), kind)),
             Request::Broadcast(payload) => self
                 .node
-                .publish(&self.requester, payload)
+                .publish(payload)
                 .map(AnswerState::broadcast(id.clone())),
             Request::Fetch(fetch) => {
-                let read = Read::Fetch(self.requester.clone(), fetch);
+                let read = Read::Fetch(fetch);
                 Ok(self.read(id.clone(), read))
             }
             Request::Subscribe(sub, subscribe) => {

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::domain::Seq;
 use crate::guard::Admission;
 use crate::limits;
-use crate::node::{Epoch, Guarded, Interest, Listener, Node, Requester, Share};
+use crate::node::{Epoch, Guarded, Interest, Listener, Node, Share};
 use crate::protocol;
 use crate::protocol::{Code, Failure, Frame, RequestId, RequestKind, SubName, Subscribe};
 use crate::quota::{Caller, SessionSeat};
@@ -58,8 +58,6 @@ pub struct Session {
     admission: Admission,
     /// Whether credentials are being looked at: what follows them is for whom they make of the client.
     is_authenticating: bool,
-    /// The writer serves requesters round-robin: each session is one.
-    requester: Requester,
     answers: AnswerQueue,
     /// PINGs that are not answered yet.
     pings: VecDeque<Option<RequestId>>,
@@ -104,7 +102,6 @@ impl Session {
                 node,
                 admission,
                 is_authenticating: false,
-                requester: Requester::new(),
                 listener,
                 subscriptions,
                 end: None,

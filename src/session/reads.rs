@@ -10,7 +10,7 @@ use super::answers::{Answer, Resubscribed, Subscribed};
 use crate::domain::{EventId, Seq};
 use crate::guard::Guard;
 use crate::limits;
-use crate::node::{Guarded, Outcome, Requester, Share};
+use crate::node::{Guarded, Outcome, Share};
 use crate::protocol;
 use crate::protocol::{
     Credentials, Failure, Fetch, Frame, Mode, RequestId, RequestKind, SubName, Subscribe,
@@ -28,7 +28,7 @@ pub(super) struct DeferredRead {
 /// What is to be read.
 #[derive(Debug, Clone)]
 pub(super) enum Read {
-    Fetch(Requester, Fetch),
+    Fetch(Fetch),
     Subscribe(SubName, Box<Subscribe>, Arc<Notify>),
     /// A subscription begins anew, by other rules; without a name it is the default feed.
     Resubscribe(Option<SubName>, Box<Subscribe>, Arc<Notify>),
@@ -156,8 +156,8 @@ impl DeferredRead {
         let Self { node, id, read } = *self;
         let id = id.as_ref();
         let answer = match read {
-            Read::Fetch(requester, fetch) => {
-                let page = node.fetch(&requester, id, &fetch, share).await;
+            Read::Fetch(fetch) => {
+                let page = node.fetch(id, &fetch, share).await;
                 node.count(kind.as_str(), page.as_ref().map(drop));
                 page.map(|(frame, share)| Answer::Frame(frame, share))
             }

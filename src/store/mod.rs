@@ -32,6 +32,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
+use crate::fairness::Requester;
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::value::Steps;
@@ -230,8 +231,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// time, its pump's.
     async fn tail(&self, after: Seq) -> Result<BoxStream<'static, TailEvent>, StoreError>;
 
-    /// Current events that match, as of one seq.
-    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError>;
+    /// Current events that match, as of one seq. A store that reads by itself does it in turns with other requesters.
+    async fn find(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+    ) -> Result<QueryResult, StoreError>;
 
     /// Events as of change `at`, which is in the log: those that match, and of these those that the query may tell of by
     /// what they are [now](Query::seen_now). "Now" is when an event is read: never before the call began.
@@ -240,7 +245,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// however long the log is, and whatever came after `at`. What they are now costs no more on the embedded store, where
     /// the scan has it in hand, and spares the look-ups for what is not seen; on MongoDB it costs another query for each
     /// batch, of those events that match as of `at`.
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError>;
+    async fn find_at(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+        at: Seq,
+    ) -> Result<QueryResult, StoreError>;
 
     /// Sends broadcasts to every node, in this order. On `Ok` the store has them.
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError>;

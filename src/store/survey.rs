@@ -6,6 +6,7 @@ use futures::StreamExt;
 
 use super::{EmbeddedOptions, MongoOptions, Store, StoreError, StoreOptions};
 use crate::domain::Seq;
+use crate::fairness::Requester;
 use crate::query::Query;
 
 /// A livelog that is where one is to be made.
@@ -26,7 +27,10 @@ impl Site {
     /// If it cannot be read.
     pub async fn of(store: &dyn Store, note: &str) -> Result<Self, StoreError> {
         let head = store.head().await?;
-        let mut view = store.find(&Arc::new(Query::everything())).await?.events;
+        let mut view = store
+            .find(&Requester::alone(), &Arc::new(Query::everything()))
+            .await?
+            .events;
         let has_events = view.next().await.transpose()?.is_some();
         let note = store.note(note).await?;
         Ok(Self {

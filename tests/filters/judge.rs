@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{Event, EventId};
+use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Store};
@@ -166,7 +167,10 @@ impl Judge {
     /// What the embedded store answers: documents as they were given to it, in its order.
     pub(super) fn answer(&self, query: &Query) -> Result<Vec<Document>, TestCaseError> {
         let found = self.runtime.block_on(async {
-            let found = self.embedded.find(&Arc::new(query.clone())).await?;
+            let found = self
+                .embedded
+                .find(&Requester::alone(), &Arc::new(query.clone()))
+                .await?;
             found.events.try_collect::<Vec<Event>>().await
         });
         match found {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
+use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::{
     AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
@@ -198,13 +199,22 @@ impl Store for FaultyStore {
         Ok(tail.boxed())
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
+    async fn find(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+    ) -> Result<QueryResult, StoreError> {
         self.panic_if(Plant::ReadsPanic);
-        self.store.find(query).await
+        self.store.find(requester, query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
-        self.store.find_at(query, at).await
+    async fn find_at(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+        at: Seq,
+    ) -> Result<QueryResult, StoreError> {
+        self.store.find_at(requester, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

@@ -41,6 +41,22 @@ fn there_is_one_role_at_a_time() {
         policy.admit(&nobody, Some("a")).unwrap_err(),
         PolicyError::OtherRole
     );
+    let signed_in =
+        self::policy(r#"{"signedIn":"a","roleClaim":"app.role","roles":{"a":{},"b":{}}}"#);
+    let role = |claims: &str| {
+        let admitted = signed_in.admit(&somebody(claims), None);
+        admitted.map(|grant| grant.role().to_owned())
+    };
+    assert_eq!(role("{}"), Ok("a".to_owned()));
+    assert_eq!(role(r#"{"app":{"role":"b"}}"#), Ok("b".to_owned()));
+    assert_eq!(role(r#"{"app":{"role":"x"}}"#), no_role("\"x\""));
+    for other in [r#"{"app":{"role":null}}"#, r#"{"app":{"role":[]}}"#] {
+        assert_eq!(role(other), no_role("it is missing, or no text"), "{other}");
+    }
+    assert_eq!(
+        signed_in.admit(&nobody, None).unwrap_err(),
+        PolicyError::Anonymous
+    );
     let closed = self::policy(r#"{"roles":{"a":{}}}"#);
     assert_eq!(
         closed.admit(&nobody, None).unwrap_err(),
@@ -128,6 +144,15 @@ fn a_file_is_refused_with_the_path_and_the_reason() {
             "roles.a.broadcast.hear",
         ),
         (r#"{"roles":{"a":{}},"anonymous":"b"}"#, "anonymous"),
+        (r#"{"roles":{"a":{}},"signedIn":"b"}"#, "signedIn"),
+        (
+            r#"{"roles":{"a":{"read":{"owner":"$claim.sub"}}}}"#,
+            "roles.a.read.owner",
+        ),
+        (
+            r#"{"roles":{"a":{"set":{"owner":["$claim:sub"]}}}}"#,
+            "roles.a.set.owner.0",
+        ),
         (r#"{"roles":{},"revoke":[{"before":"x"}]}"#, "revoke.0"),
         (
             r#"{"roles":{},"revoke":[{"sub":"u","before":"x"}]}"#,

@@ -8,7 +8,7 @@ use crate::protocol::Frame;
 
 async fn say(world: &World, payload: &str) {
     let payload = RawValue::from_string(payload.to_owned()).unwrap().into();
-    let said = world.everyone.publish(&Requester::new(), payload);
+    let said = world.everyone.publish(payload);
     said.unwrap().await.unwrap().unwrap();
 }
 

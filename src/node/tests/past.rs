@@ -120,9 +120,7 @@ async fn pages_of_the_past_are_filled_with_what_is_seen() {
             if !cursor.is_null() {
                 asked["cursor"] = cursor;
             }
-            let page = seen
-                .fetch(&Requester::new(), None, &fetch(asked), None)
-                .await;
+            let page = seen.fetch(None, &fetch(asked), None).await;
             let page: Json = serde_json::from_str(page.unwrap().0.as_str()).unwrap();
             let data = page["data"].as_array().unwrap();
             sizes.push(data.len());

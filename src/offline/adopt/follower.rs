@@ -20,7 +20,7 @@ use crate::domain::{
     Replace,
 };
 use crate::engine::{Engine, Order, Outcome, SubmitError, Tasks};
-use crate::fair_queue::Requester;
+use crate::fairness::Requester;
 use crate::store::{SourceChange, SourceEffect, Store, StoreError};
 use crate::value::{Document, Value};
 use crate::wall_clock;
@@ -85,7 +85,7 @@ impl<'a> Follower<'a> {
             converter: options.converter(),
             on_refusal: options.on_refusal(),
             engine: Some(Engine::start(store, &Arc::default())),
-            requester: Requester::new(),
+            requester: Requester::alone(),
             counts: Counts::default(),
             report: IntakeReport::default(),
         }

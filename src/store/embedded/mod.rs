@@ -46,6 +46,7 @@ use super::{
     Store, StoreError, TailEvent,
 };
 use crate::domain::{Change, CommandId, EventId, Seq};
+use crate::fairness::Requester;
 use crate::limits;
 use crate::query::Query;
 use file::data_dir::DataDir;
@@ -206,12 +207,21 @@ impl Store for EmbeddedStore {
         Ok(tail::tail(&self.shared, after))
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
-        find::find(&self.shared, query).await
+    async fn find(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+    ) -> Result<QueryResult, StoreError> {
+        find::find(&self.shared, requester, query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
-        find::find_at(&self.shared, query, at).await
+    async fn find_at(
+        &self,
+        requester: &Requester,
+        query: &Arc<Query>,
+        at: Seq,
+    ) -> Result<QueryResult, StoreError> {
+        find::find_at(&self.shared, requester, query, at).await
     }
 
     async fn publish(&self, broadcasts: &[Broadcast]) -> Result<(), PublishError> {

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::read::snapshot::Snapshot;
 use super::tail::notifier::LocalNotifier;
 use crate::budget::Budget;
 use crate::domain::{Change, Seq};
+use crate::fairness::FairPermits;
 use crate::limits;
 use crate::panics::expecting;
 use crate::store::failure_signal::FailureSignal;
@@ -35,8 +36,8 @@ pub(super) struct Shared {
     trouble: Mutex<Option<Trouble>>,
     /// A step of a query with a limit takes one of `page_permits`, a step of one without a limit one of
     /// `listing_permits`: neither kind waits for the other.
-    pub(super) page_permits: Arc<Semaphore>,
-    pub(super) listing_permits: Arc<Semaphore>,
+    pub(super) page_permits: Arc<FairPermits>,
+    pub(super) listing_permits: Arc<FairPermits>,
     /// For the sort keys of queries that are not in the order of ids.
     pub(super) sort_budget: Budget,
 }
@@ -58,8 +59,8 @@ impl Shared {
             writers_held: watch::Sender::new(false),
             current: Mutex::new(Arc::new(snapshot)),
             trouble: Mutex::default(),
-            page_permits: Arc::new(Semaphore::new(readers_max())),
-            listing_permits: Arc::new(Semaphore::new(readers_max())),
+            page_permits: FairPermits::new(readers_max()),
+            listing_permits: FairPermits::new(readers_max()),
             sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
         }
     }

@@ -42,6 +42,7 @@ use super::{
 };
 use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
+use crate::fairness::Requester;
 use crate::limits;
 use crate::query::Query;
 use open::OpenedDatabase;
@@ -217,11 +218,16 @@ impl Store for MongoStore {
         tail::tail(&self.log, self.watched.clone(), &self.notifier, after).await
     }
 
-    async fn find(&self, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
+    async fn find(&self, _: &Requester, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
         view::find(&self.log, query).await
     }
 
-    async fn find_at(&self, query: &Arc<Query>, at: Seq) -> Result<QueryResult, StoreError> {
+    async fn find_at(
+        &self,
+        _: &Requester,
+        query: &Arc<Query>,
+        at: Seq,
+    ) -> Result<QueryResult, StoreError> {
         as_of::find_at(&self.log, query, at).await
     }
 

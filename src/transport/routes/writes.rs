@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::rest::read_id;
 use crate::domain::{CommandBatch, CommandId, CommandKind, EventId};
-use crate::node::{Done, Guarded, Requester, SubmitError};
+use crate::node::{Done, Guarded, SubmitError};
 use crate::protocol;
 use crate::protocol::{Code, Failure, RequestKind};
 use crate::transport::JSON;
@@ -118,7 +118,7 @@ pub(crate) async fn broadcast(
     }
     let body = json(&headers, request).await?;
     let payload = protocol::read_broadcast(protocol::utf8(&body)?)?;
-    let sent = guarded.publish(&Requester::new(), payload)?.await;
+    let sent = guarded.publish(payload)?.await;
     sent.unwrap_or(Err(SubmitError::Unknown))?;
     Ok((JSON, protocol::rest::DONE).into_response())
 }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use futures::stream;
 use futures::{StreamExt, TryStreamExt};
-use tokio::sync::Semaphore;
 
 use super::history::{PastView, Scanned};
 use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Event, EventId, Seq};
+use crate::fairness::{FairPermits, Requester};
 use crate::query::{Direction, Query};
 use crate::store::embedded::shared::{Shared, blocking};
 use crate::store::top_k::{TopK, TopOrder};
@@ -38,6 +38,7 @@ const CLOCK_INTERVAL: usize = 8;
 /// See [`Store::find`](crate::store::Store::find).
 pub(crate) async fn find(
     shared: &Arc<Shared>,
+    requester: &Requester,
     query: &Arc<Query>,
 ) -> Result<QueryResult, StoreError> {
     let seq = shared.snapshot().seq;
@@ -46,13 +47,14 @@ pub(crate) async fn find(
         query: Arc::clone(query),
         began_at_head: true,
     };
-    let events = answer(StepReader::new(shared, query, as_of), query).await?;
+    let events = answer(StepReader::new(shared, requester, query, as_of), query).await?;
     Ok(QueryResult { seq, events })
 }
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
 pub(crate) async fn find_at(
     shared: &Arc<Shared>,
+    requester: &Requester,
     query: &Arc<Query>,
     at: Seq,
 ) -> Result<QueryResult, StoreError> {
@@ -61,7 +63,7 @@ pub(crate) async fn find_at(
         query: Arc::clone(query),
         began_at_head: false,
     };
-    let events = answer(StepReader::new(shared, query, as_of), query).await?;
+    let events = answer(StepReader::new(shared, requester, query, as_of), query).await?;
     Ok(QueryResult { seq: at, events })
 }
 
@@ -83,11 +85,12 @@ struct StepReader {
     shared: Arc<Shared>,
     as_of: PastView,
     /// A step needs one of these, unless it only looks up ids.
-    permits: Option<Arc<Semaphore>>,
+    permits: Option<Arc<FairPermits>>,
+    requester: Requester,
 }
 
 impl StepReader {
-    fn new(shared: &Arc<Shared>, query: &Query, as_of: PastView) -> Self {
+    fn new(shared: &Arc<Shared>, requester: &Requester, query: &Query, as_of: PastView) -> Self {
         let permits = match (query.filter.pinned_ids(), query.limit) {
             (Some(_), _) => None,
             (None, Some(_)) => Some(&shared.page_permits),
@@ -97,6 +100,7 @@ impl StepReader {
             shared: Arc::clone(shared),
             as_of,
             permits: permits.map(Arc::clone),
+            requester: requester.clone(),
         }
     }
 
@@ -105,7 +109,7 @@ impl StepReader {
         work: impl FnOnce(&EventReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permit = match &self.permits {
-            Some(permits) => Some(Arc::clone(permits).acquire_owned().await),
+            Some(permits) => Some(permits.acquire(&self.requester).await),
             None => None,
         };
         let events = EventReader {

@@ -1,0 +1,157 @@
+//! Permits for what costs much: a bounded number at once, fair to those who wait for one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::queue::{FairQueue, QUANTUM_BYTES, Waiting};
+use super::requester::{Party, Requester};
+
+/// A fair semaphore. No party holds more than three quarters of its permits, so that others get one soon, however long
+/// those of one are held.
+///
+/// Invariant: while anything waits, no permit is free, or all that wait are of parties that hold their most.
+#[derive(Debug)]
+pub struct FairPermits {
+    state: Mutex<PermitsState>,
+    /// The most that a party holds.
+    party_max: usize,
+}
+
+#[derive(Debug)]
+struct PermitsState {
+    free: usize,
+    held: HashMap<Party, usize>,
+    waiting: FairQueue<WaitingForPermit>,
+}
+
+/// Who waits for a permit. Each costs a whole quantum, so turns are taken one permit at a time.
+#[derive(Debug)]
+struct WaitingForPermit {
+    party: Party,
+    sender: oneshot::Sender<FairPermit>,
+}
+
+impl Waiting for WaitingForPermit {
+    fn cost(&self) -> usize {
+        QUANTUM_BYTES
+    }
+
+    fn is_heavy(&self) -> bool {
+        false
+    }
+}
+
+/// A permit, until it is dropped: then it goes to the next that waits.
+#[derive(Debug)]
+pub struct FairPermit {
+    permits: Arc<FairPermits>,
+    party: Party,
+}
+
+impl FairPermits {
+    /// So many permits.
+    pub fn new(count: usize) -> Arc<Self> {
+        let state = PermitsState {
+            free: count,
+            held: HashMap::new(),
+            waiting: FairQueue::default(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            party_max: count - count / 4,
+        })
+    }
+
+    /// Waits for a permit. Safe to drop.
+    pub async fn acquire(self: &Arc<Self>, requester: &Requester) -> FairPermit {
+        let receiver = match self.acquire_or_wait(requester) {
+            Ok(permit) => return permit,
+            Err(receiver) => receiver,
+        };
+        let permit = receiver.await;
+        permit.expect("who waits is answered as long as there are permits")
+    }
+
+    fn acquire_or_wait(
+        self: &Arc<Self>,
+        requester: &Requester,
+    ) -> Result<FairPermit, oneshot::Receiver<FairPermit>> {
+        let party = requester.party();
+        let mut state = self.state();
+        if state.may_go(party, self.party_max) {
+            state.take(party);
+            return Ok(self.permit(party));
+        }
+        let (sender, receiver) = oneshot::channel();
+        state
+            .waiting
+            .push(requester, WaitingForPermit { party, sender });
+        Err(receiver)
+    }
+
+    fn permit(self: &Arc<Self>, party: Party) -> FairPermit {
+        FairPermit {
+            permits: Arc::clone(self),
+            party,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, PermitsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PermitsState {
+    fn may_go(&self, party: Party, party_max: usize) -> bool {
+        self.free > 0 && self.held.get(&party).is_none_or(|held| *held < party_max)
+    }
+
+    fn take(&mut self, party: Party) {
+        self.free -= 1;
+        *self.held.entry(party).or_default() += 1;
+    }
+
+    fn give_back(&mut self, party: Party) {
+        self.free += 1;
+        let held = self.held.get_mut(&party).expect("it holds this permit");
+        *held -= 1;
+        if *held == 0 {
+            self.held.remove(&party);
+        }
+    }
+
+    /// The next that waits and may go. Who has given up meanwhile is passed over.
+    fn next(&mut self, party_max: usize) -> Option<WaitingForPermit> {
+        let Self {
+            free,
+            held,
+            waiting,
+        } = self;
+        if *free == 0 {
+            return None;
+        }
+        let may_go = |party| held.get(&party).is_none_or(|held| *held < party_max);
+        while let Some(next) = waiting.pop_of(may_go, false, |_| true) {
+            if !next.sender.is_closed() {
+                self.take(next.party);
+                return Some(next);
+            }
+        }
+        None
+    }
+}
+
+impl Drop for FairPermit {
+    fn drop(&mut self) {
+        let mut state = self.permits.state();
+        state.give_back(self.party);
+        let next = state.next(self.permits.party_max);
+        drop(state);
+        if let Some(WaitingForPermit { party, sender }) = next {
+            // If that one gives up at this very moment, its permit is dropped here, and so goes to the next.
+            drop(sender.send(self.permits.permit(party)));
+        }
+    }
+}
