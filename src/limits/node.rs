@@ -80,7 +80,7 @@ pub const SESSION_SUBSCRIPTIONS_MAX: usize = 100;
 /// Bytes of commands waiting to be committed, over all sessions; beyond this they are refused as busy.
 pub const MAILBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Pages of events, changes and histories that are read at once, over all clients; more wait, round-robin by requester.
+/// Pages of events, changes and histories that are read at once, over all clients; more wait, in turns of principals.
 /// Each may hold some mebibytes of values until they are read, a FETCH until they are written; then a page of changes is
 /// bounded by its share of [`BUDGET_BYTES`].
 pub const READS_MAX: usize = 16;
@@ -207,7 +207,7 @@ pub const SORTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SORT_FREE_BYTES: usize = 128 * 1024;
 
 /// Memory of all filters of a node, those of current reads included; beyond this more are refused as busy. Equal
-/// filters count once.
+/// filters count once. From three quarters on, who holds more than an eighth is refused as well.
 pub const FILTERS_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Reads at once that scan all events; more wait for a permit. With more on the same cores none would end in time.
