@@ -118,6 +118,14 @@ pub struct Pair {
     pub visible: Option<Value>,
 }
 
+/// Whether a command is about a price that is not hidden. `items.price` hides those in a list, and `items.0.price` leads into
+/// one; or, where there is none, into an object, which names whatever is in it.
+fn shows_a_price(command: &Value, done: &Done) -> bool {
+    let is_list = |document: &Value| document["items"].is_array();
+    let lists = [&done.before, &done.after].map(|document| document.as_ref().is_some_and(is_list));
+    command.to_string().contains("items.0.price") && lists != [true, true]
+}
+
 /// Makes a pair.
 pub struct Maker<'a> {
     dice: Dice,
@@ -303,12 +311,16 @@ impl<'a> Maker<'a> {
         let mut next = self.worlds.clone();
         let mut told = [Vec::new(), Vec::new()];
         let mut touched = BTreeSet::new();
+        let is_parted = commands[0] != commands[1];
         for side in [0, 1] {
             for command in &commands[side] {
                 let Some(steps) = next[side].carry_out(&self.everything, command) else {
                     return false;
                 };
                 for step in steps {
+                    if is_parted && shows_a_price(command, &step) {
+                        return false;
+                    }
                     told[side].extend(self.told(&step));
                     touched.insert(step.id);
                 }
