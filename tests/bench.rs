@@ -17,6 +17,7 @@ use std::time::Instant;
 use futures::{StreamExt, TryStreamExt};
 use livelog::domain::{Change, Effect, Event, EventId, Patch, Path as FieldPath, Seq, Timestamp};
 use livelog::limits;
+use livelog::node::Requester;
 use livelog::query::{Direction, Filter, Query};
 use livelog::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use livelog::store::{Batch, HistoryRange, Store};
@@ -202,7 +203,10 @@ async fn look_back(dir: &Path) {
     let at = Seq::new(store.head().await.unwrap().get() / 2);
     let everything = Arc::new(Query::everything());
     let started = Instant::now();
-    let found = store.find_at(&everything, at).await.unwrap();
+    let found = store
+        .find_at(&Requester::alone(), &everything, at)
+        .await
+        .unwrap();
     let ids: Vec<EventId> = found
         .events
         .map_ok(|event| event.id)
@@ -228,7 +232,10 @@ async fn look_back(dir: &Path) {
             filter,
             ..Query::everything()
         };
-        let found = store.find_at(&Arc::new(query), at).await.unwrap();
+        let found = store
+            .find_at(&Requester::alone(), &Arc::new(query), at)
+            .await
+            .unwrap();
         assert_eq!(found.events.count().await, 1);
     }
     say_rate(
