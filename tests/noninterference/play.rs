@@ -101,12 +101,15 @@ async fn put_fence(service: &mut Service, pair: &Pair, fence: &str, mut head: u6
         )
         .await;
     }
-    service
-        .writer
-        .ok("BROADCAST", json!({"fence": fence}))
-        .await;
-    while service.ear.broadcast().await["payload"]["fence"] != fence {}
+    hear_all_broadcasts(service, fence).await;
     head
+}
+
+/// Those that were sent are heard, and a session that comes now hears none of them.
+async fn hear_all_broadcasts(service: &mut Service, fence: &str) {
+    let last = json!({"fence": fence});
+    service.writer.ok("BROADCAST", last).await;
+    while service.ear.broadcast().await["payload"]["fence"] != fence {}
 }
 
 impl Player<'_> {
@@ -148,9 +151,11 @@ impl Player<'_> {
                 let (status, body) = house.get(token, &path, &query).await;
                 self.note(path, json!([status, body]));
             }
-            Action::Resume(after) => self
-                .resumed
-                .push(house.session(token, Some(after[side])).await),
+            Action::Resume(after) => {
+                hear_all_broadcasts(service, &format!("resumed {}", self.resumed.len())).await;
+                let session = house.session(token, Some(after[side])).await;
+                self.resumed.push(session);
+            }
         }
         head
     }
