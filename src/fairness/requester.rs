@@ -29,21 +29,26 @@ pub struct Requester {
 impl Requester {
     /// A requester that equals no other, of this party.
     pub fn of(party: Party) -> Self {
-        Self {
-            party,
-            ..Self::alone()
-        }
+        Self::new(Self::next_id(), party)
     }
 
     /// A requester that equals no other, and is a party of its own.
     pub fn alone() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = Self::next_id();
+        Self::new(id, Party::of(&id))
+    }
+
+    fn new(id: u64, party: Party) -> Self {
         Self {
             id,
-            party: Party::of(&id),
+            party,
             recent_cost: Arc::new(AtomicUsize::new(UNKNOWN_COST_BYTES)),
         }
+    }
+
+    fn next_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The same requester in another party: what it asks for from now on waits with that one's, unless it waits already.
