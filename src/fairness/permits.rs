@@ -15,15 +15,21 @@ use super::requester::{Party, Requester};
 #[derive(Debug)]
 pub struct FairPermits {
     state: Mutex<PermitsState>,
-    /// The most that a party holds.
-    party_max: usize,
 }
 
 #[derive(Debug)]
 struct PermitsState {
+    counts: PermitCounts,
+    waiting: FairQueue<WaitingForPermit>,
+}
+
+/// How many permits are free, and how many each party holds; of those that hold none, nothing is kept.
+#[derive(Debug)]
+struct PermitCounts {
     free: usize,
     held: HashMap<Party, usize>,
-    waiting: FairQueue<WaitingForPermit>,
+    /// The most that a party holds.
+    party_max: usize,
 }
 
 /// Who waits for a permit. Each costs a whole quantum, so turns are taken one permit at a time.
@@ -53,14 +59,17 @@ pub struct FairPermit {
 impl FairPermits {
     /// So many permits.
     pub fn new(count: usize) -> Arc<Self> {
-        let state = PermitsState {
+        let counts = PermitCounts {
             free: count,
             held: HashMap::new(),
+            party_max: count - count / 4,
+        };
+        let state = PermitsState {
+            counts,
             waiting: FairQueue::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
-            party_max: count - count / 4,
         })
     }
 
@@ -80,8 +89,8 @@ impl FairPermits {
     ) -> Result<FairPermit, oneshot::Receiver<FairPermit>> {
         let party = requester.party();
         let mut state = self.state();
-        if state.may_go(party, self.party_max) {
-            state.take(party);
+        if state.counts.may_go(party) {
+            state.counts.take(party);
             return Ok(self.permit(party));
         }
         let (sender, receiver) = oneshot::channel();
@@ -104,8 +113,23 @@ impl FairPermits {
 }
 
 impl PermitsState {
-    fn may_go(&self, party: Party, party_max: usize) -> bool {
-        self.free > 0 && self.held.get(&party).is_none_or(|held| *held < party_max)
+    /// The next that waits and may go. Who has given up meanwhile is passed over.
+    fn next(&mut self) -> Option<WaitingForPermit> {
+        let Self { counts, waiting } = self;
+        while let Some(next) = waiting.pop_of(|party| counts.may_go(party), false, |_| true) {
+            if !next.sender.is_closed() {
+                counts.take(next.party);
+                return Some(next);
+            }
+        }
+        None
+    }
+}
+
+impl PermitCounts {
+    fn may_go(&self, party: Party) -> bool {
+        let is_below_max = |held: &usize| *held < self.party_max;
+        self.free > 0 && self.held.get(&party).is_none_or(is_below_max)
     }
 
     fn take(&mut self, party: Party) {
@@ -121,33 +145,13 @@ impl PermitsState {
             self.held.remove(&party);
         }
     }
-
-    /// The next that waits and may go. Who has given up meanwhile is passed over.
-    fn next(&mut self, party_max: usize) -> Option<WaitingForPermit> {
-        let Self {
-            free,
-            held,
-            waiting,
-        } = self;
-        if *free == 0 {
-            return None;
-        }
-        let may_go = |party| held.get(&party).is_none_or(|held| *held < party_max);
-        while let Some(next) = waiting.pop_of(may_go, false, |_| true) {
-            if !next.sender.is_closed() {
-                self.take(next.party);
-                return Some(next);
-            }
-        }
-        None
-    }
 }
 
 impl Drop for FairPermit {
     fn drop(&mut self) {
         let mut state = self.permits.state();
-        state.give_back(self.party);
-        let next = state.next(self.permits.party_max);
+        state.counts.give_back(self.party);
+        let next = state.next();
         drop(state);
         if let Some(WaitingForPermit { party, sender }) = next {
             // If that one gives up at this very moment, its permit is dropped here, and so goes to the next.
