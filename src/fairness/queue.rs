@@ -25,9 +25,15 @@ pub trait Waiting {
 #[derive(Debug)]
 pub struct FairQueue<T> {
     queues: HashMap<u64, Queue<T>>,
+    rounds: Rounds,
+    count: usize,
+}
+
+/// The two rounds, by what is next of the queues in them.
+#[derive(Debug, Default)]
+struct Rounds {
     light: Round,
     heavy: Round,
-    count: usize,
 }
 
 #[derive(Debug)]
@@ -52,8 +58,7 @@ impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
             queues: HashMap::new(),
-            light: Round::default(),
-            heavy: Round::default(),
+            rounds: Rounds::default(),
             count: 0,
         }
     }
@@ -68,10 +73,7 @@ impl<T: Waiting> FairQueue<T> {
     /// Adds an item behind all others of its requester.
     pub fn push(&mut self, requester: &Requester, item: T) {
         let is_heavy = item.is_heavy();
-        let round = match is_heavy {
-            true => &mut self.heavy,
-            false => &mut self.light,
-        };
+        let round = self.rounds.of(is_heavy);
         let queue = self.queues.entry(requester.id).or_insert_with(|| {
             round.add_last(requester.party(), requester.id);
             Queue::new(requester.party(), bytes(QUANTUM_BYTES), is_heavy)
@@ -83,10 +85,7 @@ impl<T: Waiting> FairQueue<T> {
     /// Puts an item back that was taken too early, before all others of its requester, and returns its cost.
     pub fn put_back(&mut self, requester: &Requester, item: T) {
         let (is_heavy, cost) = (item.is_heavy(), bytes(item.cost()));
-        let round = match is_heavy {
-            true => &mut self.heavy,
-            false => &mut self.light,
-        };
+        let round = self.rounds.of(is_heavy);
         let queue = self.queues.entry(requester.id).or_insert_with(|| {
             round.add_first(requester.party(), requester.id);
             Queue::new(requester.party(), 0, is_heavy)
@@ -108,7 +107,7 @@ impl<T: Waiting> FairQueue<T> {
         };
         owe(&mut queue.credit, bytes(cost));
         let (party, is_heavy) = (queue.party, queue.is_heavy);
-        self.round(is_heavy).charge(party, bytes(cost));
+        self.rounds.of(is_heavy).charge(party, bytes(cost));
     }
 
     /// Takes the next heavy, or the next light, item if it `fits`.
@@ -135,7 +134,7 @@ impl<T: Waiting> FairQueue<T> {
         } else {
             self.queues.remove(&id);
         }
-        let round = self.round(is_heavy);
+        let round = self.rounds.of(is_heavy);
         round.charge(party, cost);
         if next != Some(is_heavy) {
             round.drop_first();
@@ -143,7 +142,7 @@ impl<T: Waiting> FairQueue<T> {
         if let Some(next) = next
             && next != is_heavy
         {
-            self.round(next).add_last(party, id);
+            self.rounds.of(next).add_last(party, id);
         }
         Some(item)
     }
@@ -160,10 +159,7 @@ impl<T: Waiting> FairQueue<T> {
 
     /// Goes round the queues of the party whose turn it is, adding a quantum to each without credit, until one has some.
     fn next_queue(&mut self, may_go: impl Fn(Party) -> bool, is_heavy: bool) -> Option<u64> {
-        let round = match is_heavy {
-            true => &mut self.heavy,
-            false => &mut self.light,
-        };
+        let round = self.rounds.of(is_heavy);
         loop {
             let (party, id) = round.first(&may_go)?;
             match self.queues.get_mut(&id) {
@@ -183,8 +179,10 @@ impl<T: Waiting> FairQueue<T> {
             }
         }
     }
+}
 
-    fn round(&mut self, is_heavy: bool) -> &mut Round {
+impl Rounds {
+    fn of(&mut self, is_heavy: bool) -> &mut Round {
         match is_heavy {
             true => &mut self.heavy,
             false => &mut self.light,
