@@ -8,6 +8,7 @@ mod holdings;
 mod permits;
 mod queue;
 mod requester;
+mod ring;
 mod round;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,8 @@
 //! One round has the requesters whose next item is heavy, the other those whose next item is light. The caller of
 //! [`FairQueue::pop_if`] names the round, and so can let light items pass heavy ones.
 //!
-//! Invariants: a queue with items is in the round that its `is_heavy` names, which was set when its first item became
-//! first. A round may still name a queue that has left it; such a name is dropped when the round comes to it. `count` is
-//! the number of items in all queues.
+//! Invariants: each queue has items, and is in one round alone: the one of its first item, which its `is_heavy` names.
+//! `count` is the number of items in all queues.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -70,6 +69,13 @@ impl<T: Waiting> FairQueue<T> {
         self.count == 0
     }
 
+    /// How many items wait, in how many queues, and how many of these the rounds name.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        let Rounds { light, heavy } = &self.rounds;
+        [self.count, self.queues.len(), light.len() + heavy.len()]
+    }
+
     /// Adds an item behind all others of its requester.
     pub fn push(&mut self, requester: &Requester, item: T) {
         let is_heavy = item.is_heavy();
@@ -85,18 +91,20 @@ impl<T: Waiting> FairQueue<T> {
     /// Puts an item back that was taken too early, before all others of its requester, and returns its cost.
     pub fn put_back(&mut self, requester: &Requester, item: T) {
         let (is_heavy, cost) = (item.is_heavy(), bytes(item.cost()));
-        let round = self.rounds.of(is_heavy);
+        let rounds = &mut self.rounds;
         let queue = self.queues.entry(requester.id).or_insert_with(|| {
+            let round = rounds.of(is_heavy);
             round.add_first(requester.party(), requester.id);
             Queue::new(requester.party(), 0, is_heavy)
         });
         if queue.is_heavy != is_heavy {
+            rounds.of(queue.is_heavy).remove(queue.party, requester.id);
+            rounds.of(is_heavy).add_first(queue.party, requester.id);
             queue.is_heavy = is_heavy;
-            round.add_first(queue.party, requester.id);
         }
         queue.items.push_front(item);
         queue.credit += cost;
-        round.pay_back(queue.party, cost);
+        rounds.of(is_heavy).pay_back(queue.party, cost);
         self.count += 1;
     }
 
@@ -125,36 +133,25 @@ impl<T: Waiting> FairQueue<T> {
         let id = self.next_queue(may_go, is_heavy)?;
         let queue = self.queues.get_mut(&id)?;
         let item = queue.items.pop_front_if(|item| fits(item))?;
-        let (party, cost) = (queue.party, bytes(item.cost()));
+        let cost = bytes(item.cost());
         owe(&mut queue.credit, cost);
+        self.rounds.of(is_heavy).charge(queue.party, cost);
         self.count -= 1;
-        let next = queue.items.front().map(T::is_heavy);
-        if let Some(next) = next {
-            queue.is_heavy = next;
-        } else {
+        if !queue.settle(id, &mut self.rounds) {
             self.queues.remove(&id);
-        }
-        let round = self.rounds.of(is_heavy);
-        round.charge(party, cost);
-        if next != Some(is_heavy) {
-            round.drop_first();
-        }
-        if let Some(next) = next
-            && next != is_heavy
-        {
-            self.rounds.of(next).add_last(party, id);
         }
         Some(item)
     }
 
     /// Takes items from the front of each queue as long as they `is_expired`.
     pub fn expire(&mut self, is_expired: impl Fn(&T) -> bool, mut take: impl FnMut(T)) {
-        for queue in self.queues.values_mut() {
+        self.queues.retain(|id, queue| {
             while let Some(item) = queue.items.pop_front_if(|item| is_expired(item)) {
                 self.count -= 1;
                 take(item);
             }
-        }
+            queue.settle(*id, &mut self.rounds)
+        });
     }
 
     /// Goes round the queues of the party whose turn it is, adding a quantum to each without credit, until one has some.
@@ -162,21 +159,12 @@ impl<T: Waiting> FairQueue<T> {
         let round = self.rounds.of(is_heavy);
         loop {
             let (party, id) = round.first(&may_go)?;
-            match self.queues.get_mut(&id) {
-                Some(queue) if queue.items.is_empty() => {
-                    self.queues.remove(&id);
-                    round.drop_first();
-                }
-                Some(queue) if queue.is_heavy != is_heavy || queue.party != party => {
-                    round.drop_first();
-                }
-                Some(queue) if queue.credit > 0 => return Some(id),
-                Some(queue) => {
-                    queue.credit += bytes(QUANTUM_BYTES);
-                    round.pass_first();
-                }
-                None => round.drop_first(),
+            let queue = self.queues.get_mut(&id).expect("a round names it");
+            if queue.credit > 0 {
+                return Some(id);
             }
+            queue.credit += bytes(QUANTUM_BYTES);
+            round.pass(party);
         }
     }
 }
@@ -190,7 +178,7 @@ impl Rounds {
     }
 }
 
-impl<T> Queue<T> {
+impl<T: Waiting> Queue<T> {
     fn new(party: Party, credit: i64, is_heavy: bool) -> Self {
         Self {
             items: VecDeque::new(),
@@ -198,6 +186,21 @@ impl<T> Queue<T> {
             credit,
             is_heavy,
         }
+    }
+
+    /// Puts itself into the round of its first item, once another one is first. `false` if there is none: then it is in no
+    /// round any more.
+    fn settle(&mut self, id: u64, rounds: &mut Rounds) -> bool {
+        let next = self.items.front().map(T::is_heavy);
+        if next == Some(self.is_heavy) {
+            return true;
+        }
+        rounds.of(self.is_heavy).remove(self.party, id);
+        if let Some(is_heavy) = next {
+            rounds.of(is_heavy).add_last(self.party, id);
+            self.is_heavy = is_heavy;
+        }
+        next.is_some()
     }
 }
 

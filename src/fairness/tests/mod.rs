@@ -1,5 +1,7 @@
 //! Turns by cost, on both levels, and permits.
 
+mod random;
+
 use super::{FairPermits, Holdings};
 use std::sync::Arc;
 
