@@ -49,6 +49,15 @@ impl Waiting for WaitingForPermit {
     }
 }
 
+/// The turn of who waits. Dropped, it is given up at once: until a permit is given back, which may take long, nobody else
+/// would take it out of the queue.
+#[derive(Debug)]
+struct AwaitedTurn<'a> {
+    permits: &'a FairPermits,
+    requester: &'a Requester,
+    receiver: oneshot::Receiver<FairPermit>,
+}
+
 /// A permit, until it is dropped: then it goes to the next that waits.
 #[derive(Debug)]
 pub struct FairPermit {
@@ -75,18 +84,18 @@ impl FairPermits {
 
     /// Waits for a permit. Safe to drop.
     pub async fn acquire(self: &Arc<Self>, requester: &Requester) -> FairPermit {
-        let receiver = match self.acquire_or_wait(requester) {
+        let mut turn = match self.acquire_or_wait(requester) {
             Ok(permit) => return permit,
-            Err(receiver) => receiver,
+            Err(turn) => turn,
         };
-        let permit = receiver.await;
+        let permit = (&mut turn.receiver).await;
         permit.expect("who waits is answered as long as there are permits")
     }
 
-    fn acquire_or_wait(
-        self: &Arc<Self>,
-        requester: &Requester,
-    ) -> Result<FairPermit, oneshot::Receiver<FairPermit>> {
+    fn acquire_or_wait<'a>(
+        self: &'a Arc<Self>,
+        requester: &'a Requester,
+    ) -> Result<FairPermit, AwaitedTurn<'a>> {
         let party = requester.party();
         let mut state = self.state();
         if state.counts.may_go(party) {
@@ -97,7 +106,11 @@ impl FairPermits {
         state
             .waiting
             .push(requester, WaitingForPermit { party, sender });
-        Err(receiver)
+        Err(AwaitedTurn {
+            permits: self,
+            requester,
+            receiver,
+        })
     }
 
     fn permit(self: &Arc<Self>, party: Party) -> FairPermit {
@@ -107,22 +120,24 @@ impl FairPermits {
         }
     }
 
+    /// As the [sizes](FairQueue::sizes) of its queue.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> [usize; 3] {
+        self.state().waiting.sizes()
+    }
+
     fn state(&self) -> MutexGuard<'_, PermitsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PermitsState {
-    /// The next that waits and may go. Who has given up meanwhile is passed over.
+    /// The next that waits and may go.
     fn next(&mut self) -> Option<WaitingForPermit> {
         let Self { counts, waiting } = self;
-        while let Some(next) = waiting.pop_of(|party| counts.may_go(party), false, |_| true) {
-            if !next.sender.is_closed() {
-                counts.take(next.party);
-                return Some(next);
-            }
-        }
-        None
+        let next = waiting.pop_of(|party| counts.may_go(party), false, |_| true)?;
+        counts.take(next.party);
+        Some(next)
     }
 }
 
@@ -144,6 +159,22 @@ impl PermitCounts {
         if *held == 0 {
             self.held.remove(&party);
         }
+    }
+}
+
+impl Drop for AwaitedTurn<'_> {
+    fn drop(&mut self) {
+        if self.receiver.is_terminated() {
+            return;
+        }
+        let mut state = self.permits.state();
+        // Closed under the lock, it is the only one in the queue that is.
+        self.receiver.close();
+        let is_this = |waiting: &WaitingForPermit| waiting.sender.is_closed();
+        let given_up = state.waiting.remove_if(self.requester, is_this);
+        // A permit that was sent already is dropped with the receiver, and then takes the lock itself.
+        drop(state);
+        drop(given_up);
     }
 }
 

@@ -143,6 +143,18 @@ impl<T: Waiting> FairQueue<T> {
         Some(item)
     }
 
+    /// Takes the first item of a requester that `is_it`, before its turn and for nothing.
+    pub fn remove_if(&mut self, requester: &Requester, is_it: impl Fn(&T) -> bool) -> Option<T> {
+        let queue = self.queues.get_mut(&requester.id)?;
+        let at = queue.items.iter().position(is_it)?;
+        let item = queue.items.remove(at)?;
+        self.count -= 1;
+        if !queue.settle(requester.id, &mut self.rounds) {
+            self.queues.remove(&requester.id);
+        }
+        Some(item)
+    }
+
     /// Takes items from the front of each queue as long as they `is_expired`.
     pub fn expire(&mut self, is_expired: impl Fn(&T) -> bool, mut take: impl FnMut(T)) {
         self.queues.retain(|id, queue| {

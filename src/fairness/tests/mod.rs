@@ -183,7 +183,7 @@ async fn a_party_leaves_some_permits_to_others() {
 }
 
 #[tokio::test]
-async fn ten_thousand_that_gave_up_waiting_cost_no_permit() {
+async fn ten_thousand_that_gave_up_waiting_cost_no_permit_and_no_memory() {
     let permits = FairPermits::new(1);
     let held = permits.acquire(&Requester::alone()).await;
     for _ in 0..10_000 {
@@ -191,9 +191,15 @@ async fn ten_thousand_that_gave_up_waiting_cost_no_permit() {
         let mut waiting = Box::pin(permits.acquire(&requester));
         assert!(futures::poll!(&mut waiting).is_pending());
     }
+    assert_eq!(permits.waiting(), [0; 3]);
     let requester = Requester::alone();
     let mut last = std::pin::pin!(permits.acquire(&requester));
     assert!(futures::poll!(&mut last).is_pending());
+    for _ in 0..10_000 {
+        let mut waiting = Box::pin(permits.acquire(&requester));
+        assert!(futures::poll!(&mut waiting).is_pending());
+    }
+    assert_eq!(permits.waiting(), [1; 3]);
     drop(held);
     drop(last.await);
 }

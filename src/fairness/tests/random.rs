@@ -1,9 +1,14 @@
-//! Random plays with queues, beside a plain account of who waits for what. `LIVELOG_FAIRNESS_SEED` repeats a run that failed.
+//! Random plays with queues and with permits, beside a plain account of who waits for what.
+//! `LIVELOG_FAIRNESS_SEED` repeats a run that failed.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+
+use futures::FutureExt;
 
 use super::*;
+use crate::fairness::FairPermit;
 
 const PLAYS: u64 = 200;
 const STEPS: usize = 400;
@@ -79,10 +84,11 @@ impl QueuePlay {
     fn step(&mut self) {
         let who = self.dice.below(self.expected.len());
         match self.dice.below(16) {
-            0..6 => self.push(who),
-            6..10 => drop(self.pop()),
+            0..7 => self.push(who),
+            7..10 => drop(self.pop()),
             10 => self.put_back(),
-            11 => self.expire(),
+            11..14 => self.remove(who),
+            14 => self.expire(),
             _ => {
                 let cost = self.dice.below(4 * QUANTUM_BYTES);
                 self.queue.charge(&self.expected[who].requester, cost);
@@ -143,6 +149,17 @@ impl QueuePlay {
         self.queue.put_back(&expected.requester, thing);
     }
 
+    fn remove(&mut self, who: usize) {
+        let Expected {
+            requester, things, ..
+        } = &mut self.expected[who];
+        let at = self.dice.below(things.len() + 1);
+        let removed = things.remove(at);
+        let number = removed.as_ref().map_or(u32::MAX, |thing| thing.0);
+        let is_it = |thing: &Thing| thing.0 == number;
+        assert_eq!(self.queue.remove_if(requester, is_it), removed);
+    }
+
     /// One in eight of those that wait has waited too long.
     fn expire(&mut self) {
         let is_expired = |thing: &Thing| thing.0.is_multiple_of(8);
@@ -176,4 +193,115 @@ fn whatever_is_done_with_a_queue_what_waits_comes_out_once_and_in_order() {
             play.check_sizes();
         }
     });
+}
+
+type Acquiring<'a> = Pin<Box<dyn Future<Output = FairPermit> + 'a>>;
+
+const PERMITS: usize = 8;
+const PARTY_MAX: usize = 6;
+
+struct PermitsPlay<'a> {
+    dice: Dice,
+    permits: &'a Arc<FairPermits>,
+    requesters: &'a [Requester],
+    /// Some of them may have got their permit meanwhile.
+    waiting: Vec<(&'a Requester, Acquiring<'a>)>,
+    held: Vec<(Party, FairPermit)>,
+}
+
+impl<'a> PermitsPlay<'a> {
+    fn step(&mut self) {
+        match self.dice.below(8) {
+            0..3 => self.ask(),
+            3 if !self.held.is_empty() => {
+                let at = self.dice.below(self.held.len());
+                self.held.swap_remove(at);
+            }
+            4..6 if !self.waiting.is_empty() => {
+                let at = self.dice.below(self.waiting.len());
+                drop(self.waiting.swap_remove(at));
+            }
+            6 => {
+                self.receive();
+                self.check();
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self) {
+        let requester = &self.requesters[self.dice.below(self.requesters.len())];
+        let mut acquiring: Acquiring<'a> = Box::pin(self.permits.acquire(requester));
+        match (&mut acquiring).now_or_never() {
+            Some(permit) => self.held.push((requester.party(), permit)),
+            None => self.waiting.push((requester, acquiring)),
+        }
+    }
+
+    fn receive(&mut self) {
+        for (requester, mut acquiring) in std::mem::take(&mut self.waiting) {
+            match (&mut acquiring).now_or_never() {
+                Some(permit) => self.held.push((requester.party(), permit)),
+                None => self.waiting.push((requester, acquiring)),
+            }
+        }
+    }
+
+    fn check(&self) {
+        let held_by = |party| self.held.iter().filter(|held| held.0 == party).count();
+        assert!(self.held.len() <= PERMITS);
+        assert!(
+            parties()
+                .into_iter()
+                .all(|party| held_by(party) <= PARTY_MAX)
+        );
+        let is_at_most = |requester: &Requester| held_by(requester.party()) == PARTY_MAX;
+        assert!(
+            self.held.len() == PERMITS || self.waiting.iter().all(|(who, _)| is_at_most(who)),
+            "somebody waits in vain"
+        );
+        let queues: HashSet<u64> = self.waiting.iter().map(|(who, _)| who.id).collect();
+        let sizes = [self.waiting.len(), queues.len(), queues.len()];
+        assert_eq!(self.permits.waiting(), sizes);
+    }
+}
+
+#[test]
+fn permits_are_never_lost_whoever_gives_up_and_when() {
+    play(|dice| {
+        let (permits, requesters) = (FairPermits::new(PERMITS), requesters());
+        let mut play = PermitsPlay {
+            dice,
+            permits: &permits,
+            requesters: &requesters,
+            waiting: Vec::new(),
+            held: Vec::new(),
+        };
+        (0..STEPS).for_each(|_| play.step());
+        drop(play);
+        assert_eq!(permits.waiting(), [0; 3]);
+        let free = (0..PERMITS).map(|_| permits.acquire(&Requester::alone()).now_or_never());
+        assert!(free.collect::<Option<Vec<_>>>().is_some(), "some are lost");
+    });
+}
+
+/// As many threads as may meet: one drops its turn while another hands it a permit.
+#[test]
+fn who_gives_up_as_a_permit_comes_hands_it_on() {
+    let (permits, requesters) = (FairPermits::new(2), requesters());
+    std::thread::scope(|scope| {
+        for requester in &requesters {
+            scope.spawn(|| {
+                for _ in 0..50_000 {
+                    let mut acquiring = Box::pin(permits.acquire(requester));
+                    if (&mut acquiring).now_or_never().is_none() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(permits.waiting(), [0; 3]);
+    let free = (0..2).map(|_| permits.acquire(&Requester::alone()).now_or_never());
+    assert!(free.collect::<Option<Vec<_>>>().is_some(), "some are lost");
 }
