@@ -577,11 +577,16 @@ async fn costly_reads_of_one_user_do_not_slow_those_of_another() {
     assert!(bob * 3 < own, "{bob:?} against {own:?}");
 }
 
-/// Subscribes to patterns that take as much memory as one may, until that is refused or there are so many.
+/// Two patterns that take as much memory as one may.
+fn large_filter(salt: &str) -> Value {
+    let pattern = |k: usize| json!({"t": {"$regex": format!(r"\w{{5}}{salt}x{k}")}});
+    json!({"$or": [pattern(0), pattern(1)]})
+}
+
+/// Subscribes to large filters, until that is refused or there are so many.
 async fn fill_with_patterns(client: &mut Client, salt: usize) -> Option<Value> {
     for n in 0..limits::SESSION_SUBSCRIPTIONS_MAX {
-        let pattern = |k: usize| json!({"t": {"$regex": format!(r"\w{{5}}{salt}x{n}x{k}")}});
-        let filter = json!({"$or": [pattern(0), pattern(1)]});
+        let filter = large_filter(&format!("{salt}x{n}"));
         let subscribe = json!({"sub": format!("s{n}"), "filter": filter});
         let answer = client.request("SUBSCRIBE", subscribe).await;
         if answer["type"] == "error" && answer["error"]["code"] != "too_many_subscriptions" {
@@ -594,27 +599,38 @@ async fn fill_with_patterns(client: &mut Client, salt: usize) -> Option<Value> {
     None
 }
 
-#[tokio::test]
-async fn filters_of_one_user_leave_room_for_those_of_another() {
-    let guarded = Guarded::with(json!({}), false, &[]).await;
+/// Sessions of Ann whose filters leave her no room for more.
+async fn sessions_that_fill_the_room(guarded: &Guarded) -> Vec<Client> {
     let mut sessions = Vec::new();
-    let refused = loop {
+    loop {
         let mut ann = guarded.client("ann").await;
         let refused = fill_with_patterns(&mut ann, sessions.len()).await;
         sessions.push(ann);
         if let Some(refused) = refused {
-            break refused;
+            check_own_filters(&refused);
+            return sessions;
         }
         assert!(sessions.len() < 32, "ann is never refused");
-    };
+    }
+}
+
+fn check_own_filters(refused: &Value) {
     assert_eq!(refused["code"], "busy", "{refused}");
-    assert!(
-        refused["message"]
-            .as_str()
-            .unwrap()
-            .contains("that you ask for"),
-        "{refused}"
-    );
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("that you ask for"), "{refused}");
+}
+
+#[tokio::test]
+async fn filters_of_one_user_leave_room_for_those_of_another() {
+    let guarded = Guarded::with(json!({}), false, &[]).await;
+    let sessions = sessions_that_fill_the_room(&guarded).await;
+    let reads = ["/api/events", "/api/changes"];
+    for path in reads.map(|path| format!("{path}?filter={}", large_filter("read"))) {
+        let (_, refused, _) = answer(guarded.http("ann", "GET", &path)).await;
+        check_own_filters(&refused);
+        let (status, error, _) = answer(guarded.http("bob", "GET", &path)).await;
+        assert_eq!(status, 200, "{path}: {error}");
+    }
     let mut bob = guarded.client("bob").await;
     assert_eq!(fill_with_patterns(&mut bob, 99).await, None);
     drop(sessions);

@@ -286,6 +286,7 @@ impl Guarded {
     ) -> Result<SeenLogPage, Failure> {
         self.take_read("changes")?;
         let subscribe = self.noted("changes", self.narrowed_subscribe(subscribe))?;
+        let _filter = self.node.hold_filter(&self.requester, &subscribe.filter)?;
         let (changes, seq, share) = self
             .node
             .changes(&self.requester, &subscribe, limit)
