@@ -24,16 +24,25 @@ impl Node {
         fetch: &Fetch,
     ) -> Result<QueryResult, Failure> {
         let filter = self.hold_filter(requester, &fetch.query.filter)?;
+        let result = self.find_held(requester, fetch).await?;
+        Ok(holding(result, filter))
+    }
+
+    /// The same for who holds the filter as long as the answer is read.
+    pub(super) async fn find_held(
+        &self,
+        requester: &Requester,
+        fetch: &Fetch,
+    ) -> Result<QueryResult, Failure> {
         self.wait_for_seq(fetch.min_seq).await?;
         let query = &self.resolve_cursor(requester, &fetch.query).await?;
         if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
-            let result = self.parts.store.find_at(requester, query, seq).await;
-            return Ok(holding(self.store_answer(result)?, filter));
+            return self.store_answer(self.parts.store.find_at(requester, query, seq).await);
         }
         let result = self.store_answer(self.parts.store.find(requester, query).await)?;
         match result.seq >= fetch.min_seq {
-            true => Ok(holding(result, filter)),
+            true => Ok(result),
             false => Err(not_reached(fetch.min_seq)),
         }
     }

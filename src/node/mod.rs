@@ -234,6 +234,7 @@ impl Node {
         permit.map_err(|_| Failure::new(Code::Busy, message))
     }
 
+    /// The snapshot that a subscription begins with, which holds the filter.
     async fn snapshot(
         &self,
         requester: &Requester,
@@ -248,7 +249,7 @@ impl Node {
             min_seq: subscribe.min_seq,
             ..Fetch::now(query)
         };
-        let result = self.find(requester, &fetch).await?;
+        let result = self.find_held(requester, &fetch).await?;
         Ok(Start::Snapshot(result, permit))
     }
 

@@ -140,6 +140,21 @@ async fn what_a_hidden_field_lets_in_or_out_is_told_on_every_path() {
     assert_eq!(brief(&latest), [("a", "leave", 4)]);
 }
 
+#[tokio::test]
+async fn a_filter_is_held_once_from_the_snapshot_of_its_subscription_on() {
+    let world = World::new().await;
+    world.create("a", json!({"n": 1})).await;
+    let payload = json!({"sub": "s", "filter": {"n": {"$gt": 0}}, "snapshot": true});
+    let subscribe = Subscribe::parse(&document(payload), "payload").expect("a good request");
+    let who = &world.everyone;
+    let opened = who.subscribe(&subscribe, &Arc::new(Notify::new())).await;
+    let (subscription, _) = opened.expect("it begins");
+    let held = || world.node.parts.filters.of(who.requester.party());
+    assert_eq!(held(), subscription.approx_filter_bytes());
+    drop(subscription);
+    assert_eq!(held(), 0);
+}
+
 /// They are one group: the change is judged once for both, and each is told what it may be.
 #[tokio::test]
 async fn subscriptions_with_one_filter_and_different_masks_are_told_by_their_masks() {
