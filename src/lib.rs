@@ -27,6 +27,7 @@
 //!         -------------------->  store         where the log and the view are
 //!                                  |
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
+//!    store -> indexes -> query                 pure: what stands where in declared indexes, and which helps a query
 //!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
 //!
 //!    node -> quota -> access, protocol         how much of a node one principal may take
@@ -38,6 +39,7 @@
 //! |---|---|
 //! | [`value`] | JSON values and documents: read, checked, ordered, counted in steps. Knows nothing else |
 //! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting |
+//! | [`indexes`] | declared indexes: keys that sort as values do, the ranges of a filter, the plan of a query |
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
 //! | [`access`] | who may see and change what: rules that are filters, and what they come to for one principal |
@@ -155,6 +157,7 @@ pub mod store;
 pub mod access;
 pub mod adoption;
 pub mod domain;
+pub mod indexes;
 pub mod protocol;
 pub mod query;
 pub mod quota;

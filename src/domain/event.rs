@@ -1,5 +1,6 @@
 //! Events: the documents that clients store, and their ids.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,6 +51,13 @@ impl EventId {
 
     /// The text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Ids sort as their texts do.
+impl Borrow<str> for EventId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

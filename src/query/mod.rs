@@ -8,7 +8,7 @@
 //! ```text
 //! parse -> tree <- matching, index      filter = parse + matching; element: the conditions of $pull
 //! path, pattern, verdict                below all of them
-//! sort, cursor, fields, hidden          order, pages, projection, and what nothing may touch
+//! sort, cursor, fields, hidden, shape   order, pages, projection, what nothing may touch, what logs say
 //! ```
 //!
 //! Pure: no async, no clock, no IO. Nothing here knows requests or answers.
@@ -34,6 +34,7 @@ mod memory;
 mod parse;
 mod path;
 mod pattern;
+mod shape;
 mod sort;
 mod tree;
 mod verdict;
@@ -55,10 +56,10 @@ pub use index::FilterIndex;
 pub use memory::filter_bytes;
 pub use sort::{Direction, Sort};
 
-/// What a translation into another language reads of a query.
-#[cfg(feature = "mongodb")]
+/// What an index, and a translation into another language, read of a query.
 pub(crate) use self::{
-    path::FieldPath,
+    path::{FieldPath, Leaf},
+    pattern::Pattern,
     sort::{KeyValue, SortKey},
     tree::{Clause, FilterNode, Relation, Test, Type},
 };

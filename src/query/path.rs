@@ -27,7 +27,7 @@ pub(crate) struct Segment {
 
 /// What happens where a path ends at an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaf {
+pub(crate) enum Leaf {
     /// Its elements are visited, then the array itself.
     Elements,
     /// The array alone is visited.
@@ -35,7 +35,7 @@ pub(super) enum Leaf {
 }
 
 /// Something with values by name: a record, or an array as a document of its elements by index.
-pub(super) trait Lookup {
+pub(crate) trait Lookup {
     fn named(&self, segment: &Segment) -> Option<ValueRef<'_>>;
 
     /// How many names a look-up may compare.
@@ -69,7 +69,7 @@ impl FieldPath {
     /// Parses a dotted path; `at` is its own path in the message.
     ///
     /// Refuses names that no stored document can have, instead of never finding them.
-    pub(super) fn parse(text: &str, at: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(text: &str, at: &str) -> Result<Self, Invalid> {
         let segments: Vec<Segment> = text.split('.').map(Segment::new).collect();
         if segments.len() > limits::PATH_SEGMENTS_MAX {
             let reason = format!(
@@ -105,7 +105,7 @@ impl FieldPath {
     ///
     /// A number on the path leads into an array twice, to the element of that index and to the fields of that name,
     /// so with arrays in arrays it can lead to very many values.
-    pub(super) fn any<F>(
+    pub(crate) fn any<F>(
         &self,
         root: &impl Lookup,
         leaf: Leaf,
@@ -128,6 +128,29 @@ impl FieldPath {
         match root.named(first) {
             None => traversal.visit(None),
             Some(value) => traversal.follow(value, beyond),
+        }
+    }
+}
+
+impl FieldPath {
+    /// The value at the path, or that it is missing; `None` if there is an array on the way or at the end, so that there
+    /// may be several.
+    pub(crate) fn plain<'a>(&self, record: &'a impl Record) -> Option<Option<ValueRef<'a>>> {
+        let (first, beyond) = self
+            .segments
+            .split_first()
+            .expect("splitting text yields at least one segment");
+        let mut value = record.field(&first.name);
+        for segment in beyond {
+            value = match value {
+                Some(ValueRef::Object(document)) => document.get(&segment.name).map(Value::borrow),
+                Some(ValueRef::Array(_)) => return None,
+                _ => return Some(None),
+            };
+        }
+        match value {
+            Some(ValueRef::Array(_)) => None,
+            plain => Some(plain),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the states that a text needs fit into their cache, it is matched at memory speed. If they do not, the NFA itself is
 //! simulated (`nfa`), where each byte may reach every state.
 
+mod beginning;
 mod nfa;
 
 use std::collections::BTreeMap;
@@ -93,6 +94,15 @@ impl Pattern {
     /// Roughly the bytes it takes in memory, with a full cache of states.
     pub(super) fn approx_bytes(&self) -> usize {
         self.compiled.bytes.bytes()
+    }
+
+    /// What every text that it matches begins with, if the pattern says so; perhaps less than it says.
+    pub(crate) fn beginning(&self) -> Option<String> {
+        let (pattern, letters) = &self.compiled.key;
+        match letters.contains(['i', 'm', 'x']) {
+            true => None,
+            false => beginning::beginning(pattern),
+        }
     }
 
     /// Whether it matches anywhere in the text.

@@ -35,7 +35,7 @@ pub(in crate::query) struct KeySet(u16);
 
 impl Sort {
     /// The values that the record is sorted by. Costs a step for every element of every array on the way.
-    pub(in crate::query) fn keys_of<'a>(
+    pub(crate) fn keys_of<'a>(
         &self,
         record: &'a impl Record,
         steps: &Steps,

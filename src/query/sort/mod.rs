@@ -55,6 +55,13 @@ impl Sort {
         Ok(Self { keys })
     }
 
+    /// By this field alone, and `_id`.
+    pub(crate) fn by(path: FieldPath, direction: Direction) -> Self {
+        Self {
+            keys: vec![SortKey { path, direction }, SortKey::id()],
+        }
+    }
+
     /// By `_id`, ascending.
     pub fn by_id() -> Self {
         Self {

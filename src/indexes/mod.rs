@@ -1,0 +1,29 @@
+//! Declared indexes: what they are, where a record stands in one, and which a query is answered by.
+//!
+//! Pure: a store keeps the entries, and looks for them. What an index finds is a candidate: the whole filter is judged
+//! on the record itself, so a range may be too wide, and never too narrow.
+//!
+//! ```text
+//! plan -> ranges -> spans          a query: its plan, the ranges of keys, the values that conditions allow
+//!            \        \
+//! declaration <- keys -> encoding  a record: its keys, as bytes that sort as values do
+//! ```
+
+mod advice;
+mod declaration;
+mod encoding;
+mod keys;
+mod plan;
+mod ranges;
+mod spans;
+#[cfg(test)]
+mod tests;
+
+pub use advice::advice;
+pub use declaration::{Index, check_declared};
+#[cfg(feature = "embedded")]
+pub(crate) use keys::{FieldSet, RecordKeys};
+#[cfg(feature = "embedded")]
+pub(crate) use plan::{Indexes, Plan, RangeLookup, plan};
+#[cfg(feature = "embedded")]
+pub(crate) use ranges::{KeyRange, OrderedRange};

@@ -1,0 +1,8 @@
+//! The room against the filter and the order themselves: whatever matches is found, and in its place.
+
+mod bounds;
+mod filters;
+mod orders;
+mod plans;
+mod records;
+mod shelf;
