@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::guard::{AccessFollower, Guard};
+use crate::indexes::Index;
 use crate::limits;
 use crate::node::{Node, NodeFailed, Supervisor};
 use crate::quota::{Lobby, Quotas};
@@ -36,6 +37,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The store.
     pub store: StoreOptions,
+    /// The indexes that the store keeps.
+    pub indexes: Vec<Index>,
     /// The access file, if anybody guards.
     pub access_file: Option<PathBuf>,
     /// Hosts and origins that may ask, beside the server's own pages and programs on its own names.
@@ -95,6 +98,7 @@ impl Server {
         (guard, access_follower): (Guard, Option<AccessFollower>),
         config: Config,
     ) -> anyhow::Result<Self> {
+        store.declare_indexes(&config.indexes).await?;
         let (node, supervisor) = Node::start(Arc::clone(&store), config.window_bytes).await?;
         let listener = bind_listener(config.listen)
             .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", config.listen))?;

@@ -141,11 +141,11 @@ async fn a_file_of_a_newer_format_is_refused_and_left_alone() {
     let (folder, _) = stocked().await;
     tamper(folder.path(), |transaction| {
         let mut meta = transaction.open_table(META).unwrap();
-        meta.insert("format", 6).unwrap();
+        meta.insert("format", 7).unwrap();
     });
     let refused = open(folder.path()).await.unwrap_err();
     assert!(
-        matches!(refused, EmbeddedOpenError::Format { found: 6, .. }),
+        matches!(refused, EmbeddedOpenError::Format { found: 7, .. }),
         "{refused}"
     );
     let dir = folder.path().to_str().unwrap();
@@ -177,7 +177,7 @@ async fn a_file_from_before_commands_had_ids_is_read_and_takes_them_from_then_on
     store.close().await;
     tamper(folder.path(), |transaction| {
         let meta = transaction.open_table(META).unwrap();
-        assert_eq!(meta.get("format").unwrap().unwrap().value(), 5);
+        assert_eq!(meta.get("format").unwrap().unwrap().value(), 6);
     });
 }
 

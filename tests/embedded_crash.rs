@@ -9,12 +9,14 @@
 //!
 //! `LIVELOG_CRASH_IMAGES` sets how many images, `LIVELOG_CRASH_SEED` where they begin.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{FutureExt, TryStreamExt};
-use livelog::domain::{Change, ChangeKind, Event, Seq};
+use livelog::domain::{Change, ChangeKind, Event, EventId, Seq};
+use livelog::indexes::Index;
 use livelog::node::Requester;
 use livelog::query::{Direction, Query};
 use livelog::store::embedded::EmbeddedStore;
@@ -25,6 +27,7 @@ use uuid::Uuid;
 
 use crate::support::dice::{Dice, number};
 use crate::support::history::{self, History, fold};
+use crate::support::until_built;
 
 /// Images in the default run.
 const IMAGES: usize = 20_000;
@@ -43,6 +46,9 @@ const HISTORIES: usize = 3;
 
 /// So small that the view moves into its table several times in a history.
 const OVERLAY_BYTES: usize = 1_500;
+
+/// Of the fields that histories write.
+const INDEXES: [&str; 2] = ["n", "text,-n"];
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -176,7 +182,7 @@ impl Recording {
         let mut acknowledged = Vec::new();
         let mut rebuild = None;
         for _ in 0..BATCHES {
-            match dice.below(12) {
+            match dice.below(14) {
                 0 => {
                     drop(rebuild.take());
                     store.close().await;
@@ -189,6 +195,9 @@ impl Recording {
                         rebuild.0.swap().await.unwrap();
                     }
                 }
+                // So that cuts meet indexes that are built, and such as are not.
+                3 => declare(&store, &INDEXES).await.unwrap(),
+                4 => declare(&store, &INDEXES[1..]).await.unwrap(),
                 _ => {}
             }
             let batch = write_batch(&mut writer, dice);
@@ -252,6 +261,7 @@ impl Recording {
             return Err(format!("the view at {head} is not the fold of the log"));
         }
         self.check_histories(&store, &log).await?;
+        check_indexes(&store, at.is_multiple_of(4).then_some(&expected)).await?;
         if sync == Sync::Ignored {
             return Ok(());
         }
@@ -293,6 +303,51 @@ impl Recording {
         let by_then = self.acknowledged.iter().take_while(|(done, _)| *done <= at);
         by_then.last().map_or(0, |(_, changes)| *changes)
     }
+}
+
+/// Declares indexes, and waits until they are built: so what a history does depends on its seed alone.
+async fn declare(store: &EmbeddedStore, indexes: &[&str]) -> Result<(), String> {
+    let indexes: Vec<Index> = indexes.iter().map(|index| index.parse().unwrap()).collect();
+    let declared = store.declare_indexes(&indexes).await;
+    declared.map_err(|error| error.to_string())?;
+    until_built(store).await;
+    Ok(())
+}
+
+/// Indexes that the file has as whole equal the view. So do all, once they are built, and queries by them find what is
+/// `expected`.
+async fn check_indexes(
+    store: &EmbeddedStore,
+    expected: Option<&BTreeMap<EventId, Arc<Event>>>,
+) -> Result<(), String> {
+    find_nothing_wrong(store).await?;
+    let Some(expected) = expected else {
+        return Ok(());
+    };
+    declare(store, &INDEXES).await?;
+    find_nothing_wrong(store).await?;
+    let asked = serde_json::from_str(r#"{"sort":{"n":-1}}"#).unwrap();
+    let query = Query::parse(&asked, "").unwrap();
+    let found = store
+        .find(&Requester::alone(), &Arc::new(query.clone()))
+        .await
+        .map_err(|error| error.to_string())?;
+    let found: Vec<Event> = found
+        .events
+        .try_collect()
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut sorted: Vec<Event> = expected.values().map(|event| (**event).clone()).collect();
+    sorted.sort_by(|a, b| query.compare(a, b));
+    match found == sorted {
+        true => Ok(()),
+        false => Err("an index has another order than the events".to_owned()),
+    }
+}
+
+async fn find_nothing_wrong(store: &EmbeddedStore) -> Result<(), String> {
+    let findings = store.check().await.map_err(|error| error.to_string())?;
+    findings.into_iter().next().map_or(Ok(()), Err)
 }
 
 async fn open(

@@ -97,7 +97,27 @@ impl Known {
         let expected: Vec<&Value> = self.view.values().collect();
         assert_eq!(all["data"], json!(expected));
     }
+
+    /// Whether an index yields all events of the view in its order.
+    async fn compare_order(&self, server: &Server) {
+        let (_, all) = server
+            .get(
+                "/api/events",
+                &[("sort", r#"{"n":1}"#), ("filter", r#"{"n":{"$gte":0}}"#)],
+            )
+            .await;
+        let mut expected: Vec<&Value> = self.view.values().collect();
+        expected.sort_by_key(|event| event["n"].as_u64());
+        assert_eq!(all["data"], json!(expected));
+    }
 }
+
+/// Of what the load writes.
+const INDEXES: [&[&str]; 3] = [
+    &["--index", "n", "--index", "deep.n,-n"],
+    &["--index", "deep.n,-n"],
+    &[],
+];
 
 async fn verify(database: &Database, head: u64) {
     let (code, said) = database.livelog("verify").await;
@@ -130,7 +150,8 @@ async fn a_server_that_is_killed_again_and_again_loses_nothing_acknowledged() {
             kill_a_start(&database, &mut dice).await;
             starts += 1;
         }
-        let server = Server::on(Arc::clone(&database), &[]).await;
+        // So that kills meet indexes that are built, such as are not, and such as are removed.
+        let server = Server::on(Arc::clone(&database), INDEXES[dice.below(3)]).await;
         known.compare(&server, &told).await;
         let load = Load::mixed(&server, WRITERS).await;
         tokio::time::sleep(microseconds(&mut dice, LIFE_MICROSECONDS)).await;
@@ -138,9 +159,10 @@ async fn a_server_that_is_killed_again_and_again_loses_nothing_acknowledged() {
         told = load.finish().await;
         assert!(told.refused.is_empty(), "{:?}", told.refused);
         if kill % VERIFY_EVERY == 0 || kill == kills {
-            let before = Server::on(Arc::clone(&database), &[]).await;
+            let before = Server::on(Arc::clone(&database), INDEXES[0]).await;
             known.compare(&before, &std::mem::take(&mut told)).await;
             known.compare_view(&before).await;
+            known.compare_order(&before).await;
             before.kill().await;
             verify(&database, known.head).await;
         }

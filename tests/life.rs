@@ -43,6 +43,7 @@ impl Node {
             access: AccessPolicy::default(),
             proxies: TrustedProxies::default(),
             has_console: true,
+            indexes: Vec::new(),
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };
         let server = server::Server::bind_on(store, config).await.unwrap();

@@ -55,6 +55,7 @@ mod formats; // what earlier livelogs wrote is read, and what later ones write i
 mod guard; // who gets in, how, and how long
 mod http; // refusals, methods, bodies, headers as HTTP has them
 mod identity; // tokens and API keys: which prove something, and that nothing else does
+mod indexes; // declared indexes: the same answers, built beside writes, removed
 mod key_servers; // issuers that publish their keys
 #[cfg(feature = "embedded")]
 mod kill; // the embedded store under a server that is killed again and again

@@ -159,6 +159,7 @@ fn each_layer_knows_only_those_below_it() {
     let stored = [
         &[
             "store",
+            "indexes",
             "budget",
             "fairness",
             "metrics",
@@ -168,7 +169,7 @@ fn each_layer_knows_only_those_below_it() {
         &wire[..],
     ]
     .concat();
-    let layers: [(&str, Vec<&str>); 30] = [
+    let layers: [(&str, Vec<&str>); 31] = [
         ("limits", vec![]),
         ("budget", vec![]),
         ("metrics", vec![]),
@@ -181,6 +182,7 @@ fn each_layer_knows_only_those_below_it() {
         ("bench", vec![]),
         ("value", vec!["limits"]),
         ("query", vec!["value", "limits"]),
+        ("indexes", vec!["query", "value", "limits"]),
         ("domain", vec!["query", "value", "limits"]),
         ("adoption", vec!["domain", "value", "limits"]),
         ("identity", vec!["domain", "value", "limits"]),
@@ -199,7 +201,14 @@ fn each_layer_knows_only_those_below_it() {
         (
             "store",
             [
-                &["adoption", "budget", "fairness", "panics", "telemetry"],
+                &[
+                    "adoption",
+                    "budget",
+                    "fairness",
+                    "indexes",
+                    "panics",
+                    "telemetry",
+                ],
                 &pure[..],
             ]
             .concat(),
@@ -268,6 +277,7 @@ fn each_layer_knows_only_those_below_it() {
             vec![
                 "transport",
                 "guard",
+                "indexes",
                 "quota",
                 "node",
                 "store",
@@ -281,6 +291,7 @@ fn each_layer_knows_only_those_below_it() {
                 "bench",
                 "credentials",
                 "guard",
+                "indexes",
                 "offline",
                 "server",
                 "transport",
@@ -454,6 +465,7 @@ fn the_pure_layers_have_no_clock_chance_or_io() {
         [
             "value/",
             "query/",
+            "indexes/",
             "domain/",
             "identity/",
             "access/",

@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
 
 use super::{Common, Task};
+use crate::indexes::{Index, check_declared};
 use crate::limits;
 use crate::server::Config;
 use crate::telemetry::LogOptions;
@@ -30,6 +31,17 @@ pub(super) struct Serve {
     /// File with the certificate's private key, as PEM.
     #[arg(long, env = "LIVELOG_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Index that helps queries: the path of a field, or of several with commas between, `-` before each that descends:
+    /// `owner`, `status,-due`. Repeatable; in the environment with spaces between. It is built while serving; one that is
+    /// not declared any more is removed.
+    #[arg(
+        long = "index",
+        env = "LIVELOG_INDEX",
+        value_name = "FIELDS",
+        value_delimiter = ' ',
+        allow_hyphen_values = true
+    )]
+    indexes: Vec<String>,
     /// Access file: who may see and change what, as JSON. It is read again when it changes. Without it everybody may do
     /// everything.
     #[arg(long, env = "LIVELOG_ACCESS", value_name = "FILE")]
@@ -92,11 +104,13 @@ impl Serve {
         let hosts = AllowedHosts::parse(&self.hosts).map_err(wrong("--allow-host"))?;
         let origins = AllowedOrigins::parse(&self.origins).map_err(wrong("--allow-origin"))?;
         let proxies = TrustedProxies::parse(&self.proxies).map_err(wrong("--trusted-proxy"))?;
+        let indexes = indexes(&self.indexes)?;
         let (store, log) = self.common.into_options()?;
         let config = Config {
             listen: self.listen,
             tls: tls_files(self.tls_cert, self.tls_key)?,
             store,
+            indexes,
             access_file: self.access,
             access: AccessPolicy::new(hosts, origins),
             proxies,
@@ -130,6 +144,15 @@ fn check_openness(
          or say that everybody may do everything (--open-to-all)"
     );
     Ok(())
+}
+
+fn indexes(declared: &[String]) -> anyhow::Result<Vec<Index>> {
+    let wrong = |reason: String| anyhow::anyhow!("--index: {reason}");
+    let declared = declared.iter().filter(|text| !text.is_empty());
+    let indexes: Result<Vec<Index>, String> = declared.map(|text| text.parse()).collect();
+    let indexes = indexes.map_err(wrong)?;
+    check_declared(&indexes).map_err(wrong)?;
+    Ok(indexes)
 }
 
 fn tls_files(

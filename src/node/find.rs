@@ -38,11 +38,12 @@ impl Node {
         let query = &self.resolve_cursor(requester, &fetch.query).await?;
         if let Some(as_of) = fetch.as_of {
             let seq = self.seq_as_of(as_of).await?;
-            return self.store_answer(self.parts.store.find_at(requester, query, seq).await);
+            let result = self.parts.store.find_at(requester, query, seq).await;
+            return Ok(self.watched(self.store_answer(result)?, query));
         }
         let result = self.store_answer(self.parts.store.find(requester, query).await)?;
         match result.seq >= fetch.min_seq {
-            true => Ok(result),
+            true => Ok(self.watched(result, query)),
             false => Err(not_reached(fetch.min_seq)),
         }
     }
@@ -68,7 +69,9 @@ impl Node {
         };
         self.wait_for_seqs_of(fetch).await?;
         let _permit = self.read_permit(requester).await?;
-        let QueryResult { seq, mut events } = self.find(requester, fetch).await?;
+        let QueryResult {
+            seq, mut events, ..
+        } = self.find(requester, fetch).await?;
         let missing = || Failure::new(Code::NotFound, format!("event {id} does not exist"));
         let event = events.next().await.transpose()?;
         Ok((seq, event.ok_or_else(missing)?))

@@ -16,7 +16,7 @@ use crate::domain::{Change, CommandBatch, Event, EventId, Rejection, Seq, Visibl
 use crate::engine::{Done, Order, Outcome, SubmitError};
 use crate::fairness::Requester;
 use crate::feed::{Interest, Listener, Subscription};
-use crate::protocol::{Code, Failure, Fetch, Frame, RequestId, Subscribe};
+use crate::protocol::{Code, Failure, Fetch, Frame, QueryReport, RequestId, Subscribe};
 use crate::query::Fields;
 use crate::quota::{Caller, Quota};
 use crate::store::QueryResult;
@@ -190,6 +190,7 @@ impl Guarded {
     ) -> Result<(Frame, Option<Share>), Failure> {
         self.take_read("fetch")?;
         let fetch = self.noted("fetch", self.narrowed(fetch))?;
+        self.noted("fetch", self.may_explain(&fetch))?;
         self.node.fetch(&self.requester, id, &fetch, share).await
     }
 
@@ -202,6 +203,26 @@ impl Guarded {
         let fetch = self.noted("list", self.narrowed(fetch))?;
         let result = self.node.list(&self.requester, &fetch).await?;
         Ok((fetch, result))
+    }
+
+    /// What a list would take; see `Node::explain`.
+    ///
+    /// # Errors
+    /// If it asks for what is not allowed, or the store cannot answer.
+    pub async fn explain(&self, fetch: &Fetch) -> Result<(Seq, QueryReport), Failure> {
+        self.take_read("list")?;
+        let fetch = self.noted("list", self.narrowed(fetch))?;
+        self.noted("list", self.may_explain(&fetch))?;
+        self.node.explain(&self.requester, &fetch).await
+    }
+
+    /// What is examined may be more than is seen, so only who sees everything is told how much it was.
+    fn may_explain(&self, fetch: &Fetch) -> Result<(), Failure> {
+        let sees_all = self.grant.sees_everything() && !self.grant.hides();
+        match fetch.explain && !sees_all {
+            true => Err(forbidden("explain is for who sees every event whole")),
+            false => Ok(()),
+        }
     }
 
     /// One event; see `Node::event`.

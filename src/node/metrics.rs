@@ -19,6 +19,13 @@ impl Node {
         })
     }
 
+    /// Names of declared indexes that are being built.
+    pub fn building_indexes(&self) -> Vec<String> {
+        let indexes = self.parts.store.indexes().into_iter();
+        let building = indexes.filter(|index| !index.is_whole);
+        building.map(|index| index.name).collect()
+    }
+
     /// Counts an answer to a request of this `verb`, one of the words of the wire or of a route.
     pub fn count(&self, verb: &'static str, answer: Result<(), &Failure>) {
         let outcome = match answer {
@@ -38,11 +45,14 @@ impl Node {
     pub async fn metrics_text(&self) -> String {
         let (subscriptions, filters) = self.parts.feed.subscription_counts();
         let head = self.head().await.ok();
+        let indexes = self.parts.store.indexes();
         let levels = Levels {
             head: head.map(|head| head.get()),
             seq: self.seq().get(),
             subscriptions,
             filters,
+            indexes: indexes.len(),
+            building: indexes.iter().filter(|index| !index.is_whole).count(),
             window_bytes: self.parts.feed.window_bytes(),
             budget_bytes: self.parts.budget.taken() + self.parts.subscription_budget.taken(),
         };

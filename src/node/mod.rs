@@ -24,6 +24,7 @@ mod history;
 mod metrics;
 mod page;
 mod past;
+mod queries;
 mod supervisor;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;

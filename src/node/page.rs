@@ -11,6 +11,7 @@ use crate::budget::Share;
 use crate::domain::Event;
 use crate::fairness::{FairPermit, FairPermits, Requester};
 use crate::limits;
+use crate::protocol;
 use crate::protocol::{Code, Failure, Fetch, FetchPage, Frame, RequestId};
 use crate::query::Query;
 use crate::store::{QueryResult, StoreError};
@@ -62,6 +63,10 @@ impl Node {
         fetch: &Fetch,
         share: Option<Share>,
     ) -> Result<(Frame, Option<Share>), Failure> {
+        if fetch.explain {
+            let (seq, explained) = self.explain(requester, fetch).await?;
+            return Ok((protocol::explained(id, seq, &explained), None));
+        }
         // No share is held while this waits for a seq or for a permit.
         self.wait_for_seqs_of(fetch).await?;
         let share = share.filter(|_| !fetch.query.scans_all_events());
@@ -84,7 +89,7 @@ impl Node {
     }
 
     /// A permit to scan all events, if the query does.
-    async fn scan_permit(
+    pub(super) async fn scan_permit(
         &self,
         requester: &Requester,
         query: &Query,
@@ -143,7 +148,9 @@ impl Node {
         fetch: &Fetch,
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
-        let QueryResult { seq, mut events } = self.find(requester, fetch).await?;
+        let QueryResult {
+            seq, mut events, ..
+        } = self.find(requester, fetch).await?;
         let query = &fetch.query;
         let limit = query.limit.unwrap_or(usize::MAX);
         let mut page = FetchPage::new(id, seq);

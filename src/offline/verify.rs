@@ -94,7 +94,7 @@ async fn compare_view(store: &Arc<dyn Store>) -> Result<Report, StoreError> {
     if !fold(&mut reader, head, &mut digest, &mut report).await? {
         return Ok(report);
     }
-    let QueryResult { seq, events } = store
+    let QueryResult { seq, events, .. } = store
         .find(&Requester::alone(), &Arc::new(Query::everything()))
         .await?;
     if !fold(&mut reader, seq, &mut digest, &mut report).await? {

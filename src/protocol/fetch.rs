@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{AsOf, EventId, Seq};
 use crate::query::{Query, not_ours};
-use crate::value::{Document, Invalid, Value, join};
+use crate::value::{Document, Invalid, Value, expected, join};
 
 /// FETCH, and the lists and single events of REST.
 #[derive(Debug, Clone)]
@@ -15,14 +15,16 @@ pub struct Fetch {
     pub min_seq: Seq,
     /// As of when, if not now.
     pub as_of: Option<AsOf>,
+    /// Whether to tell what answering takes, instead of the answer.
+    pub explain: bool,
     /// Where it stands in the request, e.g. `payload`.
     pub at: &'static str,
 }
 
 impl Fetch {
     /// The names that [`parse`](Self::parse) reads.
-    pub const NAMES: [&str; 7] = [
-        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at",
+    pub const NAMES: [&str; 8] = [
+        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at", "explain",
     ];
 
     /// Reads the values of [`NAMES`](Self::NAMES); the caller checks that there are no others. `at` is the path of
@@ -48,6 +50,13 @@ impl Fetch {
             let as_of = AsOf::parse(as_of);
             fetch.as_of = Some(as_of.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
+        if let Some(explain) = params.get("explain") {
+            let wrong = || expected("true or false", explain, &join(at, "explain"));
+            fetch.explain = match explain {
+                Value::Bool(explain) => *explain,
+                _ => return Err(wrong()),
+            };
+        }
         Ok(fetch)
     }
 
@@ -57,6 +66,7 @@ impl Fetch {
             query: Arc::new(query),
             min_seq: Seq::ZERO,
             as_of: None,
+            explain: false,
             at: "",
         }
     }

@@ -17,6 +17,7 @@ mod failure;
 mod fetch;
 mod frame;
 mod history;
+mod query_report;
 mod reply;
 mod request;
 mod request_kind;
@@ -33,10 +34,11 @@ pub use failure::{Details, Failure};
 pub use fetch::Fetch;
 pub use frame::{Frame, WrappedFrame, trimmed};
 pub use history::History;
+pub use query_report::QueryReport;
 pub use reply::{
     ACCESS_CHANGED, Authenticated, FetchPage, Shaped, authenticated, behind, broadcast,
-    broadcast_done, change, error, latest, live, pong, reset, snapshot, subscribed, unsubscribed,
-    welcome, write_done,
+    broadcast_done, change, error, explained, latest, live, pong, reset, snapshot, subscribed,
+    unsubscribed, welcome, write_done,
 };
 pub use request::{ParsedRequest, RefusedRequest, Request, RequestId};
 pub use request_kind::RequestKind;

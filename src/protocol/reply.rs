@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::data::{EventArray, WriteAnswer, last_seq};
 use super::failure::Failure;
 use super::frame::{Frame, json};
+use super::query_report::QueryReport;
 use super::request::RequestId;
 use super::request_kind::RequestKind;
 use super::subscribe::SubName;
@@ -205,6 +206,15 @@ impl FetchPage {
         self.text.shrink_to_fit();
         Frame::from_json(self.text)
     }
+}
+
+/// The answer to a FETCH that asks what it takes.
+pub fn explained(id: Option<&RequestId>, seq: Seq, explained: &QueryReport) -> Frame {
+    Frame::encode(&Response {
+        seq: Some(seq),
+        data: Some(explained),
+        ..response(id, RequestKind::Fetch)
+    })
 }
 
 /// The answer to a SUBSCRIBE: changes after `seq` will follow.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_event};
 use super::failure::Failure;
 use super::frame::{Frame, json};
+use super::query_report::QueryReport;
 use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
 use crate::query::Fields;
@@ -48,20 +49,39 @@ pub fn changes(
     change_array(head.into_bytes(), changes, next)
 }
 
-/// That a node serves: the head of its log, if that was asked, and the entry of the log that cannot be read.
-pub fn health(seq: Option<Seq>, corrupt: Option<Seq>) -> Vec<u8> {
+/// What answering a query takes; see [`explained`](super::explained).
+pub fn explained(seq: Seq, explained: &QueryReport) -> Vec<u8> {
     #[derive(Serialize)]
-    struct HealthBody {
+    struct ExplainedBody<'a> {
+        success: bool,
+        seq: Seq,
+        data: &'a QueryReport,
+    }
+    json(&ExplainedBody {
+        success: true,
+        seq,
+        data: explained,
+    })
+}
+
+/// That a node serves: the head of its log, if that was asked, the entry of the log that cannot be read, and the indexes
+/// that are being built.
+pub fn health(seq: Option<Seq>, corrupt: Option<Seq>, building: &[String]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct HealthBody<'a> {
         success: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<Seq>,
         #[serde(skip_serializing_if = "Option::is_none")]
         corrupt: Option<Seq>,
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        building: &'a [String],
     }
     json(&HealthBody {
         success: true,
         seq,
         corrupt,
+        building,
     })
 }
 
@@ -158,10 +178,10 @@ mod tests {
     #[test]
     fn health_says_what_is_known() {
         let (head, corrupt) = (Some(Seq::new(9)), Some(Seq::new(4)));
-        assert_eq!(text(health(None, None)), DONE);
+        assert_eq!(text(health(None, None, &[])), DONE);
         assert_eq!(
-            text(health(head, corrupt)),
-            r#"{"success":true,"seq":9,"corrupt":4}"#
+            text(health(head, corrupt, &["owner".to_owned()])),
+            r#"{"success":true,"seq":9,"corrupt":4,"building":["owner"]}"#
         );
     }
 }

@@ -8,6 +8,7 @@
 #[cfg(not(any(feature = "embedded", feature = "mongodb")))]
 compile_error!("a livelog needs a store: --features embedded, --features mongodb, or both");
 
+mod cost;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
@@ -33,9 +34,11 @@ use uuid::Uuid;
 
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::fairness::Requester;
+use crate::indexes::Index;
 use crate::limits;
 use crate::query::{Direction, Query};
 use crate::value::Steps;
+pub use cost::{QueryCost, QueryPlan};
 pub use error::{AppendError, CorruptAt, PublishError, StoreError};
 pub use move_progress::{MoveProgress, cut_off};
 pub use open::{open, open_existing, open_to_fill, open_unwritten};
@@ -97,6 +100,15 @@ impl Batch {
     }
 }
 
+/// An index, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexStatus {
+    /// As it was declared.
+    pub name: String,
+    /// Whether it has all events, so that queries use it.
+    pub is_whole: bool,
+}
+
 /// A message for every session of every node, kept as the client wrote it.
 #[derive(Debug, Clone)]
 pub struct Broadcast {
@@ -137,6 +149,8 @@ pub type QueryEvents = BoxStream<'static, Result<Event, StoreError>>;
 pub struct QueryResult {
     /// The seq that the answer is as of.
     pub seq: Seq,
+    /// What it takes, which grows while events are read.
+    pub cost: Arc<QueryCost>,
     /// Matching events in the query's order, from after its cursor. The caller applies the projection and the limit;
     /// the stream may end one event beyond the limit, which is enough to tell that more remain. Dropping the stream
     /// stops the reading.
@@ -267,6 +281,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Nodes that have the store open, this one too, must open it again: their log's identity is not the store's any
     /// more.
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError>;
+
+    /// Keeps these indexes and no others. What is new is built meanwhile, and used once it is whole: so an answer is the
+    /// same whatever is declared.
+    async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError>;
+
+    /// The indexes that are declared, and which of them are whole.
+    fn indexes(&self) -> Vec<IndexStatus>;
 
     /// The note of this name, if there is one: a few words that work beside the log keeps with it.
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError>;

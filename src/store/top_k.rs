@@ -134,6 +134,17 @@ impl TopOrder {
         }
     }
 
+    /// These ids, in this order; `None` if there is no room for them.
+    #[cfg(feature = "embedded")]
+    pub(super) fn held(ids: Vec<EventId>, budget: &Budget) -> Option<Self> {
+        let bytes: usize = ids.iter().map(|id| ID_BYTES + id.as_str().len()).sum();
+        let mut room = TopRoom::new(budget);
+        room.has_for(bytes).then(|| Self {
+            room: room.keep(bytes),
+            ..Self::of(ids)
+        })
+    }
+
     /// The query that collects the rest, once the last id was taken; gives their room back.
     pub(super) fn next(&mut self) -> Option<Arc<Query>> {
         if !self.ids.is_empty() {
@@ -170,7 +181,8 @@ impl TopRoom {
         if bytes > limits::SORT_BYTES_MAX {
             return false;
         }
-        let Some(more) = self.budget.try_reserve(PIECE_BYTES) else {
+        let missing = bytes - limits::SORT_FREE_BYTES - taken;
+        let Some(more) = self.budget.try_reserve(missing.max(PIECE_BYTES)) else {
             return false;
         };
         let share = match self.share.take() {

@@ -152,6 +152,40 @@ pub(crate) fn filter() -> impl Strategy<Value = Value> {
         .prop_map(Value::Object)
 }
 
+/// Declared indexes, as text.
+pub(super) fn indexes() -> impl Strategy<Value = Vec<String>> {
+    let path = prop_oneof![2 => name(), 1 => path()];
+    let field = (any::<bool>(), path).prop_map(|(descends, path)| match descends {
+        true => format!("-{path}"),
+        false => path,
+    });
+    let fields = prop::collection::vec(field, 1..3).prop_map(|fields| fields.join(","));
+    prop::collection::btree_set(fields, 0..3).prop_map(|fields| fields.into_iter().collect())
+}
+
+/// The indexes that a filter could be looked up in: by one of its fields, and by all together.
+pub(super) fn indexes_for(filter: &Value) -> Vec<String> {
+    let fields = filter.as_object().into_iter().flat_map(Document::iter);
+    let fields = fields.filter(|(name, _)| !name.starts_with('$') && *name != "_id");
+    let mut paths: Vec<String> = fields.map(|(path, _)| path.to_owned()).collect();
+    if paths.len() > 1 {
+        paths.push(paths.join(",-"));
+    }
+    paths
+}
+
+/// The index that has an answer's order.
+pub(super) fn index_for(sort: &Value) -> Option<String> {
+    let keys = sort.as_object()?.iter();
+    let keys = keys.take_while(|(path, _)| *path != "_id");
+    let fields = keys.map(|(path, direction)| match direction {
+        Value::Int(1) | Value::Float(1.0) => path.to_owned(),
+        _ => format!("-{path}"),
+    });
+    let fields: Vec<String> = fields.collect();
+    (!fields.is_empty()).then(|| fields.join(","))
+}
+
 pub(super) fn sort() -> impl Strategy<Value = Value> {
     let direction = select(vec![
         Value::Int(1),

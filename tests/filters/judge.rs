@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bson::{Bson, doc};
 use futures::TryStreamExt;
 use livelog::domain::{Event, EventId};
+use livelog::indexes::Index;
 use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::embedded::EmbeddedStore;
@@ -21,6 +22,7 @@ use redb::backends::InMemoryBackend;
 use tokio::runtime::Runtime;
 
 use crate::support::history::{self, History};
+use crate::support::until_built;
 
 /// Runs `test` on generated input, against a database of its own.
 pub(super) fn judge<S: Strategy>(
@@ -84,6 +86,8 @@ const DOCUMENTS_PER_APPEND: usize = 4;
 pub(super) struct Judge {
     runtime: Runtime,
     embedded: Arc<EmbeddedStore>,
+    /// Has the same events, and indexes.
+    indexed: Arc<EmbeddedStore>,
     history: RefCell<History>,
     events: Collection<bson::Document>,
     database: mongodb::Database,
@@ -92,8 +96,11 @@ pub(super) struct Judge {
 impl Judge {
     pub(super) fn start() -> Self {
         let runtime = Runtime::new().expect("a runtime starts");
-        let opening = EmbeddedStore::open_on(InMemoryBackend::new(), OVERLAY_BYTES);
-        let embedded = runtime.block_on(opening).expect("a new store opens");
+        let open = || {
+            let opening = EmbeddedStore::open_on(InMemoryBackend::new(), OVERLAY_BYTES);
+            runtime.block_on(opening).expect("a new store opens")
+        };
+        let (embedded, indexed) = (open(), open());
         let (database, events) = runtime.block_on(async {
             let uri = crate::support::mongod::uri().await;
             let client = mongodb::Client::with_uri_str(uri)
@@ -111,6 +118,7 @@ impl Judge {
         Self {
             runtime,
             embedded,
+            indexed,
             history: RefCell::default(),
             events,
             database,
@@ -158,17 +166,55 @@ impl Judge {
     }
 
     fn append(&self, batch: &Arc<Batch>) {
-        let appending = self.embedded.append(batch);
-        self.runtime
-            .block_on(appending)
-            .expect("documents are stored");
+        for store in [&self.embedded, &self.indexed] {
+            let appending = store.append(batch);
+            let appended = self.runtime.block_on(appending);
+            appended.expect("documents are stored");
+        }
+    }
+
+    /// From now on these indexes are kept, and used once they are whole: wait with [`build`](Self::build).
+    pub(super) fn declare(&self, indexes: &[String]) {
+        let mut declared: Vec<Index> = Vec::new();
+        for text in indexes {
+            // A field twice, or an index.
+            if let Ok(index) = text.parse()
+                && !declared.contains(&index)
+            {
+                declared.push(index);
+            }
+        }
+        let declaring = self.indexed.declare_indexes(&declared);
+        let declared = self.runtime.block_on(declaring);
+        declared.expect("indexes are declared");
+    }
+
+    pub(super) fn build(&self) {
+        self.runtime.block_on(until_built(&*self.indexed));
+        let findings = self.runtime.block_on(self.indexed.check());
+        assert_eq!(findings.expect("it can be read"), [""; 0]);
     }
 
     /// What the embedded store answers: documents as they were given to it, in its order.
     pub(super) fn answer(&self, query: &Query) -> Result<Vec<Document>, TestCaseError> {
+        let plain = self.answer_of(&self.embedded, query)?;
+        let indexed = self.answer_of(&self.indexed, query)?;
+        prop_assert_eq!(
+            json(&plain),
+            json(&indexed),
+            "without and with {:?}",
+            self.indexed.indexes()
+        );
+        Ok(plain)
+    }
+
+    fn answer_of(
+        &self,
+        store: &EmbeddedStore,
+        query: &Query,
+    ) -> Result<Vec<Document>, TestCaseError> {
         let found = self.runtime.block_on(async {
-            let found = self
-                .embedded
+            let found = store
                 .find(&Requester::alone(), &Arc::new(query.clone()))
                 .await?;
             found.events.try_collect::<Vec<Event>>().await

@@ -16,7 +16,7 @@ use livelog::value::{Document, Value};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use generated::{documents, filter, path, sort};
+use generated::{documents, filter, index_for, indexes, indexes_for, path, sort};
 use judge::{Judge, admits, id, json, judge, to_bson};
 
 const FILTERS_PER_SET: usize = 20;
@@ -44,9 +44,12 @@ fn filters_mean_in_memory_what_they_mean_in_mongodb() {
     let per_set = u32::try_from(FILTERS_PER_SET).expect("a small number");
     judge(
         cases().div_ceil(per_set),
-        &(documents(50), filters),
-        |judge, (documents, filters)| {
+        &(documents(50), indexes(), filters),
+        |judge, (documents, mut indexes, filters)| {
+            indexes.extend(filters.iter().flat_map(indexes_for).take(6));
+            judge.declare(&indexes);
             judge.hold(&documents);
+            judge.build();
             filters.iter().try_for_each(|filter| {
                 let parsed = query([("filter", filter.clone())]);
                 let ours: BTreeSet<String> = documents
@@ -95,8 +98,9 @@ fn filters_mean_in_memory_what_they_mean_in_mongodb() {
 fn sorts_order_in_memory_as_they_order_in_mongodb() {
     judge(
         cases() / 20,
-        &(documents(1..20), sort()),
-        |judge, (documents, sort)| {
+        &(documents(1..20), indexes(), sort()),
+        |judge, (documents, mut indexes, sort)| {
+            indexes.extend(index_for(&sort));
             let query = query([("sort", sort)]);
             let order = mongo::order(&query);
             let mut ours = judge.hold_sortable(&documents, &order);
@@ -104,6 +108,8 @@ fn sorts_order_in_memory_as_they_order_in_mongodb() {
             if ours.is_empty() {
                 return Ok(());
             }
+            judge.declare(&indexes);
+            judge.build();
             ours.sort_by(|a, b| query.compare(a, b));
             prop_assert_eq!(json(&ours), json(&theirs), "{}", order);
             let embedded = judge.answer(&query)?;
@@ -118,14 +124,17 @@ fn pages_together_are_the_whole_answer_in_order() {
     let page = any::<Index>();
     let everything = Just(Value::Object(Document::new()));
     let filter = prop_oneof![2 => everything, 1 => filter()];
-    let input = (documents(1..20), sort(), filter, page);
+    let input = (documents(1..20), indexes(), sort(), filter, page);
     judge(
         cases() / 20,
         &input,
-        |judge, (documents, sort, filter, page)| {
+        |judge, (documents, mut indexes, sort, filter, page)| {
+            indexes.extend(index_for(&sort));
+            judge.declare(&indexes);
             let parts = [("filter", filter), ("sort", sort)];
             let first = query(parts.clone());
             let kept = judge.hold_sortable(&documents, &mongo::order(&first));
+            judge.build();
             let mut whole: Vec<Document> = kept
                 .iter()
                 .filter(|event| admits(&first, *event))

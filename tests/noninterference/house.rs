@@ -66,6 +66,7 @@ impl House {
             access: AccessPolicy::default(),
             proxies: TrustedProxies::default(),
             has_console: false,
+            indexes: Vec::new(),
             window_bytes: limits::LIVE_WINDOW_BYTES_DEFAULT,
         };
         let server = server::Server::bind_on(store.unwrap(), config)

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
+use livelog::indexes::Index;
 use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::{
-    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
-    Store, StoreError, TailEvent,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, IndexStatus, Loaded, PublishError,
+    QueryResult, Rebuild, Store, StoreError, TailEvent,
 };
 
 /// What happens to an append.
@@ -135,6 +136,14 @@ impl Store for FaultyStore {
 
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         self.store.answered(ids).await
+    }
+
+    async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        self.store.declare_indexes(indexes).await
+    }
+
+    fn indexes(&self) -> Vec<IndexStatus> {
+        self.store.indexes()
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {

@@ -29,6 +29,8 @@ pub use subscriber::Subscriber;
 
 use std::time::Duration;
 
+use livelog::store::Store;
+
 /// Makes two tests of each function: one hands it a server on an empty MongoDB database, the other one on
 /// an empty folder.
 #[allow(unused_macros, reason = "some binaries test no store")]
@@ -75,4 +77,15 @@ pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Waits until all indexes that a store keeps are whole: a moment, where it has few events.
+pub async fn until_built(store: &dyn Store) {
+    let building = async {
+        while store.indexes().iter().any(|index| !index.is_whole) {
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    };
+    let built = tokio::time::timeout(DEADLINE, building).await;
+    built.unwrap_or_else(|_| panic!("not built: {:?}", store.indexes()));
 }

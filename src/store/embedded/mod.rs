@@ -32,21 +32,23 @@ mod shared;
 mod tail;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use redb::StorageBackend;
+use tokio::task::JoinHandle;
 
 pub use super::EmbeddedOptions;
 pub use file::data_dir::EmbeddedOpenError;
 
 use super::{
-    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
-    Store, StoreError, TailEvent,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, IndexStatus, Loaded, PublishError,
+    QueryResult, Rebuild, Store, StoreError, TailEvent,
 };
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::fairness::Requester;
+use crate::indexes::Index;
 use crate::limits;
 use crate::query::Query;
 use file::data_dir::DataDir;
@@ -54,6 +56,7 @@ use file::open;
 use read::find;
 use shared::{Shared, blocking};
 use write::handle::WriterHandle;
+use write::index_build;
 use write::rebuild;
 use write::task::WriterTask;
 use write::thread::Writer;
@@ -63,6 +66,8 @@ use write::thread::Writer;
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     handle: Arc<WriterHandle>,
+    /// Builds indexes, once some are declared.
+    builder: OnceLock<JoinHandle<()>>,
 }
 
 impl EmbeddedStore {
@@ -126,10 +131,21 @@ impl EmbeddedStore {
         let shared = Arc::clone(&writer.shared);
         let handle = WriterHandle::open(writer)
             .map_err(|error| StoreError::Unavailable(format!("cannot start a thread: {error}")))?;
+        let handle = Arc::new(handle);
         Ok(Arc::new(Self {
             shared,
-            handle: Arc::new(handle),
+            handle,
+            builder: OnceLock::new(),
         }))
+    }
+}
+
+impl Drop for EmbeddedStore {
+    /// So that the file is closed, even if an index is being built.
+    fn drop(&mut self) {
+        if let Some(builder) = self.builder.get() {
+            builder.abort();
+        }
     }
 }
 
@@ -243,6 +259,28 @@ impl Store for EmbeddedStore {
             .await?
     }
 
+    async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        let indexes = indexes.to_vec();
+        let declared = self
+            .handle
+            .call(|reply| WriterTask::DeclareIndexes(indexes, reply));
+        declared.await??;
+        let (shared, handle) = (Arc::clone(&self.shared), Arc::downgrade(&self.handle));
+        let work = self.shared.index_work.subscribe();
+        self.builder
+            .get_or_init(|| tokio::spawn(index_build::run(shared, handle, work)));
+        Ok(())
+    }
+
+    fn indexes(&self) -> Vec<IndexStatus> {
+        let snapshot = self.shared.snapshot();
+        let indexes = snapshot.indexes.iter().map(|(kept, _)| IndexStatus {
+            name: kept.index.name().to_owned(),
+            is_whole: kept.state.is_whole,
+        });
+        indexes.collect()
+    }
+
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         let name = name.to_owned();
         let read = self.handle.call(|reply| WriterTask::ReadNote(name, reply));
@@ -279,6 +317,9 @@ impl Store for EmbeddedStore {
     }
 
     async fn close(&self) {
+        if let Some(builder) = self.builder.get() {
+            builder.abort();
+        }
         self.handle.close().await;
     }
 }

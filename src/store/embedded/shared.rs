@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// `listing_permits`: neither kind waits for the other.
     pub(super) page_permits: Arc<FairPermits>,
     pub(super) listing_permits: Arc<FairPermits>,
+    /// Changes when an index may be to be built.
+    pub(super) index_work: watch::Sender<u64>,
     /// For the sort keys of queries that are not in the order of ids.
     pub(super) sort_budget: Budget,
 }
@@ -61,6 +63,7 @@ impl Shared {
             trouble: Mutex::default(),
             page_permits: FairPermits::new(readers_max()),
             listing_permits: FairPermits::new(readers_max()),
+            index_work: watch::Sender::new(0),
             sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
         }
     }

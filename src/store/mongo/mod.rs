@@ -37,15 +37,17 @@ pub use source::MongoSource;
 
 use super::open::Purpose;
 use super::{
-    AppendError, Batch, Broadcast, Epoch, HistoryRange, Loaded, PublishError, QueryResult, Rebuild,
-    Site, Store, StoreError, TailEvent,
+    AppendError, Batch, Broadcast, Epoch, HistoryRange, IndexStatus, Loaded, PublishError,
+    QueryResult, Rebuild, Site, Store, StoreError, TailEvent,
 };
 use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::fairness::Requester;
+use crate::indexes::Index;
 use crate::limits;
 use crate::query::Query;
 use open::OpenedDatabase;
+use open::declared::DeclaredIndexes;
 use read::{as_of, foreign_documents, history, load, log, versions, view};
 use tail::broadcasts;
 use tail::notifier::StreamNotifier;
@@ -74,6 +76,7 @@ pub struct MongoStore {
     log: head::OpenedLog,
     notifier: Arc<StreamNotifier>,
     appender: Arc<Appender>,
+    indexes: DeclaredIndexes,
 }
 
 impl fmt::Debug for MongoStore {
@@ -132,6 +135,7 @@ impl MongoStore {
             log,
             notifier,
             appender: Arc::new(appender),
+            indexes: DeclaredIndexes::default(),
         }))
     }
 }
@@ -242,6 +246,14 @@ impl Store for MongoStore {
         }
     }
 
+    async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        self.indexes.declare(&self.database, indexes).await
+    }
+
+    fn indexes(&self) -> Vec<IndexStatus> {
+        self.indexes.statuses()
+    }
+
     async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         note::read(&self.database, name).await
     }
@@ -270,6 +282,7 @@ impl Store for MongoStore {
     }
 
     async fn close(&self) {
+        self.indexes.stop();
         self.appender.close().await;
     }
 }

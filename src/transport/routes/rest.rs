@@ -36,6 +36,10 @@ pub(crate) async fn events(
     Params(params): Params<Vec<(String, String)>>,
 ) -> Result<Response, Failure> {
     let fetch = read_fetch(params, &Fetch::NAMES)?;
+    if fetch.explain {
+        let (seq, explained) = guarded.explain(&fetch).await?;
+        return Ok((JSON, protocol::rest::explained(seq, &explained)).into_response());
+    }
     let (fetch, result) = guarded.list(&fetch).await?;
     let mut chunks = Box::pin(list_body(fetch.query, result, app.node.budget().clone()));
     // A list that fails at once is answered with an error; after its first chunk it is too late for a status.
@@ -132,12 +136,14 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 /// A log with an unreadable entry is served all the same, and its operator is told. Where somebody guards, strangers are not
 /// told how far the log is.
 fn healthy(app: &App, head: Option<Seq>) -> Response {
-    let head = head.filter(|_| !app.guard.is_there());
-    (
-        JSON,
-        protocol::rest::health(head, app.node.first_unreadable()),
-    )
-        .into_response()
+    let is_open = !app.guard.is_there();
+    let building = match head {
+        Some(_) if is_open => app.node.building_indexes(),
+        _ => Vec::new(),
+    };
+    let head = head.filter(|_| is_open);
+    let body = protocol::rest::health(head, app.node.first_unreadable(), &building);
+    (JSON, body).into_response()
 }
 
 /// Health checks expect one status, whatever the reason.
@@ -170,7 +176,7 @@ fn list_body(
     result: QueryResult,
     budget: Budget,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let QueryResult { seq, events } = result;
+    let QueryResult { seq, events, .. } = result;
     let listing = Listing {
         query,
         seq,

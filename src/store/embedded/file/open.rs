@@ -14,6 +14,8 @@ use super::recovery::FileWatch;
 use crate::domain::Seq;
 use crate::limits;
 use crate::store::embedded::EmbeddedOptions;
+use crate::store::embedded::format::index;
+use crate::store::embedded::format::index::INDEXES;
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
     COMMANDS, FILE_FORMAT, LOG, META, META_EPOCH, META_FLUSHED, META_FORMAT, MILESTONES,
@@ -24,11 +26,13 @@ use crate::store::embedded::read::memtable::Memtable;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::embedded::write::checkpoint::Checkpoint;
+use crate::store::embedded::write::indexing::Indexing;
 use crate::store::embedded::write::thread::Writer;
 use crate::store::{Epoch, StoreError};
 
 /// The oldest format that is upgraded. Format 1 has no command ids in the log; those before 3 have no milestones; in
-/// those before 4 each life of an event begins at version 1, so an older livelog must not read a later log.
+/// those before 4 each life of an event begins at version 1, so an older livelog must not read a later log; those before 6
+/// have no indexes, so an older livelog must not move a row of a later file.
 const FORMAT_MIN: u128 = 1;
 
 /// The first format with milestones.
@@ -102,6 +106,7 @@ fn start_writer(
 ) -> Result<Writer, EmbeddedOpenError> {
     let (epoch, flushed, snapshot) = load_state(&database, &medium, data_dir)?;
     Ok(Writer {
+        indexing: Indexing::of(&snapshot),
         database,
         medium,
         lock: None,
@@ -155,7 +160,12 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
         .list_tables()?
         .filter(|table| table.name().starts_with(REBUILD_PREFIX))
         .collect();
-    if found == Some(FILE_FORMAT) && abandoned.is_empty() {
+    let is_current = found == Some(FILE_FORMAT);
+    let unreadable = match is_current {
+        true => index::unreadable(&transaction)?,
+        false => Vec::new(),
+    };
+    if is_current && abandoned.is_empty() && unreadable.is_empty() {
         transaction.abort()?;
         return Ok(FILE_FORMAT);
     }
@@ -166,6 +176,11 @@ fn prepare(database: &Database) -> Result<u128, redb::Error> {
     }
     for table in abandoned {
         transaction.delete_table(table)?;
+    }
+    for name in unreadable {
+        // Whoever declares it has it built again.
+        tracing::warn!(index = name, "an index is in another format: it is removed");
+        index::remove(&transaction, &name)?;
     }
     transaction.commit()?;
     Ok(FILE_FORMAT)
@@ -180,12 +195,14 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(COMMANDS)?;
     transaction.open_table(MILESTONES)?;
     transaction.open_table(VIEW)?;
+    transaction.open_table(INDEXES)?;
     Ok(())
 }
 
 fn upgrade(transaction: &WriteTransaction, older: u128) -> Result<(), redb::Error> {
     tracing::info!("upgrading the data file from format {older} to {FILE_FORMAT}");
     transaction.open_table(COMMANDS)?;
+    transaction.open_table(INDEXES)?;
     if older < FORMAT_WITH_MILESTONES {
         history::build_milestones(transaction)?;
     }
@@ -219,21 +236,19 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
             reason: format!("{flushed} is beyond the log's head {head}"),
         });
     }
-    let mut snapshot = Snapshot {
-        seq: head,
-        memtable: Memtable::default(),
-        commands: tables::open_commands(&reading)?,
-        milestones: tables::open_milestones(&reading)?,
-        view: tables::open_view(&reading)?,
-        log,
-    };
+    let indexes = index::read_all(&reading)?;
+    let mut snapshot = Snapshot::of(&reading, head, Memtable::default(), indexes)?;
     snapshot.memtable = fold(&snapshot, flushed)?;
     Ok((epoch, flushed, snapshot))
 }
 
 /// The memtable of everything after `flushed`.
 fn fold(snapshot: &Snapshot, flushed: Seq) -> Result<Memtable, StoreError> {
-    let mut memtable = Memtable::default();
+    let declared = snapshot
+        .indexes
+        .iter()
+        .map(|(kept, _)| Arc::clone(&kept.index));
+    let mut memtable = Memtable::new(declared);
     let mut seq = flushed;
     loop {
         let changes = snapshot.changes(seq, limits::LOG_PAGE_COUNT)?;

@@ -148,6 +148,7 @@ impl Writer {
                 "another file is in its place".to_owned(),
             ));
         }
+        self.indexing.reset(&snapshot);
         let mut snapshot = Some(snapshot);
         if head == acknowledged {
             // Everything in it is known to be durable.

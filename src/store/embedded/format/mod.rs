@@ -2,6 +2,7 @@
 
 pub(super) mod decode;
 pub(super) mod encode;
+pub(super) mod index;
 mod layout;
 pub(super) mod milestone;
 pub(super) mod tables;

@@ -6,6 +6,7 @@ use super::snapshot::Snapshot;
 use crate::domain::{Change, EventId, Seq};
 use crate::store::StoreError;
 use crate::store::embedded::format::decode;
+use crate::store::embedded::format::index;
 use crate::store::embedded::format::milestone::is_milestone;
 use crate::store::embedded::format::tables::read_error;
 
@@ -36,6 +37,7 @@ impl Snapshot {
             ));
         }
         self.check_milestones(&mut findings)?;
+        self.check_indexes(&mut findings)?;
         Ok(findings)
     }
 
@@ -71,6 +73,41 @@ impl Snapshot {
         }
         let row = self.milestones.get((id.as_str(), seq.get()));
         Ok(row.map_err(read_error)?.is_some())
+    }
+
+    /// Whether each index that is whole has the entries of the view's rows, and no others.
+    fn check_indexes(&self, findings: &mut Vec<String>) -> Result<(), StoreError> {
+        for (kept, table) in &self.indexes {
+            if !kept.state.is_whole {
+                continue;
+            }
+            let mut count = 0;
+            for row in self.view.iter().map_err(read_error)? {
+                let (id, bytes) = row.map_err(read_error)?;
+                let Ok(event) = decode::event(id.value(), bytes.value()) else {
+                    continue;
+                };
+                for key in kept.index.keys_of(&event).keys {
+                    count += 1;
+                    let entry = index::entry(&key, &event.id);
+                    let found = table.get(entry.as_slice()).map_err(read_error)?;
+                    let is_found =
+                        found.map(|length| length.value()) == Some(index::key_length(&key));
+                    if !is_found && findings.len() < FINDINGS_MAX {
+                        let (index, id) = (&kept.index, &event.id);
+                        findings.push(format!("index {index}: event {id} is not found by it"));
+                    }
+                }
+            }
+            let entries = table.len().map_err(read_error)?;
+            if entries != count && findings.is_empty() {
+                let index = &kept.index;
+                findings.push(format!(
+                    "index {index}: it has {entries} entries, and the view {count}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether each milestone leads to a change of its event that is one.

@@ -5,35 +5,29 @@
 //! more than the limit asks for, and no more than there is room for. The matches after those are collected by another
 //! scan, when the caller gets there.
 //!
+//! Where an index helps (`planned`), the ids that it names are listed first, and looked up like those that a filter pins.
+//!
 //! Each step reads a new snapshot, as of the seq of the first: if the head has moved on since, as a read of the past.
 //! So between two steps nothing is held, neither a thread nor a page of the file, however slow the client; and an
 //! answer that is dropped ends with the step under way.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::history::{PastView, Scanned};
-use super::scan::Scan;
-use super::snapshot::Snapshot;
+use super::steps::{EventReader, ReadDeadline, StepReader};
 use crate::domain::{Event, EventId, Seq};
-use crate::fairness::{FairPermits, Requester};
+use crate::fairness::Requester;
 use crate::query::{Direction, Query};
-use crate::store::embedded::shared::{Shared, blocking};
+use crate::store::embedded::shared::Shared;
 use crate::store::top_k::{TopK, TopOrder};
-use crate::store::{QueryEvents, QueryResult, StoreError, admitted};
+use crate::store::{QueryEvents, QueryPlan, QueryResult, StoreError, admitted};
 
 /// A chunk ends after so many events, or so many bytes.
 const CHUNK_COUNT: usize = 256;
 const CHUNK_BYTES: usize = 1024 * 1024;
-
-/// How long a step takes, plus the time to match one event.
-const STEP: Duration = Duration::from_millis(20);
-
-/// The clock is read once in so many events.
-const CLOCK_INTERVAL: usize = 8;
 
 /// See [`Store::find`](crate::store::Store::find).
 pub(crate) async fn find(
@@ -41,14 +35,22 @@ pub(crate) async fn find(
     requester: &Requester,
     query: &Arc<Query>,
 ) -> Result<QueryResult, StoreError> {
-    let seq = shared.snapshot().seq;
     let as_of = PastView {
-        seq,
+        seq: shared.snapshot().seq,
         query: Arc::clone(query),
         began_at_head: true,
     };
-    let events = answer(StepReader::new(shared, requester, query, as_of), query).await?;
-    Ok(QueryResult { seq, events })
+    let mut reader = StepReader::new(shared, requester, query, as_of);
+    let source = match reader.plan(query).await? {
+        Some(planned) => planned.source(&reader, query).await?,
+        None => None,
+    };
+    let source = match source {
+        Some(source) => source,
+        None => scanned(&reader, query).await?,
+    };
+    let seq = reader.as_of.seq;
+    Ok(answer(reader, query, source, seq))
 }
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
@@ -63,115 +65,52 @@ pub(crate) async fn find_at(
         query: Arc::clone(query),
         began_at_head: false,
     };
-    let events = answer(StepReader::new(shared, requester, query, as_of), query).await?;
-    Ok(QueryResult { seq: at, events })
+    let reader = StepReader::new(shared, requester, query, as_of);
+    let source = scanned(&reader, query).await?;
+    Ok(answer(reader, query, source, at))
 }
 
-async fn answer(reader: StepReader, query: &Arc<Query>) -> Result<QueryEvents, StoreError> {
-    let source = match query.id_order() {
-        Some(direction) => in_order(query, direction),
-        None => EventSource::Listed(sort(&reader, Arc::clone(query)).await?),
-    };
+/// The events of an answer that no index helps with.
+async fn scanned(reader: &StepReader, query: &Arc<Query>) -> Result<EventSource, StoreError> {
+    reader.cost.follows(match query.scans_all_events() {
+        true => QueryPlan::Scan,
+        false => QueryPlan::Ids,
+    });
+    if let Some(direction) = query.id_order() {
+        return Ok(in_order(query, direction));
+    }
+    let order = sort(reader, Arc::clone(query), unordered(query)).await?;
+    Ok(EventSource::Listed(order))
+}
+
+/// What comes after the ids that were collected, in the same order and as of the same seq.
+async fn sort_rest(reader: &StepReader, rest: Arc<Query>) -> Result<TopOrder, StoreError> {
+    let planned = reader.plan_at(&rest).await?;
+    if let Some(planned) = planned
+        && let Some(EventSource::Listed(order)) = planned.source(reader, &rest).await?
+    {
+        return Ok(order);
+    }
+    let all = unordered(&rest);
+    sort(reader, rest, all).await
+}
+
+fn answer(reader: StepReader, query: &Arc<Query>, source: EventSource, seq: Seq) -> QueryResult {
+    let cost = Arc::clone(&reader.cost);
     let progress = FindProgress {
         reader,
         query: Arc::clone(query),
         source,
     };
-    Ok(progress.into_stream())
-}
-
-/// Runs the steps of one answer.
-struct StepReader {
-    shared: Arc<Shared>,
-    as_of: PastView,
-    /// A step needs one of these, unless it only looks up ids.
-    permits: Option<Arc<FairPermits>>,
-    requester: Requester,
-}
-
-impl StepReader {
-    fn new(shared: &Arc<Shared>, requester: &Requester, query: &Query, as_of: PastView) -> Self {
-        let permits = match (query.filter.pinned_ids(), query.limit) {
-            (Some(_), _) => None,
-            (None, Some(_)) => Some(&shared.page_permits),
-            (None, None) => Some(&shared.listing_permits),
-        };
-        Self {
-            shared: Arc::clone(shared),
-            as_of,
-            permits: permits.map(Arc::clone),
-            requester: requester.clone(),
-        }
-    }
-
-    async fn step<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&EventReader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let permit = match &self.permits {
-            Some(permits) => Some(permits.acquire(&self.requester).await),
-            None => None,
-        };
-        let events = EventReader {
-            snapshot: self.shared.snapshot(),
-            as_of: self.as_of.clone(),
-        };
-        blocking(move || {
-            // Held until the step ends, whether or not the caller still waits for it.
-            let _permit = permit;
-            work(&events)
-        })
-        .await
+    QueryResult {
+        seq,
+        cost,
+        events: progress.into_stream(),
     }
 }
-
-/// Reads the events of a snapshot as of some seq.
-struct EventReader {
-    snapshot: Arc<Snapshot>,
-    as_of: PastView,
-}
-
-impl EventReader {
-    fn get(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
-        let current = self.snapshot.event(id)?;
-        if !self.as_of.is_seen_now(current.as_ref())? {
-            return Ok(None);
-        }
-        match current {
-            Some(event) if event.seq <= self.as_of.seq => Ok(Some(event)),
-            _ if self.is_current() => Ok(None),
-            _ => self.snapshot.event_at(id, &self.as_of),
-        }
-    }
-
-    /// All events from after some id.
-    fn scan(
-        &self,
-        direction: Direction,
-        after: Option<&EventId>,
-    ) -> Result<EventSteps<'_>, StoreError> {
-        Ok(match self.is_current() {
-            true => {
-                let scan = Scan::begin(&self.snapshot, direction, after)?;
-                let scanned = |event: Event| match self.as_of.is_seen_now(Some(&event))? {
-                    true => Ok(Scanned::Present(event)),
-                    false => Ok(Scanned::Absent(event.id)),
-                };
-                Box::new(scan.map(move |event| event.and_then(scanned)))
-            }
-            false => Box::new(self.snapshot.scan_at(&self.as_of, direction, after)?),
-        })
-    }
-
-    fn is_current(&self) -> bool {
-        self.as_of.seq == self.snapshot.seq
-    }
-}
-
-type EventSteps<'a> = Box<dyn Iterator<Item = Result<Scanned, StoreError>> + 'a>;
 
 /// Which events are matched next.
-enum EventSource {
+pub(super) enum EventSource {
     /// All events in the order of ids, from after this one.
     Scan(Direction, Option<EventId>),
     /// These, and those that are collected after them.
@@ -242,13 +181,21 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
     Some(ids)
 }
 
-/// The ids of the answer in the query's order, as many as there is room for.
-async fn sort(reader: &StepReader, query: Arc<Query>) -> Result<TopOrder, StoreError> {
-    let mut top = TopK::new(&query, &reader.shared.sort_budget);
-    let mut source = match pinned(&query) {
+/// All events that may match, in any order.
+fn unordered(query: &Query) -> EventSource {
+    match pinned(query) {
         Some(ids) => EventSource::Listed(TopOrder::of(ids)),
         None => EventSource::Scan(Direction::Ascending, None),
-    };
+    }
+}
+
+/// The ids of the answer in the query's order, as many as there is room for, of the events of `source`.
+pub(super) async fn sort(
+    reader: &StepReader,
+    query: Arc<Query>,
+    mut source: EventSource,
+) -> Result<TopOrder, StoreError> {
+    let mut top = TopK::new(&query, &reader.shared.sort_budget);
     loop {
         let step = reader.step(move |events| {
             let offer = |event: Event| {
@@ -303,7 +250,7 @@ impl FindProgress {
         if let EventSource::Listed(order) = &mut source
             && let Some(rest) = order.next()
         {
-            *order = sort(&reader, rest).await?;
+            *order = sort_rest(&reader, rest).await?;
         }
         let matched = Arc::clone(&query);
         let step = reader.step(move |events| {
@@ -347,25 +294,5 @@ impl<'a> FindChunk<'a> {
             self.events.push(event);
         }
         Ok(self.events.len() >= self.count || self.bytes >= CHUNK_BYTES)
-    }
-}
-
-/// Ends a step in time.
-struct ReadDeadline {
-    until: Instant,
-    ticks: usize,
-}
-
-impl ReadDeadline {
-    fn start() -> Self {
-        Self {
-            until: Instant::now() + STEP,
-            ticks: 0,
-        }
-    }
-
-    fn is_over(&mut self) -> bool {
-        self.ticks += 1;
-        self.ticks.is_multiple_of(CLOCK_INTERVAL) && Instant::now() >= self.until
     }
 }

@@ -3,7 +3,11 @@
 mod check;
 pub(super) mod find;
 pub(super) mod history;
+mod index_entries;
+mod indexed;
 pub(super) mod memtable;
+mod planned;
 mod scan;
 pub(super) mod snapshot;
+mod steps;
 mod versions;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use redb::ReadTransaction;
 use uuid::Uuid;
 
 use super::memtable::Memtable;
@@ -13,6 +14,8 @@ use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::limits;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::decode::ChangeHeader;
+use crate::store::embedded::format::index;
+use crate::store::embedded::format::index::{IndexTable, KeptIndex};
 use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
     CommandTable, LogTable, MilestoneTable, ViewTable, read_error,
@@ -27,6 +30,8 @@ pub(crate) struct Snapshot {
     pub(crate) commands: CommandTable,
     pub(crate) milestones: MilestoneTable,
     pub(crate) view: ViewTable,
+    /// In the order of the memtable's.
+    pub(crate) indexes: Vec<(KeptIndex, IndexTable)>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -39,6 +44,28 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
+    /// The tables that a transaction reads, under a memtable that has the same indexes.
+    pub(crate) fn of(
+        reading: &ReadTransaction,
+        seq: Seq,
+        memtable: Memtable,
+        indexes: Vec<KeptIndex>,
+    ) -> Result<Self, StoreError> {
+        let indexes = indexes.into_iter().map(|kept| {
+            let table = index::open_table(reading, &kept.index)?;
+            Ok((kept, table))
+        });
+        Ok(Self {
+            seq,
+            memtable,
+            log: tables::open_log(reading)?,
+            commands: tables::open_commands(reading)?,
+            milestones: tables::open_milestones(reading)?,
+            view: tables::open_view(reading)?,
+            indexes: indexes.collect::<Result<_, StoreError>>()?,
+        })
+    }
+
     /// The event at `id`, if there is one.
     pub(super) fn event(&self, id: &EventId) -> Result<Option<Event>, StoreError> {
         if let Some(entry) = self.memtable.get(id) {

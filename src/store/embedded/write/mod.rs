@@ -2,6 +2,8 @@
 
 pub(super) mod checkpoint;
 pub(super) mod handle;
+pub(super) mod index_build;
+pub(super) mod indexing;
 mod note;
 pub(super) mod rebuild;
 mod redact;

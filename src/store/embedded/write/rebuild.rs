@@ -191,9 +191,11 @@ impl Writer {
         self.try_swap(rebuild, head)
             .map_err(|error| self.fail(error))?;
         self.checkpoint.restart(head);
-        let published = self.publish(head, Memtable::default());
+        let memtable = Memtable::new(self.indexing.declared());
+        let published = self.publish(head, memtable);
         published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.release();
+        self.shared.index_work.send_modify(|changes| *changes += 1);
         Ok(())
     }
 
@@ -207,6 +209,7 @@ impl Writer {
         tables::write_milestones(&transaction, current.memtable.milestones(..))?;
         transaction.delete_table(VIEW)?;
         transaction.rename_table(shadow, VIEW)?;
+        self.indexing.clear(&transaction)?;
         transaction
             .open_table(META)?
             .insert(META_FLUSHED, u128::from(head.get()))?;

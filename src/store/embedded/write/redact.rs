@@ -16,6 +16,8 @@ use crate::store::StoreError;
 use crate::store::embedded::file::medium;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::encode;
+use crate::store::embedded::format::index;
+use crate::store::embedded::format::index::{INDEXES, IndexTable, KeptIndex};
 use crate::store::embedded::format::tables::{
     self, COMMANDS, LOG, META, MILESTONES, MetaTable, NOTES, NoteTable, REBUILD_PREFIX, VIEW,
     read_error,
@@ -55,6 +57,8 @@ impl Writer {
         (self.database, self.medium) =
             opened.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.is_allocator_state_saved = false;
+        // What was gathered for an index may hold what is erased.
+        self.indexing.interrupt();
         let published = self.publish(current.seq, current.memtable.clone());
         published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.shared.notifier.notify_redaction();
@@ -147,15 +151,47 @@ impl Rewrite<'_> {
                 Ok(())
             })?;
         }
+        for (kept, entries) in &self.from.indexes {
+            self.copy_index(to, kept, entries)?;
+        }
         // IMPORTANT: the only commit that is synced. It makes all those before it durable, and must not be empty.
         let transaction = to.begin_write()?;
         {
+            transaction.open_table(INDEXES)?;
             let mut meta = transaction.open_table(META)?;
             for entry in self.meta.iter()? {
                 let (key, number) = entry?;
                 meta.insert(key.value(), number.value())?;
             }
         }
+        Ok(transaction.commit()?)
+    }
+}
+
+impl Rewrite<'_> {
+    /// The table may still have what the event was found by.
+    fn copy_index(
+        &self,
+        to: &Database,
+        kept: &KeptIndex,
+        entries: &IndexTable,
+    ) -> Result<(), redb::Error> {
+        let name = index::table_name(kept.index.name());
+        let corrupt = |error: StoreError| redb::Error::Corrupted(error.to_string());
+        copy_rows(
+            to,
+            index::definition(&name),
+            entries,
+            |table, entry, key| {
+                let (_, id) = index::parts(entry, key).map_err(corrupt)?;
+                if id != self.id.as_str() {
+                    table.insert(entry, key)?;
+                }
+                Ok(())
+            },
+        )?;
+        let transaction = to.begin_write()?;
+        kept.write_state(&transaction)?;
         Ok(transaction.commit()?)
     }
 }

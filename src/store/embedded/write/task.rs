@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::index_build::{BuildEnd, BuildPiece, BuildStart};
 use crate::domain::{Event, EventId, Seq};
+use crate::indexes::Index;
 use crate::store::embedded::format::encode;
 use crate::store::{AppendError, Batch, Epoch, StoreError};
 
@@ -26,6 +28,14 @@ pub(in super::super) enum WriterTask {
     ReadNote(String, oneshot::Sender<Result<Option<String>, StoreError>>),
     /// A name, and its new text.
     WriteNote([String; 2], oneshot::Sender<Result<(), StoreError>>),
+    /// Keep these indexes, and no others.
+    DeclareIndexes(Vec<Index>, oneshot::Sender<Result<(), StoreError>>),
+    /// Name what is to be built next, and keep an eye on it from now on.
+    BeginBuild(oneshot::Sender<Result<Option<BuildStart>, StoreError>>),
+    /// Write some of what was gathered for an index.
+    Build(BuildPiece, oneshot::Sender<Result<(), StoreError>>),
+    /// All that was gathered is written.
+    EndBuild(BuildEnd, oneshot::Sender<Result<(), StoreError>>),
     /// Erase the contents of an event's changes up to its deletion at this seq.
     Redact(EventId, Seq, oneshot::Sender<Result<u64, StoreError>>),
     Close(oneshot::Sender<()>),

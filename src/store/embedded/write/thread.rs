@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use super::checkpoint::{Checkpoint, CheckpointStep};
+use super::indexing::Indexing;
 use super::task::{Appended, WriterTask};
-use crate::domain::{Change, Seq};
+use crate::domain::{Change, EventId, Seq};
 use crate::store::embedded::file::data_dir::DataDir;
 use crate::store::embedded::file::medium::Medium;
 use crate::store::embedded::file::recovery::FileWatch;
@@ -34,7 +35,7 @@ use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
     COMMANDS, LOG, META, META_EPOCH, META_FLUSHED, VIEW, read_error, write_error,
 };
-use crate::store::embedded::read::memtable::Memtable;
+use crate::store::embedded::read::memtable::{Memtable, MemtableEntry};
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
@@ -60,6 +61,7 @@ pub(crate) struct Writer {
     /// Rebuilds before this one are void: what they wrote was lost when the file was reopened.
     pub(crate) first_valid_rebuild: u64,
     pub(crate) watch: FileWatch,
+    pub(crate) indexing: Indexing,
     /// Lent to every encoding.
     pub(crate) buffer: Vec<u8>,
 }
@@ -82,6 +84,12 @@ impl Writer {
                 WriterTask::WriteNote([name, text], reply) => {
                     drop(reply.send(self.write_note(&name, &text)));
                 }
+                WriterTask::DeclareIndexes(indexes, reply) => {
+                    drop(reply.send(self.declare_indexes(indexes)));
+                }
+                WriterTask::BeginBuild(reply) => drop(reply.send(self.begin_build())),
+                WriterTask::Build(piece, reply) => drop(reply.send(self.write_piece(&piece))),
+                WriterTask::EndBuild(end, reply) => drop(reply.send(self.end_build(end))),
                 WriterTask::Redact(id, upto, reply) => drop(reply.send(self.redact(&id, upto))),
                 WriterTask::Close(reply) => {
                     drop(self);
@@ -227,10 +235,7 @@ impl Writer {
         }
         tables::write_milestones(transaction, &step.milestones)?;
         if !step.entries.is_empty() {
-            let mut view = transaction.open_table(VIEW)?;
-            for (id, entry) in &step.entries {
-                tables::write_entry(&mut view, id, entry, &mut self.buffer)?;
-            }
+            self.write_entries(transaction, &step.entries)?;
         }
         if let Some(flushed) = step.flushed {
             let mut meta = transaction.open_table(META)?;
@@ -239,17 +244,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Moves entries of the memtable to the view's table, and with them those of the indexes.
+    fn write_entries(
+        &mut self,
+        transaction: &WriteTransaction,
+        entries: &[(EventId, MemtableEntry)],
+    ) -> Result<(), redb::Error> {
+        let mut view = transaction.open_table(VIEW)?;
+        let mut moves = self.indexing.moves();
+        for (id, entry) in entries {
+            let moved = |old: Option<&[u8]>| moves.add(id, old, entry.as_deref());
+            tables::write_entry(&mut view, id, entry, &mut self.buffer, moved)?;
+        }
+        moves.write(transaction)
+    }
+
     /// Shows readers what was committed.
     pub(crate) fn publish(&self, seq: Seq, memtable: Memtable) -> Result<(), StoreError> {
         let reading = self.database.begin_read().map_err(read_error)?;
-        self.shared.publish(Snapshot {
-            seq,
-            memtable,
-            log: tables::open_log(&reading)?,
-            commands: tables::open_commands(&reading)?,
-            milestones: tables::open_milestones(&reading)?,
-            view: tables::open_view(&reading)?,
-        });
+        let indexes = self.indexing.kept.clone();
+        let snapshot = Snapshot::of(&reading, seq, memtable, indexes)?;
+        self.shared.publish(snapshot);
         Ok(())
     }
 

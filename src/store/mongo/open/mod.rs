@@ -4,6 +4,7 @@
 
 pub(super) mod collections;
 mod compatibility;
+pub(super) mod declared;
 mod name;
 mod ownership;
 mod rights;

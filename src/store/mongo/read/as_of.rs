@@ -20,6 +20,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bson::{Bson, Document, doc};
 use futures::stream;
@@ -28,7 +29,7 @@ use mongodb::Database;
 use mongodb::options::Hint;
 use mongodb::raw_batch_cursor::RawBatch;
 
-use super::{BATCH_COUNT, batch_size, history, load, log};
+use super::{BATCH_COUNT, batch_size, history, load, log, view};
 use crate::budget::Budget;
 use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
@@ -51,9 +52,10 @@ pub(crate) async fn find_at(
     query: &Arc<Query>,
     at: Seq,
 ) -> Result<QueryResult, StoreError> {
+    let began = Instant::now();
     let read = AsOfRead::new(log, query, at, false);
     let events = read.matching().await?;
-    Ok(QueryResult { seq: at, events })
+    Ok(view::told(at, events, began))
 }
 
 /// The rest of an answer that was begun when the head was at `seq`.

@@ -10,7 +10,7 @@
 //! So an answer is as of one seq, and a snapshot is held for a bounded time, however slow its reader is.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::RawDocumentBuf;
 use bson::raw::RawBsonRef;
@@ -32,7 +32,7 @@ use crate::store::mongo::wire::call::{
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::wire::decode::BsonError;
 use crate::store::mongo::{EVENTS, collection, head, meta};
-use crate::store::{QueryResult, StoreError, admitted};
+use crate::store::{QueryCost, QueryPlan, QueryResult, StoreError, admitted};
 use crate::value::Steps;
 
 /// How often a query is begun anew because its snapshot is gone: a rebuild has just replaced the view.
@@ -46,6 +46,7 @@ pub(crate) async fn find(
     if !costly::is_sort_cheap(query) {
         return from_log(log, query).await;
     }
+    let began = Instant::now();
     let mut tries = 1;
     let (head, reading) = loop {
         match begin(&log.database, query).await {
@@ -71,10 +72,7 @@ pub(crate) async fn find(
         snapshot: HeldReading::new(reading),
         last: None,
     };
-    Ok(QueryResult {
-        seq,
-        events: listing.into_stream(),
-    })
+    Ok(told(seq, listing.into_stream(), began))
 }
 
 /// Whether some event has two sort keys where MongoDB accepts one: arrays in two sort fields, or a number in a
@@ -89,9 +87,20 @@ fn cannot_sort(failure: &CallError, query: &Query) -> bool {
 
 /// The answer from the log, sorted here: for a sort that MongoDB does not have, and for a query that takes it too long.
 async fn from_log(log: &head::OpenedLog, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
+    let began = Instant::now();
     let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
     let events = as_of::resume(log, query, seq).await?;
-    Ok(QueryResult { seq, events })
+    Ok(told(seq, events, began))
+}
+
+/// An answer, and what is known of what it takes: the time until it began, and how many events the database yields.
+pub(super) fn told(seq: Seq, events: QueryEvents, began: Instant) -> QueryResult {
+    let cost = Arc::new(QueryCost::default());
+    cost.follows(QueryPlan::Database);
+    cost.took(began.elapsed());
+    let counted = Arc::clone(&cost);
+    let events = events.inspect(move |_| counted.looked_at_event()).boxed();
+    QueryResult { seq, cost, events }
 }
 
 fn snapshot_is_gone(failure: &CallError) -> bool {

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use mongodb::{Database, IndexModel};
 
 use crate::store::StoreError;
-use crate::store::mongo::open::collections;
+use crate::store::mongo::open::{collections, declared};
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 
@@ -137,7 +137,9 @@ async fn others(database: &Database, collection: &str) -> Result<String, CallErr
     let added = indexes
         .into_iter()
         .filter(|index| !collections::is_own(collection, &index.keys));
-    let names = added.filter_map(|index| index.options.and_then(|options| options.name));
+    let names = added
+        .filter_map(|index| index.options.and_then(|options| options.name))
+        .filter(|name| !declared::is_declared(name));
     let mut others: Vec<String> = names
         .take(NAMED_MAX)
         .map(|name| format!("the index {name:?}"))

@@ -5,19 +5,24 @@
 //! that a client wrote is in it. What is a state rather than a count is measured at each scrape
 //! ([`Levels`]).
 
+mod labels;
+
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{
-    EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, prometheus_text,
-};
+use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use labels::{
+    CodeLabel, KindLabel, OutcomeLabel, PlanLabel, Reason, ReasonLabel, RequestLabels, Transport,
+    TransportLabel,
+};
 
 /// The `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -35,6 +40,7 @@ pub struct Metrics {
     pub sessions: Family<TransportLabel, Gauge>,
     pub frames: Family<TransportLabel, Counter>,
     pub bytes: Family<TransportLabel, Counter>,
+    pub queries: Family<PlanLabel, Counter>,
     pub log_reads: Family<ReasonLabel, Counter>,
     pub falls_behind: Counter,
     pub slow_closes: Counter,
@@ -42,91 +48,6 @@ pub struct Metrics {
     pub tls_handshakes: Family<OutcomeLabel, Counter>,
     pub store_errors: Family<KindLabel, Counter>,
     levels: LevelGauges,
-}
-
-/// A request and its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
-    /// The word of the wire: `CREATE`, `FETCH` …
-    pub verb: &'static str,
-    /// `done`, `repeated`, or the code of the refusal.
-    pub outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(missing_docs, reason = "its name says it")]
-pub struct CodeLabel {
-    /// Of the refusal, as on the wire.
-    pub code: &'static str,
-}
-
-/// How a session is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "their names say it")]
-pub enum Transport {
-    WebSocket,
-    Sse,
-    SocketIo,
-}
-
-// By hand, because the derived ones are named as Rust names them.
-impl EncodeLabelValue for Transport {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let word = match self {
-            Self::WebSocket => "websocket",
-            Self::Sse => "sse",
-            Self::SocketIo => "socketio",
-        };
-        word.encode(encoder)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(missing_docs, reason = "its name says it")]
-pub struct TransportLabel {
-    pub transport: Transport,
-}
-
-/// Why the log was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// For sessions and subscriptions that are behind the window: one page, however many share it.
-    CatchUp,
-    /// For `GET /api/changes`.
-    Page,
-    /// For the history of an event.
-    History,
-}
-
-impl EncodeLabelValue for Reason {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let word = match self {
-            Self::CatchUp => "catch_up",
-            Self::Page => "page",
-            Self::History => "history",
-        };
-        word.encode(encoder)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(missing_docs, reason = "its name says it")]
-pub struct ReasonLabel {
-    pub reason: Reason,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(missing_docs, reason = "its name says it")]
-pub struct OutcomeLabel {
-    /// `done`, or why not.
-    pub outcome: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[expect(missing_docs, reason = "its name says it")]
-pub struct KindLabel {
-    /// A word of [`StoreError::kind`](crate::store::StoreError::kind).
-    pub kind: &'static str,
 }
 
 /// The state of a node at the time of a scrape.
@@ -140,6 +61,10 @@ pub struct Levels {
     pub subscriptions: usize,
     /// Different filters among them: a change is judged once for each that it may concern.
     pub filters: usize,
+    /// Indexes that are declared.
+    pub indexes: usize,
+    /// Those of them that are being built.
+    pub building: usize,
     /// Bytes of changes and broadcasts in the live window.
     pub window_bytes: usize,
     /// Bytes of the node's budget that are in use.
@@ -154,6 +79,8 @@ struct LevelGauges {
     seq: Level,
     subscriptions: Level,
     filters: Level,
+    indexes: Level,
+    building: Level,
     window_bytes: Level,
     budget_bytes: Level,
 }
@@ -175,6 +102,7 @@ impl Default for Metrics {
             sessions: Family::default(),
             frames: Family::default(),
             bytes: Family::default(),
+            queries: Family::default(),
             log_reads: Family::default(),
             falls_behind: Counter::default(),
             slow_closes: Counter::default(),
@@ -184,6 +112,8 @@ impl Default for Metrics {
             levels: LevelGauges::default(),
         };
         metrics.register_counts();
+        metrics.register_reads();
+        metrics.register_troubles();
         metrics.register_levels();
         metrics
     }
@@ -228,11 +158,24 @@ impl Metrics {
             self.frames.clone(),
         );
         registry.register("sent_bytes", "Bytes of those frames", self.bytes.clone());
+    }
+
+    fn register_reads(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "queries",
+            "Queries answered, by where the events came from that were looked at: scan is all of them",
+            self.queries.clone(),
+        );
         registry.register(
             "log_reads",
             "Pages of the log that were read",
             self.log_reads.clone(),
         );
+    }
+
+    fn register_troubles(&mut self) {
+        let registry = &mut self.registry;
         registry.register(
             "falls_behind",
             "Times that a session or subscription fell behind the live window",
@@ -279,6 +222,12 @@ impl Metrics {
                 "Different filters among the subscriptions",
                 &levels.filters,
             ),
+            ("indexes", "Indexes that are declared", &levels.indexes),
+            (
+                "indexes_building",
+                "Indexes that are being built, which no query uses yet",
+                &levels.building,
+            ),
             (
                 "window_bytes",
                 "Changes and broadcasts in the live window",
@@ -301,6 +250,8 @@ impl Metrics {
             seq,
             subscriptions,
             filters,
+            indexes,
+            building,
             window_bytes,
             budget_bytes,
         } = *levels;
@@ -311,6 +262,8 @@ impl Metrics {
         self.levels.seq.set(seq);
         self.levels.subscriptions.set(subscriptions as u64);
         self.levels.filters.set(filters as u64);
+        self.levels.indexes.set(indexes as u64);
+        self.levels.building.set(building as u64);
         self.levels.window_bytes.set(window_bytes as u64);
         self.levels.budget_bytes.set(budget_bytes as u64);
         let mut text = String::new();
@@ -323,6 +276,11 @@ impl Metrics {
         self.requests
             .get_or_create(&RequestLabels { verb, outcome })
             .inc();
+    }
+
+    /// Counts a query by its plan.
+    pub fn queried(&self, plan: &'static str) {
+        self.queries.get_or_create(&PlanLabel { plan }).inc();
     }
 
     /// Counts a refusal for who asked.

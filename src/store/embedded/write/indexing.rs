@@ -1,0 +1,222 @@
+//! Keeping the indexes: their entries move with the rows of the view's table, in the same transaction.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redb::WriteTransaction;
+
+use super::thread::Writer;
+use crate::domain::{Event, EventId};
+use crate::indexes::Index;
+use crate::store::StoreError;
+use crate::store::embedded::format::decode;
+use crate::store::embedded::format::index;
+use crate::store::embedded::format::index::KeptIndex;
+use crate::store::embedded::read::snapshot::Snapshot;
+
+/// The indexes of the file, and the building of one of them.
+#[derive(Debug)]
+pub(crate) struct Indexing {
+    pub(super) kept: Vec<KeptIndex>,
+    /// The number of the build in progress, or of the last one. What belongs to an earlier one is refused.
+    pub(super) build: u64,
+    /// Events whose rows moved since the build began: what it gathered of them may be old.
+    pub(super) moved: Option<HashSet<EventId>>,
+}
+
+impl Indexing {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let kept = snapshot.indexes.iter().map(|(kept, _)| kept.clone());
+        Self {
+            kept: kept.collect(),
+            build: 0,
+            moved: None,
+        }
+    }
+
+    /// The file was reopened, and has these.
+    pub(crate) fn reset(&mut self, snapshot: &Snapshot) {
+        self.interrupt();
+        self.kept = Self::of(snapshot).kept;
+    }
+
+    /// The build in progress must begin again.
+    pub(crate) fn interrupt(&mut self) {
+        self.build += 1;
+        self.moved = None;
+    }
+
+    pub(super) fn declared(&self) -> impl Iterator<Item = Arc<Index>> {
+        self.kept.iter().map(|kept| Arc::clone(&kept.index))
+    }
+
+    /// The rows of the view are others: all indexes begin again.
+    pub(super) fn clear(&mut self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        self.interrupt();
+        let mut kept = self.kept.iter_mut();
+        kept.try_for_each(|kept| kept.clear(transaction))
+    }
+
+    /// What a transaction moves.
+    pub(super) fn moves(&mut self) -> IndexMoves<'_> {
+        IndexMoves {
+            entries: self.kept.iter().map(|_| EntryMoves::default()).collect(),
+            indexing: self,
+        }
+    }
+}
+
+/// Entries that move with rows of the view's table.
+pub(super) struct IndexMoves<'a> {
+    indexing: &'a mut Indexing,
+    /// Of each index.
+    entries: Vec<EntryMoves>,
+}
+
+#[derive(Default)]
+struct EntryMoves {
+    gone: Vec<Vec<u8>>,
+    come: Vec<(Vec<u8>, u16)>,
+    is_state_new: bool,
+}
+
+impl IndexMoves<'_> {
+    /// The row of an event, which was `old`, becomes `new`.
+    pub(super) fn add(
+        &mut self,
+        id: &EventId,
+        old: Option<&[u8]>,
+        new: Option<&Event>,
+    ) -> Result<(), redb::Error> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        if let Some(moved) = &mut self.indexing.moved {
+            moved.insert(id.clone());
+        }
+        let old = old.map(|bytes| decode::event(id.as_str(), bytes));
+        let corrupt = |error: StoreError| redb::Error::Corrupted(error.to_string());
+        let old = old.transpose().map_err(corrupt)?;
+        for (kept, entries) in self.indexing.kept.iter_mut().zip(&mut self.entries) {
+            let keys = |event: &Event| kept.index.keys_of(event);
+            let old = old.as_ref().map(keys).unwrap_or_default();
+            let new = new.map(keys).unwrap_or_default();
+            entries.is_state_new |= kept.state.spread_to(new.spread);
+            if old.keys == new.keys {
+                // Also those that are not built yet: the build passes over what moved.
+                let unbuilt = !kept.state.is_whole;
+                entries.come.extend(
+                    unbuilt
+                        .then_some(new.keys)
+                        .into_iter()
+                        .flatten()
+                        .map(|key| added(&key, id)),
+                );
+                continue;
+            }
+            let gone = old.keys.iter().map(|key| index::entry(key, id));
+            entries.gone.extend(gone);
+            let come = new.keys.iter().map(|key| added(key, id));
+            entries.come.extend(come);
+        }
+        Ok(())
+    }
+
+    /// Sorted: that is several times faster.
+    pub(super) fn write(self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        for (kept, mut moves) in self.indexing.kept.iter().zip(self.entries) {
+            moves.gone.sort_unstable();
+            moves.come.sort_unstable();
+            moves.write(kept, transaction)?;
+        }
+        Ok(())
+    }
+}
+
+fn added(key: &[u8], id: &EventId) -> (Vec<u8>, u16) {
+    (index::entry(key, id), index::key_length(key))
+}
+
+impl EntryMoves {
+    fn write(&self, kept: &KeptIndex, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        if !self.gone.is_empty() || !self.come.is_empty() {
+            let name = index::table_name(kept.index.name());
+            let mut table = transaction.open_table(index::definition(&name))?;
+            for entry in &self.gone {
+                table.remove(entry.as_slice())?;
+            }
+            for (entry, key_length) in &self.come {
+                table.insert(entry.as_slice(), key_length)?;
+            }
+        }
+        match self.is_state_new {
+            true => kept.write_state(transaction),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Writer {
+    /// See [`Store::declare_indexes`](crate::store::Store::declare_indexes).
+    pub(super) fn declare_indexes(&mut self, declared: Vec<Index>) -> Result<(), StoreError> {
+        self.ensure_writable()?;
+        if self
+            .indexing
+            .declared()
+            .map(|index| index.name().to_owned())
+            .eq(sorted_names(&declared))
+        {
+            return Ok(());
+        }
+        let kept = self
+            .try_declare(declared)
+            .map_err(|error| self.fail(error))?;
+        self.indexing.interrupt();
+        self.indexing.kept = kept;
+        let current = self.shared.snapshot();
+        let memtable = current.memtable.indexed_by(self.indexing.declared());
+        let published = self.publish(current.seq, memtable);
+        published.inspect_err(|error| self.stop_writes(error.clone()))?;
+        self.shared.index_work.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
+    fn try_declare(&mut self, declared: Vec<Index>) -> Result<Vec<KeptIndex>, redb::Error> {
+        let transaction = self.begin()?;
+        for kept in &self.indexing.kept {
+            if !declared.contains(&kept.index) {
+                tracing::info!(
+                    index = kept.index.name(),
+                    "not declared any more: it is removed"
+                );
+                index::remove(&transaction, kept.index.name())?;
+            }
+        }
+        let mut all = Vec::with_capacity(declared.len());
+        for index in declared {
+            let known = self.indexing.kept.iter().find(|kept| *kept.index == index);
+            let kept = match known {
+                Some(known) => known.clone(),
+                None => {
+                    let mut new = KeptIndex::new(index);
+                    new.clear(&transaction)?;
+                    new
+                }
+            };
+            all.push(kept);
+        }
+        all.sort_unstable_by(|a, b| a.index.name().cmp(b.index.name()));
+        self.commit(transaction)?;
+        Ok(all)
+    }
+}
+
+/// As the file has them.
+fn sorted_names(declared: &[Index]) -> Vec<String> {
+    let mut names: Vec<String> = declared
+        .iter()
+        .map(|index| index.name().to_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
