@@ -11,6 +11,9 @@ use crate::support::{Database, Server};
 /// A data file of embedded format 3: its length, and each page that is not all zeros at its place.
 const EMBEDDED: &str = include_str!("../fixtures/logs/embedded-3.hex");
 
+/// The same file as format 5 has it.
+const EMBEDDED_5: &str = include_str!("../fixtures/logs/embedded-5.hex");
+
 /// The documents of a database of format 1, with their collections.
 const MONGODB: &str = include_str!("../fixtures/logs/mongodb-1.hex");
 
@@ -19,10 +22,12 @@ const EMBEDDED_SAID: &str = "81 changes into 2 events as of seq 81, digest sha25
 const MONGODB_SAID: &str = "81 changes into 2 events as of seq 81, digest sha256:dd9a7513fec98ff0839b937b94b368bddb58c98d59b924c27773fad91d9b1413";
 
 #[tokio::test]
-async fn a_data_file_of_the_livelog_before_is_read_and_goes_on() {
-    let database = Database::folder();
-    std::fs::write(database.path().join("livelog.redb"), file(EMBEDDED)).unwrap();
-    reads_and_goes_on(database, EMBEDDED_SAID).await;
+async fn a_data_file_of_the_livelogs_before_is_read_and_goes_on() {
+    for written in [EMBEDDED, EMBEDDED_5] {
+        let database = Database::folder();
+        std::fs::write(database.path().join("livelog.redb"), file(written)).unwrap();
+        reads_and_goes_on(database, EMBEDDED_SAID).await;
+    }
 }
 
 #[tokio::test]
@@ -161,7 +166,7 @@ async fn a_running_node_ends_when_a_later_livelog_takes_its_database_over() {
     assert!(logged.contains("format 3 by a later livelog"), "{logged}");
 }
 
-/// The livelog before refuses any format but 1, and any data file but 1 to 3.
+/// The livelogs before refuse any format of MongoDB but 1, and any data file but 1 to 3, or 1 to 5.
 #[tokio::test]
 async fn what_this_livelog_has_opened_is_refused_by_the_one_before() {
     let database = Database::shared().await;
@@ -176,14 +181,20 @@ async fn what_this_livelog_has_opened_is_refused_by_the_one_before() {
         assert_eq!(head.unwrap().get_i64("format").unwrap(), format);
     }
 
-    let folder = Database::folder();
-    let path = folder.path().join("livelog.redb");
-    std::fs::write(&path, file(EMBEDDED)).unwrap();
-    assert_eq!(format_of(&path), 3);
-    assert_eq!(folder.livelog("verify").await.0, Some(0));
-    assert_eq!(format_of(&path), 3, "who only reads leaves it as it is");
-    drop(Server::on(Arc::clone(&folder), &[]).await.stop().await);
-    assert_eq!(format_of(&path), 6);
+    for (written, format) in [(EMBEDDED, 3), (EMBEDDED_5, 5)] {
+        let folder = Database::folder();
+        let path = folder.path().join("livelog.redb");
+        std::fs::write(&path, file(written)).unwrap();
+        assert_eq!(format_of(&path), format);
+        assert_eq!(folder.livelog("verify").await.0, Some(0));
+        assert_eq!(
+            format_of(&path),
+            format,
+            "who only reads leaves it as it is"
+        );
+        drop(Server::on(Arc::clone(&folder), &[]).await.stop().await);
+        assert_eq!(format_of(&path), 6);
+    }
 }
 
 fn format_of(file: &Path) -> u128 {

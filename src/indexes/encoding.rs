@@ -13,7 +13,7 @@
 //! inverted to sort the other way.
 
 use crate::query::KeyValue;
-use crate::value::{Document, Value, ValueRef};
+use crate::value::{Document, Value, ValueRef, truncated};
 
 /// What begins an encoding. They sort as the classes of values do.
 pub(super) mod tag {
@@ -99,14 +99,14 @@ fn body(to: &mut Vec<u8>, value: ValueRef<'_>) {
 }
 
 fn integer(to: &mut Vec<u8>, number: i64) {
-    let exact = i128::from(number);
     let nearest = number as f64;
-    // Exact: the nearest float of an integer of 64 bits is an integer of at most 2^63.
-    let floor = match nearest as i128 > exact {
-        true => nearest.next_down(),
-        false => nearest,
+    let floor = match truncated(nearest) {
+        Some(nearest_below) if nearest_below <= number => nearest,
+        _ => nearest.next_down(),
     };
-    let lacking = u16::try_from(exact - floor as i128).expect("floats below 2^63 are 1024 apart");
+    let exact =
+        truncated(floor).expect("it is below an integer of 64 bits, and no less than the least");
+    let lacking = u16::try_from(number - exact).expect("floats below 2^63 are 1024 apart");
     float(to, floor, lacking);
 }
 

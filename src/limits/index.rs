@@ -33,5 +33,5 @@ pub const INDEX_LOOK_MAX: usize = 100_000;
 /// Keys that are counted at least, before a plan counts as too costly.
 pub const INDEX_LOOK_MIN: usize = 2_000;
 
-/// Bytes of keys that are gathered at once while an index is built: those of a million events, about.
-pub const INDEX_BUILD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of keys that are gathered at once while an index is built: those of half a million events, about.
+pub const INDEX_BUILD_BYTES_MAX: usize = 32 * 1024 * 1024;

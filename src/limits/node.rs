@@ -1,8 +1,8 @@
 //! What a node holds at once: for each client, for all together, and in its stores.
 //!
 //! The memory of a node is at most: what it takes at rest, the live window, the caches (`EVENT_CACHE_BYTES_MAX`,
-//! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times `LATEST_BYTES_MAX`, twice
-//! `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `RECEIVE_BUDGET_BYTES`,
+//! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `INDEX_BUILD_BYTES_MAX`, `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
+//! `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `RECEIVE_BUDGET_BYTES`,
 //! `STALLED_BYTES_MAX`, `QUOTAS_MAX` times `QUOTA_BYTES`, some mebibytes for each of `READ_THREADS_MAX`, and for each
 //! connection, and each session that polls, what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`, `FLUSH_BYTES_MAX` and the
 //! buffers of its socket add up to. Who guards it adds for each session, and each of `RECENT_ADMISSIONS_MAX`, what was shown

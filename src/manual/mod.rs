@@ -39,6 +39,10 @@ pub mod socketio {}
 pub mod filters {}
 
 #[doc = include_str!("links.md")]
+#[doc = include_str!("indexes.md")]
+pub mod indexes {}
+
+#[doc = include_str!("links.md")]
 #[doc = include_str!("updates.md")]
 pub mod updates {}
 

@@ -24,6 +24,8 @@ type EntryRow = Result<
     StorageError,
 >;
 
+type MemtableRow<'a> = (&'a Arc<[u8]>, &'a u16);
+
 /// A key, and the event that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IndexEntry {
@@ -40,7 +42,7 @@ pub(super) struct IndexEntries<'a> {
     direction: Direction,
     memtable: &'a Memtable,
     rows: Peekable<Box<dyn Iterator<Item = EntryRow> + 'a>>,
-    entries: Peekable<Box<dyn Iterator<Item = (&'a Arc<[u8]>, &'a u16)> + 'a>>,
+    entries: Peekable<Box<dyn Iterator<Item = MemtableRow<'a>> + 'a>>,
 }
 
 impl IndexEntry {

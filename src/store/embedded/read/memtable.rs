@@ -56,7 +56,7 @@ impl Memtable {
             ..Self::new(indexes)
         };
         for (id, entry) in &self.entries {
-            indexed.insert(id, entry.clone());
+            indexed.insert(id, entry);
         }
         indexed
     }
@@ -79,14 +79,14 @@ impl Memtable {
     /// The event as the change left it.
     pub(crate) fn apply(&mut self, change: &Change) {
         let id = change.event_id();
-        self.insert(id, change.after().cloned());
+        self.insert(id, &change.after().cloned());
         if is_milestone(change.kind(), change.version()) {
             self.milestones.insert((id.clone(), change.seq));
         }
     }
 
-    fn insert(&mut self, id: &EventId, entry: MemtableEntry) {
-        self.bytes += approx_bytes(id, &entry);
+    fn insert(&mut self, id: &EventId, entry: &MemtableEntry) {
+        self.bytes += approx_bytes(id, entry);
         let old = self.entries.insert(id.clone(), entry.clone());
         if let Some(old) = &old {
             self.bytes -= approx_bytes(id, old);
