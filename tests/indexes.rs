@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mongodb::bson::doc;
 use serde_json::{Value, json};
 
-use crate::support::{Database, Server, eventually, on_every_store};
+use crate::support::guarded::AccessFile;
+use crate::support::{Database, Server, eventually, guarded, on_every_store};
 
 on_every_store!(
     answers_are_the_same_with_and_without_an_index,
@@ -266,4 +267,55 @@ async fn what_is_erased_is_found_in_no_index() {
     let database = server.stop().await;
     let (code, said) = database.livelog("verify").await;
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[tokio::test]
+async fn explain_tells_what_a_query_takes_instead_of_its_events() {
+    let server = Server::on(Database::folder(), &["--index", "owner"]).await;
+    let mut client = server.connect("/ws?changes=none").await;
+    for n in 0..5 {
+        client.create(json!({"owner": format!("u{n}")})).await;
+    }
+    until_built(&server).await;
+    let payload = json!({"filter": {"owner": "u3"}, "explain": true});
+    let told = client.ok("FETCH", payload).await;
+    assert_eq!(told["seq"], 5);
+    assert!(told["data"]["milliseconds"].is_number(), "{told}");
+    let mut report = told["data"].clone();
+    report.as_object_mut().unwrap().remove("milliseconds");
+    let expected = json!({
+        "plan": "index", "indexes": ["owner"], "keysExamined": 1, "eventsExamined": 1, "found": 1,
+    });
+    assert_eq!(report, expected);
+    let refused = client.refused("FETCH", json!({"explain": 1})).await;
+    assert_eq!(
+        (&refused["code"], &refused["path"]),
+        (&json!("invalid_filter"), &json!("payload.explain"))
+    );
+    let (status, refused) = list(&server, "explain=yes").await;
+    assert_eq!(
+        (status, &refused["error"]["path"]),
+        (400, &json!("query.explain"))
+    );
+}
+
+/// How many events are examined tells of those that are not seen.
+#[tokio::test]
+async fn who_sees_but_a_part_is_not_told_what_a_query_takes() {
+    let roles = json!({
+        "all": {"read": true},
+        "some": {"read": {"public": true}},
+        "most": {"read": true, "hide": ["secret"]},
+    });
+    let file = AccessFile::new(&roles, &json!({}));
+    let server = guarded::serve(Database::folder(), &file).await;
+    for (role, is_told) in [("all", true), ("some", false), ("most", false)] {
+        let token = guarded::token("somebody", &json!({"role": role}));
+        let mut client = guarded::session(&server, "/ws?changes=none", &token).await;
+        let answer = client.request("FETCH", json!({"explain": true})).await;
+        assert_eq!(answer["success"], is_told, "{role}: {answer}");
+        if !is_told {
+            assert_eq!(answer["error"]["code"], "forbidden");
+        }
+    }
 }

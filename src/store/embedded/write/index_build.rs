@@ -29,12 +29,16 @@ use crate::store::embedded::format::index;
 use crate::store::embedded::format::tables::read_error;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::{Shared, on_a_thread};
+use crate::telemetry::Throttle;
 
 /// Entries that one transaction writes: appends wait for no more.
 const PIECE_COUNT: usize = 1_000;
 
-/// After a failure.
+/// After a failure, and twice as long after the next one: to gather again costs as much as before.
 const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+static FAILURE_THROTTLE: Throttle = Throttle::new();
 
 /// What is to be built.
 #[derive(Debug)]
@@ -116,17 +120,21 @@ pub(in crate::store::embedded) async fn run(
     handle: Weak<WriterHandle>,
     mut work: watch::Receiver<u64>,
 ) {
+    let mut pause = PAUSE;
     loop {
         match build_next(&shared, &handle).await {
-            Ok(true) => {}
+            Ok(true) => pause = PAUSE,
             Ok(false) => {
                 if handle.strong_count() == 0 || work.changed().await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, "building an index pauses");
-                tokio::time::sleep(PAUSE).await;
+                FAILURE_THROTTLE.log(|suppressed| {
+                    tracing::warn!(%error, suppressed, "an index cannot be built yet");
+                });
+                tokio::time::sleep(pause).await;
+                pause = PAUSE_MAX.min(2 * pause);
                 if handle.strong_count() == 0 {
                     return;
                 }

@@ -102,22 +102,16 @@ impl IndexMoves<'_> {
             let old = old.as_ref().map(keys).unwrap_or_default();
             let new = new.map(keys).unwrap_or_default();
             entries.is_state_new |= kept.state.spread_to(new.spread);
-            if old.keys == new.keys {
-                // Also those that are not built yet: the build passes over what moved.
-                let unbuilt = !kept.state.is_whole;
-                entries.come.extend(
-                    unbuilt
-                        .then_some(new.keys)
-                        .into_iter()
-                        .flatten()
-                        .map(|key| added(&key, id)),
-                );
-                continue;
+            let is_moved = old.keys != new.keys;
+            if is_moved {
+                let gone = old.keys.iter().map(|key| index::entry(key, id));
+                entries.gone.extend(gone);
             }
-            let gone = old.keys.iter().map(|key| index::entry(key, id));
-            entries.gone.extend(gone);
-            let come = new.keys.iter().map(|key| added(key, id));
-            entries.come.extend(come);
+            // The build passes over what moved, also where its keys did not.
+            if is_moved || !kept.state.is_whole {
+                let come = new.keys.iter().map(|key| added(key, id));
+                entries.come.extend(come);
+            }
         }
         Ok(())
     }
