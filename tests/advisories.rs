@@ -233,9 +233,9 @@ async fn a_dotted_path_touches_what_is_hidden_above_and_below() {
 async fn a_change_of_hidden_fields_alone_is_told_on_no_path() {
     let role = json!({"read": true, "hide": ["secret"]});
     let (server, _file, mut service) = guarded(&role).await;
-    service
-        .create(json!({"_id": "a", "n": 1, "secret": 1}))
-        .await;
+    let event = json!({"_id": "a", "n": 1, "secret": 1});
+    let (_, seq) = service.create(event).await;
+    server.until_fed(seq).await;
     let mut ann = user(&server, &json!({})).await;
     ann.ok("SUBSCRIBE", json!({"sub": "s", "filter": {"n": 1}}))
         .await;
