@@ -37,6 +37,9 @@ pub(crate) struct RecordKeys {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FieldSet(pub(crate) u8);
 
+/// Enough for most keys.
+const PLAIN_BYTES: usize = 48;
+
 /// The keys are too many, or too long.
 struct TooWide;
 
@@ -49,12 +52,35 @@ struct FieldValues {
 impl Index {
     /// The keys of a record.
     pub(crate) fn keys_of(&self, record: &impl Record) -> RecordKeys {
+        if let Some(key) = self.plain_key_of(record) {
+            return RecordKeys {
+                keys: vec![key],
+                spread: FieldSet::default(),
+            };
+        }
         let steps = Steps::new(limits::INDEX_STEPS_MAX);
         let wide = RecordKeys {
             keys: vec![WIDE.to_vec()],
             spread: FieldSet::default(),
         };
         self.try_keys_of(record, &steps).unwrap_or(wide)
+    }
+
+    /// The only key of a record that has neither an array nor null in a field: most have not.
+    fn plain_key_of(&self, record: &impl Record) -> Option<Vec<u8>> {
+        let mut key = Vec::with_capacity(PLAIN_BYTES);
+        for field in &self.fields {
+            let value = match field.path.plain(record)? {
+                Some(ValueRef::Null) => return None,
+                value => value.unwrap_or(ValueRef::Null),
+            };
+            let begins = key.len();
+            encoding::seen(&mut key, value);
+            if field.direction == Direction::Descending {
+                invert(&mut key[begins..]);
+            }
+        }
+        (key.len() <= limits::INDEX_KEY_BYTES_MAX).then_some(key)
     }
 
     fn try_keys_of(&self, record: &impl Record, steps: &Steps) -> Result<RecordKeys, TooWide> {

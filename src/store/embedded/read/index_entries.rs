@@ -3,7 +3,6 @@
 
 use std::iter::Peekable;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use redb::{AccessGuard, ReadableTableMetadata, StorageError};
 
@@ -24,7 +23,7 @@ type EntryRow = Result<
     StorageError,
 >;
 
-type MemtableRow<'a> = (&'a Arc<[u8]>, &'a u16);
+type MemtableRow<'a> = (&'a [u8], u16);
 
 /// A key, and the event that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +153,7 @@ impl Iterator for IndexEntries<'_> {
             );
         }
         let (entry, key_length) = self.entries.next()?;
-        Some(IndexEntry::parse(entry, *key_length))
+        Some(IndexEntry::parse(entry, key_length))
     }
 }
 

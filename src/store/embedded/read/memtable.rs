@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::entry_bytes::EntryBytes;
 use crate::domain::{Change, Event, EventId, Seq};
 use crate::indexes::{FieldSet, Index, RecordKeys};
 use crate::store::embedded::format::index;
@@ -36,7 +37,7 @@ pub(crate) struct Memtable {
 pub(crate) struct MemtableIndex {
     index: Arc<Index>,
     /// As those of the index's table.
-    entries: OrdMap<Arc<[u8]>, u16>,
+    entries: OrdMap<EntryBytes, u16>,
     spread: FieldSet,
 }
 
@@ -167,15 +168,16 @@ impl MemtableIndex {
         }
         self.spread = self.spread.union(new.spread);
         let (mut come, mut gone) = (0, 0);
+        let id = id.as_str().as_bytes();
         for key in &old.keys {
-            let entry = index::entry(key, id);
-            gone += ENTRY_BYTES + entry.len();
-            self.entries.remove(entry.as_slice());
+            let entry = EntryBytes::of(key, id);
+            gone += ENTRY_BYTES + entry.heap_bytes();
+            self.entries.remove(&entry);
         }
         for key in &new.keys {
-            let entry = index::entry(key, id);
-            come += ENTRY_BYTES + entry.len();
-            self.entries.insert(entry.into(), index::key_length(key));
+            let entry = EntryBytes::of(key, id);
+            come += ENTRY_BYTES + entry.heap_bytes();
+            self.entries.insert(entry, index::key_length(key));
         }
         (come, gone)
     }
@@ -188,13 +190,14 @@ impl MemtableIndex {
     pub(crate) fn range<'a>(
         &'a self,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-    ) -> impl DoubleEndedIterator<Item = (&'a Arc<[u8]>, &'a u16)> + use<'a> {
-        self.entries.range::<_, [u8]>(range)
+    ) -> impl DoubleEndedIterator<Item = (&'a [u8], u16)> + use<'a> {
+        let entries = self.entries.range::<_, [u8]>(range);
+        entries.map(|(entry, key_length)| (entry.as_slice(), *key_length))
     }
 }
 
-/// Bytes of an index's entry besides its own.
-const ENTRY_BYTES: usize = 48;
+/// Bytes of an index's entry, besides those that are not in place.
+const ENTRY_BYTES: usize = size_of::<EntryBytes>() + 8;
 
 /// Roughly the bytes an entry takes in memory.
 pub(crate) fn approx_bytes(id: &EventId, entry: &MemtableEntry) -> usize {
