@@ -30,7 +30,7 @@ use crate::support::history::{self, History, fold};
 use crate::support::until_built;
 
 /// Images in the default run.
-const IMAGES: usize = 20_000;
+const IMAGES: usize = 12_000;
 
 /// Images of a disk whose sync does nothing; many fail.
 const IMAGES_UNSYNCED: usize = 400;

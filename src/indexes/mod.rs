@@ -22,7 +22,7 @@ mod tests;
 pub use advice::advice;
 pub use declaration::{Index, check_declared};
 #[cfg(feature = "embedded")]
-pub(crate) use keys::{FieldSet, RecordKeys};
+pub(crate) use keys::FieldSet;
 #[cfg(feature = "embedded")]
 pub(crate) use plan::{Indexes, Plan, RangeLookup, plan};
 #[cfg(feature = "embedded")]

@@ -11,7 +11,7 @@ use super::tree::{Clause, FilterNode, Relation, Test};
 const SHAPE_BYTES_MAX: usize = 400;
 
 impl Query {
-    /// Its shape: `owner = , due > , sort -due, limit`. Names of fields come from clients, and are quoted where they are
+    /// Its shape: `and(owner =, due >) sort -due limit`. Names of fields come from clients, and are quoted where they are
     /// not plain.
     pub fn shape(&self) -> String {
         let mut shape = ShapeText(String::new());
@@ -37,18 +37,32 @@ impl Write for ShapeText {
 
 impl ShapeText {
     fn query(&mut self, query: &Query) -> fmt::Result {
-        self.node(&query.filter.root)?;
+        if !query.filter.is_everything() {
+            self.node(&query.filter.root)?;
+        }
         for key in query.sort.keys().iter().take_while(|key| !key.is_id()) {
             let sign = match key.direction {
                 Direction::Ascending => "",
                 Direction::Descending => "-",
             };
-            write!(self, " sort {sign}")?;
+            self.space()?;
+            write!(self, "sort {sign}")?;
             self.path(key.path.as_str())?;
         }
         match query.limit {
-            Some(_) => self.write_str(" limit"),
+            Some(_) => {
+                self.space()?;
+                self.write_str("limit")
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Between what there is and what follows.
+    fn space(&mut self) -> fmt::Result {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => self.write_str(" "),
         }
     }
 
@@ -126,6 +140,12 @@ mod tests {
             shape(query),
             r#"and(owner =, due > <, or("a b" =, c not exists)) sort -due limit"#
         );
+    }
+
+    #[test]
+    fn what_is_not_asked_is_not_in_it() {
+        assert_eq!(shape(r#"{"sort":{"n":1},"limit":5}"#), "sort n limit");
+        assert_eq!(shape("{}"), "");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What is too much for an index is kept apart in it.
 
+use crate::indexes::keys::RecordKeys;
 use crate::indexes::keys::WIDE;
 use crate::indexes::spans::Conjunction;
-use crate::indexes::{FieldSet, Index, RecordKeys};
+use crate::indexes::{FieldSet, Index};
 use crate::limits;
 use crate::query::Filter;
 use crate::value::{Document, Value};

@@ -244,11 +244,7 @@ fn recover(database: &Database) -> Result<(Epoch, Seq, Snapshot), StoreError> {
 
 /// The memtable of everything after `flushed`.
 fn fold(snapshot: &Snapshot, flushed: Seq) -> Result<Memtable, StoreError> {
-    let declared = snapshot
-        .indexes
-        .iter()
-        .map(|(kept, _)| Arc::clone(&kept.index));
-    let mut memtable = Memtable::new(declared);
+    let mut memtable = Memtable::default();
     let mut seq = flushed;
     loop {
         let changes = snapshot.changes(seq, limits::LOG_PAGE_COUNT)?;

@@ -3,9 +3,9 @@
 //! An entry is a key followed by the id of its event; the value is the key's length. Keys are such that entries sort by
 //! their keys, and those of one key by their ids.
 //!
-//! Invariants, at every commit: no entry names a row of the view that lacks its key; and every row up to `built_to` has
-//! all its entries, or every row if the index `is_whole`. So a row that moves takes its entries with it from the first
-//! moment on, whether or not they are built.
+//! Invariants, at every commit, as of the head: no entry names an event that lacks its key; and every event up to `built_to`
+//! has all its entries, or every event if the index `is_whole`. So an event that changes takes its entries with it from the
+//! first moment on, whether or not they are built.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(crate) struct IndexState {
     /// The fields that lead to an array in some event, or did.
     spread: u8,
     /// The last event that is surely in it.
-    pub(crate) built_to: Option<String>,
+    pub(crate) built_to: Option<EventId>,
     pub(crate) is_whole: bool,
 }
 
@@ -53,7 +53,8 @@ impl IndexState {
             (None, false) => EMPTY,
         };
         let mut bytes = vec![INDEX_FORMAT, self.spread, progress];
-        bytes.extend_from_slice(self.built_to.as_deref().unwrap_or_default().as_bytes());
+        let built_to = self.built_to.as_ref().map_or("", EventId::as_str);
+        bytes.extend_from_slice(built_to.as_bytes());
         bytes
     }
 
@@ -62,10 +63,13 @@ impl IndexState {
         let [INDEX_FORMAT, spread, progress, built_to @ ..] = bytes else {
             return None;
         };
-        let built_to = std::str::from_utf8(built_to).ok()?;
+        let built_to = match *progress {
+            BUILT_TO => Some(EventId::stored(std::str::from_utf8(built_to).ok()?).ok()?),
+            _ => None,
+        };
         Some(Self {
             spread: *spread,
-            built_to: (*progress == BUILT_TO).then(|| built_to.to_owned()),
+            built_to,
             is_whole: *progress == WHOLE,
         })
     }

@@ -84,23 +84,21 @@ pub(crate) fn version(view: &ViewTable, id: &EventId) -> Result<Option<(u64, Seq
         .transpose()
 }
 
-/// Writes an entry of the memtable to a view's table, and hands what was there to `replaced`. `buffer` is lent, so that
-/// it is allocated once for many.
+/// Writes an entry of the memtable to a view's table. `buffer` is lent, so that it is allocated once for many.
 pub(crate) fn write_entry(
     view: &mut Table<'_, &'static str, &'static [u8]>,
     id: &EventId,
     entry: &Option<Arc<Event>>,
     buffer: &mut Vec<u8>,
-    mut replaced: impl FnMut(Option<&[u8]>) -> Result<(), redb::Error>,
 ) -> Result<(), redb::Error> {
-    let old = match entry {
+    match entry {
         Some(event) => {
             encode::event(buffer, event);
-            view.insert(id.as_str(), buffer.as_slice())?
+            view.insert(id.as_str(), buffer.as_slice())?;
         }
-        None => view.remove(id.as_str())?,
-    };
-    replaced(old.as_ref().map(|old| old.value()))
+        None => drop(view.remove(id.as_str())?),
+    }
+    Ok(())
 }
 
 /// Adds milestones to their table. Sorted ones are written several times faster.

@@ -2,8 +2,10 @@
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
+use super::scan::Scan;
 use super::snapshot::Snapshot;
 use crate::domain::{Change, EventId, Seq};
+use crate::query::Direction;
 use crate::store::StoreError;
 use crate::store::embedded::format::decode;
 use crate::store::embedded::format::index;
@@ -75,16 +77,15 @@ impl Snapshot {
         Ok(row.map_err(read_error)?.is_some())
     }
 
-    /// Whether each index that is whole has the entries of the view's rows, and no others.
+    /// Whether each index that is whole has the entries of the view's events, and no others.
     fn check_indexes(&self, findings: &mut Vec<String>) -> Result<(), StoreError> {
         for (kept, table) in &self.indexes {
             if !kept.state.is_whole {
                 continue;
             }
             let mut count = 0;
-            for row in self.view.iter().map_err(read_error)? {
-                let (id, bytes) = row.map_err(read_error)?;
-                let Ok(event) = decode::event(id.value(), bytes.value()) else {
+            for event in Scan::begin(self, Direction::Ascending, None)? {
+                let Ok(event) = event else {
                     continue;
                 };
                 for key in kept.index.keys_of(&event).keys {

@@ -3,7 +3,7 @@
 //! An index tells of the snapshot that it is read in. So all ids are gathered while that is held; the events themselves
 //! are read later, as of the snapshot's seq.
 
-use super::index_entries::{IndexEntries, IndexEntry, bounds};
+use super::index_entries::{IndexEntries, IndexEntry};
 use super::snapshot::Snapshot;
 use super::steps::ReadDeadline;
 use crate::domain::{Event, EventId};
@@ -32,7 +32,7 @@ pub(super) fn candidates(
     for RangeLookup { index, ranges } in lookups {
         let wide = KeyRange::wide();
         for range in ranges.iter().chain([&wide]) {
-            let entries = snapshot.index_entries(*index, bounds(range), Direction::Ascending)?;
+            let entries = snapshot.index_entries(*index, range, Direction::Ascending)?;
             for entry in entries {
                 ids.push(entry?.id);
             }
@@ -146,7 +146,7 @@ struct OrderedEntries<'a> {
     /// The keys that are left, without the one at hand.
     left: KeyRange,
     /// The entries of one key; or of all, where keys and ids have one direction.
-    at_hand: Option<IndexEntries<'a>>,
+    at_hand: Option<IndexEntries>,
 }
 
 impl<'a> OrderedEntries<'a> {
@@ -208,9 +208,7 @@ impl<'a> OrderedEntries<'a> {
                 self.take(&rest)?;
                 continue;
             }
-            let mut entries = self
-                .snapshot
-                .index_entries(self.index, bounds(&rest), self.keys)?;
+            let mut entries = self.snapshot.index_entries(self.index, &rest, self.keys)?;
             let Some(first) = entries.next().transpose()? else {
                 return Ok(None);
             };
@@ -222,9 +220,7 @@ impl<'a> OrderedEntries<'a> {
 
     /// Puts the entries of a range at hand.
     fn take(&mut self, range: &KeyRange) -> Result<(), StoreError> {
-        let entries = self
-            .snapshot
-            .index_entries(self.index, bounds(range), self.ids)?;
+        let entries = self.snapshot.index_entries(self.index, range, self.ids)?;
         self.at_hand = Some(entries);
         Ok(())
     }

@@ -32,7 +32,7 @@ type ScanRow = Result<
 >;
 
 /// A merge iterator over the events of a snapshot.
-pub(super) struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     direction: Direction,
     rows: Peekable<Box<dyn Iterator<Item = ScanRow> + 'a>>,
     entries: Peekable<Box<dyn Iterator<Item = (&'a EventId, &'a MemtableEntry)> + 'a>>,
@@ -47,7 +47,7 @@ enum ScanSource {
 
 impl<'a> Scan<'a> {
     /// From after some id, or from the first one in this direction.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         snapshot: &'a Snapshot,
         direction: Direction,
         after: Option<&EventId>,

@@ -30,7 +30,7 @@ pub(crate) struct Snapshot {
     pub(crate) commands: CommandTable,
     pub(crate) milestones: MilestoneTable,
     pub(crate) view: ViewTable,
-    /// In the order of the memtable's.
+    /// As of `seq`, like the log's table.
     pub(crate) indexes: Vec<(KeptIndex, IndexTable)>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// The tables that a transaction reads, under a memtable that has the same indexes.
+    /// The tables that a transaction reads, under the memtable of its seq.
     pub(crate) fn of(
         reading: &ReadTransaction,
         seq: Seq,

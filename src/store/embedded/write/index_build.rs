@@ -2,16 +2,16 @@
 //!
 //! | step | by | does |
 //! |---|---|---|
-//! | begin | the writer's thread | names the index and where it is built to; notes from now on which rows move |
-//! | gather | another thread | reads rows of the view's table from there on, as many as memory allows, and sorts their entries |
-//! | write | the writer's thread | writes some of the entries, but for rows that moved meanwhile; appends come between |
+//! | begin | the writer's thread | names the index and where it is built to; notes from now on which events change |
+//! | gather | another thread | reads events of a snapshot from there on, as many as memory allows, and sorts their entries |
+//! | write | the writer's thread | writes some of the entries, but for events that changed meanwhile; appends come between |
 //! | end | the writer's thread | notes durably how far the index is built |
 //!
 //! A crash loses what was not ended, and the next start goes on from there. Writing entries a second time changes
 //! nothing.
 
 use std::collections::HashSet;
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,13 @@ use tokio::sync::{oneshot, watch};
 use super::handle::WriterHandle;
 use super::task::WriterTask;
 use super::thread::Writer;
+use crate::domain::EventId;
 use crate::indexes::{FieldSet, Index};
 use crate::limits;
+use crate::query::Direction;
 use crate::store::StoreError;
-use crate::store::embedded::format::decode;
 use crate::store::embedded::format::index;
-use crate::store::embedded::format::tables::read_error;
+use crate::store::embedded::read::scan::Scan;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::{Shared, on_a_thread};
 use crate::telemetry::Throttle;
@@ -45,7 +46,7 @@ static FAILURE_THROTTLE: Throttle = Throttle::new();
 pub(in crate::store::embedded) struct BuildStart {
     build: u64,
     index: Arc<Index>,
-    after: Option<String>,
+    after: Option<EventId>,
 }
 
 /// Some of what was gathered.
@@ -63,8 +64,8 @@ pub(in crate::store::embedded) struct BuildEnd {
     build: u64,
     index: Arc<Index>,
     spread: FieldSet,
-    /// The last row that was read; `None` if there are no more.
-    to: Option<String>,
+    /// The last event that was read; `None` if there are no more.
+    to: Option<EventId>,
 }
 
 /// Entries one behind the other, and where each is.
@@ -107,11 +108,11 @@ fn entry_at(bytes: &[u8], (start, length, _): (u32, u16, u16)) -> &[u8] {
     &bytes[start..start + usize::from(length)]
 }
 
-/// Entries of rows of the view's table, and how far they go.
+/// Entries of events, and how far they go.
 struct Gathered {
     entries: PackedEntries,
     spread: FieldSet,
-    to: Option<String>,
+    to: Option<EventId>,
 }
 
 /// Builds whatever is to be built, as often as `declared` changes, until the store is closed.
@@ -155,7 +156,7 @@ async fn build_next(shared: &Arc<Shared>, handle: &Weak<WriterHandle>) -> Result
     };
     let began = Instant::now();
     let (snapshot, declared) = (shared.snapshot(), Arc::clone(&index));
-    let gathered = on_a_thread(move || gather(&snapshot, &declared, after.as_deref())).await??;
+    let gathered = on_a_thread(move || gather(&snapshot, &declared, after.as_ref())).await??;
     let Gathered {
         entries,
         spread,
@@ -199,24 +200,25 @@ async fn call<T>(
     handle.call(task).await?
 }
 
-fn gather(snapshot: &Snapshot, index: &Index, after: Option<&str>) -> Result<Gathered, StoreError> {
+fn gather(
+    snapshot: &Snapshot,
+    index: &Index,
+    after: Option<&EventId>,
+) -> Result<Gathered, StoreError> {
     let mut gathered = Gathered {
         entries: PackedEntries::default(),
         spread: FieldSet::default(),
         to: None,
     };
-    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let rows = snapshot.view.range::<&str>((from, Bound::Unbounded));
-    for row in rows.map_err(read_error)? {
-        let (id, bytes) = row.map_err(read_error)?;
-        let event = decode::event(id.value(), bytes.value())?;
+    for event in Scan::begin(snapshot, Direction::Ascending, after)? {
+        let event = event?;
         let keys = index.keys_of(&event);
         gathered.spread = gathered.spread.union(keys.spread);
         for key in &keys.keys {
-            gathered.entries.add(key, id.value());
+            gathered.entries.add(key, event.id.as_str());
         }
         if gathered.entries.has_enough() {
-            gathered.to = Some(id.value().to_owned());
+            gathered.to = Some(event.id);
             break;
         }
     }

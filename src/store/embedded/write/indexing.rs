@@ -1,6 +1,7 @@
-//! Keeping the indexes: their entries move with the rows of the view's table, in the same transaction.
+//! Keeping the indexes: their entries move with the changes that are appended, in the same transaction. So they are as of
+//! the head, while the view's table follows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use redb::WriteTransaction;
@@ -8,11 +9,10 @@ use redb::WriteTransaction;
 use super::thread::Writer;
 use crate::domain::{Event, EventId};
 use crate::indexes::Index;
-use crate::store::StoreError;
-use crate::store::embedded::format::decode;
 use crate::store::embedded::format::index;
 use crate::store::embedded::format::index::KeptIndex;
 use crate::store::embedded::read::snapshot::Snapshot;
+use crate::store::{Batch, StoreError};
 
 /// The indexes of the file, and the building of one of them.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Indexing {
     pub(super) kept: Vec<KeptIndex>,
     /// The number of the build in progress, or of the last one. What belongs to an earlier one is refused.
     pub(super) build: u64,
-    /// Events whose rows moved since the build began: what it gathered of them may be old.
+    /// Events that changed since the build began: what it gathered of them may be old.
     pub(super) moved: Option<HashSet<EventId>>,
 }
 
@@ -57,22 +57,38 @@ impl Indexing {
         kept.try_for_each(|kept| kept.clear(transaction))
     }
 
-    /// What a transaction moves.
-    pub(super) fn moves(&mut self) -> IndexMoves<'_> {
-        IndexMoves {
-            entries: self.kept.iter().map(|_| EntryMoves::default()).collect(),
-            indexing: self,
+    /// Moves the entries of the events that a batch changes.
+    pub(super) fn write(
+        &mut self,
+        transaction: &WriteTransaction,
+        batch: &Batch,
+    ) -> Result<(), redb::Error> {
+        if self.kept.is_empty() {
+            return Ok(());
         }
+        // Of each event what it was before the batch, and is after it.
+        let mut moved: BTreeMap<&EventId, [Option<&Arc<Event>>; 2]> = BTreeMap::new();
+        for change in &batch.changes {
+            let [_, after] = moved
+                .entry(change.event_id())
+                .or_insert([change.before(), None]);
+            *after = change.after();
+        }
+        if let Some(all) = &mut self.moved {
+            all.extend(moved.keys().map(|id| (*id).clone()));
+        }
+        for kept in &mut self.kept {
+            let mut moves = EntryMoves::default();
+            for (id, [before, after]) in &moved {
+                moves.add(kept, id, before.map(Arc::as_ref), after.map(Arc::as_ref));
+            }
+            moves.write(kept, transaction)?;
+        }
+        Ok(())
     }
 }
 
-/// Entries that move with rows of the view's table.
-pub(super) struct IndexMoves<'a> {
-    indexing: &'a mut Indexing,
-    /// Of each index.
-    entries: Vec<EntryMoves>,
-}
-
+/// Entries of one index that go and come.
 #[derive(Default)]
 struct EntryMoves {
     gone: Vec<Vec<u8>>,
@@ -80,59 +96,44 @@ struct EntryMoves {
     is_state_new: bool,
 }
 
-impl IndexMoves<'_> {
-    /// The row of an event, which was `old`, becomes `new`.
-    pub(super) fn add(
-        &mut self,
-        id: &EventId,
-        old: Option<&[u8]>,
-        new: Option<&Event>,
-    ) -> Result<(), redb::Error> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        if let Some(moved) = &mut self.indexing.moved {
-            moved.insert(id.clone());
-        }
-        let old = old.map(|bytes| decode::event(id.as_str(), bytes));
-        let corrupt = |error: StoreError| redb::Error::Corrupted(error.to_string());
-        let old = old.transpose().map_err(corrupt)?;
-        for (kept, entries) in self.indexing.kept.iter_mut().zip(&mut self.entries) {
-            let keys = |event: &Event| kept.index.keys_of(event);
-            let old = old.as_ref().map(keys).unwrap_or_default();
-            let new = new.map(keys).unwrap_or_default();
-            entries.is_state_new |= kept.state.spread_to(new.spread);
-            let is_moved = old.keys != new.keys;
-            if is_moved {
-                let gone = old.keys.iter().map(|key| index::entry(key, id));
-                entries.gone.extend(gone);
-            }
-            // The build passes over what moved, also where its keys did not.
-            if is_moved || !kept.state.is_whole {
-                let come = new.keys.iter().map(|key| added(key, id));
-                entries.come.extend(come);
-            }
-        }
-        Ok(())
-    }
-
-    /// Sorted: that is several times faster.
-    pub(super) fn write(self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        for (kept, mut moves) in self.indexing.kept.iter().zip(self.entries) {
-            moves.gone.sort_unstable();
-            moves.come.sort_unstable();
-            moves.write(kept, transaction)?;
-        }
-        Ok(())
-    }
-}
-
 fn added(key: &[u8], id: &EventId) -> (Vec<u8>, u16) {
     (index::entry(key, id), index::key_length(key))
 }
 
 impl EntryMoves {
-    fn write(&self, kept: &KeptIndex, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    fn add(
+        &mut self,
+        kept: &mut KeptIndex,
+        id: &EventId,
+        old: Option<&Event>,
+        new: Option<&Event>,
+    ) {
+        let keys = |event: &Event| kept.index.keys_of(event);
+        let (old, new) = (
+            old.map(keys).unwrap_or_default(),
+            new.map(keys).unwrap_or_default(),
+        );
+        self.is_state_new |= kept.state.spread_to(new.spread);
+        let is_moved = old.keys != new.keys;
+        if is_moved {
+            let gone = old.keys.iter().map(|key| index::entry(key, id));
+            self.gone.extend(gone);
+        }
+        // The build passes over what moved, also where its keys did not.
+        if is_moved || !kept.state.is_whole {
+            let come = new.keys.iter().map(|key| added(key, id));
+            self.come.extend(come);
+        }
+    }
+
+    /// Sorted: that is several times faster.
+    fn write(
+        &mut self,
+        kept: &KeptIndex,
+        transaction: &WriteTransaction,
+    ) -> Result<(), redb::Error> {
+        self.gone.sort_unstable();
+        self.come.sort_unstable();
         if !self.gone.is_empty() || !self.come.is_empty() {
             let name = index::table_name(kept.index.name());
             let mut table = transaction.open_table(index::definition(&name))?;
@@ -168,8 +169,7 @@ impl Writer {
         self.indexing.interrupt();
         self.indexing.kept = kept;
         let current = self.shared.snapshot();
-        let memtable = current.memtable.indexed_by(self.indexing.declared());
-        let published = self.publish(current.seq, memtable);
+        let published = self.publish(current.seq, current.memtable.clone());
         published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.shared.index_work.send_modify(|changes| *changes += 1);
         Ok(())

@@ -191,8 +191,7 @@ impl Writer {
         self.try_swap(rebuild, head)
             .map_err(|error| self.fail(error))?;
         self.checkpoint.restart(head);
-        let memtable = Memtable::new(self.indexing.declared());
-        let published = self.publish(head, memtable);
+        let published = self.publish(head, Memtable::default());
         published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.release();
         self.shared.index_work.send_modify(|changes| *changes += 1);

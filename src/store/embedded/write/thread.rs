@@ -26,7 +26,7 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 use super::checkpoint::{Checkpoint, CheckpointStep};
 use super::indexing::Indexing;
 use super::task::{Appended, WriterTask};
-use crate::domain::{Change, EventId, Seq};
+use crate::domain::{Change, Seq};
 use crate::store::embedded::file::data_dir::DataDir;
 use crate::store::embedded::file::medium::Medium;
 use crate::store::embedded::file::recovery::FileWatch;
@@ -35,7 +35,7 @@ use crate::store::embedded::format::tables;
 use crate::store::embedded::format::tables::{
     COMMANDS, LOG, META, META_EPOCH, META_FLUSHED, VIEW, read_error, write_error,
 };
-use crate::store::embedded::read::memtable::{Memtable, MemtableEntry};
+use crate::store::embedded::read::memtable::Memtable;
 use crate::store::embedded::read::snapshot::Snapshot;
 use crate::store::embedded::shared::Shared;
 use crate::store::{AppendError, Batch, Epoch, StoreError, not_at};
@@ -233,30 +233,19 @@ impl Writer {
                 commands.insert(id, seq)?;
             }
         }
+        self.indexing.write(transaction, batch)?;
         tables::write_milestones(transaction, &step.milestones)?;
         if !step.entries.is_empty() {
-            self.write_entries(transaction, &step.entries)?;
+            let mut view = transaction.open_table(VIEW)?;
+            for (id, entry) in &step.entries {
+                tables::write_entry(&mut view, id, entry, &mut self.buffer)?;
+            }
         }
         if let Some(flushed) = step.flushed {
             let mut meta = transaction.open_table(META)?;
             meta.insert(META_FLUSHED, u128::from(flushed.get()))?;
         }
         Ok(())
-    }
-
-    /// Moves entries of the memtable to the view's table, and with them those of the indexes.
-    fn write_entries(
-        &mut self,
-        transaction: &WriteTransaction,
-        entries: &[(EventId, MemtableEntry)],
-    ) -> Result<(), redb::Error> {
-        let mut view = transaction.open_table(VIEW)?;
-        let mut moves = self.indexing.moves();
-        for (id, entry) in entries {
-            let moved = |old: Option<&[u8]>| moves.add(id, old, entry.as_deref());
-            tables::write_entry(&mut view, id, entry, &mut self.buffer, moved)?;
-        }
-        moves.write(transaction)
     }
 
     /// Shows readers what was committed.
