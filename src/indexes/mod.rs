@@ -9,6 +9,14 @@
 //! declaration <- keys -> encoding  a record: its keys, as bytes that sort as values do
 //! ```
 
+#![cfg_attr(
+    not(feature = "embedded"),
+    allow(
+        dead_code,
+        reason = "MongoDB keeps its indexes, and plans with them, by itself"
+    )
+)]
+
 mod advice;
 mod declaration;
 mod encoding;
@@ -21,9 +29,9 @@ mod tests;
 
 pub use advice::advice;
 pub use declaration::{Index, check_declared};
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "embedded", test))]
 pub(crate) use keys::FieldSet;
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "embedded", test))]
 pub(crate) use plan::{Indexes, Plan, RangeLookup, plan};
-#[cfg(feature = "embedded")]
+#[cfg(any(feature = "embedded", test))]
 pub(crate) use ranges::{KeyRange, OrderedRange};

@@ -56,6 +56,7 @@ impl QueryCost {
         self.plan.get_or_init(|| plan);
     }
 
+    #[cfg(feature = "embedded")]
     pub(super) fn looked_at_keys(&self, count: usize) {
         self.keys.fetch_add(count as u64, Ordering::Relaxed);
     }
