@@ -319,3 +319,34 @@ async fn who_sees_but_a_part_is_not_told_what_a_query_takes() {
         }
     }
 }
+
+/// Each look-up reads all of them, so they count for its plan, and for what it may gather.
+#[tokio::test]
+async fn events_that_an_index_keeps_apart_are_not_gathered_without_bound() {
+    let server = Server::on(Database::folder(), &["--index", "name"]).await;
+    let mut client = server.connect("/ws?changes=none").await;
+    client.create(json!({"_id": "x", "name": "x"})).await;
+    until_built(&server).await;
+    let query = r#"filter={"name":"x"}"#;
+    let before = plan(&server, query).await;
+    assert_eq!(
+        (&before["plan"], &before["found"]),
+        (&json!("index"), &json!(1))
+    );
+    let long = "y".repeat(1_200);
+    let create = json!({"type": "CREATE", "payload": {"name": long}});
+    for _ in 0..11 {
+        client
+            .send_all(std::iter::repeat_n(create.clone(), 200))
+            .await;
+        for _ in 0..200 {
+            assert_eq!(client.answer().await["success"], true);
+        }
+    }
+    let after = plan(&server, query).await;
+    assert_eq!(
+        (&after["plan"], &after["found"]),
+        (&json!("scan"), &json!(1))
+    );
+    assert_eq!(after["keysExamined"], 0);
+}

@@ -23,7 +23,8 @@ pub(crate) trait Indexes {
     /// Those that are whole, and which of their fields lead to arrays.
     fn usable(&self) -> impl Iterator<Item = (usize, &Index, FieldSet)>;
 
-    /// How many entries there are in these ranges of an index, about; counts up to `most`.
+    /// How many entries there are in these ranges of an index, and of records that are kept apart, which every look-up reads
+    /// too; counts up to `most`.
     fn count(&self, index: usize, ranges: &[KeyRange], most: usize) -> Result<usize, Self::Error>;
 
     /// Whether some records are kept apart in an index.

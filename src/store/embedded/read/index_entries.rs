@@ -90,8 +90,9 @@ impl Indexes for Snapshot {
 
     fn count(&self, index: usize, ranges: &[KeyRange], most: usize) -> Result<usize, StoreError> {
         let (_, table) = &self.indexes[index];
+        let wide = KeyRange::wide();
         let mut count = 0;
-        for range in ranges {
+        for range in ranges.iter().chain([&wide]) {
             let rows = table.range::<&[u8]>(bounds(range)).map_err(read_error)?;
             for row in rows.take(most - count) {
                 row.map_err(read_error)?;
