@@ -42,6 +42,25 @@ impl Budget {
         (self.free.available_permits() >= self.total / 2).then_some(share)
     }
 
+    /// Makes the share as large as `bytes`, if what it lacks is free; whether it is.
+    pub fn try_resize(&self, share: &mut Option<Share>, bytes: usize) -> bool {
+        let held = share.as_ref().map_or(0, Share::bytes);
+        if bytes <= held {
+            if let Some(share) = share {
+                share.shrink_to(bytes);
+            }
+            return true;
+        }
+        let Some(more) = self.try_reserve(bytes - held) else {
+            return false;
+        };
+        *share = Some(match share.take() {
+            Some(share) => share.and(more),
+            None => more,
+        });
+        true
+    }
+
     /// Bytes that are reserved now.
     pub fn taken(&self) -> usize {
         self.total - self.free.available_permits()
@@ -94,6 +113,21 @@ mod tests {
         drop(share);
         assert!(budget.try_reserve_ahead(60).is_none());
         assert!(budget.try_reserve_ahead(50).is_some());
+    }
+
+    #[test]
+    fn a_share_grows_while_there_is_room_and_shrinks_at_any_time() {
+        let budget = Budget::new(100);
+        let mut share = None;
+        for bytes in [60, 100, 10, 100] {
+            assert!(budget.try_resize(&mut share, bytes));
+            assert_eq!(budget.taken(), bytes);
+        }
+        let mut other = None;
+        assert!(!budget.try_resize(&mut other, 1));
+        drop(share);
+        assert!(budget.try_resize(&mut other, 1));
+        assert_eq!(budget.taken(), 1);
     }
 
     #[tokio::test]

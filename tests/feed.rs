@@ -82,13 +82,9 @@ fn filter(json: Value) -> Arc<Filter> {
 
 fn subscribe(feed: &Feed, filter: &Arc<Filter>, start: Start) -> Subscription {
     let fields = Arc::new(Fields::all());
-    feed.subscribe(
-        &Requester::alone(),
-        filter,
-        &fields,
-        start,
-        &Arc::new(Notify::new()),
-    )
+    let wakeup = Arc::new(Notify::new());
+    let changes = feed.read_changes(&Requester::alone(), filter, &fields, start, &wakeup);
+    Subscription::Changes(Box::new(changes))
 }
 
 /// Everything it tells until it is live: (word or kind, seq).

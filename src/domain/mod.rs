@@ -6,7 +6,8 @@
 //! Start with [`decide()`]: it decides one command against the current state of its event, by `command` (a file for
 //! each), `operators` and `merge_patch`; the effect is a [`Patch`] of values. `visibility` and `patch_projection` are
 //! what a change is to a subscription with a filter and a selection of fields; `patch_stripping` is what is left of one
-//! for who does not see all fields. `hearing` is about broadcasts, which are no events.
+//! for who does not see all fields. `ranking` keeps up the first
+//! events of an order. `hearing` is about broadcasts, which are no events.
 
 mod as_of;
 mod author;
@@ -22,6 +23,7 @@ mod patch;
 mod patch_projection;
 mod patch_stripping;
 mod precondition;
+mod ranking;
 mod seq;
 mod size;
 mod timestamp;
@@ -40,6 +42,7 @@ pub use force::force;
 pub use hearing::Hearing;
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
+pub use ranking::{Move, Ranking, Unranked};
 pub use seq::Seq;
 pub use size::{BatchSize, Excess, Size, may_be_stored};
 pub use timestamp::Timestamp;

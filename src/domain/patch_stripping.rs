@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Change, Patch, Path, VisibleKind};
+use super::{Change, Move, Patch, Path, VisibleKind};
 use crate::query::{FieldTree, Fields, Hidden, Selection};
 use crate::value::{Document, Value};
 
@@ -11,6 +11,24 @@ impl Fields {
     /// leave is, also if the filter is a rule on a hidden field, and that alone was altered.
     pub fn tell(&self, change: &Change, seen: VisibleKind) -> bool {
         seen != VisibleKind::Update || !self.hidden().hides(change)
+    }
+
+    /// The same of a step of a live list: one at which nothing is another to who gets these fields is not told.
+    pub fn tell_move(&self, step: &Move) -> bool {
+        let Move::Stay {
+            before,
+            event,
+            is_moved,
+            ..
+        } = step
+        else {
+            return true;
+        };
+        let hidden = self.hidden();
+        *is_moved
+            || hidden.is_nothing()
+            || before.created_at != event.created_at
+            || hidden.strip(&before.fields) != hidden.strip(&event.fields)
     }
 }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::judges::{JOB_STEPS, Job, Judges};
-use super::notice::Notice;
+use super::outlet::Outlet;
 use super::shared_change::SharedChange;
-use super::snapshot::SnapshotError;
+use super::snapshot::SubscriptionError;
 use crate::domain::VisibleKind;
 use crate::domain::{Change, Seq};
 use crate::limits;
@@ -77,9 +77,9 @@ impl OffloadedVerdicts {
     ///
     /// # Errors
     /// If a change took too many steps, or all of them too much time.
-    pub(super) fn check(&self) -> Result<(), SnapshotError> {
+    pub(super) fn check(&self) -> Result<(), SubscriptionError> {
         match self.is_too_slow {
-            true => Err(SnapshotError::FilterTooSlow),
+            true => Err(SubscriptionError::FilterTooSlow),
             false => Ok(()),
         }
     }
@@ -212,7 +212,7 @@ impl<'a> FilterPass<'a> {
         &mut self,
         entry: &SharedChange,
         seen: Option<VisibleKind>,
-        out: &mut impl FnMut(Notice),
+        out: &mut impl Outlet,
     ) -> bool {
         if entry.change.seq <= self.seq {
             return true;
@@ -239,10 +239,8 @@ impl<'a> FilterPass<'a> {
         if let Some(seen) = verdict
             && self.fields.tell(&entry.change, seen)
         {
-            let frame = entry.frame(seen, self.fields);
             self.sent += 1;
-            self.bytes += frame.len();
-            out(Notice::change(entry, frame));
+            self.bytes += out.change(entry, seen, self.fields);
         }
         true
     }

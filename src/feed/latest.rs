@@ -16,7 +16,7 @@ use futures::FutureExt;
 use super::judges::{JOB_STEPS, Job, Judges};
 use super::shared_log::{LogPage, PageRead, SharedLog};
 use super::sight::{Sifting, Sight};
-use super::snapshot::{SnapshotError, SnapshotPermit};
+use super::snapshot::{SnapshotPermit, SubscriptionError};
 use crate::domain::VisibleKind;
 use crate::domain::{Change, EventId, Seq};
 use crate::limits;
@@ -167,13 +167,13 @@ impl Latest {
         &mut self,
         fields: &Fields,
         mut out: impl FnMut(Seq, Frame),
-    ) -> Result<bool, SnapshotError> {
+    ) -> Result<bool, SubscriptionError> {
         self.permit.check()?;
         if self.is_too_slow {
-            return Err(SnapshotError::FilterTooSlow);
+            return Err(SubscriptionError::FilterTooSlow);
         }
         if let Some(error) = &self.read_error {
-            return Err(SnapshotError::Store(error.clone()));
+            return Err(SubscriptionError::Store(error.clone()));
         }
         let from = self.outcomes.len().saturating_sub(limits::FLUSH_COUNT_MAX);
         for (change, seen) in self.outcomes.drain(from..).rev() {

@@ -18,6 +18,8 @@ pub(super) struct LiveWindow {
     end: watch::Sender<WindowIndex>,
     /// The index after the newest broadcast, for sessions that receive nothing else.
     broadcasts_end: watch::Sender<WindowIndex>,
+    /// How often the window was emptied because what was sent before may have been erased since.
+    generations: watch::Sender<u64>,
     /// Held by each listener that does not hear every broadcast: while somebody has it, payloads are parsed.
     judging: Arc<()>,
 }
@@ -31,6 +33,7 @@ impl LiveWindow {
             window: RwLock::new(Window::new(seq, bytes_max)),
             end: watch::Sender::new(0),
             broadcasts_end: watch::Sender::new(0),
+            generations: watch::Sender::new(0),
             judging: Arc::default(),
         }
     }
@@ -76,9 +79,21 @@ impl LiveWindow {
         self.broadcasts_end.send_replace(end);
     }
 
-    /// Empties the window: readers that have not read everything go on in the log.
+    /// Empties the window: readers that have not read everything go on in the log. What else is held of changes is of an
+    /// earlier generation from now on, and is to be read again.
     pub(super) fn clear(&self) {
         self.window_mut().clear();
+        self.generations.send_modify(|generation| *generation += 1);
+    }
+
+    /// How often it was emptied.
+    pub(super) fn generation(&self) -> u64 {
+        *self.generations.borrow()
+    }
+
+    /// Announces when it is emptied.
+    pub(super) fn generations(&self) -> watch::Receiver<u64> {
+        self.generations.subscribe()
     }
 
     /// Passes over the next change, which cannot be read: all readers go on in the log, and learn there that it is

@@ -26,14 +26,17 @@
 //!
 //! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
+mod change_reader;
 mod fanout;
 mod filter_pass;
 mod group;
 mod judges;
 mod latest;
 mod listener;
+mod lists;
 mod live_window;
 mod notice;
+mod outlet;
 mod pump;
 mod shared_broadcast;
 mod shared_change;
@@ -55,17 +58,21 @@ use crate::domain::{Change, Hearing, Seq, VisibleKind};
 use crate::fairness::{FairPermits, Requester};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::query::{Fields, Filter};
+use crate::query::{Fields, Filter, Query};
 use crate::store::{Store, StoreError};
 use crate::value::TooCostly;
+use change_reader::ChangeReader;
+pub use change_reader::Start;
 use fanout::Fanout;
 use judges::JudgePool;
 pub use listener::{Interest, Listener};
+use lists::Lists;
+pub use lists::{ListRead, ListReader, ListSource};
 use live_window::LiveWindow;
 pub use notice::Notice;
 use shared_log::SharedLog;
-pub use snapshot::{SnapshotError, SnapshotPermit};
-pub use subscription::{Start, Subscription};
+pub use snapshot::{SnapshotPermit, SubscriptionError};
+pub use subscription::Subscription;
 
 /// The node's feed. Cheap to clone; the pump ends with the last clone.
 #[derive(Debug, Clone)]
@@ -74,6 +81,8 @@ pub struct Feed {
     fanout: Arc<Fanout>,
     log: Arc<SharedLog>,
     judges: JudgePool,
+    lists: Arc<Lists>,
+    metrics: Arc<Metrics>,
     snapshot_permits: Arc<FairPermits>,
     /// Stops the pump.
     _pump: Arc<DropGuard>,
@@ -111,6 +120,8 @@ impl Feed {
             fanout,
             log,
             judges: JudgePool::new(),
+            lists: Lists::new(),
+            metrics: Arc::clone(metrics),
             snapshot_permits: FairPermits::new(limits::SNAPSHOTS_MAX),
             _pump: Arc::new(stop.drop_guard()),
         };
@@ -129,7 +140,14 @@ impl Feed {
 
     /// The number of subscriptions, and of different filters that they have.
     pub fn subscription_counts(&self) -> (usize, usize) {
-        self.fanout.counts()
+        let (members, filters) = self.fanout.counts();
+        let (readers, lists) = self.lists.counts();
+        (members.saturating_sub(lists) + readers, filters)
+    }
+
+    /// The number of live lists.
+    pub fn list_count(&self) -> usize {
+        self.lists.counts().1
     }
 
     /// The first entry of the log that was found unreadable.
@@ -159,15 +177,15 @@ impl Feed {
 
     /// A reader of every change of which `filter` sees something, with these fields. `wakeup` is notified when
     /// there may be more; several subscriptions of one session can share it.
-    pub fn subscribe(
+    pub fn read_changes(
         &self,
         requester: &Requester,
         filter: &Arc<Filter>,
         fields: &Arc<Fields>,
         start: Start,
         wakeup: &Arc<Notify>,
-    ) -> Subscription {
-        Subscription::new(
+    ) -> ChangeReader {
+        ChangeReader::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
             self.judges.of(requester),
@@ -176,6 +194,29 @@ impl Feed {
             Arc::clone(fields),
             start,
         )
+    }
+
+    /// A reader of the first events of an order, as of `seq` or later, and of how many there are, if it counts. Who asks for
+    /// the same shares one list, which the `source` of the first reads.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn read_list(
+        &self,
+        requester: &Requester,
+        (query, counts): (&Arc<Query>, bool),
+        fields: &Arc<Fields>,
+        source: Box<dyn ListSource>,
+        seq: Seq,
+        wakeup: &Arc<Notify>,
+    ) -> Result<ListReader, SubscriptionError> {
+        let joined = self
+            .lists
+            .join(self, requester, (query, counts), source, wakeup);
+        let (live, metrics) = (&self.live, &self.metrics);
+        let mut reader = ListReader::new(joined, live, metrics, wakeup, (query, fields));
+        reader.begin(seq).await?;
+        Ok(reader)
     }
 
     /// The changes of which the filter sees something.

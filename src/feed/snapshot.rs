@@ -12,7 +12,7 @@ use crate::domain::Seq;
 use crate::fairness::FairPermit;
 use crate::limits;
 use crate::protocol;
-use crate::protocol::{Frame, Shaped};
+use crate::protocol::{Failure, Frame, Shaped};
 use crate::query::Fields;
 use crate::store::QueryEvents;
 use crate::store::{QueryResult, StoreError};
@@ -26,14 +26,22 @@ pub struct SnapshotPermit {
 }
 
 /// Why a subscription ends early.
-#[derive(Debug)]
-pub enum SnapshotError {
+#[derive(Debug, Clone)]
+pub enum SubscriptionError {
     /// The store could not go on.
     Store(StoreError),
     /// The client took longer than [`limits::SNAPSHOT_DEADLINE`] and the time it gained by reading.
     TooSlow,
     /// Its filter takes more than [`limits::MATCH_STEPS_MAX`] on one event, or [`limits::JUDGE_TIME_MAX`] on many.
     FilterTooSlow,
+    /// What its list shows cannot be read, as its source says.
+    Failed(Failure),
+    /// What its list shows takes more than [`limits::LIST_BYTES_MAX`].
+    ListTooLarge,
+    /// All lists take more than [`limits::LISTS_BYTES_MAX`].
+    NoRoom,
+    /// The task that keeps its list has panicked.
+    Panicked,
 }
 
 /// The events that match as of one seq, being handed out.
@@ -72,9 +80,9 @@ impl SnapshotPermit {
     }
 
     /// Whether the deadline has not passed.
-    pub(super) fn check(&self) -> Result<(), SnapshotError> {
+    pub(super) fn check(&self) -> Result<(), SubscriptionError> {
         match Instant::now() > self.deadline {
-            true => Err(SnapshotError::TooSlow),
+            true => Err(SubscriptionError::TooSlow),
             false => Ok(()),
         }
     }
@@ -109,10 +117,10 @@ impl SnapshotFeed {
     }
 
     /// The page that is ready, and whether it was the last.
-    pub(super) fn take(&mut self) -> Result<(Frame, bool), SnapshotError> {
+    pub(super) fn take(&mut self) -> Result<(Frame, bool), SubscriptionError> {
         self.permit.check()?;
         if let Some(Err(error)) = &self.end {
-            return Err(SnapshotError::Store(error.clone()));
+            return Err(SubscriptionError::Store(error.clone()));
         }
         let last = self.end.is_some();
         let frame = protocol::snapshot(self.seq, &self.page, !last);

@@ -118,6 +118,9 @@ pub const FETCH_COUNT_DEFAULT: usize = 100;
 /// Events one FETCH may ask for.
 pub const FETCH_COUNT_MAX: usize = 1_000;
 
+/// Events that a live list may show.
+pub const LIST_COUNT_MAX: usize = 500;
+
 /// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;

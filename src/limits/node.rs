@@ -2,7 +2,7 @@
 //!
 //! The memory of a node is at most: what it takes at rest, the live window, the caches (`EVENT_CACHE_BYTES_MAX`,
 //! `LOG_CACHE_BYTES_MAX`, `EMBEDDED_*`), `INDEX_BUILD_BYTES_MAX`, `MAILBOX_BYTES_MAX`, `SNAPSHOTS_MAX` times
-//! `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `RECEIVE_BUDGET_BYTES`,
+//! `LATEST_BYTES_MAX`, twice `FILTERS_BYTES_MAX`, `SORTS_BYTES_MAX`, `LISTS_BYTES_MAX`, `BUDGET_BYTES`, `SUBSCRIPTION_BUDGET_BYTES`, `RECEIVE_BUDGET_BYTES`,
 //! `STALLED_BYTES_MAX`, `QUOTAS_MAX` times `QUOTA_BYTES`, some mebibytes for each of `READ_THREADS_MAX`, and for each
 //! connection, and each session that polls, what `SESSION_FREE_BYTES`, `MESSAGE_FREE_BYTES`, `FLUSH_BYTES_MAX` and the
 //! buffers of its socket add up to. Who guards it adds for each session, and each of `RECENT_ADMISSIONS_MAX`, what was shown
@@ -147,6 +147,19 @@ pub const SNAPSHOT_BYTES_PER_SECOND: u32 = 64 * 1024;
 /// Bytes of changes that a subscription with mode `latest` merges at once; an event can be sent once in each such
 /// round.
 pub const LATEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of events that a live list holds: those that it shows, and as many more in reserve as there is room for.
+pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Changes of a live list that it keeps for those who have not taken them; who is further behind gets the list anew.
+pub const LIST_CHANGES_MAX: usize = 256;
+
+/// Bytes of them.
+pub const LIST_CHANGES_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of all live lists of a node, with their changes; beyond this more lists are refused as busy, and changes are not
+/// kept.
+pub const LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Frames handed to a socket before one flush: a flush each costs ten times as much.
 pub const FLUSH_COUNT_MAX: usize = 64;

@@ -61,6 +61,8 @@ pub struct Levels {
     pub subscriptions: usize,
     /// Different filters among them: a change is judged once for each that it may concern.
     pub filters: usize,
+    /// Live lists that are kept.
+    pub lists: usize,
     /// Indexes that are declared.
     pub indexes: usize,
     /// Those of them that are being built.
@@ -79,6 +81,7 @@ struct LevelGauges {
     seq: Level,
     subscriptions: Level,
     filters: Level,
+    lists: Level,
     indexes: Level,
     building: Level,
     window_bytes: Level,
@@ -222,6 +225,7 @@ impl Metrics {
                 "Different filters among the subscriptions",
                 &levels.filters,
             ),
+            ("lists", "Live lists that are kept", &levels.lists),
             ("indexes", "Indexes that are declared", &levels.indexes),
             (
                 "indexes_building",
@@ -250,6 +254,7 @@ impl Metrics {
             seq,
             subscriptions,
             filters,
+            lists,
             indexes,
             building,
             window_bytes,
@@ -262,6 +267,7 @@ impl Metrics {
         self.levels.seq.set(seq);
         self.levels.subscriptions.set(subscriptions as u64);
         self.levels.filters.set(filters as u64);
+        self.levels.lists.set(lists as u64);
         self.levels.indexes.set(indexes as u64);
         self.levels.building.set(building as u64);
         self.levels.window_bytes.set(window_bytes as u64);

@@ -4,7 +4,7 @@
 //! outage fails every read.
 
 use crate::engine::SubmitError;
-use crate::feed::SnapshotError;
+use crate::feed::SubscriptionError;
 use crate::limits;
 use crate::protocol::{Code, Details, Failure};
 use crate::store::{CorruptAt, StoreError};
@@ -36,18 +36,30 @@ impl From<SubmitError> for Failure {
     }
 }
 
-impl From<SnapshotError> for Failure {
-    fn from(error: SnapshotError) -> Self {
+impl From<SubscriptionError> for Failure {
+    fn from(error: SubscriptionError) -> Self {
         match error {
-            SnapshotError::Store(error) => error.into(),
-            SnapshotError::FilterTooSlow => TooCostly.into(),
-            SnapshotError::TooSlow => {
+            SubscriptionError::Store(error) => error.into(),
+            SubscriptionError::FilterTooSlow => TooCostly.into(),
+            SubscriptionError::TooSlow => {
                 let message = format!(
                     "the snapshot was not taken in {:?}",
                     limits::SNAPSHOT_DEADLINE
                 );
                 Self::new(Code::TooSlow, message)
             }
+            SubscriptionError::Failed(failure) => failure,
+            SubscriptionError::ListTooLarge => {
+                let most = limits::LIST_BYTES_MAX / 1024 / 1024;
+                let message =
+                    format!("the events of the list take more than {most} MiB: ask for fewer");
+                Self::new(Code::BadRequest, message)
+            }
+            SubscriptionError::NoRoom => Self::new(
+                Code::Busy,
+                "the lists that are kept take too much memory: try again",
+            ),
+            SubscriptionError::Panicked => Self::new(Code::Internal, "the list cannot be kept"),
         }
     }
 }

@@ -289,6 +289,10 @@ impl Guarded {
         let filter = self.grant.filter(&subscribe.filter, &join(at, "filter"));
         let fields = self.grant.fields(&subscribe.fields, &join(at, "fields"));
         let forbidden = |invalid| Failure::at(Code::Forbidden, invalid);
+        if let Some(list) = &subscribe.list {
+            let sorted = self.grant.check_sort(&list.sort, &join(at, "sort"));
+            sorted.map_err(forbidden)?;
+        }
         Ok(Subscribe {
             filter: Arc::new(filter.map_err(forbidden)?),
             fields: Arc::new(fields.map_err(forbidden)?),

@@ -51,6 +51,7 @@ impl Node {
             seq: self.seq().get(),
             subscriptions,
             filters,
+            lists: self.parts.feed.list_count(),
             indexes: indexes.len(),
             building: indexes.iter().filter(|index| !index.is_whole).count(),
             window_bytes: self.parts.feed.window_bytes(),

@@ -25,6 +25,7 @@ mod metrics;
 mod page;
 mod past;
 mod queries;
+mod subscriptions;
 mod supervisor;
 #[cfg(all(test, feature = "embedded"))]
 mod tests;
@@ -32,7 +33,7 @@ mod tests;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 pub use crate::budget::{Budget, Share};
@@ -41,14 +42,13 @@ pub use crate::engine::{Done, Outcome, SubmitError};
 use crate::engine::{Engine, Order};
 pub use crate::fairness::Requester;
 use crate::fairness::{FairPermits, Holdings};
-use crate::feed::{Feed, SnapshotPermit, Start};
+use crate::feed::Feed;
 pub use crate::feed::{Interest, Listener, Notice, Subscription};
 use crate::limits;
 use crate::metrics::Metrics;
 pub use crate::metrics::{CONTENT_TYPE as METRICS_CONTENT_TYPE, Counted, Transport};
 use crate::panics::cause_of;
-use crate::protocol::{Code, Failure, Fetch, Mode, Subscribe};
-use crate::query::Query;
+use crate::protocol::{Code, Failure};
 use crate::store::{Broadcast, Store};
 pub use crate::store::{Epoch, QueryResult, StoreError};
 pub use guarded::{Guarded, SeenLogPage};
@@ -190,68 +190,6 @@ impl Node {
         hearing: &Hearing,
     ) -> Listener {
         self.parts.feed.listen(after, interest, hearing)
-    }
-
-    /// The subscription that a SUBSCRIBE asks for; `wakeup` is notified when there may be more of it. With it why the
-    /// position that it named is not one of this log, if so: then it begins as if it had named none.
-    ///
-    /// # Errors
-    /// If the store cannot be reached.
-    pub(super) async fn subscribe(
-        &self,
-        requester: &Requester,
-        subscribe: &Subscribe,
-        wakeup: &Arc<Notify>,
-    ) -> Result<(Subscription, Option<&'static str>), Failure> {
-        let filter = self.hold_filter(requester, &subscribe.filter)?;
-        self.wait_for_seq(subscribe.min_seq).await?;
-        let epoch = subscribe.epoch.map(Epoch);
-        let stale = self.stale_reason(subscribe.after, epoch).await?;
-        let after = subscribe.after.filter(|_| stale.is_none());
-        let start = match (after, subscribe.mode) {
-            (Some(after), Mode::All) => Start::After(after),
-            (Some(after), Mode::Latest) => {
-                Start::Latest(after, self.snapshot_permit(requester).await?)
-            }
-            (None, _) if subscribe.snapshot => self.snapshot(requester, subscribe).await?,
-            (None, _) => Start::Now,
-        };
-        let mut subscription = self.parts.feed.subscribe(
-            requester,
-            &subscribe.filter,
-            &subscribe.fields,
-            start,
-            wakeup,
-        );
-        subscription.hold(filter);
-        Ok((subscription, stale))
-    }
-
-    /// A permit to begin a subscription with a snapshot, or in mode `latest`.
-    async fn snapshot_permit(&self, requester: &Requester) -> Result<SnapshotPermit, Failure> {
-        let acquiring = self.parts.feed.snapshot_permit(requester);
-        let permit = timeout(limits::SNAPSHOT_PERMIT_DEADLINE, acquiring).await;
-        let message = "too many subscriptions begin with a snapshot at once";
-        permit.map_err(|_| Failure::new(Code::Busy, message))
-    }
-
-    /// The snapshot that a subscription begins with, which holds the filter.
-    async fn snapshot(
-        &self,
-        requester: &Requester,
-        subscribe: &Subscribe,
-    ) -> Result<Start, Failure> {
-        let permit = self.snapshot_permit(requester).await?;
-        let query = Query {
-            filter: (*subscribe.filter).clone(),
-            ..Query::everything()
-        };
-        let fetch = Fetch {
-            min_seq: subscribe.min_seq,
-            ..Fetch::now(query)
-        };
-        let result = self.find_held(requester, &fetch).await?;
-        Ok(Start::Snapshot(result, permit))
     }
 
     /// The last change that reached this node's feed.

@@ -4,7 +4,7 @@
 //! language, never the engine, the feed or a store.
 //!
 //! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
-//! `subscribe`, `history`, `credentials` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
+//! `subscribe`, `live_list`, `history`, `credentials` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
 //! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the
 //! words of Socket.IO.
 
@@ -17,6 +17,7 @@ mod failure;
 mod fetch;
 mod frame;
 mod history;
+mod live_list;
 mod query_report;
 mod reply;
 mod request;
@@ -34,9 +35,10 @@ pub use failure::{Details, Failure};
 pub use fetch::Fetch;
 pub use frame::{Frame, WrappedFrame, trimmed};
 pub use history::History;
+pub use live_list::{LiveList, list_change, list_count, list_snapshot};
 pub use query_report::QueryReport;
 pub use reply::{
-    ACCESS_CHANGED, Authenticated, FetchPage, Shaped, authenticated, behind, broadcast,
+    ACCESS_CHANGED, Authenticated, FetchPage, LIST_ANEW, Shaped, authenticated, behind, broadcast,
     broadcast_done, change, error, explained, latest, live, pong, reset, snapshot, subscribed,
     unsubscribed, welcome, write_done,
 };

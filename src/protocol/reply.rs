@@ -159,6 +159,23 @@ impl Shaped {
     }
 }
 
+/// The same, of an event that is shared.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum FrameData<'a> {
+    Whole(&'a Event),
+    Part(Document),
+}
+
+impl<'a> FrameData<'a> {
+    pub(super) fn of(event: &'a Event, fields: &Fields) -> Self {
+        match fields.is_all() {
+            true => Self::Whole(event),
+            false => Self::Part(fields.project(event)),
+        }
+    }
+}
+
 /// The answer to a FETCH, encoded as its events are read, so that no list of them is held beside it.
 #[derive(Debug)]
 pub struct FetchPage {
@@ -267,6 +284,9 @@ pub fn broadcast(payload: &RawValue) -> Frame {
 /// Why a subscription, or a stream, is reset whose client may see something else from now on.
 pub const ACCESS_CHANGED: &str = "access_changed";
 
+/// Why a list is sent anew: its client was too slow for the changes of it, or something of it was erased.
+pub const LIST_ANEW: &str = "list_anew";
+
 /// The position to resume from is not one of this log: the session, or the subscription, goes on from `seq`.
 pub fn reset(reason: &str, seq: Seq) -> Frame {
     #[derive(Serialize)]
@@ -361,17 +381,8 @@ fn change_frame(
         #[serde(skip_serializing_if = "Option::is_none")]
         redacted: Option<bool>,
     }
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum FrameData<'a> {
-        Whole(&'a Event),
-        Part(Document),
-    }
     let data = change.after().filter(|_| visible.shows_event());
-    let data = data.map(|event| match fields.is_all() {
-        true => FrameData::Whole(event),
-        false => FrameData::Part(fields.project(&**event)),
-    });
+    let data = data.map(|event| FrameData::of(event, fields));
     Frame::encode(&ChangeFrame {
         seq: change.seq,
         kind: visible,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::code::Code;
 use super::failure::Failure;
 use super::fetch::parse_seq;
+use super::live_list::LiveList;
 use crate::domain::Seq;
 use crate::limits;
 use crate::query::{Fields, Filter};
@@ -30,6 +31,8 @@ pub struct Subscribe {
     pub fields: Arc<Fields>,
     /// Whether to begin with the events as they are, unless it resumes from `after`.
     pub snapshot: bool,
+    /// The first events of an order, in the place of all; it begins with them, and has no position to resume from.
+    pub list: Option<LiveList>,
     /// The position to resume from; `None` is from now on.
     pub after: Option<Seq>,
     /// The log that position belongs to, if the client says.
@@ -98,6 +101,7 @@ impl Subscribe {
             filter: Arc::new(Filter::all()),
             fields: Arc::new(Fields::all()),
             snapshot: false,
+            list: None,
             after: None,
             epoch: None,
             mode: Mode::All,
@@ -117,8 +121,9 @@ impl Subscribe {
     }
 
     /// The names that [`parse`](Self::parse) reads.
-    pub const NAMES: [&str; 7] = [
-        "filter", "fields", "snapshot", "after", "epoch", "mode", "minSeq",
+    pub const NAMES: [&str; 10] = [
+        "filter", "fields", "snapshot", "sort", "limit", "count", "after", "epoch", "mode",
+        "minSeq",
     ];
 
     /// Reads the values of [`NAMES`](Self::NAMES); the caller checks that there are no others. `at` is the path of
@@ -147,15 +152,25 @@ impl Subscribe {
         if let Some(fields) = params.get("fields") {
             self.fields = Arc::new(Fields::parse(fields, &join(at, "fields"))?);
         }
+        self.list = LiveList::parse(params, at)?;
         Ok(())
     }
 
     fn read_position(&mut self, params: &Document, at: &str) -> Result<(), Invalid> {
         if let Some(snapshot) = params.get("snapshot") {
-            self.snapshot = parse_flag(snapshot, &join(at, "snapshot"))?;
+            let at = join(at, "snapshot");
+            self.snapshot = parse_flag(snapshot, &at)?;
+            if self.list.is_some() && !self.snapshot {
+                return Err(Invalid::new(at, "a list begins with what it shows"));
+            }
         }
         if let Some(after) = params.get("after") {
-            self.after = Some(parse_seq(after, &join(at, "after"))?);
+            let at = join(at, "after");
+            self.after = Some(parse_seq(after, &at)?);
+            if self.list.is_some() {
+                let reason = "a list begins with what it shows: it resumes from no position";
+                return Err(Invalid::new(at, reason));
+            }
         }
         if let Some(epoch) = params.get("epoch") {
             self.epoch = Some(parse_epoch(epoch, &join(at, "epoch"))?);

@@ -11,14 +11,14 @@ use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef}
 const PASSED_PER_STEP: usize = 4;
 
 /// A path such as `a.0.b`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FieldPath {
     text: String,
     segments: Vec<Segment>,
 }
 
 /// One step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Segment {
     pub(crate) name: String,
     /// The index that the name may also mean in an array; `None` for `01`, which is not how an index is written.

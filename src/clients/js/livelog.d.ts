@@ -323,6 +323,7 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
         get: () => readonly import("./documents.js").Document[];
         subscribe: (listener: () => void) => () => void;
         readonly ready: boolean;
+        readonly count: number | undefined;
         readonly error: LivelogError | undefined;
         readonly seq: number;
         whenReady: () => Promise<void>;

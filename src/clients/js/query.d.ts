@@ -8,9 +8,17 @@ export type QueryOptions = {
      */
     sort?: Record<string, 1 | -1>;
     /**
-     * cuts after sorting, here: the filter decides how much is subscribed to
+     * cuts after sorting, here: the filter decides how much is subscribed to, unless `window`
      */
     limit?: number;
+    /**
+     * whether the server keeps the list: then no more than `limit` events are subscribed to
+     */
+    window?: boolean;
+    /**
+     * whether the server tells how many there are in all, with `window`
+     */
+    count?: boolean;
     /**
      * those sorted by come along
      */
@@ -28,7 +36,14 @@ export type Change = {
     seq: number;
     eventId?: string;
     version?: number;
+    /**
+     * not of a window
+     */
     at?: string;
+    /**
+     * of a window, on the server
+     */
+    index?: number;
     data?: any;
     patch?: {
         set: any;
@@ -56,13 +71,15 @@ export declare function openQuery(connection: import('./connection.js').Connecti
     /** The rows; the same array until something has changed. Bound, as `subscribe` is. */
     get: () => readonly import("./documents.js").Document[];
     /**
-     * Calls `listener` when `get()` would return another array, or `ready` or `error` has changed.
+     * Calls `listener` when `get()` would return another array, or `ready`, `count` or `error` has changed.
      * @param {() => void} listener
      * @returns {() => void} ends it
      */
     subscribe: (listener: () => void) => () => void;
     /** Whether the first snapshot is whole. */
     readonly ready: boolean;
+    /** How many events there are in all, if that is counted. */
+    readonly count: number | undefined;
     /** Why it is over. */
     readonly error: import("./errors.js").LivelogError | undefined;
     /** Everything up to here is taken in. */

@@ -15,7 +15,9 @@ import { openStream, openSubscription } from './subscription.js';
  * @typedef {object} QueryOptions
  * @property {any} [filter]
  * @property {Record<string, 1 | -1>} [sort] by `_id` if left out
- * @property {number} [limit] cuts after sorting, here: the filter decides how much is subscribed to
+ * @property {number} [limit] cuts after sorting, here: the filter decides how much is subscribed to, unless `window`
+ * @property {boolean} [window] whether the server keeps the list: then no more than `limit` events are subscribed to
+ * @property {boolean} [count] whether the server tells how many there are in all, with `window`
  * @property {string[]} [fields] those sorted by come along
  * @property {boolean} [optimistic] whether edits show before they are answered: yes, unless `false`
  */
@@ -26,7 +28,8 @@ import { openStream, openSubscription } from './subscription.js';
  * @property {number} seq
  * @property {string} [eventId]
  * @property {number} [version]
- * @property {string} [at]
+ * @property {string} [at] not of a window
+ * @property {number} [index] of a window, on the server
  * @property {any} [data]
  * @property {{ set: any, unset: string[] }} [patch]
  * @property {string} [reason] of a reset
@@ -48,7 +51,8 @@ const REST_MAX_MS = 50;
  * @param {QueryOptions} options
  */
 export function openQuery(connection, writes, options) {
-  const { filter = {}, sort = {}, limit, fields, optimistic = true } = options;
+  const { filter = {}, sort = {}, limit, fields, optimistic = true, window, count: counts } = options;
+  if (limit === undefined && (window || counts)) throw invalid('limit', 'a window has a limit');
   const asked = fields && withSorted(fields, sort);
   const order = orderBy(sort);
   const judge = judgeOf(filter);
@@ -80,6 +84,8 @@ export function openQuery(connection, writes, options) {
   /** @type {string | undefined} */
   let epoch;
   let isReady = false;
+  /** @type {number | undefined} */
+  let count;
   /** @type {LivelogError | undefined} */
   let error;
   /** @type {Set<() => void>} */
@@ -92,7 +98,7 @@ export function openQuery(connection, writes, options) {
   const waiters = new Set();
 
   /** What listeners know. @type {any[]} */
-  let told = [view, isReady, error];
+  let told = [view, isReady, error, count];
   /** Not told yet. @type {Change[]} */
   let changes = [];
   let wasReset = false;
@@ -257,7 +263,7 @@ export function openQuery(connection, writes, options) {
     isScheduled = false;
     const start = performance.now();
     arrange();
-    const now = [view, isReady, error];
+    const now = [view, isReady, error, count];
     if (now.some((value, at) => value !== told[at])) tell(listeners);
     told = now;
     tellChanges();
@@ -298,15 +304,17 @@ export function openQuery(connection, writes, options) {
     return promise;
   }
 
+  const list = window || counts ? { sort, limit: limit ?? 0, count: counts } : undefined;
   const leave = enter(writes.shows, show);
   const subscription = openSubscription(
     connection,
-    { filter, fields: asked, snapshot: true },
+    { filter, fields: asked, snapshot: true, list },
     {
       clear() {
         swap(new Map());
         arrange();
         isReady = false;
+        count = undefined;
         seq = 0;
         schedule();
       },
@@ -316,6 +324,10 @@ export function openQuery(connection, writes, options) {
       },
       snapshot: (rows) => rows.forEach(take),
       change: onChange,
+      count(now) {
+        count = now;
+        schedule();
+      },
       live: onLive,
       fail(reason) {
         leave();
@@ -332,7 +344,7 @@ export function openQuery(connection, writes, options) {
     get: () => arrange(),
 
     /**
-     * Calls `listener` when `get()` would return another array, or `ready` or `error` has changed.
+     * Calls `listener` when `get()` would return another array, or `ready`, `count` or `error` has changed.
      * @param {() => void} listener
      * @returns {() => void} ends it
      */
@@ -341,6 +353,10 @@ export function openQuery(connection, writes, options) {
     /** Whether the first snapshot is whole. */
     get ready() {
       return isReady;
+    },
+    /** How many events there are in all, if that is counted. */
+    get count() {
+      return count;
     },
     /** Why it is over. */
     get error() {

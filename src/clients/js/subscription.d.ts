@@ -6,6 +6,12 @@ export type Options = {
     snapshot?: boolean;
     after?: number;
     epoch?: string;
+    list?: List;
+};
+export type List = {
+    sort?: Record<string, 1 | -1>;
+    limit: number;
+    count?: boolean;
 };
 export type Handlers = {
     /**
@@ -23,6 +29,10 @@ export type Handlers = {
     snapshot?: (rows: any[]) => void;
     change: (change: Frame) => void;
     /**
+     * how many events a list has in all
+     */
+    count?: (count: number) => void;
+    /**
      * everything up to now was told
      */
     live?: () => void;
@@ -37,7 +47,7 @@ export type Subscription = ReturnType<typeof openSubscription>;
  * @param {Options} options
  * @param {Handlers} handlers
  */
-export declare function openSubscription(connection: import('./connection.js').Connection, { filter, fields, snapshot, after, epoch }: Options, handlers: Handlers): {
+export declare function openSubscription(connection: import('./connection.js').Connection, { filter, fields, snapshot, after, epoch, list }: Options, handlers: Handlers): {
     begin: () => void;
     leave: () => void;
     fail: (error: LivelogError) => void;

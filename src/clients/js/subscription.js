@@ -7,8 +7,11 @@ import { LivelogError, failure } from './errors.js';
 
 /**
  * What is subscribed to. With `snapshot` it begins with the events as they are; without, with the changes from now on,
- * or after a position.
- * @typedef {{ filter?: any, fields?: string[], snapshot?: boolean, after?: number, epoch?: string }} Options
+ * or after a position. With `list` it is to the first events of an order, and begins anew instead of resuming.
+ * @typedef {{ filter?: any, fields?: string[], snapshot?: boolean, after?: number, epoch?: string, list?: List }} Options
+ */
+
+/** @typedef {{ sort?: Record<string, 1 | -1>, limit: number, count?: boolean }} List
  */
 
 /**
@@ -18,6 +21,7 @@ import { LivelogError, failure } from './errors.js';
  *   gap follow; with a reason if the server gave one
  * @property {(rows: any[]) => void} [snapshot] a page of it
  * @property {(change: Frame) => void} change
+ * @property {(count: number) => void} [count] how many events a list has in all
  * @property {() => void} [live] everything up to now was told
  * @property {(error: LivelogError) => void} fail it cannot go on
  */
@@ -36,7 +40,7 @@ let names = 0;
  * @param {Options} options
  * @param {Handlers} handlers
  */
-export function openSubscription(connection, { filter, fields, snapshot, after, epoch }, handlers) {
+export function openSubscription(connection, { filter, fields, snapshot, after, epoch, list }, handlers) {
   /** Of the SUBSCRIBE that holds; frames under an earlier name are nobody's. */
   let name = '';
   let isLive = false;
@@ -81,12 +85,13 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     if (isOver || isPaused || !connection.isUp) return;
     unsubscribe();
     isMarked = false;
-    if (after === undefined) handlers.restart();
+    if (list || after === undefined) handlers.restart();
     const mine = String(++names);
     name = mine;
     connection.receivers.set(name, receive);
     const minSeq = Math.max(connection.acknowledged, seqWanted()) || undefined;
-    const payload = { sub: name, filter, fields, snapshot, after, epoch, minSeq };
+    const from = list ?? { after, epoch };
+    const payload = { sub: name, filter, fields, snapshot, ...from, minSeq };
     connection.request({ type: 'SUBSCRIBE', payload }, (answer) => {
       if (!answer || mine !== name || isOver) return;
       if (answer.error) refused(answer.error);
@@ -116,11 +121,14 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
   function receive(frame) {
     if (frame.type === 'change') {
       // Before the first `live` of a snapshot there is no position, and nothing is told twice.
-      if (after !== undefined && frame.seq <= after) return;
+      // A step of a list may take several frames.
+      if (!list && after !== undefined && frame.seq <= after) return;
       handlers.change(frame);
       if (after !== undefined) after = frame.seq;
     } else if (frame.type === 'snapshot') {
       handlers.snapshot?.(frame.data);
+    } else if (frame.type === 'count') {
+      handlers.count?.(frame.count);
     } else if (frame.type === 'live') {
       live(frame.seq);
     } else if (frame.type === 'behind') {
@@ -208,7 +216,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
 
     /** Moves up a position that lags behind: to resume from it the server would read all of the log since. */
     catchUp() {
-      if (isLive && isMarked && connection.head - (after ?? 0) > LAG_MAX) begin();
+      if (!list && isLive && isMarked && connection.head - (after ?? 0) > LAG_MAX) begin();
     },
   };
   connection.subscriptions.add(subscription);

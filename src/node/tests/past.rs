@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 
 use super::*;
 use crate::domain::EventId;
-use crate::protocol::History;
+use crate::protocol::{Fetch, History};
 
 fn fetch(payload: Json) -> Fetch {
     Fetch::parse(&document(payload), "payload").expect("a good fetch")

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::past::told_history;
 use super::*;
+use crate::protocol::Subscribe;
 use crate::value::Steps;
 
 /// The frames of a subscription up to `live`, without their times.

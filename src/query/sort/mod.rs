@@ -15,19 +15,19 @@ pub(crate) use keys::KeyValue;
 pub(super) use keys::KeyValues;
 
 /// The keys that decide the order, the first first. `_id` is always among them, so no two events are equal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sort {
     keys: Vec<SortKey>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SortKey {
     pub(crate) path: FieldPath,
     pub(crate) direction: Direction,
 }
 
 /// Ascending or descending in the order of values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Direction {
     Ascending,

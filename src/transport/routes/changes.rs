@@ -40,8 +40,6 @@ pub(crate) async fn changes(
 ) -> Result<Response, Failure> {
     let answer = match wants_events(&headers) {
         true => {
-            let reason = "a stream has no pages: this goes without Accept: text/event-stream";
-            refuse(&params, &["limit"], reason)?;
             events(
                 app,
                 guarded,
@@ -53,7 +51,7 @@ pub(crate) async fn changes(
         }
         false => {
             let reason = "of a stream alone, which is asked for with Accept: text/event-stream";
-            refuse(&params, &["snapshot", "mode"], reason)?;
+            refuse(&params, &["snapshot", "mode", "sort", "count"], reason)?;
             page(&guarded, &params::read(params, &PAGE_NAMES)?).await?
         }
     };
@@ -118,7 +116,9 @@ fn resumed(params: Document, headers: &HeaderMap) -> Result<Document, Failure> {
 
 /// One page of the log: the next `limit` changes as far as the filter sees them, as they are sent on the socket.
 async fn page(guarded: &Guarded, params: &Document) -> Result<Response, Failure> {
-    let subscribe = Subscribe::parse(params, "query")?;
+    let selection = params.iter().filter(|(name, _)| *name != "limit");
+    let selection = selection.map(|(name, value)| (name.to_owned(), value.clone()));
+    let subscribe = Subscribe::parse(&selection.collect(), "query")?;
     let page = guarded.changes(&subscribe, limit(params)?).await?;
     let frames = page
         .visible

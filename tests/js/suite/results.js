@@ -312,3 +312,55 @@ test('names that objects have of themselves are names like any other', async (wo
   await made;
   equal(await site.event('valueOf').then(({ deep }) => JSON.stringify(deep)), JSON.stringify(deep));
 });
+
+test('a window is kept by the server: as long as its limit, without holes, and counted', async (world) => {
+  const { site, db } = await world.pair();
+  await put(site, ...Array.from({ length: 40 }, (_, n) => ({ _id: `e${n + 10}`, n, in: n % 2 === 0 })));
+  const query = db.query({ filter: { in: true }, sort: { n: -1 }, limit: 3, window: true, count: true });
+  await query.whenReady();
+  equal([ids(query), query.count], [['e48', 'e46', 'e44'], 20]);
+  const writer = world.connect(site);
+  const step = async (promise) => {
+    await promise;
+    await query.seen((await writer.fetch()).seq);
+  };
+  await step(writer.remove('e46'));
+  equal([ids(query), query.count], [['e48', 'e44', 'e42'], 19]);
+  await step(writer.update('e11', { n: 99, in: true }));
+  equal([ids(query), query.count], [['e11', 'e48', 'e44'], 20]);
+  await step(writer.update('e44', { note: 'stays' }));
+  equal([query.get()[2].note, query.count], ['stays', 20]);
+  for (let n = 10; n < 45; n += 2) if (n !== 42) await step(writer.remove(`e${n}`));
+  equal(ids(query), ['e11', 'e48', 'e42']);
+  await db.create({ _id: 'mine', n: 100, in: true });
+  equal(ids(query), ['mine', 'e11', 'e48']);
+});
+
+test('a window comes anew with a connection', async (world) => {
+  const { site, db } = await world.pair();
+  await put(site, { _id: 'a', n: 1 }, { _id: 'b', n: 2 });
+  const query = db.query({ sort: { n: 1 }, limit: 1, window: true });
+  const count = db.query({ limit: 0, window: true, count: true });
+  await query.whenReady();
+  await count.whenReady();
+  equal([ids(query), count.get(), count.count], [['a'], [], 2]);
+  await site.drop();
+  const writer = world.connect(site);
+  await writer.remove('a');
+  await query.seen((await writer.fetch()).seq);
+  await count.seen((await writer.fetch()).seq);
+  equal([ids(query), count.count], [['b'], 1]);
+});
+
+test('a window has a limit', async (world) => {
+  const { db } = await world.pair();
+  for (const options of [{ window: true }, { count: true, sort: { n: 1 } }]) {
+    let code;
+    try {
+      db.query(options);
+    } catch (error) {
+      code = error.code;
+    }
+    equal(code, 'invalid_option');
+  }
+});

@@ -1,0 +1,500 @@
+//! A ranking: the first events of an order, kept up change by change, and each change of it as [`Move`]s.
+//!
+//! | before \ after | not shown | shown |
+//! |---|---|---|
+//! | not shown | nothing | [`Move::In`], and [`Move::Out`] of the event that it pushes out |
+//! | shown | [`Move::Out`], and [`Move::In`] of the event that comes next | [`Move::Stay`] |
+//!
+//! It knows some events beyond those that it shows, its reserve: as long as it has one, what comes next is known. When none
+//! is left, what it shows would have a hole: the change is [`Unranked::Short`], and the caller reads the events anew.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::{Change, Event, EventId, VisibleKind};
+use crate::limits;
+use crate::query::{Cursor, Query};
+use crate::value::{Steps, TooCostly};
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Ranking {
+    query: Arc<Query>,
+    /// How many it shows, if there are as many.
+    shown: usize,
+    /// Those that are shown, then the reserve: at most [`capacity`](Self::capacity). Every event that matches is here, or
+    /// sorts after all of them.
+    ranked: Vec<Ranked>,
+    /// Whether every event that matches is ranked.
+    is_whole: bool,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Ranked {
+    position: Cursor,
+    event: Arc<Event>,
+}
+
+/// A step from one state of what is shown to the next. In their order they are applied by taking the event out, if it is
+/// there, and putting it in at its index.
+#[derive(Debug, Clone)]
+pub enum Move {
+    /// The event is shown no more.
+    Out {
+        /// [`VisibleKind::Delete`] if it exists no more, else [`VisibleKind::Leave`].
+        kind: VisibleKind,
+        /// Which one.
+        id: EventId,
+        /// Its version after the change.
+        version: u64,
+    },
+    /// The event is shown from now on.
+    In {
+        /// [`VisibleKind::Create`] if it did not exist before, else [`VisibleKind::Enter`].
+        kind: VisibleKind,
+        /// As it is now.
+        event: Arc<Event>,
+        /// Its place, from 0.
+        index: usize,
+    },
+    /// The event was shown, and is.
+    Stay {
+        /// As it was shown before.
+        before: Arc<Event>,
+        /// As it is now.
+        event: Arc<Event>,
+        /// Its place, from 0.
+        index: usize,
+        /// Whether its place among the others is another.
+        is_moved: bool,
+    },
+}
+
+/// Why a change cannot be ranked. The ranking is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unranked {
+    /// An event that is not known comes next.
+    Short,
+    /// Its place takes more than [`limits::MATCH_STEPS_MAX`] to find.
+    TooCostly,
+}
+
+impl From<TooCostly> for Unranked {
+    fn from(_: TooCostly) -> Self {
+        Self::TooCostly
+    }
+}
+
+impl Ranking {
+    /// A ranking by this query's order that shows nothing yet.
+    pub fn new(query: &Arc<Query>, shown: usize) -> Self {
+        Self {
+            query: Arc::clone(query),
+            shown,
+            ranked: Vec::new(),
+            is_whole: true,
+            bytes: 0,
+        }
+    }
+
+    /// How many events it is to know of which so many are shown: with half as many in reserve, and some.
+    pub fn capacity(shown: usize) -> usize {
+        match shown {
+            0 => 0,
+            _ => shown + shown / 2 + 10,
+        }
+    }
+
+    /// Roughly the bytes that its events take in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The events that it shows, in their order.
+    pub fn shown(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> {
+        let ranked = &self.ranked[..self.shown.min(self.ranked.len())];
+        ranked.iter().map(|ranked| &ranked.event)
+    }
+
+    /// Ranks the first events of the order anew, given in that order; `is_whole` says that there are no others. Returns
+    /// what leads from what was shown to what is.
+    ///
+    /// # Errors
+    /// If the place of one takes too long to find.
+    pub fn renew(&mut self, events: Vec<Event>, is_whole: bool) -> Result<Vec<Move>, TooCostly> {
+        let ranked = events.into_iter().map(|event| self.ranked(Arc::new(event)));
+        let ranked: Vec<Ranked> = ranked.collect::<Result<_, _>>()?;
+        debug_assert!(
+            ranked.is_sorted_by(|a, b| self.order(&a.position, &b.position).is_lt()),
+            "they come in their order"
+        );
+        let mut before: Vec<Arc<Event>> = self.shown().map(Arc::clone).collect();
+        self.bytes = ranked.iter().map(Ranked::bytes).sum();
+        self.ranked = ranked;
+        self.is_whole = is_whole;
+        self.trim();
+        let mut moves = Vec::new();
+        before.retain(|event| {
+            let stays = self.shown().any(|shown| shown.id == event.id);
+            if !stays {
+                moves.push(Move::out(VisibleKind::Leave, event));
+            }
+            stays
+        });
+        for (index, event) in self.shown().enumerate() {
+            moves.extend(step_to(event, index, &mut before));
+        }
+        Ok(moves)
+    }
+
+    /// Takes in a change of which its filter sees this.
+    ///
+    /// # Errors
+    /// If it cannot: then it is as it was before.
+    pub fn apply(&mut self, change: &Change, seen: VisibleKind) -> Result<Vec<Move>, Unranked> {
+        let id = change.event_id();
+        let from = self.ranked.iter().position(|known| known.event.id == *id);
+        let after = change.after().filter(|_| seen.shows_event());
+        let after = after.map(|event| self.ranked(Arc::clone(event)));
+        let place = match after.transpose()? {
+            Some(ranked) => self.place(&ranked, from).map(|to| (to, ranked)),
+            None => None,
+        };
+        let count = self.ranked.len() - usize::from(from.is_some()) + usize::from(place.is_some());
+        if count < self.shown && !self.is_whole {
+            return Err(Unranked::Short);
+        }
+        let before = from.map(|from| (from, self.take(from)));
+        let to = place.map(|(to, ranked)| self.put(to, ranked));
+        let shown = |index: usize| index < self.shown;
+        let before = before.filter(|(from, _)| shown(*from));
+        let moves = match (before, to.filter(|to| shown(*to))) {
+            (None, None) => Vec::new(),
+            (Some((from, before)), Some(to)) => vec![Move::Stay {
+                before: before.event,
+                event: Arc::clone(&self.ranked[to].event),
+                index: to,
+                is_moved: from != to,
+            }],
+            (Some(_), None) => self.moves_out(change, seen),
+            (None, Some(to)) => self.moves_in(seen, to),
+        };
+        self.trim();
+        Ok(moves)
+    }
+
+    /// Gives up its reserve until its events take so many bytes; whether they do.
+    pub fn fits(&mut self, bytes_max: usize) -> bool {
+        while self.bytes > bytes_max && self.ranked.len() > self.shown {
+            self.take(self.ranked.len() - 1);
+            self.is_whole = false;
+        }
+        self.bytes <= bytes_max
+    }
+
+    /// The changed event is shown no more, and has made room.
+    fn moves_out(&self, change: &Change, seen: VisibleKind) -> Vec<Move> {
+        let kind = match seen {
+            VisibleKind::Delete => VisibleKind::Delete,
+            _ => VisibleKind::Leave,
+        };
+        let out = Move::Out {
+            kind,
+            id: change.event_id().clone(),
+            version: change.version(),
+        };
+        let last = self.shown.saturating_sub(1);
+        let next = self.ranked.get(last).map(|next| Move::In {
+            kind: VisibleKind::Enter,
+            event: Arc::clone(&next.event),
+            index: last,
+        });
+        [Some(out), next].into_iter().flatten().collect()
+    }
+
+    /// The changed event is shown, and has taken room.
+    fn moves_in(&self, seen: VisibleKind, to: usize) -> Vec<Move> {
+        let kind = match seen {
+            VisibleKind::Create => VisibleKind::Create,
+            _ => VisibleKind::Enter,
+        };
+        let pushed = self.ranked.get(self.shown);
+        let pushed = pushed.map(|pushed| Move::out(VisibleKind::Leave, &pushed.event));
+        let entered = Move::In {
+            kind,
+            event: Arc::clone(&self.ranked[to].event),
+            index: to,
+        };
+        pushed.into_iter().chain([entered]).collect()
+    }
+
+    /// Where it comes, once the event at `without` is taken out; `None` if that is beyond what is known.
+    fn place(&self, ranked: &Ranked, without: Option<usize>) -> Option<usize> {
+        let is_before = |known: &Ranked| self.order(&known.position, &ranked.position).is_lt();
+        let others = |range: &[Ranked]| range.partition_point(is_before);
+        let (place, count) = match without {
+            None => (others(&self.ranked), self.ranked.len()),
+            Some(without) => {
+                let (first, rest) = self.ranked.split_at(without);
+                let place = match others(first) {
+                    place if place < without => place,
+                    place => place + others(&rest[1..]),
+                };
+                (place, self.ranked.len() - 1)
+            }
+        };
+        (place < count || self.is_whole).then_some(place)
+    }
+
+    fn ranked(&self, event: Arc<Event>) -> Result<Ranked, TooCostly> {
+        let steps = Steps::new(limits::MATCH_STEPS_MAX);
+        let position = self.query.cursor_of(&*event, &steps)?;
+        Ok(Ranked { position, event })
+    }
+
+    fn order(&self, a: &Cursor, b: &Cursor) -> Ordering {
+        self.query.compare_cursors(a, b)
+    }
+
+    fn take(&mut self, index: usize) -> Ranked {
+        let taken = self.ranked.remove(index);
+        self.bytes -= taken.bytes();
+        taken
+    }
+
+    fn put(&mut self, index: usize, ranked: Ranked) -> usize {
+        self.bytes += ranked.bytes();
+        self.ranked.insert(index, ranked);
+        index
+    }
+
+    fn trim(&mut self) {
+        while self.ranked.len() > Self::capacity(self.shown) {
+            self.take(self.ranked.len() - 1);
+            self.is_whole = false;
+        }
+    }
+}
+
+impl Ranked {
+    fn bytes(&self) -> usize {
+        self.position.approx_bytes() + self.event.approx_bytes()
+    }
+}
+
+impl Move {
+    fn out(kind: VisibleKind, event: &Event) -> Self {
+        Self::Out {
+            kind,
+            id: event.id.clone(),
+            version: event.version,
+        }
+    }
+
+    /// The kind that it is told as.
+    pub fn kind(&self) -> VisibleKind {
+        match self {
+            Self::Out { kind, .. } | Self::In { kind, .. } => *kind,
+            Self::Stay { .. } => VisibleKind::Update,
+        }
+    }
+
+    /// Roughly the bytes of the events that it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Out { id, .. } => 64 + id.as_str().len(),
+            Self::In { event, .. } => event.approx_bytes(),
+            Self::Stay { before, event, .. } => before.approx_bytes() + event.approx_bytes(),
+        }
+    }
+}
+
+/// How the event comes to this index, before which all are in their places; `rest` are the others that were shown, in the
+/// order in which they still stand. `None` if it stands there as it is.
+fn step_to(event: &Arc<Event>, index: usize, rest: &mut Vec<Arc<Event>>) -> Option<Move> {
+    let event = Arc::clone(event);
+    let Some(from) = rest.iter().position(|before| before.id == event.id) else {
+        return Some(Move::In {
+            kind: VisibleKind::Enter,
+            event,
+            index,
+        });
+    };
+    let before = rest.remove(from);
+    let is_moved = from != 0;
+    (is_moved || before.seq != event.seq).then_some(Move::Stay {
+        before,
+        event,
+        index,
+        is_moved,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{Effect, Patch, Seq, Timestamp};
+    use crate::value::{Document, Value};
+
+    /// An event is given a number to sort by and whether the filter matches it, or it is deleted.
+    type Write = (usize, Option<(i64, bool)>);
+
+    type Events = BTreeMap<usize, Arc<Event>>;
+
+    fn writes() -> impl Strategy<Value = Vec<Write>> {
+        let state = prop::option::weighted(0.8, (0i64..6, prop::bool::weighted(0.8)));
+        prop::collection::vec((0usize..12, state), 1..120)
+    }
+
+    fn query(descends: bool) -> Arc<Query> {
+        let direction = if descends { -1 } else { 1 };
+        let asked = format!(r#"{{"filter":{{"in":true}},"sort":{{"n":{direction}}}}}"#);
+        let asked: Document = serde_json::from_str(&asked).expect("the test's own JSON");
+        Arc::new(Query::parse(&asked, "").expect("a query"))
+    }
+
+    /// The change that a write comes to, if it comes to one.
+    fn change(seq: u64, (id, state): Write, events: &mut Events) -> Option<Change> {
+        let (seq, before) = (Seq::new(seq), events.get(&id).cloned());
+        let after = state.map(|(n, matches)| {
+            let fields = [("n", Value::Int(n)), ("in", matches.into())];
+            Arc::new(Event {
+                id: EventId::parse(&format!("e{id:02}")).expect("an id"),
+                version: before.as_ref().map_or(1, |before| before.version + 1),
+                seq,
+                created_at: time(),
+                updated_at: time(),
+                fields: Document::from_iter(fields),
+            })
+        });
+        match &after {
+            Some(after) => events.insert(id, Arc::clone(after)),
+            None => events.remove(&id),
+        };
+        let effect = match (before, after) {
+            (None, None) => return None,
+            (None, Some(after)) => Effect::Create { after },
+            (Some(before), None) => Effect::Delete { before },
+            (Some(before), Some(after)) => Effect::Update {
+                before,
+                patch: Patch::default(),
+                after,
+            },
+        };
+        Some(Change {
+            seq,
+            at: time(),
+            effect,
+            command: None,
+            author: None,
+        })
+    }
+
+    fn time() -> Timestamp {
+        Timestamp::parse("2026-01-31T12:00:00.000Z").expect("a time")
+    }
+
+    /// The events that match, in their order.
+    fn sorted(query: &Query, events: &Events) -> Vec<Event> {
+        let steps = Steps::unbounded();
+        let matches = |event: &&Arc<Event>| query.filter.matches(&***event, &steps) == Ok(true);
+        let mut sorted: Vec<Event> = events
+            .values()
+            .filter(matches)
+            .map(|event| (**event).clone())
+            .collect();
+        sorted.sort_by(|a, b| query.compare(a, b));
+        sorted
+    }
+
+    /// Does what a client does.
+    fn follow(held: &mut Vec<Event>, moves: &[Move]) {
+        for step in moves {
+            let (id, put) = match step {
+                Move::Out { id, .. } => (id, None),
+                Move::In { event, index, .. } | Move::Stay { event, index, .. } => {
+                    (&event.id, Some((*index, event)))
+                }
+            };
+            let known = held.iter().position(|event| event.id == *id);
+            assert_eq!(
+                known.is_some(),
+                !matches!(step, Move::In { .. }),
+                "{step:?}"
+            );
+            if let Some(known) = known {
+                let before = held.remove(known);
+                if let Move::Stay { before: told, .. } = step {
+                    assert_eq!(before, **told);
+                }
+            }
+            if let Some((index, event)) = put {
+                held.insert(index, (**event).clone());
+            }
+        }
+    }
+
+    proptest! {
+        /// It is read again only if it must be, and then as of a later change, as a store answers.
+        #[test]
+        fn what_is_shown_is_the_first_of_what_matches_after_each_change(
+            writes in writes(),
+            descends: bool,
+            shown in 0usize..4,
+            reads_ahead in 0usize..3,
+        ) {
+            let (query, mut events) = (query(descends), Events::new());
+            let mut changes = Vec::new();
+            let mut states = Vec::new();
+            for (seq, write) in (1..).zip(writes) {
+                let Some(change) = change(seq, write, &mut events) else { continue };
+                changes.push(change);
+                states.push(sorted(&query, &events));
+            }
+            let mut ranking = Ranking::new(&query, shown);
+            let (mut held, mut is_at, mut reads) = (Vec::new(), 0, 0);
+            for (at, change) in changes.iter().enumerate() {
+                if at < is_at {
+                    continue;
+                }
+                let steps = Steps::unbounded();
+                let Some(seen) = query.filter.visible_kind(change, &steps).expect("steps") else {
+                    continue;
+                };
+                let now = match ranking.apply(change, seen) {
+                    Ok(moves) => {
+                        follow(&mut held, &moves);
+                        at
+                    }
+                    Err(unranked) => {
+                        prop_assert_eq!(unranked, Unranked::Short);
+                        reads += 1;
+                        let now = (at + reads_ahead).min(changes.len() - 1);
+                        let mut first = states[now].clone();
+                        let capacity = Ranking::capacity(shown);
+                        let is_whole = first.len() <= capacity;
+                        first.truncate(capacity);
+                        follow(&mut held, &ranking.renew(first, is_whole).expect("steps"));
+                        is_at = now + 1;
+                        now
+                    }
+                };
+                let mut expected = states[now].clone();
+                expected.truncate(shown);
+                prop_assert_eq!(&held, &expected);
+                // Without a reserve it has to be read again.
+                if at % 7 == 0 {
+                    prop_assert!(!ranking.fits(0) || shown == 0 || held.is_empty());
+                }
+                let listed = ranking.ranked.iter().map(Ranked::bytes).sum::<usize>();
+                prop_assert_eq!(ranking.bytes(), listed);
+            }
+            prop_assert!(shown > 0 || reads == 0, "nothing is shown: nothing is to be read");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Live lists: what a SUBSCRIBE asks for beside its filter, and the frames of what is shown.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::frame::Frame;
+use super::reply::FrameData;
+use crate::domain::{Event, EventId, Move, Seq, VisibleKind};
+use crate::limits;
+use crate::query::{Fields, Sort};
+use crate::value::{Document, Invalid, Value, expected, join};
+
+/// The first events of an order, how many there are in all, or both.
+#[derive(Debug, Clone)]
+pub struct LiveList {
+    /// The order.
+    pub sort: Arc<Sort>,
+    /// The most events that are shown.
+    pub limit: usize,
+    /// Whether it is told how many events match.
+    pub counts: bool,
+}
+
+impl LiveList {
+    /// The names that [`parse`](Self::parse) reads.
+    pub const NAMES: [&str; 3] = ["sort", "limit", "count"];
+
+    /// Reads the values of [`NAMES`](Self::NAMES); `None` if there are none. `at` is the path of `params`.
+    ///
+    /// # Errors
+    /// The first error, with its path.
+    pub fn parse(params: &Document, at: &str) -> Result<Option<Self>, Invalid> {
+        let [sort, limit, count] = Self::NAMES.map(|name| params.get(name));
+        let counts = match count {
+            None => false,
+            Some(Value::Bool(counts)) => *counts,
+            Some(other) => return Err(expected("true or false", other, &join(at, "count"))),
+        };
+        let Some(limit) = limit else {
+            let Some(name) = Self::NAMES.iter().find(|name| params.get(name).is_some()) else {
+                return Ok(None);
+            };
+            let reason = "of a list: name its limit (0, for the count alone)";
+            return Err(Invalid::new(join(at, name), reason));
+        };
+        let sort = match sort {
+            None => Sort::by_id(),
+            Some(sort) => Sort::parse(sort, &join(at, "sort"))?,
+        };
+        Ok(Some(Self {
+            sort: Arc::new(sort),
+            limit: parse_limit(limit, counts, &join(at, "limit"))?,
+            counts,
+        }))
+    }
+}
+
+fn parse_limit(limit: &Value, counts: bool, at: &str) -> Result<usize, Invalid> {
+    let most = limits::LIST_COUNT_MAX;
+    let least = if counts { 0 } else { 1 };
+    let wrong = || Invalid::new(at, format!("expected an integer from {least} to {most}"));
+    let Value::Int(limit) = limit else {
+        return Err(wrong());
+    };
+    let limit = usize::try_from(*limit).map_err(|_| wrong())?;
+    (least..=most)
+        .contains(&limit)
+        .then_some(limit)
+        .ok_or_else(wrong)
+}
+
+/// A step from what a list showed to what it shows as of `seq`.
+pub fn list_change(seq: Seq, step: &Move, fields: &Fields) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "change", rename_all = "camelCase")]
+    struct ListChangeFrame<'a> {
+        seq: Seq,
+        kind: VisibleKind,
+        event_id: &'a EventId,
+        version: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<usize>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<FrameData<'a>>,
+    }
+    let kind = step.kind();
+    Frame::encode(&match step {
+        Move::Out { id, version, .. } => ListChangeFrame {
+            seq,
+            kind,
+            event_id: id,
+            version: *version,
+            index: None,
+            data: None,
+        },
+        Move::In { event, index, .. } | Move::Stay { event, index, .. } => ListChangeFrame {
+            seq,
+            kind,
+            event_id: &event.id,
+            version: event.version,
+            index: Some(*index),
+            data: Some(FrameData::of(event, fields)),
+        },
+    })
+}
+
+/// How many events match, as of `seq`.
+pub fn list_count(seq: Seq, count: u64) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "count")]
+    struct CountFrame {
+        seq: Seq,
+        count: u64,
+    }
+    Frame::encode(&CountFrame { seq, count })
+}
+
+/// What a list shows as of `seq`, or a page of it.
+pub fn list_snapshot(seq: Seq, events: &[Arc<Event>], fields: &Fields, more: bool) -> Frame {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "snapshot")]
+    struct ListSnapshotFrame<'a> {
+        seq: Seq,
+        data: Vec<FrameData<'a>>,
+        more: bool,
+    }
+    let data = events.iter().map(|event| FrameData::of(event, fields));
+    Frame::encode(&ListSnapshotFrame {
+        seq,
+        data: data.collect(),
+        more,
+    })
+}
