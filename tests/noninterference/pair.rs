@@ -94,6 +94,8 @@ pub enum Action {
     Own(Both<Value>),
     /// The same, and again with the cursor of the answer as long as there is one.
     Pages(Both<Value>),
+    /// It looks at a live list.
+    List(Both<Value>),
     /// It reads the log after these positions, by such pages.
     Log(Both<u64>, Map<String, Value>),
     /// It changes an event over HTTP, if that is at this version.
@@ -242,7 +244,8 @@ impl<'a> Maker<'a> {
             45..52 => self.said().map(Action::Said),
             52..71 => Some(Action::Own(self.own())),
             71..74 => Some(self.patch()),
-            74..84 => Some(self.fetch()),
+            74..81 => Some(self.fetch()),
+            81..84 => Some(self.list()),
             84..88 => Some(self.log()),
             88..93 => {
                 let id = self.some_id();
@@ -267,6 +270,7 @@ impl<'a> Maker<'a> {
             self.resume("all", start),
             self.resume("latest", start),
             self.subscribe(true),
+            self.list(),
         ];
         for id in [self.id("e", 4), self.id("h", 2)] {
             look.push(Action::History(id.clone(), self.heads()));
@@ -708,6 +712,18 @@ impl<'a> Maker<'a> {
         Action::Pages(self.heads().map(|head| {
             payload.insert("minSeq".to_owned(), json!(head));
             json!({"type": "FETCH", "payload": payload})
+        }))
+    }
+
+    fn list(&mut self) -> Action {
+        let mut payload = random::fetch(&mut self.dice);
+        if chance(&mut self.dice, 50) {
+            payload.insert("count".to_owned(), json!(true));
+        }
+        payload.insert("sub".to_owned(), json!("list"));
+        Action::List(self.heads().map(|head| {
+            payload.insert("minSeq".to_owned(), json!(head));
+            json!({"type": "SUBSCRIBE", "payload": payload})
         }))
     }
 

@@ -132,6 +132,7 @@ impl Player<'_> {
                 return seq.unwrap_or(head).max(head);
             }
             Action::Pages(requests) => self.pages(&requests[side]).await,
+            Action::List(requests) => self.list(&requests[side]).await,
             Action::Log(after, asked) => self.log(after, asked, head).await,
             Action::History(id, min) => {
                 let query = [("limit", "2".to_owned()), ("minSeq", min[side].to_string())];
@@ -163,6 +164,31 @@ impl Player<'_> {
     async fn ask(&mut self, request: &Value) -> Value {
         self.client.send(request).await;
         self.client.answer().await
+    }
+
+    /// What a list shows, as it is when all that happened is known. Which steps lead there depends on what else goes on.
+    async fn list(&mut self, request: &Value) {
+        let answer = self.ask(request).await;
+        let is_done = answer["success"] == true;
+        self.note(request.to_string(), answer);
+        if !is_done {
+            return;
+        }
+        let name = request["payload"]["sub"].clone();
+        let of_list = |frame: &Value| frame["sub"] == name;
+        let is_live = |frame: &Value| of_list(frame) && frame["type"] == "live";
+        while !self.client.told.iter().any(is_live) {
+            let reading = self.client.read();
+            reading.await.expect("a list that goes live");
+        }
+        let told = std::mem::take(&mut self.client.told).into_iter();
+        let (list, others): (Vec<Value>, Vec<Value>) = told.partition(of_list);
+        self.client.told = others.into();
+        let shown = list.into_iter().take_while(|frame| !is_live(frame));
+        self.note(format!("list {request}"), shown.collect());
+        let end = json!({"type": "UNSUBSCRIBE", "payload": {"sub": name}});
+        self.ask(&end).await;
+        self.client.told.retain(|frame| !of_list(frame));
     }
 
     fn note_subscription(&mut self, request: &Value, is_done: bool) {
