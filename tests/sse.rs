@@ -12,6 +12,7 @@ on_every_store!(
     an_event_stream_resumes_across_restarts_by_the_last_id,
     a_snapshot_has_no_ids_until_it_is_whole,
     a_last_id_of_another_log_gets_a_reset,
+    a_list_is_told_without_ids_and_comes_anew,
 );
 
 async fn epoch(server: &Server) -> String {
@@ -68,6 +69,50 @@ async fn text_through(response: &mut reqwest::Response, end: &str) -> String {
         text.push_str(std::str::from_utf8(&chunk).unwrap());
     }
     text
+}
+
+async fn a_list_is_told_without_ids_and_comes_anew(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    for (id, n) in [("a", 1), ("b", 2)] {
+        client.create(json!({"_id": id, "n": n})).await;
+    }
+    let parameters = [("sort", r#"{"n":-1}"#), ("limit", "1"), ("count", "true")];
+    for round in 0..2 {
+        let mut list = EventSource::open(&server, &parameters, "").await;
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.push(list.next().await.expect("the stream goes on"));
+        }
+        let (id, n) = (format!("c{round}"), 3 + round);
+        client.create(json!({"_id": id, "n": n})).await;
+        for _ in 0..3 {
+            told.push(list.next().await.expect("the stream goes on"));
+        }
+        let kinds: Vec<&str> = told.iter().map(|(kind, ..)| kind.as_str()).collect();
+        let expected = ["snapshot", "count", "live", "change", "change", "count"];
+        assert_eq!(kinds, expected);
+        assert!(told.iter().all(|(.., id)| id.is_none()), "{told:?}");
+        let [
+            _,
+            (_, count, _),
+            _,
+            (_, left, _),
+            (_, came, _),
+            (_, more, _),
+        ] = &told[..]
+        else {
+            panic!("{told:?}");
+        };
+        assert_eq!(
+            (&count["count"], &more["count"]),
+            (&json!(2 + round), &json!(3 + round))
+        );
+        assert_eq!(
+            (&left["kind"], &came["eventId"]),
+            (&json!("leave"), &json!(id))
+        );
+        assert_eq!(told[0].1["data"][0]["n"], 2 + round);
+    }
 }
 
 async fn an_event_stream_resumes_across_restarts_by_the_last_id(mut server: Server) {

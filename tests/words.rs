@@ -391,7 +391,7 @@ async fn a_parameter_that_is_known_elsewhere_says_where() {
     for (path, accept, name, hint) in [
         ("/api/changes?snapshot=true", "*/*", "snapshot", stream),
         ("/api/changes?mode=latest&after=0", "*/*", "mode", stream),
-        ("/api/changes?limit=5", stream, "limit", stream),
+        ("/api/changes?limit=5&sort={}", "*/*", "sort", stream),
         (
             "/api/events?at=2026-01-31T12:00:00+01:00",
             "*/*",

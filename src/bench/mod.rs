@@ -5,9 +5,9 @@
 //! message, frames counted by scanning bytes (`wire`, `message`) instead of parsing JSON. Every wait has a deadline,
 //! and every fault ends in an error.
 //!
-//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`. The other
+//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `lists`, `resume`, `slow`. The other
 //! files are what they share: the client (`address`, `tls`, `tokens`, `connection`, `wire`, `message`, `client`, `write`), the load
-//! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `report`).
+//! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `processor`, `report`).
 
 mod address;
 mod backlog;
@@ -17,10 +17,12 @@ mod connection;
 mod deliveries;
 mod idle;
 mod latency;
+mod lists;
 mod load;
 mod matches;
 mod memory;
 mod message;
+mod processor;
 mod report;
 mod resume;
 mod sequence;
@@ -89,6 +91,8 @@ enum Scenario {
     Idle(idle::IdleOptions),
     /// What many subscriptions cost the commands whose changes match one of them each
     Subscriptions(subscriptions::SubscriptionsOptions),
+    /// What a live list costs the server, against a plain subscription
+    Lists(lists::ListsOptions),
     /// How soon sessions that were away catch up, all at once, and with how much of the server's memory
     Resume(resume::ResumeOptions),
     /// Whether sessions that stop reading delay the others, and what becomes of them
@@ -103,6 +107,7 @@ impl Scenario {
             Self::Latency(options) => options.sessions + 1,
             Self::Idle(options) => options.sessions,
             Self::Subscriptions(options) => options.connections(),
+            Self::Lists(options) => options.connections(),
             Self::Resume(options) => options.sessions + 1,
             Self::Slow(options) => options.connections(),
         }
@@ -115,6 +120,7 @@ impl Scenario {
             Self::Latency(options) => latency::run(urls, options).await,
             Self::Idle(options) => idle::run(urls, options).await,
             Self::Subscriptions(options) => subscriptions::run(urls, options).await,
+            Self::Lists(options) => lists::run(urls, options).await,
             Self::Resume(options) => resume::run(urls, options).await,
             Self::Slow(options) => slow::run(urls, options).await,
         }

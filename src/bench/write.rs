@@ -88,6 +88,27 @@ pub(super) fn subscribe_to(
     )
 }
 
+/// Names a subscription to all changes by `sub`.
+pub(super) fn subscribe_to_all(out: &mut Vec<u8>, id: u64, sub: u64) -> std::io::Result<()> {
+    write!(
+        out,
+        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}"}}}}"#
+    )
+}
+
+/// Names a live list of the newest events by `sub`.
+pub(super) fn subscribe_to_newest(
+    out: &mut Vec<u8>,
+    id: u64,
+    sub: u64,
+    limit: u32,
+) -> std::io::Result<()> {
+    write!(
+        out,
+        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}","sort":{{"_createdAt":-1}},"limit":{limit}}}}}"#
+    )
+}
+
 /// Names a subscription to every change after `after` by `sub`.
 pub(super) fn subscribe_after(
     out: &mut Vec<u8>,

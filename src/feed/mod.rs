@@ -26,9 +26,9 @@
 //!
 //! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
 
-mod change_reader;
 mod fanout;
 mod filter_pass;
+mod filter_reader;
 mod group;
 mod judges;
 mod latest;
@@ -61,9 +61,9 @@ use crate::metrics::Metrics;
 use crate::query::{Fields, Filter, Query};
 use crate::store::{Store, StoreError};
 use crate::value::TooCostly;
-use change_reader::ChangeReader;
-pub use change_reader::Start;
 use fanout::Fanout;
+use filter_reader::FilterReader;
+pub use filter_reader::Start;
 use judges::JudgePool;
 pub use listener::{Interest, Listener};
 use lists::Lists;
@@ -184,8 +184,8 @@ impl Feed {
         fields: &Arc<Fields>,
         start: Start,
         wakeup: &Arc<Notify>,
-    ) -> ChangeReader {
-        ChangeReader::new(
+    ) -> FilterReader {
+        FilterReader::new(
             Arc::clone(&self.live),
             Arc::clone(&self.log),
             self.judges.of(requester),

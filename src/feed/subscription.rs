@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
-use super::change_reader::ChangeReader;
+use super::filter_reader::FilterReader;
 use super::lists::ListReader;
 use super::notice::Notice;
 use super::outlet::Frames;
@@ -18,7 +18,7 @@ use crate::value::Steps;
 #[derive(Debug)]
 pub enum Subscription {
     /// Every change that a filter sees.
-    Changes(Box<ChangeReader>),
+    Changes(Box<FilterReader>),
     /// The first events of an order.
     List(Box<ListReader>),
 }

@@ -12,7 +12,7 @@ use super::{ListSource, SharedList, SubscriptionError};
 use crate::domain::{Change, Ranking, Seq, Unranked, VisibleKind};
 use crate::fairness::Requester;
 use crate::feed::Feed;
-use crate::feed::change_reader::Start;
+use crate::feed::filter_reader::Start;
 use crate::feed::notice::Notice;
 use crate::feed::outlet::Outlet;
 use crate::feed::shared_change::SharedChange;
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
 
 /// What a filter sees of changes, in their order.
 #[derive(Default)]
-struct Gathered(Vec<(Arc<Change>, VisibleKind, Instant)>);
+struct SeenChanges(Vec<(Arc<Change>, VisibleKind, Instant)>);
 
 /// Whoever drops it without a word has panicked: the readers are told.
 struct Ending(Arc<SharedList>);
@@ -92,7 +92,7 @@ impl Keeper {
                 self.read_again(self.counts).await?;
             }
             let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
-            let mut gathered = Gathered::default();
+            let mut gathered = SeenChanges::default();
             changes.take(&slice, &mut gathered)?;
             for (change, seen, arrived) in gathered.0 {
                 self.take_in(&change, seen, arrived).await?;
@@ -147,7 +147,7 @@ impl Keeper {
     }
 }
 
-impl Outlet for Gathered {
+impl Outlet for SeenChanges {
     fn change(&mut self, entry: &SharedChange, seen: VisibleKind, _: &Arc<Fields>) -> usize {
         self.0
             .push((Arc::clone(&entry.change), seen, entry.arrived));

@@ -1,7 +1,7 @@
 //! Live lists: the first events of an order, and how many there are, kept up for all who ask for the same.
 //!
 //! ```text
-//! ListSource -> keeper <- ChangeReader      reads the list; takes in every change that its filter sees
+//! ListSource -> keeper <- FilterReader      reads the list; takes in every change that its filter sees
 //!                 |
 //!            SharedList                     what it shows, and its latest changes, encoded once
 //!             /   |   \

@@ -25,7 +25,7 @@ use crate::value::TooCostly;
 pub(super) struct SharedList {
     state: Mutex<ListState>,
     /// What it shows is as of this; [`Seq::ZERO`] until it is read for the first time. Closed once it has ended.
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<ListProgress>,
     /// For the keeper: there may be changes, or a reader wants it as of a later seq.
     pub(super) wakeup: Arc<Notify>,
     budget: Budget,
@@ -33,7 +33,7 @@ pub(super) struct SharedList {
 
 /// How far a list is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum ListProgress {
     Beginning,
     AsOf(Seq),
     Ended,
@@ -122,7 +122,7 @@ impl SharedList {
                 seats: Vec::new(),
                 ended: None,
             }),
-            progress: watch::Sender::new(Progress::Beginning),
+            progress: watch::Sender::new(ListProgress::Beginning),
             wakeup: Arc::default(),
             budget: budget.clone(),
         })
@@ -163,10 +163,10 @@ impl SharedList {
         if is_wanted {
             self.wakeup.notify_one();
         }
-        let is_there = |progress: &Progress| match progress {
-            Progress::Beginning => false,
-            Progress::AsOf(now) => *now >= seq,
-            Progress::Ended => true,
+        let is_there = |progress: &ListProgress| match progress {
+            ListProgress::Beginning => false,
+            ListProgress::AsOf(now) => *now >= seq,
+            ListProgress::Ended => true,
         };
         let mut progress = self.progress.subscribe();
         let reached = progress.wait_for(is_there).await;
@@ -198,7 +198,7 @@ impl SharedList {
         state.make_room(&self.budget)?;
         // A list may begin at 0, as of which nothing is wanted yet; and after an erasure all may have news.
         state.notify();
-        self.progress.send_replace(Progress::AsOf(state.seq));
+        self.progress.send_replace(ListProgress::AsOf(state.seq));
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl SharedList {
             state.notify();
         }
         let room = state.make_room(&self.budget);
-        self.progress.send_replace(Progress::AsOf(state.seq));
+        self.progress.send_replace(ListProgress::AsOf(state.seq));
         Ok(room)
     }
 
@@ -236,7 +236,7 @@ impl SharedList {
         state.room = None;
         state.ended = Some(error);
         state.notify();
-        self.progress.send_replace(Progress::Ended);
+        self.progress.send_replace(ListProgress::Ended);
     }
 
     /// Why it has ended, if it has.

@@ -61,7 +61,7 @@ pub enum Start {
 ///
 /// Pulled: nothing is buffered for a client that does not ask for more.
 #[derive(Debug)]
-pub struct ChangeReader {
+pub struct FilterReader {
     live: Arc<LiveWindow>,
     log: Arc<SharedLog>,
     membership: Membership,
@@ -69,7 +69,7 @@ pub struct ChangeReader {
     fields: Arc<Fields>,
     /// What it means depends on `position`; it never moves back.
     seq: Seq,
-    position: ChangePosition,
+    position: FilterPosition,
     judged: OffloadedVerdicts,
     /// Whether the client was last told that it receives changes as they happen.
     is_live: bool,
@@ -78,7 +78,7 @@ pub struct ChangeReader {
 }
 
 #[derive(Debug)]
-enum ChangePosition {
+enum FilterPosition {
     Snapshot(Box<SnapshotFeed>),
     Latest(Box<Latest>),
     /// Behind the window: the next page of the log is being read.
@@ -95,7 +95,7 @@ enum ChangePosition {
     },
 }
 
-impl ChangeReader {
+impl FilterReader {
     pub(super) fn new(
         live: Arc<LiveWindow>,
         log: Arc<SharedLog>,
@@ -108,16 +108,16 @@ impl ChangeReader {
         let head = live.seq();
         let filter = &membership.group.filter;
         let (seq, position) = match start {
-            Start::Now => (head, ChangePosition::Matches { more: true }),
-            Start::After(after) => (after, ChangePosition::after(after, &live, &log)),
+            Start::Now => (head, FilterPosition::Matches { more: true }),
+            Start::After(after) => (after, FilterPosition::after(after, &live, &log)),
             Start::Latest(after, permit) => {
                 let span = (after, head.max(after));
                 let latest = Latest::new(&log, &judges, (filter, &fields), span, permit);
-                (after, ChangePosition::Latest(Box::new(latest)))
+                (after, FilterPosition::Latest(Box::new(latest)))
             }
             Start::Snapshot(result, permit) => {
                 let snapshot = SnapshotFeed::new(result, &fields, permit);
-                (snapshot.seq, ChangePosition::Snapshot(Box::new(snapshot)))
+                (snapshot.seq, FilterPosition::Snapshot(Box::new(snapshot)))
             }
         };
         Self {
@@ -159,16 +159,16 @@ impl ChangeReader {
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         ready!(self.judged.poll_ready(context));
         match &mut self.position {
-            ChangePosition::Snapshot(snapshot) => return snapshot.poll_ready(context),
-            ChangePosition::Latest(latest) => return latest.poll_ready(context),
-            ChangePosition::Reading(page) => {
+            FilterPosition::Snapshot(snapshot) => return snapshot.poll_ready(context),
+            FilterPosition::Latest(latest) => return latest.poll_ready(context),
+            FilterPosition::Reading(page) => {
                 self.position = match ready!(page.poll_unpin(context)) {
-                    Ok(page) => ChangePosition::Page(page),
-                    Err(error) => ChangePosition::Broken(error),
+                    Ok(page) => FilterPosition::Page(page),
+                    Err(error) => FilterPosition::Broken(error),
                 };
             }
-            ChangePosition::Page(..) | ChangePosition::Window(_) | ChangePosition::Broken(_) => {}
-            ChangePosition::Matches { more } => {
+            FilterPosition::Page(..) | FilterPosition::Window(_) | FilterPosition::Broken(_) => {}
+            FilterPosition::Matches { more } => {
                 if !*more && !self.membership.member.has_pending() {
                     return Poll::Pending;
                 }
@@ -191,14 +191,14 @@ impl ChangeReader {
             return Ok(());
         }
         match &mut self.position {
-            ChangePosition::Snapshot(snapshot) => {
+            FilterPosition::Snapshot(snapshot) => {
                 let (frame, is_last) = snapshot.take()?;
                 out.notice(Notice::new("snapshot", None, frame));
                 if is_last {
                     self.seek(out);
                 }
             }
-            ChangePosition::Latest(latest) => {
+            FilterPosition::Latest(latest) => {
                 let send = |_, frame| out.notice(Notice::new("change", None, frame));
                 let is_done = latest.take(&self.fields, send)?;
                 let gathered = latest.seq;
@@ -207,17 +207,17 @@ impl ChangeReader {
                     self.seek(out);
                 }
             }
-            ChangePosition::Reading(_) => {}
-            ChangePosition::Broken(error) => return Err(SubscriptionError::Store(error.clone())),
-            ChangePosition::Page(page) => {
+            FilterPosition::Reading(_) => {}
+            FilterPosition::Broken(error) => return Err(SubscriptionError::Store(error.clone())),
+            FilterPosition::Page(page) => {
                 let page = Arc::clone(page);
                 self.take_from_page(&page, slice, out);
             }
-            ChangePosition::Window(index) => {
+            FilterPosition::Window(index) => {
                 let index = *index;
                 self.take_from_window(index, slice, out);
             }
-            ChangePosition::Matches { more } => {
+            FilterPosition::Matches { more } => {
                 let more = *more;
                 self.take_matches(more, slice, out);
             }
@@ -259,7 +259,7 @@ impl ChangeReader {
         match read {
             // The group has judged, or will judge, every change after `seq`: from here on it finds the matches.
             Ok(_) if last_shown <= self.seq => {
-                self.position = ChangePosition::Matches { more: true }
+                self.position = FilterPosition::Matches { more: true }
             }
             Ok(_) | Err(Lagged) => self.seek(out),
         }
@@ -316,7 +316,7 @@ impl ChangeReader {
         match seqs.find(|seq| *seq > self.seq) {
             None => self.reach_end(more, out),
             Some(_) if is_full || self.judged.is_busy() => {
-                self.position = ChangePosition::Matches { more: true };
+                self.position = FilterPosition::Matches { more: true };
             }
             // It has left the window, and everything before it was handed out.
             Some(evicted) => {
@@ -328,7 +328,7 @@ impl ChangeReader {
 
     /// All matches that were taken are handed out. Unless the group has more, the subscription is live.
     fn reach_end(&mut self, more: bool, out: &mut impl Outlet) {
-        self.position = ChangePosition::Matches { more };
+        self.position = FilterPosition::Matches { more };
         if more {
             return;
         }
@@ -342,8 +342,8 @@ impl ChangeReader {
 
     /// Goes on after `seq`: in the window if it reaches back that far, else in the log.
     fn seek(&mut self, out: &mut impl Outlet) {
-        self.position = ChangePosition::after(self.seq, &self.live, &self.log);
-        if self.is_live && matches!(self.position, ChangePosition::Reading(_)) {
+        self.position = FilterPosition::after(self.seq, &self.live, &self.log);
+        if self.is_live && matches!(self.position, FilterPosition::Reading(_)) {
             self.is_live = false;
             self.log.metrics.falls_behind.inc();
             let frame = protocol::behind(self.seq);
@@ -358,7 +358,7 @@ impl ChangeReader {
     }
 }
 
-impl ChangePosition {
+impl FilterPosition {
     fn after(seq: Seq, live: &LiveWindow, log: &Arc<SharedLog>) -> Self {
         match live.index_after(seq) {
             Some(index) => Self::Window(index),
