@@ -5,7 +5,7 @@
 //! message, frames counted by scanning bytes (`wire`, `message`) instead of parsing JSON. Every wait has a deadline,
 //! and every fault ends in an error.
 //!
-//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `lists`, `resume`, `slow`. The other
+//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `lists`, `queries`, `resume`, `slow`. The other
 //! files are what they share: the client (`address`, `tls`, `tokens`, `connection`, `wire`, `message`, `client`, `write`), the load
 //! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `processor`, `report`).
 
@@ -23,6 +23,7 @@ mod matches;
 mod memory;
 mod message;
 mod processor;
+mod queries;
 mod report;
 mod resume;
 mod sequence;
@@ -93,6 +94,8 @@ enum Scenario {
     Subscriptions(subscriptions::SubscriptionsOptions),
     /// What a live list costs the server, against a plain subscription
     Lists(lists::ListsOptions),
+    /// How soon queries and snapshots are answered, on a store that it fills
+    Queries(queries::QueriesOptions),
     /// How soon sessions that were away catch up, all at once, and with how much of the server's memory
     Resume(resume::ResumeOptions),
     /// Whether sessions that stop reading delay the others, and what becomes of them
@@ -108,6 +111,7 @@ impl Scenario {
             Self::Idle(options) => options.sessions,
             Self::Subscriptions(options) => options.connections(),
             Self::Lists(options) => options.connections(),
+            Self::Queries(options) => options.connections(),
             Self::Resume(options) => options.sessions + 1,
             Self::Slow(options) => options.connections(),
         }
@@ -121,6 +125,7 @@ impl Scenario {
             Self::Idle(options) => idle::run(urls, options).await,
             Self::Subscriptions(options) => subscriptions::run(urls, options).await,
             Self::Lists(options) => lists::run(urls, options).await,
+            Self::Queries(options) => queries::run(urls, options).await,
             Self::Resume(options) => resume::run(urls, options).await,
             Self::Slow(options) => slow::run(urls, options).await,
         }

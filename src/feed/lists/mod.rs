@@ -13,6 +13,8 @@
 //! costs nothing.
 
 mod keeper;
+mod list_change;
+mod list_seat;
 mod reader;
 mod shared_list;
 
@@ -33,8 +35,9 @@ use crate::limits;
 use crate::protocol::Failure;
 use crate::query::{Query, Sort};
 use keeper::Keeper;
+use list_seat::ListSeat;
 pub use reader::ListReader;
-use shared_list::{ListSeat, SharedList};
+use shared_list::SharedList;
 
 /// What a list shows, read from the store.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use std::task::Poll;
 
 use tokio::sync::Notify;
 
-use super::shared_list::{ListChange, ListNews, ListView};
+use super::list_change::ListChange;
+use super::shared_list::{ListNews, ListView};
 use super::{ListMembership, SubscriptionError};
 use crate::budget::Share;
 use crate::domain::{Event, Seq};

@@ -5,19 +5,17 @@
 //! that is held may be erased, and nothing is handed out.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{Notify, watch};
 
+use super::list_change::ListChange;
+use super::list_seat::ListSeat;
 use super::{ListRead, SubscriptionError};
 use crate::budget::{Budget, Share};
 use crate::domain::{Change, Event, Move, Ranking, Seq, Unranked, VisibleKind};
 use crate::limits;
-use crate::protocol;
-use crate::protocol::Frame;
-use crate::query::Fields;
 use crate::value::TooCostly;
 
 /// See the [module](self).
@@ -59,29 +57,6 @@ struct ListState {
     seats: Vec<Arc<ListSeat>>,
     ended: Option<SubscriptionError>,
 }
-
-/// A reader, as its list knows it.
-#[derive(Debug)]
-pub(super) struct ListSeat {
-    wakeup: Arc<Notify>,
-    has_news: AtomicBool,
-    /// Changes before this number were taken.
-    taken: AtomicU64,
-}
-
-/// A change of what is shown, with its encoded frames.
-#[derive(Debug)]
-pub(super) struct ListChange {
-    seq: Seq,
-    moves: Vec<Move>,
-    /// When the change of the log that it came of was received.
-    pub(super) arrived: Option<Instant>,
-    /// For each selection of fields that was asked for, as long as they fit into [`bytes_max`](Self::bytes_max).
-    frames: Mutex<Vec<FramesOf>>,
-}
-
-/// What is told of a change to readers of these fields.
-type FramesOf = (Arc<Fields>, Arc<[Frame]>);
 
 /// What a reader finds.
 pub(super) enum ListNews {
@@ -131,11 +106,7 @@ impl SharedList {
     /// A new reader's seat.
     pub(super) fn seat(&self, wakeup: &Arc<Notify>) -> Arc<ListSeat> {
         let mut state = self.state();
-        let seat = Arc::new(ListSeat {
-            wakeup: Arc::clone(wakeup),
-            has_news: AtomicBool::new(true),
-            taken: AtomicU64::new(state.next()),
-        });
+        let seat = Arc::new(ListSeat::new(wakeup, state.next()));
         state.seats.push(Arc::clone(&seat));
         seat
     }
@@ -294,12 +265,7 @@ impl ListState {
         if moves.is_empty() {
             return;
         }
-        let change = ListChange {
-            seq: self.seq,
-            moves,
-            arrived,
-            frames: Mutex::default(),
-        };
+        let change = ListChange::new(self.seq, moves, arrived);
         self.bytes += change.bytes_max();
         self.changes.push_back(Arc::new(change));
         while self.changes.len() > limits::LIST_CHANGES_MAX
@@ -344,10 +310,7 @@ impl ListState {
 
     /// Forgets what every reader has taken.
     fn forget_taken(&mut self) {
-        let taken = self
-            .seats
-            .iter()
-            .map(|seat| seat.taken.load(Ordering::Relaxed));
+        let taken = self.seats.iter().map(|seat| seat.taken());
         let taken = taken.min().unwrap_or(u64::MAX);
         while self.first < taken && !self.changes.is_empty() {
             self.forget_first();
@@ -369,54 +332,7 @@ impl ListState {
 
     fn notify(&self) {
         for seat in &self.seats {
-            if !seat.has_news.swap(true, Ordering::AcqRel) {
-                seat.wakeup.notify_one();
-            }
+            seat.notify();
         }
     }
-}
-
-impl ListSeat {
-    /// Whether there was something since [`take_news`](Self::take_news).
-    pub(super) fn has_news(&self) -> bool {
-        self.has_news.load(Ordering::Acquire)
-    }
-
-    /// Called before the list is looked at, so that what comes meanwhile is news again.
-    pub(super) fn take_news(&self) {
-        self.has_news.store(false, Ordering::Release);
-    }
-
-    /// The changes before this number are not needed any more.
-    pub(super) fn note_taken(&self, next: u64) {
-        self.taken.store(next, Ordering::Relaxed);
-    }
-}
-
-impl ListChange {
-    /// The most that it takes in memory: its events, and as much again for frames.
-    fn bytes_max(&self) -> usize {
-        128 + 2 * self.moves.iter().map(Move::bytes).sum::<usize>()
-    }
-
-    /// What a reader of these fields is told.
-    pub(super) fn frames(&self, fields: &Arc<Fields>) -> Arc<[Frame]> {
-        let mut variants = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |known: &Arc<Fields>| Arc::ptr_eq(known, fields) || known == fields;
-        if let Some((_, frames)) = variants.iter().find(|(known, _)| is_same(known)) {
-            return Arc::clone(frames);
-        }
-        let told = self.moves.iter().filter(|step| fields.tell_move(step));
-        let frames = told.map(|step| protocol::list_change(self.seq, step, fields));
-        let frames: Arc<[Frame]> = frames.collect();
-        let cached = variants.iter().map(|(_, frames)| bytes(frames));
-        if cached.sum::<usize>() + bytes(&frames) <= self.bytes_max() / 2 {
-            variants.push((Arc::clone(fields), Arc::clone(&frames)));
-        }
-        frames
-    }
-}
-
-fn bytes(frames: &[Frame]) -> usize {
-    frames.iter().map(Frame::len).sum()
 }
