@@ -10,7 +10,7 @@ use super::policy::{PolicyError, Principal};
 use super::role::{Past, Role, UpdateFilter};
 use crate::domain::{Author, Change, Command, Effect, Event, Hearing, Patch, Path};
 use crate::limits;
-use crate::query::{Fields, Filter, Hidden, Query, Sort};
+use crate::query::{Fields, Filter, Hidden, Query};
 use crate::value::{Invalid, Record, Steps, TooCostly, Value, hex, join};
 
 /// What somebody may see and change. Cheap to clone.
@@ -257,20 +257,14 @@ impl Grant {
         Ok(fields.with_authors(self.parts.sees_authors))
     }
 
-    /// Refuses an order that touches a hidden field; `at` is its path in the message.
-    ///
-    /// # Errors
-    /// The path that it must not name.
-    pub fn check_sort(&self, asked: &Sort, at: &str) -> Result<(), Invalid> {
-        self.parts.hidden.check_sort(asked, at)
-    }
-
     /// The query that a client's query is here; `at` is the path of the request.
     ///
     /// # Errors
     /// If it touches a hidden field.
     pub fn query(&self, asked: &Query, at: &str) -> Result<Query, Invalid> {
-        self.check_sort(&asked.sort, &join(at, "sort"))?;
+        self.parts
+            .hidden
+            .check_sort(&asked.sort, &join(at, "sort"))?;
         Ok(Query {
             filter: self.filter(&asked.filter, &join(at, "filter"))?,
             fields: self.fields(&asked.fields, &join(at, "fields"))?,

@@ -17,10 +17,9 @@ use crate::engine::{Done, Order, Outcome, SubmitError};
 use crate::fairness::Requester;
 use crate::feed::{Interest, Listener, Subscription};
 use crate::protocol::{Code, Failure, Fetch, Frame, QueryReport, RequestId, Subscribe};
-use crate::query::Fields;
+use crate::query::{Fields, Query, Sort};
 use crate::quota::{Caller, Quota};
 use crate::store::QueryResult;
-use crate::value::join;
 
 /// A node, and what somebody may do with it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -285,17 +284,18 @@ impl Guarded {
     }
 
     fn narrowed_subscribe(&self, subscribe: &Subscribe) -> Result<Subscribe, Failure> {
-        let at = subscribe.at;
-        let filter = self.grant.filter(&subscribe.filter, &join(at, "filter"));
-        let fields = self.grant.fields(&subscribe.fields, &join(at, "fields"));
-        let forbidden = |invalid| Failure::at(Code::Forbidden, invalid);
-        if let Some(list) = &subscribe.list {
-            let sorted = self.grant.check_sort(&list.sort, &join(at, "sort"));
-            sorted.map_err(forbidden)?;
-        }
+        let sort = subscribe.list.as_ref().map(|list| (*list.sort).clone());
+        let asked = Query {
+            filter: (*subscribe.filter).clone(),
+            sort: sort.unwrap_or_else(Sort::by_id),
+            fields: (*subscribe.fields).clone(),
+            ..Query::everything()
+        };
+        let query = self.grant.query(&asked, subscribe.at);
+        let query = query.map_err(|invalid| Failure::at(Code::Forbidden, invalid))?;
         Ok(Subscribe {
-            filter: Arc::new(filter.map_err(forbidden)?),
-            fields: Arc::new(fields.map_err(forbidden)?),
+            filter: Arc::new(query.filter),
+            fields: Arc::new(query.fields),
             ..subscribe.clone()
         })
     }
