@@ -118,6 +118,12 @@ pub const FETCH_COUNT_DEFAULT: usize = 100;
 /// Events one FETCH may ask for.
 pub const FETCH_COUNT_MAX: usize = 1_000;
 
+/// Entries of an index that are counted for one `count`; beyond it the answer says "at least". A quarter of a second.
+pub const COUNT_ENTRIES_MAX: u64 = 1_000_000;
+
+/// Events that are read and judged for one `count`, if no index helps: a quarter of a second as well.
+pub const COUNT_EVENTS_MAX: u64 = 100_000;
+
 /// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;

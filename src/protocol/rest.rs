@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_event};
+use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_count, write_event};
 use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::query_report::QueryReport;
 use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
-use crate::query::Fields;
+use crate::query::{Count, Fields};
 
 /// The body where there is nothing to say but that it was done.
 pub const DONE: &str = r#"{"success":true}"#;
@@ -25,9 +25,11 @@ pub fn event(seq: Seq, event: &Event, fields: &Fields) -> Vec<u8> {
     body
 }
 
-/// The start of a list of events, as of `seq`, and what writes the rest of it.
-pub fn list_start(seq: Seq) -> (Vec<u8>, EventArray) {
+/// The start of a list of events, as of `seq`, and what writes the rest of it; with how many match in all, if that was
+/// asked.
+pub fn list_start(seq: Seq, count: Option<Count>) -> (Vec<u8>, EventArray) {
     let mut body = head(seq);
+    write_count(&mut body, count);
     let events = EventArray::start(&mut body);
     (body, events)
 }
@@ -150,14 +152,31 @@ mod tests {
     #[test]
     fn a_list_without_events_is_whole() {
         let seq = Seq::new(41);
-        let (mut body, events) = list_start(seq);
+        let (mut body, events) = list_start(seq, None);
         events.finish(&mut body, None);
         assert_eq!(text(body), r#"{"success":true,"seq":41,"data":[]}"#);
-        let (mut body, events) = list_start(seq);
+        let (mut body, events) = list_start(seq, None);
         events.finish(&mut body, Some("a\"b"));
         assert_eq!(
             text(body),
             r#"{"success":true,"seq":41,"data":[],"next":"a\"b"}"#
+        );
+    }
+
+    #[test]
+    fn a_count_and_a_bound_of_it_have_two_names() {
+        let counted = |count| {
+            let (mut body, events) = list_start(Seq::new(41), Some(count));
+            events.finish(&mut body, None);
+            text(body)
+        };
+        assert_eq!(
+            counted(Count::Exactly(12)),
+            r#"{"success":true,"seq":41,"count":12,"data":[]}"#
+        );
+        assert_eq!(
+            counted(Count::AtLeast(1_000)),
+            r#"{"success":true,"seq":41,"countAtLeast":1000,"data":[]}"#
         );
     }
 

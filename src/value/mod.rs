@@ -12,7 +12,7 @@ mod steps;
 
 pub use check::{Invalid, check_document, check_stored};
 pub(crate) use check::{check_value, join, name_offence};
-pub(crate) use expect::{expect_array, expect_object, expect_text, expected, integer};
+pub(crate) use expect::{expect_array, expect_flag, expect_object, expect_text, expected, integer};
 pub(crate) use hex::{from_hex, hex};
 pub use names::{known, unknown};
 pub(crate) use number::{truncated, whole};

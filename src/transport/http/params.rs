@@ -54,7 +54,7 @@ fn value(name: &str, text: String) -> Result<Value, Failure> {
         "fields" if text.starts_with('[') => json(name, &text)?,
         "fields" => Value::Array(text.split(',').map(Value::from).collect()),
         "limit" | "minSeq" | "after" => integer(name, &text)?,
-        "snapshot" | "explain" => flag(name, &text)?,
+        "snapshot" | "explain" | "count" => flag(name, &text)?,
         "at" => as_of(text)?,
         _ => Value::String(text),
     })

@@ -16,7 +16,7 @@ use crate::node::{Budget, Guarded, QueryResult, SeenHistory, StoreError};
 use crate::protocol;
 use crate::protocol::EventArray;
 use crate::protocol::{Code, Failure, Fetch, History};
-use crate::query::Query;
+use crate::query::{Count, Query};
 use crate::telemetry::Throttle;
 use crate::transport::http::budgeted_body::{try_with_share, with_share};
 use crate::transport::http::{conditions, params};
@@ -159,6 +159,7 @@ static LISTING_THROTTLE: Throttle = Throttle::new();
 struct Listing {
     query: Arc<Query>,
     seq: Seq,
+    count: Option<Count>,
     events: BoxStream<'static, Result<Event, StoreError>>,
     /// The last event, once the limit is reached: the cursor of the next page.
     last: Option<Event>,
@@ -176,10 +177,13 @@ fn list_body(
     result: QueryResult,
     budget: Budget,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let QueryResult { seq, events, .. } = result;
+    let QueryResult {
+        seq, count, events, ..
+    } = result;
     let listing = Listing {
         query,
         seq,
+        count,
         events,
         last: None,
         stage: ListingStage::Start,
@@ -196,7 +200,7 @@ impl Listing {
     /// take a part for the whole.
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let (mut chunk, mut array) = match std::mem::replace(&mut self.stage, ListingStage::Done) {
-            ListingStage::Start => protocol::rest::list_start(self.seq),
+            ListingStage::Start => protocol::rest::list_start(self.seq, self.count),
             ListingStage::Events(array) => (Vec::new(), array),
             ListingStage::Done => return Ok(None),
         };
