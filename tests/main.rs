@@ -103,6 +103,7 @@ mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
 mod sockets; // what a socket may hold on to: floods, half messages, slow readers
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
+mod stats; // events in groups, and what they sum up to
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod store_contract; // what every store promises
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

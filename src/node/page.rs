@@ -193,7 +193,8 @@ impl Node {
     }
 }
 
-async fn permit_of(
+/// A permit, unless too many others wait for one.
+pub(super) async fn permit_of(
     permits: &Arc<FairPermits>,
     requester: &Requester,
 ) -> Result<FairPermit, Failure> {

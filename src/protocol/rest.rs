@@ -11,7 +11,8 @@ use super::frame::{Frame, json};
 use super::query_report::QueryReport;
 use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
-use crate::query::{Count, Fields};
+use crate::query::{Count, Fields, Group};
+use crate::value::{Sum, Value};
 
 /// The body where there is nothing to say but that it was done.
 pub const DONE: &str = r#"{"success":true}"#;
@@ -63,6 +64,35 @@ pub fn explained(seq: Seq, explained: &QueryReport) -> Vec<u8> {
         success: true,
         seq,
         data: explained,
+    })
+}
+
+/// Groups of events, as of `seq`: `{"success":true,"seq":41,"data":[{"value":"open","count":12,"sum":345.5}]}`. Where
+/// there is no value, none is named.
+pub fn stats(seq: Seq, groups: &[Group]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct GroupBody<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<&'a Value>,
+        count: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sum: Option<Value>,
+    }
+    #[derive(Serialize)]
+    struct StatsBody<'a> {
+        success: bool,
+        seq: Seq,
+        data: Vec<GroupBody<'a>>,
+    }
+    let groups = groups.iter().map(|group| GroupBody {
+        value: group.value.as_ref(),
+        count: group.count,
+        sum: group.sum.as_ref().map(Sum::total),
+    });
+    json(&StatsBody {
+        success: true,
+        seq,
+        data: groups.collect(),
     })
 }
 

@@ -9,7 +9,7 @@
 //! parse -> tree <- matching, index      filter = parse + matching; element: the conditions of $pull
 //! path, pattern, verdict                below all of them
 //! sort, cursor, fields, hidden, shape   order, pages, projection, what nothing may touch, what logs say
-//! count                                 how many match
+//! count, grouping                       how many match, of which values, and what they sum up to
 //! ```
 //!
 //! Pure: no async, no clock, no IO. Nothing here knows requests or answers.
@@ -30,6 +30,7 @@ mod cursor;
 mod element;
 mod fields;
 mod filter;
+mod grouping;
 mod hidden;
 mod index;
 mod matching;
@@ -57,6 +58,7 @@ pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
 pub(crate) use fields::{FieldTree, Selection, part_of};
 pub use filter::Filter;
+pub use grouping::{Group, GroupError, Grouping, Groups};
 pub use hidden::{HIDDEN, Hidden};
 pub use index::FilterIndex;
 pub use memory::filter_bytes;
