@@ -38,8 +38,8 @@
 //! | room | holds |
 //! |---|---|
 //! | [`value`] | JSON values and documents: read, checked, ordered, counted in steps. Knows nothing else |
-//! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting |
-//! | [`indexes`] | declared indexes: keys that sort as values do, the ranges of a filter, the plan of a query |
+//! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting, grouping |
+//! | [`indexes`] | declared indexes: keys that sort as values do, the ranges of a filter and whether they decide it, the plan of a query |
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
 //! | [`access`] | who may see and change what: rules that are filters, and what they come to for one principal |

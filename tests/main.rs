@@ -27,6 +27,8 @@ mod changes; // what sessions are pushed: order, resume, broadcasts, slow reader
 mod commands; // what each command does and answers
 mod conditions; // what must hold for a write over HTTP
 mod costly; // filters and events that take very long to judge
+#[cfg(all(feature = "embedded", feature = "mongodb"))]
+mod counts; // how many events match, beside a page or without one
 mod credentials; // `livelog token` and `livelog key new`
 #[cfg(feature = "embedded")]
 mod cut_off; // what was filled in part only is not taken for whole
@@ -101,6 +103,7 @@ mod shutdown; // the server is stopped or killed under load
 mod sizes; // how large events and batches may be, and that what is too large can shrink
 mod sockets; // what a socket may hold on to: floods, half messages, slow readers
 mod sse; // GET /api/changes: a subscription as Server-Sent Events
+mod stats; // events in groups, and what they sum up to
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod store_contract; // what every store promises
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

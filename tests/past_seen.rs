@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use livelog::domain::{Change, Event, Seq};
 use livelog::node::Requester;
-use livelog::query::{Filter, Query};
+use livelog::query::{Count, Filter, Query};
 use livelog::store::Store;
 use livelog::value::{Document, Steps, Value};
 
@@ -89,6 +89,8 @@ async fn judge_moment(store: &dyn Store, log: &[Arc<Change>], at: Seq, rule: &st
         let told = format!("{json} at {at} of what is {rule} at {}", log.len());
         assert_eq!(answer(store, &query, at).await, expected, "{told}");
         assert_eq!(pages(store, json, at, &seen_now).await, expected, "{told}");
+        let matching = Count::Exactly(expected.len() as u64);
+        assert_eq!(count(store, &query, at).await, Some(matching), "{told}");
     }
 }
 
@@ -121,6 +123,16 @@ fn read(json: &str, limit: Option<usize>, cursor: Option<String>, seen_now: &Fil
         seen_now: Some(seen_now.clone()),
         ..query
     })
+}
+
+async fn count(store: &dyn Store, query: &Query, at: Seq) -> Option<Count> {
+    let counted = Arc::new(Query {
+        counts: true,
+        limit: Some(0),
+        ..query.clone()
+    });
+    let found = store.find_at(&Requester::alone(), &counted, at).await;
+    found.unwrap().count
 }
 
 async fn answer(store: &dyn Store, query: &Arc<Query>, at: Seq) -> Vec<Event> {

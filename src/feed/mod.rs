@@ -204,15 +204,13 @@ impl Feed {
     pub async fn read_list(
         &self,
         requester: &Requester,
-        (query, counts): (&Arc<Query>, bool),
+        query: &Arc<Query>,
         fields: &Arc<Fields>,
         source: Box<dyn ListSource>,
         seq: Seq,
         wakeup: &Arc<Notify>,
     ) -> Result<ListReader, SubscriptionError> {
-        let joined = self
-            .lists
-            .join(self, requester, (query, counts), source, wakeup);
+        let joined = self.lists.join(self, requester, query, source, wakeup);
         let (live, metrics) = (&self.live, &self.metrics);
         let mut reader = ListReader::new(joined, live, metrics, wakeup, (query, fields));
         reader.begin(seq).await?;

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! plan -> ranges -> spans          a query: its plan, the ranges of keys, the values that conditions allow
+//! covering  -^                     a filter that ranges decide by themselves
 //!            \        \
 //! declaration <- keys -> encoding  a record: its keys, as bytes that sort as values do
 //! ```
@@ -18,6 +19,7 @@
 )]
 
 mod advice;
+mod covering;
 mod declaration;
 mod encoding;
 mod keys;
@@ -28,6 +30,8 @@ mod spans;
 mod tests;
 
 pub use advice::advice;
+#[cfg(any(feature = "embedded", test))]
+pub(crate) use covering::{Covering, covering};
 pub use declaration::{Index, check_declared};
 #[cfg(any(feature = "embedded", test))]
 pub(crate) use keys::FieldSet;

@@ -49,6 +49,21 @@ impl KeyRange {
         }
     }
 
+    /// The part of it that comes after an entry in this direction.
+    pub(crate) fn beyond(&self, entry: &[u8], direction: Direction) -> Self {
+        let Self { from, to } = self.clone();
+        match direction {
+            Direction::Ascending => Self {
+                from: from.max([entry, &[0]].concat()),
+                to,
+            },
+            Direction::Descending => Self {
+                from,
+                to: to.min(entry.to_vec()),
+            },
+        }
+    }
+
     /// The end, if there is one.
     pub(crate) fn end(&self) -> Option<&[u8]> {
         (!self.to.is_empty()).then_some(&self.to)
@@ -196,7 +211,7 @@ impl Index {
 
 impl ValueSpan {
     /// The keys that begin so, and go on with a value of the span.
-    fn after(&self, beginning: &[u8], direction: Direction) -> KeyRange {
+    pub(super) fn after(&self, beginning: &[u8], direction: Direction) -> KeyRange {
         let (from, to) = match self {
             Self::Point(point) => (point.clone(), None),
             Self::Between(from, to) => (from.clone(), Some(to.clone())),

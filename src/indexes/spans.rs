@@ -31,7 +31,7 @@ pub(super) struct Allowed {
 /// What must hold together, as far as an index can tell.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conjunction<'a> {
-    fields: Vec<(&'a FieldPath, &'a Clause)>,
+    pub(super) fields: Vec<(&'a FieldPath, &'a Clause)>,
     /// Each has branches of which one must hold.
     pub(super) alternatives: Vec<&'a [FilterNode]>,
 }
@@ -136,6 +136,17 @@ impl Allowed {
         (is_wide, self.spans.len())
     }
 
+    /// Whether it tells null from missing.
+    pub(super) fn is_of_presence(&self) -> bool {
+        self.is_of_presence
+    }
+
+    /// Where both hold, for one and the same value; `None` if it would take too long to find out.
+    pub(super) fn and_exactly(self, other: Self) -> Option<Self> {
+        let is_few = self.spans.len() * other.spans.len() <= limits::INDEX_RANGES_MAX;
+        is_few.then(|| self.and(other))
+    }
+
     /// Where both hold, for one and the same value; of two that are long, the one that helps more.
     fn and(self, other: Self) -> Self {
         if self.spans.len() * other.spans.len() > limits::INDEX_RANGES_MAX {
@@ -169,6 +180,17 @@ impl ValueSpan {
         Self::Between(vec![tag::EMPTY_ARRAY], vec![tag::BOOL + 1])
     }
 
+    /// One key of each value: all but the second of a null.
+    pub(super) fn of_values() -> Self {
+        const {
+            assert!(
+                tag::PRESENT_NULL + 1 == tag::END,
+                "no value is encoded beyond it"
+            )
+        };
+        Self::Between(vec![tag::EMPTY_ARRAY], vec![tag::PRESENT_NULL])
+    }
+
     /// All values with a tag.
     fn of_tag(tag: u8) -> Self {
         Self::Between(vec![tag], vec![tag + 1])
@@ -191,7 +213,8 @@ fn clause_conditions(path: &FieldPath, clause: &Clause) -> Vec<Allowed> {
     }
 }
 
-fn condition(path: &FieldPath, test: &Test) -> Option<Allowed> {
+/// The spans that a value must be in to pass the test.
+pub(super) fn condition(path: &FieldPath, test: &Test) -> Option<Allowed> {
     let spans = match test {
         Test::Compare(relation, value) => compared(*relation, value),
         Test::In(values) if values.len() <= limits::INDEX_RANGES_MAX => {

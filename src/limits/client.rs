@@ -121,6 +121,18 @@ pub const FETCH_COUNT_MAX: usize = 1_000;
 /// Events that a live list may show.
 pub const LIST_COUNT_MAX: usize = 500;
 
+/// Entries of an index that are counted for one `count`; beyond it the answer says "at least". A quarter of a second.
+pub const COUNT_ENTRIES_MAX: u64 = 1_000_000;
+
+/// Events that are read and judged for one `count`, if no index helps: a quarter of a second as well.
+pub const COUNT_EVENTS_MAX: u64 = 100_000;
+
+/// Groups of one answer to stats: what a person or a chart can take in, and searched for each event.
+pub const GROUPS_MAX: usize = 1_000;
+
+/// Bytes of the values of those groups, in memory.
+pub const GROUP_BYTES_MAX: usize = 256 * 1024;
+
 /// Bytes of events, as JSON, in one FETCH answer: a page ends early rather than building a frame of a gigabyte,
 /// with the event that passes this.
 pub const FETCH_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -90,6 +90,10 @@ pub const READY_DEADLINE: Duration = Duration::from_secs(2);
 /// How long one page may take to be read and judged, once it has its permit. A listing has no deadline of its own.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long MongoDB may take to count what matches; then it counts only among the first
+/// [`COUNT_EVENTS_MAX`](super::COUNT_EVENTS_MAX) events.
+pub const COUNT_TIME: Duration = Duration::from_secs(1);
+
 /// How long a read waits for its permit; then it is refused as busy.
 pub const READ_PERMIT_DEADLINE: Duration = Duration::from_secs(30);
 

@@ -4,7 +4,7 @@
 //! | what | methods of [`Node`] |
 //! |---|---|
 //! | write | `submit`, `write`, `publish` |
-//! | read events | `event`, `fetch` (a page), `list` (a stream) |
+//! | read events | `event`, `fetch` (a page), `list` (a stream), `stats` |
 //! | read the log | `changes`, `judge`, `history`, `read_write_again` |
 //! | follow the log | `listen`, `subscribe`, `stale_reason` |
 //! | health | `health`, `trouble`, `first_unreadable`, `epoch`, `seq`, `head` |
@@ -25,6 +25,7 @@ mod metrics;
 mod page;
 mod past;
 mod queries;
+mod stats;
 mod subscriptions;
 mod supervisor;
 #[cfg(all(test, feature = "embedded"))]

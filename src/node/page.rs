@@ -69,7 +69,7 @@ impl Node {
         }
         // No share is held while this waits for a seq or for a permit.
         self.wait_for_seqs_of(fetch).await?;
-        let share = share.filter(|_| !fetch.query.scans_all_events());
+        let share = share.filter(|_| !fetch.query.may_scan());
         let _permit = self.scan_permit(requester, &fetch.query).await?;
         let share = share.or_else(|| self.parts.budget.try_reserve(PAGE_BYTES));
         let (mut share, bounds) = match share {
@@ -94,7 +94,7 @@ impl Node {
         requester: &Requester,
         query: &Query,
     ) -> Result<Option<FairPermit>, Failure> {
-        match query.scans_all_events() {
+        match query.may_scan() {
             true => permit_of(&self.parts.scan_permits, requester)
                 .await
                 .map(Some),
@@ -149,11 +149,17 @@ impl Node {
         bounds: Bounds,
     ) -> Result<Option<Frame>, Failure> {
         let QueryResult {
-            seq, mut events, ..
+            seq,
+            count,
+            mut events,
+            ..
         } = self.find(requester, fetch).await?;
         let query = &fetch.query;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let mut page = FetchPage::new(id, seq);
+        let mut page = FetchPage::new(id, seq, count);
+        if limit == 0 {
+            return Ok(Some(page.finish(None)));
+        }
         let mut last: Option<Event> = None;
         let mut next = None;
         while let Some(event) = events.next().await.transpose()? {
@@ -187,7 +193,8 @@ impl Node {
     }
 }
 
-async fn permit_of(
+/// A permit, unless too many others wait for one.
+pub(super) async fn permit_of(
     permits: &Arc<FairPermits>,
     requester: &Requester,
 ) -> Result<FairPermit, Failure> {

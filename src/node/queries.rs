@@ -68,6 +68,7 @@ impl Node {
             seq,
             cost,
             mut events,
+            ..
         } = self.find(requester, fetch).await?;
         let limit = fetch.query.limit.unwrap_or(limits::FETCH_COUNT_DEFAULT);
         let mut found = 0;

@@ -83,6 +83,7 @@ impl Node {
             filter: (*subscribe.filter).clone(),
             sort: (*list.sort).clone(),
             limit: Some(list.limit),
+            counts: list.counts,
             ..Query::everything()
         });
         let source = ListsOfNode {
@@ -91,7 +92,7 @@ impl Node {
         };
         let reading = self.parts.feed.read_list(
             requester,
-            (&query, list.counts),
+            &query,
             &subscribe.fields,
             Box::new(source),
             subscribe.min_seq,
@@ -129,78 +130,42 @@ impl Node {
 }
 
 impl ListSource for ListsOfNode {
-    fn read(
-        &self,
-        query: Arc<Query>,
-        counts: bool,
-    ) -> BoxFuture<'static, Result<ListRead, Failure>> {
+    fn read(&self, query: Query) -> BoxFuture<'static, Result<ListRead, Failure>> {
         let (node, requester) = (self.node.clone(), self.requester.clone());
         async move {
             let _scan = node.scan_permit(&requester, &query).await?;
             let _read = node.read_permit(&requester).await?;
-            let mut read = match query.limit {
-                Some(0) => ListRead::nothing(),
-                _ => {
-                    let reading = node.first_events(&requester, &query);
-                    node.with_deadline(reading).await?
-                }
-            };
-            if counts {
-                let counting = node.count_events(&requester, &query);
-                read.count = Some(node.with_deadline(counting).await?);
-            }
-            Ok(read)
+            let reading = node.first_events(&requester, query);
+            node.with_deadline(reading).await
         }
         .boxed()
     }
 }
 
 impl Node {
-    async fn first_events(
-        &self,
-        requester: &Requester,
-        query: &Arc<Query>,
-    ) -> Result<ListRead, Failure> {
+    /// The first events of a query, and whether there are no others.
+    async fn first_events(&self, requester: &Requester, query: Query) -> Result<ListRead, Failure> {
         let limit = query.limit.unwrap_or(usize::MAX);
-        let fetch = Fetch {
-            query: Arc::clone(query),
-            ..Fetch::now(Query::everything())
-        };
         let QueryResult {
-            seq, mut events, ..
-        } = self.find_held(requester, &fetch).await?;
-        let mut read = ListRead {
             seq,
-            ..ListRead::nothing()
-        };
-        let mut bytes = 0;
+            count,
+            mut events,
+            ..
+        } = self.find_held(requester, &Fetch::now(query)).await?;
+        let (mut first, mut bytes, mut is_whole) = (Vec::new(), 0, true);
         while let Some(event) = events.next().await.transpose()? {
-            if read.events.len() == limit || bytes > limits::LIST_BYTES_MAX {
-                read.is_whole = false;
+            if first.len() == limit || bytes > limits::LIST_BYTES_MAX {
+                is_whole = false;
                 break;
             }
             bytes += event.approx_bytes();
-            read.events.push(event);
+            first.push(event);
         }
-        Ok(read)
-    }
-
-    async fn count_events(
-        &self,
-        requester: &Requester,
-        query: &Arc<Query>,
-    ) -> Result<(Seq, u64), Failure> {
-        let fetch = Fetch::now(Query {
-            filter: query.filter.clone(),
-            ..Query::everything()
-        });
-        let QueryResult {
-            seq, mut events, ..
-        } = self.find_held(requester, &fetch).await?;
-        let mut count = 0;
-        while events.next().await.transpose()?.is_some() {
-            count += 1;
-        }
-        Ok((seq, count))
+        Ok(ListRead {
+            seq,
+            events: first,
+            is_whole,
+            count,
+        })
     }
 }

@@ -42,6 +42,7 @@ pub enum Code {
     SubscriptionExists,
     TimedOut,
     TokenExpired,
+    TooManyGroups,
     TooManySubscriptions,
     TooSlow,
     Unauthenticated,
@@ -85,7 +86,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -121,6 +122,7 @@ impl Code {
         Self::SubscriptionExists,
         Self::TimedOut,
         Self::TokenExpired,
+        Self::TooManyGroups,
         Self::TooManySubscriptions,
         Self::TooSlow,
         Self::Unauthenticated,
@@ -168,6 +170,7 @@ impl Code {
             Self::SubscriptionExists => rule("subscription_exists", 409),
             Self::TimedOut => rule("timed_out", 408).closes(4001),
             Self::TokenExpired => rule("token_expired", 401).closes(4003),
+            Self::TooManyGroups => rule("too_many_groups", 422),
             Self::TooManySubscriptions => rule("too_many_subscriptions", 429),
             Self::TooSlow => rule("too_slow", 408).closes(4002),
             Self::Unauthenticated => rule("unauthenticated", 401).closes(4502),

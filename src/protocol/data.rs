@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::frame::json;
 use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
-use crate::query::Fields;
+use crate::query::{Count, Fields};
 
 /// The events as a write left them, or as they were before it deleted them: one, or for a BATCH all.
 #[derive(Serialize)]
@@ -62,6 +62,16 @@ impl EventArray {
     pub fn finish(self, body: &mut Vec<u8>, next: Option<&str>) {
         finish_array(body, next.map(json));
     }
+}
+
+/// `,"count":12`, or `,"countAtLeast":1000000`: two names, so that nobody takes the one for the other.
+pub(super) fn write_count(body: &mut Vec<u8>, count: Option<Count>) {
+    let (name, number) = match count {
+        Some(Count::Exactly(number)) => ("count", number),
+        Some(Count::AtLeast(number)) => ("countAtLeast", number),
+        None => return,
+    };
+    body.extend_from_slice(format!(r#","{name}":{number}"#).as_bytes());
 }
 
 pub(super) fn write_event(body: &mut Vec<u8>, event: &Event, fields: &Fields) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::{AsOf, EventId, Seq};
 use crate::query::{Query, not_ours};
-use crate::value::{Document, Invalid, Value, expected, join};
+use crate::value::{Document, Invalid, Value, expect_flag, join};
 
 /// FETCH, and the lists and single events of REST.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct Fetch {
 
 impl Fetch {
     /// The names that [`parse`](Self::parse) reads.
-    pub const NAMES: [&str; 8] = [
-        "filter", "sort", "limit", "cursor", "fields", "minSeq", "at", "explain",
+    pub const NAMES: [&str; 9] = [
+        "filter", "sort", "limit", "count", "cursor", "fields", "minSeq", "at", "explain",
     ];
 
     /// Reads the values of [`NAMES`](Self::NAMES); the caller checks that there are no others. `at` is the path of
@@ -51,11 +51,7 @@ impl Fetch {
             fetch.as_of = Some(as_of.map_err(|reason| Invalid::new(join(at, "at"), reason))?);
         }
         if let Some(explain) = params.get("explain") {
-            let wrong = || expected("true or false", explain, &join(at, "explain"));
-            fetch.explain = match explain {
-                Value::Bool(explain) => *explain,
-                _ => return Err(wrong()),
-            };
+            fetch.explain = expect_flag(explain, &join(at, "explain"))?;
         }
         Ok(fetch)
     }

@@ -8,8 +8,8 @@ use super::frame::Frame;
 use super::reply::FrameData;
 use crate::domain::{Event, EventId, Move, Seq, VisibleKind};
 use crate::limits;
-use crate::query::{Fields, Sort};
-use crate::value::{Document, Invalid, Value, expected, join};
+use crate::query::{Count, Fields, Sort};
+use crate::value::{Document, Invalid, Value, expect_flag, join};
 
 /// The first events of an order, how many there are in all, or both.
 #[derive(Debug, Clone)]
@@ -34,8 +34,7 @@ impl LiveList {
         let [sort, limit, count] = Self::NAMES.map(|name| params.get(name));
         let counts = match count {
             None => false,
-            Some(Value::Bool(counts)) => *counts,
-            Some(other) => return Err(expected("true or false", other, &join(at, "count"))),
+            Some(count) => expect_flag(count, &join(at, "count"))?,
         };
         let Some(limit) = limit else {
             let Some(name) = Self::NAMES.iter().find(|name| params.get(name).is_some()) else {
@@ -106,14 +105,25 @@ pub fn list_change(seq: Seq, step: &Move, fields: &Fields) -> Frame {
 }
 
 /// How many events match, as of `seq`.
-pub fn list_count(seq: Seq, count: u64) -> Frame {
+pub fn list_count(seq: Seq, count: Count) -> Frame {
     #[derive(Serialize)]
-    #[serde(tag = "type", rename = "count")]
+    #[serde(tag = "type", rename = "count", rename_all = "camelCase")]
     struct CountFrame {
         seq: Seq,
-        count: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count_at_least: Option<u64>,
     }
-    Frame::encode(&CountFrame { seq, count })
+    let (exact, least) = match count {
+        Count::Exactly(count) => (Some(count), None),
+        Count::AtLeast(count) => (None, Some(count)),
+    };
+    Frame::encode(&CountFrame {
+        seq,
+        count: exact,
+        count_at_least: least,
+    })
 }
 
 /// What a list shows as of `seq`, or a page of it.

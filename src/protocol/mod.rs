@@ -3,10 +3,10 @@
 //! Pure: text in, typed requests out; typed answers in, text out. Knows the domain and the query
 //! language, never the engine, the feed or a store.
 //!
-//! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`,
-//! `subscribe`, `live_list`, `history`, `credentials` and `body` for what it asks. Answers: `reply` is the frames of the WebSocket, `rest` the
-//! bodies of HTTP, `failure` the error object of both, and `code` the one table of errors. `socketio` is the same in the
-//! words of Socket.IO.
+//! Requests: `request` reads a message, with `envelope` for its names, `request_kind` for what it asks, and `fetch`, `stats`,
+//! `subscribe`, `live_list`, `history`, `credentials` and `body` for what it asks. Answers: `reply` is the frames of the
+//! WebSocket, `rest` the bodies of HTTP, `failure` the error object of both, and `code` the one table of errors.
+//! `socketio` is the same in the words of Socket.IO.
 
 mod body;
 mod code;
@@ -25,6 +25,7 @@ mod request_kind;
 pub mod rest;
 #[cfg(feature = "socketio")]
 pub mod socketio;
+mod stats;
 mod subscribe;
 
 pub use body::{BROADCAST_IS_NOT_KEPT, read_broadcast, read_document, utf8};
@@ -44,4 +45,5 @@ pub use reply::{
 };
 pub use request::{ParsedRequest, RefusedRequest, Request, RequestId};
 pub use request_kind::RequestKind;
+pub use stats::Stats;
 pub use subscribe::{Mode, SubName, Subscribe};

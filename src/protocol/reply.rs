@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::data::{EventArray, WriteAnswer, last_seq};
+use super::data::{EventArray, WriteAnswer, last_seq, write_count};
 use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::query_report::QueryReport;
@@ -16,7 +16,7 @@ use super::request::RequestId;
 use super::request_kind::RequestKind;
 use super::subscribe::SubName;
 use crate::domain::{Author, Change, Event, EventId, Patch, Seq, Timestamp, VisibleKind};
-use crate::query::Fields;
+use crate::query::{Count, Fields};
 use crate::value::Document;
 
 /// The first frame of a session: changes after `seq` will follow. It ends some time after its credentials expire.
@@ -184,8 +184,8 @@ pub struct FetchPage {
 }
 
 impl FetchPage {
-    /// One without events, as of `seq`.
-    pub fn new(id: Option<&RequestId>, seq: Seq) -> Self {
+    /// One without events, as of `seq`; with how many match in all, if that was asked.
+    pub fn new(id: Option<&RequestId>, seq: Seq, count: Option<Count>) -> Self {
         let head = Response::<()> {
             seq: Some(seq),
             ..response(id, RequestKind::Fetch)
@@ -193,6 +193,7 @@ impl FetchPage {
         let mut text = json(&head);
         let brace = text.pop();
         debug_assert_eq!(brace, Some(b'}'), "the array goes inside the object");
+        write_count(&mut text, count);
         let events = EventArray::start(&mut text);
         Self { text, events }
     }

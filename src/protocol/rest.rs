@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_event};
+use super::data::{EventArray, WriteAnswer, finish_array, last_seq, write_count, write_event};
 use super::failure::Failure;
 use super::frame::{Frame, json};
 use super::query_report::QueryReport;
 use super::request_kind::RequestKind;
 use crate::domain::{Change, Event, Seq};
-use crate::query::Fields;
+use crate::query::{Count, Fields, Group};
+use crate::value::{Sum, Value};
 
 /// The body where there is nothing to say but that it was done.
 pub const DONE: &str = r#"{"success":true}"#;
@@ -25,9 +26,11 @@ pub fn event(seq: Seq, event: &Event, fields: &Fields) -> Vec<u8> {
     body
 }
 
-/// The start of a list of events, as of `seq`, and what writes the rest of it.
-pub fn list_start(seq: Seq) -> (Vec<u8>, EventArray) {
+/// The start of a list of events, as of `seq`, and what writes the rest of it; with how many match in all, if that was
+/// asked.
+pub fn list_start(seq: Seq, count: Option<Count>) -> (Vec<u8>, EventArray) {
     let mut body = head(seq);
+    write_count(&mut body, count);
     let events = EventArray::start(&mut body);
     (body, events)
 }
@@ -61,6 +64,35 @@ pub fn explained(seq: Seq, explained: &QueryReport) -> Vec<u8> {
         success: true,
         seq,
         data: explained,
+    })
+}
+
+/// Groups of events, as of `seq`: `{"success":true,"seq":41,"data":[{"value":"open","count":12,"sum":345.5}]}`. Where
+/// there is no value, none is named.
+pub fn stats(seq: Seq, groups: &[Group]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct GroupBody<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<&'a Value>,
+        count: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sum: Option<Value>,
+    }
+    #[derive(Serialize)]
+    struct StatsBody<'a> {
+        success: bool,
+        seq: Seq,
+        data: Vec<GroupBody<'a>>,
+    }
+    let groups = groups.iter().map(|group| GroupBody {
+        value: group.value.as_ref(),
+        count: group.count,
+        sum: group.sum.as_ref().map(Sum::total),
+    });
+    json(&StatsBody {
+        success: true,
+        seq,
+        data: groups.collect(),
     })
 }
 
@@ -150,14 +182,31 @@ mod tests {
     #[test]
     fn a_list_without_events_is_whole() {
         let seq = Seq::new(41);
-        let (mut body, events) = list_start(seq);
+        let (mut body, events) = list_start(seq, None);
         events.finish(&mut body, None);
         assert_eq!(text(body), r#"{"success":true,"seq":41,"data":[]}"#);
-        let (mut body, events) = list_start(seq);
+        let (mut body, events) = list_start(seq, None);
         events.finish(&mut body, Some("a\"b"));
         assert_eq!(
             text(body),
             r#"{"success":true,"seq":41,"data":[],"next":"a\"b"}"#
+        );
+    }
+
+    #[test]
+    fn a_count_and_a_bound_of_it_have_two_names() {
+        let counted = |count| {
+            let (mut body, events) = list_start(Seq::new(41), Some(count));
+            events.finish(&mut body, None);
+            text(body)
+        };
+        assert_eq!(
+            counted(Count::Exactly(12)),
+            r#"{"success":true,"seq":41,"count":12,"data":[]}"#
+        );
+        assert_eq!(
+            counted(Count::AtLeast(1_000)),
+            r#"{"success":true,"seq":41,"countAtLeast":1000,"data":[]}"#
         );
     }
 

@@ -57,6 +57,16 @@ impl Fields {
         })
     }
 
+    /// This field alone.
+    pub(super) fn of(path: &FieldPath) -> Self {
+        let mut selected = FieldTree::default();
+        selected.add(path.segments());
+        Self {
+            selected: Some(selected),
+            ..Self::all()
+        }
+    }
+
     /// Every field.
     pub fn all() -> Self {
         Self {

@@ -9,6 +9,7 @@
 //! parse -> tree <- matching, index      filter = parse + matching; element: the conditions of $pull
 //! path, pattern, verdict                below all of them
 //! sort, cursor, fields, hidden, shape   order, pages, projection, what nothing may touch, what logs say
+//! count, grouping                       how many match, of which values, and what they sum up to
 //! ```
 //!
 //! Pure: no async, no clock, no IO. Nothing here knows requests or answers.
@@ -17,16 +18,19 @@
 //! |---|---|
 //! | `filter` | `{"price": {"$lt": 5}, "tags": "new", "author.name": {"$exists": true}}` |
 //! | `sort` | `{"price": -1}`, at most [`limits::SORT_FIELDS_MAX`] fields; `_id` decides between equals |
-//! | `limit` | a number of at least 1 |
+//! | `limit` | a number of at least 1, or 0 beside `count` |
+//! | `count` | `true`: it is told as well how many match in all |
 //! | `cursor` | the `next` of the page before |
 //! | `fields` | `["price", "author.name"]`; `_id` is always among them |
 //!
 //! Start with [`Query::parse`], then `filter`.
 
+mod count;
 mod cursor;
 mod element;
 mod fields;
 mod filter;
+mod grouping;
 mod hidden;
 mod index;
 mod matching;
@@ -42,15 +46,19 @@ mod verdict;
 use std::cmp::Ordering;
 
 use crate::limits;
-use crate::value::{Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, expected, join};
+use crate::value::{
+    Document, Invalid, Record, Steps, TooCostly, Value, ValueRef, expect_flag, expected, join,
+};
 use cursor::CursorToken;
 
+pub use count::Count;
 pub(crate) use cursor::not_ours;
 pub use cursor::{Cursor, LastRecord};
 pub use element::{Conditions, ElementCondition};
 pub use fields::Fields;
 pub(crate) use fields::{FieldTree, Selection, part_of};
 pub use filter::Filter;
+pub use grouping::{Group, GroupError, Grouping, Groups};
 pub use hidden::{HIDDEN, Hidden};
 pub use index::FilterIndex;
 pub use memory::filter_bytes;
@@ -71,8 +79,10 @@ pub struct Query {
     pub filter: Filter,
     /// Their order.
     pub sort: Sort,
-    /// The most records, at least 1; the caller has a bound of its own.
+    /// The most records, at least 1 unless they are counted; the caller has a bound of its own.
     pub limit: Option<usize>,
+    /// Whether it is told as well how many records match the filter, before and after the cursor and beyond the limit.
+    pub counts: bool,
     /// The position in the order that the answer begins after.
     pub cursor: Option<Cursor>,
     /// Set instead of `cursor` if the token names a record: whoever has the store looks up its keys, and calls `from`.
@@ -84,7 +94,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Parses `filter`, `sort`, `limit`, `cursor` and `fields` of a request; the caller checks all other names. `at` is
+    /// Parses `filter`, `sort`, `limit`, `count`, `cursor` and `fields` of a request; the caller checks all other names. `at` is
     /// the path of the request, e.g. `payload`.
     ///
     /// # Errors
@@ -97,8 +107,11 @@ impl Query {
         if let Some(sort) = request.get("sort") {
             query.sort = Sort::parse(sort, &join(at, "sort"))?;
         }
+        if let Some(count) = request.get("count") {
+            query.counts = expect_flag(count, &join(at, "count"))?;
+        }
         if let Some(limit) = request.get("limit") {
-            query.limit = Some(parse_limit(limit, &join(at, "limit"))?);
+            query.limit = Some(parse_limit(limit, query.counts, &join(at, "limit"))?);
         }
         if let Some(cursor) = request.get("cursor") {
             let at = join(at, "cursor");
@@ -119,6 +132,7 @@ impl Query {
             filter: Filter::all(),
             sort: Sort::by_id(),
             limit: None,
+            counts: false,
             cursor: None,
             ends_after: None,
             fields: Fields::all(),
@@ -237,6 +251,20 @@ impl Query {
             && (self.id_order().is_none() || !self.filter.is_everything())
     }
 
+    /// Whether answering it may take looking at every event: for the page, or to count them.
+    pub fn may_scan(&self) -> bool {
+        self.scans_all_events() || (self.counts && self.filter.pinned_ids().is_none())
+    }
+
+    /// The query of all that it counts, in any order.
+    pub(crate) fn of_all_matches(&self) -> Self {
+        Self {
+            filter: self.filter.clone(),
+            seen_now: self.seen_now.clone(),
+            ..Self::everything()
+        }
+    }
+
     fn is_ahead(&self, record: &impl Record, steps: &Steps) -> Result<bool, TooCostly> {
         let Some(cursor) = &self.cursor else {
             return Ok(true);
@@ -246,9 +274,15 @@ impl Query {
     }
 }
 
-fn parse_limit(value: &Value, at: &str) -> Result<usize, Invalid> {
+/// Who asks for a count may do without a page.
+fn parse_limit(value: &Value, counts: bool, at: &str) -> Result<usize, Invalid> {
     match value {
         Value::Int(number @ 1..) => Ok(usize::try_from(*number).unwrap_or(usize::MAX)),
+        Value::Int(0) if counts => Ok(0),
+        Value::Int(0) => {
+            let reason = "expected an integer of at least 1, or of 0 with count";
+            Err(Invalid::new(at, reason))
+        }
         Value::Int(_) => Err(Invalid::new(at, "expected an integer of at least 1")),
         _ => Err(expected("an integer of at least 1", value, at)),
     }
@@ -288,6 +322,26 @@ mod tests {
                     .starts_with("expected an integer of at least 1")
             );
         }
+    }
+
+    #[test]
+    fn a_limit_may_be_nothing_where_events_are_counted() {
+        let counted = parse(r#"{"limit":0,"count":true}"#).expect("a count alone");
+        assert!(counted.counts && counted.limit == Some(0) && counted.may_scan());
+        let ids = parse(r#"{"count":true,"filter":{"_id":"e"}}"#).expect("a count");
+        assert!(!ids.may_scan(), "it looks the ids up");
+        for request in [
+            r#"{"limit":0,"count":false}"#,
+            r#"{"limit":-1,"count":true}"#,
+        ] {
+            let invalid = parse(request).expect_err("it is refused");
+            assert_eq!(invalid.path, "payload.limit", "{request}");
+        }
+        let invalid = parse(r#"{"count":1}"#).expect_err("it is refused");
+        assert_eq!(
+            invalid.to_string(),
+            "payload.count: expected true or false, found an integer"
+        );
     }
 
     #[test]

@@ -49,13 +49,12 @@ impl ShapeText {
             write!(self, "sort {sign}")?;
             self.path(key.path.as_str())?;
         }
-        match query.limit {
-            Some(_) => {
-                self.space()?;
-                self.write_str("limit")
-            }
-            None => Ok(()),
+        let words = [("limit", query.limit.is_some()), ("count", query.counts)];
+        for (word, _) in words.into_iter().filter(|(_, is_there)| *is_there) {
+            self.space()?;
+            self.write_str(word)?;
         }
+        Ok(())
     }
 
     /// Between what there is and what follows.

@@ -21,6 +21,7 @@ mod options;
 mod seq_at;
 mod source;
 mod survey;
+mod tally;
 mod top_k;
 
 use std::fmt;
@@ -36,7 +37,7 @@ use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::fairness::Requester;
 use crate::indexes::Index;
 use crate::limits;
-use crate::query::{Direction, Query};
+use crate::query::{Count, Direction, Query};
 use crate::value::Steps;
 pub use cost::{QueryCost, QueryPlan};
 pub use error::{AppendError, CorruptAt, PublishError, StoreError};
@@ -149,6 +150,10 @@ pub type QueryEvents = BoxStream<'static, Result<Event, StoreError>>;
 pub struct QueryResult {
     /// The seq that the answer is as of.
     pub seq: Seq,
+    /// How many events match as of it, if the query asks for that: an exact number, or as many as it takes no more than
+    /// [`limits::COUNT_ENTRIES_MAX`] entries of an index or [`limits::COUNT_EVENTS_MAX`] events to find. What may be told
+    /// to who sees but some events does not depend on the others: a filter within a rule is counted to the end.
+    pub count: Option<Count>,
     /// What it takes, which grows while events are read.
     pub cost: Arc<QueryCost>,
     /// Matching events in the query's order, from after its cursor. The caller applies the projection and the limit;

@@ -100,7 +100,7 @@ pub fn gate(app: App) -> Gate {
         )
         .route(
             "/api/events/{id}",
-            counted("FETCH", get(routes::rest::event))
+            counted("FETCH", get(routes::rest::stats_or_event))
                 .merge(counted("UPDATE", patch(routes::writes::update)))
                 .merge(counted("DELETE", delete(routes::writes::delete))),
         )

@@ -29,6 +29,14 @@ pub(crate) fn expect_text<'a>(value: &'a Value, at: &str) -> Result<&'a str, Inv
     text.ok_or_else(|| expected("a string", value, at))
 }
 
+/// A truth value.
+pub(crate) fn expect_flag(value: &Value, at: &str) -> Result<bool, Invalid> {
+    match value {
+        Value::Bool(flag) => Ok(*flag),
+        _ => Err(expected("true or false", value, at)),
+    }
+}
+
 /// An integer, perhaps written with a fraction of zero.
 pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {

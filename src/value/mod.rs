@@ -9,10 +9,11 @@ mod number;
 mod order;
 mod read;
 mod steps;
+mod sum;
 
 pub use check::{Invalid, check_document, check_stored};
 pub(crate) use check::{check_value, join, name_offence};
-pub(crate) use expect::{expect_array, expect_object, expect_text, expected, integer};
+pub(crate) use expect::{expect_array, expect_flag, expect_object, expect_text, expected, integer};
 pub(crate) use hex::{from_hex, hex};
 pub use names::{known, unknown};
 pub(crate) use number::{truncated, whole};
@@ -20,6 +21,7 @@ pub(crate) use order::{Class, class, compare, compare_within};
 pub use read::{ParseError, read, read_as_it_is};
 pub(crate) use read::{TWICE, repeated};
 pub use steps::{Steps, TooCostly};
+pub use sum::Sum;
 
 /// A JSON value. Numbers keep their kind: `1` is an integer and `1.0` a float, here and in every store.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,7 +36,7 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-pub(super) fn documents(
+pub(crate) fn documents(
     count: impl Into<prop::collection::SizeRange>,
 ) -> impl Strategy<Value = Vec<Document>> {
     prop::collection::vec(fields(value()), count).prop_map(|bodies| {
@@ -153,7 +153,7 @@ pub(crate) fn filter() -> impl Strategy<Value = Value> {
 }
 
 /// Declared indexes, as text.
-pub(super) fn indexes() -> impl Strategy<Value = Vec<String>> {
+pub(crate) fn indexes() -> impl Strategy<Value = Vec<String>> {
     let path = prop_oneof![2 => name(), 1 => path()];
     let field = (any::<bool>(), path).prop_map(|(descends, path)| match descends {
         true => format!("-{path}"),
@@ -164,7 +164,7 @@ pub(super) fn indexes() -> impl Strategy<Value = Vec<String>> {
 }
 
 /// The indexes that a filter could be looked up in: by one of its fields, and by all together.
-pub(super) fn indexes_for(filter: &Value) -> Vec<String> {
+pub(crate) fn indexes_for(filter: &Value) -> Vec<String> {
     let fields = filter.as_object().into_iter().flat_map(Document::iter);
     let fields = fields.filter(|(name, _)| !name.starts_with('$') && *name != "_id");
     let mut paths: Vec<String> = fields.map(|(path, _)| path.to_owned()).collect();

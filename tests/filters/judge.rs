@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use livelog::domain::{Event, EventId};
 use livelog::indexes::Index;
 use livelog::node::Requester;
-use livelog::query::Query;
+use livelog::query::{Count, Query};
 use livelog::store::embedded::EmbeddedStore;
 use livelog::store::{Batch, Store};
 use livelog::value::{Document, Record, Steps, Value};
@@ -208,6 +208,27 @@ impl Judge {
         Ok(plain)
     }
 
+    /// How many documents the embedded store counts, by an index that decides the filter or by judging.
+    pub(super) fn count(&self, query: &Query) -> Result<u64, TestCaseError> {
+        let counted = Arc::new(Query {
+            counts: true,
+            limit: Some(0),
+            ..query.clone()
+        });
+        let count = |store: &EmbeddedStore| {
+            let requester = Requester::alone();
+            let counting = store.find(&requester, &counted);
+            match self.runtime.block_on(counting).map(|found| found.count) {
+                Ok(Some(Count::Exactly(count))) => Ok(count),
+                other => Err(TestCaseError::fail(format!("embedded: {other:?}"))),
+            }
+        };
+        let (plain, indexed) = (count(&self.embedded)?, count(&self.indexed)?);
+        let declared = self.indexed.indexes();
+        prop_assert_eq!(plain, indexed, "without and with {:?}", declared);
+        Ok(plain)
+    }
+
     fn answer_of(
         &self,
         store: &EmbeddedStore,
@@ -289,7 +310,7 @@ impl Judge {
     }
 }
 
-fn put(history: &mut History, document: &Document) {
+pub(crate) fn put(history: &mut History, document: &Document) {
     let name = id(document);
     if history.events.contains_key(&history::id(&name)) {
         history.delete(&name);
@@ -308,7 +329,7 @@ fn as_given(event: &Event) -> Document {
         .collect()
 }
 
-pub(super) fn id(document: &Document) -> String {
+pub(crate) fn id(document: &Document) -> String {
     let id = document.get("_id").and_then(Value::as_str);
     id.expect("generated documents have an id").to_owned()
 }

@@ -66,6 +66,12 @@ fn filters_mean_in_memory_what_they_mean_in_mongodb() {
                     json(&embedded),
                     json(filter)
                 );
+                prop_assert_eq!(
+                    judge.count(&parsed)?,
+                    theirs.len() as u64,
+                    "counted for {}",
+                    json(filter)
+                );
                 let narrowed = mongo::narrow(&parsed);
                 let candidates = judge.ids(narrowed.clone())?;
                 prop_assert!(
@@ -332,7 +338,7 @@ fn the_tables_hold_in_mongodb() {
 }
 
 /// The filter as a client wrote it: what livelog itself never sends to MongoDB.
-fn written(filter: &Value) -> bson::Document {
+pub(crate) fn written(filter: &Value) -> bson::Document {
     match to_bson(filter) {
         Bson::Document(filter) => filter,
         other => panic!("{other} is no filter"),

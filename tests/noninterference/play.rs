@@ -219,6 +219,21 @@ impl Player<'_> {
             .pages(self.token, "/api/events", &query, "cursor")
             .await;
         self.note(format!("list {request}"), list);
+        self.stats(&query).await;
+    }
+
+    /// The events that a query asks for in groups, whatever its order and page.
+    async fn stats(&mut self, query: &[(&str, String)]) {
+        let asked = |(name, _): &&(&str, String)| ["filter", "minSeq", "at"].contains(name);
+        let mut asked: Vec<_> = query.iter().filter(asked).cloned().collect();
+        let by = ["owner", "level", "secret", "box", "items.price"];
+        let by = by[self.heard.len() % by.len()];
+        asked.extend([("group", by.to_owned()), ("sum", "n".to_owned())]);
+        let (status, stats) = self
+            .house
+            .get(self.token, "/api/events/stats", &asked)
+            .await;
+        self.note(format!("stats {asked:?}"), json!([status, stats]));
     }
 
     async fn log(&mut self, after: &Both<u64>, asked: &Map<String, Value>, head: u64) {

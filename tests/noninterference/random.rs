@@ -315,6 +315,9 @@ pub fn fetch(dice: &mut Dice) -> Map<String, Value> {
     if chance(dice, 30) {
         payload["fields"] = fields(dice);
     }
+    if chance(dice, 50) {
+        payload["count"] = json!(true);
+    }
     payload.as_object().unwrap().clone()
 }
 

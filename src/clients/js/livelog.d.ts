@@ -51,6 +51,10 @@ export type FetchOptions = {
     filter?: any;
     sort?: Record<string, 1 | -1>;
     limit?: number;
+    /**
+     * how many match in all; with a `limit` of 0 that alone
+     */
+    count?: boolean;
     cursor?: string;
     fields?: string[];
     /**
@@ -71,6 +75,8 @@ export type Page = {
     data: any[];
     seq: number;
     next?: string;
+    count?: number;
+    countAtLeast?: number;
 };
 export type HistoryOptions = {
     /**
@@ -137,13 +143,14 @@ export type Db = ReturnType<typeof connect>;
  * @property {any} [filter]
  * @property {Record<string, 1 | -1>} [sort]
  * @property {number} [limit]
+ * @property {boolean} [count] how many match in all; with a `limit` of 0 that alone
  * @property {string} [cursor]
  * @property {string[]} [fields]
  * @property {number | string} [at] as of this seq or time
  * @property {number} [minSeq] the last of this client's own writes if left out
  */
 /** @typedef {{ at?: number | string, fields?: string[], minSeq?: number }} GetOptions */
-/** @typedef {{ data: any[], seq: number, next?: string }} Page */
+/** @typedef {{ data: any[], seq: number, next?: string, count?: number, countAtLeast?: number }} Page */
 /**
  * @typedef {object} HistoryOptions
  * @property {'newest' | 'oldest'} [order] which change comes first: the newest if left out
@@ -324,6 +331,7 @@ export declare function connect(url?: string | URL, options?: ConnectOptions): {
         subscribe: (listener: () => void) => () => void;
         readonly ready: boolean;
         readonly count: number | undefined;
+        readonly countAtLeast: number | undefined;
         readonly error: LivelogError | undefined;
         readonly seq: number;
         whenReady: () => Promise<void>;

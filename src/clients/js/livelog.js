@@ -50,6 +50,7 @@ export { LivelogError, compare };
  * @property {any} [filter]
  * @property {Record<string, 1 | -1>} [sort]
  * @property {number} [limit]
+ * @property {boolean} [count] how many match in all; with a `limit` of 0 that alone
  * @property {string} [cursor]
  * @property {string[]} [fields]
  * @property {number | string} [at] as of this seq or time
@@ -57,7 +58,7 @@ export { LivelogError, compare };
  */
 
 /** @typedef {{ at?: number | string, fields?: string[], minSeq?: number }} GetOptions */
-/** @typedef {{ data: any[], seq: number, next?: string }} Page */
+/** @typedef {{ data: any[], seq: number, next?: string, count?: number, countAtLeast?: number }} Page */
 
 /**
  * @typedef {object} HistoryOptions
@@ -216,8 +217,9 @@ export function connect(url = globalThis.location?.origin, options) {
   /** @param {FetchOptions} query @returns {Promise<Page>} */
   async function fetch(query) {
     const minSeq = () => (query.at === undefined && connection.acknowledged) || undefined;
-    const { data, seq, next } = await read('FETCH', () => ({ minSeq: minSeq(), ...query }));
-    return { data, seq, next };
+    const answer = await read('FETCH', () => ({ minSeq: minSeq(), ...query }));
+    const { data, seq, next, count, countAtLeast } = answer;
+    return { data, seq, next, count, countAtLeast };
   }
 
   return {

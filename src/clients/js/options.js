@@ -10,7 +10,7 @@ const CALLS = {
   connect: 'token role persist name WebSocket fetch onConflict onLost',
   authenticate: 'token role',
   query: 'filter sort limit fields optimistic window count',
-  fetch: 'filter sort limit fields cursor at minSeq',
+  fetch: 'filter sort limit count fields cursor at minSeq',
   get: 'fields at minSeq',
   history: 'order after limit fields minSeq',
   changes: 'filter fields after epoch',
@@ -50,7 +50,7 @@ const isOneOf = (words) => (value) => words.split(' ').includes(value);
 const KINDS = [
   ['commandId cursor epoch name role', 'a string', isText],
   ['after expectedVersion limit minSeq', 'a number from 0', isCount],
-  ['merge optimistic window count', 'true or false', isA('boolean')],
+  ['count merge optimistic window', 'true or false', isA('boolean')],
   ['WebSocket fetch onConflict onLost', 'a function', isFunction],
   ['token', 'a string or a function', isText, isFunction],
   ['at', 'a seq or a time', isText, isCount],

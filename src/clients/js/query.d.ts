@@ -80,6 +80,8 @@ export declare function openQuery(connection: import('./connection.js').Connecti
     readonly ready: boolean;
     /** How many events there are in all, if that is counted. */
     readonly count: number | undefined;
+    /** The same, where so many were counted and there may be more. */
+    readonly countAtLeast: number | undefined;
     /** Why it is over. */
     readonly error: import("./errors.js").LivelogError | undefined;
     /** Everything up to here is taken in. */

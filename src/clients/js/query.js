@@ -84,8 +84,8 @@ export function openQuery(connection, writes, options) {
   /** @type {string | undefined} */
   let epoch;
   let isReady = false;
-  /** @type {number | undefined} */
-  let count;
+  /** @type {{ count?: number, countAtLeast?: number } | undefined} */
+  let counted;
   /** @type {LivelogError | undefined} */
   let error;
   /** @type {Set<() => void>} */
@@ -98,7 +98,7 @@ export function openQuery(connection, writes, options) {
   const waiters = new Set();
 
   /** What listeners know. @type {any[]} */
-  let told = [view, isReady, error, count];
+  let told = [view, isReady, error, counted];
   /** Not told yet. @type {Change[]} */
   let changes = [];
   let wasReset = false;
@@ -263,7 +263,7 @@ export function openQuery(connection, writes, options) {
     isScheduled = false;
     const start = performance.now();
     arrange();
-    const now = [view, isReady, error, count];
+    const now = [view, isReady, error, counted];
     if (now.some((value, at) => value !== told[at])) tell(listeners);
     told = now;
     tellChanges();
@@ -314,7 +314,7 @@ export function openQuery(connection, writes, options) {
         swap(new Map());
         arrange();
         isReady = false;
-        count = undefined;
+        counted = undefined;
         seq = 0;
         schedule();
       },
@@ -324,8 +324,8 @@ export function openQuery(connection, writes, options) {
       },
       snapshot: (rows) => rows.forEach(take),
       change: onChange,
-      count(now) {
-        count = now;
+      count(frame) {
+        counted = frame;
         schedule();
       },
       live: onLive,
@@ -356,7 +356,11 @@ export function openQuery(connection, writes, options) {
     },
     /** How many events there are in all, if that is counted. */
     get count() {
-      return count;
+      return counted?.count;
+    },
+    /** The same, where so many were counted and there may be more. */
+    get countAtLeast() {
+      return counted?.countAtLeast;
     },
     /** Why it is over. */
     get error() {

@@ -31,7 +31,7 @@ export type Handlers = {
     /**
      * how many events a list has in all
      */
-    count?: (count: number) => void;
+    count?: (counted: Frame) => void;
     /**
      * everything up to now was told
      */

@@ -21,7 +21,7 @@ import { LivelogError, failure } from './errors.js';
  *   gap follow; with a reason if the server gave one
  * @property {(rows: any[]) => void} [snapshot] a page of it
  * @property {(change: Frame) => void} change
- * @property {(count: number) => void} [count] how many events a list has in all
+ * @property {(counted: Frame) => void} [count] how many events a list has in all
  * @property {() => void} [live] everything up to now was told
  * @property {(error: LivelogError) => void} fail it cannot go on
  */
@@ -128,7 +128,7 @@ export function openSubscription(connection, { filter, fields, snapshot, after, 
     } else if (frame.type === 'snapshot') {
       handlers.snapshot?.(frame.data);
     } else if (frame.type === 'count') {
-      handlers.count?.(frame.count);
+      handlers.count?.(frame);
     } else if (frame.type === 'live') {
       live(frame.seq);
     } else if (frame.type === 'behind') {

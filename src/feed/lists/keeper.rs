@@ -28,9 +28,7 @@ pub(super) struct Keeper {
     list: Arc<SharedList>,
     feed: Feed,
     requester: Requester,
-    /// As many events as the list is to know.
     query: Arc<Query>,
-    counts: bool,
     source: Box<dyn ListSource>,
     /// Moves when something that is held may have been erased.
     generations: watch::Receiver<u64>,
@@ -48,19 +46,14 @@ impl Keeper {
         list: &Arc<SharedList>,
         feed: &Feed,
         requester: &Requester,
-        (query, counts): (&Arc<Query>, bool),
+        query: &Arc<Query>,
         source: Box<dyn ListSource>,
     ) -> Self {
-        let limit = query.limit.map(Ranking::capacity);
         Self {
             list: Arc::clone(list),
             feed: feed.clone(),
             requester: requester.clone(),
-            query: Arc::new(Query {
-                limit,
-                ..(**query).clone()
-            }),
-            counts,
+            query: Arc::clone(query),
             source,
             generations: feed.live.generations(),
         }
@@ -89,7 +82,7 @@ impl Keeper {
                 moved = self.generations.changed() => moved.expect("the feed is this task's own"),
             }
             if self.list.is_stale(*self.generations.borrow_and_update()) {
-                self.read_again(self.counts).await?;
+                self.read_again(self.query.counts).await?;
             }
             let slice = Steps::new(limits::JUDGE_SLICE_STEPS);
             let mut gathered = SeenChanges::default();
@@ -105,19 +98,27 @@ impl Keeper {
     /// Reads the list for the first time; the seq to read changes from.
     async fn begin(&mut self) -> Result<Seq, SubscriptionError> {
         let generation = *self.generations.borrow_and_update();
-        let reading = self.source.read(Arc::clone(&self.query), self.counts);
+        let reading = self.source.read(self.reads(self.query.counts));
         let read = reading.await.map_err(SubscriptionError::Failed)?;
-        let counted = read.count.map_or(read.seq, |(seq, _)| seq);
-        let seq = read.seq.min(counted);
+        let seq = read.seq;
         self.list.renew(read, generation)?;
         Ok(seq)
+    }
+
+    /// The query for as many events as the list is to know.
+    fn reads(&self, counts: bool) -> Query {
+        Query {
+            limit: self.query.limit.map(Ranking::capacity),
+            counts,
+            ..(*self.query).clone()
+        }
     }
 
     /// Reads the list again, as soon as the store lets it.
     async fn read_again(&mut self, counts: bool) -> Result<(), SubscriptionError> {
         loop {
             let generation = *self.generations.borrow_and_update();
-            match self.source.read(Arc::clone(&self.query), counts).await {
+            match self.source.read(self.reads(counts)).await {
                 Ok(read) => return self.list.renew(read, generation),
                 Err(failure) if failure.code.retryable() => {
                     tokio::time::sleep(RETRY_DELAY).await;
@@ -133,7 +134,7 @@ impl Keeper {
         seen: VisibleKind,
         arrived: Instant,
     ) -> Result<(), SubscriptionError> {
-        if self.counts && change.is_redacted() {
+        if self.query.counts && change.is_redacted() {
             // Whether its event matched is not known any more.
             return self.read_again(true).await;
         }

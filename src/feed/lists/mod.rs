@@ -33,7 +33,7 @@ use crate::domain::{Event, Ranking, Seq};
 use crate::fairness::Requester;
 use crate::limits;
 use crate::protocol::Failure;
-use crate::query::{Query, Sort};
+use crate::query::{Count, Query, Sort};
 use keeper::Keeper;
 use list_seat::ListSeat;
 pub use reader::ListReader;
@@ -42,37 +42,21 @@ use shared_list::SharedList;
 /// What a list shows, read from the store.
 #[derive(Debug)]
 pub struct ListRead {
-    /// What the events are as of.
+    /// What it is as of.
     pub seq: Seq,
     /// The first events of the order.
     pub events: Vec<Event>,
     /// Whether there are no others.
     pub is_whole: bool,
-    /// How many events match, as of a seq, if it was asked for.
-    pub count: Option<(Seq, u64)>,
-}
-
-impl ListRead {
-    /// A list that shows nothing.
-    pub fn nothing() -> Self {
-        Self {
-            seq: Seq::ZERO,
-            events: Vec::new(),
-            is_whole: true,
-            count: None,
-        }
-    }
+    /// How many events match, if the query counts them.
+    pub count: Option<Count>,
 }
 
 /// Reads a list from the store.
 pub trait ListSource: fmt::Debug + Send + Sync + 'static {
-    /// The first `query.limit` events, fewer if they take more than [`limits::LIST_BYTES_MAX`]; and how many there are, if
-    /// asked for. Reflects every change that was durable when the call began.
-    fn read(
-        &self,
-        query: Arc<Query>,
-        counts: bool,
-    ) -> BoxFuture<'static, Result<ListRead, Failure>>;
+    /// The first events of the query's limit, fewer if they take more than [`limits::LIST_BYTES_MAX`]; and how many match, if it
+    /// counts. Reflects every change that was durable when the call began.
+    fn read(&self, query: Query) -> BoxFuture<'static, Result<ListRead, Failure>>;
 }
 
 /// The live lists of a node.
@@ -126,7 +110,7 @@ impl Lists {
         self: &Arc<Self>,
         feed: &Feed,
         requester: &Requester,
-        (query, counts): (&Arc<Query>, bool),
+        query: &Arc<Query>,
         source: Box<dyn ListSource>,
         wakeup: &Arc<Notify>,
     ) -> ListMembership {
@@ -135,13 +119,13 @@ impl Lists {
             filter: query.filter.digest(),
             sort: query.sort.clone(),
             limit: shown,
-            counts,
+            counts: query.counts,
         };
         let mut kept = self.kept();
         let entry = kept.entry(key.clone()).or_insert_with(|| {
             let ranking = Ranking::new(query, shown);
             let list = SharedList::new(ranking, &self.budget);
-            let keeper = Keeper::new(&list, feed, requester, (query, counts), source);
+            let keeper = Keeper::new(&list, feed, requester, query, source);
             KeptList {
                 list,
                 readers: 0,

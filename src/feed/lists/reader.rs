@@ -23,7 +23,7 @@ use crate::feed::notice::Notice;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::protocol;
-use crate::query::{Fields, Query};
+use crate::query::{Count, Fields, Query};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct ListReader {
     /// What was handed out is as of this.
     seq: Seq,
     /// The count that was told.
-    told: Option<u64>,
+    told: Option<Count>,
     position: ListPosition,
     /// For its filter.
     holding: Option<Holding>,
@@ -227,7 +227,7 @@ impl ListReader {
         out(Notice::new("reset", None, frame));
     }
 
-    fn tell_count(&mut self, count: Option<(Seq, u64)>, out: &mut impl FnMut(Notice)) {
+    fn tell_count(&mut self, count: Option<(Seq, Count)>, out: &mut impl FnMut(Notice)) {
         let Some((seq, count)) = count.filter(|(_, count)| self.told != Some(*count)) else {
             return;
         };

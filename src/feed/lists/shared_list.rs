@@ -16,6 +16,7 @@ use super::{ListRead, SubscriptionError};
 use crate::budget::{Budget, Share};
 use crate::domain::{Change, Event, Move, Ranking, Seq, Unranked, VisibleKind};
 use crate::limits;
+use crate::query::Count;
 use crate::value::TooCostly;
 
 /// See the [module](self).
@@ -43,7 +44,7 @@ struct ListState {
     /// What it shows is as of this.
     seq: Seq,
     /// How many events match, as of a seq.
-    count: Option<(Seq, u64)>,
+    count: Option<(Seq, Count)>,
     /// The latest seq that a reader wants it as of.
     wanted: Seq,
     generation: u64,
@@ -67,7 +68,7 @@ pub(super) enum ListNews {
     /// The next changes.
     Changes(Vec<Arc<ListChange>>),
     /// It has taken all: the seq that this is as of, and the count with its own.
-    All(Seq, Option<(Seq, u64)>),
+    All(Seq, Option<(Seq, Count)>),
 }
 
 /// All that a list shows.
@@ -75,7 +76,7 @@ pub(super) enum ListNews {
 pub(super) struct ListView {
     pub(super) seq: Seq,
     pub(super) events: VecDeque<Arc<Event>>,
-    pub(super) count: Option<(Seq, u64)>,
+    pub(super) count: Option<(Seq, Count)>,
     pub(super) generation: u64,
     /// The number of the next change.
     pub(super) next: u64,
@@ -160,7 +161,8 @@ impl SharedList {
         let renewed = state.ranking.renew(read.events, read.is_whole);
         let moves = renewed.map_err(|TooCostly| SubscriptionError::FilterTooSlow)?;
         state.seq = read.seq;
-        state.count = read.count.or(state.count);
+        let counted = read.count.map(|count| (read.seq, count));
+        state.count = counted.or(state.count);
         if state.generation != generation {
             state.generation = generation;
             state.forget();
@@ -285,8 +287,8 @@ impl ListState {
         }
         *seq = change.seq;
         match seen {
-            VisibleKind::Create | VisibleKind::Enter => *count += 1,
-            VisibleKind::Delete | VisibleKind::Leave => *count = count.saturating_sub(1),
+            VisibleKind::Create | VisibleKind::Enter => *count = count.and_one(),
+            VisibleKind::Delete | VisibleKind::Leave => *count = count.less_one(),
             VisibleKind::Update => return false,
         }
         true

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use crate::indexes::keys::WIDE;
-use crate::indexes::{FieldSet, Index, Indexes, KeyRange, OrderedRange, Plan, RangeLookup, plan};
-use crate::query::{Direction, Query};
+use crate::indexes::{
+    Covering, FieldSet, Index, Indexes, KeyRange, OrderedRange, Plan, RangeLookup, covering, plan,
+};
+use crate::query::{Direction, Filter, Query};
 use crate::value::{Document, Steps, Value};
 
 /// Records, and their entries in some indexes.
@@ -127,6 +129,20 @@ impl Shelf {
             }
         };
         (plan, answer)
+    }
+
+    /// How many records have entries in the ranges that decide a filter, and how many entries; `None` if none decide it.
+    pub(super) fn counted(&self, filter: &Filter) -> Option<(usize, usize, bool)> {
+        let Ok(covering) = covering(filter, self);
+        let Covering {
+            lookup,
+            has_each_once,
+        } = covering?;
+        let index = &self.indexes[lookup.index];
+        let found = lookup.ranges.iter().flat_map(|range| index.within(range));
+        let places: Vec<usize> = found.map(|(_, place)| *place).collect();
+        let records: BTreeSet<usize> = places.iter().copied().collect();
+        Some((records.len(), places.len(), has_each_once))
     }
 
     fn named(&self, lookups: &[RangeLookup]) -> BTreeSet<usize> {

@@ -1,11 +1,11 @@
-//! `GET /api/events`, `GET /api/events/{id}` and its history, `/healthz` and `/readyz`.
+//! `GET /api/events`, `GET /api/events/stats`, `GET /api/events/{id}` and its history, `/healthz` and `/readyz`.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query as Params, State};
 use axum::http::header::{CACHE_CONTROL, ETAG};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
@@ -15,8 +15,8 @@ use crate::limits;
 use crate::node::{Budget, Guarded, QueryResult, SeenHistory, StoreError};
 use crate::protocol;
 use crate::protocol::EventArray;
-use crate::protocol::{Code, Failure, Fetch, History};
-use crate::query::Query;
+use crate::protocol::{Code, Failure, Fetch, History, Stats};
+use crate::query::{Count, Query};
 use crate::telemetry::Throttle;
 use crate::transport::http::budgeted_body::{try_with_share, with_share};
 use crate::transport::http::{conditions, params};
@@ -26,6 +26,12 @@ use crate::value::Invalid;
 /// A body is sent in chunks of about this size: large enough to amortise a write, small enough that
 /// thousands of downloads fit in memory.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Beside the addresses of events.
+pub(super) const STATS: &str = "/api/events/stats";
+
+/// The address of the event that would have the other: the same letters, of which one is escaped.
+pub(super) const EVENT_CALLED_STATS: &str = "/api/events/%73tats";
 
 /// The browser that asked for an event may cache it, and must revalidate it before it shows it.
 const REVALIDATED: (axum::http::HeaderName, &str) = (CACHE_CONTROL, "private, no-cache");
@@ -48,7 +54,31 @@ pub(crate) async fn events(
     Ok((JSON, Body::from_stream(chunks)).into_response())
 }
 
-pub(crate) async fn event(
+/// `GET /api/events/stats`, or the event of the address. Only here are the two told apart: an event that is called `stats`
+/// is written at either address.
+pub(crate) async fn stats_or_event(
+    app: State<App>,
+    guarded: Guarded,
+    uri: Uri,
+    id: Path<String>,
+    Params(params): Params<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    match uri.path() == STATS {
+        true => stats(&guarded, params).await,
+        false => event(app, guarded, id, Params(params), headers).await,
+    }
+}
+
+async fn stats(guarded: &Guarded, params: Vec<(String, String)>) -> Result<Response, Failure> {
+    let params = params::read(params, &Stats::NAMES)?;
+    let stats = Stats::parse(&params, "query");
+    let stats = stats.map_err(|invalid| Failure::at(Code::InvalidFilter, invalid))?;
+    let (body, share) = guarded.stats(&stats).await?;
+    Ok((JSON, with_share(body, share)).into_response())
+}
+
+async fn event(
     State(app): State<App>,
     guarded: Guarded,
     Path(id): Path<String>,
@@ -159,6 +189,7 @@ static LISTING_THROTTLE: Throttle = Throttle::new();
 struct Listing {
     query: Arc<Query>,
     seq: Seq,
+    count: Option<Count>,
     events: BoxStream<'static, Result<Event, StoreError>>,
     /// The last event, once the limit is reached: the cursor of the next page.
     last: Option<Event>,
@@ -176,10 +207,13 @@ fn list_body(
     result: QueryResult,
     budget: Budget,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let QueryResult { seq, events, .. } = result;
+    let QueryResult {
+        seq, count, events, ..
+    } = result;
     let listing = Listing {
         query,
         seq,
+        count,
         events,
         last: None,
         stage: ListingStage::Start,
@@ -196,7 +230,7 @@ impl Listing {
     /// take a part for the whole.
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let (mut chunk, mut array) = match std::mem::replace(&mut self.stage, ListingStage::Done) {
-            ListingStage::Start => protocol::rest::list_start(self.seq),
+            ListingStage::Start => protocol::rest::list_start(self.seq, self.count),
             ListingStage::Events(array) => (Vec::new(), array),
             ListingStage::Done => return Ok(None),
         };

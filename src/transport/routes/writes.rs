@@ -7,7 +7,7 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::rest::read_id;
+use super::rest::{EVENT_CALLED_STATS, STATS, read_id};
 use crate::domain::{CommandBatch, CommandId, CommandKind, EventId};
 use crate::node::{Done, Guarded, SubmitError};
 use crate::protocol;
@@ -208,7 +208,10 @@ fn path_of(id: &EventId) -> String {
             _ => path.push_str(&format!("%{byte:02X}")),
         }
     }
-    path
+    match path == STATS {
+        true => EVENT_CALLED_STATS.to_owned(),
+        false => path,
+    }
 }
 
 async fn document(headers: &HeaderMap, request: Request<Body>) -> Result<Document, Failure> {

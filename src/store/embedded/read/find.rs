@@ -16,11 +16,13 @@ use std::sync::Arc;
 use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::count;
 use super::history::{PastView, Scanned};
+use super::planned::Planned;
 use super::steps::{EventReader, ReadDeadline, StepReader};
 use crate::domain::{Event, EventId, Seq};
 use crate::fairness::Requester;
-use crate::query::{Direction, Query};
+use crate::query::{Count, Direction, Query};
 use crate::store::embedded::shared::Shared;
 use crate::store::top_k::{TopK, TopOrder};
 use crate::store::{QueryEvents, QueryPlan, QueryResult, StoreError, admitted};
@@ -41,16 +43,14 @@ pub(crate) async fn find(
         began_at_head: true,
     };
     let mut reader = StepReader::new(shared, requester, query, as_of);
-    let source = match reader.plan(query).await? {
-        Some(planned) => planned.source(&reader, query).await?,
+    let planned = reader.plan(query).await?;
+    let counted = query.counts.then(|| Arc::clone(&planned.snapshot));
+    let source = source(&reader, query, planned).await?;
+    let count = match counted {
+        Some(snapshot) => Some(count::count_now(&reader, query, snapshot).await?),
         None => None,
     };
-    let source = match source {
-        Some(source) => source,
-        None => scanned(&reader, query).await?,
-    };
-    let seq = reader.as_of.seq;
-    Ok(answer(reader, query, source, seq))
+    Ok(answer(reader, query, source, count))
 }
 
 /// See [`Store::find_at`](crate::store::Store::find_at).
@@ -66,8 +66,35 @@ pub(crate) async fn find_at(
         began_at_head: false,
     };
     let reader = StepReader::new(shared, requester, query, as_of);
-    let source = scanned(&reader, query).await?;
-    Ok(answer(reader, query, source, at))
+    let source = match query.limit {
+        Some(0) => nothing(),
+        _ => scanned(&reader, query).await?,
+    };
+    let count = match query.counts {
+        true => Some(count::count_past(&reader, query).await?),
+        false => None,
+    };
+    Ok(answer(reader, query, source, count))
+}
+
+/// The events of an answer, by its plan.
+async fn source(
+    reader: &StepReader,
+    query: &Arc<Query>,
+    planned: Planned,
+) -> Result<EventSource, StoreError> {
+    if query.limit == Some(0) {
+        return Ok(nothing());
+    }
+    match planned.source(reader, query).await? {
+        Some(source) => Ok(source),
+        None => scanned(reader, query).await,
+    }
+}
+
+/// Of an answer without events.
+fn nothing() -> EventSource {
+    EventSource::Listed(TopOrder::of(Vec::new()))
 }
 
 /// The events of an answer that no index helps with.
@@ -95,7 +122,13 @@ async fn sort_rest(reader: &StepReader, rest: Arc<Query>) -> Result<TopOrder, St
     sort(reader, rest, all).await
 }
 
-fn answer(reader: StepReader, query: &Arc<Query>, source: EventSource, seq: Seq) -> QueryResult {
+fn answer(
+    reader: StepReader,
+    query: &Arc<Query>,
+    source: EventSource,
+    count: Option<Count>,
+) -> QueryResult {
+    let seq = reader.as_of.seq;
     let cost = Arc::clone(&reader.cost);
     let progress = FindProgress {
         reader,
@@ -104,6 +137,7 @@ fn answer(reader: StepReader, query: &Arc<Query>, source: EventSource, seq: Seq)
     };
     QueryResult {
         seq,
+        count,
         cost,
         events: progress.into_stream(),
     }
@@ -119,7 +153,7 @@ pub(super) enum EventSource {
 
 impl EventSource {
     /// Passes events to `take` until the step is over or `take` has enough; returns the source of the remaining ones.
-    fn advance(
+    pub(super) fn advance(
         self,
         events: &EventReader,
         mut take: impl FnMut(Event) -> Result<bool, StoreError>,
@@ -182,7 +216,7 @@ fn pinned(query: &Query) -> Option<Vec<EventId>> {
 }
 
 /// All events that may match, in any order.
-fn unordered(query: &Query) -> EventSource {
+pub(super) fn unordered(query: &Query) -> EventSource {
     match pinned(query) {
         Some(ids) => EventSource::Listed(TopOrder::of(ids)),
         None => EventSource::Scan(Direction::Ascending, None),

@@ -5,6 +5,7 @@ use std::ops::Bound;
 use redb::ReadableTableMetadata;
 
 use super::snapshot::Snapshot;
+use super::steps::ReadDeadline;
 use crate::domain::EventId;
 use crate::indexes::{FieldSet, Index, Indexes, KeyRange};
 use crate::query::Direction;
@@ -18,6 +19,14 @@ pub(super) struct IndexEntry {
     entry: Vec<u8>,
     key_length: u16,
     pub(super) id: EventId,
+}
+
+/// Entries that were passed over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) count: usize,
+    /// Where the others are, if there may be others.
+    pub(super) rest: Option<KeyRange>,
 }
 
 /// In one direction.
@@ -67,6 +76,26 @@ impl Snapshot {
             Direction::Ascending => Box::new(rows.map(parsed)),
             Direction::Descending => Box::new(rows.rev().map(parsed)),
         })
+    }
+
+    /// Counts the entries of a range until the step is over.
+    pub(super) fn pass_entries(
+        &self,
+        place: usize,
+        range: &KeyRange,
+    ) -> Result<Passed, StoreError> {
+        let mut clock = ReadDeadline::start();
+        let (_, table) = &self.indexes[place];
+        let mut count = 0;
+        for row in table.range::<&[u8]>(bounds(range)).map_err(read_error)? {
+            let (entry, _) = row.map_err(read_error)?;
+            count += 1;
+            if clock.is_over() {
+                let rest = Some(range.beyond(entry.value(), Direction::Ascending));
+                return Ok(Passed { count, rest });
+            }
+        }
+        Ok(Passed { count, rest: None })
     }
 }
 

@@ -183,11 +183,11 @@ impl<'a> OrderedEntries<'a> {
         let same = KeyRange::beginning_with(key.to_vec());
         let is_within = self.left.from.as_slice() <= key && key < self.left.to.as_slice();
         if self.keys == self.ids {
-            self.left = beyond(&self.left, &entry, self.keys);
+            self.left = self.left.beyond(&entry, self.keys);
             return Ok(());
         }
         if is_within {
-            let rest = beyond(&same, &entry, self.ids);
+            let rest = same.beyond(&entry, self.ids);
             self.take(&rest)?;
         }
         self.leave(&same);
@@ -231,20 +231,5 @@ impl<'a> OrderedEntries<'a> {
             Direction::Ascending => self.left.from = keys.to.clone().max(self.left.from.clone()),
             Direction::Descending => self.left.to = keys.from.clone().min(self.left.to.clone()),
         }
-    }
-}
-
-/// The part of a range that comes after an entry in this direction.
-fn beyond(range: &KeyRange, entry: &[u8], direction: Direction) -> KeyRange {
-    let KeyRange { from, to } = range.clone();
-    match direction {
-        Direction::Ascending => KeyRange {
-            from: from.max([entry, &[0]].concat()),
-            to,
-        },
-        Direction::Descending => KeyRange {
-            from,
-            to: to.min(entry.to_vec()),
-        },
     }
 }

@@ -1,6 +1,7 @@
 //! Reading: snapshots, which are a read transaction with the memtable on top, as of one seq.
 
 mod check;
+mod count;
 pub(super) mod find;
 pub(super) mod history;
 mod index_entries;

@@ -15,23 +15,28 @@ use crate::query::{Direction, Query};
 use crate::store::top_k::TopOrder;
 use crate::store::{QueryPlan, StoreError};
 
-/// A plan that uses an index, and the snapshot that it was made for.
+/// A plan, and the snapshot that it was made for.
 pub(super) struct Planned {
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     plan: Plan,
 }
 
 impl StepReader {
-    /// The plan for a query, if an index helps. From now on the answer is as of the snapshot that it was made for.
-    pub(super) async fn plan(&mut self, query: &Arc<Query>) -> Result<Option<Planned>, StoreError> {
-        if !self.may_use_index(query) {
-            return Ok(None);
-        }
-        let asked = Arc::clone(query);
-        let planned = self.step(move |events| Planned::of(&asked, &events.snapshot));
-        let planned = planned.await?;
+    /// The plan for a query. From now on the answer is as of the snapshot that it was made for.
+    pub(super) async fn plan(&mut self, query: &Arc<Query>) -> Result<Planned, StoreError> {
+        let planned = match self.may_use_index(query) {
+            false => Planned {
+                snapshot: self.shared.snapshot(),
+                plan: Plan::Scan,
+            },
+            true => {
+                let asked = Arc::clone(query);
+                let planned = self.step(move |events| Planned::of(&asked, &events.snapshot));
+                planned.await?
+            }
+        };
         self.as_of.seq = planned.snapshot.seq;
-        Ok(Some(planned).filter(Planned::uses_index))
+        Ok(planned)
     }
 
     /// The same for an answer in progress, which an index helps with as long as its seq is the head.
@@ -48,12 +53,14 @@ impl StepReader {
     }
 
     fn may_use_index(&self, query: &Query) -> bool {
-        query.scans_all_events() && !self.shared.snapshot().indexes.is_empty()
+        query.scans_all_events()
+            && query.limit != Some(0)
+            && !self.shared.snapshot().indexes.is_empty()
     }
 }
 
 impl Planned {
-    fn of(query: &Query, snapshot: &Arc<Snapshot>) -> Result<Self, StoreError> {
+    pub(super) fn of(query: &Query, snapshot: &Arc<Snapshot>) -> Result<Self, StoreError> {
         Ok(Self {
             plan: indexes::plan(query, &**snapshot)?,
             snapshot: Arc::clone(snapshot),
@@ -64,7 +71,7 @@ impl Planned {
         self.plan != Plan::Scan
     }
 
-    /// The events that the plan looks at; `None` if it turned out to cost more than a scan.
+    /// The events that the plan looks at; `None` if it uses no index, or turned out to cost more than a scan.
     pub(super) async fn source(
         self,
         reader: &StepReader,

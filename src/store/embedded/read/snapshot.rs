@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redb::ReadTransaction;
+use redb::{ReadTransaction, ReadableTableMetadata};
 use uuid::Uuid;
 
 use super::memtable::Memtable;
@@ -74,6 +74,17 @@ impl Snapshot {
         let row = self.view.get(id.as_str()).map_err(read_error)?;
         row.map(|bytes| decode::event(id.as_str(), bytes.value()))
             .transpose()
+    }
+
+    /// How many events the table has.
+    pub(super) fn rows(&self) -> Result<u64, StoreError> {
+        self.view.len().map_err(read_error)
+    }
+
+    /// Whether the table has an event at `id`.
+    pub(super) fn has_row(&self, id: &EventId) -> Result<bool, StoreError> {
+        let row = self.view.get(id.as_str()).map_err(read_error)?;
+        Ok(row.is_some())
     }
 
     /// See [`Store::load`](crate::store::Store::load).

@@ -33,10 +33,11 @@ use super::{BATCH_COUNT, batch_size, history, load, log, view};
 use crate::budget::Budget;
 use crate::domain::{Change, ChangeKind, Event, EventId, Seq};
 use crate::limits;
-use crate::query::{Direction, Query};
+use crate::query::{Count, Direction, Query};
 use crate::store::mongo::wire::call::{QUERY_CALL_DEADLINE, compute, within};
 use crate::store::mongo::wire::decode;
 use crate::store::mongo::{LOG, collection, head};
+use crate::store::tally::MatchTally;
 use crate::store::top_k::{TopK, TopOrder};
 use crate::store::{QueryEvents, QueryResult, StoreError, admitted, is_seen_now};
 
@@ -54,8 +55,43 @@ pub(crate) async fn find_at(
 ) -> Result<QueryResult, StoreError> {
     let began = Instant::now();
     let read = AsOfRead::new(log, query, at, false);
-    let events = read.matching().await?;
-    Ok(view::told(at, events, began))
+    let count = match query.counts {
+        true => Some(count(log, query, at).await?),
+        false => None,
+    };
+    let events = match query.limit {
+        Some(0) => stream::empty().boxed(),
+        _ => read.matching().await?,
+    };
+    Ok(QueryResult {
+        count,
+        ..view::told(at, events, began)
+    })
+}
+
+/// How many events match as of change `at`.
+async fn count(log: &head::OpenedLog, query: &Query, at: Seq) -> Result<Count, StoreError> {
+    let all = Arc::new(query.of_all_matches());
+    let read = AsOfRead::new(log, &all, at, false);
+    let ids = read.candidate_ids();
+    let mut scan = AsOfScan::new(read, ids, BATCH_COUNT);
+    let mut tally = MatchTally::of(&all);
+    loop {
+        let asked = Arc::clone(&all);
+        let (events, rest) = scan.next_to_judge().await?;
+        tally = compute(move |caller| {
+            for event in events {
+                caller.ensure_waiting()?;
+                tally.add(&asked, event)?;
+            }
+            Ok(tally)
+        })
+        .await?;
+        scan = match rest {
+            Some(rest) if !tally.is_over() => rest,
+            Some(_) | None => return Ok(tally.count()),
+        };
+    }
 }
 
 /// The rest of an answer that was begun when the head was at `seq`.
@@ -157,12 +193,7 @@ impl AsOfRead {
         let mut top = TopK::new(&self.query, &self.sort_budget);
         let mut scan = AsOfScan::new(self.clone(), ids, BATCH_COUNT);
         loop {
-            // What they are now is read only of events that match.
-            let query = Arc::clone(&self.query);
-            let (events, rest) = match self.query.seen_now {
-                None => scan.next(|event| Ok(Some(event))).await?,
-                Some(_) => scan.next(move |event| admitted(&query, event)).await?,
-            };
+            let (events, rest) = scan.next_to_judge().await?;
             let offered = compute(move |caller| {
                 for event in &events {
                     caller.ensure_waiting()?;
@@ -237,6 +268,15 @@ impl AsOfScan {
             Some(_) => seen_now(&database, &query, events).await?,
         };
         Ok((events, rest))
+    }
+
+    /// The events of the next batch that are still to be judged. What they are now is read only of events that match.
+    async fn next_to_judge(self) -> Result<(Vec<Event>, Option<Self>), StoreError> {
+        let query = Arc::clone(&self.read.query);
+        match query.seen_now {
+            None => self.next(|event| Ok(Some(event))).await,
+            Some(_) => self.next(move |event| admitted(&query, event)).await,
+        }
     }
 
     /// The same, without what they are now.

@@ -57,7 +57,7 @@ pub fn order(query: &Query) -> Bdoc {
 }
 
 /// What a condition was translated to.
-enum Translation {
+pub(super) enum Translation {
     /// It matches what the condition matches.
     Exactly(Bdoc),
     /// It matches that and perhaps more: it must not be negated.
@@ -84,7 +84,7 @@ impl Translation {
     }
 }
 
-fn node(node: &FilterNode) -> Translation {
+pub(super) fn node(node: &FilterNode) -> Translation {
     match node {
         FilterNode::And(nodes) => and(nodes),
         FilterNode::Or(nodes) => branches("$or", nodes),

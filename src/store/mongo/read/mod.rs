@@ -2,6 +2,7 @@
 
 pub(super) mod as_of;
 mod costly;
+mod count;
 pub(super) mod filter;
 pub(super) mod foreign_documents;
 pub(super) mod history;

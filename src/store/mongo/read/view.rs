@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::RawDocumentBuf;
+use bson::doc;
 use bson::raw::RawBsonRef;
 use futures::{StreamExt, TryStreamExt, stream};
 use mongodb::options::{ReadConcern, SessionOptions};
@@ -21,10 +22,10 @@ use mongodb::{ClientSession, Collection, Database};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{as_of, batch_size, costly, filter, foreign_documents};
+use super::{BATCH_COUNT, as_of, batch_size, costly, count, filter, foreign_documents};
 use crate::domain::{Event, Seq};
 use crate::limits;
-use crate::query::Query;
+use crate::query::{Count, Query};
 use crate::store::QueryEvents;
 use crate::store::mongo::wire::call::{
     AwaitedCall, CallError, QUERY_CALL_DEADLINE, code, compute, within,
@@ -43,7 +44,7 @@ pub(crate) async fn find(
     log: &head::OpenedLog,
     query: &Arc<Query>,
 ) -> Result<QueryResult, StoreError> {
-    if !costly::is_sort_cheap(query) {
+    if query.limit != Some(0) && !costly::is_sort_cheap(query) {
         return from_log(log, query).await;
     }
     let began = Instant::now();
@@ -65,6 +66,10 @@ pub(crate) async fn find(
         }
     };
     let seq = log.check(head::parse(head.as_deref()))?.seq;
+    let (count, reading) = match query.counts {
+        true => reading.count(&log.database, query).await?,
+        false => (None, reading),
+    };
     let listing = ViewListing {
         log: log.clone(),
         query: Arc::clone(query),
@@ -72,7 +77,10 @@ pub(crate) async fn find(
         snapshot: HeldReading::new(reading),
         last: None,
     };
-    Ok(told(seq, listing.into_stream(), began))
+    Ok(QueryResult {
+        count,
+        ..told(seq, listing.into_stream(), began)
+    })
 }
 
 /// Whether some event has two sort keys where MongoDB accepts one: arrays in two sort fields, or a number in a
@@ -88,9 +96,28 @@ fn cannot_sort(failure: &CallError, query: &Query) -> bool {
 /// The answer from the log, sorted here: for a sort that MongoDB does not have, and for a query that takes it too long.
 async fn from_log(log: &head::OpenedLog, query: &Arc<Query>) -> Result<QueryResult, StoreError> {
     let began = Instant::now();
-    let seq = log.head(QUERY_CALL_DEADLINE).await?.seq;
+    let (seq, count) = match query.counts {
+        true => count_alone(log, query).await?,
+        false => (log.head(QUERY_CALL_DEADLINE).await?.seq, None),
+    };
     let events = as_of::resume(log, query, seq).await?;
-    Ok(told(seq, events, began))
+    Ok(QueryResult {
+        count,
+        ..told(seq, events, began)
+    })
+}
+
+/// How many events match, and as of when.
+async fn count_alone(
+    log: &head::OpenedLog,
+    query: &Query,
+) -> Result<(Seq, Option<Count>), StoreError> {
+    let without_page = Query {
+        limit: Some(0),
+        ..query.clone()
+    };
+    let counted = Box::pin(find(log, &Arc::new(without_page))).await?;
+    Ok((counted.seq, counted.count))
 }
 
 /// An answer, and what is known of what it takes: the time until it began, and how many events the database yields.
@@ -100,7 +127,12 @@ pub(super) fn told(seq: Seq, events: QueryEvents, began: Instant) -> QueryResult
     cost.took(began.elapsed());
     let counted = Arc::clone(&cost);
     let events = events.inspect(move |_| counted.looked_at_event()).boxed();
-    QueryResult { seq, cost, events }
+    QueryResult {
+        seq,
+        count: None,
+        cost,
+        events,
+    }
 }
 
 fn snapshot_is_gone(failure: &CallError) -> bool {
@@ -120,7 +152,10 @@ async fn begin(
 ) -> Result<(Option<RawDocumentBuf>, ViewRead), CallError> {
     let (meta, events) = (meta(database), collection(database, EVENTS));
     let client = database.client().clone();
-    let (filter, sort) = (filter::narrow(query), filter::order(query));
+    let (filter, sort) = match query.limit {
+        Some(0) => (doc! { "_id": { "$in": [] } }, doc! {}),
+        _ => (filter::narrow(query), filter::order(query)),
+    };
     let (size, deadline) = (batch_size(query), deadline(query));
     within(QUERY_CALL_DEADLINE, async move {
         let options = SessionOptions::builder().snapshot(true).build();
@@ -162,13 +197,52 @@ fn deadline(query: &Query) -> Duration {
 }
 
 /// An open cursor on a snapshot of the view. Dropping it closes the cursor.
-struct ViewRead {
+pub(super) struct ViewRead {
     cursor: SessionRawBatchCursor,
     session: ClientSession,
 }
 
 impl ViewRead {
-    async fn fetch(mut self) -> Result<(Option<RawBatch>, Self), StoreError> {
+    /// Another cursor in the snapshot of a session.
+    pub(super) async fn open(
+        events: &Collection<RawDocumentBuf>,
+        filter: bson::Document,
+        mut session: ClientSession,
+    ) -> Result<Self, StoreError> {
+        let (events, deadline) = (events.clone(), limits::QUERY_DEADLINE);
+        let opened = within(QUERY_CALL_DEADLINE, async move {
+            let cursor = open(
+                &events,
+                filter,
+                doc! {},
+                BATCH_COUNT,
+                deadline,
+                &mut session,
+            );
+            let cursor = cursor.await?;
+            Ok(Self { cursor, session })
+        });
+        Ok(opened.await?)
+    }
+
+    /// Closes the cursor.
+    pub(super) fn into_session(self) -> ClientSession {
+        self.session
+    }
+
+    /// How many events match in the snapshot.
+    async fn count(
+        self,
+        database: &Database,
+        query: &Query,
+    ) -> Result<(Option<Count>, Self), StoreError> {
+        let Self { cursor, session } = self;
+        let events = collection(database, EVENTS);
+        let (count, session) = count::count(&events, query, session).await?;
+        Ok((Some(count), Self { cursor, session }))
+    }
+
+    pub(super) async fn fetch(mut self) -> Result<(Option<RawBatch>, Self), StoreError> {
         let fetched = within(QUERY_CALL_DEADLINE, async move {
             let batch = self.cursor.stream(&mut self.session).next().await;
             Ok((batch.transpose()?, self))
