@@ -7,6 +7,7 @@
 //! plan -> ranges -> spans          a query: its plan, the ranges of keys, the values that conditions allow
 //!            \        \
 //! declaration <- keys -> encoding  a record: its keys, as bytes that sort as values do
+//! declaration <- unique, rules     a record: what no other may hold, and what no index can hold
 //! ```
 
 #![cfg_attr(
@@ -23,9 +24,11 @@ mod encoding;
 mod keys;
 mod plan;
 mod ranges;
+mod rules;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use advice::advice;
 pub use declaration::{Index, check_declared};
@@ -35,3 +38,5 @@ pub(crate) use keys::FieldSet;
 pub(crate) use plan::{Indexes, Plan, RangeLookup, plan};
 #[cfg(any(feature = "embedded", test))]
 pub(crate) use ranges::{KeyRange, OrderedRange};
+pub use rules::IndexRules;
+pub use unique::UniqueKey;

@@ -6,3 +6,4 @@ mod orders;
 mod plans;
 mod records;
 mod shelf;
+mod unique;
