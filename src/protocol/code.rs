@@ -29,6 +29,8 @@ pub enum Code {
     MethodNotAllowed,
     NodeFailed,
     NotFound,
+    NotIndexable,
+    NotUnique,
     OutcomeUnknown,
     PreconditionFailed,
     QueryTooSlow,
@@ -85,7 +87,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -108,6 +110,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::NodeFailed,
         Self::NotFound,
+        Self::NotIndexable,
+        Self::NotUnique,
         Self::OutcomeUnknown,
         Self::PreconditionFailed,
         Self::QueryTooSlow,
@@ -155,6 +159,8 @@ impl Code {
             Self::MethodNotAllowed => rule("method_not_allowed", 405),
             Self::NodeFailed => rule("node_failed", 503).retryable(),
             Self::NotFound => rule("not_found", 404),
+            Self::NotIndexable => rule("not_indexable", 422),
+            Self::NotUnique => rule("not_unique", 409),
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::PreconditionFailed => rule("precondition_failed", 412),
             Self::QueryTooSlow => rule("query_too_slow", 503),

@@ -5,6 +5,7 @@ mod costly;
 pub(super) mod filter;
 pub(super) mod foreign_documents;
 pub(super) mod history;
+pub(super) mod holders;
 pub(super) mod load;
 pub(super) mod log;
 mod page_bound;
