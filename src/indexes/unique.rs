@@ -28,10 +28,6 @@ use crate::value::{Invalid, Record, Steps, Value, ValueRef};
 pub struct UniqueKey {
     pub(crate) bytes: Vec<u8>,
     /// In the order of the fields.
-    #[cfg_attr(
-        not(feature = "mongodb"),
-        expect(dead_code, reason = "the embedded store looks for the bytes")
-    )]
     pub(crate) values: Vec<Value>,
 }
 
