@@ -27,7 +27,7 @@
 //!         -------------------->  store         where the log and the view are
 //!                                  |
 //!    protocol -> domain -> query -> value      pure: the wire; changes and rules; filters; JSON values
-//!    store -> indexes -> query                 pure: what stands where in declared indexes, and which helps a query
+//!    store, engine -> indexes -> query         pure: what stands where in declared indexes, and which helps a query
 //!    adoption, access --^                      pure: what other programs' documents become; rules that are filters
 //!
 //!    node -> quota -> access, protocol         how much of a node one principal may take
@@ -39,7 +39,7 @@
 //! |---|---|
 //! | [`value`] | JSON values and documents: read, checked, ordered, counted in steps. Knows nothing else |
 //! | [`query`] | the filter language over values: parsing, judging, sorting, paging, projecting, grouping |
-//! | [`indexes`] | declared indexes: keys that sort as values do, the ranges of a filter and whether they decide it, the plan of a query |
+//! | [`indexes`] | declared indexes: keys that sort as values do, the ranges of a filter and whether they decide it, the plan of a query; what no two events may hold |
 //! | [`domain`] | events, changes and commands; [`decide`](domain::decide()) makes the one of the others; what a change is to who sees a filter's events |
 //! | [`protocol`] | every byte of JSON that clients say and hear |
 //! | [`access`] | who may see and change what: rules that are filters, and what they come to for one principal |
@@ -90,6 +90,9 @@
 //! - Nobody hears of a change, or of a refusal, before what it rests on is durable.
 //! - The engine's memory of recent events is only as good as its head: a successful compare-and-set
 //!   proves both; what another node wrote is read from the log and taken in.
+//! - No two events hold the same in a unique index, at any seq from when it was first served. The committer decides it: who
+//!   holds what is looked up after the head is known, and the compare-and-set of that head proves it. A store's nodes keep
+//!   the same ones, or cannot append.
 //! - A listener's or subscription's `seq` only grows, and passes no change that it should tell.
 //! - The past does not change, but for what is erased: of that the seqs stay, and a life of which any change
 //!   is erased ends with its deletion, so the view never rests on it.
@@ -101,7 +104,8 @@
 //! 3. [`session`] hands the command to the engine and queues the answer, in order.
 //! 4. [`engine`]: the mailbox takes it against bytes; the committer takes all that waits, up to a
 //!    batch; remembers or loads the events it names; and calls [`decide`](domain::decide()) for each, every one
-//!    seeing what those before it did.
+//!    seeing what those before it did; then it looks up who holds what they take of unique indexes, and where that is not
+//!    free decides again.
 //! 5. [`Store::append`](store::Store::append), once. MongoDB: log entries, view and head in one
 //!    transaction, the head by compare-and-set. Embedded: log entries and one fsync; the view follows in
 //!    memory and moves to the file a little with every append. `Moved`: another node wrote, take it in

@@ -124,7 +124,7 @@ async fn a_database_of_a_newer_format_is_refused_and_left_alone() {
     let driver = database.driver().await;
     let heads = driver.collection::<bson::Document>("meta");
     // Whatever else a later livelog may have made of its head.
-    let head = doc! { "_id": "head", "format": 3_i64, "epoch": 7, "seq": { "of": "another kind" } };
+    let head = doc! { "_id": "head", "format": 4_i64, "epoch": 7, "seq": { "of": "another kind" } };
     heads.insert_one(&head).await.unwrap();
     for command in [
         "verify",
@@ -136,7 +136,7 @@ async fn a_database_of_a_newer_format_is_refused_and_left_alone() {
         let (code, said) = database.livelog(command).await;
         assert_eq!(code, Some(1), "{command}: {said}");
         assert!(
-            said.contains("format 3") && said.contains("format 2"),
+            said.contains("format 4") && said.contains("format 3"),
             "{command}: {said}"
         );
     }
@@ -155,7 +155,7 @@ async fn a_running_node_ends_when_a_later_livelog_takes_its_database_over() {
         .driver()
         .await
         .collection::<bson::Document>("meta");
-    let marked = doc! { "$set": { "format": 3_i64 } };
+    let marked = doc! { "$set": { "format": 4_i64 } };
     heads
         .update_one(doc! { "_id": "head" }, marked)
         .await
@@ -163,7 +163,7 @@ async fn a_running_node_ends_when_a_later_livelog_takes_its_database_over() {
     let status = server.exit().await;
     assert!(!status.success(), "{status}");
     let logged = server.logged();
-    assert!(logged.contains("format 3 by a later livelog"), "{logged}");
+    assert!(logged.contains("format 4 by a later livelog"), "{logged}");
 }
 
 /// The livelogs before refuse any format of MongoDB but 1, and any data file but 1 to 3, or 1 to 5.

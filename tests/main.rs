@@ -115,6 +115,7 @@ mod time_travel; // histories, reads of the past, and restoring what was
 mod tls; // TLS: certificates and their exchange, handshakes, sessions over it
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod transfer; // the log exported and imported
+mod unique; // of one value there is one event
 #[cfg(all(feature = "embedded", feature = "mongodb"))]
 mod unreadable; // an entry of the log that cannot be read
 #[cfg(all(feature = "embedded", feature = "mongodb"))]

@@ -219,6 +219,7 @@ fn each_layer_knows_only_those_below_it() {
                 &[
                     "access",
                     "store",
+                    "indexes",
                     "fairness",
                     "metrics",
                     "telemetry",

@@ -42,6 +42,17 @@ pub(super) struct Serve {
         allow_hyphen_values = true
     )]
     indexes: Vec<String>,
+    /// Index like those of --index that is unique as well: of the values of its fields no two events may hold the same, and a
+    /// write that would is refused. What is stored is checked at the start, once. Repeatable; in the environment with spaces
+    /// between.
+    #[arg(
+        long,
+        env = "LIVELOG_UNIQUE",
+        value_name = "FIELDS",
+        value_delimiter = ' ',
+        allow_hyphen_values = true
+    )]
+    unique: Vec<String>,
     /// Access file: who may see and change what, as JSON. It is read again when it changes. Without it everybody may do
     /// everything.
     #[arg(long, env = "LIVELOG_ACCESS", value_name = "FILE")]
@@ -104,7 +115,7 @@ impl Serve {
         let hosts = AllowedHosts::parse(&self.hosts).map_err(wrong("--allow-host"))?;
         let origins = AllowedOrigins::parse(&self.origins).map_err(wrong("--allow-origin"))?;
         let proxies = TrustedProxies::parse(&self.proxies).map_err(wrong("--trusted-proxy"))?;
-        let indexes = indexes(&self.indexes)?;
+        let indexes = indexes(&self.indexes, &self.unique)?;
         let (store, log) = self.common.into_options()?;
         let config = Config {
             listen: self.listen,
@@ -146,13 +157,23 @@ fn check_openness(
     Ok(())
 }
 
-fn indexes(declared: &[String]) -> anyhow::Result<Vec<Index>> {
-    let wrong = |reason: String| anyhow::anyhow!("--index: {reason}");
-    let declared = declared.iter().filter(|text| !text.is_empty());
-    let indexes: Result<Vec<Index>, String> = declared.map(|text| text.parse()).collect();
-    let indexes = indexes.map_err(wrong)?;
-    check_declared(&indexes).map_err(wrong)?;
+fn indexes(plain: &[String], unique: &[String]) -> anyhow::Result<Vec<Index>> {
+    let wrong = |name: &'static str| move |reason: String| anyhow::anyhow!("{name}: {reason}");
+    let mut indexes = parsed(plain).map_err(wrong("--index"))?;
+    for index in parsed(unique).map_err(wrong("--unique"))? {
+        indexes.push(index.unique().map_err(wrong("--unique"))?);
+    }
+    let name = match unique {
+        [] => "--index",
+        _ => "--index and --unique",
+    };
+    check_declared(&indexes).map_err(wrong(name))?;
     Ok(indexes)
+}
+
+fn parsed(declared: &[String]) -> Result<Vec<Index>, String> {
+    let declared = declared.iter().filter(|text| !text.is_empty());
+    declared.map(|text| text.parse()).collect()
 }
 
 fn tls_files(

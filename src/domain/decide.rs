@@ -65,6 +65,10 @@ pub enum Rejection {
         limits::COMMAND_BATCH_VALUES_MAX
     )]
     BatchTooLarge,
+    #[error("{}", .0.reason)]
+    NotUnique(Invalid),
+    #[error("{}", .0.reason)]
+    NotIndexable(Invalid),
     // It does not say which: what is stored is not always the client's own.
     #[error("this command id was given to another command before")]
     CommandIdReused,

@@ -2,7 +2,8 @@
 //!
 //! It works on one [`Submission`] at a time, a group of command batches that are appended as one [`Batch`]:
 //!
-//! 1. Load the [`DecisionContext`], defer what there is no room for, and decide the rest.
+//! 1. Load the [`DecisionContext`], defer what there is no room for, and decide the rest; look up who holds what they take
+//!    of unique indexes.
 //! 2. Append the changes after the context's head, by compare-and-set. Where all are refused there is nothing to append,
 //!    so the head is read again: refusals too are answered only if what they rest on still holds.
 //! 3. Answer all. If another node wrote first, take in what it wrote and begin again with 1.
@@ -18,11 +19,12 @@ use tokio::time::{Instant, sleep};
 
 use super::cache::EventCache;
 use super::clock::Clock;
-use super::context::{DecisionContext, decide_all};
+use super::context::DecisionContext;
 use super::mailbox::Mailbox;
 use super::submission::Submission;
 use super::{Done, Order, SubmitError};
 use crate::domain::{Change, Seq};
+use crate::indexes::IndexRules;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::store::{AppendError, Batch, Store, StoreError};
@@ -31,6 +33,8 @@ use crate::telemetry::Throttle;
 /// See the module for its invariants.
 pub(super) struct Committer {
     pub(super) store: Arc<dyn Store>,
+    /// Of the store, as it was opened.
+    pub(super) index_rules: Arc<IndexRules>,
     mailbox: Mailbox<Order, Done>,
     pub(super) head: Option<Seq>,
     pub(super) cache: EventCache,
@@ -71,6 +75,7 @@ impl Committer {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            index_rules: Arc::new(store.index_rules()),
             store,
             mailbox,
             head: None,
@@ -135,13 +140,12 @@ impl Committer {
     }
 
     async fn attempt(&mut self, submission: &mut Submission) -> Result<(), AttemptError> {
-        let mut context = self.load_context(submission).await?;
+        let context = self.load_context(submission).await?;
+        let (decided, context) = self.decide(submission, context).await?;
         if submission.is_answered() {
             // Nothing was written: the deadline passed, or the only command batch is too large to decide.
             return Ok(());
         }
-        let decided = decide_all(submission.with_targets(), &mut context, self.clock.now());
-        self.defer(submission, decided.outcomes.len());
         for (queued, cost) in submission.queued().zip(&decided.costs) {
             self.mailbox.charge(queued, *cost);
         }
@@ -161,14 +165,14 @@ impl Committer {
     }
 
     /// A submission of refusals appends nothing, so checks against the store's head that the state behind them still
-    /// holds. What was read from the store just now needs no check.
+    /// holds. What was read from the store just now, at once, needs no check.
     async fn confirm_head(
         &mut self,
         context: &DecisionContext,
         submission: &mut Submission,
     ) -> Result<(), AttemptError> {
         let store = Arc::clone(&self.store);
-        if !context.is_cached {
+        if !context.is_mixed {
             return Ok(());
         }
         match self.read_store(submission, store.head()).await? == context.head {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::holders::{Holders, Undone};
 use super::{Done, Order, Outcome, SubmitError};
 use crate::domain::{
     BatchSize, Change, ChangeKind, Command, CommandBatch, CommandId, Event, EventId, EventState,
@@ -25,6 +26,7 @@ pub(super) struct Decided {
 }
 
 /// The state that commands are decided on, as of `head`.
+#[derive(Clone)]
 pub(super) struct DecisionContext {
     pub(super) head: Seq,
     pub(super) states: States,
@@ -34,8 +36,10 @@ pub(super) struct DecisionContext {
     pub(super) loaded: Vec<Arc<Event>>,
     pub(super) dedup_hits: DedupHits,
     pub(super) restore_sources: RestoreSources,
-    /// Whether some of it came from the cache, so that another node may have changed it since.
-    pub(super) is_cached: bool,
+    /// Of unique indexes.
+    pub(super) holders: Holders,
+    /// Whether some of it came from the cache, or was read after the rest, so that it may be of another head.
+    pub(super) is_mixed: bool,
 }
 
 /// Events as they are when the next command is decided; absent are those that do not exist.
@@ -51,7 +55,8 @@ pub(super) type DedupHits = HashMap<CommandId, Vec<Arc<Change>>>;
 pub(super) type RestoreSources = HashMap<(EventId, u64), Arc<Change>>;
 
 /// Decides command batches one after the other, each on what those before it did, until their changes fill one
-/// append (a small command can make a large change) or took enough steps to decide.
+/// append (a small command can make a large change) or took enough steps to decide; or take as much of unique indexes as is
+/// looked up at once, or what must be looked up first.
 pub(super) fn decide_all<'a>(
     submitted: impl Iterator<Item = (&'a [EventId], &'a Order)>,
     context: &mut DecisionContext,
@@ -65,7 +70,10 @@ pub(super) fn decide_all<'a>(
     let mut bytes = 0;
     let mut steps = 0;
     for (ids, order) in submitted {
-        if bytes >= limits::COMMIT_BYTES_MAX || steps >= limits::COMMIT_PULL_STEPS_MAX {
+        let is_full = bytes >= limits::COMMIT_BYTES_MAX
+            || steps >= limits::COMMIT_PULL_STEPS_MAX
+            || context.holders.assumed_count() >= limits::UNIQUE_KEYS_LOOKED_UP_MAX;
+        if is_full {
             break;
         }
         let head = context.head.plus(decided.changes.len());
@@ -76,7 +84,10 @@ pub(super) fn decide_all<'a>(
                 let stamp = Stamp { seq: head, at };
                 let outcome = context.decide(ids, order, stamp, &decided.changes, &own);
                 steps += own.taken();
-                outcome
+                match outcome {
+                    Some(outcome) => outcome,
+                    None => break,
+                }
             }
         };
         let cost = match &outcome {
@@ -128,17 +139,53 @@ impl DecisionContext {
     }
 
     /// Decides all commands of a batch after `head`, or none, and applies their changes for the batches after it.
-    /// `decided` are the changes before, which the log does not have yet.
+    /// `decided` are the changes before, which the log does not have yet. `None` if something must be looked up first.
     fn decide(
+        &mut self,
+        ids: &[EventId],
+        order: &Order,
+        head: Stamp,
+        decided: &[Arc<Change>],
+        steps: &Steps,
+    ) -> Option<Outcome> {
+        let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
+        let decided = match self.decide_each(ids, order, head, decided, steps, &mut changes) {
+            Ok(()) => self.holders.take(&changes),
+            refused => refused,
+        };
+        let commands = &order.commands;
+        match decided {
+            Ok(()) => {}
+            Err(Undone::Unknown) => {
+                self.roll_back(&changes);
+                return None;
+            }
+            Err(Undone::Rejected(rejection, index)) => {
+                self.roll_back(&changes);
+                let index = index.filter(|_| commands.commands.len() > 1);
+                return Some(Err(SubmitError::Rejected(rejection, index)));
+            }
+        }
+        if let Some(key) = &commands.key {
+            self.dedup_hits.insert(key.key.id.clone(), changes.clone());
+        }
+        Some(Ok(Done {
+            changes,
+            is_repeated: false,
+        }))
+    }
+
+    /// Decides the commands of a batch one after the other, and applies their changes.
+    fn decide_each(
         &mut self,
         ids: &[EventId],
         Order { commands, grant }: &Order,
         head: Stamp,
         decided: &[Arc<Change>],
         steps: &Steps,
-    ) -> Outcome {
+        changes: &mut Vec<Arc<Change>>,
+    ) -> Result<(), Undone> {
         debug_assert_eq!(ids.len(), commands.commands.len());
-        let mut changes: Vec<Arc<Change>> = Vec::with_capacity(ids.len());
         let mut batch_size = BatchSize::default();
         for (index, (id, command)) in ids.iter().zip(&commands.commands).enumerate() {
             let stamp = Stamp {
@@ -149,35 +196,24 @@ impl DecisionContext {
                 id: id.clone(),
                 current: self.states.get(id).cloned(),
                 last_version: self.last_versions.get(id).copied().unwrap_or(0),
-                earlier: self.restore_source(command, decided, &changes),
+                earlier: self.restore_source(command, decided, changes),
             };
-            match grant.decide(&state, &commands.precondition, command, stamp, steps) {
-                Ok(change) => {
-                    // The first change carries the key of all: the others follow it in the log.
-                    let key = commands.key.as_ref().filter(|_| index == 0);
-                    let command = key.map(|key| Arc::clone(&key.key));
-                    let change = Arc::new(Change { command, ..change });
-                    self.apply(&change);
-                    changes.push(change);
-                    if commands.commands.len() > 1 && !batch_size.add_last(&changes) {
-                        self.roll_back(&changes);
-                        return Err(SubmitError::Rejected(Rejection::BatchTooLarge, None));
-                    }
-                }
-                Err(rejection) => {
-                    self.roll_back(&changes);
-                    let index = (commands.commands.len() > 1).then_some(index);
-                    return Err(SubmitError::Rejected(rejection, index));
-                }
+            let rejected = |rejection| Undone::Rejected(rejection, Some(index));
+            let change = grant
+                .decide(&state, &commands.precondition, command, stamp, steps)
+                .map_err(rejected)?;
+            self.holders.check(&change).map_err(rejected)?;
+            // The first change carries the key of all: the others follow it in the log.
+            let key = commands.key.as_ref().filter(|_| index == 0);
+            let command = key.map(|key| Arc::clone(&key.key));
+            let change = Arc::new(Change { command, ..change });
+            self.apply(&change);
+            changes.push(change);
+            if commands.commands.len() > 1 && !batch_size.add_last(changes) {
+                return Err(Undone::Rejected(Rejection::BatchTooLarge, None));
             }
         }
-        if let Some(key) = &commands.key {
-            self.dedup_hits.insert(key.key.id.clone(), changes.clone());
-        }
-        Ok(Done {
-            changes,
-            is_repeated: false,
-        })
+        Ok(())
     }
 
     /// The newest change that gave the event the version that a RESTORE names.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::SubmitError;
 use super::committer::{AttemptError, Committer};
 use super::context::{DecisionContext, DedupHits, LastVersions, RestoreSources, States};
+use super::holders::Holders;
 use super::submission::Submission;
 use crate::domain::{Change, CommandId, Event, EventId, Rejection, Seq};
 use crate::limits;
@@ -63,7 +64,8 @@ impl Committer {
             last_versions,
             dedup_hits: self.load_dedup_hits(submission, &mut budget).await?,
             restore_sources: self.load_restore_sources(submission, &mut budget).await?,
-            is_cached: known.is_cached,
+            holders: Holders::new(Arc::clone(&self.index_rules)),
+            is_mixed: known.is_cached,
         })
     }
 

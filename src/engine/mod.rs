@@ -15,6 +15,8 @@ mod cache;
 mod clock;
 mod committer;
 mod context;
+mod deciding;
+mod holders;
 mod loading;
 mod mailbox;
 mod publisher;

@@ -11,6 +11,7 @@ use crate::query::{Direction, FieldPath, Sort};
 pub struct Index {
     name: String,
     pub(super) fields: Vec<IndexField>,
+    is_unique: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +27,48 @@ impl Index {
     /// The fields as they were declared.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same index, of whose values no two events may hold the same.
+    ///
+    /// # Errors
+    /// If it has a field that cannot be unique.
+    pub fn unique(self) -> Result<Self, String> {
+        for IndexField { path, .. } in &self.fields {
+            let path = path.as_str();
+            if path.starts_with('_') {
+                return Err(format!("{path} is the server's: it cannot be unique"));
+            }
+        }
+        if let Some(path) = self.path_with_number() {
+            let reason = "a number on its path may name an element, so it cannot be unique";
+            return Err(format!("{path}: {reason}"));
+        }
+        Ok(Self {
+            is_unique: true,
+            ..self
+        })
+    }
+
+    /// The path of its first field.
+    pub fn first_path(&self) -> &str {
+        let first = self.fields.first();
+        first.expect("an index has a field").path.as_str()
+    }
+
+    /// Whether no two events may hold the same.
+    pub fn is_unique(&self) -> bool {
+        self.is_unique
+    }
+
+    /// The first of its paths with a number on it.
+    pub(crate) fn path_with_number(&self) -> Option<&str> {
+        let paths = self.fields.iter().map(|field| &field.path);
+        let mut numbered = paths.filter(|path| {
+            let mut segments = path.segments().iter();
+            segments.any(|segment| segment.index.is_some())
+        });
+        numbered.next().map(FieldPath::as_str)
     }
 
     /// Its fields in order.
@@ -73,6 +116,7 @@ impl FromStr for Index {
         Ok(Self {
             name: names.join(","),
             fields,
+            is_unique: false,
         })
     }
 }
@@ -157,6 +201,21 @@ mod tests {
             ("a,b,c,d,e", "a,b,c,d,e: an index has at most 4 fields"),
         ] {
             assert_eq!(parse(text), Err(reason.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_unique_is_refused() {
+        let unique = |text: &str| text.parse::<Index>().and_then(Index::unique);
+        assert!(unique("tenant,-a.b").is_ok_and(|index| index.is_unique()));
+        for (text, reason) in [
+            ("a,_seq", "_seq is the server's: it cannot be unique"),
+            (
+                "a,b.0.c",
+                "b.0.c: a number on its path may name an element, so it cannot be unique",
+            ),
+        ] {
+            assert_eq!(unique(text), Err(reason.to_owned()));
         }
     }
 

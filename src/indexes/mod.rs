@@ -8,6 +8,7 @@
 //! covering  -^                     a filter that ranges decide by themselves
 //!            \        \
 //! declaration <- keys -> encoding  a record: its keys, as bytes that sort as values do
+//! declaration <- unique, rules     a record: what no other may hold, and what no index can hold
 //! ```
 
 #![cfg_attr(
@@ -25,9 +26,11 @@ mod encoding;
 mod keys;
 mod plan;
 mod ranges;
+mod rules;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use advice::advice;
 #[cfg(any(feature = "embedded", test))]
@@ -39,3 +42,5 @@ pub(crate) use keys::FieldSet;
 pub(crate) use plan::{Indexes, Plan, RangeLookup, plan};
 #[cfg(any(feature = "embedded", test))]
 pub(crate) use ranges::{KeyRange, OrderedRange};
+pub use rules::IndexRules;
+pub use unique::UniqueKey;

@@ -18,6 +18,10 @@ pub const INDEX_RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Steps to find the keys of one record in an index: about a millisecond.
 pub const INDEX_STEPS_MAX: u64 = 100_000;
 
+/// Keys of unique indexes that are looked up at once, for all commands of one commit: of some 16 MiB at the most. As many as
+/// one event may hold.
+pub const UNIQUE_KEYS_LOOKED_UP_MAX: usize = INDEXES_MAX * INDEX_KEYS_MAX;
+
 /// Intervals of an index that one query looks into. One that asks for more values looks at all events.
 pub const INDEX_RANGES_MAX: usize = 1_000;
 

@@ -35,10 +35,14 @@ pub(super) struct BulkLoader<'a> {
 }
 
 impl<'a> BulkLoader<'a> {
-    /// Begins, if the store is empty.
+    /// Begins, if the store is empty. What is loaded is not looked at for unique indexes: there are none from here on, until
+    /// a server declares them and checks them anew.
     pub(super) async fn begin(store: &'a dyn Store) -> anyhow::Result<Self> {
         let site = Site::of(store, MoveProgress::NOTE).await?;
         ensure_empty(&site)?;
+        if !store.index_rules().unique.is_empty() {
+            store.declare_indexes(&[]).await?;
+        }
         let seq = site.head;
         Ok(Self { store, seq })
     }

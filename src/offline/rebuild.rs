@@ -4,6 +4,7 @@
 //! |---|---|
 //! | fold the log up to its end | write on |
 //! | refuse if the view has documents that are not the log's | write on |
+//! | build what is built last, and fold what came meanwhile | write on |
 //! | hold: fence the writers off, which fixes the head | wait |
 //! | fold the rest, up to that head | wait |
 //! | swap | write on, to the new view |
@@ -38,6 +39,8 @@ async fn attempt(store: &Arc<dyn Store>) -> Result<FoldDigest, StoreError> {
     let mut digest = FoldDigest::default();
     fold(&mut reader, None, &mut *rebuild, &mut digest).await?;
     refuse_to_lose_foreign_documents(store, &digest).await?;
+    rebuild.index().await?;
+    fold(&mut reader, None, &mut *rebuild, &mut digest).await?;
     let head = rebuild.hold().await?;
     fold(&mut reader, Some(head), &mut *rebuild, &mut digest).await?;
     rebuild.swap().await?;

@@ -29,6 +29,8 @@ pub enum Code {
     MethodNotAllowed,
     NodeFailed,
     NotFound,
+    NotIndexable,
+    NotUnique,
     OutcomeUnknown,
     PreconditionFailed,
     QueryTooSlow,
@@ -86,7 +88,7 @@ impl Rule {
 
 impl Code {
     /// Every code, in the order of their names.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::AddressTooLong,
         Self::AlreadyExists,
         Self::BadRequest,
@@ -109,6 +111,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::NodeFailed,
         Self::NotFound,
+        Self::NotIndexable,
+        Self::NotUnique,
         Self::OutcomeUnknown,
         Self::PreconditionFailed,
         Self::QueryTooSlow,
@@ -157,6 +161,8 @@ impl Code {
             Self::MethodNotAllowed => rule("method_not_allowed", 405),
             Self::NodeFailed => rule("node_failed", 503).retryable(),
             Self::NotFound => rule("not_found", 404),
+            Self::NotIndexable => rule("not_indexable", 422),
+            Self::NotUnique => rule("not_unique", 409),
             Self::OutcomeUnknown => rule("outcome_unknown", 503),
             Self::PreconditionFailed => rule("precondition_failed", 412),
             Self::QueryTooSlow => rule("query_too_slow", 503),

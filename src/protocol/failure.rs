@@ -165,6 +165,14 @@ impl From<Rejection> for Failure {
                 details: current.map(Details::conflict),
                 ..Self::new(Code::PreconditionFailed, message)
             },
+            Rejection::NotUnique(Invalid { path, reason }) => Self::at(
+                Code::NotUnique,
+                Invalid::new(join("payload", &path), reason),
+            ),
+            Rejection::NotIndexable(Invalid { path, reason }) => Self::at(
+                Code::NotIndexable,
+                Invalid::new(join("payload", &path), reason),
+            ),
             Rejection::DoesNotFit(invalid) => Self::at(Code::DoesNotFit, invalid),
             Rejection::TooCostly(invalid) => Self::at(Code::FilterTooSlow, invalid),
             Rejection::VersionConflict { current, .. } => Self {

@@ -66,7 +66,7 @@ pub use sort::{Direction, Sort};
 
 /// What an index, and a translation into another language, read of a query.
 pub(crate) use self::{
-    path::{FieldPath, Leaf},
+    path::{FieldPath, Leaf, Segment},
     pattern::Pattern,
     sort::{KeyValue, SortKey},
     tree::{Clause, FilterNode, Relation, Test, Type},

@@ -23,6 +23,7 @@ mod source;
 mod survey;
 mod tally;
 mod top_k;
+mod unique_check;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use uuid::Uuid;
 
 use crate::domain::{Change, CommandId, Event, EventId, Seq};
 use crate::fairness::Requester;
-use crate::indexes::Index;
+use crate::indexes::{Index, IndexRules, UniqueKey};
 use crate::limits;
 use crate::query::{Count, Direction, Query};
 use crate::value::Steps;
@@ -289,7 +290,26 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Keeps these indexes and no others. What is new is built meanwhile, and used once it is whole: so an answer is the
     /// same whatever is declared.
+    ///
+    /// One that is unique is whole on `Ok`, and no two events hold the same in it; from then on every node that appends
+    /// must keep it so, by its [rules](Self::index_rules). A node that was opened with others cannot append any more: its
+    /// store has [`failed`](Self::failed). If events do hold the same, or one holds too much, the call is refused, and says
+    /// which events. It reads all events once, the first time.
     async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError>;
+
+    /// What every change that is appended must keep to: by what was declared, or, if nothing was since the store was
+    /// opened, by what it is known to hold to.
+    fn index_rules(&self) -> IndexRules;
+
+    /// Who holds these keys of a unique index that is declared here: the place of each key that some event holds, and the
+    /// event, in any order.
+    ///
+    /// Reflects every change that was durable when the call began.
+    async fn holders(
+        &self,
+        index: &Index,
+        keys: &[Arc<UniqueKey>],
+    ) -> Result<Vec<(usize, EventId)>, StoreError>;
 
     /// The indexes that are declared, and which of them are whole.
     fn indexes(&self) -> Vec<IndexStatus>;
@@ -348,6 +368,11 @@ pub trait Rebuild: Send {
     /// Applies the next changes, contiguous with those before. The caller makes sure that each follows from the state
     /// of its event: a store need not check that.
     async fn apply(&mut self, changes: &[Arc<Change>]) -> Result<(), StoreError>;
+
+    /// Builds what cannot be built beforehand, once most changes are applied: others may follow. May take long.
+    async fn index(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Holds the writers of all nodes until [`swap`](Self::swap), and returns the head at which they are held. The
     /// caller applies what is missing up to it without delay.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use livelog::domain::{Change, CommandId, Event, EventId, Seq};
-use livelog::indexes::Index;
+use livelog::indexes::{Index, IndexRules, UniqueKey};
 use livelog::node::Requester;
 use livelog::query::Query;
 use livelog::store::{
@@ -136,6 +136,18 @@ impl Store for FaultyStore {
 
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         self.store.answered(ids).await
+    }
+
+    async fn holders(
+        &self,
+        index: &Index,
+        keys: &[Arc<UniqueKey>],
+    ) -> Result<Vec<(usize, EventId)>, StoreError> {
+        self.store.holders(index, keys).await
+    }
+
+    fn index_rules(&self) -> IndexRules {
+        self.store.index_rules()
     }
 
     async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {

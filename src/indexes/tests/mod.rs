@@ -7,3 +7,4 @@ mod orders;
 mod plans;
 mod records;
 mod shelf;
+mod unique;

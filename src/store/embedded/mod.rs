@@ -30,6 +30,7 @@ mod format;
 mod read;
 mod shared;
 mod tail;
+mod unique;
 mod write;
 
 use std::sync::{Arc, OnceLock};
@@ -48,7 +49,7 @@ use super::{
 };
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::fairness::Requester;
-use crate::indexes::Index;
+use crate::indexes::{Index, IndexRules, UniqueKey};
 use crate::limits;
 use crate::query::Query;
 use file::data_dir::DataDir;
@@ -191,6 +192,24 @@ impl Store for EmbeddedStore {
         .await
     }
 
+    async fn holders(
+        &self,
+        index: &Index,
+        keys: &[Arc<UniqueKey>],
+    ) -> Result<Vec<(usize, EventId)>, StoreError> {
+        self.find_holders(index, keys).await
+    }
+
+    fn index_rules(&self) -> IndexRules {
+        let snapshot = self.shared.snapshot();
+        let declared = snapshot.indexes.iter().map(|(kept, _)| &kept.index);
+        let unique = declared.filter(|index| index.is_unique());
+        IndexRules {
+            unique: unique.cloned().collect(),
+            single_array: Vec::new(),
+        }
+    }
+
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
         self.handle.append(batch).await
     }
@@ -250,7 +269,9 @@ impl Store for EmbeddedStore {
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         let snapshot = self.shared.snapshot();
         // No deadline: it reads the whole log.
-        shared::on_a_thread(move || snapshot.check()).await?
+        let mut findings = shared::on_a_thread(move || snapshot.check()).await??;
+        findings.extend(self.check_unique().await?);
+        Ok(findings)
     }
 
     async fn adopt(&self, epoch: Epoch, head: Seq) -> Result<(), StoreError> {
@@ -265,6 +286,7 @@ impl Store for EmbeddedStore {
             .handle
             .call(|reply| WriterTask::DeclareIndexes(indexes, reply));
         declared.await??;
+        self.ensure_unique().await?;
         let (shared, handle) = (Arc::clone(&self.shared), Arc::downgrade(&self.handle));
         let work = self.shared.index_work.subscribe();
         self.builder

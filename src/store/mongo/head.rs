@@ -4,18 +4,23 @@
 //! |---|---|---|
 //! | `seq` | every append | grows by the batch's length; compared with the batch's `after` |
 //! | `epoch` | the first node, `adopt` | set where there is no head; compared with `seq` |
-//! | `view` | a rebuild's end | grows by 1 |
+//! | `view` | a rebuild's end; with `unique` | grows by 1 |
+//! | `unique` | a node that was started with others | set, with `view` |
 //! | `hold` | a rebuild | set where there is none or an expired one; removed by the rebuild, or once it has expired |
 //! | `turn` | a node that lost many races | set where there is none; removed by any append, or once it has expired |
-//! | `format` | a node of a later livelog | grows |
+//! | `format` | a node of a later livelog; with `unique` | grows; [`FORMAT_UNIQUE`] while there are unique indexes |
 //!
 //! Every append compares and sets `seq`, `epoch`, `view`, `hold` and `turn` in one update inside its transaction: two
 //! appends, or an append and a rebuild's hold, can never both succeed on the head that they read. `hold` and `turn`
 //! expire by the server's clock, never by a node's.
+//!
+//! A node keeps those indexes unique that `unique` named when it was opened, or that it has written there. `view` changes
+//! with it, so the next append of a node that keeps others finds another number, reads the head, and fails by name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bson::raw::RawBsonRef;
 use bson::{Document, RawDocument, doc};
 use mongodb::Database;
 use uuid::Uuid;
@@ -33,6 +38,9 @@ use crate::store::{Epoch, StoreError};
 /// The format that this code writes. Another number was written by another livelog.
 pub(super) const FORMAT: i64 = 2;
 
+/// While there are unique indexes, so that an earlier livelog, which would not keep them so, refuses the database.
+pub(super) const FORMAT_UNIQUE: i64 = 3;
+
 /// The oldest format that is read. In 1 every life of an event begins at version 1: a livelog of that time would read a
 /// later log as if it did, so it must refuse it.
 pub(super) const FORMAT_MIN: i64 = 1;
@@ -49,6 +57,8 @@ pub(super) struct Head {
     /// The writer that has the write lease: the stored field `turn`.
     pub(super) lease: Option<String>,
     pub(super) format: i64,
+    /// The names of the unique indexes, in order.
+    pub(super) unique: Vec<String>,
 }
 
 pub(super) fn filter() -> Document {
@@ -112,6 +122,8 @@ pub(super) struct OpenedLog {
     pub(super) failure_signal: Arc<FailureSignal>,
     /// For answers that are sorted here and not by the database.
     pub(super) sort_budget: Budget,
+    /// The names of the indexes that this node keeps unique, in order.
+    pub(super) unique: Arc<Mutex<Vec<String>>>,
 }
 
 impl OpenedLog {
@@ -124,17 +136,28 @@ impl OpenedLog {
     /// what was read before.
     pub(super) fn check(&self, head: Result<Head, StoreError>) -> Result<Head, StoreError> {
         let reason = match head {
-            Ok(head) if head.format > FORMAT => {
+            Ok(head) if head.format > FORMAT_UNIQUE => {
                 format!(
                     "its database was marked as format {} by a later livelog",
                     head.format
                 )
             }
-            Ok(head) if head.epoch == self.epoch => return Ok(head),
-            Ok(head) => format!(
+            Ok(head) if head.epoch != self.epoch => format!(
                 "its database holds another log, with epoch {} instead of {}",
                 head.epoch, self.epoch
             ),
+            Ok(head) => {
+                let kept = self.unique();
+                if head.unique == *kept {
+                    return Ok(head);
+                }
+                format!(
+                    "another node was started with other unique indexes ({} instead of {}): all are to be started with \
+                     the same",
+                    listed(&head.unique),
+                    listed(&kept)
+                )
+            }
             Err(StoreError::Corrupt { reason, .. }) => {
                 format!("the head of its log cannot be read: {reason}")
             }
@@ -143,6 +166,44 @@ impl OpenedLog {
         self.failure_signal.fail(reason.clone());
         Err(StoreError::Unavailable(reason))
     }
+}
+
+impl OpenedLog {
+    /// See the field.
+    pub(super) fn unique(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unique.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(" "),
+    }
+}
+
+/// Writes which indexes are unique into the head, if it is still as it was `read`; if some are new also only while the
+/// log ends there, since no event was compared with those that came later. Returns whether it did.
+pub(super) async fn declare_unique(
+    database: &Database,
+    read: &Head,
+    unique: &[String],
+) -> Result<bool, CallError> {
+    let meta = meta(database);
+    let epoch = read.epoch.to_string();
+    let mut filter = doc! { "_id": "head", "epoch": epoch, "view": read.view };
+    if unique.iter().any(|name| !read.unique.contains(name)) {
+        filter.insert("seq", read.seq.get().cast_signed());
+    }
+    let mut update = match unique {
+        [] => doc! { "$unset": { "unique": "" }, "$set": { "format": FORMAT } },
+        unique => doc! { "$set": { "unique": unique, "format": FORMAT_UNIQUE } },
+    };
+    update.insert("$inc", doc! { "view": 1_i64 });
+    let updated = within(CALL_DEADLINE, async move {
+        meta.update_one(filter, update).await
+    });
+    Ok(updated.await?.matched_count == 1)
 }
 
 /// Reads the head of whichever log is there.
@@ -199,7 +260,17 @@ fn decode(head: &RawDocument) -> Result<Head, BsonError> {
         hold,
         lease,
         format: decode::number(head, "format")?.cast_signed(),
+        unique: unique(head)?,
     })
+}
+
+fn unique(head: &RawDocument) -> Result<Vec<String>, BsonError> {
+    let Ok(names) = head.get_array("unique") else {
+        return Ok(Vec::new());
+    };
+    let name = |name: bson::error::Result<RawBsonRef<'_>>| name.ok()?.as_str().map(str::to_owned);
+    let names: Option<Vec<String>> = names.into_iter().map(name).collect();
+    names.ok_or_else(|| BsonError::new("a unique index has no name"))
 }
 
 /// Removes the field `hold` or `turn` if it has expired by the server's clock: the rebuild or node that set it died or

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `log` | one entry per change; `_id` is its seq; indexed by event, and by command id |
 //! | `events` | the view: each event exactly as clients see it |
-//! | `meta` | the `head`: seq, epoch, the view's generation, a rebuild's hold; the `writers`; and notes |
+//! | `meta` | the `head`: seq, epoch, the view's generation, unique indexes, a rebuild's hold; the `writers`; and notes |
 //! | `broadcasts` | messages on their way, for a minute |
 //! | `events_replaced` | after a rebuild: the view that it replaced |
 //!
@@ -18,11 +18,12 @@ mod open;
 mod read;
 mod source;
 mod tail;
+mod unique;
 mod wire;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bson::{RawDocumentBuf, doc};
@@ -43,10 +44,11 @@ use super::{
 use crate::budget::Budget;
 use crate::domain::{Change, CommandId, EventId, Seq};
 use crate::fairness::Requester;
-use crate::indexes::Index;
+use crate::indexes::{Index, IndexRules, UniqueKey};
 use crate::limits;
 use crate::query::Query;
 use open::OpenedDatabase;
+use open::declared;
 use open::declared::DeclaredIndexes;
 use read::{as_of, foreign_documents, history, load, log, versions, view};
 use tail::broadcasts;
@@ -62,6 +64,14 @@ const COMMAND_ID: &str = "command.id";
 const EVENTS: &str = "events";
 const META: &str = "meta";
 const BROADCASTS: &str = "broadcasts";
+
+/// What the names of declared indexes begin with, on `events`.
+const INDEX_PREFIX: &str = "livelog ";
+
+/// The name of a declared index.
+fn index_name(index: &Index) -> String {
+    format!("{INDEX_PREFIX}{}", index.name())
+}
 
 /// The prefix of the names of collections that a rebuild fills.
 const REBUILD_PREFIX: &str = "events_rebuild_";
@@ -127,6 +137,7 @@ impl MongoStore {
             identity: Arc::new(identity),
             failure_signal: Arc::default(),
             sort_budget: Budget::new(limits::SORTS_BYTES_MAX),
+            unique: Arc::new(Mutex::new(head.unique.clone())),
         };
         let appender = Appender::new(log.clone(), session, head.view, Arc::clone(&notifier));
         Ok(Arc::new(Self {
@@ -135,7 +146,7 @@ impl MongoStore {
             log,
             notifier,
             appender: Arc::new(appender),
-            indexes: DeclaredIndexes::default(),
+            indexes: DeclaredIndexes::found(&head.unique)?,
         }))
     }
 }
@@ -184,6 +195,22 @@ impl Store for MongoStore {
 
     async fn answered(&self, ids: &[CommandId]) -> Result<Vec<(CommandId, Seq)>, StoreError> {
         log::answered(&self.database, ids).await
+    }
+
+    async fn holders(
+        &self,
+        index: &Index,
+        keys: &[Arc<UniqueKey>],
+    ) -> Result<Vec<(usize, EventId)>, StoreError> {
+        self.find_holders(index, keys).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.check_unique().await
+    }
+
+    fn index_rules(&self) -> IndexRules {
+        self.indexes.rules()
     }
 
     async fn append(&self, batch: &Arc<Batch>) -> Result<(), AppendError> {
@@ -247,6 +274,9 @@ impl Store for MongoStore {
     }
 
     async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {
+        declared::ensure_fit(indexes)?;
+        self.indexes.stop();
+        self.ensure_unique(indexes).await?;
         self.indexes.declare(&self.database, indexes).await
     }
 

@@ -19,6 +19,10 @@ use crate::store::StoreError;
 /// The format of keys and entries that this program writes. An index in another is built again.
 const INDEX_FORMAT: u8 = 1;
 
+/// The same, and no two events hold the same. A livelog that does not know of that cannot read it, so it builds the index
+/// again, as one that may hold anything.
+const UNIQUE_FORMAT: u8 = 2;
+
 /// What is known of each index, by its name: `format | spread | progress | the last event that is in it`.
 pub(crate) const INDEXES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("indexes");
 
@@ -38,6 +42,8 @@ pub(crate) struct IndexState {
     /// The last event that is surely in it.
     pub(crate) built_to: Option<EventId>,
     pub(crate) is_whole: bool,
+    /// No two events hold the same: it was looked at once, and every append keeps it so.
+    pub(crate) is_unique: bool,
 }
 
 /// How far an index is built.
@@ -52,7 +58,11 @@ impl IndexState {
             (Some(_), false) => BUILT_TO,
             (None, false) => EMPTY,
         };
-        let mut bytes = vec![INDEX_FORMAT, self.spread, progress];
+        let format = match self.is_unique {
+            true => UNIQUE_FORMAT,
+            false => INDEX_FORMAT,
+        };
+        let mut bytes = vec![format, self.spread, progress];
         let built_to = self.built_to.as_ref().map_or("", EventId::as_str);
         bytes.extend_from_slice(built_to.as_bytes());
         bytes
@@ -60,7 +70,13 @@ impl IndexState {
 
     /// `None` if it is in another format.
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let [INDEX_FORMAT, spread, progress, built_to @ ..] = bytes else {
+        let [
+            format @ (INDEX_FORMAT | UNIQUE_FORMAT),
+            spread,
+            progress,
+            built_to @ ..,
+        ] = bytes
+        else {
             return None;
         };
         let built_to = match *progress {
@@ -71,6 +87,7 @@ impl IndexState {
             spread: *spread,
             built_to,
             is_whole: *progress == WHOLE,
+            is_unique: *format == UNIQUE_FORMAT && *progress == WHOLE,
         })
     }
 
@@ -91,6 +108,24 @@ impl KeptIndex {
         Self {
             index: Arc::new(index),
             state: IndexState::default(),
+        }
+    }
+
+    /// Whether it is declared to be unique, and not yet known to be.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.index.is_unique() && !self.state.is_unique
+    }
+
+    /// The same index as it is declared now.
+    pub(crate) fn declared_as(&self, index: Index) -> Self {
+        let is_unique = self.state.is_unique && index.is_unique();
+        let state = IndexState {
+            is_unique,
+            ..self.state.clone()
+        };
+        Self {
+            index: Arc::new(index),
+            state,
         }
     }
 
@@ -139,9 +174,15 @@ pub(crate) fn read_all(reading: &ReadTransaction) -> Result<Vec<KeptIndex>, Stor
             reason,
         };
         let state = IndexState::decode(state.value());
+        let state = state.ok_or_else(|| corrupt("its state is in another format".to_owned()))?;
+        let index: Index = name.value().parse().map_err(corrupt)?;
+        let index = match state.is_unique {
+            true => index.unique().map_err(corrupt)?,
+            false => index,
+        };
         indexes.push(KeptIndex {
-            index: Arc::new(name.value().parse().map_err(corrupt)?),
-            state: state.ok_or_else(|| corrupt("its state is in another format".to_owned()))?,
+            index: Arc::new(index),
+            state,
         });
     }
     Ok(indexes)

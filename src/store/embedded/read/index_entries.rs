@@ -1,13 +1,14 @@
 //! The entries of an index in a snapshot.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use redb::ReadableTableMetadata;
 
 use super::snapshot::Snapshot;
 use super::steps::ReadDeadline;
 use crate::domain::EventId;
-use crate::indexes::{FieldSet, Index, Indexes, KeyRange};
+use crate::indexes::{FieldSet, Index, Indexes, KeyRange, UniqueKey};
 use crate::query::Direction;
 use crate::store::StoreError;
 use crate::store::embedded::format::index;
@@ -96,6 +97,28 @@ impl Snapshot {
             }
         }
         Ok(Passed { count, rest: None })
+    }
+}
+
+/// See [`Store::holders`](crate::store::Store::holders).
+impl Snapshot {
+    pub(crate) fn holders(
+        &self,
+        index: &str,
+        keys: &[Arc<UniqueKey>],
+    ) -> Result<Vec<(usize, EventId)>, StoreError> {
+        let mut kept = self.indexes.iter();
+        let place = kept.position(|(kept, _)| kept.index.name() == index);
+        let unknown = || StoreError::Refused(format!("the index {index} is not declared"));
+        let place = place.ok_or_else(unknown)?;
+        let mut holders = Vec::new();
+        for (number, key) in keys.iter().enumerate() {
+            let range = KeyRange::beginning_with(key.bytes.clone());
+            for entry in self.index_entries(place, &range, Direction::Ascending)? {
+                holders.push((number, entry?.id));
+            }
+        }
+        Ok(holders)
     }
 }
 

@@ -145,7 +145,10 @@ pub(in crate::store::embedded) async fn run(
 }
 
 /// Builds a part of an index; `false` if none is left.
-async fn build_next(shared: &Arc<Shared>, handle: &Weak<WriterHandle>) -> Result<bool, StoreError> {
+pub(in crate::store::embedded) async fn build_next(
+    shared: &Arc<Shared>,
+    handle: &Weak<WriterHandle>,
+) -> Result<bool, StoreError> {
     let Some(BuildStart {
         build,
         index,
@@ -231,7 +234,10 @@ impl Writer {
     pub(super) fn begin_build(&mut self) -> Result<Option<BuildStart>, StoreError> {
         self.ensure_writable()?;
         self.indexing.interrupt();
-        let Some(next) = self.indexing.kept.iter().find(|kept| !kept.state.is_whole) else {
+        let left = self.indexing.kept.iter();
+        let left = left.filter(|kept| !kept.state.is_whole);
+        // A start waits for those that are unique.
+        let Some(next) = left.max_by_key(|kept| kept.index.is_unique()) else {
             return Ok(None);
         };
         self.indexing.moved = Some(HashSet::new());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redb::WriteTransaction;
 
 use super::thread::Writer;
-use crate::domain::{Event, EventId};
+use crate::domain::{Event, EventId, Seq};
 use crate::indexes::Index;
 use crate::store::embedded::format::index;
 use crate::store::embedded::format::index::KeptIndex;
@@ -46,8 +46,13 @@ impl Indexing {
         self.moved = None;
     }
 
-    pub(super) fn declared(&self) -> impl Iterator<Item = Arc<Index>> {
-        self.kept.iter().map(|kept| Arc::clone(&kept.index))
+    /// Whether these are declared already.
+    fn is_as(&self, declared: &[Index]) -> bool {
+        let is_kept = |index: &Index| {
+            let mut kept = self.kept.iter();
+            kept.any(|kept| *kept.index == *index && kept.index.is_unique() == index.is_unique())
+        };
+        self.kept.len() == declared.len() && declared.iter().all(is_kept)
     }
 
     /// The rows of the view are others: all indexes begin again.
@@ -155,12 +160,7 @@ impl Writer {
     /// See [`Store::declare_indexes`](crate::store::Store::declare_indexes).
     pub(super) fn declare_indexes(&mut self, declared: Vec<Index>) -> Result<(), StoreError> {
         self.ensure_writable()?;
-        if self
-            .indexing
-            .declared()
-            .map(|index| index.name().to_owned())
-            .eq(sorted_names(&declared))
-        {
+        if self.indexing.is_as(&declared) {
             return Ok(());
         }
         let kept = self
@@ -173,6 +173,32 @@ impl Writer {
         published.inspect_err(|error| self.stop_writes(error.clone()))?;
         self.shared.index_work.send_modify(|changes| *changes += 1);
         Ok(())
+    }
+
+    /// Notes durably that no two events hold the same in these indexes, as of this seq.
+    pub(super) fn mark_unique(&mut self, names: &[String], seq: Seq) -> Result<(), StoreError> {
+        self.ensure_writable()?;
+        let current = self.shared.snapshot();
+        let is_of = |kept: &KeptIndex| names.iter().any(|name| name == kept.index.name());
+        let are_whole = |kept: &KeptIndex| !is_of(kept) || kept.state.is_whole;
+        if current.seq != seq || !self.indexing.kept.iter().all(are_whole) {
+            let reason = "an index changed while it was checked".to_owned();
+            return Err(StoreError::Unavailable(reason));
+        }
+        for kept in &mut self.indexing.kept {
+            kept.state.is_unique |= is_of(kept);
+        }
+        self.try_mark().map_err(|error| self.fail(error))?;
+        let published = self.publish(current.seq, current.memtable.clone());
+        published.inspect_err(|error| self.stop_writes(error.clone()))
+    }
+
+    fn try_mark(&mut self) -> Result<(), redb::Error> {
+        let transaction = self.begin()?;
+        for kept in &self.indexing.kept {
+            kept.write_state(&transaction)?;
+        }
+        self.commit(transaction)
     }
 
     fn try_declare(&mut self, declared: Vec<Index>) -> Result<Vec<KeptIndex>, redb::Error> {
@@ -190,7 +216,11 @@ impl Writer {
         for index in declared {
             let known = self.indexing.kept.iter().find(|kept| *kept.index == index);
             let kept = match known {
-                Some(known) => known.clone(),
+                Some(known) => {
+                    let kept = known.declared_as(index);
+                    kept.write_state(&transaction)?;
+                    kept
+                }
                 None => {
                     let mut new = KeptIndex::new(index);
                     new.clear(&transaction)?;
@@ -203,14 +233,4 @@ impl Writer {
         self.commit(transaction)?;
         Ok(all)
     }
-}
-
-/// As the file has them.
-fn sorted_names(declared: &[Index]) -> Vec<String> {
-    let mut names: Vec<String> = declared
-        .iter()
-        .map(|index| index.name().to_owned())
-        .collect();
-    names.sort_unstable();
-    names
 }

@@ -30,6 +30,8 @@ pub(in super::super) enum WriterTask {
     WriteNote([String; 2], oneshot::Sender<Result<(), StoreError>>),
     /// Keep these indexes, and no others.
     DeclareIndexes(Vec<Index>, oneshot::Sender<Result<(), StoreError>>),
+    /// Note that these indexes, of these names, are unique as of this seq.
+    MarkUnique(Vec<String>, Seq, oneshot::Sender<Result<(), StoreError>>),
     /// Name what is to be built next, and keep an eye on it from now on.
     BeginBuild(oneshot::Sender<Result<Option<BuildStart>, StoreError>>),
     /// Write some of what was gathered for an index.

@@ -87,6 +87,9 @@ impl Writer {
                 WriterTask::DeclareIndexes(indexes, reply) => {
                     drop(reply.send(self.declare_indexes(indexes)));
                 }
+                WriterTask::MarkUnique(names, seq, reply) => {
+                    drop(reply.send(self.mark_unique(&names, seq)));
+                }
                 WriterTask::BeginBuild(reply) => drop(reply.send(self.begin_build())),
                 WriterTask::Build(piece, reply) => drop(reply.send(self.write_piece(&piece))),
                 WriterTask::EndBuild(end, reply) => drop(reply.send(self.end_build(end))),

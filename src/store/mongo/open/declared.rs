@@ -10,16 +10,15 @@ use mongodb::options::IndexOptions;
 use mongodb::{Database, IndexModel};
 use tokio::task::JoinHandle;
 
-use crate::indexes::Index;
-use crate::store::mongo::EVENTS;
-use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, within};
+use crate::domain::EventId;
+use crate::indexes::{Index, IndexRules};
+use crate::store::mongo::read::holders;
+use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
+use crate::store::mongo::{EVENTS, INDEX_PREFIX, index_name};
 use crate::store::{IndexStatus, StoreError};
 
-/// What the names of declared indexes begin with.
-const PREFIX: &str = "livelog ";
-
 /// How long building an index of many millions of events may take. The server goes on with it if nobody waits.
-const BUILD_DEADLINE: Duration = Duration::from_secs(3_600);
+pub(crate) const BUILD_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -29,31 +28,49 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct DeclaredIndexes {
     statuses: Arc<Mutex<Vec<IndexStatus>>>,
     building: Mutex<Option<JoinHandle<()>>>,
+    rules: Mutex<IndexRules>,
 }
 
 impl DeclaredIndexes {
-    /// See [`Store::declare_indexes`](crate::store::Store::declare_indexes).
+    /// Those that the head names as unique.
+    pub(crate) fn found(unique: &[String]) -> Result<Self, StoreError> {
+        let parse = |name: &String| {
+            let index = name.parse::<Index>().and_then(Index::unique);
+            index.map(Arc::new).map_err(|reason| StoreError::Corrupt {
+                at: "meta head".into(),
+                reason,
+            })
+        };
+        let rules = IndexRules {
+            unique: unique.iter().map(parse).collect::<Result<_, _>>()?,
+            single_array: Vec::new(),
+        };
+        let found = Self::default();
+        *lock(&found.rules) = rules;
+        Ok(found)
+    }
+
+    /// See [`Store::index_rules`](crate::store::Store::index_rules).
+    pub(crate) fn rules(&self) -> IndexRules {
+        lock(&self.rules).clone()
+    }
+
+    /// See [`Store::declare_indexes`](crate::store::Store::declare_indexes). Those that are unique are there.
     pub(crate) async fn declare(
         &self,
         database: &Database,
         indexes: &[Index],
     ) -> Result<(), StoreError> {
-        if let Some(unfit) = indexes.iter().find(|index| !is_fit(index)) {
-            return Err(StoreError::Refused(format!(
-                "on MongoDB an index has one field, and no number on its path, for with another MongoDB refuses some \
-                 events: {unfit} cannot be declared"
-            )));
-        }
-        self.stop();
+        *lock(&self.rules) = rules(indexes);
         let found = names(database).await?;
         for name in found.iter().filter(|name| is_declared(name)) {
-            if !indexes.iter().any(|index| name_of(index) == *name) {
+            if !indexes.iter().any(|index| index_name(index) == *name) {
                 drop_index(database, name).await?;
             }
         }
         let statuses = indexes.iter().map(|index| IndexStatus {
             name: index.name().to_owned(),
-            is_whole: found.contains(&name_of(index)),
+            is_whole: found.contains(&index_name(index)),
         });
         *lock(&self.statuses) = statuses.collect();
         let (database, statuses) = (database.clone(), Arc::clone(&self.statuses));
@@ -84,19 +101,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether MongoDB takes every event beside it.
-fn is_fit(index: &Index) -> bool {
-    let mut fields = index.fields();
-    let first = fields.next();
-    let is_named = first.is_some_and(|(path, _)| {
-        let mut segments = path.segments().iter();
-        segments.all(|segment| segment.index.is_none())
-    });
-    is_named && fields.next().is_none()
+/// Refuses an index with which MongoDB would refuse events for another reason than arrays in two of its fields.
+pub(crate) fn ensure_fit(indexes: &[Index]) -> Result<(), StoreError> {
+    let mut unfit = indexes
+        .iter()
+        .filter(|index| index.path_with_number().is_some());
+    match unfit.next() {
+        None => Ok(()),
+        Some(unfit) => Err(StoreError::Refused(format!(
+            "on MongoDB an index has no number on its paths, for with one MongoDB refuses some events: {unfit} cannot be \
+             declared"
+        ))),
+    }
 }
 
-fn name_of(index: &Index) -> String {
-    format!("{PREFIX}{}", index.name())
+fn rules(indexes: &[Index]) -> IndexRules {
+    let all = || indexes.iter().cloned().map(Arc::new);
+    IndexRules {
+        unique: all().filter(|index| index.is_unique()).collect(),
+        single_array: all().filter(|index| index.fields().count() > 1).collect(),
+    }
 }
 
 /// With the id at the end, as every order has it.
@@ -135,22 +159,41 @@ const INDEX_NOT_FOUND: i32 = 27;
 /// Has all of them built; the server knows those that are there.
 async fn build(database: Database, indexes: Vec<Index>, statuses: Arc<Mutex<Vec<IndexStatus>>>) {
     for index in indexes {
-        while let Err(failure) = create(&database, &index).await {
-            let error = StoreError::from(failure);
-            tracing::warn!(index = index.name(), %error, "the index cannot be built yet");
-            tokio::time::sleep(PAUSE).await;
-        }
-        for status in &mut *lock(&statuses) {
-            if status.name == index.name() {
-                status.is_whole = true;
-            }
+        let is_whole = build_one(&database, &index).await;
+        let mut statuses = lock(&statuses);
+        statuses.retain(|status| is_whole || status.name != index.name());
+        for status in &mut *statuses {
+            status.is_whole |= status.name == index.name();
         }
     }
 }
 
-async fn create(database: &Database, index: &Index) -> Result<(), CallError> {
+/// Has an index built; `false` if an event that is there cannot be in it.
+async fn build_one(database: &Database, index: &Index) -> bool {
+    while let Err(failure) = create(database, index).await {
+        let is_in_the_way = failure.code() == Some(code::PARALLEL_ARRAYS);
+        let error = StoreError::from(failure);
+        if is_in_the_way {
+            let event = holders::parallel_event(database, index).await;
+            let event = event.ok().flatten();
+            let event = event.as_ref().map(EventId::as_str);
+            tracing::error!(
+                index = index.name(),
+                event,
+                "no index, until a start after the event holds no arrays in two of its fields"
+            );
+            return false;
+        }
+        tracing::warn!(index = index.name(), %error, "the index cannot be built yet");
+        tokio::time::sleep(PAUSE).await;
+    }
+    true
+}
+
+/// Has the server build it, if it is not there.
+pub(crate) async fn create(database: &Database, index: &Index) -> Result<(), CallError> {
     let events = database.collection::<Document>(EVENTS);
-    let options = IndexOptions::builder().name(name_of(index)).build();
+    let options = IndexOptions::builder().name(index_name(index)).build();
     let model = IndexModel::builder()
         .keys(keys(index))
         .options(options)
@@ -163,7 +206,7 @@ async fn create(database: &Database, index: &Index) -> Result<(), CallError> {
 
 /// Whether an index of the view is a declared one.
 pub(crate) fn is_declared(name: &str) -> bool {
-    name.starts_with(PREFIX)
+    name.starts_with(INDEX_PREFIX)
 }
 
 #[cfg(test)]
@@ -177,15 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn an_index_of_one_named_field_ends_with_the_id() {
-        let index = index("-a.b");
-        assert!(is_fit(&index));
-        assert_eq!(keys(&index), doc! { "a.b": -1, "_id": 1 });
+    fn an_index_ends_with_the_id() {
+        assert_eq!(keys(&index("-a.b")), doc! { "a.b": -1, "_id": 1 });
+        assert_eq!(keys(&index("a,-b")), doc! { "a": 1, "b": -1, "_id": 1 });
     }
 
     #[test]
     fn what_mongodb_would_refuse_events_for_is_unfit() {
-        assert!(!is_fit(&index("a,b")));
-        assert!(!is_fit(&index("a.0")));
+        assert!(ensure_fit(&[index("a,b")]).is_ok());
+        assert!(ensure_fit(&[index("a"), index("b,a.0")]).is_err());
     }
 }

@@ -18,7 +18,7 @@ use mongodb::options::{
 use mongodb::{Client, Database};
 
 use super::head;
-use super::head::{FORMAT, FORMAT_MIN, Head};
+use super::head::{FORMAT_MIN, FORMAT_UNIQUE, Head};
 use super::identity::CollectionUuids;
 use super::wire::call::{CALL_DEADLINE, CallError, REACH_DEADLINE, code, within};
 use super::write::replaced_view;
@@ -122,7 +122,7 @@ pub enum MongoOpenError {
     NotWritable { name: String, action: &'static str },
     /// The database holds a log of another livelog.
     #[error(
-        "the log in the database was written in format {found}; this livelog reads format {FORMAT}. Use the \
+        "the log in the database was written in format {found}; this livelog reads format {FORMAT_UNIQUE}. Use the \
          livelog that wrote it, or a newer one"
     )]
     #[expect(missing_docs, reason = "the message says it")]
@@ -256,7 +256,7 @@ async fn refuse_missing(database: &Database, purpose: Purpose) -> Result<(), Mon
 
 async fn refuse_unknown(database: &Database) -> Result<(), MongoOpenError> {
     match head::format(database).await? {
-        Some(found) if !(FORMAT_MIN..=FORMAT).contains(&found) => {
+        Some(found) if !(FORMAT_MIN..=FORMAT_UNIQUE).contains(&found) => {
             Err(MongoOpenError::UnknownFormat { found })
         }
         Some(_) | None => Ok(()),

@@ -269,7 +269,7 @@ fn alias(wanted: Type) -> &'static str {
     }
 }
 
-fn bson(value: &Value) -> Bson {
+pub(super) fn bson(value: &Value) -> Bson {
     match value {
         Value::Null => Bson::Null,
         Value::Bool(flag) => Bson::Boolean(*flag),

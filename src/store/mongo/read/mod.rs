@@ -6,6 +6,7 @@ mod count;
 pub(super) mod filter;
 pub(super) mod foreign_documents;
 pub(super) mod history;
+pub(super) mod holders;
 pub(super) mod load;
 pub(super) mod log;
 mod page_bound;

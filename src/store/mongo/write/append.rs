@@ -49,7 +49,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex as Lock;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use bson::Document;
@@ -114,6 +114,11 @@ impl Appender {
             lease: WriteLease::new(),
             warnings: AppendWarnings::default(),
         }
+    }
+
+    /// From now on the view has this number, by this node's doing.
+    pub(crate) fn writes_to(&self, view: i64) {
+        self.view.store(view, Ordering::Relaxed);
     }
 
     /// See [`Store::append`](crate::store::Store::append).

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::replaced_view;
 use crate::domain::{Change, Seq};
+use crate::store::mongo::open::declared;
 use crate::store::mongo::wire::call;
 use crate::store::mongo::wire::call::{CALL_DEADLINE, CallError, code, within};
 use crate::store::mongo::wire::commands;
@@ -56,7 +57,8 @@ struct MongoRebuild {
     finished: bool,
 }
 
-/// Removes what dead rebuilds left, and makes an empty view with the live one's indexes.
+/// Removes what dead rebuilds left, and makes an empty view with the live one's indexes, but for declared ones: what
+/// an event was between two changes may not be fit for them.
 pub(crate) async fn begin(database: &Database) -> Result<Box<dyn Rebuild>, StoreError> {
     remove_abandoned(database).await?;
     // A UUID of version 7 contains the time at which it was made.
@@ -122,6 +124,12 @@ impl Rebuild for MongoRebuild {
         Ok(())
     }
 
+    async fn index(&mut self) -> Result<(), StoreError> {
+        Ok(self
+            .copy_indexes(is_declared, declared::BUILD_DEADLINE)
+            .await?)
+    }
+
     async fn hold(&mut self) -> Result<Seq, StoreError> {
         let filter = doc! {
             "_id": "head",
@@ -168,12 +176,27 @@ impl Rebuild for MongoRebuild {
 impl MongoRebuild {
     async fn create(&self) -> Result<(), CallError> {
         let (database, shadow) = (self.database.clone(), self.shadow.clone());
-        within(APPLY_DEADLINE, async move {
+        let created = within(APPLY_DEADLINE, async move {
             database.create_collection(&shadow).await?;
+            Ok(())
+        });
+        created.await?;
+        self.copy_indexes(|index| !is_declared(index), APPLY_DEADLINE)
+            .await
+    }
+
+    /// Gives the new view those of the live one's indexes.
+    async fn copy_indexes(
+        &self,
+        are_copied: fn(&IndexModel) -> bool,
+        deadline: Duration,
+    ) -> Result<(), CallError> {
+        let (database, shadow) = (self.database.clone(), self.shadow.clone());
+        within(deadline, async move {
             let live = database.collection::<Document>(EVENTS);
             let indexes: Vec<IndexModel> = live.list_indexes().await?.try_collect().await?;
             let shadow = database.collection::<Document>(&shadow);
-            for index in indexes.into_iter().filter(is_added) {
+            for index in indexes.into_iter().filter(is_added).filter(are_copied) {
                 shadow.create_index(index).await?;
             }
             Ok(())
@@ -223,6 +246,15 @@ impl MongoRebuild {
 /// Every collection has the index on `_id` by itself.
 fn is_added(index: &IndexModel) -> bool {
     index.keys != doc! { "_id": 1 }
+}
+
+/// Whether it is a declared one.
+fn is_declared(index: &IndexModel) -> bool {
+    let name = index
+        .options
+        .as_ref()
+        .and_then(|options| options.name.as_ref());
+    name.is_some_and(|name| declared::is_declared(name))
 }
 
 /// Lets the writers go on; returns whether the hold was still this rebuild's.
