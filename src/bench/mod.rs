@@ -5,8 +5,8 @@
 //! message, frames counted by scanning bytes (`wire`, `message`) instead of parsing JSON. Every wait has a deadline,
 //! and every fault ends in an error.
 //!
-//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`. The other
-//! files are what they share: the client (`address`, `tls`, `tokens`, `connection`, `wire`, `message`, `client`, `write`), the load
+//! A scenario is a file: `commands`, `deliveries`, `latency`, `idle`, `subscriptions`, `resume`, `slow`,
+//! `queries`. The other files are what they share: the client (`address`, `tls`, `tokens`, `connection`, `wire`, `message`, `client`, `write`), the load
 //! (`load`, `steady`, `backlog`), the checks (`sequence`, `matches`) and the result (`stats`, `memory`, `report`).
 
 mod address;
@@ -21,6 +21,7 @@ mod load;
 mod matches;
 mod memory;
 mod message;
+mod queries;
 mod report;
 mod resume;
 mod sequence;
@@ -93,6 +94,8 @@ enum Scenario {
     Resume(resume::ResumeOptions),
     /// Whether sessions that stop reading delay the others, and what becomes of them
     Slow(slow::SlowOptions),
+    /// How soon a server with many events answers, one question at a time
+    Queries(queries::QueriesOptions),
 }
 
 impl Scenario {
@@ -105,6 +108,7 @@ impl Scenario {
             Self::Subscriptions(options) => options.connections(),
             Self::Resume(options) => options.sessions + 1,
             Self::Slow(options) => options.connections(),
+            Self::Queries(_) => 3,
         }
     }
 
@@ -117,6 +121,7 @@ impl Scenario {
             Self::Subscriptions(options) => subscriptions::run(urls, options).await,
             Self::Resume(options) => resume::run(urls, options).await,
             Self::Slow(options) => slow::run(urls, options).await,
+            Self::Queries(options) => queries::run(urls, options).await,
         }
     }
 }
