@@ -6,6 +6,7 @@ use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 use crate::support::guarded::AccessFile;
+use crate::support::server::BINARY;
 use crate::support::{Database, Server, eventually, guarded, on_every_store};
 
 on_every_store!(
@@ -349,4 +350,36 @@ async fn events_that_an_index_keeps_apart_are_not_gathered_without_bound() {
         (&json!("scan"), &json!(1))
     );
     assert_eq!(after["keysExamined"], 0);
+}
+
+/// `livelog bench queries` fills a server, and is answered whatever it asks.
+#[tokio::test]
+async fn the_load_generator_asks_what_an_index_helps_with() {
+    let declared = ["--index", "owner", "--index", "due"];
+    let server = Server::on(Database::folder(), &declared).await;
+    let url = format!("ws://{}/ws", server.address());
+    let words = [
+        "bench", "--json", "queries", "--events", "450", "--times", "2",
+    ];
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(BINARY);
+        command.args(words).args(["--url", &url]).output().unwrap()
+    });
+    let output = asking.await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["events"], 450);
+    for question in [
+        "equality,_100_hits",
+        "snapshot_until_live",
+        "count_of_100",
+        "stats_of_all",
+    ] {
+        let figure = format!("{question}_p50_ms");
+        assert!(report[&figure].is_number(), "{figure}: {report}");
+    }
+    let mut client = server.connect("/ws?changes=none").await;
+    let all = client.ok("FETCH", json!({"count": true, "limit": 0})).await;
+    assert_eq!(all["count"], 450);
 }

@@ -24,7 +24,6 @@ pub(super) enum Received<'a> {
         sub: Option<u64>,
         seq: u64,
     },
-    Live,
     Behind,
     Reset,
 }
@@ -107,7 +106,6 @@ impl Client {
                         each(Received::Refused { code });
                     }
                     Message::Change { sub, seq } => each(Received::Change { sub, seq }),
-                    Message::Live => each(Received::Live),
                     Message::Behind => each(Received::Behind),
                     Message::Reset => each(Received::Reset),
                     Message::Welcome { .. } | Message::Broadcast { .. } | Message::Other => {}

@@ -149,7 +149,7 @@ async fn listen(mut client: Client, index: usize, heard: Arc<Heard>) -> Result<I
                     last = seq;
                 }
                 Received::Behind | Received::Reset => behind += 1,
-                Received::Done { .. } | Received::Refused { .. } | Received::Live => {}
+                Received::Done { .. } | Received::Refused { .. } => {}
             })
             .await?;
         heard.last[index].fetch_max(last, Relaxed);

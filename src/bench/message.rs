@@ -14,8 +14,6 @@ pub(super) enum Message<'a> {
         sub: Option<u64>,
         seq: u64,
     },
-    /// A subscription has told everything up to now.
-    Live,
     /// A subscription was overrun and reads the log.
     Behind,
     /// The position to resume from is not one of this log.
@@ -66,7 +64,6 @@ fn by_kind(text: &[u8]) -> Option<Message<'_>> {
             seq: number_after(text, b"\"seq\":")?,
         },
         "change" => any_change(text)?,
-        "live" => Message::Live,
         "behind" => Message::Behind,
         "reset" => Message::Reset,
         "broadcast" => Message::Broadcast {

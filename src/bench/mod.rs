@@ -94,7 +94,7 @@ enum Scenario {
     Subscriptions(subscriptions::SubscriptionsOptions),
     /// What a live list costs the server, against a plain subscription
     Lists(lists::ListsOptions),
-    /// How soon queries and snapshots are answered, on a store that it fills
+    /// How soon a server with many events answers: one question at a time, and snapshots all at once
     Queries(queries::QueriesOptions),
     /// How soon sessions that were away catch up, all at once, and with how much of the server's memory
     Resume(resume::ResumeOptions),

@@ -1,202 +1,336 @@
-//! Scenario `queries`: how soon queries are answered, of which kinds, on a store of any size that it fills itself; and
-//! snapshots, one by one and all at once.
+//! Scenario `queries`: how soon a server with many events answers: one question at a time, and snapshots all at once.
+//!
+//! Which indexes the server has, decides most of it, and it is the operator who declares them: `--index owner`,
+//! `--index=-due`, `--index=-_createdAt` help with what is asked here.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::address::{Address, Changes};
-use super::client::{Client, Received};
-use super::connection::open_many;
+use super::client::Client;
+use super::connection::{BenchConnection, open_many};
+use super::message;
+use super::message::Message;
 use super::report::BenchReport;
 use super::stats::{Durations, rate};
-use super::write::{BenchWriter, QueryKind, fetch, subscribe_to_owner};
-use super::{GRACE, within};
+use super::{GRACE, tls, tokens, within};
 
-/// Connections that fill the store, each with so many events a BATCH and two BATCHes unanswered.
-const FILLERS: u32 = 8;
-
+/// Events in one BATCH, and those under way.
 const BATCH_COUNT: u64 = 100;
+const UNANSWERED_MAX: u64 = 1_000;
 
-const BATCHES_OUTSTANDING: usize = 2;
+/// Events of one owner.
+const HITS: u64 = 100;
 
-/// Events filled a second below which something is wrong rather than slow.
-const FILLED_MIN: u64 = 500;
+/// Fills an event up to about 440 bytes.
+const TEXT: &str = "the quick brown fox jumps over the lazy dog and runs away ";
+const TEXTS: usize = 6;
 
-/// How long one query may take.
-const QUERY_LIMIT: Duration = Duration::from_secs(12);
+/// Events are created at least as fast as this.
+const FILLING_RATE: u64 = 1_000;
+
+/// An answer takes no longer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct QueriesOptions {
-    /// Events to fill the store with before; 0 asks of those that an earlier run has left
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
-    fill: u64,
+    /// Events to create before anything is asked
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(HITS..=100_000_000))]
+    events: u64,
 
-    /// Events of each owner
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    of_each: u64,
-
-    /// Owners that are asked about: as many as all events make, if an earlier run has filled the store
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    owners: u64,
-
-    /// How often each query is asked
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// How often each question is asked
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     times: u32,
 
-    /// Sessions that take the snapshot of an owner each, at once
+    /// Sessions that begin with a snapshot at once, each of another owner
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     sessions: u32,
-
-    /// Bytes of an event, about
-    #[arg(long, default_value_t = 440, value_parser = clap::value_parser!(u32).range(100..=200_000))]
-    bytes: u32,
 }
 
 impl QueriesOptions {
     pub(super) fn connections(&self) -> u32 {
-        self.sessions.max(FILLERS) + 1
-    }
-
-    fn limit(&self) -> Duration {
-        let asking = QueryKind::ALL.iter().map(|_| QUERY_LIMIT).sum::<Duration>();
-        let asking = self.times * (asking + QUERY_LIMIT);
-        Duration::from_secs(self.fill / FILLED_MIN) + asking + 2 * GRACE
+        self.sessions + 3
     }
 }
+
+/// A question; `OWNER` in it is another owner each time.
+enum Question {
+    Fetch(&'static str),
+    /// Up to `live`.
+    Snapshot(&'static str),
+    Stats(&'static str),
+}
+
+const QUESTIONS: [(&str, Question); 13] = [
+    (
+        "equality, 100 hits",
+        Question::Fetch(r#""filter":{"owner":"OWNER"},"limit":100"#),
+    ),
+    (
+        "sorted page of 20",
+        Question::Fetch(r#""sort":{"due":-1},"limit":20"#),
+    ),
+    (
+        "latest 20",
+        Question::Fetch(r#""sort":{"_createdAt":-1},"limit":20"#),
+    ),
+    (
+        "20 of an owner, sorted",
+        Question::Fetch(r#""filter":{"owner":"OWNER"},"sort":{"due":1},"limit":20"#),
+    ),
+    (
+        "20 of a third, sorted",
+        Question::Fetch(r#""filter":{"status":"open"},"sort":{"due":1},"limit":20"#),
+    ),
+    ("first 100", Question::Fetch(r#""limit":100"#)),
+    (
+        "snapshot until live",
+        Question::Snapshot(r#"{"owner":"OWNER"}"#),
+    ),
+    (
+        "count of 100",
+        Question::Fetch(r#""filter":{"owner":"OWNER"},"count":true,"limit":0"#),
+    ),
+    (
+        "count of half of all",
+        Question::Fetch(r#""filter":{"due":{"$lt":500}},"count":true,"limit":0"#),
+    ),
+    ("count of all", Question::Fetch(r#""count":true,"limit":0"#)),
+    (
+        "count by judging",
+        Question::Fetch(r#""filter":{"status":"open"},"count":true,"limit":0"#),
+    ),
+    ("stats of 100", Question::Stats(r#"{"owner":"OWNER"}"#)),
+    ("stats of all", Question::Stats("{}")),
+];
 
 pub(super) async fn run(urls: &[Address], options: QueriesOptions) -> Result<BenchReport> {
-    let work = run_queries(urls, &options);
-    within(options.limit(), "filling and asking", work).await
+    let filling = Duration::from_secs(options.events / FILLING_RATE);
+    let asking = ANSWER_DEADLINE * options.times * u32::try_from(QUESTIONS.len())?;
+    let limit = filling + asking + GRACE;
+    within(
+        limit,
+        "creating events and asking for them",
+        ask(urls, &options),
+    )
+    .await
 }
 
-async fn run_queries(urls: &[Address], options: &QueriesOptions) -> Result<BenchReport> {
+async fn ask(urls: &[Address], options: &QueriesOptions) -> Result<BenchReport> {
+    let address = urls.first().context("no --url")?;
+    let events = EventWriter::new(options.events);
+    let mut client = Client::new(BenchConnection::open(address, Changes::None).await?);
+    let began = Instant::now();
+    events.fill(&mut client).await?;
     let mut report = BenchReport::new("queries");
-    if options.fill > 0 {
-        let filled = fill(urls, options).await?;
-        report.row("filled", options.fill, "events");
-        report.row("fill rate", rate(options.fill, filled), "events/s");
-    }
-    let mut client = one(urls).await?;
-    for kind in QueryKind::ALL {
-        let mut times = Durations::default();
+    report.row("events", events.count, "");
+    report.row("created", rate(events.count, began.elapsed()), "events/s");
+    let mut connection = BenchConnection::open(address, Changes::None).await?;
+    for (name, question) in QUESTIONS {
+        let mut took = Durations::default();
         for turn in 0..options.times {
-            times.add(ask(&mut client, kind, owner(turn, options)).await?);
+            let owner = events.owner(u64::from(turn) * 7919);
+            let answering = question.answer(&owner, address, &mut connection);
+            let what = format!("the answer to \"{name}\"");
+            took.add(within(ANSWER_DEADLINE, &what, answering).await?);
         }
-        report.percentiles(kind.name(), &mut times, &[50, 99]);
+        report.percentiles(name, &mut took, &[50, 99]);
     }
-    let mut times = Durations::default();
-    for turn in 0..options.times {
-        let mut client = one(urls).await?;
-        times.add(take_snapshot(&mut client, owner(turn, options)).await?);
-    }
-    report.percentiles("snapshot of an owner until live", &mut times, &[50, 99]);
-    let (took, mut times) = take_snapshots(urls, options).await?;
-    report.row("sessions", options.sessions, "");
-    report.row("snapshots at once, all", took.as_secs_f64() * 1_000.0, "ms");
-    report.percentiles("snapshots at once, each", &mut times, &[50, 99]);
+    let (all, mut each) = snapshots(urls, &events, options.sessions).await?;
+    report.row("snapshots at once", options.sessions, "");
+    report.row("snapshots at once, all", all.as_secs_f64() * 1_000.0, "ms");
+    report.percentiles("snapshots at once, each", &mut each, &[50, 99]);
     Ok(report)
 }
 
-/// Spread over all owners, and another each turn.
-fn owner(turn: u32, options: &QueriesOptions) -> u64 {
-    u64::from(turn) * 7_919 % options.owners
-}
-
-async fn one(urls: &[Address]) -> Result<Client> {
-    let mut opened = open_many(urls, 1, Changes::None).await?;
-    Ok(Client::new(opened.pop().context("one was opened")?))
-}
-
-/// Fills the store; how long it took.
-async fn fill(urls: &[Address], options: &QueriesOptions) -> Result<Duration> {
-    let connections = open_many(urls, FILLERS, Changes::None).await?;
-    let batches = options.fill.div_ceil(BATCH_COUNT);
-    let begun = Instant::now();
-    let fillers = (0..).zip(connections).map(|(number, connection)| {
-        let mine = (number..batches).step_by(FILLERS as usize);
-        fill_some(Client::new(connection), mine, options)
-    });
-    try_join_all(fillers).await?;
-    Ok(begun.elapsed())
-}
-
-async fn fill_some(
-    mut client: Client,
-    mut batches: impl Iterator<Item = u64>,
-    options: &QueriesOptions,
-) -> Result<()> {
-    let writer = BenchWriter::new(options.bytes as usize);
-    let owners = (options.fill / options.of_each).max(1);
-    loop {
-        while client.outstanding() < BATCHES_OUTSTANDING
-            && let Some(batch) = batches.next()
-        {
-            let first = batch * BATCH_COUNT;
-            let events = first..options.fill.min(first + BATCH_COUNT);
-            client.send(Instant::now(), |out, id| {
-                writer.create_owned(out, id, events, owners)
-            })?;
-        }
-        if client.outstanding() == 0 {
-            return Ok(());
-        }
-        let mut refused = None;
-        let each = |received: Received<'_>| {
-            if let Received::Refused { code } = received {
-                refused = Some(code.to_owned());
-            }
-        };
-        client.step(each).await?;
-        ensure!(refused.is_none(), "the server answered {refused:?}");
-    }
-}
-
-/// How long the answer took.
-async fn ask(client: &mut Client, kind: QueryKind, owner: u64) -> Result<Duration> {
-    let begun = Instant::now();
-    let write = |out: &mut Vec<u8>, id, ()| fetch(out, id, kind, owner);
-    client.carry_out([()], write, |_| {}).await?;
-    Ok(begun.elapsed())
-}
-
-/// Subscribes to an owner's events; how long it took until it was live.
-async fn take_snapshot(client: &mut Client, owner: u64) -> Result<Duration> {
-    let begun = Instant::now();
-    let mut is_live = false;
-    let mut note = |received: Received<'_>| is_live |= matches!(received, Received::Live);
-    let write = |out: &mut Vec<u8>, id, ()| subscribe_to_owner(out, id, 1, owner);
-    client.carry_out([()], write, &mut note).await?;
-    let mut refused = None;
-    while !is_live && refused.is_none() {
-        let each = |received: Received<'_>| match received {
-            Received::Live => is_live = true,
-            Received::Refused { code } => refused = Some(code.to_owned()),
-            _ => {}
-        };
-        client.step(each).await?;
-    }
-    ensure!(refused.is_none(), "the subscription ended with {refused:?}");
-    Ok(begun.elapsed())
-}
-
-/// All sessions at once: until the last was live, and how long each took.
-async fn take_snapshots(
+/// Each session subscribes to another owner's events from a snapshot on, all at once: how long until the last was live,
+/// and how long each took.
+async fn snapshots(
     urls: &[Address],
-    options: &QueriesOptions,
+    events: &EventWriter,
+    sessions: u32,
 ) -> Result<(Duration, Durations)> {
-    let opened = open_many(urls, options.sessions, Changes::None).await?;
-    let begun = Instant::now();
-    let taking = (0..).zip(opened).map(|(turn, connection)| async move {
-        let mut client = Client::new(connection);
-        let took = take_snapshot(&mut client, owner(turn, options)).await?;
-        // It stays: who has its snapshot goes on listening.
-        anyhow::Ok((client, took))
+    let opened = open_many(urls, sessions, Changes::None).await?;
+    let began = Instant::now();
+    let taking = (0..).zip(opened).map(|(turn, mut session)| async move {
+        let owner = events.owner(turn * 7919);
+        let took = snapshot(&mut session, &format!(r#"{{"owner":"{owner}"}}"#)).await?;
+        anyhow::Ok((session, took))
     });
-    let taken = try_join_all(taking).await?;
-    let all = begun.elapsed();
-    let mut times = Durations::default();
-    taken.iter().for_each(|(_, took)| times.add(*took));
-    Ok((all, times))
+    let taking = try_join_all(taking);
+    let taken = within(ANSWER_DEADLINE, "all snapshots", taking).await?;
+    let all = began.elapsed();
+    let mut each = Durations::default();
+    taken.iter().for_each(|(_, took)| each.add(*took));
+    Ok((all, each))
+}
+
+/// Events, of which each owner has [`HITS`].
+struct EventWriter {
+    run: String,
+    count: u64,
+}
+
+impl EventWriter {
+    fn new(count: u64) -> Self {
+        let run = uuid::Uuid::now_v7().simple().to_string();
+        Self { run, count }
+    }
+
+    /// The owner of an event, and of others.
+    fn owner(&self, number: u64) -> String {
+        let owners = (self.count / HITS).max(1);
+        format!("{}-{}", self.run, number % owners)
+    }
+
+    async fn fill(&self, client: &mut Client) -> Result<()> {
+        let mut first = 0;
+        while first < self.count {
+            let end = (first + UNANSWERED_MAX).min(self.count);
+            let batches = (first..end).step_by(usize::try_from(BATCH_COUNT)?);
+            let write = |out: &mut Vec<u8>, id, from: u64| {
+                self.batch(out, id, from..(from + BATCH_COUNT).min(end))
+            };
+            let filled = client.carry_out(batches, write, |_| {}).await;
+            filled.context("the events to ask for could not be created")?;
+            first = end;
+        }
+        Ok(())
+    }
+
+    fn batch(
+        &self,
+        out: &mut Vec<u8>,
+        id: u64,
+        numbers: std::ops::Range<u64>,
+    ) -> std::io::Result<()> {
+        write!(
+            out,
+            r#"{{"type":"BATCH","id":{id},"payload":{{"commands":["#
+        )?;
+        for number in numbers.clone() {
+            let comma = if number == numbers.start { "" } else { "," };
+            let owner = self.owner(number);
+            let status = ["open", "done", "late"][usize::try_from(number % 3).unwrap_or(0)];
+            let (due, amount, text) = (number * 7919 % 1_000, number % 97, TEXT.repeat(TEXTS));
+            write!(
+                out,
+                r#"{comma}{{"type":"CREATE","payload":{{"owner":"{owner}","status":"{status}","due":{due},"amount":{amount},"text":"{text}"}}}}"#
+            )?;
+        }
+        write!(out, "]}}}}")
+    }
+}
+
+impl Question {
+    async fn answer(
+        &self,
+        owner: &str,
+        address: &Address,
+        connection: &mut BenchConnection,
+    ) -> Result<Duration> {
+        match self {
+            Self::Fetch(payload) => {
+                let payload = payload.replace("OWNER", owner);
+                let request = format!(r#"{{"type":"FETCH","payload":{{{payload}}}}}"#);
+                until(connection, &request, is_response).await
+            }
+            Self::Snapshot(filter) => {
+                let filter = filter.replace("OWNER", owner);
+                let took = snapshot(connection, &filter).await?;
+                let ended = r#"{"type":"UNSUBSCRIBE","payload":{"sub":"1"}}"#;
+                until(connection, ended, is_response).await?;
+                Ok(took)
+            }
+            Self::Stats(filter) => stats(address, &filter.replace("OWNER", owner)).await,
+        }
+    }
+}
+
+/// How long a subscription takes that begins with a snapshot, until it is live.
+async fn snapshot(session: &mut BenchConnection, filter: &str) -> Result<Duration> {
+    let request = format!(
+        r#"{{"type":"SUBSCRIBE","payload":{{"sub":"1","filter":{filter},"snapshot":true}}}}"#
+    );
+    until(session, &request, is_live).await
+}
+
+/// Sends a request, and reads on until a message ends what it asked for.
+async fn until(
+    connection: &mut BenchConnection,
+    request: &str,
+    is_end: impl Fn(&[u8]) -> bool,
+) -> Result<Duration> {
+    let began = Instant::now();
+    connection.queue(request.as_bytes())?;
+    let mut is_over = false;
+    while !is_over {
+        let step = connection.step(|text| {
+            is_over |= is_end(text);
+            match message::read(text) {
+                Message::Error { code, .. } => bail!("the server answered `{code}`"),
+                _ => Ok(()),
+            }
+        });
+        step.await?;
+    }
+    Ok(began.elapsed())
+}
+
+fn is_response(text: &[u8]) -> bool {
+    matches!(message::read(text), Message::Response { .. })
+}
+
+fn is_live(text: &[u8]) -> bool {
+    text.starts_with(br#"{"type":"live""#)
+}
+
+/// Asks over HTTP, on a connection of its own.
+async fn stats(address: &Address, filter: &str) -> Result<Duration> {
+    let mut stream = tls::over(address.dial().await?, address).await?;
+    let filter = filter
+        .replace('{', "%7B")
+        .replace('}', "%7D")
+        .replace('"', "%22");
+    let request = format!(
+        "GET /api/events/stats?group=status&sum=amount&filter={filter} HTTP/1.1\r\nHost: {}\r\n\
+         Connection: close\r\n{}\r\n",
+        address.authority,
+        tokens::header()
+    );
+    let began = Instant::now();
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.lines().next().unwrap_or_default();
+    ensure!(
+        status.contains(" 200 "),
+        "stats were answered with {status}"
+    );
+    Ok(began.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_has_as_many_events_as_are_asked_for() {
+        let events = EventWriter::new(1_000);
+        let of_first = (0..1_000).filter(|number| events.owner(*number) == events.owner(0));
+        assert_eq!(of_first.count() as u64, HITS);
+        let mut text = Vec::new();
+        events.batch(&mut text, 7, 5..8).expect("memory takes it");
+        let batch: serde_json::Value = serde_json::from_slice(&text).expect("it is JSON");
+        let commands = batch["payload"]["commands"].as_array().expect("commands");
+        assert_eq!((batch["id"].as_u64(), commands.len()), (Some(7), 3));
+        let bytes = commands[0]["payload"].to_string().len();
+        assert!((400..500).contains(&bytes), "{bytes} bytes");
+    }
 }

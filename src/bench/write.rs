@@ -1,7 +1,6 @@
 //! The commands of a benchmark, written straight into a reused buffer.
 
 use std::io::Write;
-use std::ops::Range;
 
 /// Text that fills documents up to their size.
 const FILLER: &str = "the quick brown fox jumps over the lazy dog and runs away ";
@@ -58,34 +57,6 @@ impl BenchWriter {
         )
     }
 
-    /// A BATCH that creates these events, by number, for so many owners by turns.
-    pub(super) fn create_owned(
-        &self,
-        out: &mut Vec<u8>,
-        id: u64,
-        events: Range<u64>,
-        owners: u64,
-    ) -> std::io::Result<()> {
-        write!(
-            out,
-            r#"{{"type":"BATCH","id":{id},"payload":{{"commands":["#
-        )?;
-        let first = events.start;
-        for number in events {
-            let comma = if number == first { "" } else { "," };
-            let owner = number % owners;
-            let status = ["open", "done", "late"][usize::try_from(number % 3).unwrap_or(0)];
-            // Any order, the same each time.
-            let due = number.wrapping_mul(2_654_435_761) % 1_000_000_007;
-            let text = &self.text;
-            write!(
-                out,
-                r#"{comma}{{"type":"CREATE","payload":{{"owner":"u{owner}","status":"{status}","due":{due},"text":"{text}"}}}}"#
-            )?;
-        }
-        write!(out, "]}}}}")
-    }
-
     pub(super) fn update(&self, out: &mut Vec<u8>, id: u64, event: &str) -> std::io::Result<()> {
         let text = &self.text;
         write!(
@@ -102,78 +73,6 @@ impl BenchWriter {
             r#"{{"type":"BROADCAST","id":{id},"payload":{{"number":{number},"text":"{text}"}}}}"#
         )
     }
-}
-
-/// What is asked of the events that [`BenchWriter::create_owned`] writes.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum QueryKind {
-    Owner,
-    Due,
-    Newest,
-    OwnerByDue,
-    StatusByDue,
-    First,
-}
-
-impl QueryKind {
-    pub(super) const ALL: [Self; 6] = [
-        Self::Owner,
-        Self::Due,
-        Self::Newest,
-        Self::OwnerByDue,
-        Self::StatusByDue,
-        Self::First,
-    ];
-
-    /// As reports say it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Owner => "all of an owner",
-            Self::Due => "20 by due",
-            Self::Newest => "20 newest",
-            Self::OwnerByDue => "20 of an owner by due",
-            Self::StatusByDue => "20 of a status by due",
-            Self::First => "the first 100",
-        }
-    }
-}
-
-/// A FETCH of this kind, about this owner.
-pub(super) fn fetch(
-    out: &mut Vec<u8>,
-    id: u64,
-    kind: QueryKind,
-    owner: u64,
-) -> std::io::Result<()> {
-    write!(out, r#"{{"type":"FETCH","id":{id},"payload":{{"#)?;
-    match kind {
-        QueryKind::Owner => write!(out, r#""filter":{{"owner":"u{owner}"}},"limit":1000"#),
-        QueryKind::Due => write!(out, r#""sort":{{"due":-1}},"limit":20"#),
-        QueryKind::Newest => write!(out, r#""sort":{{"_createdAt":-1}},"limit":20"#),
-        QueryKind::OwnerByDue => write!(
-            out,
-            r#""filter":{{"owner":"u{owner}"}},"sort":{{"due":1}},"limit":20"#
-        ),
-        QueryKind::StatusByDue => write!(
-            out,
-            r#""filter":{{"status":"open"}},"sort":{{"due":1}},"limit":20"#
-        ),
-        QueryKind::First => write!(out, r#""limit":100"#),
-    }?;
-    write!(out, "}}}}")
-}
-
-/// Names a subscription to an owner's events, from a snapshot on, by `sub`.
-pub(super) fn subscribe_to_owner(
-    out: &mut Vec<u8>,
-    id: u64,
-    sub: u64,
-    owner: u64,
-) -> std::io::Result<()> {
-    write!(
-        out,
-        r#"{{"type":"SUBSCRIBE","id":{id},"payload":{{"sub":"{sub}","filter":{{"owner":"u{owner}"}},"snapshot":true}}}}"#
-    )
 }
 
 /// Names a subscription to one topic by `sub`.

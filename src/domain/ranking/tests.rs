@@ -11,7 +11,7 @@ use crate::value::{Document, Value};
 /// An event is given a number to sort by and whether the filter matches it, or it is deleted.
 type Write = (usize, Option<(i64, bool)>);
 
-type Events = BTreeMap<usize, Arc<Event>>;
+type EventsById = BTreeMap<usize, Arc<Event>>;
 
 fn writes() -> impl Strategy<Value = Vec<Write>> {
     let state = prop::option::weighted(0.8, (0i64..6, prop::bool::weighted(0.8)));
@@ -26,7 +26,7 @@ fn query(descends: bool) -> Arc<Query> {
 }
 
 /// The change that a write comes to, if it comes to one.
-fn change(seq: u64, (id, state): Write, events: &mut Events) -> Option<Change> {
+fn change(seq: u64, (id, state): Write, events: &mut EventsById) -> Option<Change> {
     let (seq, before) = (Seq::new(seq), events.get(&id).cloned());
     let after = state.map(|(n, matches)| {
         let fields = [("n", Value::Int(n)), ("in", matches.into())];
@@ -67,7 +67,7 @@ fn time() -> Timestamp {
 }
 
 /// The events that match, in their order.
-fn sorted(query: &Query, events: &Events) -> Vec<Event> {
+fn sorted(query: &Query, events: &EventsById) -> Vec<Event> {
     let steps = Steps::unbounded();
     let matches = |event: &&Arc<Event>| query.filter.matches(&***event, &steps) == Ok(true);
     let mut sorted: Vec<Event> = events
@@ -115,7 +115,7 @@ proptest! {
         shown in 0usize..4,
         reads_ahead in 0usize..3,
     ) {
-        let (query, mut events) = (query(descends), Events::new());
+        let (query, mut events) = (query(descends), EventsById::new());
         let mut changes = Vec::new();
         let mut states = Vec::new();
         for (seq, write) in (1..).zip(writes) {
