@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `Beginning` | nothing | the list can be looked at: `Page` |
 //! | `Page` | the events that it showed, in pages | all are handed out: `Changes`, after the count and `live`; they may be erased: `Beginning`, after `reset` |
-//! | `Changes` | the changes after those that were taken; the count once all are | the list has forgotten the next: `Beginning`, after `reset` |
+//! | `Changes` | the count, and the changes after those that were taken | the list has forgotten the next: `Beginning`, after `reset` |
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -190,7 +190,11 @@ impl ListReader {
                 self.metrics.falls_behind.inc();
                 self.begin_again(seq, out);
             }
-            ListNews::Changes(changes) => self.hand_out(&changes, next, out),
+            ListNews::Changes(changes, count) => {
+                // First: who has heard a change has heard what it made of the count.
+                self.tell_count(count, out);
+                self.hand_out(&changes, next, out);
+            }
             ListNews::All(seq, count) => {
                 self.seq = seq;
                 self.position = ListPosition::Changes { next, more: false };

@@ -65,8 +65,8 @@ pub(super) enum ListNews {
     Nothing,
     /// Its place is gone: it must begin again.
     Behind(Seq),
-    /// The next changes.
-    Changes(Vec<Arc<ListChange>>),
+    /// The next changes, and the count as of the last there are.
+    Changes(Vec<Arc<ListChange>>, Option<(Seq, Count)>),
     /// It has taken all: the seq that this is as of, and the count with its own.
     All(Seq, Option<(Seq, Count)>),
 }
@@ -247,7 +247,7 @@ impl SharedList {
         let changes: Vec<_> = state.changes.range(taken..).take(limit).cloned().collect();
         match changes.is_empty() {
             true => ListNews::All(state.seq, state.count),
-            false => ListNews::Changes(changes),
+            false => ListNews::Changes(changes, state.count),
         }
     }
 
