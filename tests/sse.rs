@@ -96,9 +96,9 @@ async fn a_list_is_told_without_ids_and_comes_anew(server: Server) {
             _,
             (_, count, _),
             _,
+            (_, more, _),
             (_, left, _),
             (_, came, _),
-            (_, more, _),
         ] = &told[..]
         else {
             panic!("{told:?}");
