@@ -24,7 +24,7 @@
 //! that is woken finds its match both in the group and in the window, unless the window has moved on; then it reads the
 //! log. A reader's seq lags while its filter sees nothing, and may be ahead of the window after it has read the log.
 //!
-//! Start with [`Feed::listen`], then `listener`; then [`Feed::subscribe`].
+//! Start with [`Feed::listen`], then `listener`; then [`Feed::read_changes`] and [`Feed::read_list`].
 
 mod fanout;
 mod filter_pass;

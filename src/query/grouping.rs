@@ -6,7 +6,7 @@
 //! | goes through an array | an array of what it leads to in its documents |
 //! | leads nowhere | no value, which is not null and stands before it |
 //!
-//! As in [`Fields`](super::Fields) a number is the name of a field. Values that are equal, such as `1` and `1.0`, are one
+//! As in [`Fields`] a number is the name of a field. Values that are equal, such as `1` and `1.0`, are one
 //! group, which is told by the first of them. A sum leaves out what is no number.
 
 use std::cmp::Ordering;

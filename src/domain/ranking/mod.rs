@@ -19,7 +19,7 @@ use crate::limits;
 use crate::query::{Cursor, Query};
 use crate::value::{Steps, TooCostly};
 
-/// See the [module](self).
+/// The first events of an order, of which the first are shown and the others are in reserve.
 #[derive(Debug)]
 pub struct Ranking {
     query: Arc<Query>,

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::protocol;
 use crate::query::{Count, Fields, Query};
 
-/// See the [module](self).
+/// Pulled: what its client does not take costs nothing, however much the list changes.
 #[derive(Debug)]
 pub struct ListReader {
     membership: ListMembership,
