@@ -290,6 +290,13 @@ async fn what_is_stored_is_checked_before_anything_is_served(server: Server) {
         .unwrap_err();
     let said = "unique index email: events e0 and e2999 hold the same";
     assert!(refused.contains(said), "{refused}");
+    let indexed = Server::on(Arc::clone(&database), &["--index", "tenant"]).await;
+    let database = indexed.stop().await;
+    let refused = Server::spawn(&database, &["--unique", "email"])
+        .await
+        .unwrap_err();
+    assert!(refused.contains(said), "{refused}");
+    assert!(!refused.contains("it is removed"), "{refused}");
     let refused = Server::spawn(&database, &["--unique", "list"])
         .await
         .unwrap_err();

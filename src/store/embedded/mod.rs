@@ -139,6 +139,13 @@ impl EmbeddedStore {
             builder: OnceLock::new(),
         }))
     }
+
+    async fn keep_indexes(&self, indexes: Vec<Index>) -> Result<(), StoreError> {
+        let declared = self
+            .handle
+            .call(|reply| WriterTask::DeclareIndexes(indexes, reply));
+        declared.await?
+    }
 }
 
 impl Drop for EmbeddedStore {
@@ -281,12 +288,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn declare_indexes(&self, indexes: &[Index]) -> Result<(), StoreError> {
-        let indexes = indexes.to_vec();
-        let declared = self
-            .handle
-            .call(|reply| WriterTask::DeclareIndexes(indexes, reply));
-        declared.await??;
+        let kept = self.shared.snapshot();
+        let kept = kept.indexes.iter().map(|(kept, _)| &*kept.index);
+        let undeclared = kept.filter(|kept| !indexes.contains(kept)).cloned();
+        let all = indexes.iter().cloned().chain(undeclared).collect();
+        self.keep_indexes(all).await?;
         self.ensure_unique().await?;
+        // Only now: what is refused before leaves to the next start what was built for the last.
+        self.keep_indexes(indexes.to_vec()).await?;
         let (shared, handle) = (Arc::clone(&self.shared), Arc::downgrade(&self.handle));
         let work = self.shared.index_work.subscribe();
         self.builder
