@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::frame::Frame;
-use super::reply::FrameData;
+use super::reply::{FrameData, snapshot};
 use crate::domain::{Event, EventId, Move, Seq, VisibleKind};
 use crate::limits;
 use crate::query::{Count, Fields, Sort};
@@ -58,7 +58,10 @@ impl LiveList {
 fn parse_limit(limit: &Value, counts: bool, at: &str) -> Result<usize, Invalid> {
     let most = limits::LIST_COUNT_MAX;
     let least = if counts { 0 } else { 1 };
-    let wrong = || Invalid::new(at, format!("expected an integer from {least} to {most}"));
+    let wrong = || {
+        let reason = format!("expected an integer from 1 to {most}, or 0 beside count");
+        Invalid::new(at, reason)
+    };
     let Value::Int(limit) = limit else {
         return Err(wrong());
     };
@@ -128,17 +131,6 @@ pub fn list_count(seq: Seq, count: Count) -> Frame {
 
 /// What a list shows as of `seq`, or a page of it.
 pub fn list_snapshot(seq: Seq, events: &[Arc<Event>], fields: &Fields, more: bool) -> Frame {
-    #[derive(Serialize)]
-    #[serde(tag = "type", rename = "snapshot")]
-    struct ListSnapshotFrame<'a> {
-        seq: Seq,
-        data: Vec<FrameData<'a>>,
-        more: bool,
-    }
     let data = events.iter().map(|event| FrameData::of(event, fields));
-    Frame::encode(&ListSnapshotFrame {
-        seq,
-        data: data.collect(),
-        more,
-    })
+    snapshot(seq, &data.collect::<Vec<_>>(), more)
 }

@@ -305,12 +305,12 @@ pub fn reset(reason: &str, seq: Seq) -> Frame {
 }
 
 /// A page of the events that a subscription starts with, as of `seq`.
-pub fn snapshot(seq: Seq, events: &[Shaped], more: bool) -> Frame {
+pub fn snapshot(seq: Seq, events: &[impl Serialize], more: bool) -> Frame {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "snapshot")]
-    struct SnapshotFrame<'a> {
+    struct SnapshotFrame<'a, T> {
         seq: Seq,
-        data: &'a [Shaped],
+        data: &'a [T],
         more: bool,
     }
     let data = events;

@@ -12,7 +12,7 @@ use super::live_list::LiveList;
 use crate::domain::Seq;
 use crate::limits;
 use crate::query::{Fields, Filter};
-use crate::value::{Document, Invalid, Value, join};
+use crate::value::{Document, Invalid, Value, expect_flag, join};
 
 /// The name that a client gave to a subscription; each of its frames carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl Subscribe {
     fn read_position(&mut self, params: &Document, at: &str) -> Result<(), Invalid> {
         if let Some(snapshot) = params.get("snapshot") {
             let at = join(at, "snapshot");
-            self.snapshot = parse_flag(snapshot, &at)?;
+            self.snapshot = expect_flag(snapshot, &at)?;
             if self.list.is_some() && !self.snapshot {
                 return Err(Invalid::new(at, "a list begins with what it shows"));
             }
@@ -186,13 +186,6 @@ impl Subscribe {
             return Err(Invalid::new(join(at, "mode"), reason));
         }
         Ok(())
-    }
-}
-
-fn parse_flag(value: &Value, at: &str) -> Result<bool, Invalid> {
-    match value {
-        Value::Bool(flag) => Ok(*flag),
-        _ => Err(Invalid::new(at, "expected true or false")),
     }
 }
 
