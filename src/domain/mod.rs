@@ -42,7 +42,7 @@ pub use force::force;
 pub use hearing::Hearing;
 pub use patch::{Patch, PatchError, Path};
 pub use precondition::{Precondition, Versions};
-pub use ranking::{Move, Ranking, Unranked};
+pub use ranking::{Move, RankedEvent, Ranking, Short};
 pub use seq::Seq;
 pub use size::{BatchSize, Excess, Size, may_be_stored};
 pub use timestamp::Timestamp;

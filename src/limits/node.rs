@@ -151,6 +151,9 @@ pub const LATEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of events that a live list holds: those that it shows, and as many more in reserve as there is room for.
 pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What a live list counts for at least: its task, its place in the log, and what it is known by.
+pub const LIST_BYTES_MIN: usize = 4 * 1024;
+
 /// Changes of a live list that it keeps for those who have not taken them; who is further behind gets the list anew.
 pub const LIST_CHANGES_MAX: usize = 256;
 

@@ -18,6 +18,8 @@ on_every_store!(
     who_reads_too_slowly_gets_the_list_anew,
     a_list_is_asked_for_rightly_or_refused_with_its_path,
     a_list_begins_no_earlier_than_the_seq_that_it_is_asked_for,
+    a_list_that_has_ended_for_its_readers_begins_anew_for_others,
+    an_event_that_takes_long_to_rank_is_ranked_all_the_same,
 );
 
 const EVENTS: u64 = 60;
@@ -481,6 +483,71 @@ async fn a_list_begins_no_earlier_than_the_seq_that_it_is_asked_for(server: Serv
             client.told.clear();
         }
     }
+}
+
+/// An event that takes a twentieth of what a list may hold.
+fn large(n: usize) -> Value {
+    let text = "x".repeat(200_000);
+    json!({"_id": format!("big{n}"), "big": true, "text": text})
+}
+
+async fn a_list_that_has_ended_for_its_readers_begins_anew_for_others(server: Server) {
+    let mut writer = server.connect("/ws?changes=none").await;
+    let ask = json!({"sub": "l", "filter": {"big": true}, "limit": 100});
+    for n in 0..10 {
+        writer.create(large(n)).await;
+    }
+    // It takes nothing from here on, so it has yet to hear that its list has ended.
+    let mut stalled = server.connect("/ws?changes=none").await;
+    let asked = json!({"type": "SUBSCRIBE", "payload": ask.clone()});
+    stalled.send(&asked).await;
+    let mut reader = server.connect("/ws?changes=none").await;
+    reader.ok("SUBSCRIBE", ask.clone()).await;
+    for n in 10..30 {
+        writer.create(large(n)).await;
+    }
+    let error = loop {
+        let frame = reader.next_told().await;
+        if frame["type"] == "error" {
+            break frame;
+        }
+    };
+    assert!(
+        error["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("4 MiB"),
+        "{error}"
+    );
+    for n in 3..30 {
+        let id = format!("big{n}");
+        writer.ok("DELETE", json!({"id": id})).await;
+    }
+    reader.ok("SUBSCRIBE", ask).await;
+    while reader.next_told().await["type"] != "live" {}
+    drop(stalled);
+}
+
+async fn an_event_that_takes_long_to_rank_is_ranked_all_the_same(server: Server) {
+    let mut client = server.connect("/ws?changes=none").await;
+    let many = |from: i64| (from..from + 30_000).collect::<Vec<_>>();
+    client.create(json!({"_id": "a", "n": many(10)})).await;
+    client.create(json!({"_id": "b", "n": 5})).await;
+    let ask = json!({"sub": "l", "sort": {"n": 1}, "limit": 2, "fields": ["_version"]});
+    client.ok("SUBSCRIBE", ask).await;
+    let first = client.next_told().await;
+    assert_eq!(
+        (&first["data"][0]["_id"], &first["data"][1]["_id"]),
+        (&json!("b"), &json!("a"))
+    );
+    assert_eq!(client.next_told().await["type"], "live");
+    client.create(json!({"_id": "c", "n": many(1)})).await;
+    let [left, came] = [client.next_told().await, client.next_told().await];
+    assert_eq!(
+        (&left["eventId"], &came["eventId"]),
+        (&json!("a"), &json!("c"))
+    );
+    assert_eq!(came["index"], 0);
 }
 
 /// Who reads the list at that moment keeps what it was told; nothing that was erased is told afterwards.

@@ -6,7 +6,7 @@
 //! | shown | [`Move::Out`], and [`Move::In`] of the event that comes next | [`Move::Stay`] |
 //!
 //! It knows some events beyond those that it shows, its reserve: as long as it has one, what comes next is known. When none
-//! is left, what it shows would have a hole: the change is [`Unranked::Short`], and the caller reads the events anew.
+//! is left, what it shows would have a hole: then the change is [`Short`], and the caller reads the events anew.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,6 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Change, Event, EventId, VisibleKind};
-use crate::limits;
 use crate::query::{Cursor, Query};
 use crate::value::{Steps, TooCostly};
 
@@ -27,14 +26,15 @@ pub struct Ranking {
     shown: usize,
     /// Those that are shown, then the reserve: at most [`capacity`](Self::capacity). Every event that matches is here, or
     /// sorts after all of them.
-    ranked: Vec<Ranked>,
+    ranked: Vec<RankedEvent>,
     /// Whether every event that matches is ranked.
     is_whole: bool,
     bytes: usize,
 }
 
+/// An event, and where it stands in the order.
 #[derive(Debug)]
-struct Ranked {
+pub struct RankedEvent {
     position: Cursor,
     event: Arc<Event>,
 }
@@ -74,20 +74,9 @@ pub enum Move {
     },
 }
 
-/// Why a change cannot be ranked. The ranking is as it was.
+/// An event that is not known comes next. The ranking is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unranked {
-    /// An event that is not known comes next.
-    Short,
-    /// Its place takes more than [`limits::MATCH_STEPS_MAX`] to find.
-    TooCostly,
-}
-
-impl From<TooCostly> for Unranked {
-    fn from(_: TooCostly) -> Self {
-        Self::TooCostly
-    }
-}
+pub struct Short;
 
 impl Ranking {
     /// A ranking by this query's order that shows nothing yet.
@@ -120,20 +109,15 @@ impl Ranking {
         ranked.iter().map(|ranked| &ranked.event)
     }
 
-    /// Ranks the first events of the order anew, given in that order; `is_whole` says that there are no others. Returns
-    /// what leads from what was shown to what is.
-    ///
-    /// # Errors
-    /// If the place of one takes too long to find.
-    pub fn renew(&mut self, events: Vec<Event>, is_whole: bool) -> Result<Vec<Move>, TooCostly> {
-        let ranked = events.into_iter().map(|event| self.ranked(Arc::new(event)));
-        let ranked: Vec<Ranked> = ranked.collect::<Result<_, _>>()?;
+    /// Shows the first events of the order, given in that order, in the place of what it showed; `is_whole` says that there are
+    /// no others. Returns what leads from the one to the other.
+    pub fn renew(&mut self, ranked: Vec<RankedEvent>, is_whole: bool) -> Vec<Move> {
         debug_assert!(
             ranked.is_sorted_by(|a, b| self.order(&a.position, &b.position).is_lt()),
             "they come in their order"
         );
         let mut before: Vec<Arc<Event>> = self.shown().map(Arc::clone).collect();
-        self.bytes = ranked.iter().map(Ranked::bytes).sum();
+        self.bytes = ranked.iter().map(RankedEvent::bytes).sum();
         self.ranked = ranked;
         self.is_whole = is_whole;
         self.trim();
@@ -148,25 +132,25 @@ impl Ranking {
         for (index, event) in self.shown().enumerate() {
             moves.extend(step_to(event, index, &mut before));
         }
-        Ok(moves)
+        moves
     }
 
-    /// Takes in a change of which its filter sees this.
+    /// Takes in a change of which its filter sees this; `after` is the event that it shows after the change.
     ///
     /// # Errors
-    /// If it cannot: then it is as it was before.
-    pub fn apply(&mut self, change: &Change, seen: VisibleKind) -> Result<Vec<Move>, Unranked> {
+    /// If it cannot.
+    pub fn apply(
+        &mut self,
+        change: &Change,
+        seen: VisibleKind,
+        after: Option<RankedEvent>,
+    ) -> Result<Vec<Move>, Short> {
         let id = change.event_id();
         let from = self.ranked.iter().position(|known| known.event.id == *id);
-        let after = change.after().filter(|_| seen.shows_event());
-        let after = after.map(|event| self.ranked(Arc::clone(event)));
-        let place = match after.transpose()? {
-            Some(ranked) => self.place(&ranked, from).map(|to| (to, ranked)),
-            None => None,
-        };
+        let place = after.and_then(|ranked| Some((self.place(&ranked, from)?, ranked)));
         let count = self.ranked.len() - usize::from(from.is_some()) + usize::from(place.is_some());
         if count < self.shown && !self.is_whole {
-            return Err(Unranked::Short);
+            return Err(Short);
         }
         let before = from.map(|from| (from, self.take(from)));
         let to = place.map(|(to, ranked)| self.put(to, ranked));
@@ -233,9 +217,9 @@ impl Ranking {
     }
 
     /// Where it comes, once the event at `without` is taken out; `None` if that is beyond what is known.
-    fn place(&self, ranked: &Ranked, without: Option<usize>) -> Option<usize> {
-        let is_before = |known: &Ranked| self.order(&known.position, &ranked.position).is_lt();
-        let others = |range: &[Ranked]| range.partition_point(is_before);
+    fn place(&self, ranked: &RankedEvent, without: Option<usize>) -> Option<usize> {
+        let is_before = |known: &RankedEvent| self.order(&known.position, &ranked.position).is_lt();
+        let others = |range: &[RankedEvent]| range.partition_point(is_before);
         let (place, count) = match without {
             None => (others(&self.ranked), self.ranked.len()),
             Some(without) => {
@@ -250,23 +234,17 @@ impl Ranking {
         (place < count || self.is_whole).then_some(place)
     }
 
-    fn ranked(&self, event: Arc<Event>) -> Result<Ranked, TooCostly> {
-        let steps = Steps::new(limits::MATCH_STEPS_MAX);
-        let position = self.query.cursor_of(&*event, &steps)?;
-        Ok(Ranked { position, event })
-    }
-
     fn order(&self, a: &Cursor, b: &Cursor) -> Ordering {
         self.query.compare_cursors(a, b)
     }
 
-    fn take(&mut self, index: usize) -> Ranked {
+    fn take(&mut self, index: usize) -> RankedEvent {
         let taken = self.ranked.remove(index);
         self.bytes -= taken.bytes();
         taken
     }
 
-    fn put(&mut self, index: usize, ranked: Ranked) -> usize {
+    fn put(&mut self, index: usize, ranked: RankedEvent) -> usize {
         self.bytes += ranked.bytes();
         self.ranked.insert(index, ranked);
         index
@@ -280,7 +258,18 @@ impl Ranking {
     }
 }
 
-impl Ranked {
+impl RankedEvent {
+    /// Where an event stands in the query's order.
+    ///
+    /// # Errors
+    /// If the steps run out before that is known.
+    pub fn of(query: &Query, event: &Arc<Event>, steps: &Steps) -> Result<Self, TooCostly> {
+        Ok(Self {
+            position: query.cursor_of(&**event, steps)?,
+            event: Arc::clone(event),
+        })
+    }
+
     fn bytes(&self) -> usize {
         self.position.approx_bytes() + self.event.approx_bytes()
     }

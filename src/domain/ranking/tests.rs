@@ -79,6 +79,10 @@ fn sorted(query: &Query, events: &EventsById) -> Vec<Event> {
     sorted
 }
 
+fn ranked(query: &Query, event: &Arc<Event>) -> RankedEvent {
+    RankedEvent::of(query, event, &Steps::unbounded()).expect("steps")
+}
+
 /// Does what a client does.
 fn follow(held: &mut Vec<Event>, moves: &[Move]) {
     for step in moves {
@@ -133,20 +137,22 @@ proptest! {
             let Some(seen) = query.filter.visible_kind(change, &steps).expect("steps") else {
                 continue;
             };
-            let now = match ranking.apply(change, seen) {
+            let after = change.after().filter(|_| seen.shows_event());
+            let after = after.map(|event| ranked(&query, event));
+            let now = match ranking.apply(change, seen, after) {
                 Ok(moves) => {
                     follow(&mut held, &moves);
                     at
                 }
-                Err(unranked) => {
-                    prop_assert_eq!(unranked, Unranked::Short);
-                    reads += 1;
+                Err(Short) => {
+                                        reads += 1;
                     let now = (at + reads_ahead).min(changes.len() - 1);
                     let mut first = states[now].clone();
                     let capacity = Ranking::capacity(shown);
                     let is_whole = first.len() <= capacity;
                     first.truncate(capacity);
-                    follow(&mut held, &ranking.renew(first, is_whole).expect("steps"));
+                    let first = first.into_iter().map(|event| ranked(&query, &Arc::new(event)));
+                    follow(&mut held, &ranking.renew(first.collect(), is_whole));
                     is_at = now + 1;
                     now
                 }
@@ -158,7 +164,7 @@ proptest! {
             if at % 7 == 0 {
                 prop_assert!(!ranking.fits(0) || shown == 0 || held.is_empty());
             }
-            let listed = ranking.ranked.iter().map(Ranked::bytes).sum::<usize>();
+            let listed = ranking.ranked.iter().map(RankedEvent::bytes).sum::<usize>();
             prop_assert_eq!(ranking.bytes(), listed);
         }
         prop_assert!(shown > 0 || reads == 0, "nothing is shown: nothing is to be read");

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{ListSource, SharedList, SubscriptionError};
-use crate::domain::{Change, Ranking, Seq, Unranked, VisibleKind};
+use super::{ListRead, ListSource, SharedList, SubscriptionError};
+use crate::domain::{Change, Event, RankedEvent, Ranking, Seq, Short, VisibleKind};
 use crate::fairness::Requester;
 use crate::feed::Feed;
 use crate::feed::filter_reader::Start;
+use crate::feed::judges::Judges;
 use crate::feed::notice::Notice;
 use crate::feed::outlet::Outlet;
 use crate::feed::shared_change::SharedChange;
 use crate::limits;
 use crate::query::{Fields, Query};
-use crate::value::Steps;
+use crate::value::{Steps, TooCostly};
 
 /// Between two tries to read from a store that is away or busy.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -30,6 +31,10 @@ pub(super) struct Keeper {
     requester: Requester,
     query: Arc<Query>,
     source: Box<dyn ListSource>,
+    /// For what takes long to rank.
+    judges: Judges,
+    /// Steps of ranking that are left until other tasks run.
+    steps_left: u64,
     /// Moves when something that is held may have been erased.
     generations: watch::Receiver<u64>,
 }
@@ -55,6 +60,8 @@ impl Keeper {
             requester: requester.clone(),
             query: Arc::clone(query),
             source,
+            judges: feed.judges.of(requester),
+            steps_left: limits::JUDGE_SLICE_STEPS,
             generations: feed.live.generations(),
         }
     }
@@ -91,6 +98,7 @@ impl Keeper {
                 self.take_in(&change, seen, arrived).await?;
             }
             // A list that much happens to must let other tasks run.
+            self.steps_left = limits::JUDGE_SLICE_STEPS;
             tokio::task::yield_now().await;
         }
     }
@@ -101,8 +109,35 @@ impl Keeper {
         let reading = self.source.read(self.reads(self.query.counts));
         let read = reading.await.map_err(SubscriptionError::Failed)?;
         let seq = read.seq;
-        self.list.renew(read, generation)?;
+        self.renew(read, generation).await?;
         Ok(seq)
+    }
+
+    async fn renew(
+        &mut self,
+        mut read: ListRead,
+        generation: u64,
+    ) -> Result<(), SubscriptionError> {
+        let mut ranked = Vec::with_capacity(read.events.len());
+        for event in std::mem::take(&mut read.events) {
+            ranked.push(self.rank(&Arc::new(event)).await?);
+        }
+        self.list.renew(&read, ranked, generation)
+    }
+
+    /// Where an event stands. What takes more than a moment, or than is left of the slice, is told on the judges' thread.
+    async fn rank(&mut self, event: &Arc<Event>) -> Result<RankedEvent, SubscriptionError> {
+        if let Some(ranked) = self.rank_inline(event) {
+            return Ok(ranked);
+        }
+        let (query, event) = (Arc::clone(&self.query), Arc::clone(event));
+        let work = move || RankedEvent::of(&query, &event, &Steps::new(limits::MATCH_STEPS_MAX));
+        let (ranked, _) = self
+            .judges
+            .spawn(work)
+            .await
+            .expect("ranking does not panic");
+        ranked.map_err(|TooCostly| SubscriptionError::FilterTooSlow)
     }
 
     /// The query for as many events as the list is to know.
@@ -119,13 +154,20 @@ impl Keeper {
         loop {
             let generation = *self.generations.borrow_and_update();
             match self.source.read(self.reads(counts)).await {
-                Ok(read) => return self.list.renew(read, generation),
+                Ok(read) => return self.renew(read, generation).await,
                 Err(failure) if failure.code.retryable() => {
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
                 Err(failure) => return Err(SubscriptionError::Failed(failure)),
             }
         }
+    }
+
+    fn rank_inline(&mut self, event: &Arc<Event>) -> Option<RankedEvent> {
+        let steps = Steps::new(limits::MATCH_STEPS_INLINE.min(self.steps_left));
+        let ranked = RankedEvent::of(&self.query, event, &steps);
+        self.steps_left -= steps.taken();
+        ranked.ok()
     }
 
     async fn take_in(
@@ -139,10 +181,13 @@ impl Keeper {
             return self.read_again(true).await;
         }
         loop {
-            match self.list.take_in(change, seen, arrived) {
+            let after = match change.after().filter(|_| seen.shows_event()) {
+                Some(event) => Some(self.rank(event).await?),
+                None => None,
+            };
+            match self.list.take_in(change, seen, after, arrived) {
                 Ok(outcome) => return outcome,
-                Err(Unranked::Short) => self.read_again(false).await?,
-                Err(Unranked::TooCostly) => return Err(SubscriptionError::FilterTooSlow),
+                Err(Short) => self.read_again(false).await?,
             }
         }
     }

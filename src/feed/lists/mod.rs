@@ -122,6 +122,13 @@ impl Lists {
             counts: query.counts,
         };
         let mut kept = self.kept();
+        // One that has ended is there until its last reader has heard so, which may take nothing for a while.
+        if kept
+            .get(&key)
+            .is_some_and(|kept| kept.list.ended().is_some())
+        {
+            kept.remove(&key);
+        }
         let entry = kept.entry(key.clone()).or_insert_with(|| {
             let ranking = Ranking::new(query, shown);
             let list = SharedList::new(ranking, &self.budget);
@@ -151,7 +158,10 @@ impl Drop for ListMembership {
     fn drop(&mut self) {
         self.list.leave(&self.seat);
         let mut kept = self.lists.kept();
-        let entry = kept.get_mut(&self.key).expect("it is kept for this reader");
+        let same = |entry: &&mut KeptList| Arc::ptr_eq(&entry.list, &self.list);
+        let Some(entry) = kept.get_mut(&self.key).filter(same) else {
+            return;
+        };
         entry.readers -= 1;
         if entry.readers == 0 {
             kept.remove(&self.key);

@@ -14,10 +14,9 @@ use super::list_change::ListChange;
 use super::list_seat::ListSeat;
 use super::{ListRead, SubscriptionError};
 use crate::budget::{Budget, Share};
-use crate::domain::{Change, Event, Move, Ranking, Seq, Unranked, VisibleKind};
+use crate::domain::{Change, Event, Move, RankedEvent, Ranking, Seq, Short, VisibleKind};
 use crate::limits;
 use crate::query::Count;
-use crate::value::TooCostly;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -113,7 +112,9 @@ impl SharedList {
     }
 
     pub(super) fn leave(&self, seat: &Arc<ListSeat>) {
-        self.state().seats.retain(|known| !Arc::ptr_eq(known, seat));
+        let seats = &mut self.state().seats;
+        let index = seats.iter().position(|known| Arc::ptr_eq(known, seat));
+        seats.swap_remove(index.expect("a reader leaves once"));
     }
 
     /// What it shows is as of this.
@@ -155,11 +156,15 @@ impl SharedList {
         state.wanted > state.seq || state.generation != generation
     }
 
-    /// Shows what was read of the store, after the window came to be of this generation.
-    pub(super) fn renew(&self, read: ListRead, generation: u64) -> Result<(), SubscriptionError> {
+    /// Shows what was read of the store, ranked, after the window came to be of this generation.
+    pub(super) fn renew(
+        &self,
+        read: &ListRead,
+        ranked: Vec<RankedEvent>,
+        generation: u64,
+    ) -> Result<(), SubscriptionError> {
         let mut state = self.state();
-        let renewed = state.ranking.renew(read.events, read.is_whole);
-        let moves = renewed.map_err(|TooCostly| SubscriptionError::FilterTooSlow)?;
+        let moves = state.ranking.renew(ranked, read.is_whole);
         state.seq = read.seq;
         let counted = read.count.map(|count| (read.seq, count));
         state.count = counted.or(state.count);
@@ -175,20 +180,21 @@ impl SharedList {
         Ok(())
     }
 
-    /// Takes in a change of which the filter sees this.
+    /// Takes in a change of which the filter sees this; `after` is the event that it shows after the change, ranked.
     ///
     /// # Errors
-    /// [`Unranked::Short`] if the list must be read again; then the change is to be taken in once more.
+    /// If the list must be read again; then the change is to be taken in once more.
     pub(super) fn take_in(
         &self,
         change: &Change,
         seen: VisibleKind,
+        after: Option<RankedEvent>,
         arrived: Instant,
-    ) -> Result<Result<(), SubscriptionError>, Unranked> {
+    ) -> Result<Result<(), SubscriptionError>, Short> {
         let mut state = self.state();
         let mut has_news = false;
         if change.seq > state.seq {
-            let moves = state.ranking.apply(change, seen)?;
+            let moves = state.ranking.apply(change, seen, after)?;
             state.seq = change.seq;
             has_news |= !moves.is_empty();
             state.publish(moves, Some(arrived));
@@ -299,7 +305,7 @@ impl ListState {
         if !self.ranking.fits(limits::LIST_BYTES_MAX) {
             return Err(SubscriptionError::ListTooLarge);
         }
-        let held = self.ranking.bytes();
+        let held = limits::LIST_BYTES_MIN + self.ranking.bytes();
         if budget.try_resize(&mut self.room, held + self.bytes) {
             return Ok(());
         }
